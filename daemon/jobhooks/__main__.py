@@ -1,0 +1,5 @@
+"""``python -m jobhooks`` is the command ``jobhooks``."""
+
+from jobhooks.cli import main
+
+main()

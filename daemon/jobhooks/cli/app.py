@@ -1,0 +1,51 @@
+"""The root of the command line: its groups, and how errors become one line and an exit code."""
+
+import os
+import sys
+
+import typer
+
+from jobhooks.cli import demo, hook, install, job, run, table
+from jobhooks.cli.output import say
+from jobhooks.errors import JobhooksError
+from jobhooks.store.install import PROGRAM_VERSION
+
+INTERRUPTED = 130  # as shells report SIGINT
+
+app = typer.Typer(
+    name="jobhooks",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Job Hooks for any PostgreSQL database: a row changes, a Python class of yours runs, once, in order.",
+    epilog="Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the database cannot be reached; 4 jobhooks is not installed"
+    " in it, or another version is; 5 refused: unknown table, job or event, a name taken, no permission; 6 wrong"
+    " setting.",
+)
+install.add_to(app)
+table.add_to(app)
+job.add_to(app)
+hook.add_to(app)
+run.add_to(app)
+demo.add_to(app)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(PROGRAM_VERSION)
+
+
+def main() -> None:
+    """Run the command line: one line for an error, with its exit code, and never a traceback for a user's mistake."""
+    try:
+        app()
+    except JobhooksError as error:
+        say(f"jobhooks: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Nothing may be flushed into the pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

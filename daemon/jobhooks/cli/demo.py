@@ -1,0 +1,3 @@
+"""demo placeholder"""
+import typer
+def add_to(app: typer.Typer) -> None: ...

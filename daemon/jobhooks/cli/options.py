@@ -1,0 +1,45 @@
+"""The options that commands share, from the settings table, and what they lead to: settings, and a connection."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobhooks.service import settings
+from jobhooks.service.settings import LogFormat, LogLevel, Settings, describe
+from jobhooks.store.connections import SyncConnection, connect
+from jobhooks.store.install import check_installed
+
+PANEL = "Settings"
+
+
+def _option(flag: str, name: str, metavar: str) -> typer.models.OptionInfo:
+    return typer.Option(flag, help=describe(name), metavar=metavar, rich_help_panel=PANEL, show_default=False)
+
+
+ConfigFlag = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help=f"The settings file; by default {settings.DEFAULT_FILE}, if there is one.",
+        metavar="FILE",
+        envvar=settings.FILE_VARIABLE,
+        rich_help_panel=PANEL,
+    ),
+]
+DatabaseFlag = Annotated[str | None, _option("--database-url", "database_url", "URL")]
+ReceiversFlag = Annotated[str | None, _option("--receivers-path", "receivers_path", "DIR[:DIR...]")]
+LogLevelFlag = Annotated[LogLevel | None, _option("--log-level", "log_level", "LEVEL")]
+LogFormatFlag = Annotated[LogFormat | None, _option("--log-format", "log_format", "FORMAT")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@contextlib.contextmanager
+def connection(chosen: Settings, *, installed: bool = True) -> Iterator[SyncConnection]:
+    """Open a connection for the duration of a command, and check that it finds this program's SQL there."""
+    with contextlib.closing(connect(chosen.database_url)) as conn:
+        if installed:
+            check_installed(conn)
+        yield conn

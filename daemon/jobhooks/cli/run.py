@@ -1,0 +1,57 @@
+"""``jobhooks run``: the daemon."""
+
+import asyncio
+
+import structlog
+import typer
+
+from jobhooks.cli import receivers
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, LogFormatFlag, LogLevelFlag, ReceiversFlag, connection
+from jobhooks.engine import supervisor
+from jobhooks.service import logging, systemd
+from jobhooks.service.settings import load
+from jobhooks.store.connections import asyncpg_arguments
+from jobhooks.store.install import check_may_mark, check_original
+
+log = structlog.stdlib.get_logger()
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(run)
+
+
+def run(
+    database_url: DatabaseFlag = None,
+    receivers_path: ReceiversFlag = None,
+    log_level: LogLevelFlag = None,
+    log_format: LogFormatFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Run the daemon, until SIGTERM or Ctrl-C: it delivers each change to the receivers whose hooks match.
+
+    Example: jobhooks run --database-url postgresql:///inventory
+    """
+    chosen = load(
+        config,
+        database_url=database_url,
+        receivers_path=receivers_path,
+        log_level=log_level,
+        log_format=log_format,
+    )
+    logging.configure(chosen.log_level, chosen.log_format)
+    with connection(chosen) as conn:
+        check_original(conn)
+        check_may_mark(conn)
+        findings = receivers.find(chosen)
+        for broken in findings.broken:
+            log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
+        receivers.register(conn, findings, complete=True)
+        engine_settings = supervisor.EngineSettings(
+            database_url=chosen.database_url,
+            asyncpg_arguments=asyncpg_arguments(conn),
+            page_size=chosen.page_size,
+            poll_interval_s=chosen.poll_interval,
+            shutdown_grace_s=chosen.shutdown_grace,
+        )
+    asyncio.run(supervisor.run(engine_settings, findings, systemd.notify))

@@ -1,0 +1,78 @@
+"""One captured row change, as a receiver gets it."""
+
+import datetime
+from dataclasses import dataclass
+from functools import cached_property
+
+from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
+
+
+@dataclass(frozen=True)
+class ContentType:
+    """A watched table. ``name`` is ``schema.table``; without ``key_columns`` its rows have no identity.
+
+    ``schema`` and ``table`` are the bare names of the table, None once it is gone.
+    """
+
+    id: int
+    name: str
+    schema: str | None
+    table: str | None
+    key_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One captured row change: what happened to which row, when, by whom, in which transaction.
+
+    The snapshots are decoded when they are first asked for: a change that no hook wants costs nothing.
+    """
+
+    id: int
+    transaction_id: int
+    time: datetime.datetime
+    content_type: ContentType
+    action: ObjectChangeActionChoices
+    user_name: str
+    request_id: str | None
+    prechange_json: str | None
+    postchange_json: str | None
+    object_key_json: str | None = None
+    snapshot_error: str | None = None
+
+    @cached_property
+    def prechange(self) -> Row | None:
+        """The row before the change; None on create and truncate."""
+        return None if self.prechange_json is None else decode_row(self.prechange_json)
+
+    @cached_property
+    def postchange(self) -> Row | None:
+        """The row after the change; None on delete and truncate."""
+        return None if self.postchange_json is None else decode_row(self.postchange_json)
+
+    @property
+    def changed_object_type(self) -> str:
+        """The table, as ``schema.table``."""
+        return self.content_type.name
+
+    def get_snapshots(self) -> Snapshots:
+        """Return the row before, the row after, and the top-level columns that differ, removed and added."""
+        return {
+            "prechange": self.prechange,
+            "postchange": self.postchange,
+            "differences": differences(self.prechange, self.postchange),
+        }
+
+    def object_key(self) -> Row | None:
+        """Return the key of the row as it is now: the new one after an update; None where the table has no key.
+
+        None too where a key column was renamed or dropped since the table was watched.
+        """
+        row = self.postchange or self.prechange
+        if row is None and self.object_key_json is not None:
+            row = decode_row(self.object_key_json)
+        columns = self.content_type.key_columns
+        if row is None or not columns or not row.keys() >= set(columns):
+            return None
+        return {name: row[name] for name in columns}

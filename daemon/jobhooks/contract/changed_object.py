@@ -1,0 +1,152 @@
+"""The live row that a change is about: its columns as attributes, and saving what was assigned to them.
+
+A value read is what the snapshots hold for it (text, int, Decimal, bool, None, list, dict), so that the two compare
+and what a snapshot holds can be assigned back, whatever the column's type.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from jobhooks.contract.change import ContentType
+from jobhooks.contract.snapshots import Row
+from jobhooks.errors import StaleObject
+
+
+@dataclass(frozen=True)
+class LoadedRow:
+    """A row as it was read: its columns, and the version that a write compares against."""
+
+    columns: Row
+    version: str
+
+
+class Rows(Protocol):
+    """Where a live row is read and written: the receiver's transaction. None: there is no such row or version."""
+
+    def load(self, content_type: ContentType, key: Row) -> LoadedRow | None: ...
+    def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None: ...
+    def delete(self, content_type: ContentType, key: Row, version: str) -> bool: ...
+
+
+class AsyncRows(Protocol):
+    """The same for an ``async def`` receiver."""
+
+    async def load(self, content_type: ContentType, key: Row) -> LoadedRow | None: ...
+    async def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None: ...
+    async def delete(self, content_type: ContentType, key: Row, version: str) -> bool: ...
+
+
+RowsT = TypeVar("RowsT", Rows, AsyncRows)
+OWN_ATTRIBUTES = ("_content_type", "_rows", "_loaded", "_assigned")
+
+
+class LiveRow(Generic[RowsT]):
+    """The columns of a row as attributes, and as items for a column whose name is taken (``save``, ``delete``)."""
+
+    _content_type: ContentType
+    _rows: RowsT
+    _loaded: LoadedRow
+    _assigned: Row
+
+    def __init__(self, content_type: ContentType, rows: RowsT, loaded: LoadedRow) -> None:
+        self._content_type = content_type
+        self._rows = rows
+        self._loaded = loaded
+        self._assigned = {}
+
+    def __getattr__(self, name: str) -> object:
+        try:
+            return self[name]
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in OWN_ATTRIBUTES:
+            object.__setattr__(self, name, value)
+            return
+        try:
+            self[name] = value
+        except KeyError as error:
+            raise AttributeError(error.args[0]) from None
+
+    def __getitem__(self, name: str) -> object:
+        self._check_column(name)
+        return self._assigned.get(name, self._loaded.columns[name])
+
+    def __setitem__(self, name: str, value: object) -> None:
+        self._check_column(name)
+        self._assigned[name] = value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded.columns)
+
+    def __repr__(self) -> str:
+        key = " ".join(f"{name}={value}" for name, value in self._key().items())
+        return f"{self._content_type.name} {key}"
+
+    def _check_column(self, name: str) -> None:
+        if name not in self._loaded.columns:
+            known = ", ".join(self._loaded.columns)
+            raise KeyError(f"{self._content_type.name} has no column {name}; it has {known}")
+
+    def _key(self) -> Row:
+        return {name: self._loaded.columns[name] for name in self._content_type.key_columns}
+
+    def _take(self, loaded: LoadedRow | None) -> None:
+        """Take over what was read or written back; what was assigned is now either saved or discarded."""
+        if loaded is None:
+            raise self._stale()
+        self._loaded = loaded
+        self._assigned = {}
+
+    def _stale(self) -> StaleObject:
+        return StaleObject(f"{self!r} was changed or deleted by someone else after the receiver read it")
+
+
+class ChangedObject(LiveRow[Rows]):
+    """The live row, for a ``def`` receiver."""
+
+    def save(self) -> None:
+        """Write what was assigned, and nothing else.
+
+        Raises:
+            StaleObject: someone else changed or deleted the row since it was read.
+        """
+        if self._assigned:
+            self._take(self._rows.update(self._content_type, self._key(), self._loaded.version, self._assigned))
+
+    def refresh(self) -> None:
+        """Read the row again, discarding what was assigned.
+
+        Raises:
+            StaleObject: the row is gone.
+        """
+        self._take(self._rows.load(self._content_type, self._key()))
+
+    def delete(self) -> None:
+        """Delete the row.
+
+        Raises:
+            StaleObject: someone else changed or deleted the row since it was read.
+        """
+        if not self._rows.delete(self._content_type, self._key(), self._loaded.version):
+            raise self._stale()
+
+
+class AsyncChangedObject(LiveRow[AsyncRows]):
+    """The live row, for an ``async def`` receiver: as ``ChangedObject``, with methods to await."""
+
+    async def save(self) -> None:
+        """Write what was assigned, as ``ChangedObject.save`` does."""
+        if self._assigned:
+            self._take(await self._rows.update(self._content_type, self._key(), self._loaded.version, self._assigned))
+
+    async def refresh(self) -> None:
+        """Read the row again, as ``ChangedObject.refresh`` does."""
+        self._take(await self._rows.load(self._content_type, self._key()))
+
+    async def delete(self) -> None:
+        """Delete the row, as ``ChangedObject.delete`` does."""
+        if not await self._rows.delete(self._content_type, self._key(), self._loaded.version):
+            raise self._stale()

@@ -1,0 +1,142 @@
+"""The base class of all receivers."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol
+
+from typing_extensions import TypeVar
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.log import ReceiverLog
+from jobhooks.errors import MarkRefused
+
+if TYPE_CHECKING:
+    import psycopg
+    import psycopg.rows
+
+ConnectionT = TypeVar("ConnectionT", default="psycopg.Connection[psycopg.rows.TupleRow]")
+
+
+@dataclass(frozen=True)
+class DeliveryIdentity:
+    """Which attempt at which delivery a run is."""
+
+    change_id: int
+    hook_id: int
+    attempt: int
+
+    @property
+    def mark(self) -> str:
+        """The text that marks what the run writes, as ``jobhooks.delivery`` holds it."""
+        return f"{self.change_id}:{self.hook_id}:{self.attempt}"
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt at this delivery, and for no other delivery."""
+        return f"{self.change_id}:{self.hook_id}"
+
+
+@dataclass(frozen=True)
+class Run(Generic[ConnectionT]):
+    """What one run of a receiver has: its identity, the connection of its transaction, and its log."""
+
+    delivery: DeliveryIdentity
+    connection: ConnectionT
+    log: ReceiverLog = field(default_factory=ReceiverLog)
+
+
+class JobHookReceiver(Generic[ConnectionT]):
+    """A class whose ``receive_job_hook``, ``def`` or ``async def``, runs for each change that a job hook matches.
+
+    One instance lives for one run. A ``def`` receiver's ``connection`` is psycopg's, an ``async def`` receiver's
+    asyncpg's; whoever checks types writes ``JobHookReceiver[asyncpg.Connection]`` for the latter.
+    """
+
+    class Meta:
+        """``name``, ``description``, and ``soft_time_limit`` and ``time_limit`` in seconds; all optional."""
+
+    def __init__(self, run: Run[ConnectionT]) -> None:
+        self._run = run
+
+    # The arguments are Any because authors annotate them as they like: changed_object is a ChangedObject here and an
+    # AsyncChangedObject in an async def receiver.
+    def receive_job_hook(self, change: Change, action: ObjectChangeActionChoices, changed_object: Any) -> object:
+        """Act on ``change``; called by keyword. ``changed_object`` is the live row, or None where it is gone.
+
+        What is raised here undoes what was written through ``connection`` and makes the run a failure.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no receive_job_hook")
+
+    @property
+    def connection(self) -> ConnectionT:
+        """The connection of this run's transaction; what is written through it commits with the run's result."""
+        return self._run.connection
+
+    @property
+    def idempotency_key(self) -> str:
+        """A text to give to systems outside the database: the same whenever this delivery is attempted again."""
+        return self._run.delivery.idempotency_key
+
+    @property
+    def logger(self) -> ReceiverLog:
+        """The run's log."""
+        return self._run.log
+
+    def mark(self, connection: Any) -> Any:
+        """Mark the open transaction of another connection, so that what it writes triggers no hook.
+
+        ``connection`` has DB-API cursors, or is asyncpg's: then await what this returns. The mark ends with the
+        transaction, so that a pooled connection does not carry it to its next user.
+
+        Raises:
+            MarkRefused: there is no open transaction that the mark could hold for.
+        """
+        if hasattr(connection, "fetchval"):  # asyncpg's, or its pool's
+            return _mark_async(connection, self._run.delivery.mark)
+        return _mark(connection, self._run.delivery.mark)
+
+    def log_debug(self, obj: object = None, message: str | None = None) -> None:
+        """Log for whoever looks closely; a message, or an object and a message."""
+        self.logger.debug(obj, message)
+
+    def log_info(self, obj: object = None, message: str | None = None) -> None:
+        """Log what is going on; a message, or an object and a message."""
+        self.logger.info(obj, message)
+
+    def log_success(self, obj: object = None, message: str | None = None) -> None:
+        """Log what went well; a message, or an object and a message."""
+        self.logger.success(obj, message)
+
+    def log_warning(self, obj: object = None, message: str | None = None) -> None:
+        """Log what someone should look at; a message, or an object and a message."""
+        self.logger.warning(obj, message)
+
+    def log_failure(self, obj: object = None, message: str | None = None) -> None:
+        """Log what went wrong and make the run a failure, keeping what was written; a message, or an object and one."""
+        self.logger.failure(obj, message)
+
+
+class _AsyncConnection(Protocol):
+    def execute(self, query: str, /) -> Awaitable[object]: ...
+    def fetchval(self, query: str, /) -> Awaitable[object]: ...
+
+
+# Each driver has its own placeholders, so the mark, three numbers and two colons, is written into the statement.
+SET_MARK = "select set_config('jobhooks.delivery', '{}', true)"
+READ_MARK = "select current_setting('jobhooks.delivery', true)"
+
+
+def _mark(connection: Any, mark: str) -> None:
+    """Set the mark, and read it back in a second statement: outside a transaction it is gone by then."""
+    with connection.cursor() as cursor:
+        cursor.execute(SET_MARK.format(mark))
+        cursor.execute(READ_MARK)
+        if cursor.fetchone()[0] != mark:
+            raise MarkRefused
+
+
+async def _mark_async(connection: _AsyncConnection, mark: str) -> None:
+    await connection.execute(SET_MARK.format(mark))
+    if await connection.fetchval(READ_MARK) != mark:
+        raise MarkRefused

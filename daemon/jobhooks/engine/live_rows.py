@@ -1,0 +1,107 @@
+"""Reading and writing the live row that a change is about, inside the receiver's transaction.
+
+A row travels as JSON both ways, and PostgreSQL makes each column's type of it. The version of a row is its xmin: a
+write finds the row only where nobody else has written it since it was read.
+"""
+
+from collections.abc import Iterable
+from typing import LiteralString
+
+from psycopg import sql
+
+from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.changed_object import LoadedRow
+from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.snapshots import Row, decode_row, encode_row
+from jobhooks.errors import UnwatchableTable
+from jobhooks.store.connections import AsyncConnection, SyncConnection
+
+# $1 is the key as JSON, $2 the version, $3 the new values as JSON.
+LOAD = "select row_to_json(live)::text, live.xmin::text from {table} as live where {is_key}"
+UPDATE = (
+    "update {table} as live"
+    " set ({columns}) = (select {columns} from json_populate_record(null::{table}, $3::text::json))"
+    " where {is_key} and live.xmin::text = $2 returning row_to_json(live)::text, live.xmin::text"
+)
+DELETE = "delete from {table} as live where {is_key} and live.xmin::text = $2 returning live.xmin::text"
+IS_KEY = "live.{column} = (json_populate_record(null::{table}, $1::text::json)).{column}"
+
+
+def key_to_load(change: Change) -> Row | None:
+    """Return the key of the row to read for ``change``, or None where there is none to read.
+
+    Raises:
+        UnwatchableTable: the table's key columns are not what they were when it was watched.
+    """
+    content_type = change.content_type
+    if content_type.table is None or not content_type.key_columns or change.action is ObjectChangeActionChoices.ACTION_TRUNCATE:
+        return None
+    key = change.object_key()
+    if key is None:
+        raise UnwatchableTable(
+            f"cannot tell which row of {content_type.name} change {change.id} is about: it has no"
+            f" {', '.join(content_type.key_columns)}; if the key was renamed, watch the table again"
+        )
+    return key
+
+
+class SyncLiveRows:
+    """The live rows as a psycopg connection sees them."""
+
+    def __init__(self, conn: SyncConnection) -> None:
+        self._conn = conn
+
+    def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
+        """Return the row of that key, or None."""
+        return _loaded(self._fetch(_statement(LOAD, content_type), encode_row(key)))
+
+    def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
+        """Write ``values`` and return the row as it is then; None where the version is not current."""
+        statement = _statement(UPDATE, content_type, values)
+        return _loaded(self._fetch(statement, encode_row(key), version, encode_row(values)))
+
+    def delete(self, content_type: ContentType, key: Row, version: str) -> bool:
+        """Delete the row; False where the version is not current."""
+        return self._fetch(_statement(DELETE, content_type), encode_row(key), version) is not None
+
+    def _fetch(self, statement: sql.Composed, *parameters: str) -> tuple[str, ...] | None:
+        return self._conn.execute(statement, parameters).fetchone()
+
+
+class AsyncLiveRows:
+    """The live rows as an asyncpg connection sees them."""
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+
+    async def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
+        """Return the row of that key, or None."""
+        return _loaded(await self._fetch(_statement(LOAD, content_type), encode_row(key)))
+
+    async def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
+        """Write ``values`` and return the row as it is then; None where the version is not current."""
+        statement = _statement(UPDATE, content_type, values)
+        return _loaded(await self._fetch(statement, encode_row(key), version, encode_row(values)))
+
+    async def delete(self, content_type: ContentType, key: Row, version: str) -> bool:
+        """Delete the row; False where the version is not current."""
+        return await self._fetch(_statement(DELETE, content_type), encode_row(key), version) is not None
+
+    async def _fetch(self, statement: sql.Composed, *parameters: str) -> tuple[str, ...] | None:
+        record = await self._conn.fetchrow(statement.as_string(None), *parameters)
+        return None if record is None else tuple(record)
+
+
+def _loaded(row: tuple[str, ...] | None) -> LoadedRow | None:
+    return None if row is None else LoadedRow(decode_row(row[0]), row[1])
+
+
+def _statement(template: LiteralString, content_type: ContentType, columns: Iterable[str] = ()) -> sql.Composed:
+    assert content_type.schema is not None and content_type.table is not None
+    table = sql.Identifier(content_type.schema, content_type.table)
+    is_key = sql.SQL(" and ").join(
+        sql.SQL(IS_KEY).format(table=table, column=sql.Identifier(column)) for column in content_type.key_columns
+    )
+    return sql.SQL(template).format(
+        table=table, is_key=is_key, columns=sql.SQL(", ").join(map(sql.Identifier, columns))
+    )

@@ -1,0 +1,125 @@
+"""Finding receivers: the classes in the modules of the receivers directories."""
+
+import importlib.util
+import inspect
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+from jobhooks.contract.meta import ReceiverMeta, read_meta
+from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.errors import InvalidReceiver
+
+# Modules are imported below a name of our own, so that a receiver module called json.py hides no other.
+PACKAGE = "jobhooks_receivers"
+
+
+@dataclass(frozen=True)
+class FoundReceiver:
+    """A receiver class and where it came from. ``class_path`` is module.Class."""
+
+    class_path: str
+    receiver: type[JobHookReceiver]
+    meta: ReceiverMeta
+    path: Path
+
+
+@dataclass(frozen=True)
+class BrokenModule:
+    """A module that could not be imported, or a class in it that is no valid receiver."""
+
+    module: str
+    path: Path
+    line: int | None
+    error: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{place}: {self.error}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the receivers directories hold. ``directories`` are those that were looked in."""
+
+    directories: tuple[Path, ...]
+    receivers: dict[str, FoundReceiver] = field(default_factory=dict[str, FoundReceiver])
+    broken: list[BrokenModule] = field(default_factory=list[BrokenModule])
+
+    def why_missing(self, class_path: str) -> str:
+        """Return, in one line, why ``class_path`` is not among the receivers."""
+        module, _, class_name = class_path.rpartition(".")
+        for broken in self.broken:
+            if broken.module == module:
+                return f"the module of {class_path} does not import: {broken}"
+        if any(found.class_path.startswith(f"{module}.") for found in self.receivers.values()):
+            return f"there is no receiver {class_path}: its module has no receiver {class_name}"
+        places = ", ".join(map(str, self.directories)) or "no directory that exists"
+        return f"there is no receiver {class_path}: no module {module} with a receiver in {places}"
+
+
+def find_receivers(directories: Iterable[Path]) -> Findings:
+    """Import every module of ``directories`` and return their receivers; of two modules of a name the first counts.
+
+    A module is a file ``name.py`` or a folder with an ``__init__.py``; names that begin with ``_`` are left out, as are
+    directories that do not exist. A module that does not import is reported and stops nothing else.
+    """
+    existing = tuple(dict.fromkeys(directory.resolve() for directory in directories if directory.is_dir()))
+    findings = Findings(existing)
+    seen: set[str] = set()
+    for name, path in _modules(existing):
+        if name not in seen:
+            seen.add(name)
+            _load(findings, name, path)
+    return findings
+
+
+def _modules(directories: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    for directory in directories:
+        for entry in sorted(directory.iterdir()):
+            path = entry / "__init__.py" if entry.is_dir() else entry
+            if path.suffix == ".py" and path.is_file() and not entry.name.startswith(("_", ".")):
+                yield entry.stem, path
+
+
+def _load(findings: Findings, name: str, path: Path) -> None:
+    try:
+        module = _import(name, path)
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - a module may raise anything, and it is reported
+        findings.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc)))
+        return
+    for class_name, receiver in inspect.getmembers(module, inspect.isclass):
+        if not issubclass(receiver, JobHookReceiver) or receiver.__module__ != module.__name__:
+            continue  # imported there, perhaps as a base class
+        try:
+            meta = read_meta(receiver)
+        except InvalidReceiver as exc:
+            findings.broken.append(BrokenModule(name, path, inspect.getsourcelines(receiver)[1], str(exc)))
+            continue
+        class_path = f"{name}.{class_name}"
+        findings.receivers[class_path] = FoundReceiver(class_path, receiver, meta, path)
+
+
+def _import(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{PACKAGE}.{name}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses and pickle look a class's module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def _line(exc: BaseException, path: Path) -> int | None:
+    """Return the line of ``path`` at which importing it failed."""
+    if isinstance(exc, SyntaxError) and exc.filename == str(path):
+        return exc.lineno
+    lines = [frame.lineno for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == str(path)]
+    return lines[-1] if lines else None
+
+
+def _reason(exc: BaseException) -> str:
+    text = exc.msg if isinstance(exc, SyntaxError) else " ".join(str(exc).split())
+    return f"{type(exc).__name__}: {text}"

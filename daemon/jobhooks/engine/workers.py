@@ -1,0 +1,113 @@
+"""Running ``def`` receivers, away from the daemon's loop: in a thread, which has a connection of its own."""
+
+import asyncio
+import contextlib
+import datetime
+import threading
+
+import structlog
+from psycopg.pq import TransactionStatus
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.changed_object import ChangedObject
+from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.receiver import JobHookReceiver, Run
+from jobhooks.engine.live_rows import SyncLiveRows, key_to_load
+from jobhooks.engine.matching import Delivery
+from jobhooks.engine.settle import Outcome, completed, failed, result_parameters
+from jobhooks.errors import AlreadySettled
+from jobhooks.store.connections import SyncConnection, call, connect
+
+LAST_MOMENT = 0.1  # seconds for a thread that has handed over its outcome to end
+
+log = structlog.stdlib.get_logger()
+
+
+class Worker:
+    """Runs ``def`` receivers one at a time, each in a thread, on a connection that is opened for the first of them."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._conn: SyncConnection | None = None
+        self._thread: threading.Thread | None = None
+
+    async def run(self, receiver: type[JobHookReceiver], delivery: Delivery) -> Outcome:
+        """Run ``receiver`` for ``delivery`` in one transaction with its result, and return what it did.
+
+        A failure is returned and not recorded: its transaction is rolled back. Cancelling this does not end the
+        receiver, and then nothing else may be run here.
+
+        Raises:
+            AlreadySettled: another daemon was faster; nothing of this run is kept.
+            DatabaseUnreachable: no connection could be opened for it.
+        """
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Outcome] = loop.create_future()
+
+        def settle(outcome: Outcome | None, exc: Exception | None) -> None:
+            if ended.cancelled():
+                return
+            if exc is not None:
+                ended.set_exception(exc)
+            elif outcome is not None:
+                ended.set_result(outcome)
+
+        def work() -> None:
+            outcome, exc = None, None
+            try:
+                outcome = self._run(receiver, delivery)
+            except Exception as error:  # noqa: BLE001 - handed over to the loop, which raises it
+                exc = error
+            with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, outcome, exc)
+
+        # A daemon thread: the process can end while a receiver hangs, and the server then rolls back what it wrote.
+        self._thread = threading.Thread(target=work, name=delivery.hook.class_path, daemon=True)
+        self._thread.start()
+        return await ended
+
+    def close(self) -> None:
+        """Close the connection, unless a receiver still uses it: then it ends with the process."""
+        if self._thread is not None and self._thread.is_alive():
+            self._thread.join(LAST_MOMENT)
+        if self._thread is not None and self._thread.is_alive():
+            log.warning("receiver_abandoned", receiver=self._thread.name)
+        elif self._conn is not None:
+            self._conn.close()
+
+    def _run(self, receiver: type[JobHookReceiver], delivery: Delivery) -> Outcome:
+        if self._conn is None or self._conn.closed:
+            self._conn = connect(self._database_url)
+        return run_sync(self._conn, receiver, delivery)
+
+
+def run_sync(conn: SyncConnection, receiver: type[JobHookReceiver], delivery: Delivery) -> Outcome:
+    """Do what ``Worker.run`` says, on an autocommit connection that is not in a transaction."""
+    log = ReceiverLog()
+    started_at = datetime.datetime.now(datetime.UTC)
+    try:
+        # Inside this block psycopg refuses commit() and rollback(), which would part the writes from their result.
+        with conn.transaction():
+            ((started_at, _),) = call(conn, "begin_run", delivery.identity.mark)
+            changed_object = _load(conn, delivery.change)
+            instance = receiver(Run(delivery.identity, conn, log))
+            instance.receive_job_hook(
+                change=delivery.change, action=delivery.change.action, changed_object=changed_object
+            )
+            outcome = completed(started_at, log)
+            call(conn, "record_result", *result_parameters(delivery.identity, outcome, in_receivers_transaction=True))
+        return outcome
+    except AlreadySettled:
+        raise
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - an author's code may raise anything, and it is recorded
+        return failed(started_at, log, exc)
+    finally:
+        if not conn.closed and conn.info.transaction_status != TransactionStatus.IDLE:
+            conn.close()  # the receiver meddled with the transaction; the next run opens a fresh connection
+
+
+def _load(conn: SyncConnection, change: Change) -> ChangedObject | None:
+    key = key_to_load(change)
+    rows = SyncLiveRows(conn)
+    loaded = None if key is None else rows.load(change.content_type, key)
+    return None if loaded is None else ChangedObject(change.content_type, rows, loaded)

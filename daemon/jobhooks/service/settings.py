@@ -1,0 +1,131 @@
+"""The settings table: it feeds the file, the environment, the flags, their help and the docs."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from jobhooks.errors import SettingsError
+
+DEFAULT_FILE = Path("/etc/jobhooks/jobhooks.toml")
+FILE_VARIABLE = "JOBHOOKS_CONFIG"
+PREFIX = "JOBHOOKS_"
+
+
+class LogLevel(StrEnum):
+    """From which level on events are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How events are written; auto: console on a terminal, else json."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Settings(BaseSettings):
+    """All settings. A flag wins over the environment (``JOBHOOKS_`` and the name), that over the file, that over these."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    file: ClassVar[Path | None] = None
+
+    database_url: str = Field(
+        "",
+        description="The database, as a URL or as key=value pairs. What it leaves out comes from libpq's PG* variables,"
+        " service file and password file.",
+    )
+    receivers_path: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (Path("receivers"), Path("/etc/jobhooks/receivers")),
+        description="The directories of receivers; of two modules of the same name the first counts. In the environment"
+        " separated by colons. The receivers that come with jobhooks are found after these.",
+    )
+    log_level: LogLevel = Field(LogLevel.INFO, description="From which level on events are logged.")
+    log_format: LogFormat = Field(
+        LogFormat.AUTO, description="How events are logged; auto: console on a terminal, else json."
+    )
+    page_size: int = Field(500, ge=1, le=100_000, description="How many changes are read at once.")
+    poll_interval: float = Field(
+        5.0, gt=0, le=3600, description="Seconds after which the log is read although nothing called for it."
+    )
+    shutdown_grace: float = Field(
+        30.0, ge=0, description="Seconds that running receivers have to end once the daemon is told to stop."
+    )
+
+    @field_validator("receivers_path", mode="before")
+    @classmethod
+    def _split_path(cls, value: object) -> object:
+        return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read flags, environment and file, in this order of precedence."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=cls.file)
+
+
+def load(file: Path | None = None, **flags: object) -> Settings:
+    """Return the settings; flags that are None were not given.
+
+    ``file`` is by default that named by JOBHOOKS_CONFIG, or else ``/etc/jobhooks/jobhooks.toml`` where there is one.
+
+    Raises:
+        SettingsError: a setting is unknown or wrong, or the file cannot be read; the message names it.
+    """
+    path = _file(file)
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return type("Settings", (Settings,), {"file": path})(**given)
+    except ValidationError as exc:
+        problems = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in exc.errors())
+        raise SettingsError(f"wrong setting, {problems}{f' (see also {path})' if path else ''}") from exc
+    except (OSError, ValueError) as exc:  # a TOML error is a ValueError
+        raise SettingsError(f"cannot read the settings in {path}: {exc}") from exc
+
+
+def describe(name: str) -> str:
+    """Return what a setting is for, as its flag's help."""
+    return Settings.model_fields[name].description or ""
+
+
+def example() -> str:
+    """Return the example file: every setting with its default, as a comment to uncomment."""
+    parts = [f"# Settings of jobhooks: {DEFAULT_FILE}. Each can be set as {PREFIX}NAME in the environment, too.\n"]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default()
+        value = [str(path) for path in default] if isinstance(default, tuple) else default
+        text = str(value).replace("'", '"') if isinstance(value, list | float | int) else f'"{value}"'
+        parts.append(f"# {field.description}\n# {name} = {text}\n")
+    return "\n".join(parts)
+
+
+def _file(named: Path | None) -> Path | None:
+    chosen = named or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
+    if chosen is None:
+        try:
+            return DEFAULT_FILE if DEFAULT_FILE.exists() else None
+        except PermissionError:
+            return None
+    if not chosen.is_file():
+        raise SettingsError(f"there is no settings file {chosen}")
+    return chosen

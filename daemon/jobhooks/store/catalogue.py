@@ -1,0 +1,114 @@
+"""The tables that are watched, the jobs and the hooks: what the command line lists and changes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from jobhooks.store.connections import SyncConnection, call
+
+
+@dataclass(frozen=True)
+class WatchedTable:
+    """A content type as a person sees it. ``state``: watched, not watched, or gone."""
+
+    name: str
+    state: str
+    key: list[str]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The record of a receiver."""
+
+    class_path: str
+    name: str
+    installed: bool
+    enabled: bool
+    description: str
+
+
+@dataclass(frozen=True)
+class JobHook:
+    """A rule. ``runs`` tells whether changes lead to runs now: hook enabled, and job installed and enabled."""
+
+    name: str
+    content_types: list[str]
+    events: list[str]
+    job: str
+    enabled: bool
+    runs: bool
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """What is recorded of a receiver that was found. Limits are in seconds."""
+
+    class_path: str
+    name: str
+    description: str
+    soft_time_limit_s: float | None
+    time_limit_s: float | None
+
+
+def watch(conn: SyncConnection, table: str, key: Sequence[str] | None, *, keyless: bool, always: bool) -> None:
+    """Watch ``table``, or change how it is watched.
+
+    Raises:
+        UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: as the message says; nothing was changed.
+    """
+    call(conn, "watch", table, None if key is None else list(key), keyless, always)
+
+
+def unwatch(conn: SyncConnection, table: str) -> None:
+    """Stop watching ``table``; what was captured stays, and is still delivered.
+
+    Raises:
+        UnknownTable, NotWatched, Forbidden, LockNotAvailable: as the message says; nothing was changed.
+    """
+    call(conn, "unwatch", table)
+
+
+def watched_tables(conn: SyncConnection) -> list[WatchedTable]:
+    """Return all content types, by name."""
+    return [WatchedTable(*row) for row in call(conn, "watched_tables")]
+
+
+def register_jobs(conn: SyncConnection, found: Iterable[JobRecord], *, complete: bool) -> None:
+    """Make jobs of the receivers that were found; ``complete``: those not among them are not installed any more."""
+    call(conn, "register_jobs", msgspec.json.encode(list(found)).decode(), complete)
+
+
+def jobs(conn: SyncConnection) -> list[Job]:
+    """Return all jobs, by class path."""
+    return [Job(*row) for row in call(conn, "jobs")]
+
+
+def enable_job(conn: SyncConnection, class_path: str, *, enabled: bool = True) -> None:
+    """Enable or disable a job.
+
+    Raises:
+        UnknownJob: there is none of that class path.
+    """
+    call(conn, "enable_job", class_path, enabled)
+
+
+def add_hook(
+    conn: SyncConnection, name: str, content_types: Sequence[str], events: Sequence[str], job: str, description: str
+) -> None:
+    """Add a job hook, enabled.
+
+    Raises:
+        UnknownJob, UnknownEvent, NotWatched, HookExists: as the message says; nothing was changed.
+    """
+    call(conn, "add_hook", name, list(content_types), list(events), job, description)
+
+
+def hooks(conn: SyncConnection) -> list[JobHook]:
+    """Return all job hooks, by name."""
+    return [JobHook(*row) for row in call(conn, "hooks")]
+
+
+def adopt(conn: SyncConnection) -> None:
+    """Start afresh with a copied database: what its log holds counts as seen."""
+    call(conn, "adopt")

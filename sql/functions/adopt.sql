@@ -1,0 +1,31 @@
+-- jobhooks.adopt(): make this database's cursor its own, from now on.
+--
+-- For a copy of a database: its cursor speaks of another server's transactions, and its log of changes that the
+-- original's daemon delivers. What is in the log now counts as seen. The floor is read before the snapshot is taken,
+-- as the reader does it, so this function must be volatile: each of its statements has a snapshot of its own.
+create or replace function jobhooks.adopt()
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    floor constant bigint := (
+        select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq
+    );
+begin
+    update jobhooks.cursor
+    set seen = pg_current_snapshot(),
+        seen_floor = floor,
+        horizon = pg_current_snapshot(),
+        horizon_floor = floor,
+        last_id = 0,
+        system_identifier = control.system_identifier,
+        database_oid = (select oid from pg_database where datname = current_database()),
+        saved_at = clock_timestamp()
+    from pg_control_system() as control;
+    update jobhooks.job_hook set enabled_since = pg_current_snapshot();
+    delete from jobhooks.delivery;
+end
+$$;
+
+comment on function jobhooks.adopt() is 'Make this database''s cursor its own, from now on: for a copy of a database';

@@ -1,0 +1,16 @@
+-- jobhooks.table_name(relation): schema.table, quoted where SQL needs it; null once the table is gone.
+--
+-- Unlike relation::text it names the schema whatever the caller's search_path is.
+create or replace function jobhooks.table_name(relation regclass)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select format('%I.%I', namespace.nspname, class.relname)
+    from pg_class as class
+    join pg_namespace as namespace on namespace.oid = class.relnamespace
+    where class.oid = relation
+$$;
+
+comment on function jobhooks.table_name(regclass) is 'schema.table, quoted where SQL needs it; null once the table is gone';
