@@ -38,7 +38,7 @@ class ValidateSerial(JobHookReceiver):
             return
 
         old, new = removed.get("serial"), added["serial"]
-        self.log_info(changed_object, f"The serial changed from {old} to {new}.")
+        self.log_info(changed_object, f"The serial changed from {old or 'nothing'} to {new}.")
         if new is None or VALID_SERIAL.fullmatch(str(new)):
             self.log_success(changed_object, f"The serial {new} is valid.")
             return

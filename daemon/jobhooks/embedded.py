@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def system_binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def run_server(binaries: Path) -> Iterator[EmbeddedServer]:
+def run_server(binaries: Path) -> Generator[EmbeddedServer]:
     """Run a fresh server with the programs in ``binaries``; it and its data are gone when the block is left.
 
     Raises:
@@ -109,27 +109,21 @@ def run_server(binaries: Path) -> Iterator[EmbeddedServer]:
 
 @dataclass(frozen=True)
 class Account:
-    """The operating system account that the server runs as: PostgreSQL refuses to run as root."""
+    """The operating system account that the server runs as; None: the own one. PostgreSQL refuses to run as root."""
 
-    uid: int
-    gid: int
-
-    @property
-    def popen_arguments(self) -> dict[str, int | list[int]]:
-        """What makes a child process run as this account; nothing where this process already does."""
-        if self.uid == os.getuid():
-            return {}
-        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+    uid: int | None = None
+    gid: int | None = None
+    extra_groups: tuple[int, ...] | None = None
 
 
 def server_account() -> Account:
     """Return the own account, or for root that of ``postgres`` or else ``nobody``."""
     if os.getuid() != 0:
-        return Account(os.getuid(), os.getgid())
+        return Account()
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
-            return Account(entry.pw_uid, entry.pw_gid)
+            return Account(entry.pw_uid, entry.pw_gid, extra_groups=())
     raise EmbeddedServerError("PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody' here")
 
 
@@ -143,16 +137,17 @@ def keep(binaries: Path) -> int:
     server: subprocess.Popen[bytes] | None = None
     try:
         account = server_account()
-        os.chown(directory, account.uid, account.gid)
+        if account.uid is not None and account.gid is not None:
+            os.chown(directory, account.uid, account.gid)
         binaries = usable_binaries(binaries, directory, account)
         initialise(binaries, directory, account)
         server = launch(binaries, directory, account)
         await_ready(server, directory)
         report = {"binaries": str(binaries), "directory": str(directory), "version": server_version(binaries, account)}
-        print(json.dumps(report), flush=True)
+        tell_owner(report)
         sys.stdin.read()
     except (EmbeddedServerError, OSError, subprocess.SubprocessError) as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        tell_owner({"error": str(error)})
         return 1
     finally:
         if server is not None:
@@ -161,13 +156,19 @@ def keep(binaries: Path) -> int:
     return 0
 
 
+def tell_owner(report: dict[str, str]) -> None:
+    """Send the owner the one line that it waits for."""
+    sys.stdout.write(json.dumps(report) + "\n")
+    sys.stdout.flush()
+
+
 def usable_binaries(binaries: Path, directory: Path, account: Account) -> Path:
     """Return ``binaries``, or a copy in ``directory`` where ``account`` cannot reach them.
 
     A virtual environment below root's home is closed to every other account, and opening it is not ours to do.
     """
     program = str(binaries / "postgres")
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
+    with contextlib.suppress(OSError, subprocess.SubprocessError, EmbeddedServerError):
         run([program, "--version"], account)
         return binaries
     package = binaries.parent.parent
@@ -198,7 +199,9 @@ def launch(binaries: Path, directory: Path, account: Account) -> subprocess.Pope
             stderr=log,
             env=clean_environment(),
             cwd="/",
-            **account.popen_arguments,  # pyright: ignore[reportArgumentType, reportCallIssue] - a dict of keywords
+            user=account.uid,
+            group=account.gid,
+            extra_groups=account.extra_groups,
         )
 
 
@@ -240,7 +243,9 @@ def run(command: Sequence[str], account: Account) -> str:
         text=True,
         env=clean_environment(),
         cwd="/",
-        **account.popen_arguments,  # pyright: ignore[reportArgumentType, reportCallIssue] - a dict of keywords
+        user=account.uid,
+        group=account.gid,
+        extra_groups=account.extra_groups,
     )
     if finished.returncode != 0:
         raise EmbeddedServerError(f"{Path(command[0]).name} failed: {(finished.stderr or finished.stdout).strip()}")
@@ -248,7 +253,7 @@ def run(command: Sequence[str], account: Account) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return an environment without the caller's PG* variables, which would redirect it, and locale, which may not exist."""
+    """Return an environment without the caller's PG* variables, which redirect, and locale, which may not exist."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 

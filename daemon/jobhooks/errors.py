@@ -81,7 +81,7 @@ class TransactionEnded(JobhooksError):
 
 
 class MarkRefused(JobhooksError):
-    """The connection cannot be marked: it has no transaction open, so what is written through it would trigger hooks."""
+    """The connection cannot be marked: it has no transaction open, and what it writes would trigger hooks."""
 
 
 class StaleObject(JobhooksError):

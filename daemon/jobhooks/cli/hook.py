@@ -24,7 +24,8 @@ def add(
         list[str], typer.Option(help="A watched table, schema.table. Repeatable.", metavar="TABLE")
     ],
     events: Annotated[
-        str, typer.Option(help="Of create, update, delete and truncate, separated by commas.", metavar="EVENT[,EVENT...]")
+        str,
+        typer.Option(help="Of create, update, delete and truncate, separated by commas.", metavar="EVENT[,EVENT...]"),
     ],
     job: Annotated[str, typer.Option(help="module.Class, as job list shows it.", metavar="JOB")],
     description: Annotated[str, typer.Option(help="What the hook is for.")] = "",

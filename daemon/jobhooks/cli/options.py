@@ -1,7 +1,7 @@
 """The options that commands share, from the settings table, and what they lead to: settings, and a connection."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +37,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for programs
 
 
 @contextlib.contextmanager
-def connection(chosen: Settings, *, installed: bool = True) -> Iterator[SyncConnection]:
+def connection(chosen: Settings, *, installed: bool = True) -> Generator[SyncConnection]:
     """Open a connection for the duration of a command, and check that it finds this program's SQL there."""
     with contextlib.closing(connect(chosen.database_url)) as conn:
         if installed:

@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import msgspec
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.table import Table
 
 
 class _Record(Protocol):
-    __dataclass_fields__: dict[str, dataclasses.Field[object]]
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
 
 def print_records(kind: type[_Record], records: Sequence[_Record], *, as_json: bool) -> None:

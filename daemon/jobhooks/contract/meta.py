@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass
+from typing import Any
 
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
@@ -17,7 +18,7 @@ class ReceiverMeta:
     time_limit: float | None
 
 
-def read_meta(receiver: type[JobHookReceiver]) -> ReceiverMeta:
+def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
     """Return what ``receiver.Meta`` says; by default the class's name and its docstring's first line.
 
     Raises:
@@ -31,19 +32,19 @@ def read_meta(receiver: type[JobHookReceiver]) -> ReceiverMeta:
     )
 
 
-def is_async(receiver: type[JobHookReceiver]) -> bool:
+def is_async(receiver: type[JobHookReceiver[Any]]) -> bool:
     """Return whether the receiver is an ``async def`` one."""
     return inspect.iscoroutinefunction(receiver.receive_job_hook)
 
 
-def _text(receiver: type[JobHookReceiver], attribute: str, default: str) -> str:
+def _text(receiver: type[JobHookReceiver[Any]], attribute: str, default: str) -> str:
     value: object = getattr(receiver.Meta, attribute, default)
     if not isinstance(value, str) or (attribute == "name" and not value):
         raise InvalidReceiver(f"{receiver.__name__}.Meta.{attribute} must be a text, not {value!r}")
     return value
 
 
-def _seconds(receiver: type[JobHookReceiver], attribute: str) -> float | None:
+def _seconds(receiver: type[JobHookReceiver[Any]], attribute: str) -> float | None:
     value: object = getattr(receiver.Meta, attribute, None)
     if value is None:
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol
 
 from typing_extensions import TypeVar
 
@@ -53,8 +53,8 @@ class JobHookReceiver(Generic[ConnectionT]):
     asyncpg's; whoever checks types writes ``JobHookReceiver[asyncpg.Connection]`` for the latter.
     """
 
-    class Meta:
-        """``name``, ``description``, and ``soft_time_limit`` and ``time_limit`` in seconds; all optional."""
+    # class Meta: name, description, and soft_time_limit and time_limit in seconds; all optional.
+    Meta: ClassVar[type] = object
 
     def __init__(self, run: Run[ConnectionT]) -> None:
         self._run = run

@@ -34,7 +34,11 @@ def key_to_load(change: Change) -> Row | None:
         UnwatchableTable: the table's key columns are not what they were when it was watched.
     """
     content_type = change.content_type
-    if content_type.table is None or not content_type.key_columns or change.action is ObjectChangeActionChoices.ACTION_TRUNCATE:
+    if (
+        content_type.table is None
+        or not content_type.key_columns
+        or change.action is ObjectChangeActionChoices.ACTION_TRUNCATE
+    ):
         return None
     key = change.object_key()
     if key is None:

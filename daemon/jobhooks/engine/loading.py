@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
+from typing import Any, TypeGuard
 
 from jobhooks.contract.meta import ReceiverMeta, read_meta
 from jobhooks.contract.receiver import JobHookReceiver
@@ -22,7 +23,7 @@ class FoundReceiver:
     """A receiver class and where it came from. ``class_path`` is module.Class."""
 
     class_path: str
-    receiver: type[JobHookReceiver]
+    receiver: type[JobHookReceiver[Any]]
     meta: ReceiverMeta
     path: Path
 
@@ -92,8 +93,8 @@ def _load(findings: Findings, name: str, path: Path) -> None:
         findings.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc)))
         return
     for class_name, receiver in inspect.getmembers(module, inspect.isclass):
-        if not issubclass(receiver, JobHookReceiver) or receiver.__module__ != module.__name__:
-            continue  # imported there, perhaps as a base class
+        if not _is_receiver(receiver, module):
+            continue
         try:
             meta = read_meta(receiver)
         except InvalidReceiver as exc:
@@ -101,6 +102,11 @@ def _load(findings: Findings, name: str, path: Path) -> None:
             continue
         class_path = f"{name}.{class_name}"
         findings.receivers[class_path] = FoundReceiver(class_path, receiver, meta, path)
+
+
+def _is_receiver(candidate: type[object], module: ModuleType) -> TypeGuard[type[JobHookReceiver[Any]]]:
+    """Return whether a class is a receiver of this module, and not imported there, perhaps as a base class."""
+    return issubclass(candidate, JobHookReceiver) and candidate.__module__ == module.__name__
 
 
 def _import(name: str, path: Path) -> ModuleType:

@@ -17,7 +17,7 @@ from jobhooks.store.connections import AsyncConnection, call_async
 
 @dataclass(frozen=True)
 class Cursor:
-    """A position in the log: all that ``seen`` sees is settled, and of the window up to ``horizon`` all up to ``last_id``.
+    """A position: settled is all that ``seen`` sees, and of the window up to ``horizon`` all up to ``last_id``.
 
     The snapshots are PostgreSQL's text form. A floor was read from the sequence of ids before its snapshot was taken.
     """

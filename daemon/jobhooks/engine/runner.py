@@ -45,9 +45,7 @@ class AsyncRunner:
             await close_async(self._conn)
 
 
-async def _run(
-    conn: AsyncConnection, receiver: type[JobHookReceiver[AsyncConnection]], delivery: Delivery
-) -> Outcome:
+async def _run(conn: AsyncConnection, receiver: type[JobHookReceiver[AsyncConnection]], delivery: Delivery) -> Outcome:
     log = ReceiverLog()
     started_at = datetime.datetime.now(datetime.UTC)
     try:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,7 +88,7 @@ async def _deliver(wakeup: Wakeup, reader: Reader, dispatcher: Dispatcher, stop:
 
 
 @contextlib.asynccontextmanager
-async def _connection(settings: EngineSettings) -> AsyncIterator[AsyncConnection]:
+async def _connection(settings: EngineSettings) -> AsyncGenerator[AsyncConnection]:
     conn = await connect_async(settings.asyncpg_arguments)
     try:
         yield conn

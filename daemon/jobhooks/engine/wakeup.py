@@ -2,8 +2,6 @@
 
 import asyncio
 
-import asyncpg
-
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import AsyncConnection, call_async
 
@@ -24,8 +22,8 @@ class Wakeup:
         A writer that asked for the lock before it was taken sends none, although it may commit after the log is read.
         Such a change is found when the next one wakes us, or after ``poll_interval_s``.
         """
-        self._conn.add_termination_listener(self._wake)  # pyright: ignore[reportUnknownMemberType]
-        await self._conn.add_listener(CHANNEL, self._wake)  # pyright: ignore[reportUnknownMemberType]
+        self._conn.add_termination_listener(self._wake)
+        await self._conn.add_listener(CHANNEL, self._wake)
         await call_async(self._conn, "ask_to_be_woken")
 
     def wake(self) -> None:
@@ -50,5 +48,5 @@ class Wakeup:
         if self._conn.is_closed():
             raise DatabaseUnreachable("lost the connection to the database while waiting for changes")
 
-    def _wake(self, _conn: "asyncpg.Connection[asyncpg.Record]", *_details: object) -> None:
+    def _wake(self, *_connection_and_notification: object) -> None:
         self._event.set()

@@ -3,7 +3,7 @@
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, cast
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -39,7 +39,7 @@ class LogFormat(StrEnum):
 
 
 class Settings(BaseSettings):
-    """All settings. A flag wins over the environment (``JOBHOOKS_`` and the name), that over the file, that over these."""
+    """All settings. A flag wins over the environment, that over the file, that over the defaults here."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
     file: ClassVar[Path | None] = None
@@ -77,8 +77,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - part of the signature
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read flags, environment and file, in this order of precedence."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=cls.file)
@@ -95,7 +95,7 @@ def load(file: Path | None = None, **flags: object) -> Settings:
     path = _file(file)
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return type("Settings", (Settings,), {"file": path})(**given)
+        return type("Settings", (Settings,), {"file": path})(**given)  # pyright: ignore[reportArgumentType] - pydantic is what checks them
     except ValidationError as exc:
         problems = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in exc.errors())
         raise SettingsError(f"wrong setting, {problems}{f' (see also {path})' if path else ''}") from exc
@@ -112,11 +112,14 @@ def example() -> str:
     """Return the example file: every setting with its default, as a comment to uncomment."""
     parts = [f"# Settings of jobhooks: {DEFAULT_FILE}. Each can be set as {PREFIX}NAME in the environment, too.\n"]
     for name, field in Settings.model_fields.items():
-        default = field.get_default()
-        value = [str(path) for path in default] if isinstance(default, tuple) else default
-        text = str(value).replace("'", '"') if isinstance(value, list | float | int) else f'"{value}"'
-        parts.append(f"# {field.description}\n# {name} = {text}\n")
+        parts.append(f"# {field.description}\n# {name} = {_toml(field.default)}\n")
     return "\n".join(parts)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, cast('tuple[object, ...]', value)))}]"
+    return str(value) if isinstance(value, int | float) else f'"{value}"'
 
 
 def _file(named: Path | None) -> Path | None:

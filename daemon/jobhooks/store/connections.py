@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,9 +19,22 @@ CONNECT_TIMEOUT = 10  # seconds
 CLOSE_TIMEOUT = 5  # seconds
 # What asyncpg takes in a URL as libpq does; the rest of what libpq knows (application_name, options) it sends apart.
 SHARED_PARAMETERS = (
-    "port user password dbname passfile sslmode sslcert sslkey sslrootcert sslcrl sslpassword"
-    " ssl_min_protocol_version ssl_max_protocol_version target_session_attrs krbsrvname"
-).split()
+    "port",
+    "user",
+    "password",
+    "dbname",
+    "passfile",
+    "sslmode",
+    "sslcert",
+    "sslkey",
+    "sslrootcert",
+    "sslcrl",
+    "sslpassword",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "target_session_attrs",
+    "krbsrvname",
+)
 
 SyncConnection = psycopg.Connection[TupleRow]
 if TYPE_CHECKING:
@@ -115,7 +128,7 @@ async def call_async(conn: AsyncConnection, name: str, *parameters: object) -> l
 
 
 @contextlib.contextmanager
-def translated_errors() -> Iterator[None]:
+def translated_errors() -> Generator[None]:
     """Turn the database's errors into ours where a SQLSTATE tells which; a lost connection into DatabaseUnreachable."""
     try:
         yield

@@ -43,7 +43,9 @@ def check_installed(conn: SyncConnection) -> None:
         raise SqlMismatch(f"jobhooks is not installed in the database {conn.info.dbname}: run jobhooks install")
     ((may_read,),) = call(conn, "may_read_schema")
     if not may_read:
-        raise Forbidden(f"the role {conn.info.user} has no access to schema jobhooks in the database {conn.info.dbname}")
+        raise Forbidden(
+            f"the role {conn.info.user} has no access to schema jobhooks in the database {conn.info.dbname}"
+        )
     installed = _installed_version(conn)
     _refuse_newer(installed)
     ((by_version, digest),) = call(conn, "installation")

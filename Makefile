@@ -1,0 +1,99 @@
+# `make` lists the targets. What a target needs it installs into .venv, from PyPI, at the versions of requirements-dev.lock.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_OPTIONS := --quiet --disable-pip-version-check
+UV_EXPORT := --quiet --frozen --no-emit-project --no-header --format requirements.txt
+DATABASE_URL ?=
+TABLES ?=
+
+# Where `make install` puts things. DESTDIR is for packagers: it comes before every path and is not in any file.
+DESTDIR ?=
+prefix ?= /usr/local
+bindir ?= $(prefix)/bin
+libdir ?= $(prefix)/lib/jobhooks
+sysconfdir ?= /etc/jobhooks
+unitdir ?= /etc/systemd/system
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-nightly check format generate lock install-sql install uninstall build clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## Show the whole path at work, on a throw-away PostgreSQL
+	@$(BIN)/jobhooks demo
+
+test: $(VENV)/.installed ## Run the tests, on a throw-away PostgreSQL
+	$(BIN)/pytest $(PYTEST_ARGUMENTS)
+
+test-nightly: $(VENV)/.installed ## Run the tests that take long, too
+	$(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)
+
+check: $(VENV)/.installed ## Check format, types, imports, migrations and spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/squawk sql/migrations/*.sql
+	$(BIN)/codespell
+
+format: $(VENV)/.installed ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(VENV)/.installed ## Write anew what is generated: sql/schema.sql, example settings, settings reference
+	cd tests && ../$(BIN)/python -m support.generated
+
+lock: ## Write requirements.lock and requirements-dev.lock anew, with the newest versions
+	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv lock --quiet --upgrade
+	$(BIN)/uv export $(UV_EXPORT) --output-file requirements.lock
+	$(BIN)/uv export $(UV_EXPORT) --all-extras --output-file requirements-dev.lock
+	rm uv.lock
+
+install-sql: $(VENV)/.installed ## Install the schema in DATABASE_URL and watch TABLES ("public.device public.site")
+	@$(BIN)/jobhooks install $(TABLES) $(if $(DATABASE_URL),--database-url "$(DATABASE_URL)")
+
+install: ## Install program, service and settings on this system (as root; DESTDIR and prefix are honoured)
+	$(PYTHON) -m venv --clear "$(DESTDIR)$(libdir)"
+	"$(DESTDIR)$(libdir)/bin/python" -m pip install $(PIP_OPTIONS) --require-hashes -r requirements.lock
+	"$(DESTDIR)$(libdir)/bin/python" -m pip install $(PIP_OPTIONS) --no-deps .
+	# What the environment's scripts say of their own place would be wrong under DESTDIR; the command is one of ours.
+	find "$(DESTDIR)$(libdir)/bin" -type f ! -name 'python*' -delete
+	sed -i '/^command/d' "$(DESTDIR)$(libdir)/pyvenv.cfg"
+	install -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(unitdir)" "$(DESTDIR)$(sysconfdir)/receivers"
+	printf '#!/bin/sh\nexec "%s/bin/python" -P -m jobhooks "$$@"\n' "$(libdir)" > "$(DESTDIR)$(bindir)/jobhooks"
+	chmod 755 "$(DESTDIR)$(bindir)/jobhooks"
+	sed 's#/usr/local/bin/jobhooks#$(bindir)/jobhooks#; s#/etc/jobhooks#$(sysconfdir)#g' daemon/jobhooks.service \
+		> "$(DESTDIR)$(unitdir)/jobhooks.service"
+	# Settings that are there stay as they are. They may hold a password, and so are for root and the service alone.
+	test -e "$(DESTDIR)$(sysconfdir)/jobhooks.toml" \
+		|| install -m 640 daemon/jobhooks.example.toml "$(DESTDIR)$(sysconfdir)/jobhooks.toml"
+ifeq ($(DESTDIR),)
+	getent passwd jobhooks > /dev/null \
+		|| useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin jobhooks
+	chgrp jobhooks "$(sysconfdir)/jobhooks.toml"
+	if test -d /run/systemd/system; then systemctl daemon-reload; fi
+endif
+
+uninstall: ## Remove program and service again; the settings and the user stay
+	rm -rf "$(DESTDIR)$(libdir)" "$(DESTDIR)$(bindir)/jobhooks" "$(DESTDIR)$(unitdir)/jobhooks.service"
+
+build: $(VENV)/.installed ## Build wheel and sdist into dist/
+	$(BIN)/hatchling build
+
+clean: ## Remove what make made
+	rm -rf $(VENV) dist
+
+$(VENV)/.installed: pyproject.toml requirements-dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "jobhooks needs Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "this Python cannot make virtual environments: on Debian, apt install python3-venv" >&2; exit 1; }
+	@echo "installing into $(VENV) ..." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --no-deps --no-build-isolation --editable .
+	@touch $@

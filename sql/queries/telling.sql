@@ -1,0 +1,29 @@
+-- What the demo tells of the log.
+
+-- name: told_changes
+-- The changes after $1, each with its results and their log lines.
+select
+    change.id, change.action::text, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
+    change.triggering, change.caused_by_change_id, change.prechange::text, change.postchange::text,
+    (
+        select coalesce(json_agg(result order by result.attempt), '[]')
+        from (
+            select
+                hook.name as hook, job.class_path as receiver, job_result.status, job_result.attempt,
+                extract(epoch from job_result.finished_at - job_result.started_at) * 1000 as duration_ms,
+                job_result.error,
+                (
+                    select coalesce(json_agg(json_build_object('level', level, 'message', message) order by line), '[]')
+                    from jobhooks.job_log_entry
+                    where job_result_id = job_result.id
+                ) as log
+            from jobhooks.job_result
+            join jobhooks.job_hook as hook on hook.id = job_result.hook_id
+            join jobhooks.job on job.id = job_result.job_id
+            where job_result.change_id = change.id
+        ) as result
+    )
+from jobhooks.object_change as change
+join jobhooks.content_type on content_type.id = change.content_type_id
+where change.id > $1
+order by change.id
