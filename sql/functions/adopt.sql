@@ -1,23 +1,19 @@
 -- jobhooks.adopt(): make this database's cursor its own, from now on.
 --
 -- For a copy of a database: its cursor speaks of another server's transactions, and its log of changes that the
--- original's daemon delivers. What is in the log now counts as seen. The floor is read before the snapshot is taken,
--- as the reader does it, so this function must be volatile: each of its statements has a snapshot of its own.
+-- original's daemon delivers. What is in the log now counts as seen. The floor is the one that is right without asking:
+-- the first window is read from the beginning of the log, once.
 create or replace function jobhooks.adopt()
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    floor constant bigint := (
-        select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq
-    );
 begin
     update jobhooks.cursor
     set seen = pg_current_snapshot(),
-        seen_floor = floor,
+        seen_floor = 0,
         horizon = pg_current_snapshot(),
-        horizon_floor = floor,
+        horizon_floor = 0,
         last_id = 0,
         system_identifier = control.system_identifier,
         database_oid = (select oid from pg_database where datname = current_database()),

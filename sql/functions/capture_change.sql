@@ -58,7 +58,7 @@ begin
             else 'truncate'::jobhooks.action
         end,
         before, after, failure, key,
-        nullif(current_setting('jobhooks.user', true), ''),
+        nullif(current_setting('jobhooks.user_name', true), ''),
         nullif(current_setting('jobhooks.request_id', true), ''),
         cause is null, cause[1]::bigint, cause[2]::integer, cause[3]::integer, left(mark, 100)
     );

@@ -49,7 +49,7 @@ comment on column jobhooks.object_change.caused_by_change_id is
 'With hook and attempt: the run whose receiver made this change';
 comment on column jobhooks.object_change.triggering is 'False for what a receiver wrote: recorded, and no hook runs for it';
 comment on column jobhooks.object_change.session_role is 'The role that connected';
-comment on column jobhooks.object_change.user_name is 'Who, as the application said it: set local jobhooks.user';
+comment on column jobhooks.object_change.user_name is 'Who, as the application said it: set local jobhooks.user_name';
 comment on column jobhooks.object_change.request_id is 'Why, as the application said it: set local jobhooks.request_id';
 comment on column jobhooks.object_change.refused_mark is
 'A receiver''s mark from a session that may not carry one: ignored, and kept here as evidence';

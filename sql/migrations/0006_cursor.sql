@@ -14,7 +14,7 @@ create table jobhooks.cursor (
 comment on table jobhooks.cursor is 'One row: how far the log has been read';
 comment on column jobhooks.cursor.seen is 'What is visible in it has been settled or parked';
 comment on column jobhooks.cursor.seen_floor is
-'Read from the sequence before the snapshot was taken: every change by a transaction at or above its xmax has a greater id';
+'Every change by a transaction at or above the xmax of the seen snapshot has a greater id';
 comment on column jobhooks.cursor.horizon is 'The end of the window being worked on: visible in it and not in seen';
 comment on column jobhooks.cursor.last_id is 'The position inside the window';
 comment on column jobhooks.cursor.system_identifier is

@@ -5,7 +5,9 @@
 select pg_advisory_xact_lock(1785684584, 1), set_config('check_function_bodies', 'off', true), set_config('lock_timeout', '5s', true)
 
 -- name: has_schema
-select to_regclass('jobhooks.migration') is not null
+select exists (
+    select from pg_class where relname = 'migration' and relnamespace = to_regnamespace('jobhooks')
+)
 
 -- name: may_read_schema
 select has_schema_privilege('jobhooks', 'usage')

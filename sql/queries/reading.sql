@@ -4,9 +4,12 @@
 select seen::text, seen_floor, horizon::text, horizon_floor, last_id from jobhooks.cursor
 
 -- name: log_floor
--- The greatest id handed out so far. Asked before the snapshot below, in a statement of its own: whoever is not
--- visible in that snapshot and has not begun by then takes a greater id.
+-- The greatest id handed out so far.
 select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq
+
+-- name: end_a_transaction
+-- By itself: takes a transaction id, which has ended when this returns. Nothing is written, and no disk is waited for.
+select pg_current_xact_id()
 
 -- name: current_snapshot
 select pg_current_snapshot()::text
@@ -15,7 +18,7 @@ select pg_current_snapshot()::text
 -- The next changes of the window: visible in the horizon ($2) and not in the seen snapshot ($1), in order of id, after
 -- the position ($4), at most $5. Two kinds, told apart by their transaction:
 --   stragglers were in progress in the seen snapshot; their ids are anywhere, so each is found by its transaction;
---   the fresh began after it, so that all their ids are above its floor ($3).
+--   the fresh are at or above its xmax, so that all their ids are above its floor ($3).
 -- Both are index scans that end after a page.
 with page as (
     (

@@ -88,7 +88,7 @@ def _json_value(value: object) -> object:
     """Return what the encoder writes in PostgreSQL's own notation where it would write something else."""
     match value:
         case float() | Decimal() if not isfinite(value):
-            return str(value)
+            return str(Decimal(value))
         case datetime.timedelta():
             return f"{value.days} days {value.seconds} seconds {value.microseconds} microseconds"
         case bytes() | bytearray() | memoryview():

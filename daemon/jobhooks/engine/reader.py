@@ -19,7 +19,7 @@ from jobhooks.store.connections import AsyncConnection, call_async
 class Cursor:
     """A position: settled is all that ``seen`` sees, and of the window up to ``horizon`` all up to ``last_id``.
 
-    The snapshots are PostgreSQL's text form. A floor was read from the sequence of ids before its snapshot was taken.
+    The snapshots are PostgreSQL's text form. A transaction at or above a snapshot's xmax took no id up to its floor.
     """
 
     seen: str
@@ -63,8 +63,7 @@ class Reader:
         page: list[Change] = []
         if self._cursor.horizon != self._cursor.seen:
             page = await self._read()
-        if not page:
-            await self._open_window()
+        if not page and await self._open_window():
             page = await self._read()
         self._after = self._cursor.after(page, complete=len(page) < self._page_size)
         return page
@@ -82,16 +81,28 @@ class Reader:
             cursor.last_id,
         )
 
-    async def _open_window(self) -> None:
-        """Take a new horizon. Reading starts above the floor of ``seen``, so the order here is critical.
+    async def _open_window(self) -> bool:
+        """Take a new horizon; return False where no transaction has ended since the last one.
 
-        The floor first, the snapshot after it, in two statements: a transaction that the snapshot does not know took,
-        or will take, its ids after the snapshot, and so above a floor read before it. In one statement the snapshot
-        would come first, and a change committed between the two would lie below the floor, never to be read.
+        The next window will look for the changes of two kinds of transactions: those in progress in this horizon, one
+        by one, and those from its xmax on, above this floor alone. So whoever takes an id up to the floor must be in
+        the horizon by name or have ended, and the order of these three statements is critical:
+
+        - The floor before the snapshot. The other way round (in one statement the snapshot comes first, too) a change
+          made between the two lies below the floor, and its transaction beyond the xmax: never to be read.
+        - A transaction of our own between them, which takes an id and ends. The xmax of a snapshot is the highest
+          transaction id that has ended, plus one; a transaction that has begun and written, but is younger than any
+          that has ended, lies beyond it and is not named. Ours is younger than all that could take an id up to the
+          floor, and has ended: so the xmax lies beyond them all, and those still in progress are named.
         """
+        ((snapshot,),) = await call_async(self._conn, "current_snapshot")
+        if snapshot == self._cursor.horizon:
+            return False
         ((floor,),) = await call_async(self._conn, "log_floor")
+        await call_async(self._conn, "end_a_transaction")
         ((horizon,),) = await call_async(self._conn, "current_snapshot")
         self._cursor = Cursor(self._cursor.horizon, self._cursor.horizon_floor, horizon, floor, last_id=0)
+        return True
 
     async def _read(self) -> list[Change]:
         cursor = self._cursor

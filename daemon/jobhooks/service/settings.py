@@ -1,6 +1,7 @@
 """The settings table: it feeds the file, the environment, the flags, their help and the docs."""
 
 import os
+import textwrap
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, ClassVar, cast
@@ -112,7 +113,8 @@ def example() -> str:
     """Return the example file: every setting with its default, as a comment to uncomment."""
     parts = [f"# Settings of jobhooks: {DEFAULT_FILE}. Each can be set as {PREFIX}NAME in the environment, too.\n"]
     for name, field in Settings.model_fields.items():
-        parts.append(f"# {field.description}\n# {name} = {_toml(field.default)}\n")
+        description = textwrap.fill(field.description or "", 118, initial_indent="# ", subsequent_indent="# ")
+        parts.append(f"{description}\n# {name} = {_toml(field.default)}\n")
     return "\n".join(parts)
 
 
@@ -129,6 +131,6 @@ def _file(named: Path | None) -> Path | None:
             return DEFAULT_FILE if DEFAULT_FILE.exists() else None
         except PermissionError:
             return None
-    if not chosen.is_file():
+    if not chosen.exists():
         raise SettingsError(f"there is no settings file {chosen}")
     return chosen

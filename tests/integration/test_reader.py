@@ -1,0 +1,224 @@
+"""Reading with two snapshots: each committed change once, in the order of each object, whatever commits when."""
+
+import contextlib
+import random
+from collections import defaultdict
+
+import asyncpg
+import psycopg
+import pytest
+from conftest import Connection
+from hypothesis import HealthCheck, given, settings, strategies as st
+
+from jobhooks.contract.change import Change
+from jobhooks.engine.reader import Reader
+from jobhooks.store.connections import AsyncConnection, asyncpg_arguments, close_async, connect, connect_async
+from jobhooks.store.sql_files import query
+
+
+@contextlib.asynccontextmanager
+async def open_reader(database: str, page_size: int = 100):  # noqa: ANN201, RUF100 - an async generator of a Reader
+    with contextlib.closing(connect(database)) as conn:
+        arguments = asyncpg_arguments(conn)
+    async_conn = await connect_async(arguments)
+    try:
+        reader = Reader(async_conn, page_size)
+        await reader.load()
+        yield reader
+    finally:
+        await close_async(async_conn)
+
+
+async def read_all(reader: Reader) -> list[Change]:
+    """Read until there is nothing more, saving after each page."""
+    changes: list[Change] = []
+    while page := await reader.next_page():
+        changes += page
+        await reader.save()
+    return changes
+
+
+async def test_a_transaction_that_took_its_id_first_and_commits_last_is_read(device: Connection, database: str) -> None:
+    """ "Greater than the last id" would lose it, and waiting for it would stall everything behind it."""
+    device.execute("insert into public.device (name) values ('edge-2')")
+    async with open_reader(database) as reader:
+        await read_all(reader)
+        with psycopg.connect(database) as slow:
+            slow.execute("update public.device set name = 'slow' where id = 1")
+            device.execute("update public.device set name = 'fast' where id = 2")
+            (fast,) = await read_all(reader)
+            assert await read_all(reader) == []
+            slow.commit()
+        (late,) = await read_all(reader)
+    assert (fast.postchange or {})["name"] == "fast"
+    assert (late.postchange or {})["name"] == "slow"
+    assert late.id < fast.id
+
+
+async def test_a_writer_that_is_younger_than_any_that_has_ended_is_read(device: Connection, database: str) -> None:
+    """A snapshot does not name it: its transaction id is at or above the xmax, though it has written long ago."""
+    device.execute("insert into public.device (name) values ('edge-2')")
+    async with open_reader(database) as reader:
+        await read_all(reader)
+        with psycopg.connect(database) as older, psycopg.connect(database) as younger:
+            older.execute("select pg_current_xact_id()")
+            younger.execute("update public.device set name = 'younger' where id = 1")
+            older.execute("update public.device set name = 'older' where id = 2")
+            older.commit()
+            (first,) = await reader.next_page()
+            younger.commit()
+        (second,) = await read_all(reader)
+    assert [(change.postchange or {})["name"] for change in (first, second)] == ["older", "younger"]
+    assert second.id < first.id
+
+
+async def test_the_first_change_ever_is_read(device: Connection, database: str) -> None:
+    """The sequence says 1 before its first value is taken as well as after."""
+    async with open_reader(database) as reader:
+        assert await read_all(reader) == []
+        device.execute("update public.device set name = 'first'")
+        assert [change.id for change in await read_all(reader)] == [1]
+
+
+async def test_what_commits_between_the_floor_and_the_snapshot_is_read_next_time(
+    device: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The critical moment of opening a window: a change that is in neither must be above the floor."""
+    async with open_reader(database) as reader:
+        from jobhooks.engine import reader as module
+
+        original = module.call_async
+
+        async def write_after(conn: AsyncConnection, name: str, *parameters: object) -> list[asyncpg.Record]:
+            rows = await original(conn, name, *parameters)
+            if name in ("log_floor", "end_a_transaction", "current_snapshot"):
+                device.execute("update public.device set name = name || '.'")
+            return rows
+
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "call_async", write_after)
+            read = await read_all_but_at_most(reader, 10)
+        read += await read_all(reader)
+    written = device.execute("select id from jobhooks.object_change order by id").fetchall()
+    assert [change.id for change in read] == [id for (id,) in written]
+
+
+async def read_all_but_at_most(reader: Reader, pages: int) -> list[Change]:
+    changes: list[Change] = []
+    for _ in range(pages):
+        changes += await reader.next_page()
+    return changes
+
+
+async def test_a_restarted_reader_goes_on_where_the_saved_cursor_is(device: Connection, database: str) -> None:
+    """In the middle of a window, too."""
+    device.execute("insert into public.device (name) select 'd' || i from generate_series(1, 10) as i")
+    async with open_reader(database, page_size=4) as reader:
+        first = await reader.next_page()
+        await reader.save()
+        await reader.next_page()  # read, and not saved
+    async with open_reader(database, page_size=4) as reader:
+        rest = await read_all(reader)
+    assert [change.id for change in first + rest] == list(range(1, 11))
+
+
+async def test_what_receivers_wrote_is_passed_over(device: Connection, database: str) -> None:
+    with device.transaction():
+        device.execute("set local jobhooks.delivery = '1:1:1'")
+        device.execute("update public.device set name = 'marked'")
+    device.execute("update public.device set name = 'not marked'")
+    async with open_reader(database) as reader:
+        assert [(change.postchange or {})["name"] for change in await read_all(reader)] == ["not marked"]
+
+
+async def test_a_renamed_table_is_read_by_its_new_name(device: Connection, database: str) -> None:
+    async with open_reader(database) as reader:
+        device.execute("update public.device set name = 'a'")
+        device.execute("alter table public.device rename to machine")
+        (change,) = await read_all(reader)
+    assert (change.changed_object_type, change.content_type.table) == ("public.machine", "machine")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), page_size=st.integers(1, 7))
+def test_random_overlapping_transactions_are_read_once_and_in_order(
+    database: str, device: Connection, seed: int, page_size: int
+) -> None:
+    """Against an oracle: writers that overlap, roll back, use savepoints, and a reader that restarts now and then."""
+    import asyncio
+
+    asyncio.run(_random_history(database, device, random.Random(seed), page_size))
+
+
+async def _random_history(database: str, device: Connection, rng: random.Random, page_size: int) -> None:
+    device.execute("truncate public.device restart identity")
+    device.execute("insert into public.device (name, serial) select 'd', '0' from generate_series(1, 4)")
+    expected: dict[int, list[int]] = defaultdict(list)  # object -> the values committed to it, in order
+    read: dict[int, list[int]] = defaultdict(list)
+    async with open_reader(database, page_size) as reader:
+        await read_all(reader)
+    value = 0
+    with contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(psycopg.connect(database)) for _ in range(3)]
+        pending: list[list[tuple[int, int]]] = [[] for _ in writers]
+        locked: dict[int, int] = {}
+        for _ in range(rng.randint(5, 40)):
+            number = rng.randrange(len(writers))
+            writer, step = writers[number], rng.random()
+            if step < 0.6:
+                row = rng.randint(1, 4)
+                if locked.get(row, number) != number:
+                    continue  # it would wait, and this test has one thread
+                locked[row] = number
+                value += 1
+                keep = rng.random() < 0.8
+                writer.execute("select")  # in a transaction, so that what follows is a savepoint
+                with contextlib.suppress(psycopg.Rollback), writer.transaction():
+                    writer.execute("update public.device set serial = %s where id = %s", [str(value), row])
+                    if not keep:
+                        raise psycopg.Rollback
+                if keep:
+                    pending[number].append((row, value))
+            elif step < 0.9:
+                if rng.random() < 0.8:
+                    writer.commit()
+                    for row, written in pending[number]:
+                        expected[row].append(written)
+                else:
+                    writer.rollback()
+                pending[number] = []
+                locked = {row: owner for row, owner in locked.items() if owner != number}
+            else:
+                async with open_reader(database, page_size) as reader:
+                    _note(read, await read_all(reader))
+        for writer in writers:
+            writer.rollback()
+    async with open_reader(database, page_size) as reader:
+        _note(read, await read_all(reader))
+    assert {row: values for row, values in read.items() if values} == dict(expected)
+
+
+def _note(read: dict[int, list[int]], changes: list[Change]) -> None:
+    for change in changes:
+        row = change.postchange or {}
+        read[int(str(row["id"]))].append(int(str(row["serial"])))
+
+
+def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection) -> None:
+    """The cost of a page must not depend on the size of the log."""
+    device.execute("insert into public.device (name) select 'd' || i from generate_series(1, 20000) as i")
+    device.execute("analyze jobhooks.object_change")
+    statement = query("read_page")
+    snapshot = device.execute("select pg_current_snapshot()::text").fetchone()
+    assert snapshot is not None
+    # A straggler, so that both kinds are planned for what they are.
+    xmax = int(snapshot[0].split(":")[1])
+    seen = f"{xmax - 1}:{xmax}:{xmax - 1}"
+    with psycopg.connect(device.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
+        plan = raw.execute(
+            f"explain (analyze, costs off, timing off, summary off) {statement}".encode(), [seen, snapshot[0], 0, 0, 50]
+        ).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    assert "Seq Scan on object_change_1" not in text, text
+    assert "object_change_1_transaction_id_id_idx" in text, text
+    assert "object_change_1_pkey" in text, text

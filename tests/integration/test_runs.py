@@ -1,0 +1,462 @@
+"""Running receivers: what they get, and that their writes, their log and their result stand or fall together."""
+
+import asyncio
+import contextlib
+import datetime
+from collections.abc import Generator
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+from conftest import Connection
+
+from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
+from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.engine.matching import Delivery, Hook
+from jobhooks.engine.reader import Reader
+from jobhooks.engine.runner import AsyncRunner
+from jobhooks.engine.settle import Outcome, record_failure
+from jobhooks.engine.snapshot import Snapshot
+from jobhooks.engine.workers import run_sync
+from jobhooks.errors import AlreadySettled
+from jobhooks.store import catalogue
+from jobhooks.store.catalogue import JobRecord
+from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
+
+HOOK = Hook(1, "h", "m.C", frozenset({1}), frozenset(Action), Snapshot.parse("1:1:"))
+
+
+@pytest.fixture
+def hooked(device: Connection, database: str) -> Generator[Connection]:
+    """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to job m.C."""
+    with contextlib.closing(connect(database)) as admin:
+        catalogue.register_jobs(admin, [JobRecord("m.C", "C", "", None, None)], complete=True)
+        catalogue.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
+    yield device
+
+
+def last_change(database: str) -> Change:
+    """Return the newest change that would be delivered."""
+
+    async def read() -> Change:
+        with contextlib.closing(connect(database)) as conn:
+            arguments = asyncpg_arguments(conn)
+        async_conn = await connect_async(arguments)
+        try:
+            reader = Reader(async_conn, 1000)
+            await reader.load()
+            return (await reader.next_page())[-1]
+        finally:
+            await async_conn.close()
+
+    return asyncio.run(read())
+
+
+def deliver(database: str, receiver: type[JobHookReceiver[Any]], attempt: int = 1) -> Outcome:
+    """Deliver the newest change to ``receiver`` as the daemon does, and return the outcome."""
+    delivery = Delivery(last_change(database), HOOK, attempt)
+
+    async def attempt_async() -> Outcome:
+        with contextlib.closing(connect(database)) as conn:
+            arguments = asyncpg_arguments(conn)
+        runner, own = AsyncRunner(arguments), await connect_async(arguments)
+        try:
+            if asyncio.iscoroutinefunction(receiver.receive_job_hook):
+                outcome = await runner.run(receiver, delivery)
+            else:
+                with contextlib.closing(connect(database)) as conn:
+                    outcome = run_sync(conn, receiver, delivery)
+            if outcome.rolled_back:
+                await record_failure(own, delivery.identity, outcome)
+            return outcome
+        finally:
+            await runner.close()
+            await own.close()
+
+    return asyncio.run(attempt_async())
+
+
+def results(conn: Connection) -> list[tuple[object, ...]]:
+    return conn.execute("select status, error from jobhooks.job_result order by id").fetchall()
+
+
+def name(conn: Connection) -> object:
+    row = conn.execute("select name from public.device where id = 1").fetchone()
+    return row and row[0]
+
+
+class Renames(JobHookReceiver):
+    """Uses the live row and the connection."""
+
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        changed_object.name = f"{changed_object.name} ({action})"
+        changed_object.save()
+        self.connection.execute("insert into public.device (name) values ('by connection')")
+        self.log_info(changed_object, "renamed")
+
+
+class RenamesAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    """The same, asynchronously."""
+
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        changed_object.name = f"{changed_object.name} ({action})"
+        await changed_object.save()
+        await self.connection.execute("insert into public.device (name) values ('by connection')")
+        self.log_info(changed_object, "renamed")
+
+
+@pytest.mark.parametrize("receiver", [Renames, RenamesAsync])
+def test_writes_log_and_result_commit_together_and_are_marked(
+    hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
+) -> None:
+    hooked.execute("update public.device set name = 'a'")
+    outcome = deliver(database, receiver)
+    assert outcome.error is None
+    assert name(hooked) == "a (update)"
+    assert results(hooked) == [("success", None)]
+    log = hooked.execute("select line, level, object, message from jobhooks.job_log_entry").fetchall()
+    assert log == [(1, "info", "public.device id=1", "renamed")]
+    marked = hooked.execute(
+        "select triggering, caused_by_change_id, caused_by_hook_id, caused_by_attempt, transaction_id::text"
+        " from jobhooks.object_change where id > 1 order by id"
+    ).fetchall()
+    assert [row[:4] for row in marked] == [(False, 1, 1, 1)] * 2
+    result_transaction = hooked.execute("select xmin::text from jobhooks.job_result").fetchone()
+    assert {row[4] for row in marked} == {result_transaction[0] if result_transaction else None}
+
+
+class Raises(JobHookReceiver):
+    """Fails after it wrote."""
+
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        changed_object.name = "written"
+        changed_object.save()
+        self.log_info("about to fail")
+        raise ValueError("no \0 such thing \ud800")
+
+
+class RaisesAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    """The same, asynchronously."""
+
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        changed_object.name = "written"
+        await changed_object.save()
+        self.log_info("about to fail")
+        raise ValueError("no \0 such thing \ud800")
+
+
+@pytest.mark.parametrize("receiver", [Raises, RaisesAsync])
+def test_a_failure_undoes_the_writes_and_keeps_log_and_debt(
+    hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
+) -> None:
+    hooked.execute("update public.device set name = 'a'")
+    deliver(database, receiver)
+    assert name(hooked) == "a"
+    assert results(hooked) == [("failure", "ValueError: no \\0 such thing \\ud800")]
+    assert hooked.execute("select message from jobhooks.job_log_entry").fetchall() == [("about to fail",)]
+    (traceback,) = hooked.execute("select traceback from jobhooks.job_result").fetchone() or ("",)
+    assert "raise ValueError" in traceback
+    assert hooked.execute("select change_id, hook_id, status, attempts from jobhooks.delivery").fetchall() == [
+        (1, 1, "dead", 1)
+    ]
+    assert hooked.execute("select count(*) from jobhooks.object_change").fetchone() == (1,)
+
+
+class Commits(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        self.connection.execute("update public.device set name = 'half'")
+        self.connection.commit()
+
+
+class CommitsBySql(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        self.connection.execute("commit")
+        self.connection.execute("begin")
+
+
+class CommitsBySqlAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        await self.connection.execute("commit")
+
+
+class SwallowsAnError(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        with contextlib.suppress(psycopg.Error):
+            self.connection.execute("select 1/0")
+
+
+class SwallowsAnErrorAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        with contextlib.suppress(asyncpg.PostgresError):
+            await self.connection.execute("select 1/0")
+
+
+class Exits(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        raise SystemExit(3)
+
+
+class CancelledInside(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        task = asyncio.ensure_future(asyncio.sleep(60))
+        task.cancel()
+        await task
+
+
+class ClosesItsConnection(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        self.connection.close()
+
+
+class ClosesItsConnectionAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        await self.connection.close()
+
+
+class Empty(JobHookReceiver):
+    """Has no receive_job_hook."""
+
+
+class TakesOther(JobHookReceiver):
+    def receive_job_hook(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        pass
+
+
+class CannotStart(JobHookReceiver):
+    def __init__(self, run: Any) -> None:
+        raise RuntimeError("no start")
+
+
+@pytest.mark.parametrize(
+    ("receiver", "error"),
+    [
+        (Commits, "Explicit commit() forbidden"),
+        (CommitsBySql, "the receiver ended the transaction"),
+        (CommitsBySqlAsync, "the receiver ended the transaction"),
+        (SwallowsAnError, "current transaction is aborted"),
+        (SwallowsAnErrorAsync, "current transaction is aborted"),
+        (Exits, "SystemExit: 3"),
+        (CancelledInside, "CancelledError"),
+        (ClosesItsConnection, "the connection is closed"),
+        (ClosesItsConnectionAsync, "connection is closed"),
+        (Empty, "Empty has no receive_job_hook"),
+        (TakesOther, "unexpected keyword argument"),
+        (CannotStart, "no start"),
+    ],
+)
+def test_whatever_a_receiver_does_is_a_recorded_failure_and_not_a_crash(
+    hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]], error: str
+) -> None:
+    hooked.execute("update public.device set name = 'a'")
+    deliver(database, receiver)
+    ((status, recorded),) = results(hooked)
+    assert status == "failure" and error in str(recorded)
+    assert name(hooked) == "a"
+    assert hooked.execute("select status from jobhooks.delivery").fetchall() == [("dead",)]
+
+
+def test_a_deferred_constraint_that_fails_at_commit_is_a_recorded_failure(hooked: Connection, database: str) -> None:
+    """The result is in the transaction by then, and must go with it."""
+    hooked.execute(
+        "create table public.rack (id integer primary key, device integer"
+        " references public.device (id) deferrable initially deferred)"
+    )
+
+    class Dangles(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            self.connection.execute("insert into public.rack values (1, 99)")
+
+    hooked.execute("update public.device set name = 'a'")
+    deliver(database, Dangles)
+    ((status, error),) = results(hooked)
+    assert status == "failure" and "foreign key" in str(error)
+    assert hooked.execute("select from public.rack").fetchall() == []
+
+
+def test_log_failure_marks_the_run_failed_and_keeps_the_writes(hooked: Connection, database: str) -> None:
+    class Complains(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            changed_object.name = "kept"
+            changed_object.save()
+            self.log_failure("not good")
+
+    hooked.execute("update public.device set name = 'a'")
+    deliver(database, Complains)
+    assert results(hooked) == [("failure", "not good")]
+    assert name(hooked) == "kept"
+
+
+def test_an_attempt_is_recorded_once(hooked: Connection, database: str) -> None:
+    """A daemon that was taken for dead, and goes on, meets the result of its successor and undoes its writes."""
+    hooked.execute("update public.device set name = 'a'")
+    deliver(database, Renames)
+    with pytest.raises(AlreadySettled):
+        deliver(database, Renames)
+    assert name(hooked) == "a (update)"
+    assert results(hooked) == [("success", None)]
+
+
+def test_a_row_changed_by_someone_else_is_not_overwritten(hooked: Connection, database: str) -> None:
+    class Slow(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            hooked.execute("update public.device set serial = 'theirs'")
+            changed_object.name = "mine"
+            changed_object.save()
+
+    hooked.execute("update public.device set name = 'a'")
+    deliver(database, Slow)
+    ((status, error),) = results(hooked)
+    assert status == "failure" and "StaleObject: public.device id=1 was changed or deleted by someone else" in str(
+        error
+    )
+    assert hooked.execute("select name, serial from public.device").fetchall() == [("a", "theirs")]
+
+
+def test_a_live_row_saves_refreshes_and_deletes(hooked: Connection, database: str) -> None:
+    class Works(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            changed_object.save()  # nothing assigned, nothing written
+            changed_object.name = "one"
+            changed_object.save()
+            changed_object["serial"] = "two"
+            changed_object.save()  # its own write does not make it stale
+            self.connection.execute("update public.device set name = 'three'")
+            changed_object.refresh()
+            assert (changed_object.name, changed_object.serial) == ("three", "two")
+            assert list(changed_object) == ["id", "name", "serial"]
+            with pytest.raises(AttributeError, match="has no column rack; it has id, name, serial"):
+                changed_object.rack = 1
+            changed_object.delete()
+            with pytest.raises(StaleObject):
+                changed_object.refresh()
+
+    hooked.execute("update public.device set name = 'a'")
+    assert deliver(database, Works).error is None
+    actions = hooked.execute(
+        "select action::text from jobhooks.object_change where not triggering order by id"
+    ).fetchall()
+    assert actions == [("update",), ("update",), ("update",), ("delete",)]
+
+
+def test_a_live_row_keeps_every_type_when_a_snapshot_is_assigned_back(
+    hooked: Connection, conn: Connection, database: str
+) -> None:
+    """The example receiver's move, for whatever the column's type is."""
+    columns = {
+        "i": "integer", "n": "numeric", "f": "double precision", "t": "text", "b": "boolean", "y": "bytea",
+        "d": "date", "ts": "timestamptz", "iv": "interval", "u": "uuid", "j": "jsonb", "a": "integer[]", "x": "text[]",
+        "r": "int4range", "p": "point", "ip": "inet",
+    }  # fmt: skip
+    conn.execute(
+        f"create table public.kinds (id integer primary key, {', '.join(f'{c} {t}' for c, t in columns.items())})"  # pyright: ignore[reportArgumentType]
+    )
+    with contextlib.closing(connect(database)) as admin:
+        catalogue.watch(admin, "public.kinds", None, keyless=False, always=False)
+    conn.execute(
+        r"""insert into public.kinds values (1, 1, 12345678901234567890.12345678901234567890, 1e-300, E'x''\n', true,
+        '\x00ff', '-infinity', 'infinity', '1 mon 2 days 03:04:05.6', gen_random_uuid(),
+        '{"a": [1.50, null, "\u00e9"]}', '{{1,2},{3,null}}', '{"a,b","\"",null}', '[1,5)', '(1,2)', '10.0.0.0/8')"""
+    )
+    (original,) = conn.execute("select kinds::text from public.kinds").fetchall()
+
+    class Restores(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            removed = change.get_snapshots()["differences"]["removed"] or {}
+            for column, value in removed.items():
+                changed_object[column] = value
+            changed_object.save()
+
+    nulls = ", ".join(f"{column} = null" for column in columns)
+    conn.execute(f"update public.kinds set {nulls}")  # pyright: ignore[reportArgumentType]
+    assert deliver(database, Restores).error is None
+    assert conn.execute("select kinds::text from public.kinds").fetchall() == [original]
+
+
+def test_python_values_are_taken_for_columns(hooked: Connection, conn: Connection, database: str) -> None:
+    conn.execute(
+        "create table public.kinds (id integer primary key, d date, y bytea, iv interval, f float8, ts timestamptz)"
+    )
+    with contextlib.closing(connect(database)) as admin:
+        catalogue.watch(admin, "public.kinds", None, keyless=False, always=False)
+
+    class Assigns(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            changed_object.d = datetime.date(2026, 1, 2)
+            changed_object.y = b"\x00\xff"
+            changed_object.iv = datetime.timedelta(days=-1, seconds=3.5)
+            changed_object.f = float("inf")
+            changed_object.ts = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+            changed_object.save()
+
+    conn.execute("insert into public.kinds values (1)")
+    assert deliver(database, Assigns).error is None
+    with conn.cursor() as cursor:
+        cursor.execute("set timezone = 'UTC'")
+        cursor.execute("select kinds::text from public.kinds")
+        assert cursor.fetchall() == [
+            (r'(1,2026-01-02,"\\x00ff","-1 days +00:00:03.5",Infinity,"2026-01-02 03:04:05+00")',)
+        ]
+
+
+def test_the_changed_object_is_none_where_there_is_none(hooked: Connection, database: str) -> None:
+    seen: list[object] = []
+
+    class Looks(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            seen.append((action, changed_object))
+
+    hooked.execute("delete from public.device")
+    deliver(database, Looks)
+    hooked.execute("truncate public.device")
+    deliver(database, Looks)
+    hooked.execute("insert into public.device (name) values ('soon gone')")
+    hooked.execute("drop table public.device")
+    deliver(database, Looks)
+    assert seen == [("delete", None), ("truncate", None), ("create", None)]
+
+
+def test_a_changed_key_is_followed(hooked: Connection, database: str) -> None:
+    hooked.execute("update public.device set id = default")
+    hooked.execute("alter table public.device alter id set generated by default")
+    hooked.execute("update public.device set id = 77")
+    assert deliver(database, Renames).error is None
+    assert hooked.execute("select name from public.device where id = 77").fetchall() == [("edge-1 (update)",)]
+
+
+def test_a_connection_of_the_receivers_own_can_be_marked(hooked: Connection, database: str) -> None:
+    """An ORM's, say. The mark ends with the transaction, and outside one it is refused."""
+
+    class Orm(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            with psycopg.connect(database) as own:
+                self.mark(own)
+                own.execute("update public.device set serial = 'marked'")
+                own.commit()
+                own.execute("update public.device set serial = 'not marked'")
+            with psycopg.connect(database, autocommit=True) as own, pytest.raises(MarkRefused):
+                self.mark(own)
+
+    hooked.execute("update public.device set name = 'a'")
+    assert deliver(database, Orm).error is None
+    rows = hooked.execute("select triggering, caused_by_change_id from jobhooks.object_change where id > 1 order by id")
+    assert rows.fetchall() == [(False, 1), (True, None)]
+
+
+def test_an_async_connection_of_the_receivers_own_can_be_marked(hooked: Connection, database: str) -> None:
+    class Own(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+        async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            with contextlib.closing(connect(database)) as conn:
+                arguments = asyncpg_arguments(conn)
+            own = await connect_async(arguments)
+            async with own.transaction():
+                await self.mark(own)
+                await own.execute("update public.device set serial = 'marked'")
+            with pytest.raises(MarkRefused):
+                await self.mark(own)
+            await own.close()
+
+    hooked.execute("update public.device set name = 'a'")
+    assert deliver(database, Own).error is None
+    rows = hooked.execute("select triggering from jobhooks.object_change where id > 1").fetchall()
+    assert rows == [(False,)]

@@ -1,0 +1,284 @@
+"""What the triggers write to the log."""
+
+import contextlib
+import threading
+
+import psycopg
+import pytest
+from conftest import Connection
+from psycopg.rows import dict_row
+from support.servers import Server
+
+from jobhooks.store import catalogue
+from jobhooks.store.connections import connect
+
+
+def watch(
+    database: str, table: str, *, key: list[str] | None = None, keyless: bool = False, always: bool = False
+) -> None:
+    with contextlib.closing(connect(database)) as admin:
+        catalogue.watch(admin, table, key, keyless=keyless, always=always)
+
+
+def changes(conn: Connection) -> list[tuple[object, ...]]:
+    """Return what the log holds: action, row before, row after."""
+    return conn.execute("select action::text, prechange, postchange from jobhooks.object_change order by id").fetchall()
+
+
+EDGE = {"id": 1, "name": "edge-1", "serial": "FX2024-00017"}
+
+
+def test_insert_update_and_delete_are_recorded_with_the_rows(device: Connection) -> None:
+    device.execute("insert into public.device (name) values ('edge-2')")
+    device.execute("update public.device set serial = 'X' where id = 1")
+    device.execute("delete from public.device where id = 2")
+    created = {"id": 2, "name": "edge-2", "serial": None}
+    assert changes(device) == [
+        ("create", None, created),
+        ("update", EDGE, {**EDGE, "serial": "X"}),
+        ("delete", created, None),
+    ]
+
+
+def test_a_truncate_is_one_change_without_rows(device: Connection) -> None:
+    device.execute("truncate public.device")
+    assert changes(device) == [("truncate", None, None)]
+
+
+def test_an_update_that_changes_nothing_is_not_recorded(device: Connection) -> None:
+    device.execute("update public.device set serial = serial")
+    assert changes(device) == []
+
+
+def test_a_json_column_that_cannot_be_compared_does_not_break_the_writer(conn: Connection, database: str) -> None:
+    """``is distinct from`` fails on json at run time, and a jsonb snapshot on what only json may hold."""
+    conn.execute("create table public.document (id integer primary key, body json)")
+    watch(database, "public.document")
+    conn.execute(r"""insert into public.document values (1, '{"a":"\u0000"}')""")
+    conn.execute("update public.document set id = id")
+    conn.execute("update public.document set body = '[1]'")
+    assert [action for action, _, _ in changes(conn)] == ["create", "update"]
+
+
+def test_a_rolled_back_transaction_or_savepoint_leaves_nothing(device: Connection) -> None:
+    with contextlib.suppress(psycopg.Rollback), device.transaction():
+        device.execute("delete from public.device")
+        raise psycopg.Rollback
+    with device.transaction():
+        with contextlib.suppress(psycopg.Rollback), device.transaction():
+            device.execute("update public.device set name = 'undone'")
+            raise psycopg.Rollback
+        device.execute("update public.device set name = 'kept'")
+    assert changes(device) == [("update", EDGE, {**EDGE, "name": "kept"})]
+
+
+def test_the_transaction_is_the_top_level_one(device: Connection) -> None:
+    """The reader compares it with snapshots, which know no subtransactions."""
+    with device.transaction(), device.transaction():
+        device.execute("update public.device set name = 'x'")
+        current = device.execute("select pg_current_xact_id()::text").fetchone()
+    assert device.execute("select transaction_id::text from jobhooks.object_change").fetchone() == current
+
+
+def test_changes_of_a_transaction_are_in_the_order_in_which_they_happened(device: Connection) -> None:
+    with device.transaction():
+        for name in ("a", "b", "c"):
+            device.execute("update public.device set name = %s", [name])
+    after = device.execute("select postchange ->> 'name' from jobhooks.object_change order by id").fetchall()
+    assert after == [("a",), ("b",), ("c",)]
+
+
+def test_a_trigger_of_the_users_that_writes_the_same_row_is_captured_after_what_fired_it(device: Connection) -> None:
+    """Triggers fire in order of name; ours comes first, whatever the user calls theirs."""
+    device.execute(
+        "create function public.normalise() returns trigger language plpgsql as"
+        " 'begin update public.device set name = upper(name) where id = new.id and name <> upper(name); return null; end'"
+    )
+    device.execute(
+        'create trigger " 0first" after insert on public.device for each row execute function public.normalise()'
+    )
+    device.execute('alter trigger " 0first" on public.device rename to "AAA"')
+    device.execute("insert into public.device (name) values ('edge-2')")
+    assert [(action, after and after["name"]) for action, _, after in changes(device)] == [  # type: ignore[index]
+        ("create", "edge-2"),
+        ("update", "EDGE-2"),
+    ]
+
+
+def test_who_and_why_are_recorded_as_the_application_says_them(device: Connection, role: str) -> None:
+    device.execute("update public.device set name = 'a'")
+    with device.transaction():
+        device.execute("set local jobhooks.user_name = 'alice'")
+        device.execute("set local jobhooks.request_id = 'r-7'")
+        device.execute("update public.device set name = 'b'")
+    device.execute("update public.device set name = 'c'")
+    recorded = device.execute(
+        "select session_role = session_user, user_name, request_id from jobhooks.object_change order by id"
+    )
+    assert recorded.fetchall() == [(True, None, None), (True, "alice", "r-7"), (True, None, None)]
+
+
+def test_a_role_without_any_privilege_in_the_schema_is_captured(device: Connection, role: str, server: Server) -> None:
+    """The application needs nothing from us: the capture runs as its owner."""
+    device.execute(f"grant usage on schema public to {role}; grant all on public.device to {role}")
+    with psycopg.connect(device.info.dsn, user=role, autocommit=True) as application:
+        application.execute("update public.device set name = 'theirs'")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            application.execute("select from jobhooks.object_change")
+    assert device.execute("select session_role from jobhooks.object_change").fetchall() == [(role,)]
+    device.execute(f"revoke all on public.device from {role}; revoke all on schema public from {role}")
+
+
+def test_altering_the_table_does_not_break_the_writer(device: Connection) -> None:
+    """Nothing in a trigger names a column."""
+    device.execute("alter table public.device rename column serial to number")
+    device.execute("update public.device set number = 'A'")
+    device.execute("alter table public.device drop column number, add column rack integer default 4")
+    device.execute("update public.device set rack = 5")
+    device.execute("alter table public.device rename to machine")
+    device.execute("update public.machine set rack = 6")
+    device.execute("alter table public.machine drop column id")
+    device.execute("update public.machine set rack = 7")
+    last = device.execute("select postchange from jobhooks.object_change order by id desc limit 1").fetchone()
+    assert last == ({"name": "edge-1", "rack": 7},)
+
+
+def test_a_row_that_cannot_be_written_down_is_recorded_by_its_key(conn: Connection, database: str) -> None:
+    """Whatever goes wrong with the snapshot, the writer's statement succeeds and the change is there."""
+    conn.execute("create type public.mood as enum ('bad')")
+    conn.execute(
+        "create function public.mood_json(public.mood) returns json language plpgsql as 'begin raise exception ''no''; end'"
+    )
+    conn.execute("create cast (public.mood as json) with function public.mood_json(public.mood)")
+    conn.execute(
+        'create table public."Odd ""one" ("Id" integer, "b b" text, mood public.mood, primary key ("b b", "Id"))'
+    )
+    watch(database, 'public."Odd ""one"')
+    conn.execute("""insert into public."Odd ""one" values (3, 'x', 'bad')""")
+    conn.execute("""update public."Odd ""one" set "Id" = 4""")
+    conn.execute("""delete from public."Odd ""one" """)
+    recorded = conn.execute(
+        "select action::text, object_key, prechange is null and postchange is null, snapshot_error"
+        " from jobhooks.object_change order by id"
+    ).fetchall()
+    assert recorded == [
+        ("create", {"b b": "x", "Id": 3}, True, "P0001: no"),
+        ("update", {"b b": "x", "Id": 4}, True, "P0001: no"),
+        ("delete", {"b b": "x", "Id": 4}, True, "P0001: no"),
+    ]
+
+
+def test_nothing_is_notified_while_nobody_sleeps(device: Connection, database: str) -> None:
+    """A NOTIFY makes commits wait for one another, so without a daemon there is none; with one that sleeps there is."""
+    with psycopg.connect(database, autocommit=True) as listener:
+        listener.execute("listen jobhooks")
+        device.execute("update public.device set name = 'unheard'")
+        assert list(listener.notifies(timeout=0.2, stop_after=1)) == []
+        listener.execute("select pg_advisory_lock(1785684584, 2)")
+        device.execute("update public.device set name = 'heard'")
+        assert [notify.payload for notify in listener.notifies(timeout=10, stop_after=1)] == [""]
+
+
+def test_writers_of_different_rows_do_not_wait_for_one_another(device: Connection, database: str) -> None:
+    """Capture takes no lock that outlives its statement but the insert's own."""
+    device.execute("insert into public.device (name) values ('edge-2')")
+    with psycopg.connect(database) as first:
+        first.execute("update public.device set name = 'a' where id = 1")
+        done = threading.Event()
+
+        def write() -> None:
+            with psycopg.connect(database) as second:
+                second.execute("update public.device set name = 'b' where id = 2")
+            done.set()
+
+        threading.Thread(target=write, daemon=True).start()
+        assert done.wait(10)
+        modes = first.execute(
+            "select distinct relation::regclass::text, mode from pg_locks where pid = pg_backend_pid()"
+            " and relation::regclass::text like 'jobhooks.%' and relation::regclass::text not like '%_idx'"
+            " and relation::regclass::text not like '%pkey'"
+        ).fetchall()
+        assert {mode for _, mode in modes} <= {"RowExclusiveLock", "AccessShareLock"}
+
+
+def test_changes_of_a_partitioned_table_carry_the_root(conn: Connection, database: str) -> None:
+    conn.execute("create table public.reading (at integer, value integer, primary key (at)) partition by range (at)")
+    conn.execute("create table public.reading_1 partition of public.reading for values from (0) to (10)")
+    conn.execute("create table public.reading_2 partition of public.reading for values from (10) to (20)")
+    watch(database, "public.reading")
+    conn.execute("insert into public.reading values (1, 1)")
+    conn.execute("insert into public.reading_2 values (11, 1)")
+    names = conn.execute(
+        "select action::text, content_type.name, postchange from jobhooks.object_change"
+        " join jobhooks.content_type on content_type.id = content_type_id order by object_change.id"
+    ).fetchall()
+    assert names == [
+        ("create", "public.reading", {"at": 1, "value": 1}),
+        ("create", "public.reading", {"at": 11, "value": 1}),
+    ]
+
+
+def test_rows_that_replication_applies_are_captured_only_on_request(device: Connection, database: str) -> None:
+    device.execute("set session_replication_role = replica")
+    device.execute("update public.device set name = 'a'")
+    assert changes(device) == []
+    watch(database, "public.device", always=True)
+    device.execute("update public.device set name = 'b'")
+    assert len(changes(device)) == 1
+
+
+def test_the_log_refuses_a_malformed_change(conn: Connection) -> None:
+    """Which columns are set for which action is the table's own rule, not its writers'."""
+    insert = (
+        "insert into jobhooks.object_change (content_type_id, action, prechange, postchange{}) values (1, {}, {}, {}{})"
+    )
+    for action, before, after, more, value in (
+        ("'create'", "null", "null", "", ""),
+        ("'create'", "'{}'", "'{}'", "", ""),
+        ("'update'", "null", "'{}'", "", ""),
+        ("'delete'", "'{}'", "'{}'", "", ""),
+        ("'truncate'", "null", "'{}'", "", ""),
+        ("'create'", "null", "'{}'", ", caused_by_change_id", ", 1"),
+        ("'create'", "null", "'{}'", ", caused_by_change_id, caused_by_hook_id, caused_by_attempt", ", 1, 1, 1"),
+    ):
+        with pytest.raises(psycopg.errors.CheckViolation):
+            conn.execute(insert.format(more, action, before, after, value))  # pyright: ignore[reportArgumentType]
+
+
+def test_the_mark_of_a_session_that_may_carry_it_is_honoured(device: Connection) -> None:
+    with device.transaction():
+        device.execute("set local jobhooks.delivery = '11:22:3'")
+        device.execute("update public.device set name = 'marked'")
+    device.execute("update public.device set name = 'not'")
+    with device.cursor(row_factory=dict_row) as cursor:
+        marked, unmarked = cursor.execute("select * from jobhooks.object_change order by id").fetchall()
+    assert [marked[f"caused_by_{what}"] for what in ("change_id", "hook_id", "attempt")] == [11, 22, 3]
+    assert (marked["triggering"], marked["refused_mark"]) == (False, None)
+    assert (unmarked["triggering"], unmarked["caused_by_change_id"], unmarked["refused_mark"]) == (True, None, None)
+
+
+@pytest.mark.parametrize(
+    "mark", ["11:22:3", "nonsense", "1:2", "-1:2:3", "99999999999999999999:1:1", "1:2:3'; drop table x"]
+)
+def test_the_mark_of_anyone_else_is_ignored_and_kept_as_evidence(device: Connection, role: str, mark: str) -> None:
+    """An application must not be able to hide its changes from the hooks, nor to break on a mark that is none."""
+    device.execute(f"grant usage on schema public to {role}; grant all on public.device to {role}")
+    with psycopg.connect(device.info.dsn, user=role) as application:
+        application.execute("select set_config('jobhooks.delivery', %s, true)", [mark])
+        application.execute("update public.device set name = 'forged'")
+    recorded = device.execute(
+        "select triggering, caused_by_change_id, refused_mark from jobhooks.object_change"
+    ).fetchall()
+    assert recorded == [(True, None, mark)]
+    device.execute(f"revoke all on public.device from {role}; revoke all on schema public from {role}")
+
+
+def test_a_member_of_the_receivers_role_may_mark(device: Connection, role: str) -> None:
+    device.execute(
+        f"grant usage on schema public to {role}; grant all on public.device to {role}; grant jobhooks_receiver to {role}"
+    )
+    with psycopg.connect(device.info.dsn, user=role) as receiver:
+        receiver.execute("set local jobhooks.delivery = '1:2:3'")
+        receiver.execute("update public.device set name = 'marked'")
+    assert device.execute("select triggering from jobhooks.object_change").fetchall() == [(False,)]
+    device.execute(f"revoke all on public.device from {role}; revoke all on schema public from {role}")

@@ -1,0 +1,116 @@
+"""Installing sql/: once, again, twenty at once, and by a program of another version."""
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from conftest import Connection
+
+from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
+from jobhooks.store import install as installing
+from jobhooks.store.catalogue import adopt
+from jobhooks.store.connections import connect
+from jobhooks.store.install import check_installed, check_may_mark, check_original, install
+from jobhooks.store.sql_files import migrations
+
+
+def test_installing_again_applies_nothing(empty_database: str) -> None:
+    with contextlib.closing(connect(empty_database)) as conn:
+        assert len(install(conn)) == len(migrations())
+        assert install(conn) == []
+        check_installed(conn)
+        check_original(conn)
+        check_may_mark(conn)
+
+
+def test_twenty_at_once_install_once(empty_database: str) -> None:
+    """As when twenty containers of an application start together."""
+
+    def attempt(_: int) -> int:
+        with contextlib.closing(connect(empty_database)) as conn:
+            return len(install(conn))
+
+    with ThreadPoolExecutor(20) as pool:
+        applied = sorted(pool.map(attempt, range(20)))
+    assert applied == [0] * 19 + [len(migrations())]
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert [migration.version for migration in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+def test_a_database_without_jobhooks_is_told(empty_database: str) -> None:
+    with (
+        contextlib.closing(connect(empty_database)) as conn,
+        pytest.raises(SqlMismatch, match="jobhooks is not installed in the database"),
+    ):
+        check_installed(conn)
+
+
+def test_the_sql_of_an_older_program_is_told(database: str, conn: Connection) -> None:
+    """By its missing migration, or by functions that are not this program's."""
+    conn.execute("update jobhooks.installation set functions_digest = 'other', program_version = '0.0.9'")
+    with (
+        contextlib.closing(connect(database)) as admin,
+        pytest.raises(SqlMismatch, match=r"is that of jobhooks 0\.0\.9 .* run jobhooks install"),
+    ):
+        check_installed(admin)
+    conn.execute("delete from jobhooks.migration where version = (select max(version) from jobhooks.migration)")
+    with contextlib.closing(connect(database)) as admin, pytest.raises(SqlMismatch, match="run jobhooks install"):
+        check_installed(admin)
+
+
+def test_the_sql_of_a_newer_program_is_told_and_not_touched(database: str, conn: Connection) -> None:
+    conn.execute("insert into jobhooks.migration (version, name) values (9999, 'from_the_future')")
+    with contextlib.closing(connect(database)) as admin:
+        with pytest.raises(SqlMismatch, match="upgrade the program"):
+            check_installed(admin)
+        with pytest.raises(SqlMismatch, match="upgrade the program"):
+            install(admin)
+
+
+def test_a_failed_installation_leaves_nothing(empty_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All or nothing: the next attempt finds a database without jobhooks."""
+    monkeypatch.setattr(installing, "repeatable", lambda: "select 1/0")
+    with contextlib.closing(connect(empty_database)) as conn:
+        with pytest.raises(Exception, match="division by zero"):
+            install(conn)
+        assert conn.execute("select to_regnamespace('jobhooks')").fetchone() == (None,)
+
+
+def test_a_copy_of_a_database_is_noticed_and_can_be_adopted(database: str, conn: Connection) -> None:
+    """A staging copy must not run production's hooks."""
+    conn.execute("update jobhooks.cursor set database_oid = 1")
+    with contextlib.closing(connect(database)) as admin:
+        with pytest.raises(CopiedDatabase):
+            check_original(admin)
+        adopt(admin)
+        check_original(admin)
+
+
+def test_a_role_that_is_not_jobhooks_own_is_told_what_it_lacks(database: str, conn: Connection, role: str) -> None:
+    with contextlib.closing(connect(psycopg.conninfo.make_conninfo(database, user=role))) as stranger:
+        with pytest.raises(Forbidden, match="has no access to schema jobhooks"):
+            check_installed(stranger)
+        conn.execute(f"grant usage on schema jobhooks to {role}; grant execute on function jobhooks.may_mark to {role}")  # pyright: ignore[reportArgumentType]
+        with pytest.raises(Forbidden, match="grant jobhooks_receiver to"):
+            check_may_mark(stranger)
+    conn.execute(f"drop owned by {role}")  # pyright: ignore[reportArgumentType]
+
+
+def test_an_ordinary_role_that_owns_the_database_can_install(empty_database: str, conn: Connection, role: str) -> None:
+    """No superuser and no extension: without the right to create roles, the owner of the schema may mark."""
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        name = admin.info.dbname
+        admin.execute(f'alter database "{name}" owner to {role}')  # pyright: ignore[reportArgumentType]
+        admin.execute(f"create schema own authorization {role}")  # pyright: ignore[reportArgumentType]
+    with contextlib.closing(connect(psycopg.conninfo.make_conninfo(empty_database, user=role))) as owner:
+        install(owner)
+        owner.execute("create table own.t (a integer primary key)")
+        owner.execute("select jobhooks.watch('own.t')")
+        owner.execute("insert into own.t values (1)")
+        assert owner.execute("select session_role from jobhooks.object_change").fetchall() == [(role,)]
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        admin.execute(f"drop owned by {role} cascade")  # pyright: ignore[reportArgumentType]
+        admin.execute(f'alter database "{name}" owner to current_user')  # pyright: ignore[reportArgumentType]

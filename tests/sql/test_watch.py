@@ -1,0 +1,142 @@
+"""Watching tables: what can be, what cannot, and what becomes of a table that is renamed, dropped or made again."""
+
+import contextlib
+from collections.abc import Generator
+
+import pytest
+from conftest import Connection
+
+from jobhooks.errors import JobhooksError, LockNotAvailable, NotWatched, UnknownTable, UnwatchableTable
+from jobhooks.store import catalogue
+from jobhooks.store.connections import SyncConnection, connect
+
+
+@pytest.fixture
+def admin(database: str) -> Generator[SyncConnection]:
+    with contextlib.closing(connect(database)) as connection:
+        yield connection
+
+
+def watch(admin: SyncConnection, table: str, key: list[str] | None = None, *, keyless: bool = False) -> None:
+    catalogue.watch(admin, table, key, keyless=keyless, always=False)
+
+
+def triggers(conn: Connection, table: str) -> list[str]:
+    rows = conn.execute(
+        "select tgname from pg_trigger where tgrelid = %s::regclass and not tgisinternal order by 1", [table]
+    )
+    return [name for (name,) in rows]
+
+
+def test_watching_again_changes_how_and_adds_nothing(conn: Connection, admin: SyncConnection) -> None:
+    conn.execute("create table public.t (a integer primary key, b integer)")
+    watch(admin, "public.t")
+    watch(admin, "t", ["b", "a"])
+    assert [(table.name, table.state, table.key) for table in catalogue.watched_tables(admin)] == [
+        ("public.t", "watched", ["b", "a"])
+    ]
+    assert triggers(conn, "public.t") == ["!jobhooks_capture", "!jobhooks_capture_truncate", "!jobhooks_capture_update"]
+
+
+def test_unwatching_leaves_the_table_as_it_was(conn: Connection, admin: SyncConnection) -> None:
+    conn.execute("create table public.t (a integer primary key)")
+    watch(admin, "public.t")
+    catalogue.unwatch(admin, "public.t")
+    assert triggers(conn, "public.t") == []
+    conn.execute("insert into public.t values (1)")
+    assert conn.execute("select from jobhooks.object_change").fetchall() == []
+    with pytest.raises(NotWatched, match=r"cannot unwatch public\.t: it is not watched"):
+        catalogue.unwatch(admin, "public.t")
+    watch(admin, "public.t")
+    conn.execute("insert into public.t values (2)")
+    assert len(conn.execute("select from jobhooks.object_change").fetchall()) == 1
+
+
+@pytest.mark.parametrize(
+    ("prepare", "table", "key", "error", "message"),
+    [
+        ("select", "public.none", None, UnknownTable, 'relation "public.none" does not exist'),
+        ("select", "nowhere.t", None, UnknownTable, "does not exist"),
+        ("select", "a.b.c.d", None, JobhooksError, "a.b.c.d"),
+        ("create table public.t (a integer)", "public.t", None, UnwatchableTable, "no primary key: name key columns"),
+        ("create table public.t (a integer)", "public.t", ["b", "a"], UnwatchableTable, "it has no column b"),
+        ("create view public.t as select 1", "public.t", ["a"], UnwatchableTable, "it is not a table"),
+        (
+            "create temporary table t (a integer primary key)",
+            "pg_class",
+            None,
+            UnwatchableTable,
+            "belongs to the server",
+        ),
+        ("select", "jobhooks.job", None, UnwatchableTable, "belongs to the server or to jobhooks"),
+        (
+            "create table public.r (a integer primary key) partition by range (a);"
+            " create table public.t partition of public.r default",
+            "public.t",
+            None,
+            UnwatchableTable,
+            r"it is a partition: watch public\.r",
+        ),
+    ],
+)
+def test_what_cannot_be_watched_is_refused_with_the_reason(  # noqa: PLR0913, RUF100
+    conn: Connection,
+    admin: SyncConnection,
+    prepare: str,
+    table: str,
+    key: list[str] | None,
+    error: type[JobhooksError],
+    message: str,
+) -> None:
+    conn.execute(prepare)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(error, match=message):
+        watch(admin, table, key)
+    assert catalogue.watched_tables(admin) == []
+
+
+def test_a_table_without_a_key_is_watched_on_request(conn: Connection, admin: SyncConnection) -> None:
+    conn.execute("create table public.t (a integer)")
+    watch(admin, "public.t", keyless=True)
+    conn.execute("insert into public.t values (1)")
+    assert conn.execute("select postchange from jobhooks.object_change").fetchall() == [({"a": 1},)]
+
+
+def test_odd_names_are_watched_and_told_as_sql_writes_them(conn: Connection, admin: SyncConnection) -> None:
+    name = 'Söme "table" ' + "x" * 40
+    quoted = '"' + name.replace('"', '""') + '"'
+    conn.execute('create schema "My Schema"')
+    conn.execute(f'create table "My Schema".{quoted} ("Key" integer primary key)')  # pyright: ignore[reportArgumentType]
+    watch(admin, f'"My Schema".{quoted}')
+    conn.execute(f'insert into "My Schema".{quoted} values (1)')  # pyright: ignore[reportArgumentType]
+    assert [table.name for table in catalogue.watched_tables(admin)] == [f'"My Schema".{quoted}']
+    assert conn.execute("select postchange from jobhooks.object_change").fetchall() == [({"Key": 1},)]
+
+
+def test_a_content_type_follows_its_table_and_is_taken_over_by_one_made_again(
+    conn: Connection, admin: SyncConnection
+) -> None:
+    """Hooks belong to the content type: they must not be lost when a table is renamed, or dropped and made again."""
+    conn.execute("create table public.t (a integer primary key)")
+    watch(admin, "public.t")
+    conn.execute("alter table public.t rename to u")
+    assert [table.name for table in catalogue.watched_tables(admin)] == ["public.u"]
+    watch(admin, "public.u")
+    conn.execute("drop table public.u")
+    assert [(table.name, table.state) for table in catalogue.watched_tables(admin)] == [("public.u", "gone")]
+    conn.execute("create table public.u (a integer primary key)")
+    watch(admin, "public.u")
+    assert [(table.name, table.state) for table in catalogue.watched_tables(admin)] == [("public.u", "watched")]
+    conn.execute("insert into public.u values (1)")
+    assert (
+        conn.execute("select content_type_id from jobhooks.object_change").fetchall()
+        == conn.execute("select id from jobhooks.content_type").fetchall()
+    )
+
+
+def test_a_table_that_is_in_use_is_not_waited_for_for_long(device: Connection, admin: SyncConnection) -> None:
+    """Whoever waits for a lock makes the application's own writes queue behind it."""
+    admin.execute("set lock_timeout = '100ms'")
+    with device.transaction():
+        device.execute("lock table public.device in access exclusive mode")
+        with pytest.raises(LockNotAvailable):
+            watch(admin, "public.device")

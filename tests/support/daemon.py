@@ -1,0 +1,106 @@
+"""The daemon and the command line as processes of their own, as a user runs them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+T = TypeVar("T")
+LIMIT = 20.0  # seconds that anything waited for may take
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return the environment without settings of the machine that the tests run on."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("JOBHOOKS_", "PG", "NOTIFY_"))}
+    return {**kept, "JOBHOOKS_CONFIG": os.devnull, "COLUMNS": "200", **changes}
+
+
+def jobhooks(*arguments: str, cwd: Path | None = None, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "jobhooks", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(**changes),
+        cwd=cwd,
+    )
+
+
+def wait_until(what: str, attempt: Callable[[], T]) -> T:
+    """Return what ``attempt`` returns once that is true."""
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        if result := attempt():
+            return result
+        time.sleep(0.01)
+    raise AssertionError(f"waited {LIMIT} seconds in vain until {what}")
+
+
+class Daemon:
+    """``jobhooks run`` with the receivers of one directory; killed at the end if it still runs then."""
+
+    def __init__(self, database: str, receivers: Path, log: Path, *arguments: str, **changes: str) -> None:
+        self._log = log
+        self._offset = log.stat().st_size if log.exists() else 0
+        command = [sys.executable, "-m", "jobhooks", "run", "--database-url", database]
+        with log.open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [*command, "--receivers-path", str(receivers), "--log-format", "json", *arguments],
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,
+                env=environment(**changes),
+                cwd=receivers,
+            )
+
+    def events(self, name: str | None = None) -> list[dict[str, object]]:
+        """Return what this daemon has logged, of all kinds or of one."""
+        lines = self._log.read_bytes()[self._offset :].decode().split("\n")[:-1]
+        events = [json.loads(line) for line in lines if line.startswith("{")]
+        return [event for event in events if name is None or event["event"] == name]
+
+    def words(self) -> str:
+        """Return all that this daemon has written on stderr."""
+        return self._log.read_bytes()[self._offset :].decode()
+
+    def await_started(self) -> "Daemon":
+        """Wait until it listens and reads."""
+        self.await_event("started")
+        return self
+
+    def await_event(self, name: str, count: int = 1) -> list[dict[str, object]]:
+        """Wait until it has logged that many events of a name, and return them."""
+
+        def enough() -> list[dict[str, object]]:
+            events = self.events(name)
+            if self.process.poll() is not None and len(events) < count:
+                raise AssertionError(f"the daemon ended with {self.process.returncode}: {self.words()}")
+            return events if len(events) >= count else []
+
+        return wait_until(f"the daemon logs {count} times {name}; it logged {self.words()}", enough)
+
+    def kill(self) -> None:
+        """Kill it without warning."""
+        self.process.kill()
+        self.process.wait(LIMIT)
+
+    def terminate(self) -> int:
+        """Ask it to end, and return its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(LIMIT)
+
+    def __enter__(self) -> "Daemon":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.kill()

@@ -1,0 +1,70 @@
+"""Which changes are for which hooks."""
+
+import datetime
+from dataclasses import replace
+
+from hypothesis import given, strategies as st
+
+from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.engine.matching import Hook, match
+from jobhooks.engine.snapshot import Snapshot
+
+DEVICE = ContentType(1, "public.device", "public", "device", ("id",))
+CHANGE = Change(
+    id=7,
+    transaction_id=100,
+    time=datetime.datetime.now(datetime.UTC),
+    content_type=DEVICE,
+    action=Action.ACTION_UPDATE,
+    user_name="alice",
+    request_id=None,
+    prechange_json='{"id":1,"serial":"A"}',
+    postchange_json='{"id":2,"serial":"A"}',
+)
+HOOK = Hook(1, "h", "m.C", frozenset({1}), frozenset({Action.ACTION_UPDATE}), Snapshot.parse("90:90:"))
+
+
+def test_a_hook_gets_what_its_tables_and_events_say() -> None:
+    assert [delivery.change.id for delivery in match([CHANGE], [HOOK])] == [7]
+    assert not HOOK.matches(replace(CHANGE, action=Action.ACTION_CREATE))
+    assert not HOOK.matches(replace(CHANGE, content_type=replace(DEVICE, id=2)))
+
+
+def test_a_hook_does_not_get_what_committed_before_it_was_enabled() -> None:
+    """And gets what was in progress then, whatever its transaction id."""
+    assert not replace(HOOK, enabled_since=Snapshot.parse("101:101:")).matches(CHANGE)
+    assert replace(HOOK, enabled_since=Snapshot.parse("100:105:100,102")).matches(CHANGE)
+
+
+def test_deliveries_come_in_the_order_of_the_changes() -> None:
+    later = replace(CHANGE, id=8)
+    other = replace(HOOK, id=2)
+    pairs = [(delivery.change.id, delivery.hook.id) for delivery in match([CHANGE, later], [HOOK, other])]
+    assert pairs == [(7, 1), (7, 2), (8, 1), (8, 2)]
+
+
+@given(st.integers(1, 50), st.integers(0, 50), st.sets(st.integers(0, 120)), st.integers(0, 120))
+def test_a_snapshot_sees_what_had_ended(xmin: int, width: int, running: set[int], transaction_id: int) -> None:
+    """The definition of pg_snapshot: below xmin all had ended, from xmax on none had begun."""
+    xmax = xmin + width
+    in_progress = {xid for xid in running if xmin <= xid < xmax}
+    snapshot = Snapshot.parse(f"{xmin}:{xmax}:{','.join(map(str, sorted(in_progress)))}")
+    assert snapshot.sees(transaction_id) == (transaction_id < xmax and transaction_id not in in_progress)
+
+
+def test_the_object_key_is_the_new_one_after_an_update() -> None:
+    """The live row is found by the key that it has now."""
+    assert CHANGE.object_key() == {"id": 2}
+    deleted = replace(CHANGE, action=Action.ACTION_DELETE, postchange_json=None)
+    assert deleted.object_key() == {"id": 1}
+
+
+def test_there_is_no_object_key_where_nothing_identifies_the_row() -> None:
+    assert replace(CHANGE, content_type=replace(DEVICE, key_columns=())).object_key() is None
+    assert replace(CHANGE, content_type=replace(DEVICE, key_columns=("renamed",))).object_key() is None
+
+
+def test_the_object_key_stands_in_where_the_row_could_not_be_written_down() -> None:
+    unbuilt = replace(CHANGE, prechange_json=None, postchange_json=None, object_key_json='{"id":5}')
+    assert unbuilt.object_key() == {"id": 5}

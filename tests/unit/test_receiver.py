@@ -1,0 +1,115 @@
+"""What a receiver's author can do without a database: log, describe the class, be found."""
+
+from pathlib import Path
+
+import pytest
+
+from jobhooks import JobHookReceiver
+from jobhooks.contract.choices import LogLevel
+from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.meta import read_meta
+from jobhooks.contract.receiver import DeliveryIdentity, Run
+from jobhooks.engine.loading import find_receivers
+from jobhooks.errors import InvalidReceiver
+
+
+def test_log_methods_take_a_message_or_an_object_and_a_message() -> None:
+    """All the ways of Nautobot's: a lone string, the object first, and by keyword."""
+    receiver = JobHookReceiver(Run(DeliveryIdentity(1, 2, 3), None))
+    receiver.log_debug("one")
+    receiver.log_info("device", "two")
+    receiver.log_success(message="three")
+    receiver.log_warning(obj="device", message="four")
+    receiver.log_failure("five")
+    receiver.logger.info("six")
+    assert [(entry.level, entry.object, entry.message) for entry in receiver.logger.entries] == [
+        (LogLevel.DEBUG, None, "one"),
+        (LogLevel.INFO, "device", "two"),
+        (LogLevel.SUCCESS, None, "three"),
+        (LogLevel.WARNING, "device", "four"),
+        (LogLevel.FAILURE, None, "five"),
+        (LogLevel.INFO, None, "six"),
+    ]
+    assert receiver.logger.failure_message() == "five"
+    assert receiver.idempotency_key == "1:2"
+
+
+def test_log_lines_hold_only_what_the_database_can_store() -> None:
+    """A NUL or half a surrogate pair in a message must not turn a good run into a failure."""
+    log = ReceiverLog()
+    log.info("a\0b\ud800c")
+    assert log.entries[0].message == "a\\0b\\ud800c"
+
+
+def test_meta_is_by_default_the_class_itself() -> None:
+    class Plain(JobHookReceiver):
+        """Does nothing.
+
+        At length.
+        """
+
+    meta = read_meta(Plain)
+    assert (meta.name, meta.description, meta.soft_time_limit, meta.time_limit) == (
+        "Plain",
+        "Does nothing.",
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("name", 3), ("name", ""), ("time_limit", "5"), ("time_limit", 0), ("soft_time_limit", True)],
+)
+def test_meta_of_the_wrong_type_is_refused_by_class_and_attribute(attribute: str, value: object) -> None:
+    receiver = type("Wrong", (JobHookReceiver,), {"Meta": type("Meta", (), {attribute: value})})
+    with pytest.raises(InvalidReceiver, match=rf"Wrong\.Meta\.{attribute} must be .*{value!r}"):
+        read_meta(receiver)
+
+
+GOOD = "from jobhooks import JobHookReceiver\nclass {0}(JobHookReceiver):\n    pass\n"
+
+
+def test_receivers_are_found_in_modules_and_packages(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(GOOD.format("First") + GOOD.format("Second"))
+    (tmp_path / "json.py").write_text(GOOD.format("Json"))  # hides no other module of that name
+    (tmp_path / "_helper.py").write_text("raise RuntimeError('not a receiver module')")
+    (tmp_path / "notes.txt").write_text("nothing")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text(GOOD.format("Packed"))
+    findings = find_receivers([tmp_path, tmp_path / "missing"])
+    assert sorted(findings.receivers) == ["json.Json", "one.First", "one.Second", "package.Packed"]
+    assert not findings.broken
+
+
+def test_a_broken_module_is_reported_by_file_and_line_and_stops_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "good.py").write_text(GOOD.format("Good"))
+    (tmp_path / "import_error.py").write_text("import os\nimport there_is_no_such_module\n")
+    (tmp_path / "syntax.py").write_text("x = 1\ndef broken(:\n")
+    (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
+    (tmp_path / "wrong_meta.py").write_text(GOOD.format("Wrong").replace("pass", "class Meta:\n        name = 5"))
+    findings = find_receivers([tmp_path])
+    assert list(findings.receivers) == ["good.Good"]
+    reported = {broken.module: (broken.line, broken.error.partition(":")[0]) for broken in findings.broken}
+    assert reported == {
+        "import_error": (2, "ModuleNotFoundError"),
+        "syntax": (2, "SyntaxError"),
+        "exits": (1, "SystemExit"),
+        "wrong_meta": (2, "Wrong.Meta.name must be a text, not 5"),
+    }
+    assert "does not import" in findings.why_missing("syntax.Anything") and "syntax.py:2" in findings.why_missing(
+        "syntax.Anything"
+    )
+
+
+def test_the_first_of_two_modules_of_a_name_counts(tmp_path: Path) -> None:
+    """What a user drops into a receivers directory goes before what comes with jobhooks."""
+    for place, name in (("mine", "Mine"), ("theirs", "Theirs")):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "same.py").write_text(GOOD.format(name))
+    assert list(find_receivers([tmp_path / "mine", tmp_path / "theirs"]).receivers) == ["same.Mine"]
+
+
+def test_a_receiver_that_is_only_imported_is_found_once(tmp_path: Path) -> None:
+    (tmp_path / "validate.py").write_text("from jobhooks import JobHookReceiver\nfrom jobhooks import Change\n")
+    assert not find_receivers([tmp_path]).receivers

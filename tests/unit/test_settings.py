@@ -1,0 +1,90 @@
+"""The settings table and what is made of it."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from support import generated
+
+from jobhooks.errors import SettingsError
+from jobhooks.service import systemd
+from jobhooks.service.settings import FILE_VARIABLE, PREFIX, Settings, load
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    monkeypatch.setenv(FILE_VARIABLE, "/dev/null")
+
+
+def test_flag_wins_over_environment_over_file_over_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("page_size = 10\npoll_interval = 7\nshutdown_grace = 8\nreceivers_path = ['a', 'b']\n")
+    monkeypatch.setenv("JOBHOOKS_PAGE_SIZE", "20")
+    monkeypatch.setenv("JOBHOOKS_POLL_INTERVAL", "9")
+    settings = load(file, page_size=30, log_level=None)
+    assert (settings.page_size, settings.poll_interval, settings.shutdown_grace) == (30, 9, 8)
+    assert settings.receivers_path == (Path("a"), Path("b"))
+    assert settings.log_level == "info"
+
+
+def test_receivers_path_is_separated_by_colons_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBHOOKS_RECEIVERS_PATH", "/one:/two")
+    assert load().receivers_path == (Path("/one"), Path("/two"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("page_size = 0", "page_size"),
+        ("page_sise = 10", "page_sise"),
+        ("log_level = 'loud'", "log_level"),
+        ("page_size = ", "cannot read the settings in"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=message) as caught:
+        load(file)
+    assert str(file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_named_and_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no settings file"):
+        load(tmp_path / "none.toml")
+
+
+def test_the_example_names_every_setting_with_its_default(tmp_path: Path) -> None:
+    """Uncommented it must be a valid file, and change nothing."""
+    file = tmp_path / "settings.toml"
+    lines = generated.EXAMPLE.read_text().splitlines()
+    settings = [
+        line.removeprefix("# ") for line in lines if line.removeprefix("# ").split(" = ")[0] in Settings.model_fields
+    ]
+    assert len(settings) == len(Settings.model_fields)
+    file.write_text("\n".join(settings))
+    assert load(file).model_dump() == load().model_dump()
+
+
+def test_what_is_generated_is_current() -> None:
+    """make generate was run after the last change of the settings."""
+    assert generated.EXAMPLE.read_text() == generated.example()
+    assert generated.REFERENCE.read_text() == generated.reference()
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
+    """A socket is a path, or a name in the abstract namespace."""
+    address = f"\0{tmp_path}/notify" if abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as service_manager:
+        service_manager.bind(address)
+        monkeypatch.setenv("NOTIFY_SOCKET", address.replace("\0", "@"))
+        systemd.notify("READY=1")
+        assert service_manager.recv(100) == b"READY=1"
+
+
+def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    systemd.notify("READY=1")
