@@ -1,19 +1,35 @@
 -- Who may do what. Applied after the functions, at every installation.
+--
+-- Two roles, which belong to the whole cluster: they may be there already, or be created by another database's
+-- installation at this moment. An installer who may not create roles goes without, and gives up what they are for.
 
--- The role whose members' writes may carry a receiver's mark. Roles belong to the whole cluster, so it may be there
--- already, or be created by another database's installation at this moment. An installer who may not create roles
--- goes without: then the members of the schema's owner may mark.
+-- jobhooks_receiver: its members' writes may carry a receiver's mark. Without it the members of the schema's owner may.
 do $$
 begin
     if to_regrole('jobhooks_receiver') is null then
         create role jobhooks_receiver nologin;
     end if;
-    if not pg_has_role(current_user, 'jobhooks_receiver', 'member') then
+exception when duplicate_object or unique_violation or insufficient_privilege then null;
+end
+$$;
+
+do $$
+begin
+    if to_regrole('jobhooks_receiver') is not null and not pg_has_role(current_user, 'jobhooks_receiver', 'member') then
         execute format('grant jobhooks_receiver to %I', current_user);
     end if;
-exception
-    when duplicate_object or unique_violation then null;
-    when insufficient_privilege then null;
+exception when insufficient_privilege then null;
+end
+$$;
+
+-- jobhooks_capture: owns the capture function and can do nothing but write to the log. The json of a row may run code of
+-- the table's owner; without this role that code has the rights of whoever installed jobhooks.
+do $$
+begin
+    if to_regrole('jobhooks_capture') is null then
+        create role jobhooks_capture nologin;
+    end if;
+exception when duplicate_object or unique_violation or insufficient_privilege then null;
 end
 $$;
 
@@ -22,3 +38,22 @@ revoke all on schema jobhooks from public;
 revoke all on all tables in schema jobhooks from public;
 revoke all on all sequences in schema jobhooks from public;
 revoke all on all functions in schema jobhooks from public;
+
+do $$
+begin
+    if to_regrole('jobhooks_capture') is not null then
+        if not pg_has_role(current_user, 'jobhooks_capture', 'member') then
+            execute format('grant jobhooks_capture to %I', current_user);
+        end if;
+        grant usage, create on schema jobhooks to jobhooks_capture;
+        grant insert on jobhooks.object_change to jobhooks_capture;
+        grant usage on sequence jobhooks.object_change_id_seq to jobhooks_capture;
+        grant execute on function jobhooks.may_mark(), jobhooks.object_key(record, text []) to jobhooks_capture;
+        alter function jobhooks.capture_change() owner to jobhooks_capture;
+        revoke create on schema jobhooks from jobhooks_capture;
+        -- Whoever watches a table makes triggers of it.
+        execute format('grant execute on function jobhooks.capture_change() to %I', current_user);
+    end if;
+exception when insufficient_privilege then null;
+end
+$$;

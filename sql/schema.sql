@@ -24,6 +24,10 @@ declare
     unknown text;
     hook_id integer;
 begin
+    if length(name) not between 1 and 255 then
+        raise exception 'cannot add a hook whose name has % characters: it takes 1 to 255', length(name)
+        using errcode = 'JH024';
+    end if;
     if job_id is null then
         raise exception 'cannot add hook "%": there is no job %', name, job using errcode = 'JH020';
     end if;
@@ -76,7 +80,8 @@ CREATE FUNCTION jobhooks.adopt() RETURNS void
     AS $$
 begin
     update jobhooks.cursor
-    set seen = pg_current_snapshot(),
+    set first_id = (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq),
+        seen = pg_current_snapshot(),
         seen_floor = 0,
         horizon = pg_current_snapshot(),
         horizon_floor = 0,
@@ -95,6 +100,10 @@ COMMENT ON FUNCTION jobhooks.adopt() IS 'Make this database''s cursor its own, f
 CREATE FUNCTION jobhooks.capture_change() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'postgres'
+    SET extra_float_digits TO '1'
+    SET bytea_output TO 'hex'
     AS $_$
 declare
     before json;
@@ -150,15 +159,12 @@ begin
         cause is null, cause[1]::bigint, cause[2]::integer, cause[3]::integer, left(mark, 100)
     );
 
-    -- Wake the daemon, but only one that sleeps: it holds this lock (1785684584 is 'jobh', 2 is "wake me"), and a
-    -- NOTIFY makes commits wait for one another. The insert comes before the question: a daemon that has just
-    -- taken the lock waits for those that inserted before they could see it.
-    if cause is null then
-        if pg_try_advisory_lock_shared(1785684584, 2) then
-            perform pg_advisory_unlock_shared(1785684584, 2);
-        else
-            perform pg_notify('jobhooks', '');
-        end if;
+    -- Wake the daemon, but only one that sleeps, since a NOTIFY makes commits wait for one another. A daemon that sleeps
+    -- holds this lock exclusively (1785684584 is 'jobh', 2 is "wake me"). Whoever gets it shared sends no NOTIFY and
+    -- holds it to the end of the transaction: so once a daemon has it, nobody is left who has sent none and may still
+    -- commit. Each further row of the transaction finds the lock in the session's own table.
+    if cause is null and not pg_try_advisory_xact_lock_shared(1785684584, 2) then
+        perform pg_notify('jobhooks', '');
     end if;
     return null;
 end
@@ -232,6 +238,30 @@ CREATE FUNCTION jobhooks.may_mark() RETURNS boolean
 $$;
 
 COMMENT ON FUNCTION jobhooks.may_mark() IS 'Whether this session''s role may mark its writes as a receiver''s';
+
+CREATE FUNCTION jobhooks.note_hook_enabled() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    new.enabled_since := pg_current_snapshot();
+    return new;
+end
+$$;
+
+COMMENT ON FUNCTION jobhooks.note_hook_enabled() IS 'The trigger function that keeps enabled_since when a hook is enabled again';
+
+CREATE FUNCTION jobhooks.note_job_enabled() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    update jobhooks.job_hook set enabled_since = pg_current_snapshot() where job_id = new.id;
+    return null;
+end
+$$;
+
+COMMENT ON FUNCTION jobhooks.note_job_enabled() IS 'The trigger function that has a job''s hooks begin anew when the job is enabled';
 
 CREATE FUNCTION jobhooks.object_key(object record, key_columns text[]) RETURNS json
     LANGUAGE plpgsql STABLE
@@ -394,8 +424,11 @@ begin
     -- A table that was dropped and made again takes its content type, with its hooks, over from the one that is gone.
     update jobhooks.content_type as content_type
     set relation = watch.relation
-    where content_type.name = table_name
-        and not exists (select from pg_class where oid = content_type.relation)
+    where content_type.id = (
+            select max(gone.id)
+            from jobhooks.content_type as gone
+            where gone.name = table_name and not exists (select from pg_class where oid = gone.relation)
+        )
         and not exists (select from jobhooks.content_type as own where own.relation = watch.relation);
 
     insert into jobhooks.content_type as content_type (relation, name, key_columns, always)
@@ -466,10 +499,12 @@ CREATE TABLE jobhooks.cursor (
     horizon pg_snapshot NOT NULL,
     horizon_floor bigint NOT NULL,
     last_id bigint DEFAULT 0 NOT NULL,
+    first_id bigint DEFAULT 0 NOT NULL,
     system_identifier bigint NOT NULL,
     database_oid oid NOT NULL,
     saved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT cursor_check CHECK ((horizon_floor >= seen_floor)),
+    CONSTRAINT cursor_first_id_check CHECK ((first_id >= 0)),
     CONSTRAINT cursor_last_id_check CHECK ((last_id >= 0)),
     CONSTRAINT cursor_seen_floor_check CHECK ((seen_floor >= 0)),
     CONSTRAINT cursor_singleton_check CHECK (singleton)
@@ -484,6 +519,8 @@ COMMENT ON COLUMN jobhooks.cursor.seen_floor IS 'Every change by a transaction a
 COMMENT ON COLUMN jobhooks.cursor.horizon IS 'The end of the window being worked on: visible in it and not in seen';
 
 COMMENT ON COLUMN jobhooks.cursor.last_id IS 'The position inside the window';
+
+COMMENT ON COLUMN jobhooks.cursor.first_id IS 'Changes up to it belong to the database that this one was copied from, and are never read here';
 
 COMMENT ON COLUMN jobhooks.cursor.system_identifier IS 'With database_oid: whose transactions the snapshots speak of, so that a copy of the database is noticed';
 
@@ -807,6 +844,10 @@ ALTER INDEX jobhooks.object_change_pkey ATTACH PARTITION jobhooks.object_change_
 
 ALTER INDEX jobhooks.object_change_transaction_id_idx ATTACH PARTITION jobhooks.object_change_default_transaction_id_id_idx;
 
+CREATE TRIGGER note_hook_enabled BEFORE UPDATE ON jobhooks.job_hook FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION jobhooks.note_hook_enabled();
+
+CREATE TRIGGER note_job_enabled AFTER UPDATE ON jobhooks.job FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION jobhooks.note_job_enabled();
+
 ALTER TABLE ONLY jobhooks.job_hook_content_type
     ADD CONSTRAINT job_hook_content_type_content_type_id_fkey FOREIGN KEY (content_type_id) REFERENCES jobhooks.content_type(id);
 
@@ -819,19 +860,28 @@ ALTER TABLE ONLY jobhooks.job_hook
 ALTER TABLE ONLY jobhooks.job_log_entry
     ADD CONSTRAINT job_log_entry_job_result_id_fkey FOREIGN KEY (job_result_id) REFERENCES jobhooks.job_result(id) ON DELETE CASCADE;
 
+GRANT USAGE ON SCHEMA jobhooks TO jobhooks_capture;
+
 REVOKE ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.adopt() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.capture_change() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.capture_change() TO postgres;
 
 REVOKE ALL ON FUNCTION jobhooks.check_watchable(relation regclass, key_columns text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.may_mark() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_capture;
+
+REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.object_key(object record, key_columns text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.object_key(object record, key_columns text[]) TO jobhooks_capture;
 
 REVOKE ALL ON FUNCTION jobhooks.park_dead(change_id bigint, hook_id integer, attempts integer) FROM PUBLIC;
 
@@ -846,3 +896,7 @@ REVOKE ALL ON FUNCTION jobhooks.table_name(relation regclass) FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.unwatch(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean) FROM PUBLIC;
+
+GRANT INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
+
+GRANT USAGE ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_capture;

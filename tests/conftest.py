@@ -1,4 +1,4 @@
-"""Fixtures: a database of its own for each test, cloned from a template, on the server that the environment asks for."""
+"""Fixtures: for each test a database of its own, cloned from a template, on the server that the environment names."""
 
 import contextlib
 import itertools
@@ -7,10 +7,10 @@ from collections.abc import Generator
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
-from support.servers import TEMPLATE, Server, clone_template, create_template, drop_database, open_server
 
 from jobhooks.store import catalogue
 from jobhooks.store.connections import connect
+from support.servers import TEMPLATE, Server, clone_template, create_template, drop_database, open_server
 
 Connection = psycopg.Connection[TupleRow]
 SERVER = pytest.StashKey[Server]()
@@ -87,10 +87,28 @@ def device(conn: Connection, database: str) -> Connection:
     return conn
 
 
+@pytest.fixture(scope="session")
+def roles(server: Server) -> Generator[list[str]]:
+    """The roles that tests made; dropped at the end, when the databases that they have privileges in are gone."""
+    names: list[str] = []
+    yield names
+    for name in names:
+        server.execute("drop role {}", name)
+
+
 @pytest.fixture
-def role(server: Server) -> Generator[str]:
+def role(server: Server, roles: list[str]) -> str:
     """An ordinary role that may log in and has no privilege anywhere."""
     name = f"jobhooks_test_role_{next(numbers)}"
+    server.execute("drop role if exists {}", name)
     server.execute("create role {} login", name)
-    yield name
-    server.execute("drop role {}", name)
+    roles.append(name)
+    return name
+
+
+@pytest.fixture
+def application(device: Connection, role: str) -> Generator[Connection]:
+    """A client of an ordinary role, which may write ``public.device`` and knows nothing of jobhooks."""
+    device.execute(f"grant usage on schema public to {role}; grant all on public.device to {role}".encode())
+    with psycopg.connect(device.info.dsn, user=role, autocommit=True) as client:
+        yield client

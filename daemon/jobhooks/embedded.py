@@ -174,6 +174,9 @@ def usable_binaries(binaries: Path, directory: Path, account: Account) -> Path:
     package = binaries.parent.parent
     for source in (package, *package.parent.glob(f"{package.name}.libs")):  # the libraries are found by relative path
         shutil.copytree(source, directory / "programs" / source.name, symlinks=True)
+    for copied in (directory / "programs", *(directory / "programs").rglob("*")):
+        if not copied.is_symlink():  # whatever our umask is
+            copied.chmod(0o755 if copied.is_dir() or os.access(copied, os.X_OK) else 0o644)
     return directory / "programs" / binaries.relative_to(package.parent)
 
 

@@ -64,6 +64,10 @@ class HookExists(Refused):
     """There is a hook of that name."""
 
 
+class InvalidName(Refused):
+    """The name cannot be taken: it takes 1 to 255 characters."""
+
+
 class Forbidden(Refused):
     """The database role that is connected may not do this."""
 
@@ -104,9 +108,12 @@ BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH021": UnknownEvent,
     "JH022": NotWatched,
     "JH023": HookExists,
+    "JH024": InvalidName,
     "3F000": UnknownTable,
     "42P01": UnknownTable,
     "42602": UnknownTable,
+    "42601": UnknownTable,
+    "0A000": UnknownTable,
     "42501": Forbidden,
     "55P03": LockNotAvailable,
 }

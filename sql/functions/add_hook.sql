@@ -19,6 +19,10 @@ declare
     unknown text;
     hook_id integer;
 begin
+    if length(name) not between 1 and 255 then
+        raise exception 'cannot add a hook whose name has % characters: it takes 1 to 255', length(name)
+        using errcode = 'JH024';
+    end if;
     if job_id is null then
         raise exception 'cannot add hook "%": there is no job %', name, job using errcode = 'JH020';
     end if;

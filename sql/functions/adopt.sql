@@ -1,8 +1,8 @@
 -- jobhooks.adopt(): make this database's cursor its own, from now on.
 --
 -- For a copy of a database: its cursor speaks of another server's transactions, and its log of changes that the
--- original's daemon delivers. What is in the log now counts as seen. The floor is the one that is right without asking:
--- the first window is read from the beginning of the log, once.
+-- original's daemon delivers. What is in the log now counts as seen: by its ids, since its transactions' ids mean
+-- nothing here and may come again.
 create or replace function jobhooks.adopt()
 returns void
 language plpgsql
@@ -10,7 +10,8 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     update jobhooks.cursor
-    set seen = pg_current_snapshot(),
+    set first_id = (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq),
+        seen = pg_current_snapshot(),
         seen_floor = 0,
         horizon = pg_current_snapshot(),
         horizon_floor = 0,

@@ -1,13 +1,19 @@
 -- jobhooks.capture_change(): the trigger function that writes a row change to the log.
 --
 -- Arguments of the trigger: the id of the content type, then the key columns. It runs inside the application's own
--- statement, so: it names no column of the table, looks nothing up, takes no lock but its insert's, and cannot fail
--- where the statement would have succeeded.
+-- statement, so: it names no column of the table, looks nothing up, takes no lock that another writer waits for, and
+-- cannot fail where the statement would have succeeded. What it writes does not depend on how the session formats dates
+-- and numbers. The json of a row may run code of the table's owner (a cast to json of a type of theirs), which must not
+-- get the rights of whoever installed this: grants.sql gives the function to a role that can do nothing else.
 create or replace function jobhooks.capture_change()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set datestyle = 'ISO, YMD'
+set intervalstyle = 'postgres'
+set extra_float_digits = 1
+set bytea_output = 'hex'
 as $$
 declare
     before json;
@@ -63,15 +69,12 @@ begin
         cause is null, cause[1]::bigint, cause[2]::integer, cause[3]::integer, left(mark, 100)
     );
 
-    -- Wake the daemon, but only one that sleeps: it holds this lock (1785684584 is 'jobh', 2 is "wake me"), and a
-    -- NOTIFY makes commits wait for one another. The insert comes before the question: a daemon that has just
-    -- taken the lock waits for those that inserted before they could see it.
-    if cause is null then
-        if pg_try_advisory_lock_shared(1785684584, 2) then
-            perform pg_advisory_unlock_shared(1785684584, 2);
-        else
-            perform pg_notify('jobhooks', '');
-        end if;
+    -- Wake the daemon, but only one that sleeps, since a NOTIFY makes commits wait for one another. A daemon that sleeps
+    -- holds this lock exclusively (1785684584 is 'jobh', 2 is "wake me"). Whoever gets it shared sends no NOTIFY and
+    -- holds it to the end of the transaction: so once a daemon has it, nobody is left who has sent none and may still
+    -- commit. Each further row of the transaction finds the lock in the session's own table.
+    if cause is null and not pg_try_advisory_xact_lock_shared(1785684584, 2) then
+        perform pg_notify('jobhooks', '');
     end if;
     return null;
 end

@@ -23,8 +23,11 @@ begin
     -- A table that was dropped and made again takes its content type, with its hooks, over from the one that is gone.
     update jobhooks.content_type as content_type
     set relation = watch.relation
-    where content_type.name = table_name
-        and not exists (select from pg_class where oid = content_type.relation)
+    where content_type.id = (
+            select max(gone.id)
+            from jobhooks.content_type as gone
+            where gone.name = table_name and not exists (select from pg_class where oid = gone.relation)
+        )
         and not exists (select from jobhooks.content_type as own where own.relation = watch.relation);
 
     insert into jobhooks.content_type as content_type (relation, name, key_columns, always)

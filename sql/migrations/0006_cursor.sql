@@ -6,6 +6,7 @@ create table jobhooks.cursor (
     horizon pg_snapshot not null,
     horizon_floor bigint not null check (horizon_floor >= seen_floor),
     last_id bigint not null default 0 check (last_id >= 0),
+    first_id bigint not null default 0 check (first_id >= 0),
     system_identifier bigint not null,
     database_oid oid not null,
     saved_at timestamptz not null default clock_timestamp()
@@ -17,6 +18,8 @@ comment on column jobhooks.cursor.seen_floor is
 'Every change by a transaction at or above the xmax of the seen snapshot has a greater id';
 comment on column jobhooks.cursor.horizon is 'The end of the window being worked on: visible in it and not in seen';
 comment on column jobhooks.cursor.last_id is 'The position inside the window';
+comment on column jobhooks.cursor.first_id is
+'Changes up to it belong to the database that this one was copied from, and are never read here';
 comment on column jobhooks.cursor.system_identifier is
 'With database_oid: whose transactions the snapshots speak of, so that a copy of the database is noticed';
 

@@ -1,7 +1,7 @@
 -- Tables, jobs and hooks, as the command line lists and changes them.
 
 -- name: set_lock_timeout
-select set_config('lock_timeout', '5s', true)
+select set_config('lock_timeout', '500ms', true)
 
 -- name: watch
 select jobhooks.watch($1::text::regclass, $2, $3, $4)

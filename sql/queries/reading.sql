@@ -1,7 +1,7 @@
 -- Reading the log with the snapshot cursor.
 
 -- name: load_cursor
-select seen::text, seen_floor, horizon::text, horizon_floor, last_id from jobhooks.cursor
+select seen::text, seen_floor, horizon::text, horizon_floor, last_id, first_id from jobhooks.cursor
 
 -- name: log_floor
 -- The greatest id handed out so far.
@@ -66,12 +66,20 @@ set seen = $1::text::pg_snapshot,
 -- name: content_types
 select
     content_type.id, coalesce(jobhooks.table_name(content_type.relation), content_type.name) as name,
-    namespace.nspname as schema, class.relname as table, content_type.key_columns
+    namespace.nspname as schema, class.relname as table, content_type.key_columns,
+    array(
+        select coalesce(format_type(attribute.atttypid, attribute.atttypmod), 'text')
+        from unnest(content_type.key_columns) with ordinality as key (name, position)
+        left join pg_attribute as attribute
+            on attribute.attrelid = content_type.relation and attribute.attname = key.name and not attisdropped
+        order by key.position
+    ) as key_types
 from jobhooks.content_type as content_type
 left join pg_class as class on class.oid = content_type.relation
 left join pg_namespace as namespace on namespace.oid = class.relnamespace
 
 -- name: active_hooks
+-- Those whose job is not installed, too: their deliveries fail and are kept as debts.
 select
     hook.id, hook.name, job.class_path, hook.events::text [] as events, hook.enabled_since::text as enabled_since,
     array(
@@ -79,7 +87,7 @@ select
     ) as content_type_ids
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
-where hook.enabled and job.enabled and job.installed
+where hook.enabled and job.enabled
 order by hook.id
 
 -- name: settled_deliveries

@@ -1,5 +1,6 @@
 """Reading with two snapshots: each committed change once, in the order of each object, whatever commits when."""
 
+import asyncio
 import contextlib
 import random
 from collections import defaultdict
@@ -7,35 +8,14 @@ from collections import defaultdict
 import asyncpg
 import psycopg
 import pytest
-from conftest import Connection
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from conftest import Connection
 from jobhooks.contract.change import Change
 from jobhooks.engine.reader import Reader
-from jobhooks.store.connections import AsyncConnection, asyncpg_arguments, close_async, connect, connect_async
+from jobhooks.store.connections import AsyncConnection
 from jobhooks.store.sql_files import query
-
-
-@contextlib.asynccontextmanager
-async def open_reader(database: str, page_size: int = 100):  # noqa: ANN201, RUF100 - an async generator of a Reader
-    with contextlib.closing(connect(database)) as conn:
-        arguments = asyncpg_arguments(conn)
-    async_conn = await connect_async(arguments)
-    try:
-        reader = Reader(async_conn, page_size)
-        await reader.load()
-        yield reader
-    finally:
-        await close_async(async_conn)
-
-
-async def read_all(reader: Reader) -> list[Change]:
-    """Read until there is nothing more, saving after each page."""
-    changes: list[Change] = []
-    while page := await reader.next_page():
-        changes += page
-        await reader.save()
-    return changes
+from support.reading import open_reader, read_all
 
 
 async def test_a_transaction_that_took_its_id_first_and_commits_last_is_read(device: Connection, database: str) -> None:
@@ -145,8 +125,6 @@ def test_random_overlapping_transactions_are_read_once_and_in_order(
     database: str, device: Connection, seed: int, page_size: int
 ) -> None:
     """Against an oracle: writers that overlap, roll back, use savepoints, and a reader that restarts now and then."""
-    import asyncio
-
     asyncio.run(_random_history(database, device, random.Random(seed), page_size))
 
 

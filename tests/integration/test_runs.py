@@ -3,14 +3,15 @@
 import asyncio
 import contextlib
 import datetime
+import inspect
 from collections.abc import Generator
 from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
-from conftest import Connection
 
+from conftest import Connection
 from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.engine.matching import Delivery, Hook
@@ -62,7 +63,7 @@ def deliver(database: str, receiver: type[JobHookReceiver[Any]], attempt: int = 
             arguments = asyncpg_arguments(conn)
         runner, own = AsyncRunner(arguments), await connect_async(arguments)
         try:
-            if asyncio.iscoroutinefunction(receiver.receive_job_hook):
+            if inspect.iscoroutinefunction(receiver.receive_job_hook):
                 outcome = await runner.run(receiver, delivery)
             else:
                 with contextlib.closing(connect(database)) as conn:
@@ -348,9 +349,8 @@ def test_a_live_row_keeps_every_type_when_a_snapshot_is_assigned_back(
         "d": "date", "ts": "timestamptz", "iv": "interval", "u": "uuid", "j": "jsonb", "a": "integer[]", "x": "text[]",
         "r": "int4range", "p": "point", "ip": "inet",
     }  # fmt: skip
-    conn.execute(
-        f"create table public.kinds (id integer primary key, {', '.join(f'{c} {t}' for c, t in columns.items())})"  # pyright: ignore[reportArgumentType]
-    )
+    definitions = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    conn.execute(f"create table public.kinds (id integer primary key, {definitions})".encode())
     with contextlib.closing(connect(database)) as admin:
         catalogue.watch(admin, "public.kinds", None, keyless=False, always=False)
     conn.execute(
@@ -368,7 +368,7 @@ def test_a_live_row_keeps_every_type_when_a_snapshot_is_assigned_back(
             changed_object.save()
 
     nulls = ", ".join(f"{column} = null" for column in columns)
-    conn.execute(f"update public.kinds set {nulls}")  # pyright: ignore[reportArgumentType]
+    conn.execute(f"update public.kinds set {nulls}".encode())
     assert deliver(database, Restores).error is None
     assert conn.execute("select kinds::text from public.kinds").fetchall() == [original]
 

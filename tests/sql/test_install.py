@@ -1,18 +1,21 @@
 """Installing sql/: once, again, twenty at once, and by a program of another version."""
 
+import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from conftest import Connection
+from psycopg.conninfo import make_conninfo
 
+from conftest import Connection
 from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
 from jobhooks.store import install as installing
 from jobhooks.store.catalogue import adopt
 from jobhooks.store.connections import connect
 from jobhooks.store.install import check_installed, check_may_mark, check_original, install
 from jobhooks.store.sql_files import migrations
+from support.reading import open_reader, read_all
 
 
 def test_installing_again_applies_nothing(empty_database: str) -> None:
@@ -89,28 +92,44 @@ def test_a_copy_of_a_database_is_noticed_and_can_be_adopted(database: str, conn:
         check_original(admin)
 
 
+def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Connection, database: str) -> None:
+    """Those of another server may be above ours, and come again here."""
+    device.execute("insert into public.device (name) select 'theirs' from generate_series(1, 20)")
+    device.execute(
+        "update jobhooks.object_change set transaction_id = (pg_current_xact_id()::text::bigint + id)::text::xid8"
+    )
+    with contextlib.closing(connect(database)) as admin:
+        adopt(admin)
+    for _ in range(30):
+        device.execute("update public.device set name = 'ours' || name where id = 1")
+
+    async def read() -> list[int]:
+        async with open_reader(database) as reader:
+            return [change.id for change in await read_all(reader)]
+
+    assert asyncio.run(read()) == list(range(21, 51))
+
+
 def test_a_role_that_is_not_jobhooks_own_is_told_what_it_lacks(database: str, conn: Connection, role: str) -> None:
-    with contextlib.closing(connect(psycopg.conninfo.make_conninfo(database, user=role))) as stranger:
+    with contextlib.closing(connect(make_conninfo(database, user=role))) as stranger:
         with pytest.raises(Forbidden, match="has no access to schema jobhooks"):
             check_installed(stranger)
-        conn.execute(f"grant usage on schema jobhooks to {role}; grant execute on function jobhooks.may_mark to {role}")  # pyright: ignore[reportArgumentType]
+        conn.execute(
+            f"grant usage on schema jobhooks to {role}; grant execute on function jobhooks.may_mark to {role}".encode()
+        )
         with pytest.raises(Forbidden, match="grant jobhooks_receiver to"):
             check_may_mark(stranger)
-    conn.execute(f"drop owned by {role}")  # pyright: ignore[reportArgumentType]
 
 
 def test_an_ordinary_role_that_owns_the_database_can_install(empty_database: str, conn: Connection, role: str) -> None:
     """No superuser and no extension: without the right to create roles, the owner of the schema may mark."""
     with psycopg.connect(empty_database, autocommit=True) as admin:
         name = admin.info.dbname
-        admin.execute(f'alter database "{name}" owner to {role}')  # pyright: ignore[reportArgumentType]
-        admin.execute(f"create schema own authorization {role}")  # pyright: ignore[reportArgumentType]
-    with contextlib.closing(connect(psycopg.conninfo.make_conninfo(empty_database, user=role))) as owner:
+        admin.execute(f'alter database "{name}" owner to {role}'.encode())
+        admin.execute(f"create schema own authorization {role}".encode())
+    with contextlib.closing(connect(make_conninfo(empty_database, user=role))) as owner:
         install(owner)
         owner.execute("create table own.t (a integer primary key)")
         owner.execute("select jobhooks.watch('own.t')")
         owner.execute("insert into own.t values (1)")
         assert owner.execute("select session_role from jobhooks.object_change").fetchall() == [(role,)]
-    with psycopg.connect(empty_database, autocommit=True) as admin:
-        admin.execute(f"drop owned by {role} cascade")  # pyright: ignore[reportArgumentType]
-        admin.execute(f'alter database "{name}" owner to current_user')  # pyright: ignore[reportArgumentType]

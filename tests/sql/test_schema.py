@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from conftest import Connection
 from support import generated
 

@@ -4,8 +4,8 @@ import contextlib
 from collections.abc import Generator
 
 import pytest
-from conftest import Connection
 
+from conftest import Connection
 from jobhooks.errors import JobhooksError, LockNotAvailable, NotWatched, UnknownTable, UnwatchableTable
 from jobhooks.store import catalogue
 from jobhooks.store.connections import SyncConnection, connect
@@ -88,7 +88,7 @@ def test_what_cannot_be_watched_is_refused_with_the_reason(  # noqa: PLR0913, RU
     error: type[JobhooksError],
     message: str,
 ) -> None:
-    conn.execute(prepare)  # pyright: ignore[reportArgumentType]
+    conn.execute(prepare.encode())
     with pytest.raises(error, match=message):
         watch(admin, table, key)
     assert catalogue.watched_tables(admin) == []
@@ -105,9 +105,9 @@ def test_odd_names_are_watched_and_told_as_sql_writes_them(conn: Connection, adm
     name = 'Söme "table" ' + "x" * 40
     quoted = '"' + name.replace('"', '""') + '"'
     conn.execute('create schema "My Schema"')
-    conn.execute(f'create table "My Schema".{quoted} ("Key" integer primary key)')  # pyright: ignore[reportArgumentType]
+    conn.execute(f'create table "My Schema".{quoted} ("Key" integer primary key)'.encode())
     watch(admin, f'"My Schema".{quoted}')
-    conn.execute(f'insert into "My Schema".{quoted} values (1)')  # pyright: ignore[reportArgumentType]
+    conn.execute(f'insert into "My Schema".{quoted} values (1)'.encode())
     assert [table.name for table in catalogue.watched_tables(admin)] == [f'"My Schema".{quoted}']
     assert conn.execute("select postchange from jobhooks.object_change").fetchall() == [({"Key": 1},)]
 

@@ -21,7 +21,7 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "JOBHOOKS_CONFIG": os.devnull, "COLUMNS": "200", **changes}
 
 
-def jobhooks(*arguments: str, cwd: Path | None = None, **changes: str) -> subprocess.CompletedProcess[str]:
+def jobhooks(*arguments: str, cwd: Path | str | None = None, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
     return subprocess.run(
         [sys.executable, "-m", "jobhooks", *arguments],

@@ -4,6 +4,7 @@ import contextlib
 import re
 import subprocess
 from pathlib import Path
+from typing import cast
 
 from jobhooks.embedded import EmbeddedServer, run_server, wheel_binaries
 from jobhooks.service.settings import PREFIX, Settings, example
@@ -49,9 +50,9 @@ def reference() -> str:
         [
             "# Settings",
             "",
-            "A flag wins over the environment, the environment over the file, the file over the defaults. The file is",
-            "`/etc/jobhooks/jobhooks.toml`, or what `--config` or `JOBHOOKS_CONFIG` names. Flags are written with dashes:",
-            "`--database-url`; those that a command takes are in its `--help`. This page is written by `make generate`.",
+            "A flag wins over the environment, the environment over the file, the file over the defaults. The file",
+            "is `/etc/jobhooks/jobhooks.toml`, or what `--config` or `JOBHOOKS_CONFIG` names. Flags are written with",
+            "dashes, `--database-url`; those that a command takes are in its `--help`. `make generate` writes this.",
             "",
             "| in the file | in the environment | default | what it is |",
             "|---|---|---|---|",
@@ -63,7 +64,7 @@ def reference() -> str:
 
 def _default(name: str) -> str:
     default = Settings.model_fields[name].default
-    return ":".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    return ":".join(map(str, cast("tuple[object, ...]", default))) if isinstance(default, tuple) else str(default)
 
 
 def main() -> None:

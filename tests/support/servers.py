@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Generator
 from dataclasses import dataclass
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -36,10 +37,10 @@ class Server:
             assert version is not None
             return f"{self.origin}: {version[0].partition(' on ')[0]}"
 
-    def execute(self, statement: str, *names: str) -> None:
+    def execute(self, statement: LiteralString, *names: str) -> None:
         """Run a statement as the administrator, with ``names`` as identifiers."""
         with psycopg.connect(self.admin_url, autocommit=True) as conn:
-            conn.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))  # pyright: ignore[reportArgumentType]
+            conn.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 @contextlib.contextmanager
@@ -66,12 +67,13 @@ def open_server() -> Generator[Server]:
 @contextlib.contextmanager
 def _container(tag: str) -> Generator[Server]:
     """Run the official image; the Docker client alone is common, so the engine is asked first."""
-    import docker
+    from docker import from_env
+    from docker.errors import DockerException
     from testcontainers.community.postgres import PostgresContainer
 
     try:
-        docker.from_env().ping()  # pyright: ignore[reportUnknownMemberType]
-    except docker.errors.DockerException as exc:
+        from_env().ping()  # pyright: ignore[reportUnknownMemberType]
+    except DockerException as exc:
         pytest.exit(f"JOBHOOKS_TEST_POSTGRES=docker:{tag}, but no Docker engine answers: {exc}", 2)
     with PostgresContainer(f"postgres:{tag}", driver=None) as container:
         yield Server(container.get_connection_url(), f"docker:{tag}")

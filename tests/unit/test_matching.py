@@ -10,7 +10,7 @@ from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.engine.matching import Hook, match
 from jobhooks.engine.snapshot import Snapshot
 
-DEVICE = ContentType(1, "public.device", "public", "device", ("id",))
+DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
 CHANGE = Change(
     id=7,
     transaction_id=100,
@@ -61,7 +61,7 @@ def test_the_object_key_is_the_new_one_after_an_update() -> None:
 
 
 def test_there_is_no_object_key_where_nothing_identifies_the_row() -> None:
-    assert replace(CHANGE, content_type=replace(DEVICE, key_columns=())).object_key() is None
+    assert replace(CHANGE, content_type=replace(DEVICE, key_columns=(), key_types=())).object_key() is None
     assert replace(CHANGE, content_type=replace(DEVICE, key_columns=("renamed",))).object_key() is None
 
 

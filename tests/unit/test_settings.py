@@ -4,11 +4,11 @@ import socket
 from pathlib import Path
 
 import pytest
-from support import generated
 
 from jobhooks.errors import SettingsError
 from jobhooks.service import systemd
 from jobhooks.service.settings import FILE_VARIABLE, PREFIX, Settings, load
+from support import generated
 
 
 @pytest.fixture(autouse=True)

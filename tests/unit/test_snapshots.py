@@ -5,6 +5,7 @@ import json
 import math
 from decimal import Decimal
 from ipaddress import ip_network
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -29,9 +30,10 @@ def canonical(value: object) -> str:
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, dict):
-        return "{" + ",".join(f"{json.dumps(name)}:{canonical(value[name])}" for name in sorted(value)) + "}"
+        members = cast("dict[str, object]", value)
+        return "{" + ",".join(f"{json.dumps(name)}:{canonical(members[name])}" for name in sorted(members)) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(canonical, value)) + "]"
+        return "[" + ",".join(map(canonical, cast("list[object]", value))) + "]"
     return json.dumps(value)
 
 

@@ -1,6 +1,5 @@
 """The root of the command line: its groups, and how errors become one line and an exit code."""
 
-import os
 import sys
 
 import typer
@@ -45,7 +44,3 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Nothing may be flushed into the pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)

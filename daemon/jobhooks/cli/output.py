@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 class _Record(Protocol):
@@ -22,7 +23,7 @@ def print_records(kind: type[_Record], records: Sequence[_Record], *, as_json: b
     fields = [field.name for field in dataclasses.fields(kind)]
     table = Table(*(name.replace("_", " ") for name in fields), box=None, pad_edge=False)
     for record in records:
-        table.add_row(*(_cell(getattr(record, name)) for name in fields))
+        table.add_row(*(Text(_cell(getattr(record, name))) for name in fields))
     # A pipe has no width to fit into: let each row be a line.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
 

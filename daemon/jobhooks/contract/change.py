@@ -12,7 +12,8 @@ from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
 class ContentType:
     """A watched table. ``name`` is ``schema.table``; without ``key_columns`` its rows have no identity.
 
-    ``schema`` and ``table`` are the bare names of the table, None once it is gone.
+    ``schema`` and ``table`` are the bare names of the table, None once it is gone; ``key_types`` are SQL's names for
+    the types of the key columns.
     """
 
     id: int
@@ -20,6 +21,7 @@ class ContentType:
     schema: str | None
     table: str | None
     key_columns: tuple[str, ...]
+    key_types: tuple[str, ...]
 
 
 @dataclass(frozen=True)

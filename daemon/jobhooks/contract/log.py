@@ -55,4 +55,8 @@ class ReceiverLog:
 
 def clean_text(value: object) -> str:
     """Return ``value`` as text that PostgreSQL can hold: it has no NUL, and UTF-8 has no lone surrogates."""
-    return str(value).replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()
+    try:
+        text = str(value)
+    except Exception as exc:  # noqa: BLE001 - the author's own __str__
+        text = f"<{type(value).__name__} whose __str__ raises {type(exc).__name__}>"
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()

@@ -4,6 +4,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
 
@@ -39,7 +40,7 @@ def is_async(receiver: type[JobHookReceiver[Any]]) -> bool:
 
 def _text(receiver: type[JobHookReceiver[Any]], attribute: str, default: str) -> str:
     value: object = getattr(receiver.Meta, attribute, default)
-    if not isinstance(value, str) or (attribute == "name" and not value):
+    if not isinstance(value, str) or (attribute == "name" and not value) or clean_text(value) != value:
         raise InvalidReceiver(f"{receiver.__name__}.Meta.{attribute} must be a text, not {value!r}")
     return value
 

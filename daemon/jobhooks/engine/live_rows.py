@@ -5,7 +5,7 @@ write finds the row only where nobody else has written it since it was read.
 """
 
 from collections.abc import Iterable
-from typing import LiteralString
+from typing import LiteralString, cast
 
 from psycopg import sql
 
@@ -14,17 +14,17 @@ from jobhooks.contract.changed_object import LoadedRow
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
 from jobhooks.errors import UnwatchableTable
-from jobhooks.store.connections import AsyncConnection, SyncConnection
+from jobhooks.store.connections import AsyncConnection, SyncConnection, execute
 
 # $1 is the key as JSON, $2 the version, $3 the new values as JSON.
 LOAD = "select row_to_json(live)::text, live.xmin::text from {table} as live where {is_key}"
 UPDATE = (
     "update {table} as live"
-    " set ({columns}) = (select {columns} from json_populate_record(null::{table}, $3::text::json))"
+    " set ({columns}) = (select {columns} from json_populate_record(live, $3::text::json))"
     " where {is_key} and live.xmin::text = $2 returning row_to_json(live)::text, live.xmin::text"
 )
 DELETE = "delete from {table} as live where {is_key} and live.xmin::text = $2 returning live.xmin::text"
-IS_KEY = "live.{column} = (json_populate_record(null::{table}, $1::text::json)).{column}"
+IS_KEY = "live.{column} = (select key.{column} from json_to_record($1::text::json) as key ({column} {type}))"
 
 
 def key_to_load(change: Change) -> Row | None:
@@ -69,7 +69,8 @@ class SyncLiveRows:
         return self._fetch(_statement(DELETE, content_type), encode_row(key), version) is not None
 
     def _fetch(self, statement: sql.Composed, *parameters: str) -> tuple[str, ...] | None:
-        return self._conn.execute(statement, parameters).fetchone()
+        rows = execute(self._conn, statement, *parameters)
+        return rows[0] if rows else None
 
 
 class AsyncLiveRows:
@@ -104,7 +105,9 @@ def _statement(template: LiteralString, content_type: ContentType, columns: Iter
     assert content_type.schema is not None and content_type.table is not None
     table = sql.Identifier(content_type.schema, content_type.table)
     is_key = sql.SQL(" and ").join(
-        sql.SQL(IS_KEY).format(table=table, column=sql.Identifier(column)) for column in content_type.key_columns
+        # The type is as PostgreSQL itself writes it, quoted where it must be.
+        sql.SQL(IS_KEY).format(column=sql.Identifier(column), type=sql.SQL(cast("LiteralString", type_name)))
+        for column, type_name in zip(content_type.key_columns, content_type.key_types, strict=True)
     )
     return sql.SQL(template).format(
         table=table, is_key=is_key, columns=sql.SQL(", ").join(map(sql.Identifier, columns))

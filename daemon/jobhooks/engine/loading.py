@@ -1,14 +1,15 @@
 """Finding receivers: the classes in the modules of the receivers directories."""
 
+import contextlib
 import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, cast
 
 from jobhooks.contract.meta import ReceiverMeta, read_meta
 from jobhooks.contract.receiver import JobHookReceiver
@@ -68,45 +69,74 @@ def find_receivers(directories: Iterable[Path]) -> Findings:
     A module is a file ``name.py`` or a folder with an ``__init__.py``; names that begin with ``_`` are left out, as are
     directories that do not exist. A module that does not import is reported and stops nothing else.
     """
-    existing = tuple(dict.fromkeys(directory.resolve() for directory in directories if directory.is_dir()))
+    existing = tuple(dict.fromkeys(directory.resolve() for directory in directories if _is_directory(directory)))
     findings = Findings(existing)
     seen: set[str] = set()
-    for name, path in _modules(existing):
-        if name not in seen:
-            seen.add(name)
-            _load(findings, name, path)
+    for directory in existing:
+        for name, path in _modules(findings, directory):
+            if name not in seen:
+                seen.add(name)
+                _load(findings, name, path)
     return findings
 
 
-def _modules(directories: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    for directory in directories:
-        for entry in sorted(directory.iterdir()):
-            path = entry / "__init__.py" if entry.is_dir() else entry
-            if path.suffix == ".py" and path.is_file() and not entry.name.startswith(("_", ".")):
-                yield entry.stem, path
+def _is_directory(path: Path) -> bool:
+    with contextlib.suppress(OSError):  # below a directory that is closed to us
+        return path.is_dir()
+    return False
+
+
+def _modules(findings: Findings, directory: Path) -> list[tuple[str, Path]]:
+    try:
+        entries = sorted(directory.iterdir())
+    except OSError as exc:
+        findings.broken.append(BrokenModule("*", directory, None, _reason(exc)))
+        return []
+    modules: list[tuple[str, Path]] = []
+    for entry in entries:
+        path = entry / "__init__.py" if entry.is_dir() else entry
+        if path.suffix != ".py" or not path.is_file() or entry.name.startswith(("_", ".")):
+            continue
+        if entry.stem.isidentifier():
+            modules.append((entry.stem, path))
+        else:
+            findings.broken.append(BrokenModule(entry.stem, path, None, "its name is no name of a Python module"))
+    return modules
 
 
 def _load(findings: Findings, name: str, path: Path) -> None:
     try:
         module = _import(name, path)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 - a module may raise anything, and it is reported
+        receivers = {key: value for key, value in vars(module).items() if _is_receiver(value, module)}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # noqa: BLE001 - a module may raise anything, and it is reported
         findings.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc)))
         return
-    for class_name, receiver in inspect.getmembers(module, inspect.isclass):
-        if not _is_receiver(receiver, module):
-            continue
+    for class_name, receiver in sorted(receivers.items()):
         try:
             meta = read_meta(receiver)
         except InvalidReceiver as exc:
-            findings.broken.append(BrokenModule(name, path, inspect.getsourcelines(receiver)[1], str(exc)))
+            findings.broken.append(BrokenModule(name, path, _definition_line(receiver), str(exc)))
             continue
         class_path = f"{name}.{class_name}"
         findings.receivers[class_path] = FoundReceiver(class_path, receiver, meta, path)
 
 
-def _is_receiver(candidate: type[object], module: ModuleType) -> TypeGuard[type[JobHookReceiver[Any]]]:
-    """Return whether a class is a receiver of this module, and not imported there, perhaps as a base class."""
+def _is_receiver(candidate: object, module: ModuleType) -> TypeGuard[type[JobHookReceiver[Any]]]:
+    """Return whether this is a receiver class of the module's own, and not imported there, perhaps as a base class."""
+    # type() and not isinstance(), which asks the object: a lazy one may do anything then.
+    return issubclass(type(candidate), type) and _is_own_receiver(cast("type[object]", candidate), module)
+
+
+def _is_own_receiver(candidate: type[object], module: ModuleType) -> bool:
     return issubclass(candidate, JobHookReceiver) and candidate.__module__ == module.__name__
+
+
+def _definition_line(receiver: type[object]) -> int | None:
+    with contextlib.suppress(OSError, TypeError):
+        return inspect.getsourcelines(receiver)[1]
+    return None
 
 
 def _import(name: str, path: Path) -> ModuleType:

@@ -19,7 +19,8 @@ from jobhooks.store.connections import AsyncConnection, call_async
 class Cursor:
     """A position: settled is all that ``seen`` sees, and of the window up to ``horizon`` all up to ``last_id``.
 
-    The snapshots are PostgreSQL's text form. A transaction at or above a snapshot's xmax took no id up to its floor.
+    The snapshots are PostgreSQL's text form. A transaction at or above a snapshot's xmax took no id up to its
+    floor. What is up to ``first_id`` belongs to the database that this one was copied from.
     """
 
     seen: str
@@ -27,6 +28,7 @@ class Cursor:
     horizon: str
     horizon_floor: int
     last_id: int
+    first_id: int
 
     def after(self, page: list[Change], *, complete: bool) -> "Cursor":
         """Return the position after ``page``; ``complete``: it was the window's last."""
@@ -101,13 +103,21 @@ class Reader:
         ((floor,),) = await call_async(self._conn, "log_floor")
         await call_async(self._conn, "end_a_transaction")
         ((horizon,),) = await call_async(self._conn, "current_snapshot")
-        self._cursor = Cursor(self._cursor.horizon, self._cursor.horizon_floor, horizon, floor, last_id=0)
+        self._cursor = replace(
+            self._cursor,
+            seen=self._cursor.horizon,
+            seen_floor=self._cursor.horizon_floor,
+            horizon=horizon,
+            horizon_floor=floor,
+            last_id=0,
+        )
         return True
 
     async def _read(self) -> list[Change]:
         cursor = self._cursor
+        position = max(cursor.last_id, cursor.first_id)
         rows = await call_async(
-            self._conn, "read_page", cursor.seen, cursor.horizon, cursor.seen_floor, cursor.last_id, self._page_size
+            self._conn, "read_page", cursor.seen, cursor.horizon, cursor.seen_floor, position, self._page_size
         )
         if not rows:
             return []
@@ -117,7 +127,9 @@ class Reader:
     async def _content_types(self) -> dict[int, ContentType]:
         rows = await call_async(self._conn, "content_types")
         return {
-            row["id"]: ContentType(row["id"], row["name"], row["schema"], row["table"], tuple(row["key_columns"]))
+            row["id"]: ContentType(
+                row["id"], row["name"], row["schema"], row["table"], tuple(row["key_columns"]), tuple(row["key_types"])
+            )
             for row in rows
         }
 

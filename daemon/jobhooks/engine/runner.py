@@ -11,8 +11,9 @@ from jobhooks.contract.receiver import JobHookReceiver, Run
 from jobhooks.engine.live_rows import AsyncLiveRows, key_to_load
 from jobhooks.engine.matching import Delivery
 from jobhooks.engine.settle import Outcome, completed, failed, result_parameters
-from jobhooks.errors import AlreadySettled
-from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable
+from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async, translated_errors
+from jobhooks.store.sql_files import query
 
 
 class AsyncRunner:
@@ -31,13 +32,13 @@ class AsyncRunner:
             AlreadySettled: another daemon was faster; nothing of this run is kept.
             DatabaseUnreachable: no connection could be opened for it.
         """
-        if self._conn is None or self._conn.is_closed():
-            self._conn = await connect_async(self._asyncpg_arguments)
-        try:
-            return await _run(self._conn, receiver, delivery)
-        finally:
-            if self._conn.is_in_transaction():
-                await self.close()  # the receiver meddled with the transaction; the next run opens a fresh connection
+        if self._conn is not None and not self._conn.is_closed():
+            try:
+                return await _run(self._conn, receiver, delivery)
+            except DatabaseUnreachable:
+                await self.close()  # it was cut while it was idle, and the receiver was not called
+        self._conn = await connect_async(self._asyncpg_arguments)
+        return await _run(self._conn, receiver, delivery)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -48,27 +49,34 @@ class AsyncRunner:
 async def _run(conn: AsyncConnection, receiver: type[JobHookReceiver[AsyncConnection]], delivery: Delivery) -> Outcome:
     log = ReceiverLog()
     started_at = datetime.datetime.now(datetime.UTC)
+    called = False
     try:
-        async with conn.transaction():
-            ((started_at, _),) = await call_async(conn, "begin_run", delivery.identity.mark)
+        async with conn.transaction(isolation="read_committed"):
+            ((started_at, *_),) = await call_async(conn, "begin_run", delivery.identity.mark)
             changed_object = await _load(conn, delivery.change)
+            called = True
             instance = receiver(Run(delivery.identity, conn, log))
             await instance.receive_job_hook(  # pyright: ignore[reportGeneralTypeIssues] - it is an async def one
                 change=delivery.change, action=delivery.change.action, changed_object=changed_object
             )
             outcome = completed(started_at, log)
-            parameters = result_parameters(delivery.identity, outcome, in_receivers_transaction=True)
+            encoding = conn.get_settings().server_encoding
+            parameters = result_parameters(
+                delivery.identity, outcome, in_receivers_transaction=True, server_encoding=encoding
+            )
             await call_async(conn, "record_result", *parameters)
         return outcome
-    except AlreadySettled:
+    except (AlreadySettled, GeneratorExit):
         raise
-    except asyncio.CancelledError as exc:
+    except BaseException as exc:
         task = asyncio.current_task()
-        if task is not None and task.cancelling():  # it is the daemon that ends, not something inside the receiver
-            raise
+        if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # it is the daemon that ends, not something inside the receiver
+        if not called and conn.is_closed():
+            raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
         return failed(started_at, log, exc)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 - an author's code may raise anything, and it is recorded
-        return failed(started_at, log, exc)
+    finally:
+        await _forget(conn)
 
 
 async def _load(conn: AsyncConnection, change: Change) -> AsyncChangedObject | None:
@@ -76,3 +84,15 @@ async def _load(conn: AsyncConnection, change: Change) -> AsyncChangedObject | N
     rows = AsyncLiveRows(conn)
     loaded = None if key is None else await rows.load(change.content_type, key)
     return None if loaded is None else AsyncChangedObject(change.content_type, rows, loaded)
+
+
+async def _forget(conn: AsyncConnection) -> None:
+    """Make the session as new for the next run; close it where the receiver left more than can be undone."""
+    if conn.is_closed():
+        return
+    try:
+        assert not conn.is_in_transaction()
+        with translated_errors():
+            await conn.execute(query("forget_session"))
+    except (AssertionError, DatabaseUnreachable):
+        await close_async(conn)

@@ -2,14 +2,14 @@
 
 import datetime
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.log import LogEntry, ReceiverLog, clean_text
 from jobhooks.contract.receiver import DeliveryIdentity
-from jobhooks.store.connections import AsyncConnection, call_async
+from jobhooks.store.connections import AsyncConnection, call_async, translated_errors
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,32 @@ def completed(started_at: datetime.datetime, log: ReceiverLog) -> Outcome:
 
 def failed(started_at: datetime.datetime, log: ReceiverLog, exc: BaseException) -> Outcome:
     """Return the outcome of a receiver that raised ``exc``."""
-    error = clean_text(f"{type(exc).__name__}: {exc}" if str(exc) else type(exc).__name__)
+    message = clean_text(exc)
+    error = f"{type(exc).__name__}: {message}" if message else type(exc).__name__
     lines = clean_text("".join(traceback.format_exception(exc)))
     return Outcome(started_at, tuple(log.entries), error, lines, rolled_back=True)
 
 
 def result_parameters(
-    delivery: DeliveryIdentity, outcome: Outcome, *, in_receivers_transaction: bool
+    delivery: DeliveryIdentity, outcome: Outcome, *, in_receivers_transaction: bool, server_encoding: str | None
 ) -> tuple[object, ...]:
-    """Return the parameters of the query ``record_result``."""
+    """Return the parameters of the query ``record_result``, in characters that the server's encoding has."""
+
+    def storable(text: str | None) -> str | None:
+        if text is None or server_encoding == "UTF8":
+            return text
+        return text.encode("ascii", "backslashreplace").decode()
+
+    log = [replace(entry, object=storable(entry.object), message=storable(entry.message)) for entry in outcome.log]
     return (
         delivery.change_id,
         delivery.hook_id,
         delivery.attempt,
         outcome.status.value,
         outcome.started_at,
-        outcome.error,
-        outcome.traceback,
-        msgspec.json.encode(outcome.log).decode(),
+        storable(outcome.error),
+        storable(outcome.traceback),
+        msgspec.json.encode(log).decode(),
         in_receivers_transaction,
     )
 
@@ -66,7 +74,10 @@ async def record_failure(conn: AsyncConnection, delivery: DeliveryIdentity, outc
     Raises:
         AlreadySettled: the receiver's transaction had committed after all, or another daemon was faster.
     """
-    async with conn.transaction():
-        parameters = result_parameters(delivery, outcome, in_receivers_transaction=False)
-        await call_async(conn, "record_result", *parameters)
-        await call_async(conn, "park_dead", delivery.change_id, delivery.hook_id, delivery.attempt)
+    parameters = result_parameters(
+        delivery, outcome, in_receivers_transaction=False, server_encoding=conn.get_settings().server_encoding
+    )
+    with translated_errors():
+        async with conn.transaction(isolation="read_committed"):
+            await call_async(conn, "record_result", *parameters)
+            await call_async(conn, "park_dead", delivery.change_id, delivery.hook_id, delivery.attempt)

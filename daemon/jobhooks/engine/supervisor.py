@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.wakeup import Wakeup
 from jobhooks.engine.workers import Worker
 from jobhooks.store.connections import AsyncConnection, close_async, connect_async
+
+LAST_RESORT = 2.0  # seconds after the grace, when the process ends whatever still runs in it
 
 log = structlog.stdlib.get_logger()
 
@@ -59,6 +62,7 @@ async def run(settings: EngineSettings, findings: Findings, notify: Callable[[st
         await runner.close()
         worker.close()
     log.info("stopped")
+    signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _stop_on_signals(
@@ -73,8 +77,19 @@ def _stop_on_signals(
             limit.reschedule(loop.time() + grace_s)
             wakeup.wake()
 
+    def on_signal(_number: int, _frame: object) -> None:
+        # Not a handler of the loop's: an async receiver that blocks the loop, or will not be cancelled, must not keep
+        # the process alive. What it wrote is rolled back, and delivered again.
+        signal.signal(signal.SIGALRM, _end_at_once)
+        signal.setitimer(signal.ITIMER_REAL, grace_s + LAST_RESORT)
+        loop.call_soon_threadsafe(request_stop)
+
     for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, request_stop)
+        signal.signal(signal_number, on_signal)
+
+
+def _end_at_once(_number: int, _frame: object) -> None:
+    os._exit(0)
 
 
 async def _deliver(wakeup: Wakeup, reader: Reader, dispatcher: Dispatcher, stop: asyncio.Event) -> None:

@@ -3,9 +3,10 @@
 import asyncio
 
 from jobhooks.errors import DatabaseUnreachable
-from jobhooks.store.connections import AsyncConnection, call_async
+from jobhooks.store.connections import AsyncConnection, call_async, translated_errors
 
 CHANNEL = "jobhooks"
+AWAKE_INTERVAL = 0.05  # seconds between two looks at the log while writers send no NOTIFY
 
 
 class Wakeup:
@@ -15,16 +16,13 @@ class Wakeup:
         self._conn = conn
         self._poll_interval_s = poll_interval_s
         self._event = asyncio.Event()
+        self._asleep = False
 
     async def listen(self) -> None:
-        """Listen, then ask writers to send a NOTIFY; the caller reads the log after this, not before.
-
-        A writer that asked for the lock before it was taken sends none, although it may commit after the log is read.
-        Such a change is found when the next one wakes us, or after ``poll_interval_s``.
-        """
+        """Listen; the caller reads the log after this, not before."""
         self._conn.add_termination_listener(self._wake)
-        await self._conn.add_listener(CHANNEL, self._wake)
-        await call_async(self._conn, "ask_to_be_woken")
+        with translated_errors():
+            await self._conn.add_listener(CHANNEL, self._wake)
 
     def wake(self) -> None:
         """End the wait, or the next one."""
@@ -35,13 +33,23 @@ class Wakeup:
         self._event.clear()
 
     async def wait(self) -> None:
-        """Wait until woken, at most ``poll_interval_s``.
+        """Wait until woken, or until the log should be read although nobody called.
+
+        Writers send a NOTIFY once we hold the lock that says "I sleep", exclusively. A writer that sends none holds it
+        shared until its transaction ends. So while somebody holds it we are not asleep, and read the log again soon;
+        and when we get it, all that sent no NOTIFY have ended: reading once more finds them, and then we are woken.
 
         Raises:
             DatabaseUnreachable: the connection is gone, and nobody would wake us any more.
         """
+        interval_s = self._poll_interval_s
+        if not self._asleep:
+            ((self._asleep,),) = await call_async(self._conn, "ask_to_be_woken")
+            if self._asleep:
+                return
+            interval_s = min(interval_s, AWAKE_INTERVAL)
         try:
-            async with asyncio.timeout(self._poll_interval_s):
+            async with asyncio.timeout(interval_s):
                 await self._event.wait()
         except TimeoutError:
             pass

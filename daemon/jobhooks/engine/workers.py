@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import datetime
+import inspect
 import threading
 
+import psycopg
 import structlog
 from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import ChangedObject
@@ -15,7 +18,7 @@ from jobhooks.contract.receiver import JobHookReceiver, Run
 from jobhooks.engine.live_rows import SyncLiveRows, key_to_load
 from jobhooks.engine.matching import Delivery
 from jobhooks.engine.settle import Outcome, completed, failed, result_parameters
-from jobhooks.errors import AlreadySettled
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError
 from jobhooks.store.connections import SyncConnection, call, connect
 
 LAST_MOMENT = 0.1  # seconds for a thread that has handed over its outcome to end
@@ -44,7 +47,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Outcome] = loop.create_future()
 
-        def settle(outcome: Outcome | None, exc: Exception | None) -> None:
+        def settle(outcome: Outcome | None, exc: BaseException | None) -> None:
             if ended.cancelled():
                 return
             if exc is not None:
@@ -56,7 +59,7 @@ class Worker:
             outcome, exc = None, None
             try:
                 outcome = self._run(receiver, delivery)
-            except Exception as error:  # noqa: BLE001 - handed over to the loop, which raises it
+            except BaseException as error:  # noqa: BLE001 - handed over to the loop, which raises it
                 exc = error
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, outcome, exc)
@@ -76,8 +79,12 @@ class Worker:
             self._conn.close()
 
     def _run(self, receiver: type[JobHookReceiver], delivery: Delivery) -> Outcome:
-        if self._conn is None or self._conn.closed:
-            self._conn = connect(self._database_url)
+        if self._conn is not None and not self._conn.closed:
+            try:
+                return run_sync(self._conn, receiver, delivery)
+            except DatabaseUnreachable:
+                self._conn.close()  # it was cut while it was idle, and the receiver was not called
+        self._conn = connect(self._database_url)
         return run_sync(self._conn, receiver, delivery)
 
 
@@ -85,25 +92,35 @@ def run_sync(conn: SyncConnection, receiver: type[JobHookReceiver], delivery: De
     """Do what ``Worker.run`` says, on an autocommit connection that is not in a transaction."""
     log = ReceiverLog()
     started_at = datetime.datetime.now(datetime.UTC)
+    called = False
     try:
         # Inside this block psycopg refuses commit() and rollback(), which would part the writes from their result.
         with conn.transaction():
-            ((started_at, _),) = call(conn, "begin_run", delivery.identity.mark)
+            ((started_at, *_),) = call(conn, "begin_run", delivery.identity.mark)
             changed_object = _load(conn, delivery.change)
+            called = True
             instance = receiver(Run(delivery.identity, conn, log))
-            instance.receive_job_hook(
+            returned = instance.receive_job_hook(
                 change=delivery.change, action=delivery.change.action, changed_object=changed_object
             )
+            _refuse_awaitable(returned)
             outcome = completed(started_at, log)
-            call(conn, "record_result", *result_parameters(delivery.identity, outcome, in_receivers_transaction=True))
+            parameters = result_parameters(
+                delivery.identity,
+                outcome,
+                in_receivers_transaction=True,
+                server_encoding=conn.info.parameter_status("server_encoding"),
+            )
+            call(conn, "record_result", *parameters)
         return outcome
     except AlreadySettled:
         raise
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 - an author's code may raise anything, and it is recorded
+    except BaseException as exc:
+        if not called and conn.closed:
+            raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
         return failed(started_at, log, exc)
     finally:
-        if not conn.closed and conn.info.transaction_status != TransactionStatus.IDLE:
-            conn.close()  # the receiver meddled with the transaction; the next run opens a fresh connection
+        _forget(conn)
 
 
 def _load(conn: SyncConnection, change: Change) -> ChangedObject | None:
@@ -111,3 +128,23 @@ def _load(conn: SyncConnection, change: Change) -> ChangedObject | None:
     rows = SyncLiveRows(conn)
     loaded = None if key is None else rows.load(change.content_type, key)
     return None if loaded is None else ChangedObject(change.content_type, rows, loaded)
+
+
+def _refuse_awaitable(returned: object) -> None:
+    """Fail a run whose work was never begun: that of an ``async def`` behind a decorator that hides it."""
+    if inspect.isawaitable(returned):
+        if inspect.iscoroutine(returned):
+            returned.close()
+        raise TypeError("receive_job_hook returned an awaitable and is no async def: what it returned was not awaited")
+
+
+def _forget(conn: SyncConnection) -> None:
+    """Make the session as new for the next run; close it where the receiver left more than can be undone."""
+    if conn.closed:
+        return
+    conn.row_factory, conn.cursor_factory = tuple_row, psycopg.Cursor
+    try:
+        assert conn.info.transaction_status == TransactionStatus.IDLE
+        call(conn, "forget_session")
+    except (AssertionError, JobhooksError):
+        conn.close()

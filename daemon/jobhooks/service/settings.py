@@ -126,11 +126,11 @@ def _toml(value: object) -> str:
 
 def _file(named: Path | None) -> Path | None:
     chosen = named or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
-    if chosen is None:
-        try:
+    try:
+        if chosen is None:
             return DEFAULT_FILE if DEFAULT_FILE.exists() else None
-        except PermissionError:
-            return None
-    if not chosen.exists():
-        raise SettingsError(f"there is no settings file {chosen}")
+        if not chosen.exists():
+            raise SettingsError(f"there is no settings file {chosen}")
+    except OSError as exc:  # in a folder that is closed to us
+        raise SettingsError(f"cannot look for the settings file: {exc}") from exc
     return chosen

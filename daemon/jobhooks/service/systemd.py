@@ -1,5 +1,6 @@
 """Telling systemd how the service is doing (sd_notify(3)); nothing happens where systemd did not start us."""
 
+import contextlib
 import os
 import socket
 
@@ -11,6 +12,7 @@ def notify(state: str) -> None:
         return
     if address.startswith("@"):  # in the abstract namespace
         address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+    # Nobody may be listening there any more, and that is no reason not to serve.
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
         sock.connect(address)
         sock.sendall(state.encode())

@@ -1,11 +1,16 @@
 """The tables that are watched, the jobs and the hooks: what the command line lists and changes."""
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from jobhooks.errors import LockNotAvailable
 from jobhooks.store.connections import SyncConnection, call
+
+LOCK_ATTEMPTS = 4
+LOCK_PAUSE = 0.5  # seconds between them, in which the writers that queued behind us go on
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def watch(conn: SyncConnection, table: str, key: Sequence[str] | None, *, keyles
     Raises:
         UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: as the message says; nothing was changed.
     """
-    call(conn, "watch", table, None if key is None else list(key), keyless, always)
+    _call_with_lock(conn, "watch", table, None if key is None else list(key), keyless, always)
 
 
 def unwatch(conn: SyncConnection, table: str) -> None:
@@ -66,7 +71,7 @@ def unwatch(conn: SyncConnection, table: str) -> None:
     Raises:
         UnknownTable, NotWatched, Forbidden, LockNotAvailable: as the message says; nothing was changed.
     """
-    call(conn, "unwatch", table)
+    _call_with_lock(conn, "unwatch", table)
 
 
 def watched_tables(conn: SyncConnection) -> list[WatchedTable]:
@@ -112,3 +117,17 @@ def hooks(conn: SyncConnection) -> list[JobHook]:
 def adopt(conn: SyncConnection) -> None:
     """Start afresh with a copied database: what its log holds counts as seen."""
     call(conn, "adopt")
+
+
+def _call_with_lock(conn: SyncConnection, name: str, *parameters: object) -> None:
+    """Run what locks an application's table: waiting briefly, since its writers queue behind us, and a few times."""
+    for attempt in range(1, LOCK_ATTEMPTS + 1):
+        try:
+            with conn.transaction():
+                call(conn, "set_lock_timeout")
+                call(conn, name, *parameters)
+                return
+        except LockNotAvailable:
+            if attempt == LOCK_ATTEMPTS:
+                raise
+            time.sleep(LOCK_PAUSE)

@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 import asyncpg
 import psycopg
+from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, tuple_row
 
 from jobhooks.errors import BY_SQLSTATE, DatabaseUnreachable, JobhooksError, SettingsError
 from jobhooks.store.sql_files import query
@@ -17,6 +18,9 @@ from jobhooks.store.sql_files import query
 APPLICATION_NAME = "jobhooks"
 CONNECT_TIMEOUT = 10  # seconds
 CLOSE_TIMEOUT = 5  # seconds
+LOST = ("08", "57P")  # SQLSTATE classes: connection exceptions, and a server that shuts down
+# What asyncpg raises for a connection that is cut, besides PostgreSQL's own last words.
+BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # What asyncpg takes in a URL as libpq does; the rest of what libpq knows (application_name, options) it sends apart.
 SHARED_PARAMETERS = (
     "port",
@@ -43,10 +47,10 @@ else:
     AsyncConnection = asyncpg.Connection  # which is generic for type checkers only
 
 
-def connect(database_url: str, *, autocommit: bool = True) -> SyncConnection:
-    """Open a connection; what ``database_url`` leaves out comes from libpq's PG* variables, service and password files.
+def connect(database_url: str) -> SyncConnection:
+    """Open a connection in autocommit mode; the caller closes it.
 
-    The caller closes it. Queries take $1, $2, ... as those of asyncpg do.
+    What ``database_url`` leaves out comes from libpq's PG* variables, service file and password file.
 
     Raises:
         DatabaseUnreachable: no server, no such database, wrong password.
@@ -54,14 +58,21 @@ def connect(database_url: str, *, autocommit: bool = True) -> SyncConnection:
     """
     try:
         conninfo = make_conninfo(
-            database_url, fallback_application_name=APPLICATION_NAME, **_default_timeout(database_url)
+            database_url,
+            fallback_application_name=APPLICATION_NAME,
+            client_encoding="utf8",
+            **_default_timeout(database_url),
         )
     except psycopg.ProgrammingError as exc:
         raise SettingsError(f"cannot read database_url: {_one_line(exc)}") from exc
     try:
-        return psycopg.connect(conninfo, autocommit=autocommit, cursor_factory=psycopg.RawCursor)
+        conn = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as exc:
         raise DatabaseUnreachable(f"cannot connect to the database: {_reason(exc)}") from exc
+    except psycopg.Error as exc:
+        raise SettingsError(f"wrong database_url: {_one_line(exc)}") from exc
+    conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # whatever the database's default is
+    return conn
 
 
 def asyncpg_arguments(conn: SyncConnection) -> dict[str, Any]:
@@ -80,7 +91,7 @@ def asyncpg_arguments(conn: SyncConnection) -> dict[str, Any]:
     return {
         "dsn": "postgresql://?" + urlencode(shared),
         "server_settings": server_settings,
-        "timeout": float(options.get("connect_timeout", CONNECT_TIMEOUT)),
+        "timeout": float(options.get("connect_timeout", CONNECT_TIMEOUT)) or None,  # libpq's 0 is "no limit"
     }
 
 
@@ -92,13 +103,13 @@ async def connect_async(arguments: dict[str, Any]) -> AsyncConnection:
     """
     try:
         return await asyncpg.connect(**arguments)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+    except (asyncpg.PostgresError, *BROKEN) as exc:
         raise DatabaseUnreachable(f"cannot connect to the database: {_one_line(exc)}") from exc
 
 
 async def close_async(conn: AsyncConnection) -> None:
     """Close a connection of the loop, whatever state it is in; a server that does not answer is not waited for."""
-    with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    with contextlib.suppress(asyncpg.PostgresError, *BROKEN):
         await conn.close(timeout=CLOSE_TIMEOUT)
 
 
@@ -109,7 +120,17 @@ def call(conn: SyncConnection, name: str, *parameters: object) -> list[tuple[Any
         JobhooksError: of the kind that the database's SQLSTATE stands for.
     """
     with translated_errors():
-        cursor = conn.execute(query(name).encode(), parameters)
+        return execute(conn, query(name).encode(), *parameters)
+
+
+def execute(conn: SyncConnection, statement: bytes | sql.Composed, *parameters: object) -> list[tuple[Any, ...]]:
+    """Run a statement with parameters $1, $2, ... and return its rows.
+
+    With a cursor of our own kind, whatever kind a receiver chose for its connection.
+    """
+    with psycopg.RawCursor(conn, row_factory=tuple_row) as cursor:
+        # Without parameters it may be several statements, which cannot be prepared.
+        cursor.execute(statement, parameters or None, prepare=None if parameters else False)
         return cursor.fetchall() if cursor.description else []
 
 
@@ -119,31 +140,28 @@ async def call_async(conn: AsyncConnection, name: str, *parameters: object) -> l
     Raises:
         JobhooksError: of the kind that the database's SQLSTATE stands for.
     """
-    try:
+    with translated_errors():
         return await conn.fetch(query(name), *parameters)
-    except asyncpg.PostgresError as exc:
-        raise _error(exc.sqlstate, exc.message, exc.hint, lost=conn.is_closed()) from exc
-    except (OSError, asyncpg.InterfaceError) as exc:
-        raise DatabaseUnreachable(f"lost the connection to the database: {_one_line(exc)}") from exc
 
 
 @contextlib.contextmanager
 def translated_errors() -> Generator[None]:
-    """Turn the database's errors into ours where a SQLSTATE tells which; a lost connection into DatabaseUnreachable."""
+    """Turn either driver's errors into ours: by SQLSTATE, and a lost connection into DatabaseUnreachable."""
     try:
         yield
     except psycopg.Error as exc:
-        raise translate(exc) from exc
+        message = exc.diag.message_primary or _one_line(exc)
+        lost = isinstance(exc, psycopg.OperationalError)
+        raise _error(exc.sqlstate, message, exc.diag.message_hint, lost=lost) from exc
+    except asyncpg.PostgresError as exc:
+        lost = (exc.sqlstate or "").startswith(LOST)
+        raise _error(exc.sqlstate, exc.message or _one_line(exc), exc.hint, lost=lost) from exc
+    except BROKEN as exc:
+        raise DatabaseUnreachable(f"lost the connection to the database: {_one_line(exc)}") from exc
 
 
-def translate(exc: psycopg.Error) -> JobhooksError:
-    """Return our error for one of psycopg's: the message, and what the database suggests."""
-    message = exc.diag.message_primary or _one_line(exc)
-    return _error(exc.sqlstate, message, exc.diag.message_hint, lost=isinstance(exc, psycopg.OperationalError))
-
-
-def _error(sqlstate: str | None, message: str | None, hint: str | None, *, lost: bool) -> JobhooksError:
-    text = f"{message} ({hint})" if hint else str(message)
+def _error(sqlstate: str | None, message: str, hint: str | None, *, lost: bool) -> JobhooksError:
+    text = f"{message} ({hint})" if hint else message
     if sqlstate in BY_SQLSTATE:
         return BY_SQLSTATE[sqlstate](text)
     if lost:

@@ -1,0 +1,213 @@
+"""What a user can get wrong: one clear line on stderr, the documented exit code, never a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from conftest import Connection
+from support.daemon import Daemon, environment, jobhooks
+from support.servers import Server
+
+UNREACHABLE, MISMATCH, REFUSED, SETTING = 3, 4, 5, 6
+VALIDATE = "validate_serial.ValidateSerial"
+
+
+def refused(code: int, *arguments: str, cwd: Path | str | None = None, **settings: str) -> str:
+    """Run the command, check that it fails as a user would want, and return its line."""
+    finished = jobhooks(*arguments, cwd=cwd, **settings)
+    assert finished.returncode == code, finished
+    assert finished.stdout == ""
+    lines = finished.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("jobhooks: "), finished.stderr
+    return lines[0].removeprefix("jobhooks: ")
+
+
+@pytest.mark.parametrize("command", [["run"], ["install"], ["job", "list"]])
+def test_no_such_database(server: Server, command: list[str]) -> None:
+    line = refused(UNREACHABLE, *command, "--database-url", server.url("there_is_none"))
+    assert "cannot connect to the database: connection to server" in line
+    assert 'database "there_is_none" does not exist' in line
+
+
+def test_no_server(tmp_path: Path) -> None:
+    line = refused(UNREACHABLE, "run", "--database-url", f"postgresql:///x?host={tmp_path}")
+    assert "No such file or directory" in line
+
+
+def test_a_wrong_password(server: Server, database: str, conn: Connection) -> None:
+    """The embedded server trusts everyone on its socket, so a rule for one role is put first."""
+    (hba_file,) = conn.execute("show hba_file").fetchone() or ("",)
+    hba = Path(hba_file)
+    if not os.access(hba, os.W_OK):
+        pytest.skip("the server's pg_hba.conf is not ours to change")
+    role, original = "jobhooks_test_password", hba.read_text()
+    conn.execute(f"drop role if exists {role}; create role {role} login password 'right'".encode())
+    hba.write_text(f"local all {role} scram-sha-256\nhost all {role} all scram-sha-256\n{original}")
+    try:
+        conn.execute("select pg_reload_conf()")
+        url = make_conninfo(database, user=role, password="wrong")
+        line = refused(UNREACHABLE, "run", "--database-url", url)
+        assert f'password authentication failed for user "{role}"' in line
+        assert "wrong" not in line
+    finally:
+        hba.write_text(original)
+        conn.execute("select pg_reload_conf()")
+        conn.execute(f"drop role {role}".encode())
+
+
+@pytest.mark.parametrize("command", [["run"], ["job", "list"], ["hook", "list"], ["table", "watch", "public.t"]])
+def test_sql_not_installed(empty_database: str, command: list[str]) -> None:
+    line = refused(MISMATCH, *command, "--database-url", empty_database)
+    assert "jobhooks is not installed in the database" in line and line.endswith("run jobhooks install")
+
+
+def test_sql_of_an_older_version(database: str, conn: Connection) -> None:
+    conn.execute("update jobhooks.installation set program_version = '0.0.1', functions_digest = '0'")
+    line = refused(MISMATCH, "run", "--database-url", database)
+    assert "the SQL in the database is that of jobhooks 0.0.1" in line and line.endswith("run jobhooks install")
+    assert jobhooks("install", "--database-url", database).returncode == 0
+    assert jobhooks("job", "list", "--database-url", database).returncode == 0
+
+
+def test_sql_of_a_newer_version(database: str, conn: Connection) -> None:
+    conn.execute("insert into jobhooks.migration (version, name) values (9999, 'from_the_future')")
+    for command in ("run", "install"):
+        assert refused(MISMATCH, command, "--database-url", database).endswith("upgrade the program")
+
+
+def test_a_copied_database(database: str, conn: Connection) -> None:
+    conn.execute("update jobhooks.cursor set system_identifier = 1")
+    assert "this database is a copy" in refused(MISMATCH, "run", "--database-url", database).lower()
+    assert jobhooks("adopt", "--database-url", database).returncode == 0
+
+
+def test_a_receiver_module_that_does_not_import(database: str, tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import re\nimport there_is_no_such_module\n")
+    arguments = ["--database-url", database, "--receivers-path", str(tmp_path)]
+    line = refused(REFUSED, "job", "enable", "broken.Anything", *arguments)
+    assert f"{tmp_path}/broken.py:2: ModuleNotFoundError: No module named 'there_is_no_such_module'" in line
+    listed = jobhooks("job", "list", *arguments)
+    assert listed.returncode == 0 and VALIDATE in listed.stdout and "broken.py:2" in listed.stderr
+
+
+def test_an_unknown_job(database: str, conn: Connection) -> None:
+    assert "no module none with a receiver" in refused(
+        REFUSED, "job", "enable", "none.None", "--database-url", database
+    )
+    line = refused(REFUSED, "job", "enable", "validate_serial.Typo", "--database-url", database)
+    assert "its module has no receiver Typo" in line
+    assert "there is no job none.None" in refused(REFUSED, "job", "disable", "none.None", "--database-url", database)
+
+
+def test_what_a_hook_cannot_be_made_of(device: Connection, database: str) -> None:
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    assert jobhooks("job", "enable", VALIDATE, **url).returncode == 0
+    table, events, job = ["--content-type", "public.device"], ["--events", "create"], ["--job", VALIDATE]
+    assert "there is no job no.Job" in refused(REFUSED, "hook", "add", "h", *table, *events, "--job", "no.Job", **url)
+    line = refused(REFUSED, "hook", "add", "h", "--content-type", "public.none", *events, *job, **url)
+    assert "public.none is not a watched table (Watch it with: jobhooks table watch public.none)" in line
+    line = refused(REFUSED, "hook", "add", "h", *table, "--events", "create,rename", *job, **url)
+    assert "there is no event rename" in line and "create, update, delete and truncate" in line
+    assert "you must select at least one event" in refused(
+        REFUSED, "hook", "add", "h", *table, "--events", ",", *job, **url
+    )
+    for name in ("", "x" * 256):
+        assert "255" in refused(REFUSED, "hook", "add", name, *table, *events, *job, **url)
+    assert jobhooks("hook", "add", "h", *table, *events, *job, **url).returncode == 0
+    assert "there is a hook of that name" in refused(REFUSED, "hook", "add", "h", *table, *events, *job, **url)
+    assert device.execute("select count(*) from jobhooks.job_hook").fetchone() == (1,)
+
+
+def test_a_table_that_cannot_be_watched(database: str, conn: Connection) -> None:
+    conn.execute("create table public.log (line text)")
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    assert 'relation "public.none" does not exist' in refused(REFUSED, "table", "watch", "public.none", **url)
+    assert "cannot watch public.log: it has no primary key" in refused(REFUSED, "table", "watch", "public.log", **url)
+    finished = jobhooks("install", "public.log", **url)
+    assert (finished.returncode, "Traceback" in finished.stderr) == (REFUSED, False)
+
+
+def test_a_hook_on_a_job_that_is_not_enabled_says_so(device: Connection, database: str) -> None:
+    """The most reported confusion there is: two switches."""
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    assert jobhooks("job", "list", **url).returncode == 0
+    finished = jobhooks(
+        "hook", "add", "h", "--content-type", "public.device", "--events", "create", "--job", VALIDATE, **url
+    )
+    assert finished.returncode == 0 and f"jobhooks job enable {VALIDATE}" in finished.stderr
+
+
+def test_a_role_without_rights(database: str, conn: Connection, role: str) -> None:
+    url = make_conninfo(database, user=role)
+    assert f"the role {role} has no access to schema jobhooks" in refused(REFUSED, "run", "--database-url", url)
+    assert "permission denied" in refused(REFUSED, "install", "--database-url", url)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"JOBHOOKS_PAGE_SIZE": "many"}, "page_size"),
+        ({"JOBHOOKS_CONFIG": "/nowhere/jobhooks.toml"}, "there is no settings file"),
+        ({"JOBHOOKS_DATABASE_URL": "nonsense"}, "database_url"),
+    ],
+)
+def test_a_wrong_setting(settings: dict[str, str], words: str) -> None:
+    assert words in refused(SETTING, "job", "list", **settings)
+
+
+def test_wrong_usage_is_told_with_the_usual_code() -> None:
+    finished = jobhooks("hook", "add")
+    assert finished.returncode == 2 and "Usage:" in finished.stderr and "Traceback" not in finished.stderr
+
+
+def test_json_and_tables_go_to_stdout(device: Connection, database: str) -> None:
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    assert (
+        jobhooks("table", "list", "--json", **url).stdout.split()
+        == '[ { "name": "public.device", "state": "watched", "key": [ "id" ] } ]'.replace("[ ", "[ ").split()
+    )
+    assert "public.device" in jobhooks("table", "list", **url).stdout
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(database: str) -> None:
+    """As in ``jobhooks job list | head -0``."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobhooks", "job", "list", "--database-url", database],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(PYTHONUNBUFFERED="1"),
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
+def test_what_nobody_thought_of_is_one_line_too(database: str, conn: Connection) -> None:
+    conn.execute("alter table jobhooks.job_hook drop column events")
+    assert "events" in refused(1, "hook", "list", "--database-url", database)
+
+
+def test_libpqs_variables_count_for_both_drivers(database: str, tmp_path: Path) -> None:
+    """The command line connects with psycopg, the daemon with asyncpg too: to the same database, as the same role."""
+    with psycopg.connect(database) as conn:
+        host, user, name, port = conn.info.host, conn.info.user, conn.info.dbname, str(conn.info.port)
+    service = tmp_path / "services"
+    service.write_text(f"[inventory]\nhost={host}\ndbname={name}\nport={port}\n")
+    variables = {"PGSERVICEFILE": str(service), "PGUSER": user}
+    with Daemon(
+        "service=inventory options='-c statement_timeout=12345'", tmp_path, tmp_path / "log", **variables
+    ) as daemon:
+        daemon.await_started()
+        with psycopg.connect(database) as conn:
+            sessions = conn.execute(
+                "select usename, datname, application_name from pg_stat_activity"
+                " where pid <> pg_backend_pid() and datname = current_database()"
+            ).fetchall()
+        assert sessions == [(user, name, "jobhooks")] * 2
+        assert daemon.terminate() == 0
