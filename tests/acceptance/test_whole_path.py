@@ -55,6 +55,31 @@ class HangsAsync(JobHookReceiver):
 """
 
 
+STUBBORN = """
+import asyncio, time
+from jobhooks import JobHookReceiver
+
+class Stubborn(JobHookReceiver):
+    async def receive_job_hook(self, change, action, changed_object):
+        await self.connection.execute("insert into public.device (name) values ('half done')")
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                pass
+
+class Blocks(JobHookReceiver):
+    async def receive_job_hook(self, change, action, changed_object):
+        await self.connection.execute("insert into public.device (name) values ('half done')")
+        while True:
+            time.sleep(0.01)
+"""
+ASLEEP = (
+    "select from pg_locks where locktype = 'advisory' and objid = 2 and mode = 'ExclusiveLock'"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
+
+
 @pytest.fixture
 def receivers(tmp_path: Path) -> Path:
     directory = tmp_path / "receivers"
@@ -225,6 +250,39 @@ def test_a_receiver_that_does_not_end_is_left_after_the_grace_and_undone(
     wait_until("its session ends", lambda: device.execute(WRITING).fetchone() is None)
     assert device.execute("select name from public.device").fetchall() == [("a",)]
     assert results(device) == []
+
+
+def test_a_receiver_that_will_not_be_cancelled_does_not_keep_the_daemon(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Nor does one that blocks the loop."""
+    (receivers / "stubborn.py").write_text(STUBBORN)
+    for job in ("Stubborn", "Blocks"):
+        hook(database, receivers, f"stubborn.{job}", "update")
+        with Daemon(database, receivers, log, JOBHOOKS_SHUTDOWN_GRACE="0.2").await_started() as daemon:
+            device.execute("update public.device set name = %s", [job])
+            wait_until("the receiver has written", lambda: device.execute(WRITING).fetchone() is not None)
+            assert daemon.terminate() == 0
+        device.execute("update jobhooks.job_hook set enabled = false")
+    assert results(device) == []
+
+
+def test_a_change_is_delivered_at_once_though_its_writer_began_before_the_daemon(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """It found nobody asleep, so it sends no NOTIFY; the daemon does not sleep before it has ended."""
+    hook(database, receivers, "witness.Witness")
+    with psycopg.connect(database) as early:
+        early.execute("update public.device set name = 'a'")
+        with Daemon(database, receivers, log, JOBHOOKS_POLL_INTERVAL="3600").await_started() as daemon:
+            device.execute("insert into public.device (name) values ('edge-2')")
+            daemon.await_event("delivered")
+            early.commit()
+            daemon.await_event("delivered", 2)
+            # Now it sleeps, and is woken.
+            wait_until("it sleeps", lambda: device.execute(ASLEEP).fetchone() is not None)
+            device.execute("update public.device set name = 'b' where id = 2")
+            daemon.await_event("delivered", 3)
 
 
 def test_systemd_hears_ready_once_it_reads_and_stopping(

@@ -5,11 +5,13 @@ import contextlib
 import datetime
 import inspect
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
@@ -19,11 +21,13 @@ from jobhooks.engine.reader import Reader
 from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Outcome, record_failure
 from jobhooks.engine.snapshot import Snapshot
-from jobhooks.engine.workers import run_sync
+from jobhooks.engine.workers import Worker, run_sync
 from jobhooks.errors import AlreadySettled
 from jobhooks.store import catalogue
 from jobhooks.store.catalogue import JobRecord
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
+from jobhooks.store.install import install
+from support.servers import Server, drop_database
 
 HOOK = Hook(1, "h", "m.C", frozenset({1}), frozenset(Action), Snapshot.parse("1:1:"))
 
@@ -205,6 +209,39 @@ class CancelledInside(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
         await task
 
 
+class RaisesWhatIsNoException(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        raise asyncio.CancelledError
+
+
+class Interrupts(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        raise KeyboardInterrupt
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class RaisesTheUnspeakable(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        raise Unspeakable
+
+
+class HiddenAsync(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> object:
+        async def work() -> None:
+            raise AssertionError("never run")
+
+        return work()
+
+
+class TerminatesItsConnectionAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        self.connection.terminate()
+
+
 class ClosesItsConnection(JobHookReceiver):
     def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
         self.connection.close()
@@ -239,6 +276,11 @@ class CannotStart(JobHookReceiver):
         (SwallowsAnErrorAsync, "current transaction is aborted"),
         (Exits, "SystemExit: 3"),
         (CancelledInside, "CancelledError"),
+        (RaisesWhatIsNoException, "CancelledError"),
+        (Interrupts, "KeyboardInterrupt"),
+        (RaisesTheUnspeakable, "Unspeakable: <Unspeakable whose __str__ raises RuntimeError>"),
+        (HiddenAsync, "returned an awaitable and is no async def"),
+        (TerminatesItsConnectionAsync, "connection"),
         (ClosesItsConnection, "the connection is closed"),
         (ClosesItsConnectionAsync, "connection is closed"),
         (Empty, "Empty has no receive_job_hook"),
@@ -460,3 +502,155 @@ def test_an_async_connection_of_the_receivers_own_can_be_marked(hooked: Connecti
     assert deliver(database, Own).error is None
     rows = hooked.execute("select triggering from jobhooks.object_change where id > 1").fetchall()
     assert rows == [(False,)]
+
+
+def run_both(database: str, first: type[JobHookReceiver[Any]], second: type[JobHookReceiver[Any]]) -> list[Outcome]:
+    """Run two receivers for the newest change, one after the other on the connection that they share in the daemon."""
+    delivery = Delivery(last_change(database), HOOK)
+
+    async def attempt() -> list[Outcome]:
+        with contextlib.closing(connect(database)) as conn:
+            runner: AsyncRunner | Worker = AsyncRunner(asyncpg_arguments(conn))
+        if not inspect.iscoroutinefunction(first.receive_job_hook):
+            runner = Worker(database)
+        outcomes = [
+            await runner.run(first, delivery),
+            await runner.run(second, replace(delivery, attempt=2)),
+        ]
+        closed = runner.close()
+        if closed is not None:
+            await closed
+        return outcomes
+
+    return asyncio.run(attempt())
+
+
+STATE = """
+    set search_path = pg_temp; set role pg_monitor; create temporary table litter (a integer);
+    select pg_advisory_lock(4711); listen litter; declare litter cursor with hold for select 1
+"""
+LEFT = """
+    select current_setting('search_path'), current_user = session_user, to_regclass('pg_temp.litter'),
+    (select count(*) from pg_locks where locktype = 'advisory' and objid = 4711 and pid = pg_backend_pid()),
+    (select count(*) from pg_listening_channels()), (select count(*) from pg_cursors where name = 'litter')
+"""
+
+
+class Litters(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        self.connection.row_factory = dict_row  # pyright: ignore[reportAttributeAccessIssue] - as authors do
+        for statement in STATE.split(";"):
+            self.connection.execute(statement.encode())
+        self.connection.execute("reset role")
+
+
+class Finds(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        assert self.connection.execute(LEFT).fetchone() == ('"$user", public', True, None, 0, 0, 0)
+        assert self.connection.execute("select %s::text", ["as psycopg has it"]).fetchone() == ("as psycopg has it",)
+
+
+class LittersAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        await self.connection.execute(STATE)
+        await self.connection.execute("reset role")
+
+
+class FindsAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        row = await self.connection.fetchrow(LEFT)
+        assert row is not None and tuple(row) == ('"$user", public', True, None, 0, 0, 0), row
+
+
+@pytest.mark.parametrize(("first", "second"), [(Litters, Finds), (LittersAsync, FindsAsync)])
+def test_what_a_receiver_leaves_in_its_session_does_not_reach_the_next(
+    hooked: Connection, database: str, first: type[JobHookReceiver[Any]], second: type[JobHookReceiver[Any]]
+) -> None:
+    hooked.execute("update public.device set name = 'a'")
+    assert [outcome.traceback for outcome in run_both(database, first, second)] == [None, None]
+
+
+class IsIdle(JobHookReceiver):
+    def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        self.log_info("ran")
+
+
+class IsIdleAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        self.log_info("ran")
+
+
+@pytest.mark.parametrize("receiver", [IsIdle, IsIdleAsync])
+def test_a_connection_that_was_cut_while_idle_fails_nobody(
+    hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
+) -> None:
+    """By a firewall, idle_session_timeout or a failover: no receiver was called, so none has failed."""
+
+    hooked.execute("update public.device set name = 'a'")
+    delivery = Delivery(last_change(database), HOOK)
+
+    async def attempt() -> Outcome:
+        with contextlib.closing(connect(database)) as conn:
+            runner: AsyncRunner | Worker = AsyncRunner(asyncpg_arguments(conn))
+        if receiver is IsIdle:
+            runner = Worker(database)
+        await runner.run(receiver, delivery)
+        hooked.execute(
+            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'jobhooks'"
+            " and datname = current_database()"
+        )
+        outcome = await runner.run(receiver, replace(delivery, attempt=2))
+        closed = runner.close()
+        if closed is not None:
+            await closed
+        return outcome
+
+    assert asyncio.run(attempt()).error is None
+    assert results(hooked) == [("success", None)] * 2
+
+
+def test_a_table_with_a_domain_that_is_never_null_is_read_and_written(
+    hooked: Connection, conn: Connection, database: str
+) -> None:
+    conn.execute("create domain public.never_null as text not null")
+    conn.execute("create table public.kinds (id public.never_null primary key, a public.never_null, b text)")
+    with contextlib.closing(connect(database)) as admin:
+        catalogue.watch(admin, "public.kinds", None, keyless=False, always=False)
+
+    class Writes(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            changed_object.b = "written"
+            changed_object.save()
+
+    conn.execute("insert into public.kinds values ('1', 'a')")
+    assert deliver(database, Writes).error is None
+    assert conn.execute("select id, a, b from public.kinds").fetchall() == [("1", "a", "written")]
+
+
+def test_a_database_in_another_encoding_takes_what_it_can_of_a_log(server: Server, roles: list[str]) -> None:
+    """An arrow in a message must not fail the run, nor end the daemon."""
+    name = "jobhooks_test_latin"
+    drop_database(server, name)
+    server.execute("create database {} encoding 'LATIN1' locale 'C' template template0", name)
+    database = server.url(name)
+    try:
+        with psycopg.connect(database, autocommit=True, client_encoding="utf8") as conn:
+            conn.execute("create table public.device (id integer primary key, name text, serial text)")
+            with contextlib.closing(connect(database)) as admin:
+                install(admin)
+                catalogue.watch(admin, "public.device", None, keyless=False, always=False)
+                catalogue.register_jobs(admin, [JobRecord("m.C", "C", "", None, None)], complete=True)
+                catalogue.add_hook(admin, "h", ["public.device"], ["create"], "m.C", "")
+
+            class Logs(JobHookReceiver):
+                def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+                    self.log_info(f"{changed_object.name} → there")
+                    raise ValueError("→")
+
+            conn.execute("insert into public.device values (1, 'é')")
+            deliver(database, Logs)
+            assert results(conn) == [("failure", "ValueError: \\u2192")]
+            messages = conn.execute("select message from jobhooks.job_log_entry").fetchall()
+            assert messages == [("\\xe9 \\u2192 there",)]
+    finally:
+        drop_database(server, name)

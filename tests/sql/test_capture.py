@@ -277,7 +277,9 @@ def test_the_log_refuses_a_malformed_change(conn: Connection) -> None:
         ("'create'", "null", "'{}'", ", caused_by_change_id, caused_by_hook_id, caused_by_attempt", ", 1, 1, 1"),
     ):
         with pytest.raises(psycopg.errors.CheckViolation):
-            statement = f"insert into jobhooks.object_change ({columns}{more}) values (1, {action}, {before}, {after}{value})"
+            statement = (
+                f"insert into jobhooks.object_change ({columns}{more}) values (1, {action}, {before}, {after}{value})"
+            )
             conn.execute(statement.encode())
 
 

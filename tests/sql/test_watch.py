@@ -1,14 +1,19 @@
 """Watching tables: what can be, what cannot, and what becomes of a table that is renamed, dropped or made again."""
 
 import contextlib
+import threading
 from collections.abc import Generator
 
+import psycopg
 import pytest
 
 from conftest import Connection
 from jobhooks.errors import JobhooksError, LockNotAvailable, NotWatched, UnknownTable, UnwatchableTable
 from jobhooks.store import catalogue
 from jobhooks.store.connections import SyncConnection, connect
+from support.daemon import wait_until
+
+WAITING = "select from pg_locks where not granted and relation = 'public.device'::regclass"
 
 
 @pytest.fixture
@@ -135,8 +140,39 @@ def test_a_content_type_follows_its_table_and_is_taken_over_by_one_made_again(
 
 def test_a_table_that_is_in_use_is_not_waited_for_for_long(device: Connection, admin: SyncConnection) -> None:
     """Whoever waits for a lock makes the application's own writes queue behind it."""
-    admin.execute("set lock_timeout = '100ms'")
     with device.transaction():
         device.execute("lock table public.device in access exclusive mode")
         with pytest.raises(LockNotAvailable):
             watch(admin, "public.device")
+
+
+def test_a_table_that_is_in_use_for_a_moment_is_watched_after_it(
+    device: Connection, admin: SyncConnection, database: str
+) -> None:
+    """The first attempts give way, and let the writers that queued behind them go on."""
+    released = threading.Event()
+
+    def hold() -> None:
+        with psycopg.connect(database) as other:
+            other.execute("lock table public.device in access exclusive mode")
+            released.set()
+            wait_until("someone waits for it", lambda: other.execute(WAITING).fetchone() is not None)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    released.wait(10)
+    watch(admin, "public.device", ["name"])
+    holder.join()
+    assert [table.key for table in catalogue.watched_tables(admin)] == [["name"]]
+
+
+def test_two_tables_of_one_name_that_are_gone_are_taken_over_by_one(conn: Connection, admin: SyncConnection) -> None:
+    for _ in range(2):
+        conn.execute("create table public.t (a integer primary key)")
+        conn.execute(
+            "insert into jobhooks.content_type (relation, name, key_columns) values ('public.t', 'public.t', '{a}')"
+        )
+        conn.execute("drop table public.t")
+    conn.execute("create table public.t (a integer primary key)")
+    watch(admin, "public.t")
+    assert sorted(table.state for table in catalogue.watched_tables(admin)) == ["gone", "watched"]

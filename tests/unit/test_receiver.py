@@ -113,3 +113,20 @@ def test_the_first_of_two_modules_of_a_name_counts(tmp_path: Path) -> None:
 def test_a_receiver_that_is_only_imported_is_found_once(tmp_path: Path) -> None:
     (tmp_path / "validate.py").write_text("from jobhooks import JobHookReceiver\nfrom jobhooks import Change\n")
     assert not find_receivers([tmp_path]).receivers
+
+
+def test_no_module_however_odd_takes_the_others_down(tmp_path: Path) -> None:
+    """A lazy object answers what its class is by failing; a class may have no source; a name may be no module's."""
+    (tmp_path / "good.py").write_text(GOOD.format("Good"))
+    (tmp_path / "lazy.py").write_text(
+        "from jobhooks import JobHookReceiver\n"
+        "class Lazy:\n    @property\n    def __class__(self):\n        raise RuntimeError('not configured')\n"
+        "settings = Lazy()\n"
+        "Made = type('Made', (JobHookReceiver,), {'Meta': type('Meta', (), {'name': 5})})\n"
+    )
+    (tmp_path / "a..b.py").write_text(GOOD.format("Odd"))
+    (tmp_path / "generator_exit.py").write_text("raise GeneratorExit\n")
+    (tmp_path / "surrogate.py").write_text(GOOD.format("S").replace("pass", "class Meta:\n        name = '\\ud800'"))
+    findings = find_receivers([tmp_path])
+    assert list(findings.receivers) == ["good.Good"]
+    assert sorted(broken.module for broken in findings.broken) == ["a..b", "generator_exit", "lazy", "surrogate"]

@@ -1,0 +1,111 @@
+"""The demo, as a newcomer meets it: right, plain in a pipe, in colours on a terminal, and gone without a trace."""
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from support.daemon import LIMIT, environment, wait_until
+
+COMMAND = [sys.executable, "-m", "jobhooks", "demo"]
+
+
+def traces() -> set[str]:
+    """Return what a demo could leave: its directories in /tmp, and processes that were started for them."""
+    directories = {str(path) for path in Path("/tmp").glob("jobhooks-*")}
+    listed = subprocess.run(["ps", "-eo", "pid,args"], check=True, capture_output=True, text=True).stdout.splitlines()
+    processes = {line.strip() for line in listed if "/tmp/jobhooks-" in line or "jobhooks/embedded.py" in line}
+    return directories | processes
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Generator[None]:
+    """The tests' own server may be there before and after."""
+    before = traces()
+    yield
+    wait_until("no trace of the demo is left", lambda: traces() <= before)
+
+
+def test_the_demo_tells_the_story_in_plain_lines_and_finds_it_right() -> None:
+    finished = subprocess.run(COMMAND, check=False, capture_output=True, text=True, env=environment(), timeout=60)
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert "\033" not in finished.stdout
+    lines = [line.strip() for line in finished.stdout.splitlines()]
+    told = [
+        "sql> update public.device set serial = 'BAD' where id = 1",
+        "serial: FX2024-00017 -> BAD",
+        'hook "Check serials" ran validate_serial.ValidateSerial: success in N ms',
+        "warning The serial BAD is not valid.",
+        "success Set the serial back to FX2024-00017.",
+        "serial: BAD -> FX2024-00017",
+        "made by the run for change 2: recorded, and triggers nothing",
+        "sql> rollback",
+        "nothing was recorded, and no hook ran",
+    ]
+    remaining = iter(re.sub(r"in \d+ ms", "in N ms", line) for line in lines)
+    for line in told:
+        assert line in remaining, f"{line} is not told, or not in this order"
+    assert sum(line.startswith("yes ") for line in lines) == 5
+    assert not any(line.startswith("NO ") for line in lines)
+
+
+@contextmanager
+def kept_demo() -> Generator[tuple[subprocess.Popen[bytes], int, str]]:
+    """Run ``demo --keep`` on a terminal until it waits for the user; yield it, the terminal, and what it has shown."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [*COMMAND, "--keep"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm"), process_group=0
+    ) as process:
+        os.close(theirs)
+        try:
+            yield process, ours, read_until(ours, 'dbname=demo"')
+        finally:
+            if process.poll() is None:
+                process.kill()
+            os.close(ours)
+
+
+def read_until(terminal: int, words: str) -> str:
+    shown = ""
+    while words not in shown:
+        shown += os.read(terminal, 10_000).decode()
+    return shown
+
+
+def test_a_kept_demo_shows_what_the_user_changes_and_ends_with_ctrl_c() -> None:
+    with kept_demo() as (process, terminal, shown):
+        assert "\033[" in shown  # colours
+        match = re.search(r"host=(\S+) user=(\S+) dbname=(\S+)\"", shown)
+        assert match is not None
+        with psycopg.connect(host=match[1], user=match[2], dbname=match[3], autocommit=True) as conn:
+            conn.execute("insert into public.device (name, serial) values ('mine', 'WRONG')")
+        assert "Set the serial back to" in read_until(terminal, "Set the serial back to")
+        process.send_signal(signal.SIGINT)
+        read_until(terminal, "Stopped and cleaned up.")
+        assert process.wait(LIMIT) == 0
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_a_demo_that_is_ended_in_another_way_leaves_nothing_either(signal_number: int) -> None:
+    with kept_demo() as (process, _, _):
+        process.send_signal(signal_number)
+        assert process.wait(LIMIT) == (-9 if signal_number == signal.SIGKILL else 128 + signal_number)
+
+
+@pytest.mark.parametrize("moment", ["PostgreSQL", "1. A device", "4. It is deleted"])
+def test_ctrl_c_in_the_middle_leaves_nothing(moment: str) -> None:
+    with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, env=environment(PYTHONUNBUFFERED="1")) as process:
+        assert process.stdout is not None
+        while moment.encode() not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+    assert process.returncode in (0, 130)  # 0 where the story was over before the signal came

