@@ -41,10 +41,15 @@ revoke all on all functions in schema jobhooks from public;
 
 do $$
 begin
+    -- From PostgreSQL 16 on, who made a role may grant it, but only its members with the SET option may give it things.
+    execute format('grant jobhooks_capture to %I', current_user);
+exception when undefined_object or insufficient_privilege then null;
+end
+$$;
+
+do $$
+begin
     if to_regrole('jobhooks_capture') is not null then
-        if not pg_has_role(current_user, 'jobhooks_capture', 'member') then
-            execute format('grant jobhooks_capture to %I', current_user);
-        end if;
         grant usage, create on schema jobhooks to jobhooks_capture;
         grant insert on jobhooks.object_change to jobhooks_capture;
         grant usage on sequence jobhooks.object_change_id_seq to jobhooks_capture;

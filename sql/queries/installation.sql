@@ -38,5 +38,8 @@ from jobhooks.cursor, pg_control_system() as control
 -- name: may_mark
 select jobhooks.may_mark()
 
+-- name: capture_is_confined
+select proowner = to_regrole('jobhooks_capture') is true from pg_proc where oid = 'jobhooks.capture_change()'::regprocedure
+
 -- name: adopt
 select jobhooks.adopt()

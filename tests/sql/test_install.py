@@ -6,16 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Connection
 from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
 from jobhooks.store import install as installing
 from jobhooks.store.catalogue import adopt
 from jobhooks.store.connections import connect
-from jobhooks.store.install import check_installed, check_may_mark, check_original, install
+from jobhooks.store.install import capture_is_confined, check_installed, check_may_mark, check_original, install
 from jobhooks.store.sql_files import migrations
 from support.reading import open_reader, read_all
+from support.servers import Server
 
 
 def test_installing_again_applies_nothing(empty_database: str) -> None:
@@ -121,6 +122,21 @@ def test_a_role_that_is_not_jobhooks_own_is_told_what_it_lacks(database: str, co
             check_may_mark(stranger)
 
 
+def test_a_role_that_may_create_roles_confines_the_capture(
+    empty_database: str, template: None, role: str, server: Server
+) -> None:
+    """No superuser is needed for that; from PostgreSQL 16 on, having made a role is not enough to give it something."""
+    server.execute("alter role {} createrole", role)
+    server.execute("alter database {} owner to {}", str(conninfo_to_dict(empty_database)["dbname"]), role)
+    # As on a fresh cluster, but for databases of other tests, which have the roles already.
+    server.execute("grant jobhooks_capture, jobhooks_receiver to {} with admin option", role)
+    with contextlib.closing(connect(make_conninfo(empty_database, user=role))) as owner:
+        install(owner)
+        assert capture_is_confined(owner)
+        install(owner)
+        assert capture_is_confined(owner)
+
+
 def test_an_ordinary_role_that_owns_the_database_can_install(empty_database: str, conn: Connection, role: str) -> None:
     """No superuser and no extension: without the right to create roles, the owner of the schema may mark."""
     with psycopg.connect(empty_database, autocommit=True) as admin:
@@ -129,6 +145,7 @@ def test_an_ordinary_role_that_owns_the_database_can_install(empty_database: str
         admin.execute(f"create schema own authorization {role}".encode())
     with contextlib.closing(connect(make_conninfo(empty_database, user=role))) as owner:
         install(owner)
+        assert not capture_is_confined(owner)
         owner.execute("create table own.t (a integer primary key)")
         owner.execute("select jobhooks.watch('own.t')")
         owner.execute("insert into own.t values (1)")

@@ -8,7 +8,7 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
 from jobhooks.cli.output import say
 from jobhooks.service.settings import load
 from jobhooks.store import catalogue
-from jobhooks.store.install import PROGRAM_VERSION, install as install_sql
+from jobhooks.store.install import PROGRAM_VERSION, capture_is_confined, install as install_sql
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,6 +30,11 @@ def install(
     with connection(chosen, installed=False) as conn:
         applied = install_sql(conn)
         say(f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(applied)} migrations applied")
+        if not capture_is_confined(conn):
+            say(
+                f"warning: the role {conn.info.user} may not create the role jobhooks_capture, so code of the owners of"
+                f" watched tables can get the rights of {conn.info.user}; see SECURITY.md"
+            )
         for table in watch or []:
             catalogue.watch(conn, table, None, keyless=False, always=False)
             say(f"watching {table}")

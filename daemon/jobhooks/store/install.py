@@ -32,6 +32,12 @@ def install(conn: SyncConnection) -> list[str]:
     return [f"{migration.version:04d}_{migration.name}" for migration in missing]
 
 
+def capture_is_confined(conn: SyncConnection) -> bool:
+    """Return whether the capture function belongs to the role that can do nothing but write to the log."""
+    ((confined,),) = call(conn, "capture_is_confined")
+    return confined
+
+
 def check_installed(conn: SyncConnection) -> None:
     """Check that the database has this program's SQL, whole.
 

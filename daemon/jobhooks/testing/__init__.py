@@ -1,1 +1,0 @@
-"""Helpers for those who test receivers of their own."""
