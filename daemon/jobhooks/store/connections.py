@@ -175,8 +175,8 @@ def _default_timeout(database_url: str) -> dict[str, int]:
 
 def _reason(exc: psycopg.OperationalError) -> str:
     """Return libpq's reason in one line, without the prefix that repeats what was attempted."""
-    return re.sub(r"^connection failed: ", "", _one_line(exc))
+    return re.sub(r"^connection (failed|is bad): ", "", _one_line(exc))
 
 
 def _one_line(exc: BaseException) -> str:
-    return " ".join(str(exc).split()) or type(exc).__name__
+    return "; ".join(line.strip() for line in str(exc).splitlines() if line.strip()) or type(exc).__name__
