@@ -18,25 +18,22 @@ from support.daemon import LIMIT, environment, wait_until
 COMMAND = [sys.executable, "-m", "jobhooks", "demo"]
 
 
-def traces() -> set[str]:
-    """Return what a demo could leave: its directories in /tmp, and processes that were started for them."""
-    directories = {str(path) for path in Path("/tmp").glob("jobhooks-*")}
-    listed = subprocess.run(["ps", "-eo", "pid,args"], check=True, capture_output=True, text=True).stdout.splitlines()
-    processes = {line.strip() for line in listed if "/tmp/jobhooks-" in line or "jobhooks/embedded.py" in line}
-    return directories | processes
+def await_no_trace(shown: str) -> None:
+    """Wait until nothing is left of the demo that has shown this: its directory, and processes that name it."""
+    directory = re.search(r"/tmp/jobhooks-\w+", shown)
+    assert directory is not None
 
+    def gone() -> bool:
+        listed = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
+        return directory[0] not in listed and not Path(directory[0]).exists()
 
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Generator[None]:
-    """The tests' own server may be there before and after."""
-    before = traces()
-    yield
-    wait_until("no trace of the demo is left", lambda: traces() <= before)
+    wait_until("no trace of the demo is left", gone)
 
 
 def test_the_demo_tells_the_story_in_plain_lines_and_finds_it_right() -> None:
     finished = subprocess.run(COMMAND, check=False, capture_output=True, text=True, env=environment(), timeout=60)
     assert (finished.returncode, finished.stderr) == (0, "")
+    await_no_trace(finished.stdout)
     assert "\033" not in finished.stdout
     lines = [line.strip() for line in finished.stdout.splitlines()]
     told = [
@@ -91,21 +88,25 @@ def test_a_kept_demo_shows_what_the_user_changes_and_ends_with_ctrl_c() -> None:
         process.send_signal(signal.SIGINT)
         read_until(terminal, "Stopped and cleaned up.")
         assert process.wait(LIMIT) == 0
+        await_no_trace(shown)
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_demo_that_is_ended_in_another_way_leaves_nothing_either(signal_number: int) -> None:
-    with kept_demo() as (process, _, _):
+    with kept_demo() as (process, _, shown):
         process.send_signal(signal_number)
         assert process.wait(LIMIT) == (-9 if signal_number == signal.SIGKILL else 128 + signal_number)
+    await_no_trace(shown)
 
 
 @pytest.mark.parametrize("moment", ["PostgreSQL", "1. A device", "4. It is deleted"])
 def test_ctrl_c_in_the_middle_leaves_nothing(moment: str) -> None:
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, env=environment(PYTHONUNBUFFERED="1")) as process:
         assert process.stdout is not None
-        while moment.encode() not in process.stdout.readline():
-            pass
+        shown = ""
+        while moment not in shown:
+            shown += process.stdout.readline().decode()
         process.send_signal(signal.SIGINT)
         process.stdout.read()
+    await_no_trace(shown)
     assert process.returncode in (0, 130)  # 0 where the story was over before the signal came

@@ -79,11 +79,27 @@ def test_programs_that_the_servers_account_cannot_reach_are_copied(tmp_path: Pat
         assert Path(closed).stat().st_mode & 0o777 == 0o700
 
 
+KEEPER = """
+import sys, tempfile
+from pathlib import Path
+from jobhooks import embedded
+make = tempfile.mkdtemp
+def make_and_tell(**options):
+    directory = make(**options)
+    print(directory, file=sys.stderr)
+    return directory
+tempfile.mkdtemp = make_and_tell
+sys.exit(embedded.keep(Path(sys.argv[1])))
+"""
+
+
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
-    before = set(Path("/tmp").glob("jobhooks-*"))
     with pytest.raises(EmbeddedServerError, match="cannot start the PostgreSQL in"), run_server(tmp_path):
         pass
-    assert set(Path("/tmp").glob("jobhooks-*")) == before
+    keeper = subprocess.run([sys.executable, "-c", KEEPER, str(tmp_path)], check=False, capture_output=True, text=True)
+    assert keeper.returncode == 1 and "error" in keeper.stdout
+    directory = Path(keeper.stderr.strip())
+    assert directory.name.startswith("jobhooks-") and not directory.exists()
 
 
 def test_the_module_imports_nothing_but_the_standard_library() -> None:
