@@ -119,13 +119,32 @@ async def test_a_renamed_table_is_read_by_its_new_name(device: Connection, datab
     assert (change.changed_object_type, change.content_type.table) == ("public.machine", "machine")
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 2**32), page_size=st.integers(1, 7))
+def read_a_random_history(database: str, device: Connection, seed: int, page_size: int) -> None:
+    asyncio.run(_random_history(database, device, random.Random(seed), page_size))
+
+
+history = given(seed=st.integers(0, 2**32), page_size=st.integers(1, 7))
+relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@settings(relaxed, max_examples=25)
+@history
 def test_random_overlapping_transactions_are_read_once_and_in_order(
     database: str, device: Connection, seed: int, page_size: int
 ) -> None:
     """Against an oracle: writers that overlap, roll back, use savepoints, and a reader that restarts now and then."""
-    asyncio.run(_random_history(database, device, random.Random(seed), page_size))
+    read_a_random_history(database, device, seed, page_size)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+@settings(relaxed, max_examples=2000)
+@history
+def test_many_random_histories_are_read_once_and_in_order(
+    database: str, device: Connection, seed: int, page_size: int
+) -> None:
+    """The same at length."""
+    read_a_random_history(database, device, seed, page_size)
 
 
 async def _random_history(database: str, device: Connection, rng: random.Random, page_size: int) -> None:
