@@ -6,6 +6,7 @@ from collections.abc import Generator
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 from psycopg.rows import TupleRow
 
 from jobhooks.store import catalogue
@@ -16,6 +17,9 @@ Connection = psycopg.Connection[TupleRow]
 SERVER = pytest.StashKey[Server]()
 CLOSING = pytest.StashKey[contextlib.ExitStack]()
 numbers = itertools.count(1)
+# A machine that is busy with something else is no reason to fail.
+settings.register_profile("jobhooks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("jobhooks")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -20,7 +20,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = ["-m", "hatchling", "build", "-d", str(directory)]
     subprocess.run([sys.executable, *run, "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
     with tarfile.open(next(directory.glob("*.tar.gz"))) as sdist:
-        sdist.extractall(directory / "unpacked", filter="data")
+        # Python 3.11 has had filters since 3.11.4 only, and 3.12 warns where none is named.
+        filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        sdist.extractall(directory / "unpacked", **filters)  # pyright: ignore[reportArgumentType]
     (source,) = (directory / "unpacked").iterdir()
     subprocess.run([sys.executable, *run, "-t", "wheel"], cwd=source, check=True, capture_output=True)
     return directory

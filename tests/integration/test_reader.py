@@ -124,7 +124,7 @@ def read_a_random_history(database: str, device: Connection, seed: int, page_siz
 
 
 history = given(seed=st.integers(0, 2**32), page_size=st.integers(1, 7))
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+relaxed = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @settings(relaxed, max_examples=25)

@@ -1,5 +1,6 @@
 """What a receiver's author can do without a database: log, describe the class, be found."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -130,3 +131,19 @@ def test_no_module_however_odd_takes_the_others_down(tmp_path: Path) -> None:
     findings = find_receivers([tmp_path])
     assert list(findings.receivers) == ["good.Good"]
     assert sorted(broken.module for broken in findings.broken) == ["a..b", "generator_exit", "lazy", "surrogate"]
+
+
+def test_a_directory_of_someone_elses_is_not_run_because_one_stands_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root, listing jobs in a user's directory, must not run that user's code."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a directory of someone else's")
+    theirs = tmp_path / "receivers"
+    theirs.mkdir()
+    (theirs / "evil.py").write_text(GOOD.format("Evil"))
+    os.chown(theirs, 65534, 65534)
+    monkeypatch.chdir(tmp_path)
+    findings = find_receivers([Path("receivers")])
+    assert not findings.receivers and "belongs to another user" in str(findings.broken[0])
+    assert list(find_receivers([theirs]).receivers) == ["evil.Evil"]

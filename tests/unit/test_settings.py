@@ -1,12 +1,13 @@
 """The settings table and what is made of it."""
 
+import os
 import socket
 from pathlib import Path
 
 import pytest
 
 from jobhooks.errors import SettingsError
-from jobhooks.service import systemd
+from jobhooks.service import settings as settings_module, systemd
 from jobhooks.service.settings import FILE_VARIABLE, PREFIX, Settings, load
 from support import generated
 
@@ -88,3 +89,19 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstra
 def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     systemd.notify("READY=1")
+
+
+def test_who_may_not_read_the_services_file_and_names_a_database_goes_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner of the schema is another user than the service, and installs with a URL of their own."""
+    closed = tmp_path / "jobhooks.toml"
+    closed.write_text("page_size = 7")
+    monkeypatch.delenv(FILE_VARIABLE)
+    monkeypatch.setattr(settings_module, "DEFAULT_FILE", closed)
+    assert load(database_url="dbname=x").page_size == 7
+    may_read = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and may_read(path, mode))  # pyright: ignore
+    assert load(database_url="dbname=x").page_size == 500
+    monkeypatch.setenv("JOBHOOKS_DATABASE_URL", "dbname=x")
+    assert load().page_size == 500

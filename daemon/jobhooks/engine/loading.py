@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Iterable
@@ -69,10 +70,14 @@ def find_receivers(directories: Iterable[Path]) -> Findings:
     A module is a file ``name.py`` or a folder with an ``__init__.py``; names that begin with ``_`` are left out, as are
     directories that do not exist. A module that does not import is reported and stops nothing else.
     """
-    existing = tuple(dict.fromkeys(directory.resolve() for directory in directories if _is_directory(directory)))
-    findings = Findings(existing)
+    wanted = [directory for directory in directories if _is_directory(directory)]
+    foreign = [directory for directory in wanted if not _is_trusted(directory)]
+    findings = Findings(tuple(dict.fromkeys(path.resolve() for path in wanted if path not in foreign)))
+    for directory in foreign:
+        reason = "it belongs to another user, so nothing of it is run; to trust it, name it by its absolute path"
+        findings.broken.append(BrokenModule("*", directory.resolve(), None, reason))
     seen: set[str] = set()
-    for directory in existing:
+    for directory in findings.directories:
         for name, path in _modules(findings, directory):
             if name not in seen:
                 seen.add(name)
@@ -84,6 +89,11 @@ def _is_directory(path: Path) -> bool:
     with contextlib.suppress(OSError):  # below a directory that is closed to us
         return path.is_dir()
     return False
+
+
+def _is_trusted(path: Path) -> bool:
+    """Return whether what is in a directory may be run: not where we merely stand in a directory of someone else's."""
+    return path.is_absolute() or path.stat().st_uid in (0, os.geteuid())
 
 
 def _modules(findings: Findings, directory: Path) -> list[tuple[str, Path]]:

@@ -20,6 +20,7 @@ from jobhooks.errors import SettingsError
 DEFAULT_FILE = Path("/etc/jobhooks/jobhooks.toml")
 FILE_VARIABLE = "JOBHOOKS_CONFIG"
 PREFIX = "JOBHOOKS_"
+DATABASE_VARIABLE = "JOBHOOKS_DATABASE_URL"
 
 
 class LogLevel(StrEnum):
@@ -89,12 +90,13 @@ def load(file: Path | None = None, **flags: object) -> Settings:
     """Return the settings; flags that are None were not given.
 
     ``file`` is by default that named by JOBHOOKS_CONFIG, or else ``/etc/jobhooks/jobhooks.toml`` where there is one.
+    That one is for the service; whoever may not read it, and says themselves which database they mean, goes without.
 
     Raises:
         SettingsError: a setting is unknown or wrong, or the file cannot be read; the message names it.
     """
-    path = _file(file)
     given = {name: value for name, value in flags.items() if value is not None}
+    path = _file(file, database_is_named="database_url" in given or DATABASE_VARIABLE in os.environ)
     try:
         return type("Settings", (Settings,), {"file": path})(**given)  # pyright: ignore[reportArgumentType] - pydantic is what checks them
     except ValidationError as exc:
@@ -124,10 +126,12 @@ def _toml(value: object) -> str:
     return str(value) if isinstance(value, int | float) else f'"{value}"'
 
 
-def _file(named: Path | None) -> Path | None:
+def _file(named: Path | None, *, database_is_named: bool) -> Path | None:
     chosen = named or (Path(os.environ[FILE_VARIABLE]) if os.environ.get(FILE_VARIABLE) else None)
     try:
         if chosen is None:
+            if database_is_named and not os.access(DEFAULT_FILE, os.R_OK):
+                return None
             return DEFAULT_FILE if DEFAULT_FILE.exists() else None
         if not chosen.exists():
             raise SettingsError(f"there is no settings file {chosen}")
