@@ -40,9 +40,16 @@ revoke all on all sequences in schema jobhooks from public;
 revoke all on all functions in schema jobhooks from public;
 
 do $$
+declare
+    owner name;
 begin
-    -- From PostgreSQL 16 on, who made a role may grant it, but only its members with the SET option may give it things.
-    execute format('grant jobhooks_capture to %I', current_user);
+    -- Whoever installs, and whoever owns the schema and may install again. From PostgreSQL 16 on, who made a role may
+    -- grant it, but only its members with the SET option may give it things.
+    foreach owner in array array(
+        select current_user union select nspowner::regrole::name from pg_namespace where nspname = 'jobhooks'
+    ) loop
+        execute format('grant jobhooks_capture to %I', owner);
+    end loop;
 exception when undefined_object or insufficient_privilege then null;
 end
 $$;
@@ -56,8 +63,8 @@ begin
         grant execute on function jobhooks.may_mark(), jobhooks.object_key(record, text []) to jobhooks_capture;
         alter function jobhooks.capture_change() owner to jobhooks_capture;
         revoke create on schema jobhooks from jobhooks_capture;
-        -- Whoever watches a table makes triggers of it.
-        execute format('grant execute on function jobhooks.capture_change() to %I', current_user);
+        -- Whoever watches a table makes triggers of it: those to whom the role was granted above.
+        grant execute on function jobhooks.capture_change() to jobhooks_capture;
     end if;
 exception when insufficient_privilege then null;
 end

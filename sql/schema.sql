@@ -417,7 +417,6 @@ REVOKE ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events
 REVOKE ALL ON FUNCTION jobhooks.adopt() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.capture_change() FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.capture_change() TO postgres;
 
 REVOKE ALL ON FUNCTION jobhooks.check_watchable(relation regclass, key_columns text[]) FROM PUBLIC;
 

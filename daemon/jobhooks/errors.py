@@ -68,6 +68,10 @@ class InvalidName(Refused):
     """The name cannot be taken: it takes 1 to 255 characters."""
 
 
+class NothingToAdopt(Refused):
+    """This database is no copy."""
+
+
 class Forbidden(Refused):
     """The database role that is connected may not do this."""
 
@@ -109,6 +113,7 @@ BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH022": NotWatched,
     "JH023": HookExists,
     "JH024": InvalidName,
+    "JH030": NothingToAdopt,
     "3F000": UnknownTable,
     "42P01": UnknownTable,
     "42602": UnknownTable,

@@ -9,6 +9,16 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    if (
+        select (cursor.system_identifier, cursor.database_oid) = (control.system_identifier, own.oid)
+        from jobhooks.cursor, pg_control_system() as control, pg_database as own
+        where own.datname = current_database()
+    ) then
+        raise exception 'there is nothing to adopt: this database is no copy' using errcode = 'JH030';
+    end if;
+
+    -- Waits for those that have written and not ended: their ids are among those that count as seen.
+    lock table jobhooks.object_change in share mode;
     update jobhooks.cursor
     set first_id = (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq),
         seen = pg_current_snapshot(),

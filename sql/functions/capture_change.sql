@@ -24,8 +24,10 @@ declare
     cause text[];
 begin
     -- The one thing that can fail is writing down the row: over 1 GB, or a type whose own output fails. This block
-    -- writes nothing, so its subtransaction never takes a transaction id.
+    -- writes nothing, so its subtransaction never takes a transaction id; and it may write nothing, so that code of the
+    -- table's owner neither forges changes nor alters this function. The end of the block ends that.
     begin
+        perform set_config('transaction_read_only', 'on', true);
         if tg_op in ('UPDATE', 'DELETE') then
             before := row_to_json(old);
         end if;

@@ -13,6 +13,7 @@ begin
     if cardinality(key_columns) = 0 then
         return null;
     end if;
+    perform set_config('transaction_read_only', 'on', true); -- as capture_change does, to the end of this block
     execute (
         select format('select json_build_object(%s)', string_agg(format('%L, ($1).%I', name, name), ', '))
         from unnest(key_columns) as name

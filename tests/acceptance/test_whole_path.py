@@ -320,6 +320,25 @@ def test_a_lost_database_ends_the_daemon_with_a_line_and_nothing_is_lost(
         daemon.await_event("delivered")
 
 
+def test_a_listener_that_is_lost_while_a_receiver_runs_is_noticed(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Nobody would wake the daemon any more, and nothing be delivered for a whole poll interval."""
+    hook(database, receivers, "slow.Slow")
+    with (
+        psycopg.connect(database, autocommit=True) as gate,
+        Daemon(database, receivers, log, JOBHOOKS_POLL_INTERVAL="3600").await_started() as daemon,
+    ):
+        wait_until("it sleeps", lambda: device.execute(ASLEEP).fetchone() is not None)
+        gate.execute("select pg_advisory_lock(42)")
+        device.execute("update public.device set name = 'a'")
+        wait_until("the receiver waits", lambda: device.execute(WAITING).fetchone() is not None)
+        device.execute(ASLEEP.replace("select from", "select pg_terminate_backend(pid) from").encode())
+        gate.execute("select pg_advisory_unlock(42)")
+        assert daemon.process.wait(20) == 3
+    assert results(device) == [(1, "success")]
+
+
 def test_a_broken_module_is_reported_and_loses_nothing(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:

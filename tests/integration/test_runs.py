@@ -12,6 +12,7 @@ import asyncpg
 import psycopg
 import pytest
 from psycopg.rows import dict_row
+from psycopg.types.string import TextLoader
 
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
@@ -527,12 +528,13 @@ def run_both(database: str, first: type[JobHookReceiver[Any]], second: type[JobH
 
 STATE = """
     set search_path = pg_temp; set role pg_monitor; create temporary table litter (a integer);
-    select pg_advisory_lock(4711); listen litter; declare litter cursor with hold for select 1
+    select pg_advisory_lock(4711); listen litter; prepare mine as select 1; declare litter cursor with hold for select 1
 """
 LEFT = """
     select current_setting('search_path'), current_user = session_user, to_regclass('pg_temp.litter'),
     (select count(*) from pg_locks where locktype = 'advisory' and objid = 4711 and pid = pg_backend_pid()),
-    (select count(*) from pg_listening_channels()), (select count(*) from pg_cursors where name = 'litter')
+    (select count(*) from pg_listening_channels()), (select count(*) from pg_cursors where name = 'litter'),
+    (select count(*) from pg_prepared_statements where name = 'mine'), 5
 """
 
 
@@ -542,11 +544,13 @@ class Litters(JobHookReceiver):
         for statement in STATE.split(";"):
             self.connection.execute(statement.encode())
         self.connection.execute("reset role")
+        self.connection.adapters.register_loader("int4", TextLoader)
+        self.connection.adapters.register_loader("timestamptz", TextLoader)
 
 
 class Finds(JobHookReceiver):
     def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
-        assert self.connection.execute(LEFT).fetchone() == ('"$user", public', True, None, 0, 0, 0)
+        assert self.connection.execute(LEFT).fetchone() == ('"$user", public', True, None, 0, 0, 0, 0, 5)
         assert self.connection.execute("select %s::text", ["as psycopg has it"]).fetchone() == ("as psycopg has it",)
 
 
@@ -554,12 +558,14 @@ class LittersAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
     async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
         await self.connection.execute(STATE)
         await self.connection.execute("reset role")
+        for name in ("json", "timestamptz", "int4"):
+            await self.connection.set_type_codec(name, schema="pg_catalog", encoder=repr, decoder=repr)
 
 
 class FindsAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
     async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
         row = await self.connection.fetchrow(LEFT)
-        assert row is not None and tuple(row) == ('"$user", public', True, None, 0, 0, 0), row
+        assert row is not None and tuple(row) == ('"$user", public', True, None, 0, 0, 0, 0, 5), row
 
 
 @pytest.mark.parametrize(("first", "second"), [(Litters, Finds), (LittersAsync, FindsAsync)])

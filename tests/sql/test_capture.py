@@ -150,6 +150,42 @@ def test_code_of_the_tables_owner_does_not_get_the_installers_rights(
     assert recorded == [("42501: permission denied for table job", None), (None, "jobhooks_capture")]
 
 
+@pytest.mark.parametrize(
+    "attack",
+    [
+        "drop function jobhooks.capture_change() cascade",
+        "alter function jobhooks.capture_change() security invoker",
+        "insert into jobhooks.object_change (content_type_id, action, postchange) values (1, ''create'', ''{}'')",
+        "set transaction_read_only = off; drop function jobhooks.capture_change() cascade",
+    ],
+)
+def test_code_of_the_tables_owner_cannot_use_what_the_capture_may(
+    device: Connection, database: str, role: str, attack: str
+) -> None:
+    """It runs as the owner of the capture function, who could drop or alter it, and as one who may write to the log."""
+    device.execute(f"create schema theirs authorization {role}".encode())
+    with psycopg.connect(database, user=role, autocommit=True) as owner:
+        for kind in ("mood", "key"):
+            owner.execute(f"create type theirs.{kind} as enum ('x')".encode())
+            owner.execute(
+                f"create function theirs.{kind}_json(theirs.{kind}) returns json language plpgsql as"
+                f" 'begin {attack}; return to_json(1); end'".encode()
+            )
+            cast = f"create cast (theirs.{kind} as json) with function theirs.{kind}_json(theirs.{kind})"
+            owner.execute(cast.encode())
+        owner.execute("create table theirs.t (id theirs.key primary key, mood theirs.mood)")
+        watch(database, "theirs.t")
+        owner.execute("insert into theirs.t values ('x', 'x')")
+        # The transaction goes on as it was: only the block was read-only.
+        with owner.transaction():
+            owner.execute("update theirs.t set mood = null")
+            owner.execute("create table theirs.later (id integer)")
+    device.execute("update public.device set name = 'captured'")
+    recorded = device.execute("select snapshot_error, session_role from jobhooks.object_change order by id").fetchall()
+    assert len(recorded) == 3 and recorded[2][0] is None
+    assert all("read-only" in str(error) or "read-write" in str(error) for error, _ in recorded[:2])
+
+
 def test_a_snapshot_does_not_depend_on_the_sessions_formats(device: Connection, database: str) -> None:
     """A range of dates written day first would be read back as another one."""
     device.execute("create table public.kinds (id integer primary key, r daterange, f float8, i interval, b bytea)")

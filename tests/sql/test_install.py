@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Connection
-from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
+from jobhooks.errors import CopiedDatabase, Forbidden, NothingToAdopt, SqlMismatch
 from jobhooks.store import install as installing
 from jobhooks.store.catalogue import adopt
 from jobhooks.store.connections import connect
@@ -91,6 +91,8 @@ def test_a_copy_of_a_database_is_noticed_and_can_be_adopted(database: str, conn:
             check_original(admin)
         adopt(admin)
         check_original(admin)
+        with pytest.raises(NothingToAdopt):
+            adopt(admin)
 
 
 def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Connection, database: str) -> None:
@@ -99,6 +101,7 @@ def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Co
     device.execute(
         "update jobhooks.object_change set transaction_id = (pg_current_xact_id()::text::bigint + id)::text::xid8"
     )
+    device.execute("update jobhooks.cursor set system_identifier = 1")
     with contextlib.closing(connect(database)) as admin:
         adopt(admin)
     for _ in range(30):

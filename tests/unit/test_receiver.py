@@ -60,7 +60,15 @@ def test_meta_is_by_default_the_class_itself() -> None:
 
 @pytest.mark.parametrize(
     ("attribute", "value"),
-    [("name", 3), ("name", ""), ("time_limit", "5"), ("time_limit", 0), ("soft_time_limit", True)],
+    [
+        ("name", 3),
+        ("name", ""),
+        ("time_limit", "5"),
+        ("time_limit", 0),
+        ("time_limit", float("inf")),
+        ("time_limit", 10**400),
+        ("soft_time_limit", True),
+    ],
 )
 def test_meta_of_the_wrong_type_is_refused_by_class_and_attribute(attribute: str, value: object) -> None:
     receiver = type("Wrong", (JobHookReceiver,), {"Meta": type("Meta", (), {attribute: value})})

@@ -6,9 +6,10 @@ import typer
 
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
 from jobhooks.cli.output import say
+from jobhooks.errors import Forbidden
 from jobhooks.service.settings import load
 from jobhooks.store import catalogue
-from jobhooks.store.install import PROGRAM_VERSION, capture_is_confined, install as install_sql
+from jobhooks.store.install import PROGRAM_VERSION, capture_is_confined, check_may_mark, install as install_sql
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,6 +36,10 @@ def install(
                 f"warning: the role {conn.info.user} may not create the role jobhooks_capture, so code of the owners of"
                 f" watched tables can get the rights of {conn.info.user}; see SECURITY.md"
             )
+        try:
+            check_may_mark(conn)
+        except Forbidden as exc:
+            say(f"warning: as the daemon, {exc}")
         for table in watch or []:
             catalogue.watch(conn, table, None, keyless=False, always=False)
             say(f"watching {table}")

@@ -8,6 +8,8 @@ from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
 
+LONGEST = 10 * 365 * 86_400  # seconds; whoever wants no limit says nothing
+
 
 @dataclass(frozen=True)
 class ReceiverMeta:
@@ -49,6 +51,6 @@ def _seconds(receiver: type[JobHookReceiver[Any]], attribute: str) -> float | No
     value: object = getattr(receiver.Meta, attribute, None)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST:
         raise InvalidReceiver(f"{receiver.__name__}.Meta.{attribute} must be a number of seconds, not {value!r}")
     return float(value)

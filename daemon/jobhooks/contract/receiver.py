@@ -37,13 +37,18 @@ class DeliveryIdentity:
         return f"{self.change_id}:{self.hook_id}"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Run(Generic[ConnectionT]):
-    """What one run of a receiver has: its identity, the connection of its transaction, and its log."""
+    """What one run of a receiver has: its identity, the connection of its transaction, and its log.
+
+    ``connection_taken`` says whether the receiver asked for the connection. A session can be made as new, a driver's
+    connection cannot: what was taught to it, types and row factories, would reach the next receiver.
+    """
 
     delivery: DeliveryIdentity
     connection: ConnectionT
     log: ReceiverLog = field(default_factory=ReceiverLog)
+    connection_taken: bool = False
 
 
 class JobHookReceiver(Generic[ConnectionT]):
@@ -71,6 +76,7 @@ class JobHookReceiver(Generic[ConnectionT]):
     @property
     def connection(self) -> ConnectionT:
         """The connection of this run's transaction; what is written through it commits with the run's result."""
+        self._run.connection_taken = True
         return self._run.connection
 
     @property

@@ -77,7 +77,7 @@ class Dispatcher:
         if found is None:
             # Recorded and kept as a debt like any failure, so that a module that is broken for a day loses nothing.
             missing = UnknownJob(self._findings.why_missing(delivery.hook.class_path))
-            return failed(datetime.datetime.now(datetime.UTC), ReceiverLog(), missing)
+            return failed(datetime.datetime.now(datetime.UTC).isoformat(), ReceiverLog(), missing)
         if is_async(found.receiver):
             return await self._runner.run(found.receiver, delivery)
         return await self._worker.run(found.receiver, delivery)

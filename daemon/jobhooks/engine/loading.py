@@ -105,7 +105,11 @@ def _modules(findings: Findings, directory: Path) -> list[tuple[str, Path]]:
     modules: list[tuple[str, Path]] = []
     for entry in entries:
         path = entry / "__init__.py" if entry.is_dir() else entry
-        if path.suffix != ".py" or not path.is_file() or entry.name.startswith(("_", ".")):
+        try:
+            if path.suffix != ".py" or entry.name.startswith(("_", ".")) or not path.is_file():
+                continue
+        except OSError as exc:  # a folder that is closed to us
+            findings.broken.append(BrokenModule(entry.stem, path, None, _reason(exc)))
             continue
         if entry.stem.isidentifier():
             modules.append((entry.stem, path))
@@ -126,8 +130,9 @@ def _load(findings: Findings, name: str, path: Path) -> None:
     for class_name, receiver in sorted(receivers.items()):
         try:
             meta = read_meta(receiver)
-        except InvalidReceiver as exc:
-            findings.broken.append(BrokenModule(name, path, _definition_line(receiver), str(exc)))
+        except Exception as exc:  # noqa: BLE001 - a Meta may be made of anything, and it is reported
+            reason = str(exc) if isinstance(exc, InvalidReceiver) else f"{class_name} cannot be read: {_reason(exc)}"
+            findings.broken.append(BrokenModule(name, path, _definition_line(receiver), reason))
             continue
         class_path = f"{name}.{class_name}"
         findings.receivers[class_path] = FoundReceiver(class_path, receiver, meta, path)

@@ -1,6 +1,7 @@
 """Running ``async def`` receivers, in the daemon's loop."""
 
 import asyncio
+import contextlib
 import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from jobhooks.contract.receiver import JobHookReceiver, Run
 from jobhooks.engine.live_rows import AsyncLiveRows, key_to_load
 from jobhooks.engine.matching import Delivery
 from jobhooks.engine.settle import Outcome, completed, failed, result_parameters
-from jobhooks.errors import AlreadySettled, DatabaseUnreachable
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError
 from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async, translated_errors
 from jobhooks.store.sql_files import query
 
@@ -48,14 +49,15 @@ class AsyncRunner:
 
 async def _run(conn: AsyncConnection, receiver: type[JobHookReceiver[AsyncConnection]], delivery: Delivery) -> Outcome:
     log = ReceiverLog()
-    started_at = datetime.datetime.now(datetime.UTC)
+    started_at = datetime.datetime.now(datetime.UTC).isoformat()
+    run = Run(delivery.identity, conn, log)
     called = False
     try:
         async with conn.transaction(isolation="read_committed"):
             ((started_at, *_),) = await call_async(conn, "begin_run", delivery.identity.mark)
             changed_object = await _load(conn, delivery.change)
             called = True
-            instance = receiver(Run(delivery.identity, conn, log))
+            instance = receiver(run)
             await instance.receive_job_hook(  # pyright: ignore[reportGeneralTypeIssues] - it is an async def one
                 change=delivery.change, action=delivery.change.action, changed_object=changed_object
             )
@@ -76,7 +78,7 @@ async def _run(conn: AsyncConnection, receiver: type[JobHookReceiver[AsyncConnec
             raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
         return failed(started_at, log, exc)
     finally:
-        await _forget(conn)
+        await _forget(conn, taken=run.connection_taken)
 
 
 async def _load(conn: AsyncConnection, change: Change) -> AsyncChangedObject | None:
@@ -86,13 +88,12 @@ async def _load(conn: AsyncConnection, change: Change) -> AsyncChangedObject | N
     return None if loaded is None else AsyncChangedObject(change.content_type, rows, loaded)
 
 
-async def _forget(conn: AsyncConnection) -> None:
-    """Make the session as new for the next run; close it where the receiver left more than can be undone."""
+async def _forget(conn: AsyncConnection, *, taken: bool) -> None:
+    """Make the session as new for the next run; close it where the receiver had its hands on it."""
     if conn.is_closed():
         return
-    try:
-        assert not conn.is_in_transaction()
-        with translated_errors():
+    if not taken and not conn.is_in_transaction():
+        with contextlib.suppress(JobhooksError), translated_errors():
             await conn.execute(query("forget_session"))
-    except (AssertionError, DatabaseUnreachable):
-        await close_async(conn)
+            return
+    await close_async(conn)

@@ -1,6 +1,5 @@
 """Settling a delivery: writing down, once, what the attempt at it did."""
 
-import datetime
 import traceback
 from dataclasses import dataclass, replace
 
@@ -16,10 +15,11 @@ from jobhooks.store.connections import AsyncConnection, call_async, translated_e
 class Outcome:
     """What an attempt did: whether it succeeded, why not, and what it logged.
 
-    ``started_at`` is by the database's clock. A run whose transaction was not ``rolled_back`` has its result in it.
+    ``started_at`` is by the database's clock, as it writes it. A run whose transaction was not ``rolled_back`` has its
+    result in it.
     """
 
-    started_at: datetime.datetime
+    started_at: str
     log: tuple[LogEntry, ...]
     error: str | None = None
     traceback: str | None = None
@@ -31,12 +31,12 @@ class Outcome:
         return JobResultStatus.SUCCESS if self.error is None else JobResultStatus.FAILURE
 
 
-def completed(started_at: datetime.datetime, log: ReceiverLog) -> Outcome:
+def completed(started_at: str, log: ReceiverLog) -> Outcome:
     """Return the outcome of a receiver that returned: a failure where it logged one."""
     return Outcome(started_at, tuple(log.entries), error=log.failure_message())
 
 
-def failed(started_at: datetime.datetime, log: ReceiverLog, exc: BaseException) -> Outcome:
+def failed(started_at: str, log: ReceiverLog, exc: BaseException) -> Outcome:
     """Return the outcome of a receiver that raised ``exc``."""
     message = clean_text(exc)
     error = f"{type(exc).__name__}: {message}" if message else type(exc).__name__

@@ -42,6 +42,7 @@ class Wakeup:
         Raises:
             DatabaseUnreachable: the connection is gone, and nobody would wake us any more.
         """
+        self._check_open()  # it may have been cut while receivers ran, and that event is forgotten by now
         interval_s = self._poll_interval_s
         if not self._asleep:
             ((self._asleep,),) = await call_async(self._conn, "ask_to_be_woken")
@@ -53,8 +54,11 @@ class Wakeup:
                 await self._event.wait()
         except TimeoutError:
             pass
+        self._check_open()
+
+    def _check_open(self) -> None:
         if self._conn.is_closed():
-            raise DatabaseUnreachable("lost the connection to the database while waiting for changes")
+            raise DatabaseUnreachable("lost the connection to the database that waits for changes")
 
     def _wake(self, *_connection_and_notification: object) -> None:
         self._event.set()

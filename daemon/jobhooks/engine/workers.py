@@ -6,10 +6,8 @@ import datetime
 import inspect
 import threading
 
-import psycopg
 import structlog
 from psycopg.pq import TransactionStatus
-from psycopg.rows import tuple_row
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import ChangedObject
@@ -91,7 +89,8 @@ class Worker:
 def run_sync(conn: SyncConnection, receiver: type[JobHookReceiver], delivery: Delivery) -> Outcome:
     """Do what ``Worker.run`` says, on an autocommit connection that is not in a transaction."""
     log = ReceiverLog()
-    started_at = datetime.datetime.now(datetime.UTC)
+    started_at = datetime.datetime.now(datetime.UTC).isoformat()
+    run = Run(delivery.identity, conn, log)
     called = False
     try:
         # Inside this block psycopg refuses commit() and rollback(), which would part the writes from their result.
@@ -99,7 +98,7 @@ def run_sync(conn: SyncConnection, receiver: type[JobHookReceiver], delivery: De
             ((started_at, *_),) = call(conn, "begin_run", delivery.identity.mark)
             changed_object = _load(conn, delivery.change)
             called = True
-            instance = receiver(Run(delivery.identity, conn, log))
+            instance = receiver(run)
             returned = instance.receive_job_hook(
                 change=delivery.change, action=delivery.change.action, changed_object=changed_object
             )
@@ -120,7 +119,7 @@ def run_sync(conn: SyncConnection, receiver: type[JobHookReceiver], delivery: De
             raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
         return failed(started_at, log, exc)
     finally:
-        _forget(conn)
+        _forget(conn, taken=run.connection_taken)
 
 
 def _load(conn: SyncConnection, change: Change) -> ChangedObject | None:
@@ -138,13 +137,10 @@ def _refuse_awaitable(returned: object) -> None:
         raise TypeError("receive_job_hook returned an awaitable and is no async def: what it returned was not awaited")
 
 
-def _forget(conn: SyncConnection) -> None:
-    """Make the session as new for the next run; close it where the receiver left more than can be undone."""
-    if conn.closed:
-        return
-    conn.row_factory, conn.cursor_factory = tuple_row, psycopg.Cursor
-    try:
-        assert conn.info.transaction_status == TransactionStatus.IDLE
-        call(conn, "forget_session")
-    except (AssertionError, JobhooksError):
-        conn.close()
+def _forget(conn: SyncConnection, *, taken: bool) -> None:
+    """Make the session as new for the next run; close it where the receiver had its hands on it."""
+    if not taken and not conn.closed and conn.info.transaction_status == TransactionStatus.IDLE:
+        with contextlib.suppress(JobhooksError):
+            call(conn, "forget_session")
+            return
+    conn.close()

@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         5.0, gt=0, le=3600, description="Seconds after which the log is read although nothing called for it."
     )
     shutdown_grace: float = Field(
-        30.0, ge=0, description="Seconds that running receivers have to end once the daemon is told to stop."
+        30.0, ge=0, le=3600, description="Seconds that running receivers have to end once the daemon is told to stop."
     )
 
     @field_validator("receivers_path", mode="before")

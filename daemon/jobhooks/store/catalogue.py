@@ -115,8 +115,13 @@ def hooks(conn: SyncConnection) -> list[JobHook]:
 
 
 def adopt(conn: SyncConnection) -> None:
-    """Start afresh with a copied database: what its log holds counts as seen."""
-    call(conn, "adopt")
+    """Start afresh with a copied database: what its log holds counts as seen.
+
+    Raises:
+        NothingToAdopt: the database is no copy.
+        LockNotAvailable: somebody has written and does not end.
+    """
+    _call_with_lock(conn, "adopt")
 
 
 def _call_with_lock(conn: SyncConnection, name: str, *parameters: object) -> None:

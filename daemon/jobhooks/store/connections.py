@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow, tuple_row
 
-from jobhooks.errors import BY_SQLSTATE, DatabaseUnreachable, JobhooksError, SettingsError
+from jobhooks.errors import BY_SQLSTATE, DatabaseUnreachable, JobhooksError, Refused, SettingsError
 from jobhooks.store.sql_files import query
 
 APPLICATION_NAME = "jobhooks"
@@ -63,13 +63,13 @@ def connect(database_url: str) -> SyncConnection:
             client_encoding="utf8",
             **_default_timeout(database_url),
         )
-    except psycopg.ProgrammingError as exc:
+    except (psycopg.ProgrammingError, UnicodeEncodeError) as exc:
         raise SettingsError(f"cannot read database_url: {_one_line(exc)}") from exc
     try:
         conn = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as exc:
         raise DatabaseUnreachable(f"cannot connect to the database: {_reason(exc)}") from exc
-    except psycopg.Error as exc:
+    except (psycopg.Error, UnicodeEncodeError) as exc:
         raise SettingsError(f"wrong database_url: {_one_line(exc)}") from exc
     conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # whatever the database's default is
     return conn
@@ -158,6 +158,8 @@ def translated_errors() -> Generator[None]:
         raise _error(exc.sqlstate, exc.message or _one_line(exc), exc.hint, lost=lost) from exc
     except BROKEN as exc:
         raise DatabaseUnreachable(f"lost the connection to the database: {_one_line(exc)}") from exc
+    except UnicodeEncodeError as exc:
+        raise Refused(f"{exc.object!r} is no text that the database could take") from exc
 
 
 def _error(sqlstate: str | None, message: str, hint: str | None, *, lost: bool) -> JobhooksError:
