@@ -140,6 +140,25 @@ def test_a_role_that_may_create_roles_confines_the_capture(
         assert capture_is_confined(owner)
 
 
+def test_an_owner_can_go_on_after_a_superuser_installed_again(
+    empty_database: str, template: None, role: str, server: Server
+) -> None:
+    """The capture function changes hands then, and the owner must still be able to install and to watch."""
+    server.execute("alter database {} owner to {}", str(conninfo_to_dict(empty_database)["dbname"]), role)
+    with contextlib.closing(connect(make_conninfo(empty_database, user=role))) as owner:
+        install(owner)
+        with contextlib.closing(connect(empty_database)) as superuser:
+            install(superuser)
+            assert capture_is_confined(superuser)
+        install(owner)
+        assert capture_is_confined(owner)
+        owner.execute("create schema own")
+        owner.execute("create table own.t (a integer primary key)")
+        owner.execute("select jobhooks.watch('own.t')")
+        owner.execute("insert into own.t values (1)")
+        assert owner.execute("select count(*) from jobhooks.object_change").fetchall() == [(1,)]
+
+
 def test_an_ordinary_role_that_owns_the_database_can_install(empty_database: str, conn: Connection, role: str) -> None:
     """No superuser and no extension: without the right to create roles, the owner of the schema may mark."""
     with psycopg.connect(empty_database, autocommit=True) as admin:
