@@ -13,35 +13,6 @@ CREATE TYPE jobhooks.action AS ENUM (
 
 COMMENT ON TYPE jobhooks.action IS 'What happened to a row; truncate happened to the whole table';
 
-CREATE TABLE jobhooks.content_type (
-    id integer NOT NULL,
-    relation regclass NOT NULL,
-    name text NOT NULL,
-    key_columns text[] NOT NULL,
-    always boolean DEFAULT false NOT NULL,
-    watched boolean DEFAULT true NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
-);
-
-COMMENT ON TABLE jobhooks.content_type IS 'The watched tables. A row stays when its table is no longer watched: changes and hooks refer to it';
-
-COMMENT ON COLUMN jobhooks.content_type.relation IS 'Follows the table through renames; a number once the table is gone';
-
-COMMENT ON COLUMN jobhooks.content_type.name IS 'schema.table when it was last watched; tells what a table was once it is gone';
-
-COMMENT ON COLUMN jobhooks.content_type.key_columns IS 'What identifies an object, in order; empty: the table is watched without object identity, ordered as a whole';
-
-COMMENT ON COLUMN jobhooks.content_type.always IS 'Rows that logical replication applies are captured too';
-
-ALTER TABLE jobhooks.content_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME jobhooks.content_type_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
-
 CREATE TABLE jobhooks.cursor (
     singleton boolean DEFAULT true NOT NULL,
     seen pg_snapshot NOT NULL,
@@ -90,17 +61,153 @@ COMMENT ON TABLE jobhooks.delivery IS 'Debts only: deliveries that were parked a
 
 COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: will be attempted when due; dead: kept until someone decides';
 
-CREATE TABLE jobhooks.installation (
-    singleton boolean DEFAULT true NOT NULL,
-    program_version text NOT NULL,
-    functions_digest text NOT NULL,
-    installed_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT installation_singleton_check CHECK (singleton)
+CREATE TABLE jobhooks.job_hook (
+    id integer NOT NULL,
+    name text NOT NULL,
+    description text DEFAULT ''::text NOT NULL,
+    job_id integer NOT NULL,
+    events jobhooks.action[] NOT NULL,
+    enabled boolean DEFAULT true NOT NULL,
+    enabled_since pg_snapshot DEFAULT pg_current_snapshot() NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
+    CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255)))
 );
 
-COMMENT ON TABLE jobhooks.installation IS 'One row: the program whose functions this database has';
+COMMENT ON TABLE jobhooks.job_hook IS 'The rules: changes of these tables, by these events, run this job';
 
-COMMENT ON COLUMN jobhooks.installation.functions_digest IS 'A digest of functions/ and grants.sql, so that a program meets no functions but its own';
+COMMENT ON COLUMN jobhooks.job_hook.enabled_since IS 'Taken when the hook was last enabled: what is visible in it happened before, and does not fire';
+
+CREATE TABLE jobhooks.object_change (
+    id bigint CONSTRAINT object_change_id_not_null1 NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() CONSTRAINT object_change_transaction_id_not_null1 NOT NULL,
+    "time" timestamp with time zone DEFAULT clock_timestamp() CONSTRAINT object_change_time_not_null1 NOT NULL,
+    content_type_id integer CONSTRAINT object_change_content_type_id_not_null1 NOT NULL,
+    action jobhooks.action CONSTRAINT object_change_action_not_null1 NOT NULL,
+    triggering boolean CONSTRAINT object_change_triggering_not_null1 NOT NULL,
+    session_role text DEFAULT SESSION_USER CONSTRAINT object_change_session_role_not_null1 NOT NULL,
+    context json,
+    prechange json,
+    postchange json
+);
+
+COMMENT ON TABLE jobhooks.object_change IS 'The log: one row for each captured row change. Itself empty: the rows are in the segments, which inherit from it';
+
+COMMENT ON COLUMN jobhooks.object_change.transaction_id IS 'The top-level transaction that made the change';
+
+COMMENT ON COLUMN jobhooks.object_change.triggering IS 'False for what a receiver wrote: recorded, and no hook runs for it';
+
+COMMENT ON COLUMN jobhooks.object_change.session_role IS 'The role that connected';
+
+COMMENT ON COLUMN jobhooks.object_change.context IS 'What else there is to say, null if nothing: user_name and request_id as the application said them; caused_by, the run
+(change, hook, attempt) of the receiver that made the change; refused_mark, from a session that may not carry one;
+snapshot_error, why the row could not be written as json, and then object_key; partition, if it alone was truncated';
+
+COMMENT ON COLUMN jobhooks.object_change.prechange IS 'The row before, as json: null on create and truncate';
+
+COMMENT ON COLUMN jobhooks.object_change.postchange IS 'The row after, as json: null on delete and truncate';
+
+CREATE SEQUENCE jobhooks.object_change_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+ALTER SEQUENCE jobhooks.object_change_id_seq OWNED BY jobhooks.object_change.id;
+
+COMMENT ON SEQUENCE jobhooks.object_change_id_seq IS 'Numbers the changes in the order in which they were captured';
+
+CREATE VIEW jobhooks.backlog AS
+ SELECT NULL::text AS hook,
+    'unread'::text AS status,
+    GREATEST((( SELECT
+                CASE
+                    WHEN object_change_id_seq.is_called THEN object_change_id_seq.last_value
+                    ELSE (0)::bigint
+                END AS "case"
+           FROM jobhooks.object_change_id_seq) - GREATEST(cursor.horizon_floor, cursor.last_id, cursor.first_id)), (0)::bigint) AS changes,
+    ( SELECT change."time"
+           FROM jobhooks.object_change change
+          WHERE (change.id > GREATEST(cursor.horizon_floor, cursor.last_id, cursor.first_id))
+          ORDER BY change.id
+         LIMIT 1) AS oldest
+   FROM jobhooks.cursor
+UNION ALL
+ SELECT hook.name AS hook,
+    delivery.status,
+    count(*) AS changes,
+    min(delivery.parked_at) AS oldest
+   FROM (jobhooks.delivery
+     LEFT JOIN jobhooks.job_hook hook ON ((hook.id = delivery.hook_id)))
+  GROUP BY hook.name, delivery.status;
+
+COMMENT ON VIEW jobhooks.backlog IS 'What is still owed to hooks: unread changes, and parked deliveries';
+
+CREATE TABLE jobhooks.content_type (
+    id integer NOT NULL,
+    relation regclass NOT NULL,
+    name text NOT NULL,
+    key_columns text[] NOT NULL,
+    always boolean DEFAULT false NOT NULL,
+    watched boolean DEFAULT true NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    exclude text[] DEFAULT '{}'::text[] NOT NULL,
+    ignore text[] DEFAULT '{}'::text[] NOT NULL,
+    triggers text[] DEFAULT '{}'::text[] NOT NULL,
+    partitions oid[] DEFAULT '{}'::oid[] NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.content_type IS 'The watched tables. A row stays when its table is no longer watched: changes and hooks refer to it';
+
+COMMENT ON COLUMN jobhooks.content_type.relation IS 'Follows the table through renames; a number once the table is gone';
+
+COMMENT ON COLUMN jobhooks.content_type.name IS 'schema.table when it was last watched; tells what a table was once it is gone';
+
+COMMENT ON COLUMN jobhooks.content_type.key_columns IS 'What identifies an object, in order; empty: the table is watched without object identity, ordered as a whole';
+
+COMMENT ON COLUMN jobhooks.content_type.always IS 'Rows that logical replication applies are captured too';
+
+COMMENT ON COLUMN jobhooks.content_type.exclude IS 'Columns that are left out of the snapshots';
+
+COMMENT ON COLUMN jobhooks.content_type.ignore IS 'Columns that make no change, and are in no differences';
+
+COMMENT ON COLUMN jobhooks.content_type.triggers IS 'The statements that made the triggers; other ones today: watch the table again';
+
+COMMENT ON COLUMN jobhooks.content_type.partitions IS 'The partitions, at all levels, when the table was last watched';
+
+CREATE VIEW jobhooks.changes AS
+ SELECT change.id,
+    change."time",
+    COALESCE(jobhooks.table_name(content_type.relation), content_type.name) AS table_name,
+    change.action,
+    COALESCE((change.context ->> 'user_name'::text), change.session_role) AS user_name,
+    (change.context ->> 'request_id'::text) AS request_id,
+    change.triggering,
+    jobhooks.columns_of(COALESCE(change.postchange, change.prechange), content_type.key_columns) AS object_key,
+        CASE
+            WHEN (change.action = 'update'::jobhooks.action) THEN jobhooks.difference(change.prechange, change.postchange, content_type.ignore)
+            ELSE change.prechange
+        END AS removed,
+        CASE
+            WHEN (change.action = 'update'::jobhooks.action) THEN jobhooks.difference(change.postchange, change.prechange, content_type.ignore)
+            ELSE change.postchange
+        END AS added,
+    change.context,
+    change.transaction_id
+   FROM (jobhooks.object_change change
+     JOIN jobhooks.content_type content_type ON ((content_type.id = change.content_type_id)));
+
+COMMENT ON VIEW jobhooks.changes IS 'The log as a person reads it, with what differs';
+
+ALTER TABLE jobhooks.content_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME jobhooks.content_type_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE jobhooks.job (
     id integer NOT NULL,
@@ -122,29 +229,42 @@ COMMENT ON TABLE jobhooks.job IS 'The receivers that were found: installed says 
 
 COMMENT ON COLUMN jobhooks.job.class_path IS 'module.Class, as in the receivers directory';
 
-CREATE TABLE jobhooks.job_hook (
-    id integer NOT NULL,
-    name text NOT NULL,
-    description text DEFAULT ''::text NOT NULL,
-    job_id integer NOT NULL,
-    events jobhooks.action[] NOT NULL,
-    enabled boolean DEFAULT true NOT NULL,
-    enabled_since pg_snapshot DEFAULT pg_current_snapshot() NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
-    CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255)))
-);
-
-COMMENT ON TABLE jobhooks.job_hook IS 'The rules: changes of these tables, by these events, run this job';
-
-COMMENT ON COLUMN jobhooks.job_hook.enabled_since IS 'Taken when the hook was last enabled: what is visible in it happened before, and does not fire';
-
 CREATE TABLE jobhooks.job_hook_content_type (
     job_hook_id integer NOT NULL,
     content_type_id integer NOT NULL
 );
 
 COMMENT ON TABLE jobhooks.job_hook_content_type IS 'Which tables a hook is for';
+
+CREATE VIEW jobhooks.hooks AS
+ SELECT hook.name,
+    ARRAY( SELECT COALESCE(jobhooks.table_name(content_type.relation), content_type.name) AS "coalesce"
+           FROM (jobhooks.job_hook_content_type link
+             JOIN jobhooks.content_type content_type ON ((content_type.id = link.content_type_id)))
+          WHERE (link.job_hook_id = hook.id)
+          ORDER BY COALESCE(jobhooks.table_name(content_type.relation), content_type.name)) AS content_types,
+    (hook.events)::text[] AS events,
+    job.class_path AS job,
+    hook.enabled,
+    (hook.enabled AND job.installed AND job.enabled) AS runs,
+    hook.description,
+    hook.id
+   FROM (jobhooks.job_hook hook
+     JOIN jobhooks.job job ON ((job.id = hook.job_id)));
+
+COMMENT ON VIEW jobhooks.hooks IS 'The job hooks, and whether changes lead to runs now';
+
+CREATE TABLE jobhooks.installation (
+    singleton boolean DEFAULT true NOT NULL,
+    program_version text NOT NULL,
+    functions_digest text NOT NULL,
+    installed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT installation_singleton_check CHECK (singleton)
+);
+
+COMMENT ON TABLE jobhooks.installation IS 'One row: the program whose functions this database has';
+
+COMMENT ON COLUMN jobhooks.installation.functions_digest IS 'A digest of functions/ and grants.sql, so that a program meets no functions but its own';
 
 ALTER TABLE jobhooks.job_hook ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME jobhooks.job_hook_id_seq
@@ -206,6 +326,17 @@ ALTER TABLE jobhooks.job_result ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE jobhooks.log_segment (
+    number integer NOT NULL,
+    first_id bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT log_segment_number_check CHECK ((number > 0))
+);
+
+COMMENT ON TABLE jobhooks.log_segment IS 'The segments of the log: jobhooks.object_change_1 and so on. Changes are written to the one with the highest number';
+
+COMMENT ON COLUMN jobhooks.log_segment.first_id IS 'No change in the segment that was made in it has a lower id';
+
 CREATE TABLE jobhooks.migration (
     version integer NOT NULL,
     name text NOT NULL,
@@ -216,118 +347,42 @@ CREATE TABLE jobhooks.migration (
 
 COMMENT ON TABLE jobhooks.migration IS 'The numbered migrations that this database has';
 
-CREATE TABLE jobhooks.object_change (
-    id bigint NOT NULL,
-    transaction_id xid8 DEFAULT pg_current_xact_id() NOT NULL,
-    "time" timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    caused_by_change_id bigint,
-    caused_by_hook_id integer,
-    caused_by_attempt integer,
-    content_type_id integer NOT NULL,
-    action jobhooks.action NOT NULL,
-    triggering boolean DEFAULT true NOT NULL,
-    session_role text DEFAULT SESSION_USER NOT NULL,
-    user_name text,
-    request_id text,
-    refused_mark text,
-    snapshot_error text,
-    object_key json,
-    prechange json,
-    postchange json,
-    CONSTRAINT cause_is_whole CHECK ((num_nulls(caused_by_change_id, caused_by_hook_id, caused_by_attempt) = ANY (ARRAY[0, 3]))),
-    CONSTRAINT caused_does_not_trigger CHECK (((caused_by_change_id IS NULL) OR (NOT triggering))),
-    CONSTRAINT snapshots_fit_action CHECK ((((prechange IS NOT NULL) = ((action = ANY (ARRAY['update'::jobhooks.action, 'delete'::jobhooks.action])) AND (snapshot_error IS NULL))) AND ((postchange IS NOT NULL) = ((action = ANY (ARRAY['create'::jobhooks.action, 'update'::jobhooks.action])) AND (snapshot_error IS NULL)))))
-)
-PARTITION BY RANGE (id);
-
-COMMENT ON TABLE jobhooks.object_change IS 'The log: one row for each captured row change';
-
-COMMENT ON COLUMN jobhooks.object_change.transaction_id IS 'The top-level transaction that made the change';
-
-COMMENT ON COLUMN jobhooks.object_change.caused_by_change_id IS 'With hook and attempt: the run whose receiver made this change';
-
-COMMENT ON COLUMN jobhooks.object_change.triggering IS 'False for what a receiver wrote: recorded, and no hook runs for it';
-
-COMMENT ON COLUMN jobhooks.object_change.session_role IS 'The role that connected';
-
-COMMENT ON COLUMN jobhooks.object_change.user_name IS 'Who, as the application said it: set local jobhooks.user_name';
-
-COMMENT ON COLUMN jobhooks.object_change.request_id IS 'Why, as the application said it: set local jobhooks.request_id';
-
-COMMENT ON COLUMN jobhooks.object_change.refused_mark IS 'A receiver''s mark from a session that may not carry one: ignored, and kept here as evidence';
-
-COMMENT ON COLUMN jobhooks.object_change.snapshot_error IS 'Why the row could not be written down as json; then object_key stands in for the snapshots';
-
-COMMENT ON COLUMN jobhooks.object_change.prechange IS 'The row before, as json: null on create and truncate';
-
-COMMENT ON COLUMN jobhooks.object_change.postchange IS 'The row after, as json: null on delete and truncate';
-
-CREATE SEQUENCE jobhooks.object_change_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1;
-
-ALTER SEQUENCE jobhooks.object_change_id_seq OWNED BY jobhooks.object_change.id;
-
-COMMENT ON SEQUENCE jobhooks.object_change_id_seq IS 'Numbers the changes in the order in which they were captured';
-
 CREATE TABLE jobhooks.object_change_1 (
-    id bigint DEFAULT nextval('jobhooks.object_change_id_seq'::regclass) CONSTRAINT object_change_id_not_null NOT NULL,
-    transaction_id xid8 DEFAULT pg_current_xact_id() CONSTRAINT object_change_transaction_id_not_null NOT NULL,
-    "time" timestamp with time zone DEFAULT clock_timestamp() CONSTRAINT object_change_time_not_null NOT NULL,
-    caused_by_change_id bigint,
-    caused_by_hook_id integer,
-    caused_by_attempt integer,
-    content_type_id integer CONSTRAINT object_change_content_type_id_not_null NOT NULL,
-    action jobhooks.action CONSTRAINT object_change_action_not_null NOT NULL,
-    triggering boolean DEFAULT true CONSTRAINT object_change_triggering_not_null NOT NULL,
-    session_role text DEFAULT SESSION_USER CONSTRAINT object_change_session_role_not_null NOT NULL,
-    user_name text,
-    request_id text,
-    refused_mark text,
-    snapshot_error text,
-    object_key json,
-    prechange json,
-    postchange json,
-    CONSTRAINT cause_is_whole CHECK ((num_nulls(caused_by_change_id, caused_by_hook_id, caused_by_attempt) = ANY (ARRAY[0, 3]))),
-    CONSTRAINT caused_does_not_trigger CHECK (((caused_by_change_id IS NULL) OR (NOT triggering))),
-    CONSTRAINT snapshots_fit_action CHECK ((((prechange IS NOT NULL) = ((action = ANY (ARRAY['update'::jobhooks.action, 'delete'::jobhooks.action])) AND (snapshot_error IS NULL))) AND ((postchange IS NOT NULL) = ((action = ANY (ARRAY['create'::jobhooks.action, 'update'::jobhooks.action])) AND (snapshot_error IS NULL)))))
-);
+    NOT NULL id
+)
+INHERITS (jobhooks.object_change);
 
-COMMENT ON TABLE jobhooks.object_change_1 IS 'The first ten million changes';
+COMMENT ON TABLE jobhooks.object_change_1 IS 'A segment of the log';
 
-CREATE TABLE jobhooks.object_change_default (
-    id bigint DEFAULT nextval('jobhooks.object_change_id_seq'::regclass) CONSTRAINT object_change_id_not_null NOT NULL,
-    transaction_id xid8 DEFAULT pg_current_xact_id() CONSTRAINT object_change_transaction_id_not_null NOT NULL,
-    "time" timestamp with time zone DEFAULT clock_timestamp() CONSTRAINT object_change_time_not_null NOT NULL,
-    caused_by_change_id bigint,
-    caused_by_hook_id integer,
-    caused_by_attempt integer,
-    content_type_id integer CONSTRAINT object_change_content_type_id_not_null NOT NULL,
-    action jobhooks.action CONSTRAINT object_change_action_not_null NOT NULL,
-    triggering boolean DEFAULT true CONSTRAINT object_change_triggering_not_null NOT NULL,
-    session_role text DEFAULT SESSION_USER CONSTRAINT object_change_session_role_not_null NOT NULL,
-    user_name text,
-    request_id text,
-    refused_mark text,
-    snapshot_error text,
-    object_key json,
-    prechange json,
-    postchange json,
-    CONSTRAINT cause_is_whole CHECK ((num_nulls(caused_by_change_id, caused_by_hook_id, caused_by_attempt) = ANY (ARRAY[0, 3]))),
-    CONSTRAINT caused_does_not_trigger CHECK (((caused_by_change_id IS NULL) OR (NOT triggering))),
-    CONSTRAINT snapshots_fit_action CHECK ((((prechange IS NOT NULL) = ((action = ANY (ARRAY['update'::jobhooks.action, 'delete'::jobhooks.action])) AND (snapshot_error IS NULL))) AND ((postchange IS NOT NULL) = ((action = ANY (ARRAY['create'::jobhooks.action, 'update'::jobhooks.action])) AND (snapshot_error IS NULL)))))
-);
+CREATE VIEW jobhooks.results AS
+ SELECT result.id,
+    result.change_id,
+    hook.name AS hook,
+    job.class_path AS job,
+    result.attempt,
+    result.status,
+    result.started_at,
+    (result.finished_at - result.started_at) AS duration,
+    result.error,
+    ARRAY( SELECT format('%s: %s'::text, entry.level, concat_ws(': '::text, entry.object, entry.message)) AS format
+           FROM jobhooks.job_log_entry entry
+          WHERE (entry.job_result_id = result.id)
+          ORDER BY entry.line) AS log
+   FROM ((jobhooks.job_result result
+     LEFT JOIN jobhooks.job_hook hook ON ((hook.id = result.hook_id)))
+     LEFT JOIN jobhooks.job job ON ((job.id = result.job_id)));
 
-COMMENT ON TABLE jobhooks.object_change_default IS 'The net: changes for which no partition was made ahead';
-
-ALTER TABLE ONLY jobhooks.object_change ATTACH PARTITION jobhooks.object_change_1 FOR VALUES FROM ('1') TO ('10000001');
-
-ALTER TABLE ONLY jobhooks.object_change ATTACH PARTITION jobhooks.object_change_default DEFAULT;
+COMMENT ON VIEW jobhooks.results IS 'What each attempt at a delivery did, with the lines that the receiver logged';
 
 ALTER TABLE ONLY jobhooks.object_change ALTER COLUMN id SET DEFAULT nextval('jobhooks.object_change_id_seq'::regclass);
+
+ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN id SET DEFAULT nextval('jobhooks.object_change_id_seq'::regclass);
+
+ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN transaction_id SET DEFAULT pg_current_xact_id();
+
+ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN "time" SET DEFAULT clock_timestamp();
+
+ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN session_role SET DEFAULT SESSION_USER;
 
 ALTER TABLE ONLY jobhooks.content_type
     ADD CONSTRAINT content_type_pkey PRIMARY KEY (id);
@@ -368,31 +423,16 @@ ALTER TABLE ONLY jobhooks.job_result
 ALTER TABLE ONLY jobhooks.job_result
     ADD CONSTRAINT job_result_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY jobhooks.log_segment
+    ADD CONSTRAINT log_segment_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY jobhooks.migration
     ADD CONSTRAINT migration_pkey PRIMARY KEY (version);
-
-ALTER TABLE ONLY jobhooks.object_change
-    ADD CONSTRAINT object_change_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY jobhooks.object_change_1
     ADD CONSTRAINT object_change_1_pkey PRIMARY KEY (id);
 
-ALTER TABLE ONLY jobhooks.object_change_default
-    ADD CONSTRAINT object_change_default_pkey PRIMARY KEY (id);
-
-CREATE INDEX object_change_transaction_id_idx ON ONLY jobhooks.object_change USING btree (transaction_id, id);
-
-CREATE INDEX object_change_1_transaction_id_id_idx ON jobhooks.object_change_1 USING btree (transaction_id, id);
-
-CREATE INDEX object_change_default_transaction_id_id_idx ON jobhooks.object_change_default USING btree (transaction_id, id);
-
-ALTER INDEX jobhooks.object_change_pkey ATTACH PARTITION jobhooks.object_change_1_pkey;
-
-ALTER INDEX jobhooks.object_change_transaction_id_idx ATTACH PARTITION jobhooks.object_change_1_transaction_id_id_idx;
-
-ALTER INDEX jobhooks.object_change_pkey ATTACH PARTITION jobhooks.object_change_default_pkey;
-
-ALTER INDEX jobhooks.object_change_transaction_id_idx ATTACH PARTITION jobhooks.object_change_default_transaction_id_id_idx;
+CREATE INDEX object_change_1_transaction_id_idx ON jobhooks.object_change_1 USING btree (transaction_id, id);
 
 CREATE TRIGGER note_hook_enabled BEFORE UPDATE ON jobhooks.job_hook FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION jobhooks.note_hook_enabled();
 
@@ -411,41 +451,172 @@ ALTER TABLE ONLY jobhooks.job_log_entry
     ADD CONSTRAINT job_log_entry_job_result_id_fkey FOREIGN KEY (job_result_id) REFERENCES jobhooks.job_result(id) ON DELETE CASCADE;
 
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_capture;
+GRANT USAGE ON SCHEMA jobhooks TO jobhooks_viewer;
+GRANT USAGE ON SCHEMA jobhooks TO jobhooks_operator;
+GRANT USAGE ON SCHEMA jobhooks TO jobhooks_daemon;
+GRANT USAGE ON SCHEMA jobhooks TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.add_segment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.adopt() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.capture_change() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobhooks.check_watchable(relation regclass, key_columns text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION jobhooks.check_watchable(relation regclass, key_columns text[], exclude text[], ignore text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.drop_old_segment(retention interval) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.drop_triggers(content_type_id integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.may_mark() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_capture;
+GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobhooks.object_key(object record, key_columns text[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.object_key(object record, key_columns text[]) TO jobhooks_capture;
-
 REVOKE ALL ON FUNCTION jobhooks.park_dead(change_id bigint, hook_id integer, attempts integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.park_dead(change_id bigint, hook_id integer, attempts integer) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.primary_key(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, attempt integer, status text, started_at timestamp with time zone, error text, traceback text, log_entries json, in_receivers_transaction boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, attempt integer, status text, started_at timestamp with time zone, error text, traceback text, log_entries json, in_receivers_transaction boolean) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, attempt integer, status text, started_at timestamp with time zone, error text, traceback text, log_entries json, in_receivers_transaction boolean) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.table_name(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.unwatch(relation regclass) FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION jobhooks.use_segment(number integer) FROM PUBLIC;
 
-GRANT INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
+REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.watched_relations(relation regclass) FROM PUBLIC;
+
+GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_operator;
+GRANT SELECT,UPDATE ON TABLE jobhooks.cursor TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.delivery TO jobhooks_viewer;
+GRANT SELECT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_viewer;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_daemon;
+GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_receiver;
+
+GRANT SELECT,INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_daemon;
+
+GRANT UPDATE(action) ON TABLE jobhooks.object_change TO jobhooks_capture;
+
+GRANT UPDATE(context) ON TABLE jobhooks.object_change TO jobhooks_capture;
+
+GRANT UPDATE(postchange) ON TABLE jobhooks.object_change TO jobhooks_capture;
 
 GRANT USAGE ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_capture;
+GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_viewer;
+GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_operator;
+GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.content_type TO jobhooks_capture;
+GRANT SELECT ON TABLE jobhooks.content_type TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.content_type TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.content_type TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.job TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.job TO jobhooks_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.job TO jobhooks_daemon;
+
+GRANT UPDATE(enabled) ON TABLE jobhooks.job TO jobhooks_operator;
+
+GRANT SELECT ON TABLE jobhooks.job_hook_content_type TO jobhooks_viewer;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook_content_type TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.job_hook_content_type TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.hooks TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.hooks TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.hooks TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.job_log_entry TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.job_log_entry TO jobhooks_operator;
+GRANT SELECT,INSERT ON TABLE jobhooks.job_log_entry TO jobhooks_daemon;
+GRANT SELECT,INSERT ON TABLE jobhooks.job_log_entry TO jobhooks_receiver;
+
+GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_operator;
+GRANT SELECT,INSERT ON TABLE jobhooks.job_result TO jobhooks_daemon;
+GRANT SELECT,INSERT ON TABLE jobhooks.job_result TO jobhooks_receiver;
+
+GRANT SELECT ON TABLE jobhooks.log_segment TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.log_segment TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.log_segment TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.migration TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.migration TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.migration TO jobhooks_daemon;
+
+GRANT INSERT ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
+GRANT SELECT ON TABLE jobhooks.object_change_1 TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.object_change_1 TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.object_change_1 TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.results TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.results TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.results TO jobhooks_daemon;

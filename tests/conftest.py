@@ -97,6 +97,7 @@ def roles(server: Server) -> Generator[list[str]]:
     names: list[str] = []
     yield names
     for name in names:
+        server.execute("drop owned by {} cascade", name)  # what it granted to others, too
         server.execute("drop role {}", name)
 
 

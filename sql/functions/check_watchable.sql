@@ -1,5 +1,7 @@
--- jobhooks.check_watchable(relation, key_columns): raise what stands against watching a table.
-create or replace function jobhooks.check_watchable(relation regclass, key_columns text [])
+-- jobhooks.check_watchable(relation, key_columns, exclude, ignore): raise what stands against watching a table.
+create or replace function jobhooks.check_watchable(
+    relation regclass, key_columns text [], exclude text [], ignore text []
+)
 returns void
 language plpgsql
 stable
@@ -13,7 +15,7 @@ declare
 begin
     select string_agg(name, ', ')
     into unknown_columns
-    from unnest(key_columns) as name
+    from unnest(key_columns || exclude || ignore) as name
     where not exists (
         select from pg_attribute
         where attrelid = relation and attname = name and attnum > 0 and not attisdropped
@@ -30,6 +32,8 @@ begin
         when unknown_columns is not null then format('it has no column %s', unknown_columns)
         when key_columns is null
             then 'it has no primary key: name key columns with --key, or watch it with --keyless'
+        when key_columns && exclude
+            then 'a key column cannot be excluded: without it nobody could tell which row it was'
     end;
     if reason is not null then
         raise exception 'cannot watch %: %', table_name, reason using errcode = 'JH001';
@@ -37,4 +41,4 @@ begin
 end
 $$;
 
-comment on function jobhooks.check_watchable(regclass, text []) is 'Raise what stands against watching a table';
+comment on function jobhooks.check_watchable(regclass, text [], text [], text []) is 'Raise what stands against watching a table';

@@ -5,17 +5,16 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    table_name constant text := jobhooks.table_name(relation);
+    content_type_id integer;
 begin
     update jobhooks.content_type as content_type
     set watched = false
-    where content_type.relation = unwatch.relation and content_type.watched;
+    where content_type.relation = unwatch.relation and content_type.watched
+    returning content_type.id into content_type_id;
     if not found then
-        raise exception 'cannot unwatch %: it is not watched', table_name using errcode = 'JH002';
+        raise exception 'cannot unwatch %: it is not watched', jobhooks.table_name(relation) using errcode = 'JH002';
     end if;
-    execute format('drop trigger if exists "!jobhooks_capture" on %s', table_name);
-    execute format('drop trigger if exists "!jobhooks_capture_update" on %s', table_name);
-    execute format('drop trigger if exists "!jobhooks_capture_truncate" on %s', table_name);
+    perform jobhooks.drop_triggers(content_type_id);
 end
 $$;
 

@@ -1,12 +1,15 @@
--- jobhooks.watch(relation, key, keyless, always): watch a table, or change how it is watched.
+-- jobhooks.watch(relation, key, keyless, always, exclude, ignore): watch a table, or change how it is watched.
 --
 -- key: the columns that identify a row; by default the primary key. keyless: watch a table that has none, without
--- object identity. always: capture what logical replication applies, too. Run again, it replaces the triggers.
+-- object identity. always: capture what logical replication applies, too. exclude: columns that are left out of the
+-- snapshots. ignore: columns whose change alone makes no change. Run again, it replaces the triggers.
 create or replace function jobhooks.watch(
     relation regclass,
-    key text [] default null,
+    key text[] default null,
     keyless boolean default false,
-    always boolean default false
+    always boolean default false,
+    exclude text[] default '{}',
+    ignore text[] default '{}'
 )
 returns integer
 language plpgsql
@@ -16,9 +19,10 @@ declare
     table_name constant text := jobhooks.table_name(relation);
     key_columns constant text[] := case when keyless then '{}' else coalesce(key, jobhooks.primary_key(relation)) end;
     content_type_id integer;
-    arguments text;
+    statement text;
+    ours record;
 begin
-    perform jobhooks.check_watchable(relation, key_columns);
+    perform jobhooks.check_watchable(relation, key_columns, exclude, ignore);
 
     -- A table that was dropped and made again takes its content type, with its hooks, over from the one that is gone.
     update jobhooks.content_type as content_type
@@ -30,35 +34,37 @@ begin
         )
         and not exists (select from jobhooks.content_type as own where own.relation = watch.relation);
 
-    insert into jobhooks.content_type as content_type (relation, name, key_columns, always)
-    values (watch.relation, table_name, key_columns, watch.always)
+    insert into jobhooks.content_type as content_type (relation, name, key_columns, always, exclude, ignore)
+    values (watch.relation, table_name, key_columns, watch.always, watch.exclude, watch.ignore)
     on conflict on constraint content_type_relation_key do update
-    set name = excluded.name, key_columns = excluded.key_columns, always = excluded.always, watched = true
+    set name = excluded.name, key_columns = excluded.key_columns, always = excluded.always,
+        exclude = excluded.exclude, ignore = excluded.ignore, watched = true
     returning content_type.id into content_type_id;
 
-    select string_agg(quote_literal(argument), ', ')
-    into arguments
-    from unnest(array[content_type_id::text] || key_columns) as argument;
-
-    -- '!' sorts before the names people give: triggers fire in order of name, and what a user's own AFTER trigger
-    -- does to a row must be captured after what fired it.
-    execute format(
-        'create or replace trigger "!jobhooks_capture" after insert or delete on %s
-         for each row execute function jobhooks.capture_change(%s)', table_name, arguments);
-    -- The comparison of images, not "is distinct from", which fails on a json column.
-    execute format(
-        'create or replace trigger "!jobhooks_capture_update" after update on %s
-         for each row when (old.* operator(pg_catalog.*<>) new.*) execute function jobhooks.capture_change(%s)',
-        table_name, arguments);
-    execute format(
-        'create or replace trigger "!jobhooks_capture_truncate" after truncate on %s
-         for each statement execute function jobhooks.capture_change(%s)', table_name, arguments);
-    execute format(
-        'alter table %1$s %2$s trigger "!jobhooks_capture", %2$s trigger "!jobhooks_capture_update",
-         %2$s trigger "!jobhooks_capture_truncate"', table_name, case when always then 'enable always' else 'enable' end);
+    perform jobhooks.drop_triggers(content_type_id);
+    for statement in select jobhooks.trigger_statements(content_type_id) loop
+        execute statement;
+    end loop;
+    if always then
+        -- On each partition by itself: not every version does it for them all.
+        for ours in
+            select trigger.tgname as name, trigger.tgrelid::regclass as relation
+            from pg_trigger as trigger
+            where trigger.tgname ~ format('^[!~]jobhooks_%s_', content_type_id)
+                and trigger.tgrelid in (select relid from jobhooks.watched_relations(watch.relation))
+        loop
+            execute format('alter table only %s enable always trigger %I', ours.relation, ours.name);
+        end loop;
+    end if;
+    update jobhooks.content_type as content_type
+    set triggers = array(select jobhooks.trigger_statements(content_type_id)),
+        partitions = array(
+            select relid from jobhooks.watched_relations(watch.relation) where relid <> watch.relation order by relid
+        )
+    where content_type.id = content_type_id;
     return content_type_id;
 end
 $$;
 
-comment on function jobhooks.watch(regclass, text [], boolean, boolean) is
+comment on function jobhooks.watch(regclass, text [], boolean, boolean, text [], text []) is
 'Watch a table, or change how it is watched; returns the id of its content type';

@@ -4,7 +4,7 @@
 select set_config('lock_timeout', '500ms', true)
 
 -- name: watch
-select jobhooks.watch($1::text::regclass, $2, $3, $4)
+select jobhooks.watch($1::text::regclass, $2, $3, $4, $5, $6)
 
 -- name: unwatch
 select jobhooks.unwatch($1::text::regclass)
@@ -16,6 +16,20 @@ select
     key_columns
 from jobhooks.content_type
 order by 1
+
+-- name: outdated_tables
+-- Those whose triggers an earlier version made, or that have changed in a way that the triggers should know of.
+select relation::oid::bigint as relation, jobhooks.table_name(relation) as name
+from jobhooks.content_type as content_type
+where watched
+    and exists (select from pg_class where oid = content_type.relation)
+    and triggers <> array(select jobhooks.trigger_statements(content_type.id))
+order by id
+
+-- name: watch_again
+select jobhooks.watch(relation, key_columns, key_columns = '{}', always, exclude, ignore)
+from jobhooks.content_type
+where relation = $1::bigint::oid
 
 -- name: register_jobs
 select jobhooks.register_jobs($1, $2)
@@ -30,19 +44,4 @@ select jobhooks.enable_job($1, $2)
 select jobhooks.add_hook($1, $2, $3, $4, $5)
 
 -- name: hooks
-select
-    hook.name,
-    array(
-        select coalesce(jobhooks.table_name(content_type.relation), content_type.name)
-        from jobhooks.job_hook_content_type as link
-        join jobhooks.content_type as content_type on content_type.id = link.content_type_id
-        where link.job_hook_id = hook.id
-        order by 1
-    ),
-    hook.events::text [],
-    job.class_path,
-    hook.enabled,
-    hook.enabled and job.installed and job.enabled
-from jobhooks.job_hook as hook
-join jobhooks.job as job on job.id = hook.job_id
-order by hook.name
+select name, content_types, events, job, enabled, runs from jobhooks.hooks order by name

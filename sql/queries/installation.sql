@@ -39,7 +39,9 @@ from jobhooks.cursor, pg_control_system() as control
 select jobhooks.may_mark()
 
 -- name: capture_is_confined
-select proowner = to_regrole('jobhooks_capture') is true from pg_proc where oid = 'jobhooks.capture_change()'::regprocedure
+select proowner = to_regrole('jobhooks_capture') is true
+from pg_proc
+where oid = 'jobhooks_capture.record_change(integer, jobhooks.action, json, json)'::regprocedure
 
 -- name: adopt
 select jobhooks.adopt()

@@ -16,10 +16,11 @@ select pg_current_snapshot()::text
 
 -- name: read_page
 -- The next changes of the window: visible in the horizon ($2) and not in the seen snapshot ($1), in order of id, after
--- the position ($4), at most $5. Two kinds, told apart by their transaction:
---   stragglers were in progress in the seen snapshot; their ids are anywhere, so each is found by its transaction;
---   the fresh are at or above its xmax, so that all their ids are above its floor ($3).
--- Both are index scans that end after a page.
+-- the position ($4), at most $5. Two kinds, on either side of the seen snapshot's floor ($3):
+--   up to it, only stragglers: transactions that were in progress in the seen snapshot; each is found by its id;
+--   above it, everything, by the id of the change.
+-- Both are index scans that end after a page. They are written so that no other index could serve, whatever the planner
+-- knows of the log: the first by comparing rows, the second with a condition that is in no index.
 with page as (
     (
         select straggling_change.*
@@ -27,8 +28,11 @@ with page as (
         cross join lateral (
             select *
             from jobhooks.object_change as change
-            where change.transaction_id = straggler.transaction_id and change.id > $4::bigint and change.triggering
-            order by change.id
+            where
+                (change.transaction_id, change.id) > (straggler.transaction_id, $4::bigint)
+                and (change.transaction_id, change.id) <= (straggler.transaction_id, $3::bigint)
+                and change.triggering
+            order by change.transaction_id, change.id
             limit $5::integer
         ) as straggling_change
         where pg_visible_in_snapshot(straggler.transaction_id, $2::text::pg_snapshot)
@@ -39,8 +43,8 @@ with page as (
         from jobhooks.object_change as change
         where
             change.id > greatest($3::bigint, $4::bigint)
-            and change.transaction_id >= pg_snapshot_xmax($1::text::pg_snapshot)
             and pg_visible_in_snapshot(change.transaction_id, $2::text::pg_snapshot)
+            and not pg_visible_in_snapshot(change.transaction_id, $1::text::pg_snapshot)
             and change.triggering
         order by change.id
         limit $5::integer
@@ -48,8 +52,9 @@ with page as (
 )
 select
     id, transaction_id::text::bigint as transaction_id, time, content_type_id, action::text as action,
-    coalesce(user_name, session_role) as user_name, request_id, prechange::text as prechange,
-    postchange::text as postchange, object_key::text as object_key, snapshot_error
+    coalesce(context ->> 'user_name', session_role) as user_name, context ->> 'request_id' as request_id,
+    prechange::text as prechange, postchange::text as postchange, (context -> 'object_key')::text as object_key,
+    context ->> 'snapshot_error' as snapshot_error, context ->> 'partition' as partition
 from page
 order by id
 limit $5::integer
@@ -66,7 +71,7 @@ set seen = $1::text::pg_snapshot,
 -- name: content_types
 select
     content_type.id, coalesce(jobhooks.table_name(content_type.relation), content_type.name) as name,
-    namespace.nspname as schema, class.relname as table, content_type.key_columns,
+    namespace.nspname as schema, class.relname as table, content_type.key_columns, content_type.ignore,
     array(
         select coalesce(format_type(attribute.atttypid, attribute.atttypmod), 'text')
         from unnest(content_type.key_columns) with ordinality as key (name, position)

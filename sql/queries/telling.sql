@@ -4,7 +4,7 @@
 -- The changes after $1, each with its results and their log lines.
 select
     change.id, change.action::text, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
-    change.triggering, change.caused_by_change_id, change.prechange::text, change.postchange::text,
+    change.triggering, (change.context -> 'caused_by' ->> 'change')::bigint, change.prechange::text, change.postchange::text,
     (
         select coalesce(json_agg(result order by result.attempt), '[]')
         from (

@@ -141,13 +141,13 @@ def test_beside_an_existing_application(empty_database: str, log: Path) -> None:
             assert daemon.terminate() == 0
             assert [event["event"] for event in daemon.events()] == ["started", "delivered", "delivered", "stopped"]
         changes = conn.execute(
-            "select triggering, caused_by_change_id, caused_by_hook_id, caused_by_attempt, prechange ->> 'serial',"
+            "select triggering, context -> 'caused_by', prechange ->> 'serial',"
             " postchange ->> 'serial' from jobhooks.object_change where content_type_id = 1 order by id"
         ).fetchall()
         assert changes == [
-            (True, None, None, None, "FX2024-00017", "BAD"),
-            (False, 1, 1, 1, "BAD", "FX2024-00017"),
-            (True, None, None, None, "FX2024-00017", "FX2024-00017"),
+            (True, None, "FX2024-00017", "BAD"),
+            (False, {"change": 1, "hook": 1, "attempt": 1}, "BAD", "FX2024-00017"),
+            (True, None, "FX2024-00017", "FX2024-00017"),
         ]
         assert results(conn) == [(1, "success"), (4, "success")]
         lines = conn.execute(

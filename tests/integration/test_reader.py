@@ -204,7 +204,6 @@ def _note(read: dict[int, list[int]], changes: list[Change]) -> None:
 def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection) -> None:
     """The cost of a page must not depend on the size of the log."""
     device.execute("insert into public.device (name) select 'd' || i from generate_series(1, 20000) as i")
-    device.execute("analyze jobhooks.object_change")
     statement = query("read_page")
     snapshot = device.execute("select pg_current_snapshot()::text").fetchone()
     assert snapshot is not None
@@ -217,5 +216,5 @@ def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection)
         ).fetchall()
     text = "\n".join(line for (line,) in plan)
     assert "Seq Scan on object_change_1" not in text, text
-    assert "object_change_1_transaction_id_id_idx" in text, text
+    assert "object_change_1_transaction_id_idx" in text, text
     assert "object_change_1_pkey" in text, text

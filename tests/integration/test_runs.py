@@ -124,12 +124,12 @@ def test_writes_log_and_result_commit_together_and_are_marked(
     log = hooked.execute("select line, level, object, message from jobhooks.job_log_entry").fetchall()
     assert log == [(1, "info", "public.device id=1", "renamed")]
     marked = hooked.execute(
-        "select triggering, caused_by_change_id, caused_by_hook_id, caused_by_attempt, transaction_id::text"
+        "select triggering, context #>> '{caused_by}', transaction_id::text"
         " from jobhooks.object_change where id > 1 order by id"
     ).fetchall()
-    assert [row[:4] for row in marked] == [(False, 1, 1, 1)] * 2
+    assert [row[:2] for row in marked] == [(False, '{"change":1,"hook":1,"attempt":1}')] * 2
     result_transaction = hooked.execute("select xmin::text from jobhooks.job_result").fetchone()
-    assert {row[4] for row in marked} == {result_transaction[0] if result_transaction else None}
+    assert {row[2] for row in marked} == {result_transaction[0] if result_transaction else None}
 
 
 class Raises(JobHookReceiver):
@@ -482,7 +482,10 @@ def test_a_connection_of_the_receivers_own_can_be_marked(hooked: Connection, dat
 
     hooked.execute("update public.device set name = 'a'")
     assert deliver(database, Orm).error is None
-    rows = hooked.execute("select triggering, caused_by_change_id from jobhooks.object_change where id > 1 order by id")
+    rows = hooked.execute(
+        "select triggering, (context -> 'caused_by' ->> 'change')::integer from jobhooks.object_change"
+        " where id > 1 order by id"
+    )
     assert rows.fetchall() == [(False, 1), (True, None)]
 
 

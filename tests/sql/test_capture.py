@@ -113,7 +113,8 @@ def test_who_and_why_are_recorded_as_the_application_says_them(device: Connectio
         device.execute("update public.device set name = 'b'")
     device.execute("update public.device set name = 'c'")
     recorded = device.execute(
-        "select session_role = session_user, user_name, request_id from jobhooks.object_change order by id"
+        "select session_role = session_user, context ->> 'user_name', context ->> 'request_id'"
+        " from jobhooks.object_change order by id"
     )
     assert recorded.fetchall() == [(True, None, None), (True, "alice", "r-7"), (True, None, None)]
 
@@ -129,7 +130,7 @@ def test_a_role_without_any_privilege_in_the_schema_is_captured(device: Connecti
 def test_code_of_the_tables_owner_does_not_get_the_installers_rights(
     conn: Connection, database: str, role: str
 ) -> None:
-    """The json of a row may run a cast of theirs, inside the function that runs as its owner."""
+    """The json of a row may run a cast of theirs: as the role that writes, as any trigger of theirs would."""
     conn.execute(f"create schema theirs authorization {role}".encode())
     with psycopg.connect(database, user=role, autocommit=True) as owner:
         owner.execute("create type theirs.mood as enum ('bad')")
@@ -146,23 +147,25 @@ def test_code_of_the_tables_owner_does_not_get_the_installers_rights(
             " 'select to_json(current_user)'"
         )
         owner.execute("insert into theirs.t values (2, 'bad')")
-    recorded = conn.execute("select snapshot_error, postchange ->> 'mood' from jobhooks.object_change").fetchall()
-    assert recorded == [("42501: permission denied for table job", None), (None, "jobhooks_capture")]
+    recorded = conn.execute(
+        "select context ->> 'snapshot_error', postchange ->> 'mood' from jobhooks.object_change order by id"
+    ).fetchall()
+    assert recorded == [("42501: permission denied for schema jobhooks", None), (None, role)]
 
 
 @pytest.mark.parametrize(
     "attack",
     [
-        "drop function jobhooks.capture_change() cascade",
-        "alter function jobhooks.capture_change() security invoker",
+        "drop function jobhooks_capture.never_called() cascade",
+        "alter function jobhooks_capture.never_called() security definer",
+        "perform jobhooks_capture.record_change(1, ''create'', null, ''{}'')",
         "insert into jobhooks.object_change (content_type_id, action, postchange) values (1, ''create'', ''{}'')",
-        "set transaction_read_only = off; drop function jobhooks.capture_change() cascade",
     ],
 )
 def test_code_of_the_tables_owner_cannot_use_what_the_capture_may(
     device: Connection, database: str, role: str, attack: str
 ) -> None:
-    """It runs as the owner of the capture function, who could drop or alter it, and as one who may write to the log."""
+    """Nobody but the capture writes to the log, and nobody can name what the capture calls to do it."""
     device.execute(f"create schema theirs authorization {role}".encode())
     with psycopg.connect(database, user=role, autocommit=True) as owner:
         for kind in ("mood", "key"):
@@ -176,14 +179,13 @@ def test_code_of_the_tables_owner_cannot_use_what_the_capture_may(
         owner.execute("create table theirs.t (id theirs.key primary key, mood theirs.mood)")
         watch(database, "theirs.t")
         owner.execute("insert into theirs.t values ('x', 'x')")
-        # The transaction goes on as it was: only the block was read-only.
-        with owner.transaction():
-            owner.execute("update theirs.t set mood = null")
-            owner.execute("create table theirs.later (id integer)")
+        owner.execute("update theirs.t set mood = null")
     device.execute("update public.device set name = 'captured'")
-    recorded = device.execute("select snapshot_error, session_role from jobhooks.object_change order by id").fetchall()
+    recorded = device.execute(
+        "select context ->> 'snapshot_error', session_role from jobhooks.object_change order by id"
+    ).fetchall()
     assert len(recorded) == 3 and recorded[2][0] is None
-    assert all("read-only" in str(error) or "read-write" in str(error) for error, _ in recorded[:2])
+    assert all(str(error).startswith("42501: ") for error, _ in recorded[:2])
 
 
 def test_a_snapshot_does_not_depend_on_the_sessions_formats(device: Connection, database: str) -> None:
@@ -231,7 +233,8 @@ def test_a_row_that_cannot_be_written_down_is_recorded_by_its_key(conn: Connecti
     conn.execute("""update public."Odd ""one" set "Id" = 4""")
     conn.execute("""delete from public."Odd ""one" """)
     recorded = conn.execute(
-        "select action::text, object_key, prechange is null and postchange is null, snapshot_error"
+        "select action::text, context -> 'object_key', prechange is null and postchange is null,"
+        " context ->> 'snapshot_error'"
         " from jobhooks.object_change order by id"
     ).fetchall()
     assert recorded == [
@@ -300,25 +303,6 @@ def test_rows_that_replication_applies_are_captured_only_on_request(device: Conn
     assert len(changes(device)) == 1
 
 
-def test_the_log_refuses_a_malformed_change(conn: Connection) -> None:
-    """Which columns are set for which action is the table's own rule, not its writers'."""
-    columns = "content_type_id, action, prechange, postchange"
-    for action, before, after, more, value in (
-        ("'create'", "null", "null", "", ""),
-        ("'create'", "'{}'", "'{}'", "", ""),
-        ("'update'", "null", "'{}'", "", ""),
-        ("'delete'", "'{}'", "'{}'", "", ""),
-        ("'truncate'", "null", "'{}'", "", ""),
-        ("'create'", "null", "'{}'", ", caused_by_change_id", ", 1"),
-        ("'create'", "null", "'{}'", ", caused_by_change_id, caused_by_hook_id, caused_by_attempt", ", 1, 1, 1"),
-    ):
-        with pytest.raises(psycopg.errors.CheckViolation):
-            statement = (
-                f"insert into jobhooks.object_change ({columns}{more}) values (1, {action}, {before}, {after}{value})"
-            )
-            conn.execute(statement.encode())
-
-
 def test_the_mark_of_a_session_that_may_carry_it_is_honoured(device: Connection) -> None:
     with device.transaction():
         device.execute("set local jobhooks.delivery = '11:22:3'")
@@ -326,9 +310,8 @@ def test_the_mark_of_a_session_that_may_carry_it_is_honoured(device: Connection)
     device.execute("update public.device set name = 'not'")
     with device.cursor(row_factory=dict_row) as cursor:
         marked, unmarked = cursor.execute("select * from jobhooks.object_change order by id").fetchall()
-    assert [marked[f"caused_by_{what}"] for what in ("change_id", "hook_id", "attempt")] == [11, 22, 3]
-    assert (marked["triggering"], marked["refused_mark"]) == (False, None)
-    assert (unmarked["triggering"], unmarked["caused_by_change_id"], unmarked["refused_mark"]) == (True, None, None)
+    assert (marked["triggering"], marked["context"]) == (False, {"caused_by": {"change": 11, "hook": 22, "attempt": 3}})
+    assert (unmarked["triggering"], unmarked["context"]) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -341,10 +324,8 @@ def test_the_mark_of_anyone_else_is_ignored_and_kept_as_evidence(
     with application.transaction():
         application.execute("select set_config('jobhooks.delivery', %s, true)", [mark])
         application.execute("update public.device set name = 'forged'")
-    recorded = device.execute(
-        "select triggering, caused_by_change_id, refused_mark from jobhooks.object_change"
-    ).fetchall()
-    assert recorded == [(True, None, mark)]
+    recorded = device.execute("select triggering, context from jobhooks.object_change").fetchall()
+    assert recorded == [(True, {"refused_mark": mark})]
 
 
 def test_a_member_of_the_receivers_role_may_mark(device: Connection, application: Connection) -> None:

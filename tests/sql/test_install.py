@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -10,8 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Connection
 from jobhooks.errors import CopiedDatabase, Forbidden, NothingToAdopt, SqlMismatch
-from jobhooks.store import install as installing
-from jobhooks.store.catalogue import adopt
+from jobhooks.store import catalogue, install as installing
 from jobhooks.store.connections import connect
 from jobhooks.store.install import capture_is_confined, check_installed, check_may_mark, check_original, install
 from jobhooks.store.sql_files import migrations
@@ -89,10 +89,10 @@ def test_a_copy_of_a_database_is_noticed_and_can_be_adopted(database: str, conn:
     with contextlib.closing(connect(database)) as admin:
         with pytest.raises(CopiedDatabase):
             check_original(admin)
-        adopt(admin)
+        catalogue.adopt(admin)
         check_original(admin)
         with pytest.raises(NothingToAdopt):
-            adopt(admin)
+            catalogue.adopt(admin)
 
 
 def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Connection, database: str) -> None:
@@ -103,7 +103,7 @@ def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Co
     )
     device.execute("update jobhooks.cursor set system_identifier = 1")
     with contextlib.closing(connect(database)) as admin:
-        adopt(admin)
+        catalogue.adopt(admin)
     for _ in range(30):
         device.execute("update public.device set name = 'ours' || name where id = 1")
 
@@ -132,7 +132,7 @@ def test_a_role_that_may_create_roles_confines_the_capture(
     server.execute("alter role {} createrole", role)
     server.execute("alter database {} owner to {}", str(conninfo_to_dict(empty_database)["dbname"]), role)
     # As on a fresh cluster, but for databases of other tests, which have the roles already.
-    server.execute("grant jobhooks_capture, jobhooks_receiver to {} with admin option", role)
+    server.execute("grant jobhooks_owner, jobhooks_capture, jobhooks_receiver to {} with admin option", role)
     with contextlib.closing(connect(make_conninfo(empty_database, user=role))) as owner:
         install(owner)
         assert capture_is_confined(owner)
@@ -172,3 +172,45 @@ def test_an_ordinary_role_that_owns_the_database_can_install(empty_database: str
         owner.execute("select jobhooks.watch('own.t')")
         owner.execute("insert into own.t values (1)")
         assert owner.execute("select session_role from jobhooks.object_change").fetchall() == [(role,)]
+
+
+def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_database: str, conn: Connection) -> None:
+    """Its log and its hooks stay; its triggers go on capturing until they are replaced."""
+    with contextlib.closing(connect(empty_database)) as admin:
+        for migration in migrations()[:6]:
+            admin.execute(migration.text.encode())
+            admin.execute("insert into jobhooks.migration (version, name) values (%s, %s)", [migration.version, "x"])
+        admin.execute((Path(__file__).parent / "former" / "schema_6_functions.sql").read_bytes())
+        admin.execute("create table public.t (id integer primary key, v text)")
+        admin.execute("select jobhooks.watch('public.t')")
+        with admin.transaction():
+            admin.execute("set local jobhooks.delivery = '7:8:9'")
+            admin.execute("set local jobhooks.user_name = 'alice'")
+            admin.execute("insert into public.t values (1, 'before')")
+        former = admin.execute(
+            "select id, transaction_id::text, time, postchange from jobhooks.object_change"
+        ).fetchall()
+
+        assert install(admin) == ["0007_log_segments", "0008_ways_of_watching"]
+        assert (
+            admin.execute("select id, transaction_id::text, time, postchange from jobhooks.object_change").fetchall()
+            == former
+        )
+        admin.execute("update public.t set v = 'between'")
+        assert catalogue.watch_outdated(admin) == 1
+        assert catalogue.watch_outdated(admin) == 0
+        admin.execute("update public.t set v = 'after'")
+        changes = admin.execute(
+            "select id, action::text, postchange ->> 'v', triggering, context from jobhooks.object_change order by id"
+        ).fetchall()
+        assert changes == [
+            (1, "create", "before", False, {"user_name": "alice", "caused_by": {"change": 7, "hook": 8, "attempt": 9}}),
+            (2, "update", "between", True, None),
+            (3, "update", "after", True, None),
+        ]
+        triggers = admin.execute(
+            "select tgname from pg_trigger where tgrelid = 'public.t'::regclass order by 1"
+        ).fetchall()
+        assert [name for (name,) in triggers] == [
+            f"!jobhooks_1_{what}" for what in ("create", "delete", "truncate", "update")
+        ]

@@ -8,19 +8,27 @@ from conftest import Connection
 from support import generated
 
 # These put statements together from lists, each part quoted by itself, which plpgsql_check cannot see.
-QUOTED_OTHERWISE = '{"jobhooks.object_key(record,text[])","jobhooks.watch(regclass,text[],boolean,boolean)"}'
-OWN_FUNCTIONS = (
-    "select oid, oid::regprocedure::text as signature from pg_proc where pronamespace = 'jobhooks'::regnamespace"
+QUOTED_OTHERWISE = (
+    '{"jobhooks.watch(regclass,text[],boolean,boolean,text[],text[])","jobhooks.use_segment(integer)",'
+    '"jobhooks_capture.snapshot(record,text)","jobhooks_capture.shaped_snapshot(record,text,text[],json)"}'
 )
+SCHEMAS = "('jobhooks'::regnamespace, 'jobhooks_capture'::regnamespace)"
+OWN_FUNCTIONS = f"select oid, oid::regprocedure::text as signature from pg_proc where pronamespace in {SCHEMAS}"
 
 
 def test_every_function_pins_its_search_path(conn: Connection) -> None:
-    """With an empty path, or none, a caller's temporary table could stand in for what the function means."""
+    """With an empty path, or none, a caller's temporary table could stand in for what the function means.
+
+    But for the two that run for each row, where that would cost as much as the rest: they qualify every name.
+    """
     unpinned = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own join pg_proc using (oid)"
-        " where proconfig is null or not 'search_path=pg_catalog, pg_temp' = any(proconfig)"
+        " where proconfig is null or not 'search_path=pg_catalog, pg_temp' = any(proconfig) order by 1"
     ).fetchall()
-    assert unpinned == []
+    assert unpinned == [
+        ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
+        ("jobhooks_capture.snapshot(record,text)",),
+    ]
 
 
 def test_only_the_capture_and_its_check_run_as_their_owner(conn: Connection) -> None:
@@ -28,18 +36,48 @@ def test_only_the_capture_and_its_check_run_as_their_owner(conn: Connection) -> 
     definers = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own join pg_proc using (oid) where prosecdef order by 1"
     ).fetchall()
-    assert definers == [("jobhooks.capture_change()",), ("jobhooks.may_mark()",)]
+    assert definers == [
+        ("jobhooks.capture_change()",),
+        ("jobhooks.maintain_log(interval,bigint)",),
+        ("jobhooks.may_mark()",),
+        ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
+        ("jobhooks_capture.record_partition_change(integer,jobhooks.action,json,json,text)",),
+        ("jobhooks_capture.record_truncate()",),
+    ]
 
 
 def test_public_may_do_nothing(conn: Connection) -> None:
-    """An application role needs no privilege in the schema, and has none."""
-    assert conn.execute("select has_schema_privilege('public', 'jobhooks', 'usage')").fetchone() == (False,)
+    """An application role needs no privilege in the schemas, and has none.
+
+    What its statements call is bound to its tables' triggers, and it can name none of it; nor can the roles that have
+    privileges in the schema jobhooks: they could write changes that never happened.
+    """
+    usable = conn.execute(
+        "select nspname, rolname from pg_namespace cross join pg_roles"
+        " where nspname like 'jobhooks%%' and rolname ~ '^(jobhooks_[a-z]+$|pg_database_owner)'"
+        " and has_schema_privilege(rolname, pg_namespace.oid, 'usage')"
+        " union all select nspname, 'public' from pg_namespace"
+        " where nspname like 'jobhooks%%' and has_schema_privilege('public', oid, 'usage')"
+    ).fetchall()
+    assert sorted(role for schema, role in usable if schema == "jobhooks_capture") == [
+        "jobhooks_capture",
+        "jobhooks_owner",
+    ]
+    assert "public" not in [role for _, role in usable]
     executable = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own where has_function_privilege('public', oid, 'execute')"
+        " order by 1"
     ).fetchall()
-    assert executable == []
+    assert [signature.partition("(")[0] for (signature,) in executable] == [
+        "jobhooks_capture.differs",
+        "jobhooks_capture.never_called",
+        "jobhooks_capture.record_change",
+        "jobhooks_capture.record_partition_change",
+        "jobhooks_capture.shaped_snapshot",
+        "jobhooks_capture.snapshot",
+    ]
     readable = conn.execute(
-        "select oid::regclass from pg_class where relnamespace = 'jobhooks'::regnamespace and relkind in ('r', 'p')"
+        f"select oid::regclass from pg_class where relnamespace in {SCHEMAS} and relkind in ('r', 'p', 'v')"
         " and has_table_privilege('public', oid, 'select, insert, update, delete, truncate')"
     ).fetchall()
     assert readable == []
@@ -48,8 +86,8 @@ def test_public_may_do_nothing(conn: Connection) -> None:
 def test_every_table_and_function_says_what_it_is_for(conn: Connection) -> None:
     silent = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own where obj_description(oid, 'pg_proc') is null"
-        " union all select oid::regclass::text from pg_class where relnamespace = 'jobhooks'::regnamespace"
-        " and relkind in ('r', 'p') and obj_description(oid, 'pg_class') is null"
+        f" union all select oid::regclass::text from pg_class where relnamespace in {SCHEMAS}"
+        " and relkind in ('r', 'p', 'v') and obj_description(oid, 'pg_class') is null"
     ).fetchall()
     assert silent == []
 
@@ -58,10 +96,12 @@ def test_each_function_file_holds_the_function_it_is_named_for() -> None:
     """One object per file, with the sentence of its header as its comment."""
     for path in sorted((generated.ROOT / "sql" / "functions").glob("*.sql")):
         text = path.read_text()
-        assert text.startswith(f"-- jobhooks.{path.stem}("), path.name
+        capture = f"jobhooks_capture.{path.stem.removeprefix('capture_')}("
+        function = capture if f"function {capture}" in text else f"jobhooks.{path.stem}("
+        assert text.startswith(f"-- {function}"), path.name
         assert text.count("create or replace function") == 1, path.name
-        assert f"create or replace function jobhooks.{path.stem}(" in text, path.name
-        assert f"comment on function jobhooks.{path.stem}(" in text, path.name
+        assert f"create or replace function {function}" in text, path.name
+        assert f"comment on function {function}" in text, path.name
 
 
 def test_plpgsql_check_finds_nothing(conn: Connection) -> None:

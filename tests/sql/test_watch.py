@@ -40,7 +40,7 @@ def test_watching_again_changes_how_and_adds_nothing(conn: Connection, admin: Sy
     assert [(table.name, table.state, table.key) for table in catalogue.watched_tables(admin)] == [
         ("public.t", "watched", ["b", "a"])
     ]
-    assert triggers(conn, "public.t") == ["!jobhooks_capture", "!jobhooks_capture_truncate", "!jobhooks_capture_update"]
+    assert triggers(conn, "public.t") == [f"!jobhooks_1_{name}" for name in ("create", "delete", "truncate", "update")]
 
 
 def test_unwatching_leaves_the_table_as_it_was(conn: Connection, admin: SyncConnection) -> None:

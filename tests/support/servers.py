@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import LiteralString
 
 import psycopg
@@ -55,13 +56,16 @@ def open_server() -> Generator[Server]:
             yield server
     else:
         embedded = wheel_binaries() if wanted in ("", "embedded") else None
-        binaries = embedded or system_binaries()
-        if binaries is None or wanted not in ("", "embedded", "system"):
+        binaries = Path(wanted) if wanted.startswith("/") else embedded or system_binaries()
+        known = wanted in ("", "embedded", "system") or (Path(wanted) / "postgres").exists()
+        if binaries is None or not known:
             pytest.exit(
-                f"no PostgreSQL for JOBHOOKS_TEST_POSTGRES={wanted!r}: it takes embedded, system or docker:16", 2
+                f"no PostgreSQL for JOBHOOKS_TEST_POSTGRES={wanted!r}: it takes embedded, system, docker:16, or the"
+                " folder of a server's programs",
+                2,
             )
         with run_server(binaries) as server:
-            yield Server(server.url(), "embedded" if embedded else "system")
+            yield Server(server.url(), "embedded" if embedded else wanted or "system")
 
 
 @contextlib.contextmanager

@@ -53,5 +53,6 @@ def run(
             page_size=chosen.page_size,
             poll_interval_s=chosen.poll_interval,
             shutdown_grace_s=chosen.shutdown_grace,
+            retention_days=chosen.retention_days,
         )
     asyncio.run(supervisor.run(engine_settings, findings, systemd.notify))

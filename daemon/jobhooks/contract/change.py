@@ -13,7 +13,7 @@ class ContentType:
     """A watched table. ``name`` is ``schema.table``; without ``key_columns`` its rows have no identity.
 
     ``schema`` and ``table`` are the bare names of the table, None once it is gone; ``key_types`` are SQL's names for
-    the types of the key columns.
+    the types of the key columns. A change of ``ignored_columns`` alone is no change.
     """
 
     id: int
@@ -22,12 +22,14 @@ class ContentType:
     table: str | None
     key_columns: tuple[str, ...]
     key_types: tuple[str, ...]
+    ignored_columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Change:
     """One captured row change: what happened to which row, when, by whom, in which transaction.
 
+    ``partition`` is the one that was truncated, if it was not the whole table.
     The snapshots are decoded when they are first asked for: a change that no hook wants costs nothing.
     """
 
@@ -42,6 +44,7 @@ class Change:
     postchange_json: str | None
     object_key_json: str | None = None
     snapshot_error: str | None = None
+    partition: str | None = None
 
     @cached_property
     def prechange(self) -> Row | None:
@@ -63,7 +66,7 @@ class Change:
         return {
             "prechange": self.prechange,
             "postchange": self.postchange,
-            "differences": differences(self.prechange, self.postchange),
+            "differences": differences(self.prechange, self.postchange, self.content_type.ignored_columns),
         }
 
     def object_key(self) -> Row | None:

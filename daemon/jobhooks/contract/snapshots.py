@@ -58,15 +58,23 @@ def encode_row(row: Row) -> str:
     return _encoder.encode(_json_value(row)).decode()
 
 
-def differences(before: Row | None, after: Row | None) -> Differences:
-    """Return what differs between two rows: on update the same columns on both sides, else the one row there is."""
+def differences(before: Row | None, after: Row | None, ignored: frozenset[str] = frozenset()) -> Differences:
+    """Return what differs between two rows: on update the same columns on both sides, else the one row there is.
+
+    ``ignored`` columns are in neither.
+    """
     if before is None or after is None:
-        return {"removed": before, "added": after}
-    changed = [name for name in {**before, **after} if not _identical(before.get(name), after.get(name))]
+        return {"removed": _without(before, ignored), "added": _without(after, ignored)}
+    columns = [name for name in {**before, **after} if name not in ignored]
+    changed = [name for name in columns if not _identical(before.get(name), after.get(name))]
     return {
         "removed": {name: before.get(name) for name in changed},
         "added": {name: after.get(name) for name in changed},
     }
+
+
+def _without(row: Row | None, ignored: frozenset[str]) -> Row | None:
+    return {name: value for name, value in row.items() if name not in ignored} if row and ignored else row
 
 
 def _identical(one: object, other: object) -> bool:

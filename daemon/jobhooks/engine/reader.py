@@ -86,9 +86,9 @@ class Reader:
     async def _open_window(self) -> bool:
         """Take a new horizon; return False where no transaction has ended since the last one.
 
-        The next window will look for the changes of two kinds of transactions: those in progress in this horizon, one
-        by one, and those from its xmax on, above this floor alone. So whoever takes an id up to the floor must be in
-        the horizon by name or have ended, and the order of these three statements is critical:
+        The next window will look for changes of two kinds: up to this floor, those of the transactions that are in
+        progress in this horizon, one by one; above it, all. So whoever takes an id up to the floor must be in the
+        horizon by name or have ended, and the order of these three statements is critical:
 
         - The floor before the snapshot. The other way round (in one statement the snapshot comes first, too) a change
           made between the two lies below the floor, and its transaction beyond the xmax: never to be read.
@@ -128,7 +128,13 @@ class Reader:
         rows = await call_async(self._conn, "content_types")
         return {
             row["id"]: ContentType(
-                row["id"], row["name"], row["schema"], row["table"], tuple(row["key_columns"]), tuple(row["key_types"])
+                id=row["id"],
+                name=row["name"],
+                schema=row["schema"],
+                table=row["table"],
+                key_columns=tuple(row["key_columns"]),
+                key_types=tuple(row["key_types"]),
+                ignored_columns=frozenset(row["ignore"]),
             )
             for row in rows
         }
@@ -147,4 +153,5 @@ def _change(row: asyncpg.Record, content_type: ContentType) -> Change:
         postchange_json=row["postchange"],
         object_key_json=row["object_key"],
         snapshot_error=row["snapshot_error"],
+        partition=row["partition"],
     )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import structlog
 
 from jobhooks.engine.dispatcher import Dispatcher
 from jobhooks.engine.loading import Findings
+from jobhooks.engine.maintenance import maintain
 from jobhooks.engine.reader import Reader
 from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.wakeup import Wakeup
@@ -32,6 +33,7 @@ class EngineSettings:
     page_size: int
     poll_interval_s: float
     shutdown_grace_s: float
+    retention_days: float
 
 
 async def run(settings: EngineSettings, findings: Findings, notify: Callable[[str], None]) -> None:
@@ -55,7 +57,8 @@ async def run(settings: EngineSettings, findings: Findings, notify: Callable[[st
             await reader.load()
             log.info("started", receivers=sorted(findings.receivers))
             notify("READY=1")
-            await _deliver(wakeup, reader, Dispatcher(own, runner, worker, findings), stop)
+            async with _beside(maintain(settings.asyncpg_arguments, settings.retention_days, stop)):
+                await _deliver(wakeup, reader, Dispatcher(own, runner, worker, findings), stop)
     except TimeoutError:
         log.warning("shutdown_grace_exceeded", shutdown_grace_s=settings.shutdown_grace_s)
     finally:
@@ -100,6 +103,18 @@ async def _deliver(wakeup: Wakeup, reader: Reader, dispatcher: Dispatcher, stop:
             await wakeup.wait()
         elif await dispatcher.deliver(page, stop):
             await reader.save()
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncGenerator[None]:
+    """Run ``work`` beside the block, and end it with the block, whose error a TaskGroup would wrap."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 @contextlib.asynccontextmanager

@@ -68,6 +68,13 @@ class Settings(BaseSettings):
         30.0, ge=0, le=3600, description="Seconds that running receivers have to end once the daemon is told to stop."
     )
 
+    retention_days: float = Field(
+        30.0,
+        gt=0,
+        le=36_500,
+        description="Days for which changes and results are kept, and an eighth more; what is owed stays.",
+    )
+
     @field_validator("receivers_path", mode="before")
     @classmethod
     def _split_path(cls, value: object) -> object:

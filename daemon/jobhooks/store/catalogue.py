@@ -1,12 +1,12 @@
 """The tables that are watched, the jobs and the hooks: what the command line lists and changes."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from jobhooks.errors import LockNotAvailable
+from jobhooks.errors import JobhooksError, LockNotAvailable, Refused
 from jobhooks.store.connections import SyncConnection, call
 
 LOCK_ATTEMPTS = 4
@@ -56,13 +56,43 @@ class JobRecord:
     time_limit_s: float | None
 
 
-def watch(conn: SyncConnection, table: str, key: Sequence[str] | None, *, keyless: bool, always: bool) -> None:
-    """Watch ``table``, or change how it is watched.
+def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be watched
+    conn: SyncConnection,
+    table: str,
+    key: Sequence[str] | None = None,
+    *,
+    keyless: bool = False,
+    always: bool = False,
+    exclude: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> None:
+    """Watch ``table``, or change how it is watched; see jobhooks.watch for what can be chosen.
 
     Raises:
         UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: as the message says; nothing was changed.
     """
-    _call_with_lock(conn, "watch", table, None if key is None else list(key), keyless, always)
+    columns = None if key is None else list(key)
+    call_with_lock(conn, "watch", table, columns, keyless, always, list(exclude), list(ignore))
+
+
+def watch_outdated(conn: SyncConnection, failed: Callable[[str, JobhooksError], None] | None = None) -> int:
+    """Watch those tables again whose triggers are not those that they would get today; return how many they were.
+
+    ``failed`` is called with the name of each that could not be, and why; what it captured before goes on.
+
+    Raises:
+        JobhooksError: of the first that could not be, if there is no ``failed``; those before it are done.
+    """
+    done = 0
+    for relation, name in call(conn, "outdated_tables"):
+        try:
+            call_with_lock(conn, "watch_again", relation)
+            done += 1
+        except Refused as exc:
+            if failed is None:
+                raise
+            failed(name, exc)
+    return done
 
 
 def unwatch(conn: SyncConnection, table: str) -> None:
@@ -71,7 +101,7 @@ def unwatch(conn: SyncConnection, table: str) -> None:
     Raises:
         UnknownTable, NotWatched, Forbidden, LockNotAvailable: as the message says; nothing was changed.
     """
-    _call_with_lock(conn, "unwatch", table)
+    call_with_lock(conn, "unwatch", table)
 
 
 def watched_tables(conn: SyncConnection) -> list[WatchedTable]:
@@ -121,10 +151,10 @@ def adopt(conn: SyncConnection) -> None:
         NothingToAdopt: the database is no copy.
         LockNotAvailable: somebody has written and does not end.
     """
-    _call_with_lock(conn, "adopt")
+    call_with_lock(conn, "adopt")
 
 
-def _call_with_lock(conn: SyncConnection, name: str, *parameters: object) -> None:
+def call_with_lock(conn: SyncConnection, name: str, *parameters: object) -> None:
     """Run what locks an application's table: waiting briefly, since its writers queue behind us, and a few times."""
     for attempt in range(1, LOCK_ATTEMPTS + 1):
         try:

@@ -29,8 +29,8 @@ def migrations() -> tuple[Migration, ...]:
 
 @cache
 def repeatable() -> str:
-    """Return what is applied at every installation: the functions, then the grants."""
-    paths = [*sorted((SQL / "functions").glob("*.sql")), SQL / "grants.sql"]
+    """Return what is applied at every installation: the functions, the views, then the grants."""
+    paths = [*sorted((SQL / "functions").glob("*.sql")), *sorted((SQL / "views").glob("*.sql")), SQL / "grants.sql"]
     return "\n".join(path.read_text("utf-8") for path in paths)
 
 

@@ -1,0 +1,19 @@
+-- jobhooks_capture.differs(before, after, ignored): whether two rows differ in a column that is not ignored.
+--
+-- ignored: a json object of the ignored columns, all null, which makes them the same in both. By image, as the triggers of
+-- other tables compare. Where that fails there is a change: better one too many. Runs as the role that writes.
+create or replace function jobhooks_capture.differs(before record, after record, ignored json)
+returns boolean
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    return json_populate_record(before, ignored) *<> json_populate_record(after, ignored);
+exception when others then
+    return true;
+end
+$$;
+
+comment on function jobhooks_capture.differs(record, record, json) is
+'Whether two rows differ in a column that is not ignored';

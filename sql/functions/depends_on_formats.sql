@@ -1,0 +1,32 @@
+-- jobhooks.depends_on_formats(relation): whether how its rows look as json may depend on what the session has set.
+--
+-- It does not for the types that are listed, arrays of them, enums, and domains over all these.
+create or replace function jobhooks.depends_on_formats(relation regclass)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with recursive column_type (oid) as (
+        select atttypid from pg_attribute where attrelid = relation and attnum > 0 and not attisdropped
+        union
+        select case when type.typtype = 'd' then type.typbasetype else type.typelem end
+        from column_type
+        join pg_type as type on type.oid = column_type.oid
+        where type.typtype = 'd' or (type.typelem <> 0 and type.typsubscript = 'array_subscript_handler'::regproc)
+    )
+    select exists (
+        select from column_type
+        join pg_type as type on type.oid = column_type.oid
+        where type.typtype not in ('d', 'e')
+            and not (type.typelem <> 0 and type.typsubscript = 'array_subscript_handler'::regproc)
+            and type.oid <> all (array[
+                'boolean', 'smallint', 'integer', 'bigint', 'numeric', 'oid', 'text', 'varchar', 'bpchar', '"char"', 'name',
+                'uuid', 'json', 'jsonb', 'date', 'timestamp', 'timestamptz', 'time', 'timetz', 'inet', 'cidr', 'macaddr',
+                'bit', 'varbit', 'tsvector', 'xml'
+            ]::regtype [])
+    )
+$$;
+
+comment on function jobhooks.depends_on_formats(regclass) is
+'Whether how its rows look as json may depend on what the session has set';

@@ -1,0 +1,46 @@
+-- jobhooks.drop_old_segment(retention): drop the oldest segment of the log if it is past its time; returns its number.
+--
+-- That is when all its changes are older than the retention and settled: the reader is past them, or there is no hook that
+-- could want them. Those that are parked move to the next segment first. It raises where somebody uses the segment.
+create or replace function jobhooks.drop_old_segment(retention interval)
+returns integer
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    oldest constant jobhooks.log_segment := (select s from jobhooks.log_segment as s order by number limit 1);
+    next constant jobhooks.log_segment := (
+        select s from jobhooks.log_segment as s where s.number > oldest.number order by number limit 1
+    );
+    last_time timestamptz;
+    last_transaction bigint;
+begin
+    -- The second: a statement that began before the next segment did, and writes its first change now, looks for this one.
+    if next.number is null or next.created_at > now() - retention / 8 then
+        return null;
+    end if;
+    execute format('lock table jobhooks.object_change_%s in access exclusive mode', oldest.number);
+    execute format('select time from jobhooks.object_change_%s order by id desc limit 1', oldest.number) into last_time;
+    execute format('select max(transaction_id::text::bigint) from (
+        select transaction_id from jobhooks.object_change_%s order by transaction_id desc limit 1
+    ) as last_one', oldest.number) into last_transaction;
+    if last_time > now() - retention or (
+        last_transaction >= (select pg_snapshot_xmin(seen)::text::bigint from jobhooks.cursor)
+        and exists (
+            select from jobhooks.job_hook as hook join jobhooks.job on job.id = hook.job_id where hook.enabled and job.enabled
+        )
+    ) then
+        return null;
+    end if;
+
+    execute format(
+        'insert into jobhooks.object_change_%s select * from jobhooks.object_change_%s as change
+        where exists (select from jobhooks.delivery where change_id = change.id)', next.number, oldest.number);
+    execute format('drop table jobhooks.object_change_%s', oldest.number);
+    delete from jobhooks.log_segment where number = oldest.number;
+    return oldest.number;
+end
+$$;
+
+comment on function jobhooks.drop_old_segment(interval) is
+'Drop the oldest segment of the log if it is past its time; returns its number';

@@ -1,0 +1,50 @@
+-- jobhooks.maintain_log(retention, segment_size): begin a new segment of the log when it is time, drop what is past it.
+--
+-- The daemon calls it now and then. Returns what it did, in words; empty if nothing. Security definer, since it makes and
+-- drops tables. A segment is full after segment_size ids, or after an eighth of the retention: so what is kept is kept at
+-- most an eighth longer, and nothing is ever deleted row by row from the log.
+create or replace function jobhooks.maintain_log(retention interval, segment_size bigint default 10000000)
+returns text
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '200ms'
+as $$
+declare
+    newest constant jobhooks.log_segment := (select s from jobhooks.log_segment as s order by number desc limit 1);
+    handed_out constant bigint := (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq);
+    done text[] := array[]::text[];
+    dropped integer;
+begin
+    if not pg_try_advisory_xact_lock(1785684584, 3) then
+        return ''; -- somebody is at it
+    end if;
+    if handed_out >= newest.first_id
+        and (handed_out - newest.first_id + 1 >= segment_size or newest.created_at < now() - retention / 8) then
+        done := done || format('began segment %s of the log', jobhooks.add_segment());
+    end if;
+    begin
+        dropped := jobhooks.drop_old_segment(retention);
+    exception when lock_not_available or deadlock_detected then
+        dropped := null; -- somebody reads it, or still writes to it: the next time
+    end;
+    if dropped is not null then
+        done := done || format('dropped segment %s of the log', dropped);
+    end if;
+    -- Results go after the changes that they are about: until then they tell what need not run again.
+    delete from jobhooks.job_result
+    where id in (
+        select result.id
+        from jobhooks.job_result as result
+        where result.change_id < (select min(first_id) from jobhooks.log_segment)
+            and result.finished_at < now() - retention
+            and not exists (select from jobhooks.delivery where change_id = result.change_id)
+        order by result.id
+        limit 10000
+    );
+    return array_to_string(done, '; ');
+end
+$$;
+
+comment on function jobhooks.maintain_log(interval, bigint) is
+'Begin a new segment of the log when it is time, and drop one that is past its time; returns what it did';

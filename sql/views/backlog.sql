@@ -1,0 +1,25 @@
+-- jobhooks.backlog: what is still owed to hooks. unread: changes after the reader's position, whether a hook wants them
+-- or not; about, since they are counted by their ids. Then the parked deliveries, by hook and status.
+create or replace view jobhooks.backlog as
+select
+    null::text as hook,
+    'unread' as status,
+    greatest(
+        (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq)
+        - greatest(cursor.horizon_floor, cursor.last_id, cursor.first_id), 0
+    ) as changes,
+    (
+        select change.time
+        from jobhooks.object_change as change
+        where change.id > greatest(cursor.horizon_floor, cursor.last_id, cursor.first_id)
+        order by change.id
+        limit 1
+    ) as oldest
+from jobhooks.cursor
+union all
+select hook.name, delivery.status, count(*), min(delivery.parked_at)
+from jobhooks.delivery
+left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
+group by hook.name, delivery.status;
+
+comment on view jobhooks.backlog is 'What is still owed to hooks: unread changes, and parked deliveries';

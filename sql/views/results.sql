@@ -1,0 +1,23 @@
+-- jobhooks.results: what each attempt at a delivery did, with the lines that the receiver logged.
+create or replace view jobhooks.results as
+select
+    result.id,
+    result.change_id,
+    hook.name as hook,
+    job.class_path as job,
+    result.attempt,
+    result.status,
+    result.started_at,
+    result.finished_at - result.started_at as duration,
+    result.error,
+    array(
+        select format('%s: %s', entry.level, concat_ws(': ', entry.object, entry.message))
+        from jobhooks.job_log_entry as entry
+        where entry.job_result_id = result.id
+        order by entry.line
+    ) as log
+from jobhooks.job_result as result
+left join jobhooks.job_hook as hook on hook.id = result.hook_id
+left join jobhooks.job as job on job.id = result.job_id;
+
+comment on view jobhooks.results is 'What each attempt at a delivery did, with the lines that the receiver logged';

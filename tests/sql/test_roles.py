@@ -1,0 +1,200 @@
+"""Who may do what: the roles, and the mark that only some of them may carry."""
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from conftest import Connection
+from jobhooks.store import catalogue
+from jobhooks.store.connections import connect
+from jobhooks.store.install import check_installed, check_may_mark
+from support.daemon import Daemon
+
+WRITABLE = """
+    select privilege || ' on ' || oid::regclass
+    from pg_class
+    cross join unnest(array['insert', 'update', 'delete', 'truncate', 'trigger', 'references']) as privilege
+    where relnamespace in ('jobhooks'::regnamespace, 'jobhooks_capture'::regnamespace) and relkind in ('r', 'p', 'v')
+        and has_table_privilege(%s, oid, privilege)
+    order by 1
+"""
+
+
+@pytest.fixture
+def member(device: Connection, role: str) -> Generator[Connection]:
+    """A session of an ordinary role, to which a test grants what it is about."""
+    with psycopg.connect(device.info.dsn, user=role, autocommit=True) as client:
+        yield client
+
+
+def test_everything_belongs_to_the_owner_but_what_writes_to_the_log(conn: Connection) -> None:
+    """The role that installed need not be there, or be trusted, afterwards."""
+    owners = conn.execute(
+        "select distinct relowner::regrole::text from pg_class where relnamespace = 'jobhooks'::regnamespace"
+        " union select nspowner::regrole::text from pg_namespace where nspname like 'jobhooks%'"
+        " union select proowner::regrole::text from pg_proc where pronamespace = 'jobhooks'::regnamespace"
+        " and proname <> 'capture_change'"
+    ).fetchall()
+    assert owners == [("jobhooks_owner",)]
+    writers = conn.execute(
+        "select proname from pg_proc where proowner = 'jobhooks_capture'::regrole order by 1"
+    ).fetchall()
+    assert writers == [("capture_change",), ("record_change",), ("record_partition_change",), ("record_truncate",)]
+
+
+def test_the_capture_may_write_to_the_log_and_nothing_else(conn: Connection) -> None:
+    """It runs in every writer's transaction; what it can do is what a flaw in it would give away."""
+    rows = conn.execute(WRITABLE, ["jobhooks_capture"]).fetchall()
+    assert [what for (what,) in rows] == [
+        "delete on jobhooks_capture.truncation",
+        "insert on jobhooks.object_change",
+        "insert on jobhooks.object_change_1",
+        "insert on jobhooks_capture.truncation",
+        "update on jobhooks_capture.truncation",
+    ]
+
+
+def test_a_viewer_reads_and_changes_nothing(device: Connection, member: Connection) -> None:
+    device.execute("update public.device set name = 'seen'")
+    device.execute(f"grant jobhooks_viewer to {member.info.user}".encode())
+    assert device.execute(WRITABLE, [member.info.user]).fetchall() == []
+    for view in ("changes", "hooks", "results", "backlog"):
+        member.execute(f"select * from jobhooks.{view}".encode())
+    assert member.execute("select action::text, added ->> 'name' from jobhooks.changes").fetchall() == [
+        ("update", "seen")
+    ]
+    for statement in (
+        "select jobhooks.enable_job('a.B')",
+        "select jobhooks.adopt()",
+        "select jobhooks.maintain_log('1 day')",
+        "select jobhooks.watch('public.device')",
+        "select jobhooks_capture.record_change(1, 'truncate', null, null)",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            member.execute(statement.encode())
+
+
+def test_an_operator_decides_about_hooks_and_cannot_touch_the_log(device: Connection, member: Connection) -> None:
+    device.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
+    device.execute(f"grant jobhooks_operator to {member.info.user}".encode())
+    member.execute("select jobhooks.enable_job('a.B')")
+    member.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
+    member.execute("update jobhooks.job_hook set enabled = false")
+    member.execute("update jobhooks.job_hook set enabled = true")
+    assert member.execute("select name, runs from jobhooks.hooks").fetchall() == [("h", True)]
+    for statement in (
+        "delete from jobhooks.object_change",
+        "update jobhooks.cursor set last_id = 1",
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at)"
+        " values (1, 1, 1, 1, 'success', now())",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            member.execute(statement.encode())
+
+
+@pytest.mark.parametrize("role_of_ours", ["daemon", "receiver", "viewer", "operator"])
+def test_nobody_writes_changes_that_never_happened(device: Connection, member: Connection, role_of_ours: str) -> None:
+    """But for the owner, who could make the functions anew, and as whom nobody can log in."""
+    device.execute(f"grant jobhooks_{role_of_ours} to {member.info.user}".encode())
+    for statement in (
+        "select jobhooks_capture.record_change(1, 'create', null, '{}')",
+        "insert into jobhooks.object_change (content_type_id, action, triggering) values (1, 'truncate', true)",
+        "create temporary table t (a integer); create trigger t after insert on t"
+        " for each row when (jobhooks_capture.record_change(1, 'create', null, '{}'))"
+        " execute function jobhooks_capture.never_called()",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            member.execute(statement.encode())
+
+
+WRITES = """
+from jobhooks import JobHookReceiver
+
+class {name}(JobHookReceiver):
+    {kind}def receive_job_hook(self, change, action, changed_object):
+        {body}
+"""
+
+
+def test_the_daemon_runs_with_two_grants_and_cannot_change_the_applications_tables(
+    device: Connection, member: Connection, database: str, tmp_path: Path
+) -> None:
+    """Least privilege: what receivers may touch is for the application's owner to grant."""
+    device.execute(f"grant jobhooks_daemon, jobhooks_receiver to {member.info.user}".encode())
+    (tmp_path / "both.py").write_text(
+        WRITES.format(name="Looks", kind="async ", body="self.log_info(str(change.postchange['name']))")
+        + WRITES.format(name="Writes", kind="", body="self.connection.execute('delete from public.device')")
+    )
+    url = make_conninfo(database, user=member.info.user)
+    with contextlib.closing(connect(url)) as theirs:
+        check_installed(theirs)
+        check_may_mark(theirs)
+    device.execute(f"grant select on public.device to {member.info.user}".encode())
+    with Daemon(url, tmp_path, tmp_path / "log") as daemon:
+        daemon.await_started()
+        with contextlib.closing(connect(database)) as admin:
+            for name in ("Looks", "Writes"):
+                catalogue.enable_job(admin, f"both.{name}")
+                catalogue.add_hook(admin, name, ["public.device"], ["update"], f"both.{name}", "")
+        device.execute("update public.device set name = 'a'")
+        (failed,) = daemon.await_event("delivery_failed")
+        daemon.await_event("delivered")
+        assert "permission denied for table device" in str(failed["error"])
+        assert daemon.terminate() == 0
+    assert device.execute("select status, log from jobhooks.results order by hook").fetchall() == [
+        ("success", ["info: a"]),
+        ("failure", []),
+    ]
+
+
+def triggering(conn: Connection) -> list[tuple[bool, object]]:
+    """Return of each change whether it triggers, and what was refused."""
+    return conn.execute(
+        "select triggering, context ->> 'refused_mark' from jobhooks.object_change order by id"
+    ).fetchall()
+
+
+def test_a_role_can_be_set_never_to_trigger(device: Connection, application: Connection, role: str) -> None:
+    """For a batch job or a migration tool; only for one that may mark, or an application could hide its changes."""
+    device.execute(f"alter role {role} set jobhooks.triggering = off".encode())
+    for granted in (False, True):
+        if granted:
+            device.execute(f"grant jobhooks_receiver to {role}".encode())
+        with psycopg.connect(device.info.dsn, user=role, autocommit=True) as batch:
+            batch.execute("update public.device set name = 'batch' || %s", [granted])
+    assert triggering(device) == [(True, "triggering = off"), (False, None)]
+
+
+def test_a_mark_ends_with_its_transaction_and_goes_back_with_its_savepoint(
+    device: Connection, application: Connection, role: str
+) -> None:
+    """A session of a pool is used by someone else next, who must not inherit it."""
+    device.execute(f"grant jobhooks_receiver to {role}".encode())
+    with application.transaction():
+        with contextlib.suppress(psycopg.Rollback), application.transaction():
+            application.execute("set local jobhooks.delivery = '1:1:1'")
+            raise psycopg.Rollback
+        application.execute("update public.device set name = 'not marked'")
+        application.execute("set local jobhooks.delivery = '1:1:1'")
+        application.execute("savepoint s")
+        with contextlib.suppress(psycopg.errors.DivisionByZero):
+            application.execute("select 1 / 0")
+        application.execute("rollback to s")
+        application.execute("update public.device set name = 'marked after the error'")
+    application.execute("update public.device set name = 'someone else'")
+    assert triggering(device) == [(True, None), (False, None), (True, None)]
+
+
+def test_a_mark_that_is_set_for_the_session_stays_in_it(device: Connection, application: Connection, role: str) -> None:
+    """Hence "set local": this is what "set" does, and why a pool's DISCARD ALL or RESET is wanted after it."""
+    application.execute("set jobhooks.delivery = '1:1:1'")
+    application.execute("update public.device set name = 'an application'")
+    device.execute(f"grant jobhooks_receiver to {role}".encode())
+    application.execute("update public.device set name = 'a receiver'")
+    application.execute("discard all")
+    application.execute("update public.device set name = 'reset'")
+    assert triggering(device) == [(True, "1:1:1"), (False, None), (True, None)]
