@@ -94,7 +94,8 @@ begin
     grant usage on sequence jobhooks.object_change_id_seq to jobhooks_capture;
     grant select on jobhooks.content_type to jobhooks_capture;
     grant select, insert, update, delete on jobhooks_capture.truncation to jobhooks_capture;
-    grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(json, json) to jobhooks_capture;
+    grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(integer, json, json), jobhooks_capture.wake(),
+        jobhooks.columns_of(json, text []) to jobhooks_capture;
 exception when insufficient_privilege then
     raise warning 'everything belongs to %: %', current_user, sqlerrm;
 end
@@ -115,6 +116,16 @@ begin
         jobhooks.table_name(regclass), jobhooks.difference(json, json, text []), jobhooks.columns_of(json, text []),
         jobhooks.may_mark()
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon, jobhooks_receiver;
+
+    grant execute on function
+        jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(),
+        jobhooks.problems_of_triggers(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(),
+        jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint), jobhooks.problems_of_marks(),
+        jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),
+        jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass),
+        jobhooks.trigger_statements(integer), jobhooks.snapshot_expression(regclass, text, text [], text []),
+        jobhooks.depends_on_formats(regclass)
+    to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
 
     grant insert, update, delete on jobhooks.job_hook, jobhooks.job_hook_content_type to jobhooks_operator;
     grant update, delete on jobhooks.delivery to jobhooks_operator;

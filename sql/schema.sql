@@ -85,7 +85,7 @@ CREATE TABLE jobhooks.object_change (
     content_type_id integer CONSTRAINT object_change_content_type_id_not_null1 NOT NULL,
     action jobhooks.action CONSTRAINT object_change_action_not_null1 NOT NULL,
     triggering boolean CONSTRAINT object_change_triggering_not_null1 NOT NULL,
-    session_role text DEFAULT SESSION_USER CONSTRAINT object_change_session_role_not_null1 NOT NULL,
+    session_role text DEFAULT current_setting('session_authorization'::text) CONSTRAINT object_change_session_role_not_null1 NOT NULL,
     context json,
     prechange json,
     postchange json
@@ -382,7 +382,7 @@ ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN transaction_id SET DEFAUL
 
 ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN "time" SET DEFAULT clock_timestamp();
 
-ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN session_role SET DEFAULT SESSION_USER;
+ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN session_role SET DEFAULT current_setting('session_authorization'::text);
 
 ALTER TABLE ONLY jobhooks.content_type
     ADD CONSTRAINT content_type_pkey PRIMARY KEY (id);
@@ -468,12 +468,16 @@ REVOKE ALL ON FUNCTION jobhooks.capture_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.check_watchable(relation regclass, key_columns text[], exclude text[], ignore text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_capture;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_viewer;
@@ -487,6 +491,11 @@ REVOKE ALL ON FUNCTION jobhooks.drop_triggers(content_type_id integer) FROM PUBL
 
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.live_triggers() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) TO jobhooks_daemon;
@@ -508,6 +517,64 @@ GRANT ALL ON FUNCTION jobhooks.park_dead(change_id bigint, hook_id integer, atte
 REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.primary_key(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.primary_key(relation regclass) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.primary_key(relation regclass) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.primary_key(relation regclass) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_deliveries() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_deliveries() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_deliveries() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_deliveries() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_hooks() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_hooks() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_hooks() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_hooks() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_keys() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_keys() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_keys() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_keys() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_log(retention interval, segment_size bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_log(retention interval, segment_size bigint) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_log(retention interval, segment_size bigint) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_log(retention interval, segment_size bigint) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_marks() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_marks() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_marks() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_marks() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_partitions() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_roles() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_roles() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_roles() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_roles() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_server() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_server() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_server() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_server() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_tables() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_tables() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_tables() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_tables() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_triggers() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, attempt integer, status text, started_at timestamp with time zone, error text, traceback text, log_entries json, in_receivers_transaction boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, attempt integer, status text, started_at timestamp with time zone, error text, traceback text, log_entries json, in_receivers_transaction boolean) TO jobhooks_daemon;
@@ -517,6 +584,9 @@ REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM
 GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.table_name(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_viewer;
@@ -525,6 +595,9 @@ GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.unwatch(relation regclass) FROM PUBLIC;
 
@@ -532,7 +605,20 @@ REVOKE ALL ON FUNCTION jobhooks.use_segment(number integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[]) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.watched_relations(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.watched_relations(relation regclass) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.watched_relations(relation regclass) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.watched_relations(relation regclass) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.without_table(statement text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.without_table(statement text) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.without_table(statement text) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.without_table(statement text) TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_operator;

@@ -1,7 +1,8 @@
 -- jobhooks_capture.differs(before, after, ignored): whether two rows differ in a column that is not ignored.
 --
 -- ignored: a json object of the ignored columns, all null, which makes them the same in both. By image, as the triggers of
--- other tables compare. Where that fails there is a change: better one too many. Runs as the role that writes.
+-- other tables compare. A domain may refuse the null: then the ignored columns of the second row get the values of the
+-- first. Where that fails, too, there is a change: better one too many. Runs as the role that writes.
 create or replace function jobhooks_capture.differs(before record, after record, ignored json)
 returns boolean
 language plpgsql
@@ -11,7 +12,15 @@ as $$
 begin
     return json_populate_record(before, ignored) *<> json_populate_record(after, ignored);
 exception when others then
-    return true;
+    begin
+        return before *<> json_populate_record(after, (
+            select json_object_agg(name, value)
+            from json_each(row_to_json(before)) as columns (name, value)
+            where ignored -> name is not null
+        ));
+    exception when others then
+        return true;
+    end;
 end
 $$;
 

@@ -6,7 +6,7 @@
 -- be updated. If just that version is deleted, it moves, since no version is ended twice: so the delete is recorded, as it
 -- would be if nothing came after it, and the insert that follows makes an update of it. What is in between (triggers of
 -- the user's, with statements of their own) runs at a greater trigger depth, by which the notes are kept apart. They are
--- forgotten at the next update, and at the statement's end, in case a trigger of the user's cancels the insert.
+-- forgotten at the next update, and at the statement's end, in case a trigger of the user's cancels the update or the insert.
 create or replace function jobhooks_capture.record_partition_change(
     content_type_id integer, action jobhooks.action, before json, after json, version text
 )

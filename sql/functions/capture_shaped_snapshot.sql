@@ -34,15 +34,11 @@ begin
             computed := null;
         end;
     end if;
-    snapshot := (
+    return (
         select coalesce(json_object_agg(name, coalesce(computed -> name, value)), '{}')
         from json_each(snapshot) as columns (name, value)
         where name <> all (exclude)
     );
-    if octet_length(snapshot::text) > 500000000 then
-        raise exception 'the row has over 500 MB as json' using errcode = 'program_limit_exceeded';
-    end if;
-    return snapshot;
 exception when others then
     -- The words of an error may hold what was to be left out.
     failure := concat(sqlstate, ': ', case when exclude = '{}' then sqlerrm else 'the row could not be written down' end);

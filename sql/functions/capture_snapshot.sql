@@ -1,8 +1,7 @@
 -- jobhooks_capture.snapshot(object, key): a row as json; where that cannot be had, an array of the error and the key.
 --
 -- Runs as the role that writes, and with it the code that the json of a row may run: a cast to json of a type of the
--- table's owner. So that code gets no rights by it. It may fail, and so may a row of over 500 MB (two of them must fit
--- into one row of the log, of 1 GB): the writer goes on. The block writes nothing, and so takes no transaction id. key: an
+-- table's owner. So that code gets no rights by it. It may fail, and so may a row of over 1 GB: the writer goes on. The block writes nothing, and so takes no transaction id. key: an
 -- array literal of the key columns. There is no "set" clause, since one costs as much as writing the row down: so every
 -- name and operator is qualified, and nothing of jobhooks is called, which that role may not use.
 create or replace function jobhooks_capture.snapshot(object record, key text)
@@ -11,14 +10,10 @@ language plpgsql
 stable
 as $$
 declare
-    snapshot pg_catalog.json;
     failure pg_catalog.text;
+    key_of_it pg_catalog.json;
 begin
-    snapshot := pg_catalog.row_to_json(object);
-    if pg_catalog.octet_length(snapshot::pg_catalog.text) operator(pg_catalog.>) 500000000 then
-        raise exception 'the row has over 500 MB as json' using errcode = 'program_limit_exceeded';
-    end if;
-    return snapshot;
+    return pg_catalog.row_to_json(object);
 exception when others then
     failure := pg_catalog.concat(sqlstate, ': ', sqlerrm);
     begin
@@ -28,12 +23,12 @@ exception when others then
             ))
             from pg_catalog.unnest(key::pg_catalog.text []) as name
         )
-        into snapshot
+        into key_of_it
         using object;
     exception when others then
-        snapshot := null;
+        key_of_it := null;
     end;
-    return pg_catalog.json_build_array(failure, snapshot);
+    return pg_catalog.json_build_array(failure, key_of_it);
 end
 $$;
 

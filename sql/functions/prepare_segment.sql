@@ -11,7 +11,11 @@ begin
     if to_regrole('jobhooks_capture') is not null then
         execute format('grant insert on %s to jobhooks_capture', segment);
     end if;
-    if 'lz4' = any (methods) then
+    -- Only where it is not so yet: it locks the segment, to which the application writes.
+    if 'lz4' = any (methods) and exists (
+        select from pg_attribute
+        where attrelid = segment::regclass and attname in ('prechange', 'postchange') and attcompression <> 'l'
+    ) then
         execute format(
             'alter table %s alter column prechange set compression lz4, alter column postchange set compression lz4', segment
         );

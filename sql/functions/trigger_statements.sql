@@ -27,6 +27,8 @@ declare
     relation record;
 begin
     if is_partitioned then
+        -- From PostgreSQL 15 on, a row that moves is shown to the root's update trigger, too, if a foreign key refers to
+        -- the table: without a tableoid, or else as what has just arrived.
         return next format(
             $f$create or replace trigger "~jobhooks_%s_before" before update on %s for each row when (
             set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null or
@@ -34,7 +36,7 @@ begin
             watched.id, table_name, executed);
         return next format(
             $f$create or replace trigger "%s_update" after update on %s for each row when (case when %s
-            and coalesce(current_setting('jobhooks.arrived_' || pg_trigger_depth(), true), '')
+            and new.tableoid <> 0 and coalesce(current_setting('jobhooks.arrived_' || pg_trigger_depth(), true), '')
             <> new.tableoid || ' ' || new.ctid
             then jobhooks_capture.record_change(%s, 'update', %s, %s) end) %s$f$,
             prefix, table_name, changed, watched.id, before, after, executed);
@@ -59,11 +61,10 @@ begin
                 'create or replace trigger "%s_before_truncate" before truncate on %s
                 execute function jobhooks_capture.record_truncate(%s)',
                 prefix, jobhooks.table_name(relation.relid), watched.id);
-        end if;
-        if relation.relkind = 'p' then
             return next format(
-                $f$create or replace trigger "%s_end" after update on %s for each statement
-                when (set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null) %s$f$,
+                $f$create or replace trigger "%s_end" after update on %s for each statement when (
+                set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null or
+                set_config('jobhooks.updating_' || pg_trigger_depth(), '', true) is null) %s$f$,
                 prefix, jobhooks.table_name(relation.relid), executed);
         end if;
     end loop;

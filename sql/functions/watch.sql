@@ -41,7 +41,14 @@ begin
         exclude = excluded.exclude, ignore = excluded.ignore, watched = true
     returning content_type.id into content_type_id;
 
-    perform jobhooks.drop_triggers(content_type_id);
+    -- Triggers are replaced, not dropped: dropping one waits for whoever reads the table. But for those of a former version.
+    for ours in
+        select trigger.tgname as name
+        from pg_trigger as trigger
+        where trigger.tgrelid = watch.relation and trigger.tgfoid = 'jobhooks.capture_change()'::regprocedure
+    loop
+        execute format('drop trigger %I on %s', ours.name, watch.relation);
+    end loop;
     for statement in select jobhooks.trigger_statements(content_type_id) loop
         execute statement;
     end loop;

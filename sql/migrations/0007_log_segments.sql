@@ -19,7 +19,8 @@ create table jobhooks.object_change (
     content_type_id integer not null,
     action jobhooks.action not null,
     triggering boolean not null,
-    session_role text not null default session_user,
+    -- Not session_user, which looks the role up, and fails in a session whose role has been dropped.
+    session_role text not null default current_setting('session_authorization'),
     context json,
     prechange json,
     postchange json

@@ -45,3 +45,6 @@ where oid = 'jobhooks_capture.record_change(integer, jobhooks.action, json, json
 
 -- name: adopt
 select jobhooks.adopt()
+
+-- name: problems
+select severity, subject, problem, remedy from jobhooks.problems($1)

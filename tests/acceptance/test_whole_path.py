@@ -285,6 +285,27 @@ def test_a_change_is_delivered_at_once_though_its_writer_began_before_the_daemon
             daemon.await_event("delivered", 3)
 
 
+def test_two_phase_commit_goes_on_beside_a_daemon_that_polls(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """PREPARE TRANSACTION fails after a NOTIFY, so a daemon that polls must never ask for one."""
+    hook(database, receivers, "witness.Witness")
+    with Daemon(database, receivers, log, JOBHOOKS_WAKEUP="poll") as daemon:
+        daemon.await_started()
+        device.execute("update public.device set name = 'awake'")
+        daemon.await_event("delivered")
+        for name, end in (("kept", "commit prepared"), ("undone", "rollback prepared")):
+            device.execute("begin")
+            device.execute("update public.device set name = %s", [name])
+            device.execute(f"prepare transaction '{name}'".encode())
+            device.execute(f"{end} '{name}'".encode())
+        device.execute("update public.device set name = 'last'")
+        daemon.await_event("delivered", 3)
+        assert daemon.terminate() == 0
+    names = device.execute("select added ->> 'name' from jobhooks.changes order by id").fetchall()
+    assert names == [("awake",), ("kept",), ("last",)]
+
+
 def test_systemd_hears_ready_once_it_reads_and_stopping(
     device: Connection, database: str, receivers: Path, log: Path, tmp_path: Path
 ) -> None:

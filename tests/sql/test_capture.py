@@ -343,3 +343,16 @@ def test_a_writer_that_is_cancelled_leaves_no_lock(device: Connection) -> None:
         device.execute("insert into public.device (name) select 'x' from generate_series(1, 1000000)")
     held = device.execute("select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()").fetchall()
     assert held == []
+
+
+def test_a_session_whose_role_was_dropped_meanwhile_goes_on(
+    device: Connection, application: Connection, role: str, roles: list[str]
+) -> None:
+    """What looks its role up would fail, and with it a statement that succeeds on any other table."""
+    device.execute("grant usage on schema public to public; grant all on public.device to public")
+    device.execute(f"drop owned by {role}; drop role {role}".encode())
+    roles.remove(role)
+    application.execute("update public.device set name = 'gone'")
+    application.execute("set jobhooks.delivery = '1:2:3'")
+    application.execute("update public.device set name = 'and marked'")
+    assert device.execute("select session_role, triggering from jobhooks.object_change").fetchall() == [(role, True)] * 2

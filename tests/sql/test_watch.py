@@ -11,6 +11,7 @@ from conftest import Connection
 from jobhooks.errors import JobhooksError, LockNotAvailable, NotWatched, UnknownTable, UnwatchableTable
 from jobhooks.store import catalogue
 from jobhooks.store.connections import SyncConnection, connect
+from jobhooks.store.install import install
 from support.daemon import wait_until
 
 WAITING = "select from pg_locks where not granted and relation = 'public.device'::regclass"
@@ -176,3 +177,45 @@ def test_two_tables_of_one_name_that_are_gone_are_taken_over_by_one(conn: Connec
     conn.execute("create table public.t (a integer primary key)")
     watch(admin, "public.t")
     assert sorted(table.state for table in catalogue.watched_tables(admin)) == ["gone", "watched"]
+
+
+def test_a_reader_that_stays_keeps_nobody_from_writing(
+    device: Connection, admin: SyncConnection, database: str
+) -> None:
+    """Whoever drops a trigger waits for all readers, and all writers wait behind: so it gives way, again and again."""
+    stop = threading.Event()
+    written: list[int] = []
+
+    def keep_writing() -> None:
+        with psycopg.connect(database, autocommit=True) as writer:
+            while not stop.is_set():
+                written.append(writer.execute("update public.device set name = name || 'x'").rowcount)
+
+    with psycopg.connect(database) as reader:
+        reader.execute("select * from public.device")
+        thread = threading.Thread(target=keep_writing)
+        thread.start()
+        try:
+            with pytest.raises(LockNotAvailable):
+                catalogue.unwatch(admin, "public.device")
+            so_far = len(written)
+            wait_until("writes go on", lambda: len(written) > so_far)
+            watch(admin, "public.device", ["name"])  # which needs not wait for readers
+        finally:
+            stop.set()
+            thread.join()
+    catalogue.unwatch(admin, "public.device")
+    assert triggers(device, "public.device") == []
+    captured = device.execute("select count(*) from jobhooks.object_change").fetchone()
+    assert captured == (len(written),)
+
+
+def test_installing_waits_for_no_writer(device: Connection, admin: SyncConnection, database: str) -> None:
+    """An upgrade in the middle of the day: a transaction that has written stays open all the while."""
+    with psycopg.connect(database) as writer:
+        writer.execute("update public.device set name = 'open'")
+        admin.execute("set lock_timeout = '200ms'")
+        install(admin)
+        assert catalogue.watch_outdated(admin) == 0
+        device.execute("insert into public.device (name) values ('goes on')")
+    assert len(device.execute("select from jobhooks.object_change").fetchall()) == 2

@@ -1,48 +1,77 @@
-"""``jobhooks install`` and ``jobhooks adopt``: what is done to a database once."""
+"""``jobhooks install``, ``uninstall`` and ``adopt``: what is done to a database once."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
-from jobhooks.cli.output import say
-from jobhooks.errors import Forbidden
+from jobhooks.cli.output import print_text, say
+from jobhooks.errors import Forbidden, JobhooksError, Refused
 from jobhooks.service.settings import load
-from jobhooks.store import catalogue
+from jobhooks.store import catalogue, uninstall as uninstalling
+from jobhooks.store.connections import SyncConnection
 from jobhooks.store.install import PROGRAM_VERSION, capture_is_confined, check_may_mark, install as install_sql
+from jobhooks.store.script import installation_script
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(install)
+    app.command()(uninstall)
     app.command()(adopt)
 
 
 def install(
     watch: Annotated[list[str] | None, typer.Argument(help="Tables to watch, too.", metavar="[TABLE]...")] = None,
+    as_script: Annotated[
+        bool, typer.Option("--print", help="Print the same as an SQL script for psql, and do nothing.")
+    ] = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
     """Install the schema jobhooks in a database, or bring it up to date; can be run again at any time.
 
     Example: jobhooks install public.device public.site --database-url postgresql:///inventory
+
+    Example: jobhooks install --print | psql -v ON_ERROR_STOP=1 inventory
     """
+    if as_script:
+        if watch:
+            raise typer.BadParameter("the script installs only; watch tables with: select jobhooks.watch('TABLE')")
+        print_text(installation_script())
+        return
     chosen = load(config, database_url=database_url)
     with connection(chosen, installed=False) as conn:
         applied = install_sql(conn)
         say(f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(applied)} migrations applied")
-        if not capture_is_confined(conn):
-            say(
-                f"warning: the role {conn.info.user} may not create the role jobhooks_capture, so code of the owners of"
-                f" watched tables can get the rights of {conn.info.user}; see SECURITY.md"
-            )
-        try:
-            check_may_mark(conn)
-        except Forbidden as exc:
-            say(f"warning: as the daemon, {exc}")
+        _warn_of_missing_rights(conn)
+        if count := catalogue.watch_outdated(conn, _warn_of_outdated_table):
+            say(f"watching {count} {'table' if count == 1 else 'tables'} again, with the triggers of this version")
         for table in watch or []:
             catalogue.watch(conn, table, None, keyless=False, always=False)
             say(f"watching {table}")
+
+
+def uninstall(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Remove jobhooks from a database: the triggers, the log, the hooks, and the roles that no other database uses.
+
+    Example: jobhooks uninstall --database-url postgresql:///inventory
+    """
+    with connection(load(config, database_url=database_url), installed=False) as conn:
+        installed = uninstalling.what_is_installed(conn)
+        if not yes:
+            _ask_for_consent(conn.info.dbname, installed)
+        removed = uninstalling.uninstall(conn)
+        say(f"jobhooks is removed from {conn.info.dbname}")
+        if removed.dropped_roles:
+            say(f"dropped the roles {', '.join(removed.dropped_roles)}")
+        if removed.kept_roles:
+            say(f"the roles {', '.join(removed.kept_roles)} are left: {removed.why_kept}")
 
 
 def adopt(database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
@@ -53,3 +82,35 @@ def adopt(database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
     with connection(load(config, database_url=database_url)) as conn:
         catalogue.adopt(conn)
         say(f"{conn.info.dbname} starts afresh: changes from now on are delivered here")
+
+
+def _warn_of_missing_rights(conn: SyncConnection) -> None:
+    if not capture_is_confined(conn):
+        say(
+            f"warning: the role {conn.info.user} may not create the role jobhooks_capture, so code of the owners of"
+            f" watched tables can get the rights of {conn.info.user}; see SECURITY.md"
+        )
+    try:
+        check_may_mark(conn)
+    except Forbidden as exc:
+        say(f"warning: as the daemon, {exc}")
+
+
+def _warn_of_outdated_table(table: str, error: JobhooksError) -> None:
+    say(f"warning: {table} keeps the triggers of an earlier version, which go on: {error}. Run jobhooks install again")
+
+
+def _ask_for_consent(database: str, installed: uninstalling.Installed) -> None:
+    losses = f"{_number(installed.tables, 'table')} watched, and {_number(installed.changes, 'change')} in the log"
+    if not sys.stdin.isatty():
+        raise Refused(f"will not remove jobhooks from {database} unasked ({losses}): confirm with --yes")
+    say(f"This removes jobhooks from the database {database}: {losses}. It cannot be undone.")
+    if installed.sessions:
+        say(f"Stop the daemon first: {_number(installed.sessions, 'session')} of jobhooks connected.")
+    typer.confirm("Remove it?", abort=True, err=True)
+
+
+def _number(count: int, noun: str) -> str:
+    if count > uninstalling.COUNT_LIMIT:
+        return f"more than {uninstalling.COUNT_LIMIT} {noun}s are"
+    return f"1 {noun} is" if count == 1 else f"{count} {noun}s are"

@@ -1,6 +1,9 @@
 """What commands print: data on stdout, as a table or as JSON; words on stderr."""
 
+import contextlib
 import dataclasses
+import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
@@ -10,6 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 class _Record(Protocol):
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
@@ -18,19 +23,56 @@ class _Record(Protocol):
 def print_records(kind: type[_Record], records: Sequence[_Record], *, as_json: bool) -> None:
     """Print ``records`` with the fields of ``kind`` as columns; as JSON, an array of objects."""
     if as_json:
-        print(msgspec.json.format(msgspec.json.encode(records)).decode())  # noqa: T201 - this is the data
+        print_json(records)
         return
     fields = [field.name for field in dataclasses.fields(kind)]
     table = Table(*(name.replace("_", " ") for name in fields), box=None, pad_edge=False)
     for record in records:
-        table.add_row(*(Text(_cell(getattr(record, name))) for name in fields))
+        table.add_row(*(Text(_one_line(_cell(getattr(record, name)))) for name in fields))
     # A pipe has no width to fit into: let each row be a line.
     Console(width=None if sys.stdout.isatty() else 1000).print(table)
+
+
+def print_json(value: object) -> None:
+    """Print JSON for programs, and for people, who want it on many lines."""
+    encoded = msgspec.json.encode(value)
+    # A json column may hold what no strict reader takes, such as half of a surrogate pair.
+    with contextlib.suppress(msgspec.DecodeError, RecursionError):
+        encoded = msgspec.json.format(encoded)
+    print_text(encoded.decode())
+
+
+def print_json_line(value: object) -> None:
+    """Print JSON on one line, at once: for programs that read a stream."""
+    # Line breaks that are not between values, but in them, are escaped.
+    line = msgspec.json.encode(value).decode().replace("\n", " ").replace("\r", " ")
+    print(line, flush=True)  # noqa: T201 - this is the data
+
+
+def console() -> Console:
+    """Return what prints text for people: in colours on a terminal, without any in a pipe or where NO_COLOR is set."""
+    return Console(
+        color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False, soft_wrap=True, emoji=False
+    )
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with control characters written out: what others put into a table must not steer a terminal."""
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def print_text(text: str) -> None:
+    """Print data that is text already."""
+    print(text)  # noqa: T201 - this is the data
 
 
 def say(message: str) -> None:
     """Print words for a person."""
     print(message, file=sys.stderr)  # noqa: T201 - words go to stderr
+
+
+def _one_line(text: str) -> str:
+    return printable(text).replace("\n", "\\n")
 
 
 def _cell(value: object) -> str:

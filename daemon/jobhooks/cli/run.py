@@ -9,7 +9,7 @@ from jobhooks.cli import receivers
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, LogFormatFlag, LogLevelFlag, ReceiversFlag, connection
 from jobhooks.engine import supervisor
 from jobhooks.service import logging, systemd
-from jobhooks.service.settings import load
+from jobhooks.service.settings import WakeupMode, load
 from jobhooks.store.connections import asyncpg_arguments
 from jobhooks.store.install import check_may_mark, check_original
 
@@ -52,6 +52,7 @@ def run(
             asyncpg_arguments=asyncpg_arguments(conn),
             page_size=chosen.page_size,
             poll_interval_s=chosen.poll_interval,
+            gated_wakeup=chosen.wakeup is WakeupMode.GATED,
             shutdown_grace_s=chosen.shutdown_grace,
             retention_days=chosen.retention_days,
         )

@@ -32,6 +32,7 @@ class EngineSettings:
     asyncpg_arguments: dict[str, Any]
     page_size: int
     poll_interval_s: float
+    gated_wakeup: bool
     shutdown_grace_s: float
     retention_days: float
 
@@ -50,7 +51,7 @@ async def run(settings: EngineSettings, findings: Findings, notify: Callable[[st
     worker = Worker(settings.database_url)
     try:
         async with asyncio.timeout(None) as limit, _connection(settings) as listening, _connection(settings) as own:
-            wakeup = Wakeup(listening, settings.poll_interval_s)
+            wakeup = Wakeup(listening, settings.poll_interval_s, gated=settings.gated_wakeup)
             _stop_on_signals(stop, wakeup, limit, settings.shutdown_grace_s, notify)
             await wakeup.listen()
             reader = Reader(own, settings.page_size)

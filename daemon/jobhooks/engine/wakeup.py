@@ -10,11 +10,16 @@ AWAKE_INTERVAL = 0.05  # seconds between two looks at the log while writers send
 
 
 class Wakeup:
-    """Listens on a connection of its own, which never opens a transaction: one would hold NOTIFYs back."""
+    """Listens on a connection of its own, which never opens a transaction: one would hold NOTIFYs back.
 
-    def __init__(self, conn: AsyncConnection, poll_interval_s: float) -> None:
+    ``gated``: writers send a NOTIFY while we sleep. Otherwise they never do, and the log is read every few milliseconds:
+    for two-phase commit, which cannot prepare a transaction that notifies.
+    """
+
+    def __init__(self, conn: AsyncConnection, poll_interval_s: float, *, gated: bool = True) -> None:
         self._conn = conn
         self._poll_interval_s = poll_interval_s
+        self._gated = gated
         self._event = asyncio.Event()
         self._asleep = False
 
@@ -45,7 +50,8 @@ class Wakeup:
         self._check_open()  # it may have been cut while receivers ran, and that event is forgotten by now
         interval_s = self._poll_interval_s
         if not self._asleep:
-            ((self._asleep,),) = await call_async(self._conn, "ask_to_be_woken")
+            if self._gated:
+                ((self._asleep,),) = await call_async(self._conn, "ask_to_be_woken")
             if self._asleep:
                 return
             interval_s = min(interval_s, AWAKE_INTERVAL)

@@ -1,25 +1,59 @@
 """The tables that are watched, the jobs and the hooks: what the command line lists and changes."""
 
-import time
+import datetime
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from jobhooks.errors import JobhooksError, LockNotAvailable, Refused
+from jobhooks.errors import JobhooksError, NotWatched, Refused, UnknownTable
 from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.locking import call_with_lock
 
-LOCK_ATTEMPTS = 4
-LOCK_PAUSE = 0.5  # seconds between them, in which the writers that queued behind us go on
+COUNTED_CHANGES = 100_000  # of the log's newest, in which those of a table are counted: no index leads to them
 
 
 @dataclass(frozen=True)
 class WatchedTable:
-    """A content type as a person sees it. ``state``: watched, not watched, or gone."""
+    """A content type as a person sees it. ``state``: watched, not watched, or gone; the rest: how it is watched."""
 
     name: str
     state: str
     key: list[str]
+    always: bool
+    exclude: list[str]
+    ignore: list[str]
+
+
+@dataclass(frozen=True)
+class TriggerState:
+    """A trigger of a watched table, or of its partition; ``state``: enabled, always, disabled, replica or missing."""
+
+    table: str
+    name: str
+    state: str
+
+
+@dataclass(frozen=True)
+class TableHook:
+    """A hook on a table; see ``JobHook``."""
+
+    name: str
+    events: list[str]
+    job: str
+    runs: bool
+
+
+@dataclass(frozen=True)
+class TableDetails(WatchedTable):
+    """A content type with what is on it. ``changes`` are counted among the newest ``counted`` of the whole log."""
+
+    triggers: list[TriggerState]
+    hooks: list[TableHook]
+    changes: int
+    counted: int
+    last_change_id: int | None
+    last_change_at: datetime.datetime | None
 
 
 @dataclass(frozen=True)
@@ -101,12 +135,39 @@ def unwatch(conn: SyncConnection, table: str) -> None:
     Raises:
         UnknownTable, NotWatched, Forbidden, LockNotAvailable: as the message says; nothing was changed.
     """
-    call_with_lock(conn, "unwatch", table)
+    try:
+        call_with_lock(conn, "unwatch", table)
+    except UnknownTable:
+        # The name of one that is gone, as table list shows it: its triggers went with it.
+        if not call(conn, "unwatch_gone", table):
+            raise
 
 
 def watched_tables(conn: SyncConnection) -> list[WatchedTable]:
     """Return all content types, by name."""
     return [WatchedTable(*row) for row in call(conn, "watched_tables")]
+
+
+def table_details(conn: SyncConnection, name: str) -> TableDetails:
+    """Return what there is to know about a table that is watched, or was.
+
+    Raises:
+        NotWatched: it is not, and never was.
+    """
+    rows = call(conn, "content_types_called", name)
+    if not rows:
+        raise NotWatched(f"{name} is not watched, and never was: jobhooks table list shows those that are, in full")
+    content_type_id = max(id_ for (id_,) in rows)
+    ((number, counted, last_id, last_at),) = call(conn, "count_changes", content_type_id, COUNTED_CHANGES)
+    return TableDetails(
+        *call(conn, "watched_table", content_type_id)[0],
+        triggers=[TriggerState(*row) for row in call(conn, "triggers_of_table", content_type_id)],
+        hooks=[TableHook(*row) for row in call(conn, "hooks_of_table", content_type_id)],
+        changes=number,
+        counted=counted,
+        last_change_id=last_id,
+        last_change_at=last_at,
+    )
 
 
 def register_jobs(conn: SyncConnection, found: Iterable[JobRecord], *, complete: bool) -> None:
@@ -152,17 +213,3 @@ def adopt(conn: SyncConnection) -> None:
         LockNotAvailable: somebody has written and does not end.
     """
     call_with_lock(conn, "adopt")
-
-
-def call_with_lock(conn: SyncConnection, name: str, *parameters: object) -> None:
-    """Run what locks an application's table: waiting briefly, since its writers queue behind us, and a few times."""
-    for attempt in range(1, LOCK_ATTEMPTS + 1):
-        try:
-            with conn.transaction():
-                call(conn, "set_lock_timeout")
-                call(conn, name, *parameters)
-                return
-        except LockNotAvailable:
-            if attempt == LOCK_ATTEMPTS:
-                raise
-            time.sleep(LOCK_PAUSE)

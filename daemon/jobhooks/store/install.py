@@ -44,14 +44,7 @@ def check_installed(conn: SyncConnection) -> None:
     Raises:
         SqlMismatch: it has none, or that of an older or newer program.
     """
-    ((has_schema,),) = call(conn, "has_schema")
-    if not has_schema:
-        raise SqlMismatch(f"jobhooks is not installed in the database {conn.info.dbname}: run jobhooks install")
-    ((may_read,),) = call(conn, "may_read_schema")
-    if not may_read:
-        raise Forbidden(
-            f"the role {conn.info.user} has no access to schema jobhooks in the database {conn.info.dbname}"
-        )
+    check_schema(conn)
     installed = _installed_version(conn)
     _refuse_newer(installed)
     ((by_version, digest),) = call(conn, "installation")
@@ -59,6 +52,23 @@ def check_installed(conn: SyncConnection) -> None:
         raise SqlMismatch(
             f"the SQL in the database is that of jobhooks {by_version} (schema {installed}); this is jobhooks"
             f" {PROGRAM_VERSION} (schema {migrations()[-1].version}): run jobhooks install"
+        )
+
+
+def check_schema(conn: SyncConnection) -> None:
+    """Check that the database has some version's SQL, which this role may use.
+
+    Raises:
+        SqlMismatch: it has none.
+        Forbidden: the role may not use it.
+    """
+    ((has_schema,),) = call(conn, "has_schema")
+    if not has_schema:
+        raise SqlMismatch(f"jobhooks is not installed in the database {conn.info.dbname}: run jobhooks install")
+    ((may_read,),) = call(conn, "may_read_schema")
+    if not may_read:
+        raise Forbidden(
+            f"the role {conn.info.user} has no access to schema jobhooks in the database {conn.info.dbname}"
         )
 
 

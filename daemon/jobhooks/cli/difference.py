@@ -1,0 +1,172 @@
+"""Showing changes to a person: what differs, on one line or line by line in colours."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from jobhooks.cli.output import printable
+from jobhooks.store.changes import ChangeResult, Debt, ListedChange, ShownChange
+
+VALUE_WIDTH = 40  # characters of a value on a line with others
+SUMMARY_WIDTH = 160  # characters of all of them
+ACTION_STYLES = {"create": "green", "update": "yellow", "delete": "red", "truncate": "bold red"}
+REMOVED, ADDED, ASIDE = "red", "green", "dim"
+# Numbers as they are written: they have more digits than floats do, and may have more than Python's int reads.
+DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A change on one line of a list."""
+
+    id: int
+    time: str
+    table: str
+    action: str
+    object: str
+    user: str
+    changes: str
+
+
+def columns(row: msgspec.Raw) -> dict[str, str]:
+    """Return the columns of a row that is given as JSON, each value as JSON, as it stands there; none for null."""
+    text = bytes(row).decode()
+    try:
+        return dict(_members(text)) if text.startswith("{") else {}
+    except RecursionError:
+        return {"(row)": text}  # a json column that is nested too deep to be read
+
+
+def _members(text: str) -> Iterator[tuple[str, str]]:
+    position = 1
+    while text[position := _skip_space(text, position)] != "}":
+        name, position = DECODER.raw_decode(text, _skip_space(text, position + (text[position] == ",")))
+        start = _skip_space(text, _skip_space(text, position) + 1)
+        _, position = DECODER.raw_decode(text, start)
+        yield name, text[start:position]
+
+
+def line(change: ListedChange) -> Line:
+    """Return a change as one line."""
+    time = change.time.isoformat(" ", "seconds")
+    key = ", ".join(columns(change.object_key).values())
+    return Line(change.id, time, change.table, change.action, key or "-", change.user, summary(change))
+
+
+def summary(change: ListedChange) -> str:
+    """Return what differs, in short: ``name: "a" -> "b"``, or the values of a row that came or went."""
+    removed, added = columns(change.removed), columns(change.added)
+    if change.action == "update":
+        parts = [f"{name}: {_short(removed.get(name))} -> {_short(added.get(name))}" for name in {**removed, **added}]
+    else:
+        parts = [f"{name}: {_short(value)}" for name, value in (added or removed).items()]
+    text = ", ".join(parts)
+    return text if len(text) <= SUMMARY_WIDTH else text[: SUMMARY_WIDTH - 3] + "..."
+
+
+def print_line(out: Console, change: ListedChange) -> None:
+    """Print a change as one line of a stream."""
+    told = line(change)
+    out.print(
+        Text.assemble(
+            (f"{told.time} ", ASIDE),
+            f"{told.id} ",
+            (f"{told.action:8} ", ACTION_STYLES[told.action]),
+            _plain(f"{told.table} {told.object} by {told.user}"),
+            (_plain(f"  {told.changes}".rstrip()), ASIDE),
+        )
+    )
+
+
+def print_change(out: Console, shown: ShownChange) -> None:
+    """Print a change in full: who and why, what differs, and what came of it."""
+    key = ", ".join(f"{name} = {value}" for name, value in columns(shown.object_key).items())
+    out.print(
+        Text.assemble(
+            (f"change {shown.id}", "bold"),
+            ": ",
+            (shown.action, ACTION_STYLES[shown.action]),
+            _plain(f" {shown.table} {key}".rstrip()),
+        )
+    )
+    for name, value in _circumstances(shown):
+        out.print(Text.assemble((f"  {name:12} ", ASIDE), _plain(value)))
+    _print_difference(out, shown)
+    unchanged = len(columns(shown.postchange).keys() - columns(shown.added).keys())
+    if shown.action == "update" and unchanged:
+        out.print(Text(f"  {unchanged} {'column' if unchanged == 1 else 'columns'} as before", ASIDE))
+    for result in shown.results:
+        _print_result(out, result)
+    for debt in shown.deliveries:
+        out.print(Text(_plain(f'  hook "{debt.hook}" is owed it: {_debt(debt)}'), "yellow"))
+    if not shown.results and not shown.deliveries:
+        out.print(Text("  no receiver has run for it", ASIDE))
+
+
+def _circumstances(shown: ShownChange) -> Iterator[tuple[str, str]]:
+    yield "time", shown.time.isoformat(" ", "milliseconds")
+    yield "user", shown.user if shown.user == shown.session_role else f"{shown.user} (role {shown.session_role})"
+    if shown.request_id:
+        yield "request", shown.request_id
+    yield "transaction", str(shown.transaction_id)
+    cause = columns(shown.caused_by)
+    if cause:
+        yield (
+            "caused by",
+            f"hook {cause['hook']}, run {cause['attempt']} for change {cause['change']}: so it triggers nothing",
+        )
+    elif not shown.triggering:
+        yield "triggers", "nothing: the role that wrote it is muted"
+    if shown.refused_mark is not None:
+        yield "refused mark", f"{shown.refused_mark} (the role may not mark what it writes, so it triggers hooks)"
+    if shown.partition is not None:
+        yield "partition", f"{shown.partition} alone"
+    if shown.snapshot_error is not None:
+        yield "no snapshot", shown.snapshot_error
+
+
+def _print_difference(out: Console, change: ListedChange) -> None:
+    removed, added = columns(change.removed), columns(change.added)
+    for name in {**removed, **added}:
+        for sign, style, row in (("-", REMOVED, removed), ("+", ADDED, added)):
+            if name in row:
+                out.print(Text(_plain(f"  {sign} {name}: {row[name]}"), style))
+
+
+def _print_result(out: Console, result: ChangeResult) -> None:
+    style = "green" if result.status == "success" else "red"
+    error = f": {result.error}" if result.error else ""
+    out.print(
+        Text.assemble(
+            _plain(f'  hook "{result.hook}" ran {result.job}, attempt {result.attempt}: '),
+            (result.status, style),
+            _plain(f" in {result.duration_ms:.0f} ms{error}"),
+        )
+    )
+    for entry in result.log:
+        out.print(Text(_plain(f"    {entry}"), ASIDE))
+
+
+def _debt(debt: Debt) -> str:
+    if debt.due_at is None:
+        return f"{debt.status} after {debt.attempts} attempts"
+    return f"{debt.status} until {debt.due_at.isoformat(' ', 'seconds')}, after {debt.attempts} attempts"
+
+
+def _plain(text: str) -> str:
+    return printable(text).replace("\n", "\\n")
+
+
+def _short(value: str | None) -> str:
+    text = value or "null"
+    return text if len(text) <= VALUE_WIDTH else text[: VALUE_WIDTH - 3] + "..."
+
+
+def _skip_space(text: str, position: int) -> int:
+    while text[position].isspace():
+        position += 1
+    return position

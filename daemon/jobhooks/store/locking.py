@@ -1,0 +1,37 @@
+"""Locks on the tables of an application: had soon or not at all, since its writers queue behind who waits for one."""
+
+import time
+from collections.abc import Callable
+
+from jobhooks.errors import LockNotAvailable
+from jobhooks.store.connections import SyncConnection, call
+
+ATTEMPTS = 4
+PAUSE = 0.5  # seconds between them, in which the writers that queued behind us go on
+
+
+def call_with_lock(conn: SyncConnection, name: str, *parameters: object) -> None:
+    """Run the query called ``name``, which locks tables: each attempt in a transaction, with a brief ``lock_timeout``.
+
+    Raises:
+        LockNotAvailable: others held the tables all the while; nothing was changed.
+    """
+    attempt_with_lock(conn, lambda: call(conn, name, *parameters))
+
+
+def attempt_with_lock(conn: SyncConnection, action: Callable[[], object]) -> None:
+    """Do the same with what ``action`` does.
+
+    Raises:
+        LockNotAvailable: others held the tables all the while; nothing was changed.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with conn.transaction():
+                call(conn, "set_lock_timeout")
+                action()
+                return
+        except LockNotAvailable:
+            if attempt == ATTEMPTS:
+                raise
+            time.sleep(PAUSE)

@@ -1,0 +1,28 @@
+-- jobhooks.problems(retention, segment_size): what is wrong, why, and what to do about it; errors first.
+--
+-- severity: error, what was asked for does not happen; warning, it will not in some case, or is not safe; note, good to
+-- know. subject: a table by its name, or what else it is about. Reads only, and works for members of jobhooks_viewer.
+-- retention, segment_size: as the daemon's. Each kind is in a function of its own.
+create or replace function jobhooks.problems(retention interval default '30 days', segment_size bigint default 10000000)
+returns table (severity text, subject text, problem text, remedy text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select found.severity, found.subject, found.problem, found.remedy
+    from (
+        select * from jobhooks.problems_of_tables()
+        union all select * from jobhooks.problems_of_keys()
+        union all select * from jobhooks.problems_of_triggers()
+        union all select * from jobhooks.problems_of_partitions()
+        union all select * from jobhooks.problems_of_hooks()
+        union all select * from jobhooks.problems_of_deliveries()
+        union all select * from jobhooks.problems_of_log(problems.retention, problems.segment_size)
+        union all select * from jobhooks.problems_of_marks()
+        union all select * from jobhooks.problems_of_roles()
+        union all select * from jobhooks.problems_of_server()
+    ) as found
+    order by array_position(array['error', 'warning', 'note'], found.severity), found.subject, found.problem
+$$;
+
+comment on function jobhooks.problems(interval, bigint) is 'What is wrong, why, and what to do about it; errors first';

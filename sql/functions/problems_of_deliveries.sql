@@ -1,0 +1,41 @@
+-- jobhooks.problems_of_deliveries(): what is owed to hooks and does not come: dead deliveries, and old debts.
+create or replace function jobhooks.problems_of_deliveries()
+returns table (severity text, subject text, problem text, remedy text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select
+        'error', coalesce(format('hook "%s"', hook.name), 'a hook that is gone'),
+        format(
+            '%s %s failed and %s kept until somebody decides, the oldest for change %s', count(*),
+            case count(*) when 1 then 'delivery' else 'deliveries' end, case count(*) when 1 then 'is' else 'are' end,
+            min(delivery.change_id)
+        ),
+        format('see why with: jobhooks change show %s', min(delivery.change_id))
+    from jobhooks.delivery as delivery
+    left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
+    where delivery.status = 'dead'
+    group by delivery.hook_id, hook.name
+    union all
+    select
+        'error', coalesce(format('hook "%s"', hook.name), 'a hook that is gone'),
+        format('%s deliveries should have been attempted, the oldest at %s', count(*), min(delivery.due_at)::timestamptz(0)),
+        'see whether the daemon runs, and what it logs'
+    from jobhooks.delivery as delivery
+    left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
+    where delivery.status = 'waiting' and delivery.due_at < now() - interval '1 hour'
+    group by delivery.hook_id, hook.name
+    union all
+    select
+        'error', 'the log',
+        format('about %s changes wait to be read, the oldest since %s', backlog.changes, backlog.oldest::timestamptz(0)),
+        'see whether the daemon runs, and what it logs'
+    from jobhooks.backlog as backlog
+    where backlog.status = 'unread'
+        and backlog.oldest < now() - interval '1 hour'
+        and exists (select from jobhooks.hooks as hook where hook.runs)
+$$;
+
+comment on function jobhooks.problems_of_deliveries() is
+'What is owed to hooks and does not come: dead deliveries, and old debts';

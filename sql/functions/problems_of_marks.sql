@@ -1,0 +1,40 @@
+-- jobhooks.problems_of_marks(): who marks changes without leave, and who could although no receiver.
+--
+-- By the newest changes: of the last 24 hours, and no more than 10,000.
+create or replace function jobhooks.problems_of_marks()
+returns table (severity text, subject text, problem text, remedy text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with recent as materialized (
+        select newest.id, newest.session_role, newest.triggering, newest.context ->> 'refused_mark' as refused_mark
+        from (select * from jobhooks.object_change order by id desc limit 10000) as newest
+        where newest.time > now() - interval '24 hours'
+    )
+
+    select
+        'warning', format('role %s', session_role),
+        format(
+            'it marked changes as a receiver''s, which it may not, and so they trigger hooks (%s lately, the last one change'
+            ' %s: %s)', count(*), max(id), (array_agg(refused_mark order by id desc))[1]
+        ),
+        format('for a receiver: grant jobhooks_receiver to %I; else find out what sets jobhooks.delivery or jobhooks.triggering', session_role)
+    from recent
+    where refused_mark is not null
+    group by session_role
+    union all
+    select
+        case when role.rolsuper then 'note' else 'warning' end, format('role %s', role.rolname),
+        format(
+            'it wrote changes as an application does, and %s, so that it could hide changes from hooks',
+            case when role.rolsuper then 'is a superuser' else 'is a member of jobhooks_receiver' end
+        ),
+        'connect the application as another role'
+    from pg_roles as role
+    join pg_roles as receiver on receiver.rolname = 'jobhooks_receiver'
+    where role.rolname in (select distinct session_role from recent where triggering)
+        and pg_has_role(role.oid, receiver.oid, 'member')
+$$;
+
+comment on function jobhooks.problems_of_marks() is 'Who marks changes without leave, and who could although no receiver';

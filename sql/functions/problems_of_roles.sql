@@ -1,0 +1,61 @@
+-- jobhooks.problems_of_roles(): roles that could not be made, what does not belong to them, and who should not be a member.
+create or replace function jobhooks.problems_of_roles()
+returns table (severity text, subject text, problem text, remedy text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with recursive member as (
+        select membership.member as oid
+        from pg_auth_members as membership
+        where membership.roleid = (select oid from pg_roles where rolname = 'jobhooks_receiver')
+        union
+        select membership.member from pg_auth_members as membership join member on member.oid = membership.roleid
+    ),
+
+    installer as (
+        select nspowner::regrole::text as name from pg_namespace where nspname = 'jobhooks'
+    )
+
+    select
+        known.severity, 'role ' || known.name, 'it could not be made: ' || format(known.loss, installer.name),
+        'install once as a role that may create roles: jobhooks install'
+    from installer
+    cross join (values
+        ('warning', 'jobhooks_owner', 'everything belongs to %s, who can change the log'),
+        ('warning', 'jobhooks_capture', 'what writes to the log runs with all the rights of %s'),
+        ('warning', 'jobhooks_receiver', 'only members of %s may mark what receivers write'),
+        ('note', 'jobhooks_daemon', 'the daemon must connect as %s'),
+        ('note', 'jobhooks_operator', 'hooks and jobs can be changed as %s only'),
+        ('note', 'jobhooks_viewer', 'the log can be read as %s only')
+    ) as known (severity, name, loss)
+    where not exists (select from pg_roles where rolname = known.name)
+    union all
+    select
+        'warning', 'schema jobhooks', format('it belongs to %s and not to jobhooks_owner, so %1$s can change the log', installer.name),
+        'install as a member of jobhooks_owner that may create in this database, or as a superuser: jobhooks install'
+    from installer
+    where installer.name <> 'jobhooks_owner' and exists (select from pg_roles where rolname = 'jobhooks_owner')
+    union all
+    select
+        'warning', 'the capture',
+        format('it is not confined: %s belong to %s, with whose rights a flaw in them could be used',
+            string_agg(function.proname, ', ' order by function.proname), function.proowner::regrole),
+        'install as a superuser: jobhooks install'
+    from pg_proc as function
+    join pg_namespace as namespace on namespace.oid = function.pronamespace
+    where (namespace.nspname = 'jobhooks_capture' or function.proname = 'capture_change' and namespace.nspname = 'jobhooks')
+        and function.prosecdef
+        and function.proowner::regrole::text <> 'jobhooks_capture'
+    group by function.proowner
+    union all
+    select
+        'warning', format('role %s', role.rolname), 'it is a member of jobhooks_receiver and a superuser: receivers may do anything',
+        format('run the daemon as another role, and: revoke jobhooks_receiver from %I', role.rolname)
+    from member
+    join pg_roles as role on role.oid = member.oid
+    where role.rolsuper
+$$;
+
+comment on function jobhooks.problems_of_roles() is
+'Roles that could not be made, what does not belong to them, and who should not be a member';

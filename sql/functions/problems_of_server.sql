@@ -1,0 +1,53 @@
+-- jobhooks.problems_of_server(): a copied database, transactions that hold others up, and what this role cannot see.
+create or replace function jobhooks.problems_of_server()
+returns table (severity text, subject text, problem text, remedy text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select
+        'error', format('database %s', current_database()),
+        'it is a copy of another: its log belongs to the original, and no daemon delivers here',
+        'jobhooks adopt'
+    from jobhooks.cursor
+    cross join pg_control_system() as control
+    join pg_database as own on own.datname = current_database()
+    where (cursor.system_identifier, cursor.database_oid) <> (control.system_identifier, own.oid)
+    union all
+    select
+        case when prepared < now() - interval '1 hour' then 'warning' else 'note' end,
+        format('prepared transaction %s', gid),
+        format('it was prepared by %s at %s: until it ends its changes are not delivered, and nothing newer is vacuumed',
+            owner, prepared::timestamptz(0)),
+        format('commit prepared %L, or rollback prepared %1$L', gid)
+    from pg_prepared_xacts
+    where database = current_database()
+    union all
+    -- 1785684584 is 'jobh', 2 "wake me": exclusively for a daemon that sleeps, shared for a transaction that has written.
+    select
+        case when lock.mode = 'ExclusiveLock' then 'warning' else 'note' end,
+        format('session %s (%s)', lock.pid, coalesce(nullif(session.application_name, ''), 'unnamed')),
+        case
+            when lock.mode = 'ExclusiveLock' then 'it holds the lock of a daemon that sleeps: every commit sends a NOTIFY,'
+                ' and no daemon can sleep'
+            else format('its transaction has been open since %s: no daemon can sleep, and its changes wait', session.xact_start::timestamptz(0))
+        end,
+        format('if it should not: select pg_terminate_backend(%s)', lock.pid)
+    from pg_locks as lock
+    left join pg_stat_activity as session on session.pid = lock.pid
+    where lock.locktype = 'advisory' and lock.granted
+        and lock.database = (select oid from pg_database where datname = current_database())
+        and (lock.classid, lock.objid, lock.objsubid) = (1785684584, 2, 2)
+        and case when lock.mode = 'ExclusiveLock'
+            then session.application_name is distinct from 'jobhooks'
+            else session.xact_start < now() - interval '1 hour'
+        end
+    union all
+    select
+        'note', format('role %s', current_user), 'it cannot see for how long the transactions of others have been open',
+        format('grant pg_read_all_stats to %I', current_user)
+    where not pg_has_role('pg_read_all_stats', 'usage')
+$$;
+
+comment on function jobhooks.problems_of_server() is
+'A copied database, transactions that hold others up, and what this role cannot see';

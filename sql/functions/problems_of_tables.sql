@@ -1,0 +1,38 @@
+-- jobhooks.problems_of_tables(): watched tables that are gone, and tables that inherit from watched ones and are not.
+create or replace function jobhooks.problems_of_tables()
+returns table (severity text, subject text, problem text, remedy text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select
+        'warning', watched.name, 'the table is gone, so nothing is captured of it',
+        format('jobhooks table watch %s once it is there again, or jobhooks table unwatch %1$s', watched.name)
+    from jobhooks.content_type as watched
+    where watched.watched and not exists (select from pg_class where oid = watched.relation)
+    union all (
+        with recursive child as (
+            select watched.relation as parent, pg_inherits.inhrelid as relid
+            from jobhooks.content_type as watched
+            join pg_inherits on pg_inherits.inhparent = watched.relation
+            where watched.watched
+            union
+            select child.parent, pg_inherits.inhrelid
+            from child
+            join pg_inherits on pg_inherits.inhparent = child.relid
+        )
+
+        select
+            'warning', jobhooks.table_name(child.parent),
+            format('%s inherits from it and is not watched, so of its rows nothing is captured', jobhooks.table_name(child.relid)),
+            format('jobhooks table watch %s', jobhooks.table_name(child.relid))
+        from child
+        join pg_class as class on class.oid = child.relid and class.relkind = 'r' and not class.relispartition
+        where not exists (
+            select from jobhooks.content_type as other where other.relation = child.relid and other.watched
+        )
+    )
+$$;
+
+comment on function jobhooks.problems_of_tables() is
+'Watched tables that are gone, and tables that inherit from watched ones and are not';

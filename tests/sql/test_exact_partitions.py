@@ -1,0 +1,321 @@
+"""Partitioned tables: whatever is written, at whichever level, is what the log says of the root."""
+
+import contextlib
+
+import psycopg
+import pytest
+
+from conftest import Connection
+from support.capturing import changes, forget, trigger, watch, words
+
+TABLES = """
+create table public.t (id integer, part integer, note text) partition by range (part);
+create table public.low partition of public.t for values from (0) to (10);
+create table public.mid partition of public.t for values from (10) to (30) partition by range (part);
+create table public.mid_a partition of public.mid for values from (10) to (20);
+create table public.mid_b partition of public.mid for values from (20) to (30);
+"""
+
+
+@pytest.fixture
+def parts(conn: Connection) -> Connection:
+    """The client's connection, with a watched table ``t``: ``low``, and ``mid`` with ``mid_a`` and ``mid_b``."""
+    conn.execute(TABLES)
+    watch(conn, "public.t", key=["id"])
+    return conn
+
+
+def moves(conn: Connection) -> list[str]:
+    """Return what the log holds, with the column that says in which partition a row is."""
+    return words(conn, "part")
+
+
+def needs_merge(conn: Connection) -> None:
+    if conn.info.server_version < 150000:
+        pytest.skip("MERGE came with PostgreSQL 15")
+
+
+@pytest.mark.parametrize("relation", ["t", "mid", "mid_b"])
+def test_writes_at_each_level_are_the_roots(parts: Connection, relation: str) -> None:
+    """An application may name a partition; its hooks know the table only."""
+    parts.execute(f"insert into public.{relation} values (1, 20)".encode())
+    parts.execute(f"update public.{relation} set note = 'x'".encode())
+    parts.execute(f"delete from public.{relation}".encode())
+    assert [action for action, _, _ in changes(parts)] == ["create", "update", "delete"]
+    names = parts.execute("select distinct table_name from jobhooks.changes").fetchall()
+    assert names == [("public.t",)]
+
+
+def test_partitions_that_come_later_are_captured(parts: Connection) -> None:
+    """New partitions come every month, and nobody watches the table again."""
+    parts.execute(
+        "create table public.high partition of public.t for values from (30) to (40) partition by list (part)"
+    )
+    parts.execute("create table public.high_30 partition of public.high for values in (30)")
+    parts.execute("create table public.other (note text, part integer, id integer)")  # other places of the columns
+    parts.execute("alter table public.high attach partition public.other for values in (31)")
+    parts.execute("insert into public.t values (1, 30, 'a')")
+    parts.execute("insert into public.other values ('b', 31, 2)")
+    parts.execute("update public.t set part = 31 where id = 1")
+    parts.execute("update public.t set part = 1")
+    parts.execute("update public.high set part = 30")
+    assert sorted(moves(parts)) == ["create 1 30", "create 2 31", "update 1 30>31", "update 1 31>1", "update 2 31>1"]
+    parts.execute("update public.t set part = 31, note = 'moved' where id = 2")
+    assert changes(parts)[-1][1:] == (
+        {"id": 2, "part": 1, "note": "b"},
+        {"id": 2, "part": 31, "note": "moved"},
+    )
+
+
+def test_attaching_and_detaching_rows_is_no_change_and_what_is_detached_is_left_alone(parts: Connection) -> None:
+    """No row changed; and a table that was a partition once is not the content type's any more."""
+    parts.execute(
+        "create table public.old (id integer, part integer, note text); insert into public.old values (1, 40)"
+    )
+    parts.execute("alter table public.t attach partition public.old for values from (40) to (50)")
+    watch(parts, "public.t", key=["id"])
+    assert changes(parts) == []
+    parts.execute("update public.t set note = 'seen'")
+    parts.execute("alter table public.t detach partition public.old")
+    parts.execute("update public.old set note = 'unseen'; truncate public.old; insert into public.old values (2, 40)")
+    assert words(parts) == ["update 1 seen"]
+
+
+def test_a_watched_table_that_is_attached_is_recorded_once_for_each_of_the_two(parts: Connection) -> None:
+    """Somebody has hooks for each; neither misses a change, and no write fails."""
+    parts.execute("create table public.own (id integer, part integer, note text)")
+    watch(parts, "public.own", key=["id"])
+    parts.execute("alter table public.t attach partition public.own for values from (40) to (50)")
+    parts.execute("insert into public.t values (1, 40, 'a')")
+    parts.execute("update public.t set note = 'b'")
+    parts.execute("delete from public.own")
+    recorded = parts.execute(
+        "select content_type_id, array_agg(action::text order by id) from jobhooks.object_change group by 1 order by 1"
+    ).fetchall()
+    assert recorded == [(1, ["create", "update", "delete"]), (2, ["create", "update", "delete"])]
+
+
+@pytest.mark.parametrize(
+    ("statement", "start", "end"),
+    [
+        ("update public.t set part = 11", 1, 11),
+        ("update public.t set part = 1", 11, 1),
+        ("update public.t set part = 21", 11, 21),
+        ("update public.mid set part = 21", 11, 21),
+        ("update public.t set part = 21, id = 1, note = null from (values (1)) as v where true", 1, 21),
+        ("with moved as (update public.t set part = 11 returning *) select from moved", 1, 11),
+    ],
+)
+def test_a_row_that_moves_is_one_update(parts: Connection, statement: str, start: int, end: int) -> None:
+    """PostgreSQL deletes it here and inserts it there; a hook on delete would throw away what goes on living."""
+    parts.execute("insert into public.t values (1, %s, 'a')", [start])
+    forget(parts)
+    parts.execute(statement.encode())
+    ((action, before, after),) = changes(parts)
+    assert (action, before) == ("update", {"id": 1, "part": start, "note": "a"})
+    assert isinstance(after, dict) and after["part"] == end
+
+
+def test_rows_that_move_and_rows_that_stay_in_one_statement_are_each_one_update(parts: Connection) -> None:
+    parts.execute("insert into public.t select i, i % 30, 'a' from generate_series(1, 300) as i")
+    forget(parts)
+    parts.execute("update public.t set note = 'b', part = case id % 3 when 0 then part else (part + 7) % 30 end")
+    recorded = parts.execute(
+        "select action::text, count(*), count(distinct postchange ->> 'id'),"
+        " bool_and(prechange ->> 'id' = postchange ->> 'id') from jobhooks.object_change group by action"
+    ).fetchall()
+    assert recorded == [("update", 300, 300, True)]
+    kept = "(select id, part, note from public.t) as row"
+    same = parts.execute(
+        "select count(*) from jobhooks.object_change join"  # the rows after are the table as it is
+        f" {kept} on to_jsonb(row) = postchange::jsonb".encode()
+    ).fetchone()
+    assert same == (300,)
+
+
+def test_a_merge_that_moves_some_rows_tells_each_branch(parts: Connection) -> None:
+    needs_merge(parts)
+    parts.execute("insert into public.t values (1, 1), (2, 2), (3, 3)")
+    forget(parts)
+    parts.execute(
+        "merge into public.t using (values (1, 11), (2, 2), (3, 0), (4, 21)) as v (id, part) on t.id = v.id"
+        " when matched and v.part = 0 then delete"
+        " when matched then update set part = v.part, note = 'm'"
+        " when not matched then insert values (v.id, v.part)"
+    )
+    assert sorted(moves(parts)) == ["create 4 21", "delete 3 3", "update 1 1>11", "update 2 2>2"]
+
+
+def test_a_merge_that_deletes_and_inserts_is_not_a_move(parts: Connection) -> None:
+    """Two branches of one statement, one after the other: the same events as those of a row that moves."""
+    needs_merge(parts)
+    parts.execute("insert into public.t values (1, 1)")
+    forget(parts)
+    parts.execute(
+        "merge into public.t using (values (1, 1), (2, 11)) as v (id, part) on t.id = v.id"
+        " when matched then delete when not matched then insert values (v.id, v.part)"
+    )
+    assert sorted(moves(parts)) == ["create 2 11", "delete 1 1"]
+
+
+def test_a_row_that_is_moved_by_hand_stays_a_delete_and_a_create(parts: Connection) -> None:
+    parts.execute("insert into public.t values (1, 1), (2, 2)")
+    forget(parts)
+    parts.execute("with gone as (delete from public.t returning *) insert into public.t select id, part + 10 from gone")
+    assert sorted(moves(parts)) == ["create 1 11", "create 2 12", "delete 1 1", "delete 2 2"]
+
+
+def test_moves_are_told_across_savepoints_and_of_rows_born_in_the_transaction(parts: Connection) -> None:
+    with parts.transaction():
+        parts.execute("insert into public.t values (1, 1)")
+        with parts.transaction():
+            parts.execute("update public.t set part = 11")
+        with contextlib.suppress(psycopg.Rollback), parts.transaction():
+            parts.execute("update public.t set part = 2")
+            raise psycopg.Rollback
+        parts.execute("update public.t set part = 21")
+        parts.execute("update public.t set part = 22")
+        parts.execute("delete from public.t")
+        parts.execute("insert into public.t values (2, 22)")
+    assert moves(parts) == [
+        "create 1 1",
+        "update 1 1>11",
+        "update 1 11>21",
+        "update 1 21>22",
+        "delete 1 22",
+        "create 2 22",
+    ]
+
+
+def test_a_move_under_a_foreign_key_is_one_update(conn: Connection) -> None:
+    """From PostgreSQL 15 on, a key that refers to the table makes an event of the root's, too."""
+    conn.execute(TABLES)
+    conn.execute("alter table public.t add primary key (id, part)")
+    conn.execute(
+        "create table public.child (id integer primary key, t integer, part integer,"
+        " foreign key (t, part) references public.t on update cascade on delete cascade)"
+    )
+    watch(conn, "public.t")
+    watch(conn, "public.child")
+    conn.execute("insert into public.t values (1, 1), (2, 2)")
+    conn.execute("insert into public.child values (7, 1, 1)")
+    forget(conn)
+    conn.execute("update public.t set part = part + 10 where id = 2")
+    assert moves(conn) == ["update 2 2>12"]
+    conn.execute("update public.t set part = part + 1 where id = 2")
+    conn.execute("update public.t set part = part + 10 where id = 2")
+    assert moves(conn) == ["update 2 2>12", "update 2 12>13", "update 2 13>23"]
+    if conn.info.server_version >= 150000:
+        forget(conn)
+        conn.execute("update public.t set part = 11 where id = 1")
+        assert moves(conn) == ["update 1 1>11", "update 7 1>11"]
+
+
+def test_rows_that_triggers_write_while_another_moves_are_told_apart(parts: Connection) -> None:
+    """Between the delete and the insert of a move the user's triggers run, and may move, delete and insert others."""
+    parts.execute("insert into public.t values (1, 1, 'go'), (2, 2, null), (3, 3, null), (4, 4, null)")
+    trigger(
+        parts,
+        "before delete on public.t for each row when (old.part = 1 and old.note = 'go')",
+        "insert into public.t values (10, 1); update public.t set part = 12 where id = 2;"
+        " delete from public.t where id = 3; return old;",
+        "deleting",
+    )
+    trigger(
+        parts,
+        "before insert on public.t for each row when (new.note = 'go')",
+        "update public.t set part = 14 where id = 4; delete from public.t where id = 4; return new;",
+        "inserting",
+    )
+    trigger(
+        parts,
+        "after insert on public.t for each row when (new.note = 'go')",
+        "update public.t set part = 5, note = 'gone' where id = 1; return null;",
+        "inserted",
+    )
+    forget(parts)
+    parts.execute("update public.t set part = 21 where id = 1")
+    assert moves(parts) == [
+        "create 10 1",
+        "update 2 2>12",
+        "delete 3 3",
+        "update 1 1>21",
+        "update 4 4>14",
+        "delete 4 14",
+        "update 1 21>5",
+    ]
+
+
+def test_a_move_whose_arrival_is_cancelled_is_a_delete(parts: Connection) -> None:
+    """Then the row is gone, and what is inserted next is another one."""
+    parts.execute("insert into public.t values (1, 1), (2, 2), (3, 3)")
+    trigger(parts, "before insert on public.mid_a for each row when (new.id <> 9)", "return null;")
+    forget(parts)
+    with parts.transaction():
+        parts.execute("update public.t set part = case id when 1 then 11 else part + 20 end where id < 3")
+        parts.execute("insert into public.t values (9, 11)")
+        parts.execute("update public.t set part = 12 where id = 3")
+        parts.execute("insert into public.t values (9, 11)")
+    assert moves(parts) == ["delete 1 1", "update 2 2>22", "create 9 11", "delete 3 3", "create 9 11"]
+
+
+@pytest.mark.parametrize("relation", ["t", "low"])
+def test_an_update_that_is_cancelled_is_no_beginning_of_a_move(parts: Connection, relation: str) -> None:
+    """A delete and an insert that come later are what they are."""
+    parts.execute("insert into public.t values (1, 1)")
+    # Its name comes after all of ours.
+    trigger(parts, f"before update on public.{relation} for each row", "return null;", "ändern")
+    forget(parts)
+    with parts.transaction():
+        parts.execute(f"update public.{relation} set part = 2".encode())
+        parts.execute("delete from public.t")
+        parts.execute("insert into public.t values (2, 2)")
+    assert moves(parts) == ["delete 1 1", "create 2 2"]
+
+
+def test_a_row_that_moves_unwritable_is_recorded_by_its_key(conn: Connection) -> None:
+    """The move must not be lost because one of the two rows has no snapshot."""
+    conn.execute("create type public.mood as enum ('good', 'bad')")
+    conn.execute(
+        "create function public.mood_json(public.mood) returns json language plpgsql as"
+        " 'begin if $1 = ''bad'' then raise ''no''; end if; return ''1''; end'"
+    )
+    conn.execute("create cast (public.mood as json) with function public.mood_json(public.mood)")
+    conn.execute("create table public.t (id integer primary key, mood public.mood) partition by range (id)")
+    for start in (0, 10, 20):
+        conn.execute(
+            f"create table public.t_{start} partition of public.t for values from ({start}) to ({start + 10})".encode()
+        )
+    watch(conn, "public.t")
+    conn.execute("insert into public.t values (1, 'good')")
+    conn.execute("update public.t set id = 11, mood = 'bad'")
+    conn.execute("update public.t set id = 21, mood = 'good'")
+    rows = conn.execute(
+        "select action::text, coalesce(context -> 'object_key', postchange, prechange) ->> 'id',"
+        " context ->> 'snapshot_error' from jobhooks.object_change order by id"
+    ).fetchall()
+    error = "P0001: no"
+    assert rows in (
+        [("create", "1", None), ("update", "11", error), ("update", "21", error)],
+        [
+            ("create", "1", None),
+            ("delete", "1", None),
+            ("create", "11", error),
+            ("delete", "11", error),
+            ("create", "21", None),
+        ],
+    )
+
+
+def test_a_partitioned_table_leaves_out_what_is_excluded_and_ignored_when_rows_move(conn: Connection) -> None:
+    conn.execute("create table public.t (id integer primary key, secret text, seen integer) partition by range (id)")
+    conn.execute("create table public.t_0 partition of public.t for values from (0) to (10)")
+    conn.execute("create table public.t_1 partition of public.t for values from (10) to (20)")
+    watch(conn, "public.t", exclude=["secret"], ignore=["seen"])
+    conn.execute("insert into public.t values (1, 'hush', 1)")
+    conn.execute("update public.t set seen = 2")
+    conn.execute("update public.t set id = 11, seen = 3")
+    assert changes(conn) == [
+        ("create", None, {"id": 1, "seen": 1}),
+        ("update", {"id": 1, "seen": 2}, {"id": 11, "seen": 3}),
+    ]

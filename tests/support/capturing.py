@@ -1,0 +1,53 @@
+"""What tests of the capture share: to watch a table, and to read what was recorded in few words."""
+
+import contextlib
+from collections.abc import Sequence
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from jobhooks.store import catalogue
+from jobhooks.store.connections import connect
+
+
+def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be watched
+    conn: Connection[TupleRow],
+    table: str,
+    *,
+    key: Sequence[str] | None = None,
+    always: bool = False,
+    exclude: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+) -> None:
+    """Watch ``table`` in the database of ``conn``, in a session of its own."""
+    with contextlib.closing(connect(conn.info.dsn)) as admin:
+        catalogue.watch(admin, table, key, always=always, exclude=exclude, ignore=ignore)
+
+
+def changes(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
+    """Return what the log holds: action, row before, row after."""
+    return conn.execute("select action::text, prechange, postchange from jobhooks.object_change order by id").fetchall()
+
+
+def words(conn: Connection[TupleRow], column: str = "note") -> list[str]:
+    """Return what the log holds, in words: ``create 1 a``, ``update 1 a>b``: id, and a column's values."""
+    rows = conn.execute(
+        "select concat_ws(' ', action, coalesce(postchange, prechange) ->> 'id',"
+        " nullif(concat_ws('>', prechange ->> %(column)s, postchange ->> %(column)s), ''))"
+        " from jobhooks.object_change order by id",
+        {"column": column},
+    )
+    return [word for (word,) in rows]
+
+
+def forget(conn: Connection[TupleRow]) -> None:
+    """Empty the log."""
+    conn.execute("delete from jobhooks.object_change")
+
+
+def trigger(conn: Connection[TupleRow], when: str, body: str, name: str = "users") -> None:
+    """Give a table a trigger of the user's: ``when`` is such as ``after insert on public.t for each row``."""
+    conn.execute(
+        f"create function public.{name}() returns trigger language plpgsql as $$ begin {body} end $$;"
+        f' create trigger "{name}" {when} execute function public.{name}()'.encode()
+    )
