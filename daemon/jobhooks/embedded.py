@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL for the demo and the tests. Never for data that matters, and never used by ``jobhooks run``.
+"""A throw-away PostgreSQL for demo, tests and bench/. Never for data that matters, and never used by ``jobhooks run``.
 
 The server ends with the process that started it, however that one ends: a keeper process starts the server, waits at
 the end of a pipe that only its owner holds open, and on end of file stops the server and deletes its directory. This
@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,15 +80,17 @@ def system_binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def run_server(binaries: Path) -> Generator[EmbeddedServer]:
+def run_server(binaries: Path, settings: Mapping[str, str] | None = None) -> Generator[EmbeddedServer]:
     """Run a fresh server with the programs in ``binaries``; it and its data are gone when the block is left.
+
+    ``settings``: what it is to have instead of, and besides, SETTINGS.
 
     Raises:
         EmbeddedServerError: the server did not start; the message holds the end of its log.
     """
     # start_new_session: a Ctrl-C on the terminal is for the owner, which first winds up what uses the server.
     with subprocess.Popen(
-        [sys.executable, "-I", __file__, str(binaries)],
+        [sys.executable, "-I", __file__, str(binaries), json.dumps(dict(settings or {}))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -127,7 +129,7 @@ def server_account() -> Account:
     raise EmbeddedServerError("PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody' here")
 
 
-def keep(binaries: Path) -> int:
+def keep(binaries: Path, settings: Mapping[str, str] | None = None) -> int:
     """Start a server, report it as one line of JSON on stdout, stop it when stdin ends; return an exit code."""
     # The owner decides when this ends, by closing the pipe or by dying; nobody else does.
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -141,7 +143,7 @@ def keep(binaries: Path) -> int:
             os.chown(directory, account.uid, account.gid)
         binaries = usable_binaries(binaries, directory, account)
         initialise(binaries, directory, account)
-        server = launch(binaries, directory, account)
+        server = launch(binaries, directory, account, settings or {})
         await_ready(server, directory)
         report = {"binaries": str(binaries), "directory": str(directory), "version": server_version(binaries, account)}
         tell_owner(report)
@@ -190,10 +192,10 @@ def initialise(binaries: Path, directory: Path, account: Account) -> None:
     run([*initdb, "--no-sync", "--no-instructions", *locale], account)
 
 
-def launch(binaries: Path, directory: Path, account: Account) -> subprocess.Popen[bytes]:
+def launch(binaries: Path, directory: Path, account: Account, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start the server, with its socket and its log in ``directory``."""
-    settings = {**SETTINGS, "unix_socket_directories": str(directory)}
-    arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    all_settings = {**SETTINGS, **settings, "unix_socket_directories": str(directory)}
+    arguments = [part for name, value in all_settings.items() for part in ("-c", f"{name}={value}")]
     with (directory / "log").open("wb") as log:
         return subprocess.Popen(
             [str(binaries / "postgres"), "-D", str(directory / "data"), *arguments],
@@ -261,4 +263,4 @@ def clean_environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(keep(Path(sys.argv[1])))
+    sys.exit(keep(Path(sys.argv[1]), json.loads(sys.argv[2])))

@@ -63,16 +63,20 @@ order by new.id
 limit $4::integer
 
 -- name: changes_by_id
+-- The rows whole: the functions that tell how they differ fail on json that holds what no text can.
 select
-    id, time, table_name, action::text, user_name, request_id, triggering,
-    coalesce(context -> 'object_key', object_key)::text, removed::text, added::text
-from jobhooks.changes
-where id = any ($1::bigint [])
-order by id
+    change.id, change.time, coalesce(jobhooks.table_name(content_type.relation), content_type.name), change.action::text,
+    coalesce(change.context ->> 'user_name', change.session_role), change.context ->> 'request_id', change.triggering,
+    content_type.key_columns, content_type.ignore, (change.context -> 'object_key')::text,
+    change.prechange::text, change.postchange::text
+from jobhooks.object_change as change
+join jobhooks.content_type as content_type on content_type.id = change.content_type_id
+where change.id = any ($1::bigint [])
+order by change.id
 
 -- name: change_details
 select
-    change.transaction_id::text::bigint, change.session_role, change.prechange::text, change.postchange::text,
+    change.transaction_id::text::bigint, change.session_role,
     (
         select json_build_object(
             'change', (cause ->> 'change')::bigint, 'hook', hook.name, 'attempt', (cause ->> 'attempt')::integer

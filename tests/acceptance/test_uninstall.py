@@ -25,6 +25,7 @@ from support.servers import Server
 
 ROOT = Path(__file__).parents[2]
 MISMATCH, REFUSED = 4, 5
+SCHEMAS = ("jobhooks", "jobhooks_capture")
 RECORDS = """
     select version, name, applied_by, null, null from jobhooks.migration
     union all select null, null, null, program_version, functions_digest from jobhooks.installation
@@ -40,7 +41,7 @@ REMAINS = """
     union all select 'privilege ' || datacl::text from pg_database where datname = current_database()
         and datacl::text like '%jobhooks%'
     union all select 'dependency ' || objid from pg_shdepend
-        where refclassid = 'pg_authid'::regclass and refobjid not in (select oid from pg_authid)
+        where refclassid = 'pg_authid'::regclass and refobjid not in (select oid from pg_roles)
 """
 
 
@@ -69,7 +70,7 @@ def test_the_script_installs_exactly_what_the_command_does(
     for _ in range(2):
         finished = psql(empty_database, script)
         assert finished.returncode == 0, finished.stderr
-    assert dump(empty_database) == dump(database)
+    assert dump(empty_database, *SCHEMAS) == dump(database, *SCHEMAS)
     with psycopg.connect(empty_database) as scripted:
         assert scripted.execute(RECORDS).fetchall() == conn.execute(RECORDS).fetchall()
     with contextlib.closing(connect(empty_database)) as admin:
@@ -78,10 +79,10 @@ def test_the_script_installs_exactly_what_the_command_does(
 
 
 def test_the_script_changes_nothing_where_the_command_was_first(database: str, script: str, conn: Connection) -> None:
-    before = dump(database), conn.execute("select xmin::text from jobhooks.installation").fetchall()
+    before = dump(database, *SCHEMAS), conn.execute("select xmin::text from jobhooks.installation").fetchall()
     finished = psql(database, script)
     assert finished.returncode == 0, finished.stderr
-    assert (dump(database), conn.execute("select xmin::text from jobhooks.installation").fetchall()) == before
+    assert (dump(database, *SCHEMAS), conn.execute("select xmin::text from jobhooks.installation").fetchall()) == before
 
 
 def test_the_script_upgrades_the_former_schema_with_its_data(
@@ -100,7 +101,7 @@ def test_the_script_upgrades_the_former_schema_with_its_data(
         assert "watching public.t again" in finished.stderr
         conn.execute("update public.t set v = 'after'")
         assert values(conn, "select action::text from jobhooks.object_change order by id") == ["create", "update"]
-    assert dump(empty_database) == dump(database)
+    assert dump(empty_database, *SCHEMAS) == dump(database, *SCHEMAS)
     with contextlib.closing(connect(empty_database)) as admin:
         check_installed(admin)
         assert catalogue.watch_outdated(admin) == 0
@@ -165,18 +166,18 @@ def test_uninstalling_leaves_nothing(own_server: EmbeddedServer) -> None:
                 f" for values from ({number}) to ({number + 1})".encode()
             )
         tables = ['public."De\'vice"', "public.reading"]
-        before = dump(url), values(conn, REMAINS)
+        assert values(conn, REMAINS) == []
         assert jobhooks("install", *tables, "--database-url", url).returncode == 0
         conn.execute("alter table public.reading detach partition public.reading_2")
+        conn.execute('drop table public."De\'vice"')  # gone, and so not to be unwatched
         conn.execute("create role app; grant jobhooks_receiver to app")
         conn.execute("grant select on public.reading to jobhooks_receiver; insert into public.reading values (1)")
-        conn.execute('drop table public."De\'vice"')  # gone, and so not to be unwatched
-        assert len(values(conn, REMAINS)) > 50
+        assert len(values(conn, REMAINS)) > 20
 
         finished = jobhooks("uninstall", "--yes", "--database-url", url)
         assert finished.returncode == 0, finished.stderr
         assert "dropped the roles jobhooks_capture, jobhooks_daemon" in finished.stderr and finished.stdout == ""
-        assert (dump(url), values(conn, REMAINS)) == before == (before[0], [])
+        assert values(conn, REMAINS) == [] and "jobhooks" not in dump(url)
         conn.execute("insert into public.reading values (1) on conflict do nothing; truncate public.reading_2")
         again = jobhooks("uninstall", "--yes", "--database-url", url)
         assert again.returncode == MISMATCH and "there is nothing to uninstall" in again.stderr
@@ -213,10 +214,8 @@ def test_who_may_not_drop_the_roles_is_told_how(own_server: EmbeddedServer) -> N
         assert jobhooks("install", "--database-url", url).returncode == 0
         finished = jobhooks("uninstall", "--yes", "--database-url", url)
         assert finished.returncode == 0
-        assert (
-            "are left: permission denied" in finished.stderr and "As a superuser, in this database:" in finished.stderr
-        )
-        remedy = finished.stderr.partition("in this database: ")[2].strip()
+        assert "are left: " in finished.stderr
+        remedy = finished.stderr.partition("As a superuser, in this database: ")[2].strip()
         with psycopg.connect(own_server.url("inventory"), autocommit=True) as superuser:
             superuser.execute(remedy.encode())
             assert values(superuser, REMAINS) == []

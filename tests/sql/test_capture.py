@@ -355,4 +355,6 @@ def test_a_session_whose_role_was_dropped_meanwhile_goes_on(
     application.execute("update public.device set name = 'gone'")
     application.execute("set jobhooks.delivery = '1:2:3'")
     application.execute("update public.device set name = 'and marked'")
-    assert device.execute("select session_role, triggering from jobhooks.object_change").fetchall() == [(role, True)] * 2
+    assert (
+        device.execute("select session_role, triggering from jobhooks.object_change").fetchall() == [(role, True)] * 2
+    )

@@ -50,6 +50,23 @@ begin
     end loop;
 end
 $$;
+do $$
+declare
+    head text;
+begin
+    -- Those that take anything, with what the capture gives them.
+    foreach head in array array[
+        'concat(a text, b text, c text)', 'concat(a text, b text, c text, d text)', 'format(a text, b text)',
+        'format(a text, b text, c text)', 'json_build_array(a text, b json)', 'json_build_object(a text, b text)',
+        'json_build_object(a text, b integer)', 'string_agg(a text, b text)'
+    ] loop
+        execute format(
+            'create function evil.%s returns text language plpgsql as %L',
+            head, 'begin perform pg_catalog.nextval(''evil.calls''); raise ''called''; end'
+        );
+    end loop;
+end
+$$;
 create type evil.text as enum ('x');
 create type evil.json as enum ('x');
 create type evil.jsonb as enum ('x');

@@ -56,8 +56,7 @@ class Watching:
 class History:
     """The statements before the tables are watched, and after.
 
-    altered: the tables are not at the end what they were when they were watched. exact: if they are, the log's changes lead
-    from there to the end.
+    altered: tables may be altered on the way. exact: if not, the log's changes lead from the beginning to the end.
     """
 
     role: str

@@ -86,7 +86,7 @@ class Writes:
                 "do nothing",
                 f"({key}) do nothing",
                 f"({key}) do update set {column} = excluded.{column}",
-                f"({key}) do update set {self.assignment(table)}",
+                f"({key}) do update set {self.assignment(table, 't.')}",
                 f"({key}) do update set {column} = excluded.{column} where excluded.{table.id} > 5",
             )
         )
@@ -94,12 +94,12 @@ class Writes:
         inserted = " returning xmax = 0, *" if self.choose.one_in(3) else ""
         return f"insert into {table.sql} as t {self.rows(columns, count)} on conflict {action}{inserted}"
 
-    def assignment(self, table: Table) -> str:
+    def assignment(self, table: Table, prefix: str = "") -> str:
         choose = self.choose
         if choose.one_in(3):
-            return f"{table.id} = {table.id} + {choose.pick((1, 5, 0, -7, 40))}"
+            return f"{table.id} = {prefix}{table.id} + {choose.pick((1, 5, 0, -7, 40))}"
         column = choose.pick([column for column in table.columns if not column.generated])
-        value = identifier(column.name) if choose.one_in(5) else self.value(column)
+        value = prefix + identifier(column.name) if choose.one_in(5) else self.value(column)
         return f"{identifier(column.name)} = {value}"
 
     def update(self, table: Table) -> str:
@@ -108,11 +108,10 @@ class Writes:
         return f"update {what} where {self.condition(table)}{self.returning(table)}"
 
     def update_from(self, table: Table) -> str:
-        moved = self.choose.number(1, 4)
-        return (
-            f"update {table.sql} as t set {table.id} = s.n"
-            f" from (values (1, {moved}), (2, 7), (2, 8), (3, 3)) as s (i, n) where t.{table.id} = s.i{self.returning(table, 't.')}"
-        )
+        source = f"(values (1, {self.choose.number(1, 4)}), (2, 7), (2, 8), (3, 3)) as s (i, n)"
+        matched = f"t.{table.id} = s.i"
+        returning = self.returning(table, "t.")
+        return f"update {table.sql} as t set {table.id} = s.n from {source} where {matched}{returning}"
 
     def delete(self, table: Table) -> str:
         return f"delete from {table.sql} where {self.condition(table)}{self.returning(table)}"
@@ -147,9 +146,9 @@ class Writes:
         missing = self.choose.pick(
             ("", f"when not matched by source then {self.choose.pick(('delete', 'do nothing'))}")
         )
+        source = f"generate_series({self.choose.number(0, 5)}, {self.choose.number(3, 14)}) as s (n)"
         return (
-            f"merge into {table.sql} as t"
-            f" using generate_series({self.choose.number(0, 5)}, {self.choose.number(3, 14)}) as s (n) on t.{table.id} = s.n"
+            f"merge into {table.sql} as t using {source} on t.{table.id} = s.n"
             f" when matched and s.n % 3 = 0 then delete"
             f" when matched and s.n % 3 = 1 then update set {self.assignment(table)}"
             f" when not matched and s.n % 2 = 0 then insert ({names}) values ({values})"

@@ -24,9 +24,9 @@ def psql(url: str, script: str) -> subprocess.CompletedProcess[str]:
     return _run("psql", "--no-psqlrc", "-v", "ON_ERROR_STOP=1", "-f", "-", url, script=script)
 
 
-def dump(url: str) -> str:
-    """Return the schemas of jobhooks as pg_dump writes them: with owners and privileges, without data."""
-    finished = _run("pg_dump", "--schema-only", "--schema=jobhooks", "--schema=jobhooks_capture", url)
+def dump(url: str, *schemas: str) -> str:
+    """Return the schemas, or all, as pg_dump writes them: with owners and privileges, without data."""
+    finished = _run("pg_dump", "--schema-only", *(f"--schema={schema}" for schema in schemas), url)
     assert finished.returncode == 0, finished.stderr
     # The first and the last line hold a number that is drawn anew each time.
     return re.sub(r"^\\(un)?restrict .*$", "", finished.stdout, flags=re.MULTILINE)

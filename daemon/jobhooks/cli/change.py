@@ -80,7 +80,7 @@ def list_changes(  # noqa: PLR0913, RUF100 - the ways in which changes are looke
 
 
 def show(
-    change: Annotated[int, typer.Argument(help="The number of a change.", metavar="ID")],
+    change: Annotated[int, typer.Argument(help="The number of a change.", metavar="ID", max=changes.LAST_ID)],
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,

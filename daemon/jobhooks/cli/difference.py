@@ -1,6 +1,5 @@
 """Showing changes to a person: what differs, on one line or line by line in colours."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,13 +9,12 @@ from rich.text import Text
 
 from jobhooks.cli.output import printable
 from jobhooks.store.changes import ChangeResult, Debt, ListedChange, ShownChange
+from jobhooks.store.rows import Columns, columns
 
 VALUE_WIDTH = 40  # characters of a value on a line with others
 SUMMARY_WIDTH = 160  # characters of all of them
 ACTION_STYLES = {"create": "green", "update": "yellow", "delete": "red", "truncate": "bold red"}
 REMOVED, ADDED, ASIDE = "red", "green", "dim"
-# Numbers as they are written: they have more digits than floats do, and may have more than Python's int reads.
-DECODER = json.JSONDecoder(parse_int=str, parse_float=str, strict=False)
 
 
 @dataclass(frozen=True)
@@ -32,34 +30,16 @@ class Line:
     changes: str
 
 
-def columns(row: msgspec.Raw) -> dict[str, str]:
-    """Return the columns of a row that is given as JSON, each value as JSON, as it stands there; none for null."""
-    text = bytes(row).decode()
-    try:
-        return dict(_members(text)) if text.startswith("{") else {}
-    except RecursionError:
-        return {"(row)": text}  # a json column that is nested too deep to be read
-
-
-def _members(text: str) -> Iterator[tuple[str, str]]:
-    position = 1
-    while text[position := _skip_space(text, position)] != "}":
-        name, position = DECODER.raw_decode(text, _skip_space(text, position + (text[position] == ",")))
-        start = _skip_space(text, _skip_space(text, position) + 1)
-        _, position = DECODER.raw_decode(text, start)
-        yield name, text[start:position]
-
-
 def line(change: ListedChange) -> Line:
     """Return a change as one line."""
     time = change.time.isoformat(" ", "seconds")
-    key = ", ".join(columns(change.object_key).values())
+    key = ", ".join(_columns(change.object_key).values())
     return Line(change.id, time, change.table, change.action, key or "-", change.user, summary(change))
 
 
 def summary(change: ListedChange) -> str:
     """Return what differs, in short: ``name: "a" -> "b"``, or the values of a row that came or went."""
-    removed, added = columns(change.removed), columns(change.added)
+    removed, added = _columns(change.removed), _columns(change.added)
     if change.action == "update":
         parts = [f"{name}: {_short(removed.get(name))} -> {_short(added.get(name))}" for name in {**removed, **added}]
     else:
@@ -84,7 +64,7 @@ def print_line(out: Console, change: ListedChange) -> None:
 
 def print_change(out: Console, shown: ShownChange) -> None:
     """Print a change in full: who and why, what differs, and what came of it."""
-    key = ", ".join(f"{name} = {value}" for name, value in columns(shown.object_key).items())
+    key = ", ".join(f"{name} = {value}" for name, value in _columns(shown.object_key).items())
     out.print(
         Text.assemble(
             (f"change {shown.id}", "bold"),
@@ -96,7 +76,7 @@ def print_change(out: Console, shown: ShownChange) -> None:
     for name, value in _circumstances(shown):
         out.print(Text.assemble((f"  {name:12} ", ASIDE), _plain(value)))
     _print_difference(out, shown)
-    unchanged = len(columns(shown.postchange).keys() - columns(shown.added).keys())
+    unchanged = len(_columns(shown.postchange).keys() - _columns(shown.added).keys())
     if shown.action == "update" and unchanged:
         out.print(Text(f"  {unchanged} {'column' if unchanged == 1 else 'columns'} as before", ASIDE))
     for result in shown.results:
@@ -113,7 +93,7 @@ def _circumstances(shown: ShownChange) -> Iterator[tuple[str, str]]:
     if shown.request_id:
         yield "request", shown.request_id
     yield "transaction", str(shown.transaction_id)
-    cause = columns(shown.caused_by)
+    cause = _columns(shown.caused_by)
     if cause:
         yield (
             "caused by",
@@ -130,7 +110,7 @@ def _circumstances(shown: ShownChange) -> Iterator[tuple[str, str]]:
 
 
 def _print_difference(out: Console, change: ListedChange) -> None:
-    removed, added = columns(change.removed), columns(change.added)
+    removed, added = _columns(change.removed), _columns(change.added)
     for name in {**removed, **added}:
         for sign, style, row in (("-", REMOVED, removed), ("+", ADDED, added)):
             if name in row:
@@ -166,7 +146,5 @@ def _short(value: str | None) -> str:
     return text if len(text) <= VALUE_WIDTH else text[: VALUE_WIDTH - 3] + "..."
 
 
-def _skip_space(text: str, position: int) -> int:
-    while text[position].isspace():
-        position += 1
-    return position
+def _columns(row: msgspec.Raw) -> Columns:
+    return columns(bytes(row).decode())

@@ -12,7 +12,7 @@ AWAKE_INTERVAL = 0.05  # seconds between two looks at the log while writers send
 class Wakeup:
     """Listens on a connection of its own, which never opens a transaction: one would hold NOTIFYs back.
 
-    ``gated``: writers send a NOTIFY while we sleep. Otherwise they never do, and the log is read every few milliseconds:
+    ``gated``: writers send a NOTIFY while we sleep. Otherwise they never do, and the log is read every 50 milliseconds:
     for two-phase commit, which cannot prepare a transaction that notifies.
     """
 

@@ -70,8 +70,8 @@ class Settings(BaseSettings):
     page_size: int = Field(500, ge=1, le=100_000, description="How many changes are read at once.")
     wakeup: WakeupMode = Field(
         WakeupMode.GATED,
-        description="How the daemon learns of changes; gated: writers send a NOTIFY while it sleeps; poll: they never do,"
-        " and it reads the log every 50 ms, for applications that use two-phase commit.",
+        description="How the daemon learns of changes; gated: writers send a NOTIFY while it sleeps; poll: they never"
+        " do, and it reads the log every 50 ms, for applications that use two-phase commit.",
     )
     poll_interval: float = Field(
         5.0, gt=0, le=3600, description="Seconds after which the log is read although nothing called for it."

@@ -9,6 +9,7 @@ import msgspec
 
 from jobhooks.errors import NotWatched, Refused
 from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.rows import as_json, columns, difference
 
 CLOCK_SLACK = datetime.timedelta(minutes=1)  # by which times may fall although ids rise
 BATCH = 500  # changes whose rows are read at once
@@ -131,13 +132,13 @@ def change_by_id(conn: SyncConnection, id_: int) -> ShownChange:
         first, last = call(conn, "log_ends")[0]
         extent = "it is empty" if first is None else f"it goes from {first} to {last}, and numbers can be missing"
         raise Refused(f"there is no change {id_} in the log: {extent}")
-    transaction_id, session_role, before, after, cause, refused_mark, snapshot_error, partition = details[0]
+    transaction_id, session_role, cause, refused_mark, snapshot_error, partition = details[0]
     return ShownChange(
         *_listed(rows[0]),
         transaction_id=transaction_id,
         session_role=session_role,
-        prechange=_raw(before),
-        postchange=_raw(after),
+        prechange=_raw(rows[0][-2]),
+        postchange=_raw(rows[0][-1]),
         caused_by=_raw(cause),
         refused_mark=refused_mark,
         snapshot_error=snapshot_error,
@@ -213,8 +214,14 @@ def _changes(conn: SyncConnection, ids: list[int]) -> list[ListedChange]:
 
 
 def _listed(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the row with its three columns of JSON, the last ones, as such."""
-    return (*row[:-3], *map(_raw, row[-3:]))
+    """Return the fields of a ListedChange: the row's own, and what its two snapshots tell."""
+    *facts, key_columns, ignored, written_key, prechange, postchange = row
+    before, after = columns(prechange), columns(postchange)
+    key = columns(written_key) or {name: (after or before)[name] for name in key_columns if name in (after or before)}
+    removed, added = before or None, after or None
+    if before and after:
+        removed, added = difference(before, after, ignored)
+    return (*facts, *(_raw(as_json(part)) for part in (key or None, removed, added)))
 
 
 def _batches(ids: list[int]) -> Iterator[list[int]]:

@@ -1,0 +1,256 @@
+"""``python -m bench.capture``: what capture costs those who write to a watched table, while no daemon runs."""
+
+import contextlib
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import psycopg
+import typer
+from psycopg import sql
+from rich.table import Table
+
+from bench.harness import (
+    SETTINGS,
+    BenchError,
+    Line,
+    Machine,
+    Measurement,
+    Spread,
+    described,
+    machine,
+    open_server,
+    print_json,
+    report_console,
+    shown,
+    shuffled,
+    spread,
+    summary,
+    wal_position,
+    with_progress,
+)
+from bench.variants import BULK, NOTIFY, SINGLE_ROW, Capture, Variant, captured, set_up, table_of, tidy
+from jobhooks.embedded import EmbeddedServer, clean_environment
+from jobhooks.engine.wakeup import CHANNEL
+from jobhooks.errors import JobhooksError
+from jobhooks.store.connections import SyncConnection, call, connect, execute
+
+SINGLE_ROW_UPDATE = r"""
+\set id random(1, :rows)
+\set status random(1, 1000000)
+update {} set status = :status, updated = now() where id = :id;
+"""
+BULK_STATEMENTS = {
+    "INSERT": sql.SQL("insert into {} select * from bench.source"),
+    "UPDATE": sql.SQL("update {} set status = 'retired', updated = now()"),
+    "DELETE": sql.SQL("delete from {}"),
+}
+PROTOCOL = "prepared"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How long to measure."""
+
+    rounds: int
+    seconds: int  # of each single-row measurement
+    rows: int
+    clients: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result. ``single_row``: transactions per second, by clients; ``bulk``: seconds, by statement."""
+
+    machine: Machine
+    settings: dict[str, str]
+    protocol: str
+    options: Options
+    json_bytes_per_row: Spread
+    single_row: list[Line]
+    bulk: list[Line]
+
+
+def main(  # noqa: PLR0913, RUF100 - one parameter for each option
+    *,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each thing is measured.")] = 7,
+    seconds: Annotated[int, typer.Option(min=1, help="How long a single-row measurement takes.")] = 10,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows the table has.")] = 100_000,
+    clients: Annotated[str, typer.Option(help="How many clients there are at a time.")] = "1,16,32",
+    quick: Annotated[bool, typer.Option("--quick", help="Three short rounds over 20,000 rows: two minutes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure what capture costs writers, on a throw-away PostgreSQL."""
+    numbers = tuple(int(number) for number in clients.split(","))
+    options = Options(3, 1, 20_000, numbers) if quick else Options(rounds, seconds, rows, numbers)
+    try:
+        report = measure(options)
+    except (BenchError, JobhooksError) as exc:
+        sys.exit(f"bench: {exc}")
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+
+
+def measure(options: Options) -> Report:
+    """Run all rounds.
+
+    Raises:
+        BenchError: a change was not captured, or pgbench failed.
+    """
+    with open_server(SETTINGS) as server, contextlib.closing(connect(server.url())) as conn:
+        about = machine(server)
+        set_up(conn, options.rows)
+        lengths = execute(conn, b"select length(row_to_json(source)::text) from bench.source")
+        single_row = [
+            measure_single_row(server, conn, variant, clients, number, options)
+            for number, clients in with_progress(
+                [(number, clients) for number in range(options.rounds) for clients in options.clients], "single rows"
+            )
+            for variant in shuffled(SINGLE_ROW)
+        ]
+        bulk = [
+            measurement
+            for number in with_progress(range(options.rounds), "bulk")
+            for variant in shuffled(BULK)
+            for measurement in measure_bulk(conn, variant, number, options.rows)
+        ]
+    return Report(
+        machine=about,
+        settings=SETTINGS,
+        protocol=PROTOCOL,
+        options=options,
+        json_bytes_per_row=spread([length for (length,) in lengths]),
+        single_row=summary(single_row, {each.name: ["bare", "floor", NOTIFY.name] for each in SINGLE_ROW}),
+        bulk=summary(bulk, {each.name: [each.peer(name) for name in ("bare", "floor", "floor_both")] for each in BULK}),
+    )
+
+
+def measure_single_row(  # noqa: PLR0913, RUF100 - all that a measurement depends on
+    server: EmbeddedServer, conn: SyncConnection, variant: Variant, clients: int, number: int, options: Options
+) -> Measurement:
+    """Return the transactions per second of clients that each update one row after the other, at random."""
+    sleeper = sleeping_daemon(server) if variant.notified else contextlib.nullcontext()
+    with table_of(conn, variant, filled=True), sleeper:
+        start = wal_position(conn)
+        rate, changes = run_pgbench(server, variant, clients, options)
+        wal_bytes = (wal_position(conn) - start) / changes
+        check_captured(conn, variant, changes)
+    case = f"{clients} client{'s' if clients > 1 else ''}"
+    return Measurement(number, case, variant.name, rate, wal_bytes)
+
+
+def run_pgbench(server: EmbeddedServer, variant: Variant, clients: int, options: Options) -> tuple[float, int]:
+    """Return the transactions per second, and how many there were."""
+    arguments = [
+        *("--no-vacuum", f"--protocol={PROTOCOL}", "--file=-", f"--define=rows={options.rows}"),
+        *(f"--time={options.seconds}", f"--client={clients}", f"--jobs={min(clients, 2)}"),
+    ]
+    finished = subprocess.run(
+        [server.binaries / "pgbench", *arguments, server.url()],
+        check=False,
+        input=SINGLE_ROW_UPDATE.format(variant.table),
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+    )
+    rate = re.search(r"^tps = ([\d.]+)", finished.stdout, re.MULTILINE)
+    count = re.search(r"^number of transactions actually processed: (\d+)", finished.stdout, re.MULTILINE)
+    if finished.returncode != 0 or rate is None or count is None or int(count[1]) == 0:
+        raise BenchError(f"pgbench failed: {finished.stderr.strip()}")
+    return float(rate[1]), int(count[1])
+
+
+def measure_bulk(conn: SyncConnection, variant: Variant, number: int, rows: int) -> Generator[Measurement]:
+    """Yield the seconds that each statement over all rows takes, its commit included."""
+    with table_of(conn, variant, filled=False):
+        for case, template in BULK_STATEMENTS.items():
+            statement = template.format(sql.Identifier(variant.table))
+            wal_start, start = wal_position(conn), time.monotonic()
+            execute(conn, statement)
+            seconds = time.monotonic() - start
+            wal_bytes = (wal_position(conn) - wal_start) / rows
+            check_captured(conn, variant, rows)
+            yield Measurement(number, case, variant.name, seconds, wal_bytes)
+            tidy(conn, variant)
+
+
+def check_captured(conn: SyncConnection, variant: Variant, changes: int) -> None:
+    """Check that the log holds what was changed: a capture that loses changes is fast.
+
+    Raises:
+        BenchError: it does not.
+    """
+    if variant.capture is not Capture.NONE and (found := captured(conn, variant)) != changes:
+        raise BenchError(f"{variant.name}: {changes} changes were made, and {found} are in the log")
+
+
+@contextlib.contextmanager
+def sleeping_daemon(server: EmbeddedServer) -> Generator[None]:
+    """Be a daemon that sleeps, and goes on sleeping when woken, so that every commit wakes it.
+
+    Raises:
+        BenchError: nobody woke it.
+    """
+    with psycopg.connect(server.url(), autocommit=True) as listener:
+        execute(listener, b"listen " + CHANNEL.encode())
+        if call(listener, "ask_to_be_woken") != [(True,)]:
+            raise BenchError("somebody else holds the lock that says that a daemon sleeps")
+        woken, ended = threading.Event(), threading.Event()
+
+        def take_all() -> None:
+            """Read on: a listener that does not would fill the server's queue."""
+            while not ended.is_set():
+                for _ in listener.notifies(timeout=0.1):
+                    woken.set()
+
+        thread = threading.Thread(target=take_all)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        if not woken.is_set():
+            raise BenchError("no commit woke the daemon that sleeps")
+
+
+def print_report(report: Report) -> None:
+    """Print the report for a person, and for the docs."""
+    console, options = report_console(), report.options
+    console.print(described(report.machine))
+    console.print(", ".join(f"{name} {value}" for name, value in report.settings.items()))
+    console.print(
+        f"{options.rows:,} rows of {report.json_bytes_per_row.median:.0f} bytes as json; medians (lowest to highest) of"
+        f" {options.rounds} rounds; ratios are taken within each round"
+    )
+    console.print(
+        f"\nSingle-row UPDATE, transactions per second; pgbench, {report.protocol}, {options.seconds} s each",
+        table(report.single_row, "per second", 0, ["of bare", "of the floor", "times jobhooks_notify"]),
+        f"\n{options.rows:,} rows in one statement, seconds; partitioned tables are compared with partitioned ones",
+        table(report.bulk, "seconds", 3, ["times bare", "times the floor", "times floor_both"]),
+        sep="\n",
+    )
+
+
+def table(lines: Sequence[Line], unit: str, digits: int, ratios: Sequence[str]) -> Table:
+    """Return lines as a table; ``ratios``: what to call their ratios, in order."""
+    result = Table("", "", box=None, pad_edge=False)
+    for name in (unit, *ratios, "WAL bytes per change"):
+        result.add_column(name, justify="right")
+    for line in lines:
+        figures = [shown(ratio, 2) for ratio in line.ratios.values()]
+        result.add_row(line.case, line.variant, shown(line.value, digits), *figures, f"{line.wal_bytes.median:,.0f}")
+    return result
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

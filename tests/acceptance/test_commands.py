@@ -1,0 +1,393 @@
+"""The commands as a person runs them: the doctor, the watched tables, and the log listed, shown and followed."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import random
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from conftest import Connection
+from jobhooks.store.changes import Follower, Wanted
+from jobhooks.store.connections import connect
+from support.daemon import LIMIT, environment, jobhooks, wait_until
+
+ROOT = Path(__file__).parents[2]
+MISMATCH, REFUSED = 4, 5
+
+
+def values(conn: Connection, statement: str) -> list[object]:
+    return [value for (value,) in conn.execute(statement.encode())]
+
+
+def test_the_doctor_tells_what_is_wrong_by_its_exit_code_too(device: Connection, database: str) -> None:
+    finished = jobhooks("doctor", "--database-url", database)
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "nothing is wrong\n")
+    device.execute("alter table public.device rename column id to number")
+    finished = jobhooks("doctor", "--database-url", database)
+    assert finished.returncode == 1 and finished.stderr == "1 error\n"
+    assert finished.stdout.splitlines() == [
+        "error: public.device: its key column id is gone or renamed, so its changes lead to no object",
+        "    -> jobhooks table watch public.device",
+    ]
+    found = json.loads(jobhooks("doctor", "--json", "--database-url", database).stdout)
+    assert [list(problem) for problem in found] == [["severity", "subject", "problem", "remedy"]]
+    device.execute(
+        "alter table public.device rename column number to id; update jobhooks.content_type set triggers = '{}'"
+    )
+    assert jobhooks("doctor", "--database-url", database).returncode == 0, "a warning is no error"
+
+
+def test_the_doctor_reports_sql_of_another_version(database: str, conn: Connection) -> None:
+    conn.execute("update jobhooks.installation set program_version = '0.0.1', functions_digest = '0'")
+    finished = jobhooks("doctor", "--database-url", database)
+    assert finished.returncode == 1 and "the SQL in the database is that of jobhooks 0.0.1" in finished.stdout
+    conn.execute("insert into jobhooks.migration (version, name) values (9999, 'from_the_future')")
+    conn.execute("drop function jobhooks.problems")
+    finished = jobhooks("doctor", "--database-url", database)
+    assert finished.returncode == 1 and "upgrade the program" in finished.stdout
+    assert "note: " in finished.stdout and "cannot look further" in finished.stdout
+
+
+def test_the_doctor_reports_a_copy_and_does_not_fail(database: str, conn: Connection) -> None:
+    conn.execute("update jobhooks.cursor set database_oid = 1")
+    finished = jobhooks("doctor", "--database-url", database)
+    assert finished.returncode == 1 and "-> jobhooks adopt" in finished.stdout
+
+
+def test_the_doctor_goes_by_the_retention_of_the_settings(device: Connection, database: str) -> None:
+    device.execute("select jobhooks.add_segment()")
+    device.execute("update jobhooks.log_segment set created_at = now() - interval '2 days'")
+    finished = jobhooks("doctor", "--database-url", database, JOBHOOKS_RETENTION_DAYS="1")
+    assert "oldest segment, 1, ended" in finished.stdout
+    assert jobhooks("doctor", "--database-url", database).stdout == ""
+
+
+def test_the_doctor_needs_a_viewers_rights_and_jobhooks(database: str, empty_database: str, role: str) -> None:
+    assert jobhooks("doctor", "--database-url", empty_database).returncode == MISMATCH
+    stranger = make_conninfo(database, user=role)
+    assert jobhooks("doctor", "--database-url", stranger).returncode == REFUSED
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(f"grant jobhooks_receiver to {role}".encode())
+        finished = jobhooks("doctor", "--database-url", stranger)
+        assert finished.returncode == REFUSED and "permission denied" in finished.stderr
+        conn.execute(f"grant jobhooks_viewer to {role}".encode())
+    assert jobhooks("doctor", "--database-url", stranger).returncode == 0
+
+
+def test_a_table_is_watched_without_a_column_and_shown(device: Connection, database: str) -> None:
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    device.execute(
+        "alter table public.device add column secret text, add column seen timestamptz, add column hits integer"
+    )
+    ignored = ["--ignore", "seen", "--ignore", "hits"]
+    finished = jobhooks("table", "watch", "public.device", "--exclude", "secret", *ignored, "--always", **url)
+    assert finished.returncode == 0, finished.stderr
+    device.execute("update public.device set seen = now(); update public.device set name = 'new', secret = 'xyzzy'")
+    (listed,) = json.loads(jobhooks("table", "list", "--json", **url).stdout)
+    assert listed == {
+        "name": "public.device",
+        "state": "watched",
+        "key": ["id"],
+        "always": True,
+        "exclude": ["secret"],
+        "ignore": ["seen", "hits"],
+    }
+    shown = json.loads(jobhooks("table", "show", "public.device", "--json", **url).stdout)
+    assert {name: shown[name] for name in listed} == listed
+    assert [trigger["state"] for trigger in shown["triggers"]] == ["always"] * 4
+    assert (shown["changes"], shown["last_change_id"], shown["problems"]) == (1, 1, [])
+    device.execute('alter table public.device disable trigger "!jobhooks_1_update"')
+    text = jobhooks("table", "show", "device", **url).stdout
+    for words in (
+        "(watched)",
+        "secret",
+        "seen, hits",
+        "!jobhooks_1_update (disabled)",
+        "error: public.device",
+        "--always",
+    ):
+        assert words in text
+    assert "xyzzy" not in text
+    finished = jobhooks("table", "watch", "public.device", "--exclude", "none", **url)
+    assert finished.returncode == REFUSED and "it has no column none" in finished.stderr
+    assert jobhooks("table", "show", "public.none", **url).returncode == REFUSED
+
+
+def test_a_table_that_is_gone_can_be_unwatched_by_its_name(device: Connection, database: str) -> None:
+    device.execute("drop table public.device")
+    assert jobhooks("table", "unwatch", "public.device", "--database-url", database).returncode == 0
+    finished = jobhooks("table", "unwatch", "public.device", "--database-url", database)
+    assert finished.returncode == REFUSED and "does not exist" in finished.stderr
+
+
+@pytest.fixture
+def log(device: Connection) -> Connection:
+    """The client of a table with some history: two users, four actions, one of it two hours ago."""
+    device.execute("insert into public.device (name, serial) values ('edge-2', 'old')")
+    device.execute("update jobhooks.object_change set time = now() - interval '2 hours'")
+    with device.transaction():
+        device.execute("set local jobhooks.user_name = 'alice'; set local jobhooks.request_id = 'req-42'")
+        device.execute("update public.device set name = e'edge-1\n\x1b[31m', serial = null where id = 1")
+        device.execute("delete from public.device where id = 2")
+    device.execute("truncate public.device")
+    return device
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [
+        ([], [1, 2, 3, 4]),
+        (["--limit", "2"], [3, 4]),
+        (["--limit", "0"], []),
+        (["--action", "delete", "--action", "create"], [1, 3]),
+        (["--user", "alice"], [2, 3]),
+        (["--since", "90m"], [2, 3, 4]),
+        (["--until", "1.5h"], [1]),
+        (["--since", "2026-01-01", "--until", "2026-01-02 08:00:00+02"], []),
+        (["--table", "public.device", "--since", "1d"], [1, 2, 3, 4]),
+    ],
+)
+def test_changes_are_listed_as_asked_for(log: Connection, database: str, arguments: list[str], ids: list[int]) -> None:
+    finished = jobhooks("change", "list", "--json", *arguments, "--database-url", database)
+    assert finished.returncode == 0, finished.stderr
+    assert [change["id"] for change in json.loads(finished.stdout)] == ids
+
+
+def test_the_list_of_changes_is_for_people_too(log: Connection, database: str) -> None:
+    lines = jobhooks("change", "list", "--database-url", database).stdout.splitlines()
+    assert len(lines) == 5 and "\x1b" not in "".join(lines)
+    assert re.search(r"^2 +\S+ \S+ +public.device +update +1 +alice +name: \"edge-1\" -> ", lines[2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["list", "--since", "yesterday"], 2, "neither a duration, such as 90s"),
+        (["list", "--action", "rename"], 2, "rename"),
+        (["list", "--table", "public.none"], REFUSED, "public.none is not watched"),
+        (["show", "99"], REFUSED, "there is no change 99 in the log: it goes from 1 to 4"),
+        (["show", str(2**63)], 2, "'ID'"),
+        (["show", "nine"], 2, "'ID'"),
+        (["tail", "--table", "public.none"], REFUSED, "public.none is not watched"),
+    ],
+)
+def test_what_cannot_be_asked_of_the_log(
+    log: Connection, database: str, arguments: list[str], code: int, words: str
+) -> None:
+    finished = jobhooks("change", *arguments, "--database-url", database)
+    assert finished.returncode == code and words in finished.stderr and "Traceback" not in finished.stderr
+
+
+def test_a_change_is_shown_with_who_and_why_and_what_came_of_it(log: Connection, database: str) -> None:
+    log.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
+    log.execute("select jobhooks.add_hook('Check', '{public.device}', '{update}', 'a.B')")
+    log.execute(
+        "select jobhooks.record_result(2, 1, 1, 'failure', now() - interval '1 second', 'ValueError: no', 'T...',"
+        """ '[{"level": "info", "time": "2026-01-01", "object": null, "message": "looking"}]', false)"""
+    )
+    log.execute("insert into jobhooks.delivery (change_id, hook_id, status, attempts) values (2, 1, 'dead', 1)")
+    finished = jobhooks("change", "show", "2", "--database-url", database)
+    assert finished.returncode == 0 and "\x1b" not in finished.stdout
+    for line in (
+        "change 2: update public.device id = 1",
+        f"  user         alice (role {log.info.user})",
+        "  request      req-42",
+        '  - name: "edge-1"',
+        '  + name: "edge-1\\n\\u001b[31m"',
+        '  - serial: "FX2024-00017"',
+        "  + serial: null",
+        "  1 column as before",
+        "    info: looking",
+        '  hook "Check" is owed it: dead after 1 attempts',
+    ):
+        assert line in finished.stdout.splitlines(), finished.stdout
+    assert re.search(r'hook "Check" ran a\.B, attempt 1: failure in \d+ ms: ValueError: no', finished.stdout)
+    shown = json.loads(jobhooks("change", "show", "2", "--json", "--database-url", database).stdout)
+    assert shown["results"][0]["error"] == "ValueError: no" and shown["deliveries"][0]["status"] == "dead"
+    assert shown["prechange"] == {"id": 1, "name": "edge-1", "serial": "FX2024-00017"}
+
+
+def test_a_change_that_a_receiver_made_shows_its_cause(log: Connection, database: str) -> None:
+    log.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
+    log.execute("select jobhooks.add_hook('Check', '{public.device}', '{update}', 'a.B')")
+    with log.transaction():
+        log.execute("set local jobhooks.delivery = '2:1:3'")
+        log.execute("insert into public.device (name) values ('made')")
+    shown = jobhooks("change", "show", "5", "--database-url", database).stdout
+    assert '  caused by    hook "Check", run 3 for change 2: so it triggers nothing' in shown.splitlines()
+
+
+def test_colours_are_for_terminals_that_want_them(log: Connection, database: str) -> None:
+    def on_a_terminal(**settings: str) -> str:
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [sys.executable, "-m", "jobhooks", "change", "show", "2", "--database-url", database],
+            stdout=theirs,
+            env=environment(TERM="xterm", **settings),
+        ) as command:
+            os.close(theirs)
+            text = b""
+            with contextlib.suppress(OSError):  # which Linux raises once the other side is closed
+                while part := os.read(ours, 4096):
+                    text += part
+            assert command.wait(LIMIT) == 0
+        os.close(ours)
+        return text.decode()
+
+    assert '\x1b[31m  - name: "edge-1"\x1b[0m' in on_a_terminal()
+    assert "\x1b" not in on_a_terminal(NO_COLOR="1")
+
+
+def test_numbers_and_odd_json_are_shown_as_they_are(device: Connection, database: str) -> None:
+    """A float would be a lie, and half of a surrogate pair, which a json column may hold, no reason to fail."""
+    device.execute("alter table public.device add column amount numeric, add column doc json")
+    device.execute(
+        b"update public.device set amount = 1.10000000000000000000000000000000000001,"
+        b""" doc = ('{"half": "\\ud800",\n "deep": '"""
+        b" || repeat('[', 3000) || repeat(']', 3000) || '}')::json"
+    )
+    shown = jobhooks("change", "show", "1", "--database-url", database)
+    assert shown.returncode == 0 and "1.10000000000000000000000000000000000001" in shown.stdout, shown.stderr
+    assert "\\ud800" in shown.stdout
+    for command in (["list"], ["list", "--json"], ["show", "1", "--json"]):
+        finished = jobhooks("change", *command, "--database-url", database)
+        assert finished.returncode == 0, finished.stderr
+
+
+class Tail:
+    """``jobhooks change tail --json`` with what it has printed until now."""
+
+    def __init__(self, database: str, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "jobhooks", "change", "tail", "--json", *arguments, "--database-url", database],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(PGAPPNAME="tail"),
+        )
+        assert self.process.stdout is not None
+        flags = fcntl.fcntl(self.process.stdout, fcntl.F_GETFL)
+        fcntl.fcntl(self.process.stdout, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+        self._text = b""
+
+    def ids(self) -> list[int]:
+        assert self.process.stdout is not None
+        while part := self.process.stdout.read():
+            self._text += part
+        return [json.loads(line)["id"] for line in self._text.splitlines()]
+
+    def end(self) -> tuple[int, str]:
+        self.process.send_signal(signal.SIGINT)
+        _, words = self.process.communicate(timeout=LIMIT)
+        return self.process.returncode, words.decode()
+
+
+@contextlib.contextmanager
+def following(conn: Connection, database: str, *arguments: str) -> Generator[Tail]:
+    tail = Tail(database, *arguments)
+    try:
+        wait_until(
+            "it follows",
+            lambda: values(
+                conn,
+                "select pid from pg_stat_activity"
+                " where application_name = 'tail' and state = 'idle' and query ~ 'pg_current_snapshot'",
+            ),
+        )
+        yield tail
+    finally:
+        tail.process.kill()
+        tail.process.communicate()
+
+
+def test_tail_prints_each_change_once_however_late_it_commits(device: Connection, database: str) -> None:
+    device.execute("update public.device set name = 'before'")
+    with following(device, database) as tail, psycopg.connect(database) as late, psycopg.connect(database) as never:
+        late.execute("insert into public.device (name) values ('late')")
+        never.execute("insert into public.device (name) values ('never')")
+        device.execute("insert into public.device (name) values ('prompt')")
+        wait_until("the prompt one is told", lambda: tail.ids() == [4])
+        never.rollback()
+        late.commit()
+        wait_until("the late one is told", lambda: tail.ids() == [4, 2])
+        device.execute("insert into public.device (name) select 'many' from generate_series(1, 1200)")
+        wait_until("many are told", lambda: tail.ids() == [4, 2, *range(5, 1205)])
+        assert tail.end() == (130, "")
+
+
+def test_tail_begins_and_filters_as_asked_for(device: Connection, database: str) -> None:
+    for name in ("a", "b", "c"):
+        device.execute("update public.device set name = %s", [name])
+    arguments = ["--limit", "2", "--table", "public.device", "--action", "update", "--action", "delete"]
+    with following(device, database, *arguments) as tail:
+        wait_until("it tells the newest", lambda: tail.ids() == [2, 3])
+        device.execute("insert into public.device (name) values ('not asked for')")
+        device.execute("delete from public.device")
+        wait_until("it tells what is asked for", lambda: tail.ids() == [2, 3, 5, 6])
+
+
+def test_tail_ends_when_nobody_reads_it(device: Connection, database: str) -> None:
+    """As in ``jobhooks change tail | head -1``, and although nothing more comes."""
+    with following(device, database) as tail:
+        assert tail.process.stdout is not None and tail.process.stderr is not None
+        tail.process.stdout.close()
+        assert tail.process.wait(LIMIT) == 1
+        assert tail.process.stderr.read() == b""
+        tail.process.stdout = None
+
+
+def test_tail_says_so_when_the_database_is_gone(device: Connection, database: str) -> None:
+    with following(device, database) as tail:
+        device.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tail'")
+        _, words = tail.process.communicate(timeout=LIMIT)
+        assert tail.process.returncode == 3 and words.decode().startswith("jobhooks: lost the connection")
+        assert len(words.splitlines()) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_following_loses_and_doubles_nothing_whatever_overlaps(device: Connection, database: str, seed: int) -> None:
+    """Transactions and savepoints that begin, write, commit and roll back in any order, and a look at any moment."""
+    chance = random.Random(seed)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(psycopg.connect(database)) for _ in range(6)]
+        follower = Follower(stack.enter_context(contextlib.closing(connect(database))), Wanted())
+        followed: list[int] = []
+        for _ in range(300):
+            client = chance.choice(clients)
+            match chance.choice(["write", "write", "write", "savepoint", "commit", "rollback", "look"]):
+                case "write":
+                    client.execute("insert into public.device (name) values ('x')")
+                case "savepoint":
+                    with contextlib.suppress(psycopg.Rollback), client.transaction() as savepoint:
+                        client.execute("insert into public.device (name) values ('y')")
+                        if chance.random() < 0.5:
+                            raise psycopg.Rollback(savepoint)
+                case "commit":
+                    client.commit()
+                case "rollback":
+                    client.rollback()
+                case _:
+                    followed += [change.id for change in follower.new_changes()]
+        for client in clients:
+            client.commit()
+        followed += [change.id for change in follower.new_changes()]
+    assert sorted(followed) == values(device, "select id from jobhooks.object_change order by id")
+
+
+@pytest.mark.parametrize("group", ["", "table", "job", "hook", "change"])
+def test_every_command_is_in_the_reference(group: str) -> None:
+    reference = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    listed = re.findall(r"^│ ([a-z]+) +", jobhooks(*group.split(), "--help").stdout, re.MULTILINE)
+    assert listed
+    for command in listed:
+        assert re.search(rf"`{f'{group} {command}'.strip()}\b", reference), command

@@ -1,0 +1,255 @@
+"""Watching never breaks a writer: random histories, each in a database that watches and in one that does not."""
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
+from psycopg import sql
+from psycopg.pq import DiagnosticField, ExecStatus
+
+from conftest import Connection
+from support.fuzz import History, Watching, histories
+from support.fuzz_tables import PRELUDE, SCHEMAS
+from support.fuzz_writes import Statement
+
+Outcome = tuple[object, ...]
+DIAGNOSTICS = (
+    DiagnosticField.SQLSTATE,
+    DiagnosticField.MESSAGE_PRIMARY,
+    DiagnosticField.MESSAGE_DETAIL,
+    DiagnosticField.MESSAGE_HINT,
+    DiagnosticField.CONTEXT,
+    DiagnosticField.SCHEMA_NAME,
+    DiagnosticField.TABLE_NAME,
+    DiagnosticField.COLUMN_NAME,
+    DiagnosticField.CONSTRAINT_NAME,
+)
+TABLES = """
+select class.oid::regclass::text
+from pg_class as class
+where relnamespace in (select oid from pg_namespace where nspname = any(%s)) and relkind = 'r'
+order by class.oid::regclass::text collate "C"
+"""
+COLUMNS = """
+select attrelid::regclass::text, attnum, attname, atttypid::regtype::text, attnotnull, attgenerated, attidentity
+from pg_attribute join pg_class on pg_class.oid = attrelid
+where relnamespace in (select oid from pg_namespace where nspname = any(%s)) and attnum > 0
+order by attrelid::regclass::text collate "C", attnum
+"""
+CHANGES = """
+select content_type_id, action::text, prechange::text, postchange::text from jobhooks.object_change order by id
+"""
+
+
+@dataclass(frozen=True)
+class LoggedChange:
+    """A row of the log; the snapshots are text."""
+
+    content_type: int
+    action: str
+    prechange: str | None
+    postchange: str | None
+
+
+@dataclass
+class Side:
+    """A database, with the session that writes, and an administrator's."""
+
+    session: Connection
+    admin: Connection
+    role: str
+    notices: list[str | None] = field(default_factory=list[str | None])
+
+    def set_up(self, history: History) -> None:
+        """Leave nothing of the history before, create the tables, and become the role that is to write."""
+        self.run(Statement("rollback"))
+        self.run(Statement("discard all"))
+        schemas = list(map(sql.Identifier, SCHEMAS))
+        owner = sql.Identifier(self.role if history.role == "owner" else self.admin.info.user)
+        self.admin.execute(sql.SQL("drop schema if exists {} cascade").format(sql.SQL(", ").join(schemas)))
+        for schema in schemas:
+            self.admin.execute(sql.SQL("create schema {} authorization {}").format(schema, owner))
+        for session in (self.session, self.admin):
+            session.execute(sql.SQL("set timezone = {}").format(history.timezone))
+        self.session.execute("set synchronous_commit = off")
+        self._create_tables(history)
+
+    def _create_tables(self, history: History) -> None:
+        become = sql.SQL("set role {}").format(sql.Identifier(self.role))
+        if history.role == "owner":
+            self.session.execute(become)
+        for statement in history.setup:
+            outcome = self.run(statement)
+            may_fail = statement.sql.startswith("insert")
+            assert may_fail or outcome[0] == ExecStatus.COMMAND_OK, (statement, outcome)
+        if history.role == "writer":
+            for schema in map(sql.Identifier, SCHEMAS):
+                for what in ("schema", "all tables in schema", "all sequences in schema"):
+                    grant = sql.SQL("grant all on {} {} to {}")
+                    self.admin.execute(grant.format(sql.SQL(what), schema, sql.Identifier(self.role)))
+            self.session.execute(become)
+
+    def run(self, statement: Statement) -> Outcome:
+        """Send a statement, and return all that the client sees of it."""
+        pgconn = self.session.pgconn
+        self.notices.clear()
+        result = pgconn.exec_(statement.sql.encode())
+        if result.status == ExecStatus.COPY_IN:
+            pgconn.put_copy_data(statement.copied.encode())
+            pgconn.put_copy_end()
+            while following := pgconn.get_result():
+                result = following
+        rows = [[result.get_value(row, n) for n in range(result.nfields)] for row in range(result.ntuples)]
+        names = [result.fname(n) for n in range(result.nfields)]
+        failure = [result.error_field(name) for name in DIAGNOSTICS]
+        return result.status, result.command_status, names, rows, failure, tuple(self.notices)
+
+    def run_all(self, history: History) -> list[Outcome]:
+        outcomes = [self.run(statement) for statement in history.statements]
+        self.run(Statement("rollback"))
+        return outcomes
+
+    def contents(self) -> dict[str, object]:
+        """Return what there is: the columns, and the rows of each table."""
+        tables = [name for (name,) in self.admin.execute(TABLES, [list(SCHEMAS)])]
+        found: dict[str, object] = {"columns": self.admin.execute(COLUMNS, [list(SCHEMAS)]).fetchall()}
+        for table in tables:
+            rows = f'select t::text from only {table} as t order by t::text collate "C"'
+            found[table] = self.admin.execute(rows.encode()).fetchall()
+        return found
+
+    # Of the side that watches.
+
+    def watch(self, history: History) -> dict[int, Watching]:
+        """Watch the tables, and return how, by content type."""
+        self.admin.execute("truncate jobhooks.object_change_1; delete from jobhooks.content_type")
+        watched: dict[int, Watching] = {}
+        for how in history.watching:
+            row = self.admin.execute(
+                "select jobhooks.watch(%s::regclass, %s, %s, %s, %s, %s)",
+                [how.table, how.key, how.keyless, how.always, how.exclude, how.ignore],
+            ).fetchone()
+            assert row is not None
+            watched[row[0]] = how
+        return watched
+
+    def rows(self, watched: dict[int, Watching]) -> dict[int, Counter[str]]:
+        """Return the watched tables' rows as json, by content type."""
+        found: dict[int, Counter[str]] = {}
+        for content_type, how in watched.items():
+            rows = self.admin.execute(f"select row_to_json(t)::text from {how.table} as t".encode())
+            found[content_type] = Counter(repr(parse(row)) for (row,) in rows)
+        return found
+
+    def changes(self) -> list[LoggedChange]:
+        return [LoggedChange(*row) for row in self.admin.execute(CHANGES)]
+
+
+def parse(text: str) -> dict[str, object]:
+    """Parse a row's json: what is in it stays as it is written, but for blanks, with a key that is there twice."""
+
+    def as_written(pairs: list[tuple[str, object]]) -> object:
+        return "object", pairs
+
+    _, pairs = json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=as_written)
+    return dict(pairs)
+
+
+def check(sides: tuple[Side, Side], pool: ThreadPoolExecutor, history: History) -> None:
+    bare, watching = sides
+    list(pool.map(Side.set_up, sides, [history] * 2))
+    watched = watching.watch(history)
+    exact = history.exact and not history.altered
+    before = watching.rows(watched) if exact else {}
+    expected, found = pool.map(Side.run_all, sides, [history] * 2)
+    for statement, one, other in zip(history.statements, expected, found, strict=True):
+        assert one == other, statement
+    assert bare.contents() == watching.contents()
+    assert watching.admin.execute("select from jobhooks_capture.truncation").fetchall() == []
+    changes = watching.changes()
+    if exact:
+        check_replay(changes, before, watching.rows(watched))
+    if not history.altered:
+        for change in changes:
+            check_columns(change, watched[change.content_type])
+
+
+def check_replay(changes: list[LoggedChange], state: dict[int, Counter[str]], end: dict[int, Counter[str]]) -> None:
+    """Replay the log: each change must find the row that it changes as it was, and the last one leave what there is."""
+    for change in changes:
+        rows = state[change.content_type]
+        if change.action == "truncate":
+            rows.clear()
+        if change.prechange is not None:
+            row = repr(parse(change.prechange))
+            assert rows[row] > 0, f"there is no such row: {change}"
+            rows[row] -= 1
+        if change.postchange is not None:
+            rows[repr(parse(change.postchange))] += 1
+    left = {content_type: +rows for content_type, rows in state.items()}
+    assert left == end, (left, end)
+
+
+def check_columns(change: LoggedChange, watching: Watching) -> None:
+    """Excluded columns are in no snapshot, and no change is one of nothing, or of ignored columns alone."""
+    rows = [parse(row) for row in (change.prechange, change.postchange) if row is not None]
+    assert not any(row.keys() & set(watching.exclude) for row in rows), change
+    if change.action == "update" and len(rows) == 2 and not watching.exclude:
+        one, other = ({name: row[name] for name in row if name not in watching.ignore} for row in rows)
+        assert one != other, change
+
+
+def open_side(stack: contextlib.ExitStack, url: str, role: str) -> Side:
+    session, admin = (stack.enter_context(psycopg.connect(url, autocommit=True)) for _ in range(2))
+    session.prepare_threshold = None  # it discards all
+    side = Side(session, admin, role)
+    session.add_notice_handler(lambda notice: side.notices.append(notice.message_primary))
+    admin.execute(PRELUDE.encode())
+    admin.execute("set client_min_messages = warning")
+    admin.execute("set synchronous_commit = off")
+    return side
+
+
+@pytest.fixture
+def sides(empty_database: str, database: str, role: str) -> Generator[tuple[Side, Side]]:
+    """A database without jobhooks, and one with it."""
+    with contextlib.ExitStack() as stack:
+        yield open_side(stack, empty_database, role), open_side(stack, database, role)
+
+
+@pytest.fixture
+def pool() -> Generator[ThreadPoolExecutor]:
+    """A thread for each side."""
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+relaxed = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+@settings(relaxed, max_examples=100)
+@given(data=st.data())
+def test_no_statement_does_anything_else_because_its_table_is_watched(
+    sides: tuple[Side, Side], pool: ThreadPoolExecutor, data: st.DataObject
+) -> None:
+    """Same results, same errors, same rows at the end; and the log tells how they came about."""
+    check(sides, pool, data.draw(histories(sides[0].session.info.server_version)))
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+@settings(relaxed, max_examples=2000)
+@given(data=st.data())
+def test_no_statement_of_many_does_anything_else_because_its_table_is_watched(
+    sides: tuple[Side, Side], pool: ThreadPoolExecutor, data: st.DataObject
+) -> None:
+    """The same at length."""
+    check(sides, pool, data.draw(histories(sides[0].session.info.server_version)))

@@ -1,0 +1,366 @@
+"""jobhooks.problems(): each thing is broken on purpose, and must be named, with what to do about it."""
+
+import contextlib
+from collections.abc import Generator
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from conftest import Connection
+from jobhooks.embedded import run_server
+from jobhooks.store import catalogue
+from jobhooks.store.connections import SyncConnection, connect
+from jobhooks.store.install import install
+from support.programs import binaries
+from support.servers import Server
+
+PARTITIONED = """
+    create table public.reading (id integer, day integer, primary key (id, day)) partition by range (day);
+    create table public.reading_1 partition of public.reading for values from (1) to (2);
+    create table public.reading_2 partition of public.reading for values from (2) to (3);
+"""
+
+
+@pytest.fixture
+def admin(database: str) -> Generator[SyncConnection]:
+    with contextlib.closing(connect(database)) as connection:
+        yield connection
+
+
+def problems(conn: Connection) -> list[tuple[str, str, str, str]]:
+    return [
+        (severity, subject, problem, remedy)
+        for severity, subject, problem, remedy in conn.execute("select * from jobhooks.problems()")
+    ]
+
+
+def the_problem(conn: Connection) -> tuple[str, str, str, str]:
+    """The one problem that there is."""
+    (found,) = problems(conn)
+    return found
+
+
+def add_hook(conn: Connection, *, enabled: bool = True) -> None:
+    conn.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
+    conn.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
+    if enabled:
+        conn.execute("select jobhooks.enable_job('a.B')")
+
+
+def test_nothing_is_wrong_with_a_table_that_is_just_watched(device: Connection, admin: SyncConnection) -> None:
+    """Whoever is told of problems that are none stops listening."""
+    device.execute(PARTITIONED)
+    device.execute("create table public.note (line text, seen timestamptz, many float8[])")
+    catalogue.watch(admin, "public.reading")
+    catalogue.watch(admin, "public.note", keyless=True, always=True, exclude=["line"], ignore=["seen"])
+    assert problems(device) == []
+
+
+def test_a_rename_is_no_problem(device: Connection, admin: SyncConnection) -> None:
+    device.execute(PARTITIONED)
+    catalogue.watch(admin, "public.reading")
+    device.execute("create schema attic")
+    device.execute("alter table public.device rename to gadget; alter table public.gadget set schema attic")
+    device.execute("alter table public.reading rename to value; alter table public.reading_1 rename to value_1")
+    assert problems(device) == []
+
+
+def test_a_table_that_is_gone(device: Connection, admin: SyncConnection) -> None:
+    device.execute("drop table public.device")
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject) == ("warning", "public.device")
+    assert "gone" in problem and "jobhooks table unwatch public.device" in remedy
+    catalogue.unwatch(admin, "public.device")
+    assert problems(device) == []
+
+
+def test_a_trigger_that_is_missing(device: Connection) -> None:
+    device.execute('drop trigger "!jobhooks_1_delete" on public.device')
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject) == ("error", "public.device")
+    assert "1 is missing" in problem and "!jobhooks_1_delete on public.device" in problem
+    assert remedy == "jobhooks table watch public.device"
+
+
+@pytest.mark.parametrize(
+    ("how", "severity", "words"),
+    [
+        ("disable trigger all", "error", "4 are disabled"),
+        ('disable trigger "!jobhooks_1_update"', "error", "1 is disabled"),
+        ('enable replica trigger "!jobhooks_1_update"', "error", "1 is for replicated rows only"),
+        ('enable always trigger "!jobhooks_1_update"', "warning", "which was not asked"),
+    ],
+)
+def test_a_trigger_that_does_not_fire_as_asked(device: Connection, how: str, severity: str, words: str) -> None:
+    device.execute(f"alter table public.device {how}".encode())
+    found = the_problem(device)
+    assert found[:2] == (severity, "public.device") and words in found[2]
+
+
+def test_a_table_that_should_always_be_captured_and_is_not(device: Connection, admin: SyncConnection) -> None:
+    """The remedy keeps how the table is watched: it could be pasted, and must not make things worse."""
+    device.execute('alter table public.device add column "the Note" text')
+    catalogue.watch(admin, "public.device", ["id"], always=True, exclude=["the Note"], ignore=["serial"])
+    device.execute('alter table public.device enable trigger "!jobhooks_1_create"')
+    _, _, problem, remedy = the_problem(device)
+    assert "not for what logical replication applies, as was asked: !jobhooks_1_create" in problem
+    assert remedy == "jobhooks table watch public.device --always --exclude 'the Note' --ignore serial"
+
+
+def test_a_partition_whose_trigger_is_disabled(device: Connection, admin: SyncConnection) -> None:
+    device.execute(PARTITIONED)
+    catalogue.watch(admin, "public.reading")
+    device.execute('alter table public.reading_2 disable trigger "!jobhooks_2_update"')
+    severity, subject, problem, _ = the_problem(device)
+    assert (severity, subject) == ("error", "public.reading")
+    assert "!jobhooks_2_update on public.reading_2" in problem
+
+
+def test_triggers_that_are_not_those_of_today(device: Connection) -> None:
+    """A column whose text depends on the session's formats came: until then it may be read back wrong."""
+    device.execute("alter table public.device add column weight double precision")
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject, remedy) == ("warning", "public.device", "jobhooks table watch public.device")
+    assert "not those that it would get today" in problem
+
+
+def test_triggers_of_an_earlier_version(device: Connection) -> None:
+    device.execute("update jobhooks.content_type set triggers = '{}'")
+    assert "not those that it would get today" in the_problem(device)[2]
+    device.execute("select jobhooks.drop_triggers(1)")
+    assert [(severity, "missing" in problem) for severity, _, problem, _ in problems(device)] == [
+        ("error", True),
+        ("warning", False),
+    ]
+
+
+def test_partitions_that_came_and_went(conn: Connection, admin: SyncConnection) -> None:
+    conn.execute(PARTITIONED)
+    catalogue.watch(admin, "public.reading")
+    conn.execute("create table public.reading_3 (id integer not null, day integer not null)")
+    conn.execute("insert into public.reading_3 values (1, 3)")
+    conn.execute("alter table public.reading attach partition public.reading_3 for values from (3) to (4)")
+    conn.execute("alter table public.reading detach partition public.reading_1; drop table public.reading_2")
+    came, went = problems(conn)
+    assert came[:2] == ("warning", "public.reading") and "1: public.reading_3" in came[2] and "TRUNCATE" in came[2]
+    assert went[:2] == ("note", "public.reading") and "2: public.reading_1" in went[2]
+    catalogue.watch(admin, "public.reading")
+    assert problems(conn) == []
+
+
+def test_a_child_by_inheritance_that_is_not_watched(device: Connection, admin: SyncConnection) -> None:
+    device.execute("create table public.phone (primary key (id)) inherits (public.device)")
+    device.execute("create table public.smartphone (primary key (id)) inherits (public.phone)")
+    catalogue.watch(admin, "public.phone")
+    found = [(subject, problem.partition(" ")[0], remedy) for _, subject, problem, remedy in problems(device)]
+    assert found == [
+        ("public.device", "public.smartphone", "jobhooks table watch public.smartphone"),
+        ("public.phone", "public.smartphone", "jobhooks table watch public.smartphone"),
+    ]
+
+
+def test_a_key_column_that_is_gone(device: Connection) -> None:
+    device.execute("alter table public.device rename column id to number")
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject) == ("error", "public.device") and "key column id is gone or renamed" in problem
+    assert remedy == "jobhooks table watch public.device"
+    device.execute("alter table public.device drop column number")
+    assert the_problem(device)[3] == "jobhooks table watch public.device --key COLUMN"
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        ("create index on public.device (serial)", "nothing makes its key serial unique"),
+        ("create unique index on public.device (serial) where id > 5", "nothing makes its key serial unique"),
+        ("create unique index on public.device (lower(serial))", "nothing makes its key serial unique"),
+        ("create unique index on public.device (serial, name)", "nothing makes its key serial unique"),
+        ("create unique index on public.device (serial)", "its key serial may be null"),
+    ],
+)
+def test_a_key_that_tells_no_row_from_another(
+    device: Connection, admin: SyncConnection, index: str, words: str
+) -> None:
+    device.execute(index.encode())
+    catalogue.watch(admin, "public.device", ["serial"])
+    found = the_problem(device)
+    assert found[:2] == ("warning", "public.device") and words in found[2]
+    device.execute("alter table public.device alter column serial set not null")
+    device.execute("create unique index on public.device (serial) include (name)")
+    assert problems(device) == []
+
+
+def test_a_trigger_of_the_users_that_fires_after_ours(conn: Connection, admin: SyncConnection) -> None:
+    conn.execute(PARTITIONED)
+    catalogue.watch(admin, "public.reading")
+    conn.execute("create function public.f() returns trigger language plpgsql as 'begin return null; end'")
+    for name in ("a_usual_name", "~last"):
+        conn.execute(
+            f'create trigger "{name}" before update on public.reading for each row execute function f()'.encode()
+        )
+    severity, subject, problem, remedy = the_problem(conn)
+    assert (severity, subject) == ("warning", "public.reading") and 'trigger "~last" on public.reading' in problem
+    assert remedy.startswith('alter trigger "~last" on public.reading rename')
+
+
+def test_a_hook_that_leads_to_no_runs(device: Connection) -> None:
+    """Two switches, and a receiver that was taken away."""
+    add_hook(device, enabled=False)
+    assert the_problem(device)[:2] == ("warning", 'hook "h"') and the_problem(device)[3] == "jobhooks job enable a.B"
+    device.execute("select jobhooks.enable_job('a.B'); update jobhooks.job set installed = false")
+    assert the_problem(device)[:2] == ("error", 'hook "h"') and "not installed" in the_problem(device)[2]
+    device.execute("update jobhooks.job_hook set enabled = false")
+    assert problems(device) == []
+
+
+def test_a_hook_on_a_table_that_is_not_watched(device: Connection) -> None:
+    add_hook(device)
+    assert problems(device) == []
+    device.execute("select jobhooks.unwatch('public.device')")
+    assert the_problem(device) == (
+        "warning",
+        'hook "h"',
+        "public.device is not watched, so that no changes of it come",
+        "jobhooks table watch public.device",
+    )
+
+
+def test_deliveries_that_are_dead_or_late(device: Connection) -> None:
+    add_hook(device)
+    device.execute("insert into jobhooks.delivery (change_id, hook_id, status) values (7, 1, 'dead'), (9, 1, 'dead')")
+    assert the_problem(device)[:2] == ("error", 'hook "h"') and "2 deliveries failed" in the_problem(device)[2]
+    assert the_problem(device)[3].endswith("jobhooks change show 7")
+    device.execute("update jobhooks.delivery set status = 'waiting', due_at = now() - interval '61 minutes'")
+    assert the_problem(device)[0] == "error" and "2 deliveries should have been attempted" in the_problem(device)[2]
+
+
+def test_a_backlog_that_nobody_reads(device: Connection, application: Connection) -> None:
+    application.execute("update public.device set name = 'a'")
+    device.execute("update jobhooks.object_change set time = now() - interval '61 minutes'")
+    assert problems(device) == [], "the log may be all that is wanted"
+    add_hook(device)
+    severity, subject, problem, _ = the_problem(device)
+    assert (severity, subject) == ("error", "the log") and "about 1 changes wait" in problem
+
+
+def test_a_log_that_nobody_looks_after(device: Connection) -> None:
+    device.execute("select setval('jobhooks.object_change_id_seq', 20000001)")
+    assert the_problem(device)[:2] == ("warning", "the log") and "newest segment, 1, holds" in the_problem(device)[2]
+    device.execute("select jobhooks.add_segment()")
+    assert problems(device) == []
+    device.execute("update jobhooks.log_segment set created_at = now() - interval '38 days'")
+    assert "oldest segment, 1, ended" in the_problem(device)[2]
+    rows = device.execute("select * from jobhooks.problems(interval '60 days')").fetchall()
+    assert rows == [], "it is the daemon's setting that counts"
+
+
+def test_a_mark_that_was_refused(application: Connection, device: Connection) -> None:
+    with application.transaction():
+        application.execute("set local jobhooks.delivery = '1:2:3'")
+        application.execute("update public.device set name = 'a'")
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject) == ("warning", f"role {application.info.user}")
+    assert "change 1: 1:2:3" in problem and f"grant jobhooks_receiver to {application.info.user}" in remedy
+    device.execute("update jobhooks.object_change set time = now() - interval '25 hours'")
+    assert problems(device) == []
+
+
+def test_an_application_that_could_mark(application: Connection, device: Connection) -> None:
+    application.execute("update public.device set name = 'a'")
+    assert problems(device) == []
+    device.execute(f"grant jobhooks_receiver to {application.info.user}".encode())
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject) == ("warning", f"role {application.info.user}")
+    assert "it could hide changes" in problem and remedy == "connect the application as another role"
+
+
+def test_an_application_that_is_a_superuser(device: Connection) -> None:
+    device.execute("update public.device set name = 'a'")
+    assert the_problem(device)[:2] == ("note", f"role {device.info.user}")
+
+
+def test_a_receiver_that_is_a_superuser(conn: Connection, role: str) -> None:
+    conn.execute(f"alter role {role} superuser; grant jobhooks_receiver to {role}".encode())
+    try:
+        severity, subject, _, remedy = the_problem(conn)
+    finally:
+        conn.execute(f"alter role {role} nosuperuser".encode())
+    assert (severity, subject) == ("warning", f"role {role}")
+    assert remedy.endswith(f"revoke jobhooks_receiver from {role}")
+
+
+def test_a_database_that_is_a_copy(device: Connection) -> None:
+    device.execute("update jobhooks.cursor set system_identifier = 1")
+    assert (the_problem(device)[0], the_problem(device)[3]) == ("error", "jobhooks adopt")
+
+
+def test_a_prepared_transaction(device: Connection) -> None:
+    device.execute("create table public.other (id integer)")
+    with psycopg.connect(device.info.dsn) as client:
+        client.execute("insert into public.other values (1)")
+        client.execute("prepare transaction 'jobhooks test'")
+    try:
+        severity, subject, _, remedy = the_problem(device)
+        assert (severity, subject) == ("note", "prepared transaction jobhooks test")
+        assert "rollback prepared 'jobhooks test'" in remedy
+    finally:
+        device.execute("rollback prepared 'jobhooks test'")
+
+
+def test_a_wake_lock_in_strange_hands(device: Connection) -> None:
+    with psycopg.connect(device.info.dsn, application_name="batch") as client:
+        client.execute("select pg_advisory_lock(1785684584, 2)")
+        severity, subject, problem, _ = the_problem(device)
+        assert (severity, subject) == ("warning", f"session {client.info.backend_pid} (batch)")
+        assert "every commit sends a NOTIFY" in problem
+        client.execute("set application_name = 'jobhooks'")
+        assert problems(device) == [], "a daemon that sleeps is as it should be"
+
+
+def test_a_viewer_is_told_the_same_and_what_it_cannot_see(device: Connection, admin: SyncConnection, role: str) -> None:
+    device.execute("create schema hidden; create table hidden.t (a integer primary key, b float8)")
+    catalogue.watch(admin, "hidden.t", exclude=["b"])
+    device.execute('alter table hidden.t disable trigger all; drop trigger "!jobhooks_1_update" on public.device')
+    device.execute(f"grant jobhooks_viewer to {role}".encode())
+    with psycopg.connect(device.info.dsn, user=role, autocommit=True) as viewer:
+        assert problems(viewer) == [
+            *problems(device),
+            (
+                "note",
+                f"role {role}",
+                "it cannot see for how long the transactions of others have been open",
+                f"grant pg_read_all_stats to {role}",
+            ),
+        ]
+
+
+def test_roles_that_could_not_be_made(server: Server) -> None:
+    """On a server of its own: roles belong to all databases."""
+    with run_server(binaries(server)) as own:
+        with psycopg.connect(own.url(), autocommit=True) as superuser:
+            superuser.execute("create role plain login")
+            superuser.execute("create database inventory owner plain")
+        with contextlib.closing(connect(own.url("inventory", "plain"))) as plain:
+            install(plain)
+            found = plain.execute("select severity, subject, problem from jobhooks.problems()").fetchall()
+            assert [(severity, subject) for severity, subject, _ in found] == [
+                ("warning", "role jobhooks_capture"),
+                ("warning", "role jobhooks_owner"),
+                ("warning", "role jobhooks_receiver"),
+                ("warning", "the capture"),
+                ("note", "role jobhooks_daemon"),
+                ("note", "role jobhooks_operator"),
+                ("note", "role jobhooks_viewer"),
+                ("note", "role plain"),
+            ]
+            assert "with all the rights of plain" in found[0][2]
+            assert "record_change" in found[3][2] and "belong to plain" in found[3][2]
+        with psycopg.connect(own.url(), autocommit=True) as superuser:
+            superuser.execute("create role jobhooks_owner; create role jobhooks_capture")
+        with contextlib.closing(connect(own.url("inventory", "plain"))) as plain:
+            subjects = [subject for (subject,) in plain.execute("select subject from jobhooks.problems()")]
+            assert "schema jobhooks" in subjects and "role jobhooks_owner" not in subjects
+        with contextlib.closing(connect(make_conninfo(own.url("inventory")))) as superuser:
+            install(superuser)
+            assert superuser.execute("select * from jobhooks.problems()").fetchall() == []
