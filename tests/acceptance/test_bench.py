@@ -5,8 +5,12 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from support.daemon import environment
 from support.generated import ROOT
+
+pytestmark = pytest.mark.nightly  # fsync makes it slow, and a disk that others use slower
 
 SINGLE_ROW = ["bare", "floor", "floor_both", "jobhooks", "jobhooks_notify"]
 PARTITIONED = ["bare", "floor", "floor_both", "jobhooks"]
