@@ -1,13 +1,21 @@
 -- jobhooks.columns_of(object, columns): these columns of a row; null where there is no row, or it has no such column.
+--
+-- Null, too, for a row that cannot be taken apart: a json column may hold "\u0000", or half of a surrogate pair.
 create or replace function jobhooks.columns_of(object json, columns text [])
 returns json
-language sql
+language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    select json_object_agg(name, object -> name)
-    from unnest(columns) as name
-    where object -> name is not null
+begin
+    return (
+        select json_object_agg(name, object -> name)
+        from unnest(columns) as name
+        where object -> name is not null
+    );
+exception when data_exception then
+    return null;
+end
 $$;
 
 comment on function jobhooks.columns_of(json, text []) is

@@ -44,8 +44,12 @@ as $$
     select
         'warning', table_name,
         case
-            when is_unique then format('its key %s may be null, and then tells no row from another', array_to_string(key_columns, ', '))
-            else format('nothing makes its key %s unique, so changes of several rows can count as of one', array_to_string(key_columns, ', '))
+            when is_unique
+                then format('its key %s may be null, and then tells no row from another', array_to_string(key_columns, ', '))
+            else format(
+                'nothing makes its key %s unique, so changes of several rows can count as of one',
+                array_to_string(key_columns, ', ')
+            )
         end,
         case
             when is_unique then 'make these columns not null, or name others with --key'

@@ -21,7 +21,10 @@ as $$
 
     select
         'warning', 'the log',
-        format('its newest segment, %s, holds about %s changes, where one should hold %s', newest.number, size.number, segment_size),
+        format(
+            'its newest segment, %s, holds about %s changes, where one should hold %s',
+            newest.number, size.number, segment_size
+        ),
         'see whether the daemon runs, which begins new ones'
     from newest
     cross join lateral (
@@ -31,7 +34,10 @@ as $$
     union all
     select
         'warning', 'the log',
-        format('its oldest segment, %s, ended at %s and is past its retention of %s', number, ended_at::timestamptz(0), retention),
+        format(
+            'its oldest segment, %s, ended at %s and is past its retention of %s',
+            number, ended_at::timestamptz(0), retention
+        ),
         'see whether the daemon runs, which drops it; what hooks have not read stays, and so does what somebody reads'
     from oldest
     where ended_at < now() - retention * 1.25

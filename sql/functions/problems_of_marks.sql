@@ -19,7 +19,10 @@ as $$
             'it marked changes as a receiver''s, which it may not, and so they trigger hooks (%s lately, the last one change'
             ' %s: %s)', count(*), max(id), (array_agg(refused_mark order by id desc))[1]
         ),
-        format('for a receiver: grant jobhooks_receiver to %I; else find out what sets jobhooks.delivery or jobhooks.triggering', session_role)
+        format(
+            'for a receiver: grant jobhooks_receiver to %I; else find out what sets jobhooks.delivery or jobhooks.triggering',
+            session_role
+        )
     from recent
     where refused_mark is not null
     group by session_role

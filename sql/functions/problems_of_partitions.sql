@@ -27,7 +27,9 @@ as $$
     named as (
         select
             id, table_name, has_come, count(*) as number, jobhooks.watch_command(id) as command,
-            coalesce(array_to_string((array_agg(name order by name) filter (where name is not null))[1:4], ', '), 'dropped') as names
+            coalesce(
+                array_to_string((array_agg(name order by name) filter (where name is not null))[1:4], ', '), 'dropped'
+            ) as names
         from moved
         cross join lateral jobhooks.table_name(relid) as name
         group by id, table_name, has_come

@@ -32,7 +32,8 @@ as $$
     where not exists (select from pg_roles where rolname = known.name)
     union all
     select
-        'warning', 'schema jobhooks', format('it belongs to %s and not to jobhooks_owner, so %1$s can change the log', installer.name),
+        'warning', 'schema jobhooks',
+        format('it belongs to %s and not to jobhooks_owner, so %1$s can change the log', installer.name),
         'install as a member of jobhooks_owner that may create in this database, or as a superuser: jobhooks install'
     from installer
     where installer.name <> 'jobhooks_owner' and exists (select from pg_roles where rolname = 'jobhooks_owner')
@@ -50,7 +51,8 @@ as $$
     group by function.proowner
     union all
     select
-        'warning', format('role %s', role.rolname), 'it is a member of jobhooks_receiver and a superuser: receivers may do anything',
+        'warning', format('role %s', role.rolname),
+        'it is a member of jobhooks_receiver and a superuser: receivers may do anything',
         format('run the daemon as another role, and: revoke jobhooks_receiver from %I', role.rolname)
     from member
     join pg_roles as role on role.oid = member.oid

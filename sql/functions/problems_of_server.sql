@@ -30,7 +30,10 @@ as $$
         case
             when lock.mode = 'ExclusiveLock' then 'it holds the lock of a daemon that sleeps: every commit sends a NOTIFY,'
                 ' and no daemon can sleep'
-            else format('its transaction has been open since %s: no daemon can sleep, and its changes wait', session.xact_start::timestamptz(0))
+            else format(
+                'its transaction has been open since %s: no daemon can sleep, and its changes wait',
+                session.xact_start::timestamptz(0)
+            )
         end,
         format('if it should not: select pg_terminate_backend(%s)', lock.pid)
     from pg_locks as lock

@@ -24,7 +24,9 @@ as $$
 
         select
             'warning', jobhooks.table_name(child.parent),
-            format('%s inherits from it and is not watched, so of its rows nothing is captured', jobhooks.table_name(child.relid)),
+            format(
+                '%s inherits from it and is not watched, so of its rows nothing is captured', jobhooks.table_name(child.relid)
+            ),
             format('jobhooks table watch %s', jobhooks.table_name(child.relid))
         from child
         join pg_class as class on class.oid = child.relid and class.relkind = 'r' and not class.relispartition

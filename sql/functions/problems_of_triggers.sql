@@ -18,7 +18,8 @@ as $$
                 when live.state in ('missing', 'disabled') then live.state || ', so what it should capture is not'
                 when live.state = 'replica' then 'for replicated rows only, so what it should capture is not'
                 when watched.always and live.state = 'enabled' then 'not for what logical replication applies, as was asked'
-                when not watched.always and live.state = 'always' then 'for what logical replication applies, too, which was not asked'
+                when not watched.always and live.state = 'always'
+                    then 'for what logical replication applies, too, which was not asked'
             end as how,
             live.state = 'always' as is_harmless,
             format('%s on %s', live.name, jobhooks.table_name(live.relid)) as name

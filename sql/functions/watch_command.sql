@@ -39,7 +39,9 @@ as $$
     )
 
     select string_agg(
-        case when text ~ '^[A-Za-z0-9_.-]+$' then text else '''' || replace(text, '''', '''\''''') || '''' end, ' '
+        -- As a shell takes it.
+        case when text ~ '^[A-Za-z0-9_.-]+$' then text else '''' || replace(text, '''', '''\''''') || '''' end,
+        ' '
         order by position, ordinal
     )
     from (select position, text, row_number() over () as ordinal from word) as numbered

@@ -358,3 +358,15 @@ def test_a_session_whose_role_was_dropped_meanwhile_goes_on(
     assert (
         device.execute("select session_role, triggering from jobhooks.object_change").fetchall() == [(role, True)] * 2
     )
+
+
+def test_the_views_show_a_row_that_cannot_be_taken_apart(conn: Connection, database: str) -> None:
+    """One such row must not hide all the others from whoever looks."""
+    conn.execute("create table public.document (id integer primary key, body json)")
+    watch(database, "public.document")
+    conn.execute(r"""insert into public.document values (1, '{"a":"\u0000"}'), (2, '"\ud83d"'), (3, '1')""")
+    conn.execute("update public.document set id = id + 10")
+    shown = conn.execute("select action::text, removed::text from jobhooks.changes order by id").fetchall()
+    assert [action for action, _ in shown] == ["create"] * 3 + ["update"] * 3
+    assert shown[3][1] == r'{"id":1,"body":{"a":"\u0000"}}'
+    assert shown[5][1] == '{ "id" : 3 }'
