@@ -1,10 +1,6 @@
 """Random histories for the fuzz test of the capture: tables, and statements that write and alter them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
-
-from hypothesis import strategies as st
 
 from support.fuzz_alterations import Alterations
 from support.fuzz_tables import INTEGER, Choices, Column, Table, create_statements, draw_table, literal
@@ -75,37 +71,34 @@ class History:
         return "\n".join(parts)
 
 
-def histories(version: int) -> st.SearchStrategy[History]:
-    """Histories for a server of this version, as in server_version_num."""
-
-    @st.composite
-    def drawn(draw: Callable[[st.SearchStrategy[Any]], Any]) -> History:
-        return _Historian(Choices(draw), version).history()
-
-    return drawn()
+def draw_history(seed: int, version: int) -> History:
+    """Draw a history for a server of this version, as in server_version_num."""
+    return _Historian(Choices(seed), version).history()
 
 
 class _Historian(Alterations):
     def __init__(self, choose: Choices, version: int) -> None:
         super().__init__(choose, version)
         self.role = choose.pick(("", "owner", "writer"))
-        self.altering = choose.one_in(6 if self.role == "writer" else 2)  # a writer may not
+        self.altering = choose.one_in(9 if self.role == "writer" else 3)  # a writer may not
+        self.settings = choose.some(SETTINGS, 10)
+        self.always = "session_replication_role = replica" in self.settings and not choose.one_in(3)
 
     def history(self) -> History:
         choose = self.choose
         timezone = choose.pick(TIMEZONES)
         setup = [Statement(sql) for _ in range(choose.number(1, 2)) for sql in self.new_table()]
         for table in self.tables:
-            setup += [Statement(self.insert(table)) for _ in range(choose.number(0, 3))]
+            setup += [Statement(self.insert(table)) for _ in range(choose.number(1, 4))]
             if choose.one_in(3):
                 setup += map(Statement, self.new_trigger(table))
             if choose.one_in(10):
                 setup += map(Statement, self.row_security(table))
         watching = [self.watching(table) for table in self.tables if len(self.tables) == 1 or not choose.one_in(6)]
-        statements = [Statement(f"set {setting}") for setting in choose.some(SETTINGS, 12)]
-        if any("replica" in sql for sql, _ in statements):
-            self.exact = self.exact and all(watched.always for watched in watching)
-        while len(statements) < choose.number(4, 16):
+        if "session_replication_role = replica" in self.settings and not self.role:  # nobody else may
+            self.exact = self.exact and self.always
+        statements = [Statement(f"set {setting}") for setting in self.settings]
+        for _ in range(choose.number(3, 14)):
             statements += self.step()
         return History(self.role, timezone, setup, watching, statements, self.altered, self.exact)
 
@@ -127,10 +120,10 @@ class _Historian(Alterations):
         key = None if table.key or keyless else [table.columns[0].name]
         kept = {*(table.key or ()), *(key or ())}
         others = [column.name for column in table.columns if column.name not in kept]
-        exclude = choose.some(others) if choose.one_in(6) else []
-        ignore = choose.some(others) if choose.one_in(4) else []
+        exclude = choose.some(others) if choose.one_in(8) else []
+        ignore = choose.some(others) if choose.one_in(6) else []
         self.exact = self.exact and not exclude and not ignore
-        return Watching(table.sql, key, keyless, choose.one_in(4), exclude, ignore)
+        return Watching(table.sql, key, keyless, self.always or choose.one_in(5), exclude, ignore)
 
     # What happens.
 
@@ -164,7 +157,8 @@ class _Historian(Alterations):
                 inner.append(choose.pick(("set constraints all immediate", "set local datestyle = 'Postgres, DMY'")))
             else:
                 inner.append(self.write())
-        begin = choose.pick(("begin", "begin", "begin isolation level serializable", "begin read only"))
+        begin = choose.pick(("begin", "begin", "begin", "begin isolation level serializable"))
+        begin = "begin read only" if choose.one_in(20) else begin
         return [Statement(sql) for sql in (begin, *inner, choose.pick(("commit", "commit", "rollback")))]
 
     def block(self) -> str:

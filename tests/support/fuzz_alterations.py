@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from support.fuzz_tables import KINDS, NAMES, SCHEMAS, Column, Kind, Table, identifier, literal
+from support.fuzz_tables import KINDS, NAMES, SCHEMAS, Column, Kind, Table, draw_kind, identifier, literal
 from support.fuzz_writes import Writes
 
 
@@ -27,7 +27,7 @@ class Alterations(Writes):
 
     def add_column(self, table: Table) -> list[str]:
         choose = self.choose
-        kind = choose.pick(KINDS)
+        kind = draw_kind(choose)
         constraints = choose.pick(
             ("", f"default {literal(kind.values[0])}", f"not null default {literal(kind.values[0])}")
         )
@@ -58,7 +58,7 @@ class Alterations(Writes):
 
     def retype(self, table: Table) -> list[str]:
         column = self.other_column(table)
-        kind = self.choose.pick((KINDS[0], KINDS[4], self.choose.pick(KINDS)))
+        kind = self.choose.pick((KINDS[0], KINDS[4], draw_kind(self.choose)))
         name = identifier(column.name)
         using = {"text": f"{name}::text", "jsonb": f"to_jsonb({name})"}.get(kind.sql, f"null::{kind.sql}")
         if not column.generated:

@@ -32,14 +32,14 @@ class Writes:
             ways += [self.merge, self.merge]
         return self.choose.pick(ways)(table)
 
-    def value(self, column: Column) -> str:
+    def value(self, table: Table, column: Column) -> str:
         if column.kind is INTEGER:
             return str(self.choose.number(0, 21))
-        if self.choose.one_in(6):
+        if self.choose.one_in(30 if column.name in table.key or column.constraints == "not null" else 6):
             return self.choose.pick(("null", "default"))
         # The last value is often no value of the type.
         values = column.kind.values
-        return literal(self.choose.pick(values if self.choose.one_in(5) else values[:-1] or values))
+        return literal(self.choose.pick(values if self.choose.one_in(8) else values[:-1] or values))
 
     def condition(self, table: Table) -> str:
         choose = self.choose
@@ -57,15 +57,19 @@ class Writes:
     def written(self, table: Table) -> list[Column]:
         """Draw the columns that an INSERT names."""
         columns = [column for column in table.columns if not column.generated]
-        return columns[:1] + [column for column in columns[1:] if not self.choose.one_in(5)]
+        needed = [*table.key, *(column.name for column in columns if column.constraints == "not null")]
+        return columns[:1] + [
+            column for column in columns[1:] if not self.choose.one_in(20 if column.name in needed else 5)
+        ]
 
-    def rows(self, columns: list[Column], count: int) -> str:
-        rows = [f"({', '.join(map(self.value, columns))})" for _ in range(count)]
+    def rows(self, table: Table, columns: list[Column], count: int) -> str:
+        rows = [f"({', '.join(self.value(table, column) for column in columns)})" for _ in range(count)]
         return f"({', '.join(identifier(column.name) for column in columns)}) values {', '.join(rows)}"
 
     def insert(self, table: Table) -> str:
         columns = self.written(table)
-        return f"insert into {table.sql} {self.rows(columns, self.choose.pick((1, 1, 2, 4)))}{self.returning(table)}"
+        rows = self.rows(table, columns, self.choose.pick((1, 1, 2, 4)))
+        return f"insert into {table.sql} {rows}{self.returning(table)}"
 
     def insert_selected(self, table: Table) -> str:
         columns = self.written(table)
@@ -92,14 +96,14 @@ class Writes:
         )
         count = self.choose.pick((1, 2, 3))
         inserted = " returning xmax = 0, *" if self.choose.one_in(3) else ""
-        return f"insert into {table.sql} as t {self.rows(columns, count)} on conflict {action}{inserted}"
+        return f"insert into {table.sql} as t {self.rows(table, columns, count)} on conflict {action}{inserted}"
 
     def assignment(self, table: Table, prefix: str = "") -> str:
         choose = self.choose
         if choose.one_in(3):
             return f"{table.id} = {prefix}{table.id} + {choose.pick((1, 5, 0, -7, 40))}"
         column = choose.pick([column for column in table.columns if not column.generated])
-        value = prefix + identifier(column.name) if choose.one_in(5) else self.value(column)
+        value = prefix + identifier(column.name) if choose.one_in(5) else self.value(table, column)
         return f"{identifier(column.name)} = {value}"
 
     def update(self, table: Table) -> str:
@@ -141,7 +145,7 @@ class Writes:
     def merge(self, table: Table) -> str:
         columns = self.written(table)
         names = ", ".join(identifier(column.name) for column in columns)
-        values = ", ".join(["s.n", *map(self.value, columns[1:])])
+        values = ", ".join(["s.n", *(self.value(table, column) for column in columns[1:])])
         returning = self.choose.pick(("", " returning merge_action(), t.*")) if self.version >= 170000 else ""
         missing = self.choose.pick(
             ("", f"when not matched by source then {self.choose.pick(('delete', 'do nothing'))}")
