@@ -138,14 +138,19 @@ begin
     grant update on jobhooks.cursor to jobhooks_daemon;
     grant insert, update, delete on jobhooks.delivery to jobhooks_daemon;
     grant execute on function
-        jobhooks.register_jobs(json, boolean), jobhooks.park_dead(bigint, integer, integer),
-        jobhooks.maintain_log(interval, bigint)
+        jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
+        jobhooks.drop_old_results(interval, bigint), jobhooks.wait_for_lock(integer, double precision),
+        jobhooks.take_the_lead(), jobhooks.depose_silent_leader(double precision), jobhooks.settle_rest(json),
+        jobhooks.unblock(json), jobhooks.settle(
+            bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
+        )
     to jobhooks_daemon;
+    grant delete on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon;
 
     grant select on jobhooks.job_hook to jobhooks_receiver;
     grant select, insert on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon, jobhooks_receiver;
     grant execute on function jobhooks.record_result(
-        bigint, integer, integer, text, timestamptz, text, text, json, boolean
+        bigint, integer, integer, integer, text, double precision, double precision, text, json
     ) to jobhooks_daemon, jobhooks_receiver;
 exception when insufficient_privilege then
     raise warning 'the roles of jobhooks got no privileges: %', sqlerrm;

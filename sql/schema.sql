@@ -24,6 +24,7 @@ CREATE TABLE jobhooks.cursor (
     system_identifier bigint NOT NULL,
     database_oid oid NOT NULL,
     saved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    leader bigint DEFAULT 0 NOT NULL,
     CONSTRAINT cursor_check CHECK ((horizon_floor >= seen_floor)),
     CONSTRAINT cursor_first_id_check CHECK ((first_id >= 0)),
     CONSTRAINT cursor_last_id_check CHECK ((last_id >= 0)),
@@ -45,6 +46,8 @@ COMMENT ON COLUMN jobhooks.cursor.first_id IS 'Changes up to it belong to the da
 
 COMMENT ON COLUMN jobhooks.cursor.system_identifier IS 'With database_oid: whose transactions the snapshots speak of, so that a copy of the database is noticed';
 
+COMMENT ON COLUMN jobhooks.cursor.leader IS 'Counts the daemons that have led. A daemon that finds another number than its own leads no more';
+
 CREATE TABLE jobhooks.delivery (
     change_id bigint NOT NULL,
     hook_id integer NOT NULL,
@@ -52,14 +55,31 @@ CREATE TABLE jobhooks.delivery (
     attempts integer DEFAULT 0 NOT NULL,
     due_at timestamp with time zone,
     parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    content_type_id integer NOT NULL,
+    lane bigint,
+    other_lane bigint,
+    blocks boolean DEFAULT true NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
     CONSTRAINT delivery_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT delivery_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'dead'::text]))),
+    CONSTRAINT delivery_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT delivery_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'blocked'::text, 'dead'::text]))),
+    CONSTRAINT other_lane_is_second CHECK (((lane IS NOT NULL) OR (other_lane IS NULL))),
     CONSTRAINT waiting_is_due CHECK (((status = 'waiting'::text) = (due_at IS NOT NULL)))
 );
 
 COMMENT ON TABLE jobhooks.delivery IS 'Debts only: deliveries that were parked and are not settled';
 
-COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: will be attempted when due; dead: kept until someone decides';
+COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: will be attempted when due; blocked: behind an older debt of its lane; dead: kept until someone decides';
+
+COMMENT ON COLUMN jobhooks.delivery.attempts IS 'Of all times: the number of the last attempt that has a result';
+
+COMMENT ON COLUMN jobhooks.delivery.lane IS 'A number for the object, by which its deliveries are kept in order; null: in order with all of the table';
+
+COMMENT ON COLUMN jobhooks.delivery.other_lane IS 'The lane of the new key, where an update changed the key';
+
+COMMENT ON COLUMN jobhooks.delivery.blocks IS 'Later deliveries of its lane wait for it';
+
+COMMENT ON COLUMN jobhooks.delivery.failures IS 'Since it was parked, or last retried by hand: they decide when it is due, or dead';
 
 CREATE TABLE jobhooks.job_hook (
     id integer NOT NULL,
@@ -200,6 +220,14 @@ CREATE VIEW jobhooks.changes AS
 
 COMMENT ON VIEW jobhooks.changes IS 'The log as a person reads it, with what differs';
 
+CREATE TABLE jobhooks.configuration (
+    singleton boolean DEFAULT true NOT NULL,
+    version bigint NOT NULL,
+    CONSTRAINT configuration_singleton_check CHECK (singleton)
+);
+
+COMMENT ON TABLE jobhooks.configuration IS 'One row: a number that changes with each change of a hook, a job or a watched table';
+
 ALTER TABLE jobhooks.content_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME jobhooks.content_type_id_seq
     START WITH 1
@@ -219,8 +247,16 @@ CREATE TABLE jobhooks.job (
     installed boolean DEFAULT true NOT NULL,
     enabled boolean DEFAULT false NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    max_attempts integer DEFAULT 15 NOT NULL,
+    backoff_s double precision DEFAULT 1 NOT NULL,
+    on_failure text DEFAULT 'block'::text NOT NULL,
+    concurrency integer DEFAULT 8 NOT NULL,
+    CONSTRAINT job_backoff_s_check CHECK ((backoff_s >= (0)::double precision)),
     CONSTRAINT job_class_path_check CHECK ((class_path ~ '^[^.]+(\.[^.]+)+$'::text)),
+    CONSTRAINT job_concurrency_check CHECK ((concurrency > 0)),
+    CONSTRAINT job_max_attempts_check CHECK ((max_attempts > 0)),
     CONSTRAINT job_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT job_on_failure_check CHECK ((on_failure = ANY (ARRAY['block'::text, 'skip'::text]))),
     CONSTRAINT job_soft_time_limit_s_check CHECK ((soft_time_limit_s > (0)::double precision)),
     CONSTRAINT job_time_limit_s_check CHECK ((time_limit_s > (0)::double precision))
 );
@@ -228,6 +264,14 @@ CREATE TABLE jobhooks.job (
 COMMENT ON TABLE jobhooks.job IS 'The receivers that were found: installed says that one is there, enabled that it may run';
 
 COMMENT ON COLUMN jobhooks.job.class_path IS 'module.Class, as in the receivers directory';
+
+COMMENT ON COLUMN jobhooks.job.max_attempts IS 'After so many failures a delivery is dead';
+
+COMMENT ON COLUMN jobhooks.job.backoff_s IS 'Seconds before the second attempt; doubled with each attempt that fails';
+
+COMMENT ON COLUMN jobhooks.job.on_failure IS 'What the later changes of an object do while one of it has failed. block: wait; skip: go on';
+
+COMMENT ON COLUMN jobhooks.job.concurrency IS 'How many deliveries of one hook may run at a time';
 
 CREATE TABLE jobhooks.job_hook_content_type (
     job_hook_id integer NOT NULL,
@@ -285,12 +329,14 @@ ALTER TABLE jobhooks.job ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 );
 
 CREATE TABLE jobhooks.job_log_entry (
-    job_result_id bigint NOT NULL,
     line integer NOT NULL,
     level text NOT NULL,
     "time" timestamp with time zone NOT NULL,
     object text,
     message text NOT NULL,
+    change_id bigint NOT NULL,
+    hook_id integer NOT NULL,
+    attempt integer NOT NULL,
     CONSTRAINT job_log_entry_level_check CHECK ((level = ANY (ARRAY['debug'::text, 'info'::text, 'success'::text, 'warning'::text, 'failure'::text]))),
     CONSTRAINT job_log_entry_line_check CHECK ((line > 0))
 );
@@ -300,7 +346,6 @@ COMMENT ON TABLE jobhooks.job_log_entry IS 'The lines that receivers logged';
 COMMENT ON COLUMN jobhooks.job_log_entry.object IS 'What the line is about, where the receiver named it';
 
 CREATE TABLE jobhooks.job_result (
-    id bigint NOT NULL,
     change_id bigint NOT NULL,
     hook_id integer NOT NULL,
     job_id integer NOT NULL,
@@ -310,21 +355,14 @@ CREATE TABLE jobhooks.job_result (
     finished_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     error text,
     traceback text,
-    CONSTRAINT failure_has_an_error CHECK (((status = 'failure'::text) = (error IS NOT NULL))),
+    CONSTRAINT failure_has_an_error CHECK (((status = 'success'::text) = (error IS NULL))),
     CONSTRAINT job_result_attempt_check CHECK ((attempt > 0)),
-    CONSTRAINT job_result_status_check CHECK ((status = ANY (ARRAY['success'::text, 'failure'::text])))
+    CONSTRAINT job_result_status_check CHECK ((status = ANY (ARRAY['success'::text, 'failure'::text, 'discarded'::text])))
 );
 
 COMMENT ON TABLE jobhooks.job_result IS 'What each attempt at a delivery did. The row is the acknowledgement: it commits with what the receiver wrote';
 
-ALTER TABLE jobhooks.job_result ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
-    SEQUENCE NAME jobhooks.job_result_id_seq
-    START WITH 1
-    INCREMENT BY 1
-    NO MINVALUE
-    NO MAXVALUE
-    CACHE 1
-);
+COMMENT ON COLUMN jobhooks.job_result.status IS 'discarded: by the receiver, or by whoever decided so; then error is the reason';
 
 CREATE TABLE jobhooks.log_segment (
     number integer NOT NULL,
@@ -355,8 +393,7 @@ INHERITS (jobhooks.object_change);
 COMMENT ON TABLE jobhooks.object_change_1 IS 'A segment of the log';
 
 CREATE VIEW jobhooks.results AS
- SELECT result.id,
-    result.change_id,
+ SELECT result.change_id,
     hook.name AS hook,
     job.class_path AS job,
     result.attempt,
@@ -366,7 +403,7 @@ CREATE VIEW jobhooks.results AS
     result.error,
     ARRAY( SELECT format('%s: %s'::text, entry.level, concat_ws(': '::text, entry.object, entry.message)) AS format
            FROM jobhooks.job_log_entry entry
-          WHERE (entry.job_result_id = result.id)
+          WHERE ((entry.change_id = result.change_id) AND (entry.hook_id = result.hook_id) AND (entry.attempt = result.attempt))
           ORDER BY entry.line) AS log
    FROM ((jobhooks.job_result result
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = result.hook_id)))
@@ -383,6 +420,9 @@ ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN transaction_id SET DEFAUL
 ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN "time" SET DEFAULT clock_timestamp();
 
 ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN session_role SET DEFAULT current_setting('session_authorization'::text);
+
+ALTER TABLE ONLY jobhooks.configuration
+    ADD CONSTRAINT configuration_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY jobhooks.content_type
     ADD CONSTRAINT content_type_pkey PRIMARY KEY (id);
@@ -412,16 +452,13 @@ ALTER TABLE ONLY jobhooks.job_hook
     ADD CONSTRAINT job_hook_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY jobhooks.job_log_entry
-    ADD CONSTRAINT job_log_entry_pkey PRIMARY KEY (job_result_id, line);
+    ADD CONSTRAINT job_log_entry_pkey PRIMARY KEY (change_id, hook_id, attempt, line);
 
 ALTER TABLE ONLY jobhooks.job
     ADD CONSTRAINT job_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY jobhooks.job_result
-    ADD CONSTRAINT job_result_once UNIQUE (change_id, hook_id, attempt);
-
-ALTER TABLE ONLY jobhooks.job_result
-    ADD CONSTRAINT job_result_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT job_result_pkey PRIMARY KEY (change_id, hook_id, attempt);
 
 ALTER TABLE ONLY jobhooks.log_segment
     ADD CONSTRAINT log_segment_pkey PRIMARY KEY (number);
@@ -432,7 +469,25 @@ ALTER TABLE ONLY jobhooks.migration
 ALTER TABLE ONLY jobhooks.object_change_1
     ADD CONSTRAINT object_change_1_pkey PRIMARY KEY (id);
 
+CREATE INDEX delivery_due ON jobhooks.delivery USING btree (hook_id, due_at, change_id) WHERE (status = 'waiting'::text);
+
+CREATE INDEX delivery_lane ON jobhooks.delivery USING btree (hook_id, lane, change_id) WHERE blocks;
+
+CREATE INDEX delivery_of_table ON jobhooks.delivery USING btree (hook_id, content_type_id, change_id) WHERE blocks;
+
+CREATE INDEX delivery_other_lane ON jobhooks.delivery USING btree (hook_id, other_lane, change_id) WHERE (blocks AND (other_lane IS NOT NULL));
+
+CREATE INDEX delivery_table_lane ON jobhooks.delivery USING btree (hook_id, content_type_id, change_id) WHERE (blocks AND (lane IS NULL));
+
 CREATE INDEX object_change_1_transaction_id_idx ON jobhooks.object_change_1 USING btree (transaction_id, id);
+
+CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
+
+CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
+
+CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
+
+CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
 
 CREATE TRIGGER note_hook_enabled BEFORE UPDATE ON jobhooks.job_hook FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION jobhooks.note_hook_enabled();
 
@@ -446,9 +501,6 @@ ALTER TABLE ONLY jobhooks.job_hook_content_type
 
 ALTER TABLE ONLY jobhooks.job_hook
     ADD CONSTRAINT job_hook_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobhooks.job(id);
-
-ALTER TABLE ONLY jobhooks.job_log_entry
-    ADD CONSTRAINT job_log_entry_job_result_id_fkey FOREIGN KEY (job_result_id) REFERENCES jobhooks.job_result(id) ON DELETE CASCADE;
 
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_capture;
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_viewer;
@@ -474,16 +526,25 @@ GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhoo
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.configuration_version() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.configuration_version() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.depose_silent_leader(seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.depose_silent_leader(seconds double precision) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.drop_old_results(retention interval, after bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.drop_old_results(retention interval, after bigint) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.drop_old_segment(retention interval) FROM PUBLIC;
 
@@ -507,12 +568,11 @@ GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
-
-REVOKE ALL ON FUNCTION jobhooks.park_dead(change_id bigint, hook_id integer, attempts integer) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.park_dead(change_id bigint, hook_id integer, attempts integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
 
@@ -576,12 +636,18 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, attempt integer, status text, started_at timestamp with time zone, error text, traceback text, log_entries json, in_receivers_transaction boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, attempt integer, status text, started_at timestamp with time zone, error text, traceback text, log_entries json, in_receivers_transaction boolean) TO jobhooks_daemon;
-GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, attempt integer, status text, started_at timestamp with time zone, error text, traceback text, log_entries json, in_receivers_transaction boolean) TO jobhooks_receiver;
+REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.settle_rest(rest json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.settle_rest(rest json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) TO jobhooks_viewer;
@@ -594,14 +660,23 @@ GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_operato
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.take_the_lead() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.take_the_lead() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.unblock(lanes json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.unblock(lanes json) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.unwatch(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.use_segment(number integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[]) FROM PUBLIC;
 
@@ -662,6 +737,10 @@ GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_daemon;
 
+GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_daemon;
+
 GRANT SELECT ON TABLE jobhooks.job TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.job TO jobhooks_operator;
 GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.job TO jobhooks_daemon;
@@ -682,12 +761,12 @@ GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.job_log_entry TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.job_log_entry TO jobhooks_operator;
-GRANT SELECT,INSERT ON TABLE jobhooks.job_log_entry TO jobhooks_daemon;
+GRANT SELECT,INSERT,DELETE ON TABLE jobhooks.job_log_entry TO jobhooks_daemon;
 GRANT SELECT,INSERT ON TABLE jobhooks.job_log_entry TO jobhooks_receiver;
 
 GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_operator;
-GRANT SELECT,INSERT ON TABLE jobhooks.job_result TO jobhooks_daemon;
+GRANT SELECT,INSERT,DELETE ON TABLE jobhooks.job_result TO jobhooks_daemon;
 GRANT SELECT,INSERT ON TABLE jobhooks.job_result TO jobhooks_receiver;
 
 GRANT SELECT ON TABLE jobhooks.log_segment TO jobhooks_viewer;

@@ -3,6 +3,7 @@
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject
 from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.control import Discard, Retry, SoftTimeLimitExceeded
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import MarkRefused, StaleObject
 
@@ -10,8 +11,11 @@ __all__ = [
     "AsyncChangedObject",
     "Change",
     "ChangedObject",
+    "Discard",
     "JobHookReceiver",
     "MarkRefused",
     "ObjectChangeActionChoices",
+    "Retry",
+    "SoftTimeLimitExceeded",
     "StaleObject",
 ]

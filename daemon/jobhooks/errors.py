@@ -84,6 +84,10 @@ class AlreadySettled(JobhooksError):
     """The delivery was settled by someone else."""
 
 
+class LeadsNoMore(JobhooksError):
+    """Another daemon leads."""
+
+
 class TransactionEnded(JobhooksError):
     """The receiver ended the transaction that it was given: what it wrote may be kept although the run failed."""
 
@@ -108,6 +112,7 @@ BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH002": NotWatched,
     "JH010": AlreadySettled,
     "JH011": TransactionEnded,
+    "JH012": LeadsNoMore,
     "JH020": UnknownJob,
     "JH021": UnknownEvent,
     "JH022": NotWatched,

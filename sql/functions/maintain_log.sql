@@ -31,17 +31,6 @@ begin
     if dropped is not null then
         done := done || format('dropped segment %s of the log', dropped);
     end if;
-    -- Results go after the changes that they are about: until then they tell what need not run again.
-    delete from jobhooks.job_result
-    where id in (
-        select result.id
-        from jobhooks.job_result as result
-        where result.change_id < (select min(first_id) from jobhooks.log_segment)
-            and result.finished_at < now() - retention
-            and not exists (select from jobhooks.delivery where change_id = result.change_id)
-        order by result.id
-        limit 10000
-    );
     return array_to_string(done, '; ');
 end
 $$;

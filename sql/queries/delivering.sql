@@ -1,25 +1,125 @@
--- Running a receiver for a change and recording what it did.
+-- Running a receiver for a change, recording what it did, and the debts.
 
 -- name: begin_run
--- Marks the transaction and tells when it began; rows are written as json as the capture writes them.
--- Text, like all that we pass and get in a receiver's session: it may have taught its driver other types.
-select
-    clock_timestamp()::text, set_config('jobhooks.delivery', $1, true), set_config('datestyle', 'ISO, YMD', true),
-    set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true),
-    set_config('bytea_output', 'hex', true)
-
--- name: forget_session
--- After a run whose receiver did not take the connection: what the triggers of the tables that it wrote left in the
--- session must not reach the next one.
+-- One message, sent when a receiver first uses its connection: what the run before, or a trigger of the tables that it wrote,
+-- left in the session must not reach this one; then the transaction, which is marked as this run's, and in which rows are
+-- written as json as the capture writes them.
 reset session authorization;
 reset all;
 close all;
 unlisten *;
 discard temp;
-select pg_advisory_unlock_all()
+select pg_advisory_unlock_all();
+begin isolation level read committed read write;
+select
+    set_config('jobhooks.delivery', $1, true), set_config('datestyle', 'ISO, YMD', true),
+    set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true),
+    set_config('bytea_output', 'hex', true)
+
+-- name: end_run
+-- One message, too: the result of a run that has nothing to say but that it succeeded, and the end.
+select jobhooks.record_result($1, $2, $3, $4, 'success', $5, $6, null, null);
+commit
+
+-- name: commit
+commit
+
+-- name: rollback
+rollback
 
 -- name: record_result
-select jobhooks.record_result($1, $2, $3, $4, $5::text::timestamptz, $6, $7, $8::text::json, $9)
+select jobhooks.record_result($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json)
 
--- name: park_dead
-select jobhooks.park_dead($1, $2, $3)
+-- name: database_time
+select extract(epoch from clock_timestamp())::double precision
+
+-- name: settle
+select jobhooks.settle($1, $2, $3, $4, $5, $6, $7, $8::text::json)
+
+-- name: last_settled
+-- No change with a greater id was settled or parked.
+select greatest(
+    (select max(change_id) from jobhooks.job_result), (select max(change_id) from jobhooks.delivery), 0
+)
+
+-- name: settled_deliveries
+-- Which of these deliveries (changes $1, hooks $2) have been settled or parked.
+select result.change_id, result.hook_id
+from jobhooks.job_result as result
+where result.change_id = any($1::bigint []) and result.hook_id = any($2::integer [])
+union
+select delivery.change_id, delivery.hook_id
+from jobhooks.delivery as delivery
+where delivery.change_id = any($1::bigint []) and delivery.hook_id = any($2::integer [])
+
+-- name: result_of
+-- What became of an attempt (change $1, hook $2, attempt $3) whose connection was lost.
+select status, error from jobhooks.job_result where change_id = $1 and hook_id = $2 and attempt = $3
+
+-- name: hooks_with_debts
+-- Each hook of $1 that has debts, dead ones too, and whether it has more of them to attempt than fit in memory ($2).
+select
+    hook_id,
+    (
+        select count(*) = $2
+        from (
+            select from jobhooks.delivery as delivery
+            where delivery.hook_id = hook.hook_id and delivery.status = 'waiting' limit $2
+        ) as first
+    ) as many
+from unnest($1::integer []) as hook (hook_id)
+where exists (select from jobhooks.delivery as delivery where delivery.hook_id = hook.hook_id and delivery.blocks)
+    or exists (
+        select from jobhooks.delivery as delivery where delivery.hook_id = hook.hook_id and delivery.status = 'waiting'
+    )
+
+-- name: blocked_deliveries
+-- Which of these deliveries of one hook (hook $1, changes $2, content types $3, lanes $4, other lanes $5) are behind a debt.
+select owed.change_id
+from unnest($2::bigint [], $3::integer [], $4::bigint [], $5::bigint []) as owed (
+    change_id, content_type_id, lane, other_lane
+)
+where exists (
+        select from jobhooks.delivery as older
+        where older.blocks and older.hook_id = $1 and older.lane in (owed.lane, owed.other_lane)
+    )
+    or exists (
+        select from jobhooks.delivery as older
+        where older.blocks and older.hook_id = $1 and older.other_lane in (owed.lane, owed.other_lane)
+    )
+    or exists (
+        select from jobhooks.delivery as older
+        where older.blocks and older.hook_id = $1 and older.content_type_id = owed.content_type_id
+            and (older.lane is null or owed.lane is null)
+    )
+
+-- name: due_debts
+-- The debts of a hook ($1) that are due, after a position ($2, $3), at most $4; settled: by somebody who could not say so.
+select
+    change.id, change.transaction_id::text::bigint as transaction_id, change.time, change.content_type_id,
+    change.action::text as action, change.session_role, change.context::text as context,
+    change.prechange::text as prechange, change.postchange::text as postchange,
+    delivery.attempts, delivery.failures, delivery.due_at,
+    exists (
+        select from jobhooks.job_result as result
+        where result.change_id = delivery.change_id and result.hook_id = delivery.hook_id
+            and result.attempt > delivery.attempts
+    ) as settled
+from jobhooks.delivery as delivery
+join jobhooks.object_change as change on change.id = delivery.change_id
+where delivery.hook_id = $1 and delivery.status = 'waiting' and (delivery.due_at, delivery.change_id) > ($2, $3)
+    and delivery.due_at <= clock_timestamp()
+order by delivery.due_at, delivery.change_id
+limit $4
+
+-- name: next_due
+-- In how many seconds the first debt of these hooks ($1) is due that is not now.
+select extract(epoch from min(first.due_at) - clock_timestamp())::double precision
+from unnest($1::integer []) as hook (hook_id)
+cross join lateral (
+    select delivery.due_at
+    from jobhooks.delivery as delivery
+    where delivery.hook_id = hook.hook_id and delivery.status = 'waiting' and delivery.due_at > clock_timestamp()
+    order by delivery.due_at
+    limit 1
+) as first

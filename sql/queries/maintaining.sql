@@ -2,3 +2,6 @@
 
 -- name: maintain_log
 select jobhooks.maintain_log($1)
+
+-- name: drop_old_results
+select jobhooks.drop_old_results($1, $2)

@@ -3,25 +3,32 @@
 -- name: load_cursor
 select seen::text, seen_floor, horizon::text, horizon_floor, last_id, first_id from jobhooks.cursor
 
--- name: log_floor
--- The greatest id handed out so far.
-select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq
+-- name: log_position
+-- Whether there can be anything new: the greatest id handed out so far, and which transactions have ended.
+select case when is_called then last_value else 0 end, pg_current_snapshot()::text from jobhooks.object_change_id_seq
 
--- name: end_a_transaction
--- By itself: takes a transaction id, which has ended when this returns. Nothing is written, and no disk is waited for.
-select pg_current_xact_id()
-
--- name: current_snapshot
-select pg_current_snapshot()::text
+-- name: begin_window
+-- By itself: the greatest id handed out so far, and then a transaction id, which has ended when this returns. Nothing is
+-- written, and no disk is waited for.
+with floor as materialized (
+    select case when is_called then last_value else 0 end as id from jobhooks.object_change_id_seq
+)
+select floor.id, pg_current_xact_id() from floor
 
 -- name: read_page
--- The next changes of the window: visible in the horizon ($2) and not in the seen snapshot ($1), in order of id, after
--- the position ($4), at most $5. Two kinds, on either side of the seen snapshot's floor ($3):
+-- The next changes of the window: visible in the horizon ($2; null: a new one, of this moment) and not in the seen snapshot
+-- ($1), in order of id, after the position ($4), at most $5 of them and about $6 bytes. Two kinds, on either side of the
+-- seen snapshot's floor ($3):
 --   up to it, only stragglers: transactions that were in progress in the seen snapshot; each is found by its id;
 --   above it, everything, by the id of the change.
 -- Both are index scans that end after a page. They are written so that no other index could serve, whatever the planner
 -- knows of the log: the first by comparing rows, the second with a condition that is in no index.
-with page as (
+-- Always one row at least: in each are the horizon, and what tells that hooks, jobs or watched tables are not what they
+-- were, renamed ones included.
+with horizon as materialized (
+    select coalesce($2::text::pg_snapshot, pg_current_snapshot()) as snapshot
+),
+page as (
     (
         select straggling_change.*
         from pg_snapshot_xip($1::text::pg_snapshot) as straggler (transaction_id)
@@ -35,7 +42,7 @@ with page as (
             order by change.transaction_id, change.id
             limit $5::integer
         ) as straggling_change
-        where pg_visible_in_snapshot(straggler.transaction_id, $2::text::pg_snapshot)
+        where pg_visible_in_snapshot(straggler.transaction_id, (select snapshot from horizon))
     )
     union all
     (
@@ -43,20 +50,33 @@ with page as (
         from jobhooks.object_change as change
         where
             change.id > greatest($3::bigint, $4::bigint)
-            and pg_visible_in_snapshot(change.transaction_id, $2::text::pg_snapshot)
+            and pg_visible_in_snapshot(change.transaction_id, (select snapshot from horizon))
             and not pg_visible_in_snapshot(change.transaction_id, $1::text::pg_snapshot)
             and change.triggering
         order by change.id
         limit $5::integer
     )
+),
+configuration as materialized (
+    select jobhooks.configuration_version() as version
+),
+counted as (
+    select
+        page.*, count(*) over () as found,
+        sum(coalesce(pg_column_size(prechange), 0) + coalesce(pg_column_size(postchange), 0)) over (
+            order by id rows between unbounded preceding and 1 preceding
+        ) as bytes_before
+    from page
 )
 select
-    id, transaction_id::text::bigint as transaction_id, time, content_type_id, action::text as action,
-    coalesce(context ->> 'user_name', session_role) as user_name, context ->> 'request_id' as request_id,
-    prechange::text as prechange, postchange::text as postchange, (context -> 'object_key')::text as object_key,
-    context ->> 'snapshot_error' as snapshot_error, context ->> 'partition' as partition
-from page
-order by id
+    change.id, change.transaction_id::text::bigint as transaction_id, change.time, change.content_type_id,
+    change.action::text as action, change.session_role, change.context::text as context,
+    change.prechange::text as prechange, change.postchange::text as postchange, coalesce(change.found, 0) as found,
+    case when $2::text is null then horizon.snapshot::text end as horizon, configuration.version
+from horizon
+cross join configuration
+left join counted as change on coalesce(change.bytes_before, 0) < $6::bigint
+order by change.id
 limit $5::integer
 
 -- name: save_cursor
@@ -67,6 +87,8 @@ set seen = $1::text::pg_snapshot,
     horizon_floor = $4,
     last_id = $5,
     saved_at = clock_timestamp()
+where leader = $6
+returning leader
 
 -- name: content_types
 select
@@ -83,10 +105,15 @@ from jobhooks.content_type as content_type
 left join pg_class as class on class.oid = content_type.relation
 left join pg_namespace as namespace on namespace.oid = class.relnamespace
 
+-- name: configuration_version
+select jobhooks.configuration_version()
+
 -- name: active_hooks
 -- Those whose job is not installed, too: their deliveries fail and are kept as debts.
 select
-    hook.id, hook.name, job.class_path, hook.events::text [] as events, hook.enabled_since::text as enabled_since,
+    hook.id, hook.name, job.id as job_id, job.class_path, hook.events::text [] as events,
+    hook.enabled_since::text as enabled_since, job.soft_time_limit_s, job.time_limit_s, job.max_attempts, job.backoff_s,
+    job.on_failure, job.concurrency, job.installed,
     array(
         select content_type_id from jobhooks.job_hook_content_type where job_hook_id = hook.id
     ) as content_type_ids
@@ -94,13 +121,3 @@ from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
 where hook.enabled and job.enabled
 order by hook.id
-
--- name: settled_deliveries
--- Which of these deliveries (changes $1, hooks $2) have been settled or parked.
-select result.change_id, result.hook_id
-from jobhooks.job_result as result
-where result.change_id = any($1::bigint []) and result.hook_id = any($2::integer [])
-union
-select delivery.change_id, delivery.hook_id
-from jobhooks.delivery as delivery
-where delivery.change_id = any($1::bigint []) and delivery.hook_id = any($2::integer [])

@@ -15,7 +15,8 @@ select
                 (
                     select coalesce(json_agg(json_build_object('level', level, 'message', message) order by line), '[]')
                     from jobhooks.job_log_entry
-                    where job_result_id = job_result.id
+                    where (job_log_entry.change_id, job_log_entry.hook_id, job_log_entry.attempt)
+                            = (job_result.change_id, job_result.hook_id, job_result.attempt)
                 ) as log
             from jobhooks.job_result
             join jobhooks.job_hook as hook on hook.id = job_result.hook_id

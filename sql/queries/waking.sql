@@ -1,4 +1,24 @@
--- Waking up. 1785684584 is 'jobh'; 2 is "wake me": writers send a NOTIFY while somebody holds it exclusively.
+-- Waking up, and who leads. 1785684584 is 'jobh'; 2 is "wake me": writers send a NOTIFY while somebody holds it exclusively,
+-- or waits to; 4 is held by the daemon that leads.
 
--- name: ask_to_be_woken
-select pg_try_advisory_lock(1785684584, 2)
+-- name: wait_for_lock
+select jobhooks.wait_for_lock($1, $2)
+
+-- name: stay_awake
+select pg_advisory_unlock(1785684584, 2)
+
+-- name: is_replica
+select pg_is_in_recovery()
+
+-- name: take_the_lead
+select jobhooks.take_the_lead()
+
+-- name: depose_silent_leader
+select jobhooks.depose_silent_leader($1)
+
+-- name: heartbeat
+-- Proves that the connection is alive in both directions: the NOTIFY comes back on it.
+notify jobhooks, 'heartbeat'
+
+-- name: nothing
+select

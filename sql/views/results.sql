@@ -1,7 +1,6 @@
 -- jobhooks.results: what each attempt at a delivery did, with the lines that the receiver logged.
 create or replace view jobhooks.results as
 select
-    result.id,
     result.change_id,
     hook.name as hook,
     job.class_path as job,
@@ -13,7 +12,7 @@ select
     array(
         select format('%s: %s', entry.level, concat_ws(': ', entry.object, entry.message))
         from jobhooks.job_log_entry as entry
-        where entry.job_result_id = result.id
+        where entry.change_id = result.change_id and entry.hook_id = result.hook_id and entry.attempt = result.attempt
         order by entry.line
     ) as log
 from jobhooks.job_result as result

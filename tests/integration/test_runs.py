@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import datetime
-import inspect
 from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
@@ -12,79 +11,33 @@ import asyncpg
 import psycopg
 import pytest
 from psycopg.rows import dict_row
-from psycopg.types.string import TextLoader
 
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
-from jobhooks.engine.matching import Delivery, Hook
-from jobhooks.engine.reader import Reader
-from jobhooks.engine.runner import AsyncRunner
-from jobhooks.engine.settle import Outcome, record_failure
-from jobhooks.engine.snapshot import Snapshot
-from jobhooks.engine.workers import Worker, run_sync
+from jobhooks.engine.outcome import Outcome
 from jobhooks.errors import AlreadySettled
 from jobhooks.store import catalogue
 from jobhooks.store.catalogue import JobRecord
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
 from jobhooks.store.install import install
+from support.running import HOOK, deliver, last_change, open_running, owed
 from support.servers import Server, drop_database
 
-HOOK = Hook(1, "h", "m.C", frozenset({1}), frozenset(Action), Snapshot.parse("1:1:"))
+JOB = JobRecord("m.C", "C", "", None, None, 15, 1, "block", 8)
 
 
 @pytest.fixture
 def hooked(device: Connection, database: str) -> Generator[Connection]:
     """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to job m.C."""
     with contextlib.closing(connect(database)) as admin:
-        catalogue.register_jobs(admin, [JobRecord("m.C", "C", "", None, None)], complete=True)
+        catalogue.register_jobs(admin, [JOB], complete=True)
         catalogue.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
     yield device
 
 
-def last_change(database: str) -> Change:
-    """Return the newest change that would be delivered."""
-
-    async def read() -> Change:
-        with contextlib.closing(connect(database)) as conn:
-            arguments = asyncpg_arguments(conn)
-        async_conn = await connect_async(arguments)
-        try:
-            reader = Reader(async_conn, 1000)
-            await reader.load()
-            return (await reader.next_page())[-1]
-        finally:
-            await async_conn.close()
-
-    return asyncio.run(read())
-
-
-def deliver(database: str, receiver: type[JobHookReceiver[Any]], attempt: int = 1) -> Outcome:
-    """Deliver the newest change to ``receiver`` as the daemon does, and return the outcome."""
-    delivery = Delivery(last_change(database), HOOK, attempt)
-
-    async def attempt_async() -> Outcome:
-        with contextlib.closing(connect(database)) as conn:
-            arguments = asyncpg_arguments(conn)
-        runner, own = AsyncRunner(arguments), await connect_async(arguments)
-        try:
-            if inspect.iscoroutinefunction(receiver.receive_job_hook):
-                outcome = await runner.run(receiver, delivery)
-            else:
-                with contextlib.closing(connect(database)) as conn:
-                    outcome = run_sync(conn, receiver, delivery)
-            if outcome.rolled_back:
-                await record_failure(own, delivery.identity, outcome)
-            return outcome
-        finally:
-            await runner.close()
-            await own.close()
-
-    return asyncio.run(attempt_async())
-
-
 def results(conn: Connection) -> list[tuple[object, ...]]:
-    return conn.execute("select status, error from jobhooks.job_result order by id").fetchall()
+    return conn.execute("select status, error from jobhooks.job_result order by change_id, attempt").fetchall()
 
 
 def name(conn: Connection) -> object:
@@ -164,7 +117,7 @@ def test_a_failure_undoes_the_writes_and_keeps_log_and_debt(
     (traceback,) = hooked.execute("select traceback from jobhooks.job_result").fetchone() or ("",)
     assert "raise ValueError" in traceback
     assert hooked.execute("select change_id, hook_id, status, attempts from jobhooks.delivery").fetchall() == [
-        (1, 1, "dead", 1)
+        (1, 1, "waiting", 1)
     ]
     assert hooked.execute("select count(*) from jobhooks.object_change").fetchone() == (1,)
 
@@ -270,7 +223,7 @@ class CannotStart(JobHookReceiver):
 @pytest.mark.parametrize(
     ("receiver", "error"),
     [
-        (Commits, "Explicit commit() forbidden"),
+        (Commits, "a receiver cannot commit"),
         (CommitsBySql, "the receiver ended the transaction"),
         (CommitsBySqlAsync, "the receiver ended the transaction"),
         (SwallowsAnError, "current transaction is aborted"),
@@ -297,7 +250,7 @@ def test_whatever_a_receiver_does_is_a_recorded_failure_and_not_a_crash(
     ((status, recorded),) = results(hooked)
     assert status == "failure" and error in str(recorded)
     assert name(hooked) == "a"
-    assert hooked.execute("select status from jobhooks.delivery").fetchall() == [("dead",)]
+    assert hooked.execute("select status from jobhooks.delivery").fetchall() == [("waiting",)]
 
 
 def test_a_deferred_constraint_that_fails_at_commit_is_a_recorded_failure(hooked: Connection, database: str) -> None:
@@ -508,36 +461,30 @@ def test_an_async_connection_of_the_receivers_own_can_be_marked(hooked: Connecti
     assert rows == [(False,)]
 
 
-def run_both(database: str, first: type[JobHookReceiver[Any]], second: type[JobHookReceiver[Any]]) -> list[Outcome]:
-    """Run two receivers for the newest change, one after the other on the connection that they share in the daemon."""
-    delivery = Delivery(last_change(database), HOOK)
+def run_both(
+    database: str, first: type[JobHookReceiver[Any]], second: type[JobHookReceiver[Any]], class_path: str
+) -> list[Outcome]:
+    """Run two receivers for the newest change, one after the other, the second one as ``class_path``."""
 
     async def attempt() -> list[Outcome]:
-        with contextlib.closing(connect(database)) as conn:
-            runner: AsyncRunner | Worker = AsyncRunner(asyncpg_arguments(conn))
-        if not inspect.iscoroutinefunction(first.receive_job_hook):
-            runner = Worker(database)
-        outcomes = [
-            await runner.run(first, delivery),
-            await runner.run(second, replace(delivery, attempt=2)),
-        ]
-        closed = runner.close()
-        if closed is not None:
-            await closed
-        return outcomes
+        change = await last_change(database)
+        async with open_running(database) as running:
+            return [
+                await running.attempt(first, owed(change)),
+                await running.attempt(second, owed(change, replace(HOOK, class_path=class_path), attempts=1)),
+            ]
 
     return asyncio.run(attempt())
 
 
 STATE = """
     set search_path = pg_temp; set role pg_monitor; create temporary table litter (a integer);
-    select pg_advisory_lock(4711); listen litter; prepare mine as select 1; declare litter cursor with hold for select 1
+    select pg_advisory_lock(4711); listen litter; declare litter cursor with hold for select 1
 """
 LEFT = """
     select current_setting('search_path'), current_user = session_user, to_regclass('pg_temp.litter'),
     (select count(*) from pg_locks where locktype = 'advisory' and objid = 4711 and pid = pg_backend_pid()),
-    (select count(*) from pg_listening_channels()), (select count(*) from pg_cursors where name = 'litter'),
-    (select count(*) from pg_prepared_statements where name = 'mine'), 5
+    (select count(*) from pg_listening_channels()), (select count(*) from pg_cursors where name = 'litter'), 5
 """
 
 
@@ -547,13 +494,11 @@ class Litters(JobHookReceiver):
         for statement in STATE.split(";"):
             self.connection.execute(statement.encode())
         self.connection.execute("reset role")
-        self.connection.adapters.register_loader("int4", TextLoader)
-        self.connection.adapters.register_loader("timestamptz", TextLoader)
 
 
 class Finds(JobHookReceiver):
     def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
-        assert self.connection.execute(LEFT).fetchone() == ('"$user", public', True, None, 0, 0, 0, 0, 5)
+        assert self.connection.execute(LEFT).fetchone() == ('"$user", public', True, None, 0, 0, 0, 5)
         assert self.connection.execute("select %s::text", ["as psycopg has it"]).fetchone() == ("as psycopg has it",)
 
 
@@ -561,14 +506,12 @@ class LittersAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
     async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
         await self.connection.execute(STATE)
         await self.connection.execute("reset role")
-        for name in ("json", "timestamptz", "int4"):
-            await self.connection.set_type_codec(name, schema="pg_catalog", encoder=repr, decoder=repr)
 
 
 class FindsAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
     async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
         row = await self.connection.fetchrow(LEFT)
-        assert row is not None and tuple(row) == ('"$user", public', True, None, 0, 0, 0, 0, 5), row
+        assert row is not None and tuple(row) == ('"$user", public', True, None, 0, 0, 0, 5), row
 
 
 @pytest.mark.parametrize(("first", "second"), [(Litters, Finds), (LittersAsync, FindsAsync)])
@@ -576,7 +519,20 @@ def test_what_a_receiver_leaves_in_its_session_does_not_reach_the_next(
     hooked: Connection, database: str, first: type[JobHookReceiver[Any]], second: type[JobHookReceiver[Any]]
 ) -> None:
     hooked.execute("update public.device set name = 'a'")
-    assert [outcome.traceback for outcome in run_both(database, first, second)] == [None, None]
+    assert [outcome.traceback for outcome in run_both(database, first, second, "m.C")] == [None, None]
+
+
+class TeachesAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+        for name in ("json", "timestamptz", "int4"):
+            await self.connection.set_type_codec(name, schema="pg_catalog", encoder=repr, decoder=repr)
+
+
+def test_what_a_receiver_teaches_its_driver_does_not_reach_another(hooked: Connection, database: str) -> None:
+    """A session can be made as new, a driver's connection cannot: so each receiver has its own."""
+    hooked.execute("update public.device set name = 'a'")
+    outcomes = run_both(database, TeachesAsync, FindsAsync, "m.D")
+    assert [outcome.traceback for outcome in outcomes] == [None, None]
 
 
 class IsIdle(JobHookReceiver):
@@ -594,25 +550,17 @@ def test_a_connection_that_was_cut_while_idle_fails_nobody(
     hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
 ) -> None:
     """By a firewall, idle_session_timeout or a failover: no receiver was called, so none has failed."""
-
     hooked.execute("update public.device set name = 'a'")
-    delivery = Delivery(last_change(database), HOOK)
 
     async def attempt() -> Outcome:
-        with contextlib.closing(connect(database)) as conn:
-            runner: AsyncRunner | Worker = AsyncRunner(asyncpg_arguments(conn))
-        if receiver is IsIdle:
-            runner = Worker(database)
-        await runner.run(receiver, delivery)
-        hooked.execute(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'jobhooks'"
-            " and datname = current_database()"
-        )
-        outcome = await runner.run(receiver, replace(delivery, attempt=2))
-        closed = runner.close()
-        if closed is not None:
-            await closed
-        return outcome
+        change = await last_change(database)
+        async with open_running(database) as running:
+            await running.attempt(receiver, owed(change))
+            hooked.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
+                " where application_name = 'jobhooks receiver' and datname = current_database()"
+            )
+            return await running.attempt(receiver, owed(change, attempts=1))
 
     assert asyncio.run(attempt()).error is None
     assert results(hooked) == [("success", None)] * 2
@@ -648,7 +596,9 @@ def test_a_database_in_another_encoding_takes_what_it_can_of_a_log(server: Serve
             with contextlib.closing(connect(database)) as admin:
                 install(admin)
                 catalogue.watch(admin, "public.device", None, keyless=False, always=False)
-                catalogue.register_jobs(admin, [JobRecord("m.C", "C", "", None, None)], complete=True)
+                catalogue.register_jobs(
+                    admin, [JobRecord("m.C", "C", "", None, None, 15, 1, "block", 8)], complete=True
+                )
                 catalogue.add_hook(admin, "h", ["public.device"], ["create"], "m.C", "")
 
             class Logs(JobHookReceiver):

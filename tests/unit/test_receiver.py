@@ -16,7 +16,7 @@ from jobhooks.errors import InvalidReceiver
 
 def test_log_methods_take_a_message_or_an_object_and_a_message() -> None:
     """All the ways of Nautobot's: a lone string, the object first, and by keyword."""
-    receiver = JobHookReceiver(Run(DeliveryIdentity(1, 2, 3), None))
+    receiver = JobHookReceiver(Run(DeliveryIdentity(1, 2, 3), lambda: None))
     receiver.log_debug("one")
     receiver.log_info("device", "two")
     receiver.log_success(message="three")

@@ -28,6 +28,10 @@ def register(conn: SyncConnection, findings: Findings, *, complete: bool) -> Non
             found.meta.description,
             found.meta.soft_time_limit,
             found.meta.time_limit,
+            found.meta.max_attempts,
+            found.meta.backoff,
+            found.meta.on_failure.value,
+            found.meta.concurrency,
         )
         for found in findings.receivers.values()
     ]

@@ -1,15 +1,16 @@
 """``jobhooks run``: the daemon."""
 
-import asyncio
-
 import structlog
 import typer
+import uvloop
 
 from jobhooks.cli import receivers
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, LogFormatFlag, LogLevelFlag, ReceiversFlag, connection
 from jobhooks.engine import supervisor
+from jobhooks.engine.session import EngineSettings
+from jobhooks.engine.wakeup import WakeupMode
 from jobhooks.service import logging, systemd
-from jobhooks.service.settings import WakeupMode, load
+from jobhooks.service.settings import load
 from jobhooks.store.connections import asyncpg_arguments
 from jobhooks.store.install import check_may_mark, check_original
 
@@ -47,13 +48,17 @@ def run(
         for broken in findings.broken:
             log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
         receivers.register(conn, findings, complete=True)
-        engine_settings = supervisor.EngineSettings(
+        engine_settings = EngineSettings(
             database_url=chosen.database_url,
             asyncpg_arguments=asyncpg_arguments(conn),
             page_size=chosen.page_size,
             poll_interval_s=chosen.poll_interval,
-            gated_wakeup=chosen.wakeup is WakeupMode.GATED,
+            wakeup=WakeupMode(chosen.wakeup.value),
             shutdown_grace_s=chosen.shutdown_grace,
+            leader_timeout_s=chosen.leader_timeout,
             retention_days=chosen.retention_days,
+            connections=chosen.connections,
+            workers=chosen.workers,
+            worker_memory_limit=chosen.worker_memory_limit * 1_000_000 or None,
         )
-    asyncio.run(supervisor.run(engine_settings, findings, systemd.notify))
+    uvloop.run(supervisor.run(engine_settings, findings, systemd.notify))

@@ -2,7 +2,9 @@
 
 import datetime
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+
+import msgspec
 
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
@@ -81,3 +83,36 @@ class Change:
         if row is None or not columns or not row.keys() >= set(columns):
             return None
         return {name: row[name] for name in columns}
+
+    def lane_keys(self) -> tuple[bytes, ...] | None:
+        """Return the key before, as JSON, and that after where it is another; None where the row has no key any more.
+
+        The same for all changes of a table without key columns: they have no objects to tell apart.
+        """
+        columns = self.content_type.key_columns
+        if not columns:
+            return (b"",)
+        rows = (self.prechange_json, self.postchange_json)
+        keys = {_key(columns, row): None for row in rows if row is not None}
+        if not keys and self.object_key_json is not None:
+            keys = {_key(columns, self.object_key_json): None}
+        known = tuple(key for key in keys if key is not None)
+        return known if known and len(known) == len(keys) else None
+
+
+def _key(columns: tuple[str, ...], row_json: str) -> bytes | None:
+    """Return the key of a row, as the JSON of its columns, without decoding the rest of the row."""
+    try:
+        return b",".join(map(bytes, msgspec.structs.astuple(_key_decoder(columns).decode(row_json))))
+    except msgspec.DecodeError:
+        row = decode_row(row_json)  # which reads what the faster reader refuses
+        return repr([row[name] for name in columns]).encode() if row.keys() >= set(columns) else None
+
+
+@cache
+def _key_decoder(columns: tuple[str, ...]) -> msgspec.json.Decoder[msgspec.Struct]:
+    names = [f"column_{number}" for number in range(len(columns))]
+    key = msgspec.defstruct(
+        "Key", [(name, msgspec.Raw) for name in names], rename=dict(zip(names, columns, strict=True))
+    )
+    return msgspec.json.Decoder(key)

@@ -17,6 +17,14 @@ class JobResultStatus(StrEnum):
 
     SUCCESS = "success"
     FAILURE = "failure"
+    DISCARDED = "discarded"
+
+
+class FailurePolicy(StrEnum):
+    """What the later changes of an object do while one of them has failed: wait for it, or go on."""
+
+    BLOCK = "block"
+    SKIP = "skip"
 
 
 class LogLevel(StrEnum):

@@ -2,23 +2,31 @@
 
 import inspect
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from jobhooks.contract.choices import FailurePolicy
 from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
 
+ARGUMENTS = ("change", "action", "changed_object")
+MOST = 100_000
 LONGEST = 10 * 365 * 86_400  # seconds; whoever wants no limit says nothing
 
 
 @dataclass(frozen=True)
 class ReceiverMeta:
-    """What a receiver says about itself. Limits are in seconds; None: no limit."""
+    """What a receiver says about itself. Limits and ``backoff`` are in seconds; None: no limit."""
 
     name: str
     description: str
     soft_time_limit: float | None
     time_limit: float | None
+    max_attempts: int = 15
+    backoff: float = 1.0
+    on_failure: FailurePolicy = FailurePolicy.BLOCK
+    concurrency: int = 8
 
 
 def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
@@ -32,7 +40,20 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
         description=_text(receiver, "description", inspect.cleandoc(receiver.__doc__ or "").partition("\n")[0]),
         soft_time_limit=_seconds(receiver, "soft_time_limit"),
         time_limit=_seconds(receiver, "time_limit"),
+        max_attempts=_count(receiver, "max_attempts", ReceiverMeta.max_attempts),
+        backoff=_seconds(receiver, "backoff") or ReceiverMeta.backoff,
+        on_failure=_policy(receiver, "on_failure"),
+        concurrency=_count(receiver, "concurrency", ReceiverMeta.concurrency),
     )
+
+
+@cache
+def wanted_arguments(receiver: type[JobHookReceiver[Any]]) -> frozenset[str]:
+    """Return which arguments ``receive_job_hook`` takes, of those that it can be called with."""
+    parameters = inspect.signature(receiver.receive_job_hook).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return frozenset(ARGUMENTS)
+    return frozenset(parameter.name for parameter in parameters) & frozenset(ARGUMENTS)
 
 
 def is_async(receiver: type[JobHookReceiver[Any]]) -> bool:
@@ -54,3 +75,18 @@ def _seconds(receiver: type[JobHookReceiver[Any]], attribute: str) -> float | No
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST:
         raise InvalidReceiver(f"{receiver.__name__}.Meta.{attribute} must be a number of seconds, not {value!r}")
     return float(value)
+
+
+def _count(receiver: type[JobHookReceiver[Any]], attribute: str, default: int) -> int:
+    value: object = getattr(receiver.Meta, attribute, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MOST:
+        raise InvalidReceiver(f"{receiver.__name__}.Meta.{attribute} must be a number from 1 to {MOST}, not {value!r}")
+    return value
+
+
+def _policy(receiver: type[JobHookReceiver[Any]], attribute: str) -> FailurePolicy:
+    value: object = getattr(receiver.Meta, attribute, FailurePolicy.BLOCK)
+    if value not in tuple(FailurePolicy):
+        words = " or ".join(f'"{policy}"' for policy in FailurePolicy)
+        raise InvalidReceiver(f"{receiver.__name__}.Meta.{attribute} must be {words}, not {value!r}")
+    return FailurePolicy(str(value))

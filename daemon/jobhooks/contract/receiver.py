@@ -1,6 +1,6 @@
 """The base class of all receivers."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol
 
@@ -39,16 +39,11 @@ class DeliveryIdentity:
 
 @dataclass
 class Run(Generic[ConnectionT]):
-    """What one run of a receiver has: its identity, the connection of its transaction, and its log.
-
-    ``connection_taken`` says whether the receiver asked for the connection. A session can be made as new, a driver's
-    connection cannot: what was taught to it, types and row factories, would reach the next receiver.
-    """
+    """What one run of a receiver has: its identity, its log, and how it gets the connection of its transaction."""
 
     delivery: DeliveryIdentity
-    connection: ConnectionT
+    connect: Callable[[], ConnectionT]
     log: ReceiverLog = field(default_factory=ReceiverLog)
-    connection_taken: bool = False
 
 
 class JobHookReceiver(Generic[ConnectionT]):
@@ -58,7 +53,8 @@ class JobHookReceiver(Generic[ConnectionT]):
     asyncpg's; whoever checks types writes ``JobHookReceiver[asyncpg.Connection]`` for the latter.
     """
 
-    # class Meta: name, description, and soft_time_limit and time_limit in seconds; all optional.
+    # class Meta: name, description; soft_time_limit, time_limit and backoff in seconds; max_attempts, on_failure and
+    # concurrency. All optional.
     Meta: ClassVar[type] = object
 
     def __init__(self, run: Run[ConnectionT]) -> None:
@@ -69,15 +65,19 @@ class JobHookReceiver(Generic[ConnectionT]):
     def receive_job_hook(self, change: Change, action: ObjectChangeActionChoices, changed_object: Any) -> object:
         """Act on ``change``; called by keyword. ``changed_object`` is the live row, or None where it is gone.
 
-        What is raised here undoes what was written through ``connection`` and makes the run a failure.
+        Leave out the arguments that you do not need: the live row is read for those who ask for it. What is raised here
+        undoes what was written through ``connection`` and makes the run a failure, to be attempted again.
         """
         raise NotImplementedError(f"{type(self).__name__} has no receive_job_hook")
 
     @property
     def connection(self) -> ConnectionT:
-        """The connection of this run's transaction; what is written through it commits with the run's result."""
-        self._run.connection_taken = True
-        return self._run.connection
+        """The connection of this run's transaction; what is written through it commits with the run's result.
+
+        The transaction begins when this is first used. Of an ``async def`` receiver it has asyncpg's methods, to be
+        awaited; ``await self.connection`` returns asyncpg's own object, for a library that insists on one.
+        """
+        return self._run.connect()
 
     @property
     def idempotency_key(self) -> str:

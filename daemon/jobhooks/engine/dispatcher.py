@@ -1,104 +1,401 @@
-"""From a page of changes to the runs that they owe."""
+"""From changes to runs: deliveries are put into lanes and run as their hooks allow; what takes long is parked."""
 
 import asyncio
-import datetime
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
 
 import structlog
 
-from jobhooks.contract.change import Change
-from jobhooks.contract.choices import ObjectChangeActionChoices
-from jobhooks.contract.log import ReceiverLog
-from jobhooks.contract.meta import is_async
-from jobhooks.engine.loading import Findings
-from jobhooks.engine.matching import Delivery, Hook, match
-from jobhooks.engine.runner import AsyncRunner
-from jobhooks.engine.settle import Outcome, failed, record_failure
-from jobhooks.engine.snapshot import Snapshot
-from jobhooks.engine.workers import Worker
-from jobhooks.errors import AlreadySettled, UnknownJob
-from jobhooks.store.connections import AsyncConnection, call_async
+from jobhooks.contract.choices import JobResultStatus
+from jobhooks.engine.books import Books, Position
+from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.journal import Journal
+from jobhooks.engine.lanes import Lanes, lane_keys
+from jobhooks.engine.matching import Hook, HookTable
+from jobhooks.engine.outcome import Outcome
+from jobhooks.engine.pages import Page, Pages
+from jobhooks.engine.reader import Reading
+from jobhooks.engine.settle import Batch, Settler
+from jobhooks.errors import AlreadySettled
+
+SLICE_S = 0.005  # for so long receivers that never wait may keep the loop to themselves
+OVERDUE_S = 1.0  # after which what keeps a page open is parked
+LOOK_S = 0.25  # between two looks at what is overdue
+SEARCH_S = 60.0  # between two searches for due debts from the beginning, in case a clock was set back
+AT_A_TIME = 200  # deliveries of one hook that are in memory as debts
 
 log = structlog.stdlib.get_logger()
 
 
-class Dispatcher:
-    """Matches changes with hooks and runs the receivers, one after the other.
+@dataclass(slots=True, eq=False)
+class HookWork:
+    """What a hook has to do. ``runners`` are tasks that take from ``ready``, at most as many as the hook may have.
 
-    One after the other, in the order of the page: so the changes of each object are in order for each hook.
-    ``conn`` is for what the dispatcher reads and writes itself; no receiver ever sees it.
+    ``in_debt``: it may have debts, so that what comes must be compared with them. ``behind``: it has more of them than
+    fit in memory: what comes is parked at once, and its work comes from its debts alone, in order. ``unwritten``: so
+    many of its deliveries are to become debts, or other debts, with the next batch. ``begun``: those that run, or have
+    run and are not settled. ``taken_up``: debts of it in memory.
     """
 
-    def __init__(self, conn: AsyncConnection, runner: AsyncRunner, worker: Worker, findings: Findings) -> None:
-        self._conn = conn
-        self._runner = runner
-        self._worker = worker
-        self._findings = findings
+    hook: Hook
+    ready: deque[Delivery] = field(default_factory=deque[Delivery])
+    runners: int = 0
+    begun: set[Delivery] = field(default_factory=set[Delivery])
+    in_debt: bool = False
+    behind: bool = False
+    unwritten: int = 0
+    taken_up: int = 0
+    position: Position = field(default_factory=Position)
 
-    async def deliver(self, page: list[Change], stop: asyncio.Event) -> bool:
-        """Deliver ``page``; return False where ``stop`` was set before all of it was.
 
-        The hooks are read after the page, never before: a hook that was committed before a change must be there when
-        that change is matched, or it would miss it for ever.
-        """
-        hooks = await self._active_hooks()
-        deliveries = match(page, hooks)
-        settled = await self._settled(deliveries)
-        for delivery in deliveries:
-            if (delivery.change.id, delivery.hook.id) in settled:
-                continue
-            if stop.is_set():
-                return False
-            await self._deliver(delivery)
-        return True
+class Dispatcher:
+    """Decides what runs when. In memory is what fits, ``most`` deliveries; the rest is parked, or not read yet.
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        facts = {
-            "change": delivery.change.id,
-            "table": delivery.change.content_type.name,
-            "action": delivery.change.action.value,
-            "hook": delivery.hook.name,
-            "receiver": delivery.hook.class_path,
-            "attempt": delivery.attempt,
-        }
-        try:
-            outcome = await self._run(delivery)
-            if outcome.error is not None and outcome.rolled_back:
-                await record_failure(self._conn, delivery.identity, outcome)
-        except AlreadySettled:
-            log.warning("delivery_already_settled", **facts)
-            return
-        if outcome.error is None:
-            log.info("delivered", **facts)
-        else:
-            log.warning("delivery_failed", **facts, error=outcome.error)
+    All of it happens in one loop, and between looking at memory and changing it nothing is awaited. What also depends
+    on the debts in the database is done under the settler's lock, so that none comes or goes meanwhile.
+    """
 
-    async def _run(self, delivery: Delivery) -> Outcome:
-        found = self._findings.receivers.get(delivery.hook.class_path)
-        if found is None:
-            # Recorded and kept as a debt like any failure, so that a module that is broken for a day loses nothing.
-            missing = UnknownJob(self._findings.why_missing(delivery.hook.class_path))
-            return failed(datetime.datetime.now(datetime.UTC).isoformat(), ReceiverLog(), missing)
-        if is_async(found.receiver):
-            return await self._runner.run(found.receiver, delivery)
-        return await self._worker.run(found.receiver, delivery)
+    def __init__(
+        self,
+        attempt: Callable[[Delivery], Awaitable[Outcome]],
+        settler: Settler,
+        books: Books,
+        most: int,
+    ) -> None:
+        self._attempt = attempt
+        self._settler = settler
+        self._books = books
+        self._most = most
+        self._pages = Pages()
+        self._lanes = Lanes()
+        self._work: dict[int, HookWork] = {}
+        self._hooks = HookTable("", [])
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._kept_open = 0  # deliveries that keep pages open
+        self._room = asyncio.Event()
+        self._owed: dict[tuple[int, int], Delivery] = {}  # debts in memory: taken up, or parked while they run
+        self._settled_up_to = 0
+        self._debts_changed = asyncio.Event()
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopping = False
+        self._journal = Journal()
+        settler.tell(self.on_settled)
 
-    async def _active_hooks(self) -> list[Hook]:
-        return [
-            Hook(
-                id=row["id"],
-                name=row["name"],
-                class_path=row["class_path"],
-                content_type_ids=frozenset(row["content_type_ids"]),
-                events=frozenset(map(ObjectChangeActionChoices, row["events"])),
-                enabled_since=Snapshot.parse(row["enabled_since"]),
-            )
-            for row in await call_async(self._conn, "active_hooks")
+    @property
+    def hooks_version(self) -> str:
+        """The version of the configuration that the hooks are of."""
+        return self._hooks.version
+
+    async def start(self) -> None:
+        """Find out up to where a daemon before this one may have settled what the cursor has not passed."""
+        async with self._settler.lock:
+            self._settled_up_to = await self._books.last_settled()
+
+    async def reload_hooks(self) -> None:
+        """Take the hooks as they are now: what has not begun for one that is gone is parked."""
+        async with self._settler.lock:
+            hooks = await self._books.hooks()
+            new = hooks.by_id.keys() - self._work.keys()
+            owing = await self._books.owing(new, AT_A_TIME) if new else {}
+            for hook_id, hook in hooks.by_id.items():
+                if hook_id in self._work:
+                    self._work[hook_id].hook = hook
+                else:
+                    in_debt = hook_id in owing
+                    self._work[hook_id] = HookWork(hook, in_debt=in_debt, behind=owing.get(hook_id, False))
+            for hook_id in self._work.keys() - hooks.by_id.keys():
+                work = self._work[hook_id]
+                self._park([*work.ready, *(follower for begun in work.begun for follower in begun.followers)])
+            self._hooks = hooks
+        self._debts_changed.set()
+
+    async def admit(self, reading: Reading) -> None:
+        """Take on what a page owes. The hooks must be of the reading's configuration, or newer."""
+        page = Page(reading.after, asyncio.get_running_loop().time())
+        owed = [
+            Delivery(change, hook, lane_keys(change, hook.id))
+            for change in reading.changes
+            for hook in self._hooks.matching(change)
         ]
+        if reading.changes and reading.changes[0].id <= self._settled_up_to:
+            owed = await self._unsettled(owed)
+        in_debt: dict[int, list[Delivery]] = defaultdict(list)
+        for delivery in owed:
+            page.add(delivery)
+            work = self._work[delivery.hook.id]
+            if work.in_debt:
+                in_debt[delivery.hook.id].append(delivery)
+            elif self._lanes.add(delivery):
+                self._make_ready(work, delivery)
+        self._kept_open += len(owed)
+        for hook_id, deliveries in in_debt.items():
+            await self._admit_to_indebted(self._work[hook_id], deliveries)
+        self._pages.append(page)
+        self._close_pages()
 
-    async def _settled(self, deliveries: list[Delivery]) -> set[tuple[int, int]]:
-        if not deliveries:
-            return set()
-        changes = {delivery.change.id for delivery in deliveries}
-        hooks = {delivery.hook.id for delivery in deliveries}
-        rows = await call_async(self._conn, "settled_deliveries", list(changes), list(hooks))
-        return {(row["change_id"], row["hook_id"]) for row in rows}
+    async def room(self) -> None:
+        """Wait until there is room in memory for another page."""
+        while self._kept_open >= self._most or not self._worth_reading():
+            self._room.clear()
+            await self._room.wait()
+
+    async def run(self) -> None:
+        """Park what takes long and take up debts that are due, until cancelled.
+
+        Raises:
+            DatabaseUnreachable: the database was lost in a run, or here.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._park_overdue())
+            group.create_task(self._take_up_debts())
+            group.create_task(self._raise_failure())
+
+    def look_at_debts(self) -> None:
+        """Search for due debts from the beginning: somebody else has changed them."""
+        for work in self._work.values():
+            work.in_debt = True
+            work.position = Position()
+        self._debts_changed.set()
+
+    async def stop(self) -> None:
+        """Begin nothing more, and wait for what runs; what has not begun is not settled, and stays so."""
+        self._stopping = True
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._journal.tell_more()
+
+    async def cancel(self) -> None:
+        """End what runs, at once."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    # Running.
+
+    def _make_ready(self, work: HookWork, delivery: Delivery) -> None:
+        work.ready.append(delivery)
+        if work.runners < work.hook.concurrency and not self._stopping:
+            work.runners += 1
+            task = asyncio.create_task(self._run_ready(work))
+            self._tasks.add(task)
+            task.add_done_callback(self._runner_ended)
+
+    async def _run_ready(self, work: HookWork) -> None:
+        """Run what is ready, one after the other; as many of these run beside each other as the hook may have."""
+        try:
+            slice_ends = time.monotonic() + SLICE_S
+            while work.ready and not self._stopping and work.runners <= work.hook.concurrency:
+                delivery = work.ready.popleft()
+                if delivery.gone:
+                    continue
+                delivery.running = True
+                work.begun.add(delivery)
+                try:
+                    outcome = await self._attempt(delivery)
+                except AlreadySettled:
+                    outcome = None
+                delivery.running = False
+                self._ended(work, delivery, outcome)
+                if time.monotonic() > slice_ends:
+                    await asyncio.sleep(0)
+                    slice_ends = time.monotonic() + SLICE_S
+        finally:
+            work.runners -= 1
+
+    def _runner_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None and not self._failure.done():
+            error = task.exception()
+            assert error is not None
+            self._failure.set_exception(error)
+
+    async def _raise_failure(self) -> None:
+        await self._failure
+
+    def _ended(self, work: HookWork, delivery: Delivery, outcome: Outcome | None) -> None:
+        """Have the settler write down what is not written yet; the lane goes on when that has committed, not before.
+
+        Else a delivery could commit whose predecessor, after a crash, runs again.
+        """
+        if outcome is None or outcome.recorded:
+            self._journal.settled(delivery, outcome)
+            if delivery.parked:
+                self._settler.paid(delivery)
+            else:
+                self._finish(delivery)
+        elif outcome.status is JobResultStatus.SUCCESS:
+            self._settler.succeeded(delivery, outcome)
+        else:
+            work.in_debt = True
+            work.unwritten += 1
+            self._settler.failed(delivery, outcome)
+
+    # What the settler has written.
+
+    def on_settled(self, batch: Batch) -> None:
+        """Take note of what has committed; called under the settler's lock."""
+        for delivery, outcome in batch.successes:
+            self._journal.settled(delivery, outcome)
+            self._finish(delivery)
+        for delivery in batch.paid:
+            self._finish(delivery)
+        for delivery, outcome in batch.failures:
+            work = self._work[delivery.hook.id]
+            work.unwritten -= 1
+            self._journal.settled(delivery, outcome)
+            if outcome.raised and work.hook.blocks:
+                self._let_go(delivery)
+                self._park(other for other in self._lanes.abandon([delivery]) if other is not delivery)
+            else:
+                self._finish(delivery)
+        for delivery in batch.parked:
+            self._work[delivery.hook.id].unwritten -= 1
+            self._let_go_of_page(delivery)
+        if batch.failures or batch.parked or batch.paid:
+            self._debts_changed.set()
+        self._close_pages()
+
+    def _finish(self, delivery: Delivery) -> None:
+        self._let_go(delivery)
+        for follower in self._lanes.finish(delivery):
+            self._make_ready(self._work[follower.hook.id], follower)
+
+    def _let_go(self, delivery: Delivery) -> None:
+        self._work[delivery.hook.id].begun.discard(delivery)
+        if delivery.parked:
+            if self._owed.pop((delivery.change.id, delivery.hook.id), None) is not None:
+                self._work[delivery.hook.id].taken_up -= 1
+            self._debts_changed.set()
+        self._let_go_of_page(delivery)
+
+    def _let_go_of_page(self, delivery: Delivery) -> None:
+        if delivery.page is not None:
+            self._pages.let_go(delivery)
+            self._kept_open -= 1
+            self._room.set()
+
+    def _close_pages(self) -> None:
+        position = self._pages.close()
+        if position is not None:
+            self._settler.move_cursor(position)
+
+    # Debts.
+
+    async def _unsettled(self, owed: list[Delivery]) -> list[Delivery]:
+        async with self._settler.lock:
+            settled = await self._books.settled(owed) if owed else set[tuple[int, int]]()
+        return [delivery for delivery in owed if (delivery.change.id, delivery.hook.id) not in settled]
+
+    async def _admit_to_indebted(self, work: HookWork, deliveries: list[Delivery]) -> None:
+        """Put into their lanes what no debt is in the way of, and park the rest.
+
+        Parking is always right, only slow: so it is done, too, while other debts of the hook are not written yet.
+        """
+        blocked: set[int] | None = None
+        if not work.behind and not work.unwritten:
+            async with self._settler.lock:
+                if not work.unwritten:
+                    blocked = await self._books.blocked(work.hook.id, deliveries)
+                if work.unwritten or work.behind:
+                    blocked = None
+                self._admit_unblocked(work, deliveries, blocked)
+        else:
+            self._admit_unblocked(work, deliveries, None)
+
+    def _admit_unblocked(self, work: HookWork, deliveries: list[Delivery], blocked: set[int] | None) -> None:
+        for delivery in deliveries:
+            if blocked is None or delivery.change.id in blocked:
+                delivery.gone = True
+                self._write_as_debt(delivery)
+            elif self._lanes.add(delivery):
+                self._make_ready(work, delivery)
+
+    def _park(self, deliveries: Iterable[Delivery]) -> None:
+        """Park what has not begun, with all that is behind it."""
+        for delivery in self._lanes.abandon(list(deliveries)):
+            self._write_as_debt(delivery)
+
+    def _write_as_debt(self, delivery: Delivery) -> None:
+        work = self._work[delivery.hook.id]
+        work.in_debt = True
+        work.unwritten += 1
+        if delivery.parked and not delivery.running:
+            self._let_go(delivery)  # a debt that was taken up, and goes back
+        delivery.parked = True
+        self._settler.park([delivery])
+
+    async def _park_overdue(self) -> None:
+        """Park what keeps a page open for too long, so that the cursor moves on and one hook does not delay another.
+
+        What is merely next in line stays where there is one hook only: to write it down would not have it run sooner.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            self._journal.tell_more()
+            overdue = self._pages.overdue(loop.time() - OVERDUE_S)
+            for delivery in overdue:
+                if delivery.parked:
+                    continue
+                work = self._work[delivery.hook.id]
+                if delivery.running:
+                    self._owed[delivery.change.id, delivery.hook.id] = delivery
+                    work.taken_up += 1
+                    self._write_as_debt(delivery)
+                    self._park(delivery.followers)
+                elif not delivery.gone and (delivery.waits_for or len(self._work) > 1):
+                    work.behind = work.behind or not delivery.waits_for
+                    self._park([delivery])
+
+    async def _take_up_debts(self) -> None:
+        """Bring debts that are due into memory, as their hooks have use for them."""
+        loop = asyncio.get_running_loop()
+        searched_at = loop.time()
+        while True:
+            self._debts_changed.clear()
+            if loop.time() - searched_at > SEARCH_S:
+                searched_at = loop.time()
+                for work in self._work.values():
+                    work.position = Position()
+            indebted = [work for work in self._work.values() if work.in_debt and work.hook.id in self._hooks.by_id]
+            for work in indebted:
+                if work.taken_up <= AT_A_TIME // 2:
+                    await self._take_up(work)
+            due_in = None
+            if indebted:
+                async with self._settler.lock:
+                    due_in = await self._books.next_due([work.hook.id for work in indebted])
+            try:
+                async with asyncio.timeout(None if due_in is None else max(0.01, min(due_in, SEARCH_S))):
+                    await self._debts_changed.wait()
+            except TimeoutError:
+                pass
+
+    async def _take_up(self, work: HookWork) -> None:
+        async with self._settler.lock:
+            room = AT_A_TIME - work.taken_up
+            found = await self._books.due(work.hook, work.position, room)
+            work.position = found.position
+            for delivery in found.deliveries:
+                identity = (delivery.change.id, delivery.hook.id)
+                if identity not in self._owed:  # else it runs, or waits in memory
+                    self._owed[identity] = delivery
+                    work.taken_up += 1
+                    if self._lanes.add(delivery):
+                        self._make_ready(work, delivery)
+            for delivery in found.settled:
+                if (delivery.change.id, delivery.hook.id) not in self._owed:
+                    self._settler.paid(delivery)
+            if len(found.deliveries) + len(found.settled) < room and not work.unwritten:
+                work.behind = False
+                self._room.set()
+                if not work.taken_up and not found.settled:
+                    work.in_debt = bool(await self._books.owing([work.hook.id], 1)) or bool(work.unwritten)
+
+    def _worth_reading(self) -> bool:
+        """Return whether any hook could use what comes: not all that have anything to do are behind."""
+        return not self._work or any(not work.behind for work in self._work.values())

@@ -1,7 +1,6 @@
-"""Keeping the log from growing for ever: new segments are begun and old ones dropped, now and then."""
+"""Keeping the log and the results from growing for ever, now and then."""
 
 import asyncio
-import contextlib
 import datetime
 from typing import Any
 
@@ -10,35 +9,38 @@ import structlog
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
 from jobhooks.store.connections import call_async, close_async, connect_async
 
-INTERVAL = 600.0  # seconds between two rounds; what a round does is due for hours at least
+INTERVAL_S = 600.0  # between two rounds; what a round does is due for hours at least
+PAUSE_S = 0.1  # between two batches of results, so that what is delivered comes first
 
 log = structlog.stdlib.get_logger()
 
 
-async def maintain(asyncpg_arguments: dict[str, Any], retention_days: float, stop: asyncio.Event) -> None:
-    """Look after the log at once and then at intervals, until ``stop``.
+async def maintain(asyncpg_arguments: dict[str, Any], retention_days: float) -> None:
+    """Look after the log at once and then at intervals, until cancelled.
 
     A failure is logged and tried again the next time: deliveries go on without.
     """
-    while not stop.is_set():
+    while True:
         try:
-            done = await _round(asyncpg_arguments, retention_days)
+            done = await _round(asyncpg_arguments, datetime.timedelta(days=retention_days))
             if done:
                 log.info("log_maintained", done=done)
         except DatabaseUnreachable as exc:
             log.debug("log_not_maintained", error=str(exc))  # the daemon notices by itself that it lost the database
         except JobhooksError as exc:
             log.warning("log_not_maintained", error=str(exc))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(INTERVAL):
-                await stop.wait()
+        await asyncio.sleep(INTERVAL_S)
 
 
-async def _round(asyncpg_arguments: dict[str, Any], retention_days: float) -> str:
+async def _round(asyncpg_arguments: dict[str, Any], retention: datetime.timedelta) -> str:
     """Run on a connection that is opened for it: the daemon's others are busy, or must not be in a transaction."""
     conn = await connect_async(asyncpg_arguments)
     try:
-        ((done,),) = await call_async(conn, "maintain_log", datetime.timedelta(days=retention_days))
+        ((done,),) = await call_async(conn, "maintain_log", retention)
+        after: int | None = 0
+        while after is not None:
+            ((after,),) = await call_async(conn, "drop_old_results", retention, after)
+            await asyncio.sleep(PAUSE_S)
         return done
     finally:
         await close_async(conn)

@@ -1,47 +1,53 @@
 """Which hooks a change is for. Pure decisions."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices
-from jobhooks.contract.receiver import DeliveryIdentity
 from jobhooks.engine.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
 class Hook:
-    """An enabled job hook of an enabled job. What ``enabled_since`` sees happened before, and is not its business."""
+    """An enabled job hook of an enabled job. What ``enabled_since`` sees happened before, and is not its business.
+
+    Times are in seconds; a limit that is None is none. ``blocks``: later changes of an object wait for one that failed.
+    """
 
     id: int
     name: str
+    job_id: int
     class_path: str
     content_type_ids: frozenset[int]
     events: frozenset[ObjectChangeActionChoices]
     enabled_since: Snapshot
-
-    def matches(self, change: Change) -> bool:
-        """Return whether the change is for this hook."""
-        return (
-            change.content_type.id in self.content_type_ids
-            and change.action in self.events
-            and not self.enabled_since.sees(change.transaction_id)
-        )
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """One change owed to one hook."""
-
-    change: Change
-    hook: Hook
-    attempt: int = 1
-
-    @property
-    def identity(self) -> DeliveryIdentity:
-        """The three numbers that name this attempt."""
-        return DeliveryIdentity(self.change.id, self.hook.id, self.attempt)
+    soft_time_limit: float | None = None
+    time_limit: float | None = None
+    max_attempts: int = 15
+    backoff: float = 1.0
+    blocks: bool = True
+    concurrency: int = 8
+    installed: bool = True
 
 
-def match(changes: list[Change], hooks: list[Hook]) -> list[Delivery]:
-    """Return the deliveries that ``changes`` owe to ``hooks``, in the changes' order."""
-    return [Delivery(change, hook) for change in changes for hook in hooks if hook.matches(change)]
+class HookTable:
+    """The active hooks, by what they are for. ``version``: they are of this configuration, or a newer one."""
+
+    def __init__(self, version: str, hooks: Iterable[Hook]) -> None:
+        self.version = version
+        self.by_id = {hook.id: hook for hook in hooks}
+        self._by_event: dict[tuple[int, ObjectChangeActionChoices], list[Hook]] = defaultdict(list)
+        for hook in self.by_id.values():
+            for content_type_id in hook.content_type_ids:
+                for event in hook.events:
+                    self._by_event[content_type_id, event].append(hook)
+
+    def matching(self, change: Change) -> list[Hook]:
+        """Return the hooks that the change is for."""
+        candidates = self._by_event.get((change.content_type.id, change.action))
+        if not candidates:
+            return []
+        transaction_id = change.transaction_id
+        return [hook for hook in candidates if not hook.enabled_since.sees(transaction_id)]

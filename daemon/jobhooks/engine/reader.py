@@ -7,12 +7,21 @@ nobody's open transaction.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import asyncpg
+import msgspec
 
 from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.engine.snapshot import Snapshot
 from jobhooks.store.connections import AsyncConnection, call_async
+
+PAGE_BYTES = 16_000_000  # of snapshots as they are stored, compressed perhaps: a page of huge rows is a short one
+ACTIONS = {action.value: action for action in ObjectChangeActionChoices}
+NOTHING: dict[str, Any] = {}
+COLUMNS = 9  # of a change in read_page and due_debts
+ContentTypes = dict[int, ContentType]
 
 
 @dataclass(frozen=True)
@@ -30,11 +39,24 @@ class Cursor:
     last_id: int
     first_id: int
 
-    def after(self, page: list[Change], *, complete: bool) -> "Cursor":
-        """Return the position after ``page``; ``complete``: it was the window's last."""
+    def after(self, changes: list[Change], *, complete: bool) -> "Cursor":
+        """Return the position after ``changes``; ``complete``: they were the window's last."""
         if complete:
             return replace(self, seen=self.horizon, seen_floor=self.horizon_floor, last_id=0)
-        return replace(self, last_id=page[-1].id)
+        return replace(self, last_id=changes[-1].id)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a look at the log found: changes in order of id, the position after them, and the version of the
+    configuration.
+
+    No changes: all that has committed is read.
+    """
+
+    changes: list[Change]
+    after: Cursor
+    configuration: str
 
 
 class Reader:
@@ -42,116 +64,148 @@ class Reader:
 
     Order of id is right per object: whoever writes a row second waits for the first one's commit, and only then takes
     an id; so of two changes of a row visible in the horizon the earlier has the lower id, and where only one is visible
-    it is the earlier. ``conn`` is used by nothing else.
+    it is the earlier. ``conn`` is used by nothing else at the same time.
     """
 
     def __init__(self, conn: AsyncConnection, page_size: int) -> None:
         self._conn = conn
         self._page_size = page_size
         self._cursor: Cursor
-        self._after: Cursor
+        self._content_types: ContentTypes = {}
+        self._configuration = ""
 
     async def load(self) -> None:
         """Take up the position that is saved in the database, which alone is right after a reconnection."""
         (row,) = await call_async(self._conn, "load_cursor")
-        self._cursor = self._after = Cursor(*row)
+        self._cursor = Cursor(*row)
 
-    async def next_page(self) -> list[Change]:
-        """Return the next changes, in order of id, at most a page; none: all that has committed is read.
+    async def has_news(self) -> bool:
+        """Return whether there can be anything new; so that an idle database is looked at without writing to it.
 
-        Until ``save`` is called the same changes would be returned after a restart.
+        Who takes an id after the last floor moves the sequence. Who took one before, and had not ended in the horizon,
+        is in it by name.
         """
-        self._cursor = self._after
-        page: list[Change] = []
+        cursor = self._cursor
+        if cursor.horizon != cursor.seen:
+            return True
+        ((last_id, snapshot),) = await call_async(self._conn, "log_position")
+        if last_id > cursor.horizon_floor:
+            return True
+        now = Snapshot.parse(snapshot)
+        return any(now.sees(transaction_id) for transaction_id in Snapshot.parse(cursor.horizon).in_progress)
+
+    async def read(self) -> Reading:
+        """Return the next changes, in order of id, at most a page.
+
+        The next reading is that after this one; after a restart, that after the position that was saved.
+        """
+        reading = None
         if self._cursor.horizon != self._cursor.seen:
-            page = await self._read()
-        if not page and await self._open_window():
-            page = await self._read()
-        self._after = self._cursor.after(page, complete=len(page) < self._page_size)
-        return page
+            reading = await self._read(self._cursor.horizon)
+        if reading is None or not reading.changes:
+            reading = await self._open_window()
+        self._cursor = reading.after
+        return reading
 
-    async def save(self) -> None:
-        """Save the position after the page last returned: all of it is settled or parked."""
-        cursor = self._after
-        await call_async(
-            self._conn,
-            "save_cursor",
-            cursor.seen,
-            cursor.seen_floor,
-            cursor.horizon,
-            cursor.horizon_floor,
-            cursor.last_id,
-        )
-
-    async def _open_window(self) -> bool:
-        """Take a new horizon; return False where no transaction has ended since the last one.
+    async def _open_window(self) -> Reading:
+        """Take a new horizon and return the first page of its window.
 
         The next window will look for changes of two kinds: up to this floor, those of the transactions that are in
         progress in this horizon, one by one; above it, all. So whoever takes an id up to the floor must be in the
-        horizon by name or have ended, and the order of these three statements is critical:
+        horizon by name or have ended, and the order of these three is critical:
 
         - The floor before the snapshot. The other way round (in one statement the snapshot comes first, too) a change
           made between the two lies below the floor, and its transaction beyond the xmax: never to be read.
-        - A transaction of our own between them, which takes an id and ends. The xmax of a snapshot is the highest
-          transaction id that has ended, plus one; a transaction that has begun and written, but is younger than any
-          that has ended, lies beyond it and is not named. Ours is younger than all that could take an id up to the
-          floor, and has ended: so the xmax lies beyond them all, and those still in progress are named.
+        - A transaction of our own between them, which takes an id after the floor was read, and ends. The xmax of a
+          snapshot is the highest transaction id that has ended, plus one; a transaction that has begun and written, but
+          is younger than any that has ended, lies beyond it and is not named. Ours is younger than all that could take
+          an id up to the floor, and has ended: so the xmax lies beyond them all, and those still in progress are named.
+        - The snapshot: that of the statement that reads the page, which therefore sees no more and no less.
         """
-        ((snapshot,),) = await call_async(self._conn, "current_snapshot")
-        if snapshot == self._cursor.horizon:
-            return False
-        ((floor,),) = await call_async(self._conn, "log_floor")
-        await call_async(self._conn, "end_a_transaction")
-        ((horizon,),) = await call_async(self._conn, "current_snapshot")
-        self._cursor = replace(
-            self._cursor,
-            seen=self._cursor.horizon,
-            seen_floor=self._cursor.horizon_floor,
-            horizon=horizon,
-            horizon_floor=floor,
-            last_id=0,
-        )
-        return True
-
-    async def _read(self) -> list[Change]:
+        ((floor, _),) = await call_async(self._conn, "begin_window")
         cursor = self._cursor
-        position = max(cursor.last_id, cursor.first_id)
-        rows = await call_async(
-            self._conn, "read_page", cursor.seen, cursor.horizon, cursor.seen_floor, position, self._page_size
+        self._cursor = replace(
+            cursor, seen=cursor.horizon, seen_floor=cursor.horizon_floor, horizon_floor=floor, last_id=0
         )
-        if not rows:
-            return []
-        content_types = await self._content_types()
-        return [_change(row, content_types[row["content_type_id"]]) for row in rows]
+        try:
+            return await self._read(None)
+        except BaseException:
+            self._cursor = cursor
+            raise
 
-    async def _content_types(self) -> dict[int, ContentType]:
-        rows = await call_async(self._conn, "content_types")
-        return {
-            row["id"]: ContentType(
-                id=row["id"],
-                name=row["name"],
-                schema=row["schema"],
-                table=row["table"],
-                key_columns=tuple(row["key_columns"]),
-                key_types=tuple(row["key_types"]),
-                ignored_columns=frozenset(row["ignore"]),
-            )
-            for row in rows
-        }
+    async def _read(self, horizon: str | None) -> Reading:
+        cursor = self._cursor
+        rows = await call_async(
+            self._conn,
+            "read_page",
+            cursor.seen,
+            horizon,
+            cursor.seen_floor,
+            max(cursor.last_id, cursor.first_id),
+            self._page_size,
+            PAGE_BYTES,
+        )
+        first = rows[0]
+        if horizon is None:
+            cursor = replace(cursor, horizon=first["horizon"])
+        found: int = first["found"]
+        configuration: str = first["version"]
+        changes: list[Change] = []
+        if found:
+            if configuration != self._configuration:
+                self._content_types = await load_content_types(self._conn)
+                self._configuration = configuration
+            content_types = self._content_types
+            changes = [change_of(row, content_types) for row in rows]
+        complete = found < self._page_size and len(changes) == found
+        return Reading(changes, cursor.after(changes, complete=complete), configuration)
 
 
-def _change(row: asyncpg.Record, content_type: ContentType) -> Change:
-    return Change(
-        id=row["id"],
-        transaction_id=row["transaction_id"],
-        time=row["time"],
-        content_type=content_type,
-        action=ObjectChangeActionChoices(row["action"]),
-        user_name=row["user_name"],
-        request_id=row["request_id"],
-        prechange_json=row["prechange"],
-        postchange_json=row["postchange"],
-        object_key_json=row["object_key"],
-        snapshot_error=row["snapshot_error"],
-        partition=row["partition"],
+async def load_content_types(conn: AsyncConnection) -> ContentTypes:
+    """Return the watched tables as they are now, by their ids."""
+    return {
+        row["id"]: ContentType(
+            id=row["id"],
+            name=row["name"],
+            schema=row["schema"],
+            table=row["table"],
+            key_columns=tuple(row["key_columns"]),
+            key_types=tuple(row["key_types"]),
+            ignored_columns=frozenset(row["ignore"]),
+        )
+        for row in await call_async(conn, "content_types")
+    }
+
+
+def change_of(row: asyncpg.Record, content_types: ContentTypes) -> Change:
+    """Return the change that a row of the log is, with the columns that ``read_page`` gives it."""
+    (
+        change_id,
+        transaction_id,
+        time,
+        content_type_id,
+        action,
+        session_role,
+        context,
+        prechange,
+        postchange,
+    ) = row[:COLUMNS]
+    rare = msgspec.json.decode(context) if context is not None else NOTHING
+    object_key = rare.get("object_key")
+    change = object.__new__(Change)
+    # What Change(...) does, without a call for each field: this is done for every change there is.
+    change.__dict__.update(
+        id=change_id,
+        transaction_id=transaction_id,
+        time=time,
+        content_type=content_types[content_type_id],
+        action=ACTIONS[action],
+        user_name=rare.get("user_name") or session_role,
+        request_id=rare.get("request_id"),
+        prechange_json=prechange,
+        postchange_json=postchange,
+        object_key_json=None if object_key is None else msgspec.json.encode(object_key).decode(),
+        snapshot_error=rare.get("snapshot_error"),
+        partition=rare.get("partition"),
     )
+    return change

@@ -1,83 +1,247 @@
-"""Settling a delivery: writing down, once, what the attempt at it did."""
+"""Settling: writing down, in batches, what attempts did and what is owed, and how far the log has been read."""
 
-import traceback
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import msgspec
 
-from jobhooks.contract.choices import JobResultStatus
-from jobhooks.contract.log import LogEntry, ReceiverLog, clean_text
-from jobhooks.contract.receiver import DeliveryIdentity
-from jobhooks.store.connections import AsyncConnection, call_async, translated_errors
+from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.lanes import lane_numbers
+from jobhooks.engine.outcome import Outcome, storable, storable_log
+from jobhooks.engine.reader import Cursor
+from jobhooks.engine.retry import next_step
+from jobhooks.errors import LeadsNoMore
+from jobhooks.store.connections import AsyncConnection, call_async
+
+Row = dict[str, object]
+LARGEST = 2_000  # results in one batch, so that none takes long
+CURSOR_INTERVAL_S = 1.0  # between two savings of the cursor: each leaves a dead row, and a lag costs a re-read only
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What an attempt did: whether it succeeded, why not, and what it logged.
+@dataclass(slots=True)
+class Batch:
+    """What is to be written at once. ``done``: who wants to know when it is."""
 
-    ``started_at`` is by the database's clock, as it writes it. A run whose transaction was not ``rolled_back`` has its
-    result in it.
+    successes: list[tuple[Delivery, Outcome]] = field(default_factory=list[tuple[Delivery, Outcome]])
+    failures: list[tuple[Delivery, Outcome]] = field(default_factory=list[tuple[Delivery, Outcome]])
+    parked: list[Delivery] = field(default_factory=list[Delivery])
+    paid: list[Delivery] = field(default_factory=list[Delivery])
+
+    def __bool__(self) -> bool:
+        return bool(self.successes or self.failures or self.parked or self.paid)
+
+
+class Settler:
+    """Keeps the books, on a connection of its own.
+
+    One batch after the other: so what a batch parks and what it frees cannot miss one another, and whoever holds
+    the ``lock`` sees the debts as they are, and knows that none comes or goes meanwhile; they may use the connection.
     """
 
-    started_at: str
-    log: tuple[LogEntry, ...]
-    error: str | None = None
-    traceback: str | None = None
-    rolled_back: bool = False
+    def __init__(self, conn: AsyncConnection, leader: int) -> None:
+        self.lock = asyncio.Lock()
+        self._conn = conn
+        self._encoding = conn.get_settings().server_encoding
+        self._leader = leader
+        self._on_settled: Callable[[Batch], None]
+        self._batch = Batch()
+        self._cursor: Cursor | None = None
+        self._saved_at = 0.0
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    @property
-    def status(self) -> JobResultStatus:
-        """Success, unless there is an error."""
-        return JobResultStatus.SUCCESS if self.error is None else JobResultStatus.FAILURE
+    def tell(self, on_settled: Callable[[Batch], None]) -> None:
+        """Call this with each batch when it has committed, under the lock."""
+        self._on_settled = on_settled
+
+    def succeeded(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Write down a success that is not recorded yet."""
+        self._batch.successes.append((delivery, outcome))
+        self._wake()
+
+    def failed(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Write down a failure, or that a delivery was discarded, and what is owed now."""
+        self._batch.failures.append((delivery, outcome))
+        self._wake()
+
+    def park(self, deliveries: list[Delivery]) -> None:
+        """Write down deliveries as debts: due at once, or when no older debt of their lanes is left."""
+        self._batch.parked += deliveries
+        self._wake()
+
+    def paid(self, delivery: Delivery) -> None:
+        """Take a debt off the books whose result is recorded."""
+        self._batch.paid.append(delivery)
+        self._wake()
+
+    def move_cursor(self, cursor: Cursor) -> None:
+        """Save that position before long."""
+        self._cursor = cursor
+        self._wake()
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._work.set()
+
+    async def run(self) -> None:
+        """Write batch after batch, until cancelled.
+
+        Raises:
+            LeadsNoMore: another daemon leads by now; nothing was written.
+            DatabaseUnreachable: the connection was lost.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            if self._batch:
+                await self._write()
+            if loop.time() - self._saved_at >= CURSOR_INTERVAL_S:
+                await self.save()
+            if not self._batch and self._cursor is not None:
+                loop.call_later(CURSOR_INTERVAL_S, self._work.set)
+            if not self._batch:
+                self._idle.set()
+
+    async def drain(self) -> None:
+        """Wait until all is written, and save the cursor."""
+        await self._idle.wait()
+        await self.save()
+
+    async def save(self) -> None:
+        """Save the cursor now, if it has moved.
+
+        Raises:
+            LeadsNoMore: another daemon leads by now; nothing was written.
+        """
+        async with self.lock:
+            if self._cursor is not None:
+                await self._save()
+
+    async def _write(self) -> None:
+        async with self.lock:
+            batch = self._batch
+            self._batch = Batch()
+            if len(batch.successes) > LARGEST:
+                self._batch.successes = batch.successes[LARGEST:]
+                batch.successes = batch.successes[:LARGEST]
+                self._work.set()
+            successes = batch.successes
+            rest = self._rest(batch)
+            await call_async(
+                self._conn,
+                "settle",
+                self._leader,
+                [delivery.change.id for delivery, _ in successes],
+                [delivery.hook.id for delivery, _ in successes],
+                [delivery.hook.job_id for delivery, _ in successes],
+                [delivery.attempts + 1 for delivery, _ in successes],
+                [outcome.started_at for _, outcome in successes],
+                [outcome.finished_at for _, outcome in successes],
+                msgspec.json.encode(rest).decode() if rest else None,
+            )
+            self._on_settled(batch)
+
+    async def _save(self) -> None:
+        cursor, self._cursor = self._cursor, None
+        assert cursor is not None
+        self._saved_at = asyncio.get_running_loop().time()
+        saved = await call_async(
+            self._conn,
+            "save_cursor",
+            cursor.seen,
+            cursor.seen_floor,
+            cursor.horizon,
+            cursor.horizon_floor,
+            cursor.last_id,
+            self._leader,
+        )
+        if not saved:
+            raise LeadsNoMore
+
+    def _rest(self, batch: Batch) -> dict[str, list[Row]]:
+        results = [self._result(delivery, outcome) for delivery, outcome in batch.failures if not outcome.recorded]
+        log = [
+            {
+                **_identity(delivery),
+                "attempt": delivery.attempt,
+                "line": number,
+                "level": entry.level,
+                "time": entry.time,
+                "object": entry.object,
+                "message": entry.message,
+            }
+            for delivery, outcome in [*batch.successes, *batch.failures]
+            if not outcome.recorded
+            for number, entry in enumerate(storable_log(outcome.log, self._encoding), 1)
+        ]
+        parked = [_parked(delivery) for delivery in batch.parked]
+        parked += [_owed(delivery, outcome) for delivery, outcome in batch.failures if outcome.raised]
+        settled = [delivery for delivery, outcome in batch.failures if not outcome.raised]
+        paid = [delivery for delivery in [*batch.paid, *settled] if delivery.parked]
+        paid += [delivery for delivery, _ in batch.successes if delivery.parked]
+        lanes = [*parked, *(_lanes(delivery) for delivery in paid)]
+        rest = {
+            "results": results,
+            "log": log,
+            "parked": parked,
+            "paid": [_identity(delivery) for delivery in paid],
+            "lanes": lanes,
+        }
+        return {name: rows for name, rows in rest.items() if rows}
+
+    def _result(self, delivery: Delivery, outcome: Outcome) -> Row:
+        return {
+            **_identity(delivery),
+            "job_id": delivery.hook.job_id,
+            "attempt": delivery.attempt,
+            "status": outcome.status,
+            "started_at": outcome.started_at,
+            "finished_at": outcome.finished_at,
+            "error": storable(outcome.error, self._encoding),
+            "traceback": storable(outcome.traceback, self._encoding),
+        }
 
 
-def completed(started_at: str, log: ReceiverLog) -> Outcome:
-    """Return the outcome of a receiver that returned: a failure where it logged one."""
-    return Outcome(started_at, tuple(log.entries), error=log.failure_message())
+def _identity(delivery: Delivery) -> Row:
+    return {"change_id": delivery.change.id, "hook_id": delivery.hook.id}
 
 
-def failed(started_at: str, log: ReceiverLog, exc: BaseException) -> Outcome:
-    """Return the outcome of a receiver that raised ``exc``."""
-    message = clean_text(exc)
-    error = f"{type(exc).__name__}: {message}" if message else type(exc).__name__
-    lines = clean_text("".join(traceback.format_exception(exc)))
-    return Outcome(started_at, tuple(log.entries), error, lines, rolled_back=True)
+def _lanes(delivery: Delivery) -> Row:
+    lane, other_lane = lane_numbers(delivery)
+    return {
+        **_identity(delivery),
+        "content_type_id": delivery.change.content_type.id,
+        "lane": lane,
+        "other_lane": other_lane,
+    }
 
 
-def result_parameters(
-    delivery: DeliveryIdentity, outcome: Outcome, *, in_receivers_transaction: bool, server_encoding: str | None
-) -> tuple[object, ...]:
-    """Return the parameters of the query ``record_result``, in characters that the server's encoding has."""
-
-    def storable(text: str | None) -> str | None:
-        if text is None or server_encoding == "UTF8":
-            return text
-        return text.encode("ascii", "backslashreplace").decode()
-
-    log = [replace(entry, object=storable(entry.object), message=storable(entry.message)) for entry in outcome.log]
-    return (
-        delivery.change_id,
-        delivery.hook_id,
-        delivery.attempt,
-        outcome.status.value,
-        outcome.started_at,
-        storable(outcome.error),
-        storable(outcome.traceback),
-        msgspec.json.encode(log).decode(),
-        in_receivers_transaction,
-    )
+def _parked(delivery: Delivery) -> Row:
+    """Return a debt that was not attempted now: one that runs is due, so that it does not wait for itself."""
+    return {
+        **_lanes(delivery),
+        "attempts": delivery.attempts,
+        "failures": delivery.failures,
+        "attempted": False,
+        "blocks": delivery.hook.blocks or not delivery.failures,
+        "status": "waiting" if delivery.running else "blocked",
+        "due_in": 0,
+    }
 
 
-async def record_failure(conn: AsyncConnection, delivery: DeliveryIdentity, outcome: Outcome) -> None:
-    """Record a failure whose own transaction was rolled back, and keep the delivery as a debt.
-
-    Raises:
-        AlreadySettled: the receiver's transaction had committed after all, or another daemon was faster.
-    """
-    parameters = result_parameters(
-        delivery, outcome, in_receivers_transaction=False, server_encoding=conn.get_settings().server_encoding
-    )
-    with translated_errors():
-        async with conn.transaction(isolation="read_committed"):
-            await call_async(conn, "record_result", *parameters)
-            await call_async(conn, "park_dead", delivery.change_id, delivery.hook_id, delivery.attempt)
+def _owed(delivery: Delivery, outcome: Outcome) -> Row:
+    """Return the debt that a failure leaves."""
+    hook = delivery.hook
+    step = next_step(delivery.failures + 1, hook.max_attempts, hook.backoff, outcome.retry_after)
+    return {
+        **_lanes(delivery),
+        "attempts": delivery.attempt,
+        "failures": delivery.failures + 1,
+        "attempted": True,
+        "blocks": hook.blocks,
+        "status": "dead" if step.due_in is None else "waiting",
+        "due_in": step.due_in,
+    }

@@ -41,10 +41,11 @@ class LogFormat(StrEnum):
 
 
 class WakeupMode(StrEnum):
-    """How the daemon learns of changes; gated: writers wake it while it sleeps; poll: they never do."""
+    """How the daemon learns of changes; gated: writers wake it while it sleeps; poll: they never do; always: always."""
 
     GATED = "gated"
     POLL = "poll"
+    ALWAYS = "always"
 
 
 class Settings(BaseSettings):
@@ -70,14 +71,29 @@ class Settings(BaseSettings):
     page_size: int = Field(500, ge=1, le=100_000, description="How many changes are read at once.")
     wakeup: WakeupMode = Field(
         WakeupMode.GATED,
-        description="How the daemon learns of changes; gated: writers send a NOTIFY while it sleeps; poll: they never"
-        " do, and it reads the log every 50 ms, for applications that use two-phase commit.",
+        description="How the daemon learns of changes; gated: writers send a NOTIFY while it sleeps, and it stays awake"
+        " while much is written; poll: they never do, and it reads the log 20 to 500 times a second, for applications"
+        " that use two-phase commit; always: they send one with each commit.",
     )
     poll_interval: float = Field(
         5.0, gt=0, le=3600, description="Seconds after which the log is read although nothing called for it."
     )
     shutdown_grace: float = Field(
         30.0, ge=0, le=3600, description="Seconds that running receivers have to end once the daemon is told to stop."
+    )
+
+    leader_timeout: float = Field(
+        10.0,
+        ge=1,
+        le=3600,
+        description="Seconds of silence after which a daemon that stands by takes the one that leads for dead.",
+    )
+    connections: int = Field(
+        10, ge=1, le=1000, description="How many connections async def receivers may have among them."
+    )
+    workers: int = Field(2, ge=1, le=100, description="How many processes each def receiver may have.")
+    worker_memory_limit: int = Field(
+        0, ge=0, description="Megabytes of data that the process of a def receiver may have; 0: as much as there is."
     )
 
     retention_days: float = Field(

@@ -88,6 +88,10 @@ class JobRecord:
     description: str
     soft_time_limit_s: float | None
     time_limit_s: float | None
+    max_attempts: int
+    backoff_s: float
+    on_failure: str
+    concurrency: int
 
 
 def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be watched

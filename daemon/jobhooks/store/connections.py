@@ -47,10 +47,15 @@ else:
     AsyncConnection = asyncpg.Connection  # which is generic for type checkers only
 
 
-def connect(database_url: str) -> SyncConnection:
-    """Open a connection in autocommit mode; the caller closes it.
+def connect(
+    database_url: str,
+    kind: type[SyncConnection] = psycopg.Connection,  # pyright: ignore[reportArgumentType] - of tuples, by default
+    **options: str,
+) -> SyncConnection:
+    """Open a connection of a ``kind`` in autocommit mode; the caller closes it.
 
-    What ``database_url`` leaves out comes from libpq's PG* variables, service file and password file.
+    What ``database_url`` leaves out comes from libpq's PG* variables, service file and password file. ``options`` are
+    libpq's, and go before it.
 
     Raises:
         DatabaseUnreachable: no server, no such database, wrong password.
@@ -61,12 +66,12 @@ def connect(database_url: str) -> SyncConnection:
             database_url,
             fallback_application_name=APPLICATION_NAME,
             client_encoding="utf8",
-            **_default_timeout(database_url),
+            **{**_default_timeout(database_url), **options},
         )
     except (psycopg.ProgrammingError, UnicodeEncodeError) as exc:
         raise SettingsError(f"cannot read database_url: {_one_line(exc)}") from exc
     try:
-        conn = psycopg.connect(conninfo, autocommit=True)
+        conn = kind.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as exc:
         raise DatabaseUnreachable(f"cannot connect to the database: {_reason(exc)}") from exc
     except (psycopg.Error, UnicodeEncodeError) as exc:

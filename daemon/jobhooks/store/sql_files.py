@@ -8,6 +8,7 @@ from pathlib import Path
 
 # A symbolic link in a checkout, a folder in an installed wheel.
 SQL = Path(__file__).parent.parent / "sql"
+PARAMETER = re.compile(r"\$(\d)")
 QUERY_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
@@ -51,3 +52,8 @@ def _queries() -> dict[str, str]:
 def query(name: str) -> str:
     """Return the statement that a file of sql/queries/ calls ``name``; its parameters are $1, $2, ..."""
     return _queries()[name]
+
+
+def filled(name: str, *parts: str) -> str:
+    """Return the query called ``name`` with ``parts``, which are SQL, in the places of its parameters."""
+    return PARAMETER.sub(lambda match: parts[int(match[1]) - 1], query(name))

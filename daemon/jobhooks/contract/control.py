@@ -1,0 +1,33 @@
+"""What a receiver raises to say what should become of its delivery, and what is raised in it when its time is up."""
+
+
+class Retry(Exception):
+    """Raised by a receiver: undo what was written, and attempt this again in ``after`` seconds.
+
+    It counts as an attempt. Without ``after``, as long as after any failure.
+    """
+
+    def __init__(self, after: float | None = None, reason: str = "the receiver asked to be run again") -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Discard(Exception):
+    """Raised by a receiver: undo what was written, and do not attempt this again; ``reason`` is kept."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+
+
+class SoftTimeLimitExceeded(Exception):
+    """Raised in a receiver that has run for its ``soft_time_limit``: the moment to clean up before ``time_limit``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the receiver ran for its soft time limit of {seconds:g} seconds")
+
+
+class TimeLimitExceeded(Exception):
+    """What a run fails with that has been ended at its ``time_limit``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the receiver was ended at its time limit of {seconds:g} seconds")

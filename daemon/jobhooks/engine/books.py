@@ -1,0 +1,123 @@
+"""What the engine asks the database: which hooks there are, what is settled, and which debts are due."""
+
+import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import asyncpg
+
+from jobhooks.contract.choices import FailurePolicy, ObjectChangeActionChoices
+from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.lanes import lane_keys, lane_numbers
+from jobhooks.engine.matching import Hook, HookTable
+from jobhooks.engine.reader import change_of, load_content_types
+from jobhooks.engine.snapshot import Snapshot
+from jobhooks.store.connections import AsyncConnection, call_async
+
+BEGINNING = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a hook's due debts are taken up. What is parked later is due later, so nothing is searched twice."""
+
+    due_at: datetime.datetime = BEGINNING
+    change_id: int = 0
+
+
+@dataclass(frozen=True)
+class TakenUp:
+    """Due debts of a hook, the position after them, and which of them somebody has settled without saying so."""
+
+    deliveries: list[Delivery]
+    position: Position
+    settled: list[Delivery]
+
+
+class Books:
+    """What the database says now. For whoever holds the settler's lock, whose connection this uses."""
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+
+    async def hooks(self) -> HookTable:
+        """Return the active hooks.
+
+        The version first: so the hooks are of this version or newer, and never older than they are said to be.
+        """
+        ((version,),) = await call_async(self._conn, "configuration_version")
+        return HookTable(version, [_hook(row) for row in await call_async(self._conn, "active_hooks")])
+
+    async def has_result(self, delivery: Delivery) -> bool:
+        """Return whether the attempt that is next, or runs, has a result."""
+        identity = delivery.identity
+        return bool(await call_async(self._conn, "result_of", identity.change_id, identity.hook_id, identity.attempt))
+
+    async def last_settled(self) -> int:
+        """Return the id of a change after which none was settled or parked."""
+        ((last,),) = await call_async(self._conn, "last_settled")
+        return last
+
+    async def settled(self, deliveries: list[Delivery]) -> set[tuple[int, int]]:
+        """Return which of the deliveries, as change and hook, are settled or parked."""
+        changes = {delivery.change.id for delivery in deliveries}
+        hooks = {delivery.hook.id for delivery in deliveries}
+        rows = await call_async(self._conn, "settled_deliveries", list(changes), list(hooks))
+        return {(row["change_id"], row["hook_id"]) for row in rows}
+
+    async def owing(self, hook_ids: Iterable[int], many: int) -> dict[int, bool]:
+        """Return the hooks that have debts, and whether that is ``many`` or more that wait for an attempt."""
+        rows = await call_async(self._conn, "hooks_with_debts", list(hook_ids), many)
+        return {row["hook_id"]: row["many"] for row in rows}
+
+    async def blocked(self, hook_id: int, deliveries: list[Delivery]) -> set[int]:
+        """Return the ids of the changes, of those of one hook, that must wait for a debt of it."""
+        numbers = [lane_numbers(delivery) for delivery in deliveries]
+        rows = await call_async(
+            self._conn,
+            "blocked_deliveries",
+            hook_id,
+            [delivery.change.id for delivery in deliveries],
+            [delivery.change.content_type.id for delivery in deliveries],
+            [lane for lane, _ in numbers],
+            [other_lane for _, other_lane in numbers],
+        )
+        return {row["change_id"] for row in rows}
+
+    async def due(self, hook: Hook, after: Position, most: int) -> TakenUp:
+        """Return the hook's debts that are due, after a position, at most ``most``."""
+        rows = await call_async(self._conn, "due_debts", hook.id, after.due_at, after.change_id, most)
+        taken_up = TakenUp([], after, [])
+        content_types = await load_content_types(self._conn) if rows else {}
+        for row in rows:
+            change = change_of(row, content_types)
+            delivery = Delivery(change, hook, lane_keys(change, hook.id), row["attempts"], row["failures"], parked=True)
+            (taken_up.settled if row["settled"] else taken_up.deliveries).append(delivery)
+        if rows:
+            position = Position(rows[-1]["due_at"], rows[-1]["id"])
+            return TakenUp(taken_up.deliveries, position, taken_up.settled)
+        return taken_up
+
+    async def next_due(self, hook_ids: Iterable[int]) -> float | None:
+        """Return in how many seconds the next debt is due that is not now; None: there is none."""
+        ((seconds,),) = await call_async(self._conn, "next_due", list(hook_ids))
+        return seconds
+
+
+def _hook(row: asyncpg.Record) -> Hook:
+    return Hook(
+        id=row["id"],
+        name=row["name"],
+        job_id=row["job_id"],
+        class_path=row["class_path"],
+        content_type_ids=frozenset(row["content_type_ids"]),
+        events=frozenset(map(ObjectChangeActionChoices, row["events"])),
+        enabled_since=Snapshot.parse(row["enabled_since"]),
+        soft_time_limit=row["soft_time_limit_s"],
+        time_limit=row["time_limit_s"],
+        max_attempts=row["max_attempts"],
+        backoff=row["backoff_s"],
+        blocks=row["on_failure"] == FailurePolicy.BLOCK,
+        concurrency=row["concurrency"],
+        installed=row["installed"],
+    )

@@ -1,0 +1,45 @@
+"""A delivery in memory: one change owed to one hook, and what the engine must know of it until it is settled."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.engine.matching import Hook
+
+if TYPE_CHECKING:
+    from jobhooks.engine.pages import Page
+
+# A lane: of which hook and table, and the key of the object, as JSON; None: the whole table.
+LaneKey = tuple[int, int, bytes | None]
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One change owed to one hook. ``attempts`` have a result already, ``failures`` of them count against its limit.
+
+    ``parked``: it is written down as a debt. ``page``: what waits for it to be settled or parked. ``waits_for`` counts
+    the deliveries before it in its lanes, ``followers`` are those behind it. ``gone``: not in memory's hands any more.
+    """
+
+    change: Change
+    hook: Hook
+    lanes: tuple[LaneKey, ...]
+    attempts: int = 0
+    failures: int = 0
+    page: "Page | None" = None
+    parked: bool = False
+    running: bool = False
+    gone: bool = False
+    waits_for: int = 0
+    followers: list["Delivery"] = field(default_factory=list["Delivery"])
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that is next, or runs."""
+        return self.attempts + 1
+
+    @property
+    def identity(self) -> DeliveryIdentity:
+        """The three numbers that name this attempt."""
+        return DeliveryIdentity(self.change.id, self.hook.id, self.attempts + 1)

@@ -1,0 +1,113 @@
+"""Lanes: which deliveries must wait for which others, so that each hook sees an object's changes in order. No I/O."""
+
+import struct
+from collections.abc import Iterable
+from hashlib import blake2b
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.engine.delivery import Delivery, LaneKey
+
+
+def lane_keys(change: Change, hook_id: int) -> tuple[LaneKey, ...]:
+    """Return the lanes of a change: its object's; for an update of the key, that of the old key and that of the new
+    one.
+
+    A truncate is in the lane of the whole table, and so is a change whose row has no key any more. All changes of a
+    table without key columns are in one lane.
+    """
+    content_type_id = change.content_type.id
+    if change.action is ObjectChangeActionChoices.ACTION_TRUNCATE:
+        return ((hook_id, content_type_id, None),)
+    keys = change.lane_keys()
+    if keys is None:
+        return ((hook_id, content_type_id, None),)
+    return tuple((hook_id, content_type_id, key) for key in keys)
+
+
+def lane_numbers(delivery: Delivery) -> tuple[int | None, int | None]:
+    """Return the lanes as debts have them: numbers of 64 bits. Two objects that share one wait for each other."""
+    numbers = [_number(lane) for lane in delivery.lanes]
+    return numbers[0], numbers[1] if len(numbers) > 1 else None
+
+
+def _number(lane: LaneKey) -> int | None:
+    _, content_type_id, key = lane
+    if key is None:
+        return None
+    (number,) = struct.unpack("q", blake2b(key, digest_size=8, salt=struct.pack("q", content_type_id)).digest())
+    return number
+
+
+class Lanes:
+    """The deliveries in memory, each behind those of its lanes that came before it.
+
+    A delivery for a whole table waits for all of its hook and table that came before, and those that come after wait
+    for it.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[LaneKey, Delivery] = {}
+        self._tables: dict[tuple[int, int], Delivery] = {}
+
+    def add(self, delivery: Delivery) -> bool:
+        """Add a delivery behind those before it; return whether it may run at once."""
+        if delivery.lanes[0][2] is None:
+            self._add_for_table(delivery)
+            return not delivery.waits_for
+        last = self._last
+        for lane in delivery.lanes:
+            before = last.get(lane)
+            if before is not None:
+                before.followers.append(delivery)
+                delivery.waits_for += 1
+            last[lane] = delivery
+        if self._tables:
+            before = self._tables.get(delivery.lanes[0][:2])
+            if before is not None:
+                before.followers.append(delivery)
+                delivery.waits_for += 1
+        return not delivery.waits_for
+
+    def _add_for_table(self, delivery: Delivery) -> None:
+        table = delivery.lanes[0][:2]
+        before = {id(other): other for lane, other in self._last.items() if lane[:2] == table}
+        if table in self._tables:
+            before[id(self._tables[table])] = self._tables[table]
+        for other in before.values():
+            other.followers.append(delivery)
+        delivery.waits_for = len(before)
+        self._tables[table] = delivery
+
+    def finish(self, delivery: Delivery) -> list[Delivery]:
+        """Take a delivery out; return those that may run now."""
+        self._remove(delivery)
+        ready: list[Delivery] = []
+        for follower in delivery.followers:
+            follower.waits_for -= 1
+            if not follower.waits_for and not follower.gone:
+                ready.append(follower)
+        return ready
+
+    def abandon(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Take out deliveries that are not settled, and all that wait for them; return them all, oldest first."""
+        abandoned: dict[int, Delivery] = {}
+        waiting = list(deliveries)
+        while waiting:
+            delivery = waiting.pop()
+            if delivery.gone or id(delivery) in abandoned:
+                continue
+            abandoned[id(delivery)] = delivery
+            waiting += delivery.followers
+        for delivery in abandoned.values():
+            delivery.gone = True
+            self._remove(delivery)
+        return sorted(abandoned.values(), key=lambda delivery: delivery.change.id)
+
+    def _remove(self, delivery: Delivery) -> None:
+        last = self._last
+        for lane in delivery.lanes:
+            if last.get(lane) is delivery:
+                del last[lane]
+        if delivery.lanes[0][2] is None and self._tables.get(delivery.lanes[0][:2]) is delivery:
+            del self._tables[delivery.lanes[0][:2]]

@@ -1,0 +1,153 @@
+"""Time limits of ``async def`` receivers, and finding the one that blocks the daemon's loop."""
+
+import asyncio
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Coroutine, Generator
+from typing import Any
+
+import structlog
+
+from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
+
+BLOCKED = 1.0  # seconds for which the loop may not run before somebody is named
+LOOK = 0.25  # seconds between two looks at it
+
+log = structlog.stdlib.get_logger()
+
+
+class CurrentStep:
+    """Which receiver the loop runs at this moment, for the watchdog: set around each step of a receiver's coroutine."""
+
+    receiver: str | None = None
+
+
+class Limited:
+    """Runs a receiver's coroutine in the task that awaits this, within its limits, in seconds.
+
+    At the soft one, SoftTimeLimitExceeded is raised where the receiver waits; what it waited for is cancelled, as when
+    a task is cancelled. At the hard one it is cancelled, and TimeLimitExceeded is raised from here.
+    """
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, object], receiver: str, soft: float | None, hard: float | None
+    ) -> None:
+        self._coroutine = coroutine
+        self._receiver = receiver
+        self._soft = soft
+        self._hard = hard
+        self._over: list[Exception] = []  # limits that have been exceeded, and not been raised yet
+        self._hard_over = False
+
+    async def run(self) -> object:
+        """Run the coroutine to its end and return what it returns.
+
+        Raises:
+            TimeLimitExceeded: it was cancelled at its time limit, whatever it raised then.
+        """
+        if self._soft is None and self._hard is None:
+            return await self
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+        timers: list[asyncio.TimerHandle] = []
+        if self._soft is not None:
+            timers.append(loop.call_later(self._soft, self._exceed, task, SoftTimeLimitExceeded(self._soft)))
+        if self._hard is not None:
+            timers.append(loop.call_later(self._hard, self._exceed, task, TimeLimitExceeded(self._hard)))
+        try:
+            result = await self
+        except asyncio.CancelledError:
+            if self._hard_over and not task.cancelling():
+                assert self._hard is not None
+                raise TimeLimitExceeded(self._hard) from None
+            raise
+        finally:
+            for timer in timers:
+                timer.cancel()
+        if self._hard_over:
+            assert self._hard is not None
+            raise TimeLimitExceeded(self._hard)
+        return result
+
+    def _exceed(self, task: asyncio.Task[Any], error: Exception) -> None:
+        self._over.append(error)
+        task.cancel()
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        # What ``yield from`` does, but for two things: the watchdog is told, and a cancellation that is ours is made a
+        # SoftTimeLimitExceeded on its way in.
+        coroutine = self._coroutine
+        raised: BaseException | None = None
+        while True:
+            CurrentStep.receiver = self._receiver
+            try:
+                waited_for = coroutine.send(None) if raised is None else coroutine.throw(raised)
+            except StopIteration as end:
+                return end.value
+            finally:
+                CurrentStep.receiver = None
+            raised = None
+            try:
+                yield waited_for
+            except asyncio.CancelledError as cancelled:
+                raised = self._translated(cancelled)
+            except GeneratorExit:
+                coroutine.close()
+                raise
+            except BaseException as exc:  # noqa: BLE001 - it is the receiver's, to whom it goes
+                raised = exc
+
+    def _translated(self, cancelled: asyncio.CancelledError) -> BaseException:
+        if not self._over:
+            return cancelled
+        task = asyncio.current_task()
+        assert task is not None
+        task.uncancel()
+        error = self._over.pop(0)
+        if isinstance(error, SoftTimeLimitExceeded):
+            return error
+        self._hard_over = True
+        return cancelled
+
+
+class Watchdog:
+    """A thread that says who blocks the loop: an ``async def`` receiver that computes, or waits without ``await``."""
+
+    def __init__(self) -> None:
+        self._loop_thread = threading.get_ident()
+        self._beat = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="jobhooks watchdog", daemon=True)
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        self._thread.start()
+        try:
+            while True:
+                self._beat = time.monotonic()
+                await asyncio.sleep(LOOK)
+        finally:
+            self._ended.set()
+
+    def _watch(self) -> None:
+        told: float | None = None
+        while not self._ended.wait(LOOK):
+            beat = self._beat
+            blocked_s = time.monotonic() - beat
+            if blocked_s < BLOCKED + LOOK or beat == told:
+                continue
+            receiver = CurrentStep.receiver
+            frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage] - documented
+            if frame is None or self._beat != beat:
+                continue
+            told = beat
+            log.warning(
+                "loop_blocked",
+                receiver=receiver,
+                seconds=round(blocked_s, 1),
+                stack="".join(traceback.format_stack(frame)[-8:]),
+                hint="an async def receiver must await what takes long; make it a def one",
+            )

@@ -1,0 +1,113 @@
+"""What an attempt at a delivery did, and how it is written down."""
+
+import time
+import traceback
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from jobhooks.contract.choices import JobResultStatus
+from jobhooks.contract.control import Discard, Retry
+from jobhooks.contract.log import LogEntry, ReceiverLog, clean_text
+from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.store.sql_files import filled
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an attempt did: whether it succeeded, why not, and what it logged; times are in seconds since 1970.
+
+    ``recorded``: its result committed with what the receiver wrote. ``raised``: nothing that it wrote was kept, so that
+    it is attempted again, after ``retry_after`` seconds if the receiver asked for that. A failure that was only logged
+    is not attempted again, since what was written is kept.
+    """
+
+    started_at: float
+    finished_at: float
+    status: JobResultStatus
+    log: tuple[LogEntry, ...] = ()
+    error: str | None = None
+    traceback: str | None = None
+    recorded: bool = False
+    raised: bool = False
+    retry_after: float | None = None
+
+
+class Clock:
+    """The database's clock, as far as is known here: by it results are dated, wherever their receivers ran."""
+
+    def __init__(self, offset: float = 0.0) -> None:
+        self._offset = offset
+
+    def now(self) -> float:
+        """Return seconds since 1970."""
+        return time.time() + self._offset
+
+
+def completed(started_at: float, clock: Clock, log: ReceiverLog) -> Outcome:
+    """Return the outcome of a receiver that returned: a failure where it logged one."""
+    error = log.failure_message()
+    status = JobResultStatus.SUCCESS if error is None else JobResultStatus.FAILURE
+    return Outcome(started_at, clock.now(), status, tuple(log.entries), error)
+
+
+def failed(started_at: float, clock: Clock, log: ReceiverLog, exc: BaseException) -> Outcome:
+    """Return the outcome of a receiver that raised ``exc``."""
+    if isinstance(exc, Discard):
+        reason = clean_text(exc) or "discarded by the receiver"
+        return Outcome(started_at, clock.now(), JobResultStatus.DISCARDED, tuple(log.entries), reason)
+    message = clean_text(exc)
+    error = f"{type(exc).__name__}: {message}" if message else type(exc).__name__
+    lines = clean_text("".join(traceback.format_exception(exc)))
+    outcome = Outcome(started_at, clock.now(), JobResultStatus.FAILURE, tuple(log.entries), error, lines, raised=True)
+    return replace(outcome, traceback=None, retry_after=exc.after) if isinstance(exc, Retry) else outcome
+
+
+def storable(text: str | None, server_encoding: str | None) -> str | None:
+    """Return ``text`` in characters that the server's encoding has."""
+    if text is None or server_encoding == "UTF8":
+        return text
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def storable_log(log: tuple[LogEntry, ...], server_encoding: str | None) -> list[LogEntry]:
+    """Return the lines in characters that the server's encoding has."""
+    if server_encoding == "UTF8":
+        return list(log)
+    return [
+        replace(
+            entry,
+            object=storable(entry.object, server_encoding),
+            message=storable(entry.message, server_encoding) or "",
+        )
+        for entry in log
+    ]
+
+
+def says_only_success(outcome: Outcome) -> bool:
+    """Return whether the outcome consists of numbers: then its result can be sent with the commit, as text."""
+    return outcome.error is None and not outcome.log
+
+
+def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:
+    """Return the statements that record such an outcome and commit."""
+    numbers = (delivery.change_id, delivery.hook_id, job_id, delivery.attempt, outcome.started_at, outcome.finished_at)
+    return filled("end_run", *map(repr, numbers))
+
+
+def result_parameters(
+    delivery: DeliveryIdentity, job_id: int, outcome: Outcome, server_encoding: str | None
+) -> tuple[object, ...]:
+    """Return the parameters of the query ``record_result``."""
+    log = storable_log(outcome.log, server_encoding)
+    return (
+        delivery.change_id,
+        delivery.hook_id,
+        job_id,
+        delivery.attempt,
+        outcome.status.value,
+        outcome.started_at,
+        outcome.finished_at,
+        storable(outcome.error, server_encoding),
+        msgspec.json.encode(log).decode() if log else None,
+    )

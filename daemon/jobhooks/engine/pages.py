@@ -1,0 +1,57 @@
+"""Pages in work: the cursor moves past a page when it and all before it are settled or parked."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.reader import Cursor
+
+
+@dataclass(slots=True, eq=False)
+class Page:
+    """What was read at once. ``opened_at``: by the loop's clock. ``open``: how many of its deliveries keep it open."""
+
+    after: Cursor
+    opened_at: float
+    deliveries: list[Delivery] = field(default_factory=list[Delivery])
+    open: int = 0
+
+    def add(self, delivery: Delivery) -> None:
+        """Keep the page open until this delivery is let go."""
+        delivery.page = self
+        self.deliveries.append(delivery)
+        self.open += 1
+
+
+class Pages:
+    """The pages in work, oldest first."""
+
+    def __init__(self) -> None:
+        self._pages: deque[Page] = deque()
+
+    def append(self, page: Page) -> None:
+        """Add a page whose deliveries are all known."""
+        self._pages.append(page)
+
+    def let_go(self, delivery: Delivery) -> None:
+        """Take note that a delivery is settled or parked."""
+        if delivery.page is not None:
+            delivery.page.open -= 1
+            delivery.page = None
+
+    def close(self) -> Cursor | None:
+        """Take the pages off that are done; return the position after the last of them, None if there was none."""
+        position = None
+        while self._pages and not self._pages[0].open:
+            position = self._pages.popleft().after
+        return position
+
+    def overdue(self, before: float) -> list[Delivery]:
+        """Return what keeps pages open that were opened before that moment."""
+        return [
+            delivery
+            for page in self._pages
+            if page.opened_at < before
+            for delivery in page.deliveries
+            if delivery.page is page
+        ]

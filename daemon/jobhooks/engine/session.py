@@ -1,0 +1,206 @@
+"""As long as the connections to the database hold: wait to lead, then read and deliver."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from jobhooks.engine.attempts import Attempts
+from jobhooks.engine.books import Books
+from jobhooks.engine.dispatcher import Dispatcher
+from jobhooks.engine.leader import Guard
+from jobhooks.engine.limits import Watchdog
+from jobhooks.engine.loading import Findings
+from jobhooks.engine.maintenance import maintain
+from jobhooks.engine.outcome import Clock
+from jobhooks.engine.reader import Reader
+from jobhooks.engine.receiver_connections import Connections
+from jobhooks.engine.runner import AsyncRunner
+from jobhooks.engine.settle import Settler
+from jobhooks.engine.wakeup import Listener, Wakeup, WakeupMode
+from jobhooks.engine.workers import Workers
+from jobhooks.errors import DatabaseUnreachable
+from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
+
+STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements, none of which takes long: its connection is dead then
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What the engine is told: where the database is (for each driver), and its limits; times are in seconds."""
+
+    database_url: str
+    asyncpg_arguments: dict[str, Any] = field(repr=False)
+    page_size: int
+    poll_interval_s: float
+    wakeup: WakeupMode
+    shutdown_grace_s: float
+    leader_timeout_s: float
+    retention_days: float
+    connections: int
+    workers: int
+    worker_memory_limit: int | None  # bytes
+
+
+class Stopped(Exception):
+    """The engine was told to stop, and has."""
+
+
+class Session:
+    """Reads and delivers, as long as its connections hold and nobody else leads."""
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        findings: Findings,
+        workers: Workers,
+        stop: asyncio.Event,
+        ready: Callable[[], None],
+    ) -> None:
+        self._settings = settings
+        self._findings = findings
+        self._workers = workers
+        self._stop = stop
+        self._ready = ready
+
+    async def run(self) -> None:
+        """Wait to lead and then deliver, until told to stop.
+
+        Raises (all in groups):
+            Stopped: told to stop; what ran has ended and is settled, or was given up at the end of the grace.
+            DatabaseUnreachable: a connection was lost; nothing that committed is.
+            LeadsNoMore: another daemon leads.
+        """
+        arguments = {**self._settings.asyncpg_arguments, "command_timeout": STATEMENT_TIMEOUT_S}
+        async with _connection(arguments) as guarding:
+            ((replica,),) = await call_async(guarding, "is_replica")
+            if replica:
+                raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
+            guard = Guard(guarding, self._settings.leader_timeout_s)
+            leader = await self._lead(guard)
+            async with (
+                _connection(arguments) as listening,
+                _connection(arguments) as reading,
+                _connection(arguments) as settling,
+            ):
+                await self._deliver(guard, leader, listening, reading, settling)
+
+    async def _lead(self, guard: Guard) -> int:
+        """Wait until we lead; to be told to stop meanwhile is enough to end."""
+        waiting = asyncio.create_task(guard.lead())
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not waiting.done():
+                raise Stopped
+            return waiting.result()
+        finally:
+            for task in (waiting, stopping):
+                task.cancel()
+            await asyncio.wait([waiting, stopping])
+
+    async def _deliver(
+        self,
+        guard: Guard,
+        leader: int,
+        listening: AsyncConnection,
+        reading: AsyncConnection,
+        settling: AsyncConnection,
+    ) -> None:
+        settings = self._settings
+        listener = Listener(listening)
+        await listener.listen()
+        wakeup = Wakeup(listener, guard, settings.wakeup, settings.poll_interval_s)
+        reader = Reader(reading, settings.page_size)
+        await reader.load()
+        clock = await _database_clock(settling)
+        self._workers.clock = clock
+        settler = Settler(settling, leader)
+        books = Books(settling)
+        connections = Connections(settings.asyncpg_arguments, settings.connections)
+        runner = AsyncRunner(connections, clock)
+        attempts = Attempts(runner.run, self._workers.run, self._findings, settler, books, clock)
+        dispatcher = Dispatcher(attempts.make, settler, books, 4 * settings.page_size)
+        await dispatcher.start()
+        await dispatcher.reload_hooks()
+        log.info("started", receivers=sorted(self._findings.receivers))
+        self._ready()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(guard.keep_speaking())
+                group.create_task(listener.keep_hearing())
+                group.create_task(settler.run())
+                group.create_task(dispatcher.run())
+                group.create_task(_reload_when_told(listener, dispatcher))
+                group.create_task(Watchdog().run())
+                group.create_task(maintain(settings.asyncpg_arguments, settings.retention_days))
+                read = group.create_task(_read(reader, wakeup, listener, dispatcher))
+                await self._stop.wait()
+                read.cancel()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(settings.shutdown_grace_s):
+                        await dispatcher.stop()
+                        await settler.drain()
+                        raise Stopped
+                log.warning("shutdown_grace_exceeded", shutdown_grace_s=settings.shutdown_grace_s)
+                raise Stopped
+        finally:
+            await wakeup.close()
+            await dispatcher.cancel()
+            await self._workers.end_busy()
+            await connections.close()
+
+
+async def _read(reader: Reader, wakeup: Wakeup, listener: Listener, dispatcher: Dispatcher) -> None:
+    """Read the log, page after page, as far as there is room, and wait where there is nothing new."""
+    while True:
+        called = listener.woken.is_set()
+        wakeup.clear()
+        if not called and not await reader.has_news():
+            await wakeup.wait()
+            continue
+        reading = await reader.read()
+        if reading.changes and reading.configuration != dispatcher.hooks_version:
+            # After the page, never before: a hook that committed before a change must be there when it is matched.
+            await dispatcher.reload_hooks()
+        await dispatcher.admit(reading)
+        wakeup.found(len(reading.changes))
+        await dispatcher.room()
+
+
+async def _reload_when_told(listener: Listener, dispatcher: Dispatcher) -> None:
+    """Take changes of hooks and debts at once, even while nothing is read."""
+    while True:
+        waiting = [asyncio.create_task(event.wait()) for event in (listener.configured, listener.indebted)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        if listener.configured.is_set():
+            listener.configured.clear()
+            await dispatcher.reload_hooks()
+        if listener.indebted.is_set():
+            listener.indebted.clear()
+            dispatcher.look_at_debts()
+
+
+async def _database_clock(conn: AsyncConnection) -> Clock:
+    sent_at = time.time()
+    ((database_time,),) = await call_async(conn, "database_time")
+    return Clock(database_time - (sent_at + time.time()) / 2)
+
+
+@contextlib.asynccontextmanager
+async def _connection(arguments: dict[str, Any]) -> AsyncGenerator[AsyncConnection]:
+    conn = await connect_async(arguments)
+    try:
+        yield conn
+    finally:
+        await close_async(conn)

@@ -1,0 +1,19 @@
+-- jobhooks.depose_silent_leader(seconds): end the session of the daemon that leads if it has been silent for so long.
+--
+-- It speaks several times in that time. One whose machine has vanished, or whose network swallows what it sends, would
+-- hold the lock until its connection is found dead, which can take hours. Returns whether it did.
+create or replace function jobhooks.depose_silent_leader(seconds double precision)
+returns boolean
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    select coalesce(bool_or(pg_terminate_backend(activity.pid)), false)
+    from pg_locks as lock
+    join pg_stat_activity as activity on activity.pid = lock.pid
+    where lock.locktype = 'advisory' and lock.granted and lock.classid = 1785684584 and lock.objid = 4 and lock.objsubid = 2
+        and lock.database = (select oid from pg_database where datname = current_database())
+        and greatest(activity.state_change, activity.query_start) < clock_timestamp() - seconds * interval '1 second'
+$$;
+
+comment on function jobhooks.depose_silent_leader(double precision) is
+'End the session of the daemon that leads if it has been silent for so long';

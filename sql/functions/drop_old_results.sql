@@ -1,0 +1,39 @@
+-- jobhooks.drop_old_results(retention, after): delete a batch of results whose changes are gone; returns its last change's id.
+--
+-- Results go after the changes that they are about: until then they tell what need not run again. after: the id that the
+-- batch before returned, so that none searches again where the one before deleted. Null: there are no more.
+create or replace function jobhooks.drop_old_results(retention interval, after bigint)
+returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with batch as (
+        select result.change_id, result.hook_id, result.attempt
+        from jobhooks.job_result as result
+        where result.change_id > drop_old_results.after
+            and result.change_id < (select min(segment.first_id) from jobhooks.log_segment as segment)
+        order by result.change_id, result.hook_id, result.attempt
+        limit 10000
+    ),
+    old as (
+        delete from jobhooks.job_result as result
+        using batch
+        where result.change_id = batch.change_id and result.hook_id = batch.hook_id and result.attempt = batch.attempt
+            and result.finished_at < now() - drop_old_results.retention
+            and not exists (
+                select from jobhooks.delivery
+                where delivery.change_id = batch.change_id and delivery.hook_id = batch.hook_id
+            )
+        returning result.change_id, result.hook_id, result.attempt
+    ),
+    lines as (
+        delete from jobhooks.job_log_entry as entry
+        using old
+        where entry.change_id = old.change_id and entry.hook_id = old.hook_id and entry.attempt = old.attempt
+    )
+    -- One less: a change's results may be on both sides of the limit.
+    select case when count(*) = 10000 then max(batch.change_id) - 1 end from batch
+$$;
+
+comment on function jobhooks.drop_old_results(interval, bigint) is
+'Delete a batch of results whose changes are gone; returns its last change''s id';

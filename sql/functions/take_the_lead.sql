@@ -1,0 +1,21 @@
+-- jobhooks.take_the_lead(): become the daemon that leads; returns its number, which settle asks for.
+--
+-- For the session that holds the lock of the leader. The sessions in which receivers of a former leader write are ended,
+-- since they may hold locks on rows: it was taken for dead, and what it has not committed is delivered again.
+create or replace function jobhooks.take_the_lead()
+returns bigint
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    leader bigint;
+begin
+    update jobhooks.cursor set leader = cursor.leader + 1 returning cursor.leader into leader;
+    perform pg_terminate_backend(pid)
+    from pg_stat_activity
+    where datname = current_database() and usename = current_user and application_name = 'jobhooks receiver';
+    return leader;
+end
+$$;
+
+comment on function jobhooks.take_the_lead() is 'Become the daemon that leads; returns its number, which settle asks for';

@@ -1,0 +1,21 @@
+-- jobhooks.wait_for_lock(key, seconds): wait for a lock of ours, but not longer; returns whether this session holds it now.
+--
+-- key: 2 is held by the daemon that sleeps, 4 by the one that leads. A statement that waits holds a snapshot, and so keeps
+-- dead rows from being removed: the caller waits again and again, each time not long. That no lock was had is caught
+-- here, so that the server's log does not speak of an error each time.
+create or replace function jobhooks.wait_for_lock(key integer, seconds double precision)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform set_config('lock_timeout', (seconds * 1000)::integer::text, true);
+    perform pg_advisory_lock(1785684584, key);
+    return true;
+exception when lock_not_available then
+    return false;
+end
+$$;
+
+comment on function jobhooks.wait_for_lock(integer, double precision) is
+'Wait for a lock of ours, but not longer; returns whether this session holds it now';

@@ -1,0 +1,116 @@
+"""Delivering to a receiver in the test's own process, with what the daemon delivers with."""
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.meta import read_meta
+from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.engine import worker
+from jobhooks.engine.attempts import Attempts
+from jobhooks.engine.books import Books
+from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.lanes import lane_keys
+from jobhooks.engine.loading import Findings, FoundReceiver
+from jobhooks.engine.matching import Hook
+from jobhooks.engine.outcome import Clock, Outcome
+from jobhooks.engine.receiver_connections import Connections
+from jobhooks.engine.runner import AsyncRunner
+from jobhooks.engine.settle import Batch, Settler
+from jobhooks.engine.snapshot import Snapshot
+from jobhooks.errors import AlreadySettled
+from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
+from support.reading import open_reader
+
+HOOK = Hook(1, "h", 1, "m.C", frozenset({1}), frozenset(ObjectChangeActionChoices), Snapshot.parse("1:1:"))
+
+
+@dataclass
+class Running:
+    """What delivers in one process; ``def`` receivers run in it, too, on one connection, as in one worker."""
+
+    settler: Settler
+    books: Books
+    runner: AsyncRunner
+    connection: worker.Connection
+
+    async def attempt(self, receiver: type[JobHookReceiver[Any]], delivery: Delivery) -> Outcome:
+        """Make one attempt, and settle it as the daemon does."""
+        class_path = delivery.hook.class_path
+        found = FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
+        attempts = Attempts(
+            self.runner.run, self._run_def, Findings((), {class_path: found}), self.settler, self.books, Clock()
+        )
+        outcome = await attempts.make(delivery)
+        if outcome.recorded:
+            return outcome
+        settled = asyncio.Event()
+
+        def on_settled(_batch: Batch) -> None:
+            settled.set()
+
+        self.settler.tell(on_settled)
+        if outcome.error is None:
+            self.settler.succeeded(delivery, outcome)
+        else:
+            self.settler.failed(delivery, outcome)
+        settling = asyncio.create_task(self.settler.run())
+        await settled.wait()
+        settling.cancel()
+        return outcome
+
+    async def _run_def(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
+        hook = delivery.hook
+        order = worker.Order(
+            hook.class_path, delivery.identity, hook.job_id, delivery.change, hook.soft_time_limit, Clock()
+        )
+        return worker.run_receiver(found.receiver, order, self.connection)
+
+
+@contextlib.asynccontextmanager
+async def open_running(database: str) -> AsyncGenerator[Running]:
+    """Open what delivers; it leads."""
+    with contextlib.closing(connect(database)) as conn:
+        arguments = asyncpg_arguments(conn)
+        (leader,) = conn.execute("select leader from jobhooks.cursor").fetchone() or (0,)
+    settling = await connect_async(arguments)
+    connections = Connections(arguments, 2)
+    connection = worker.Connection(database)
+    try:
+        settler = Settler(settling, leader)
+        yield Running(settler, Books(settling), AsyncRunner(connections, Clock()), connection)
+    finally:
+        connection.close()
+        await connections.close()
+        await close_async(settling)
+
+
+async def last_change(database: str) -> Change:
+    """Return the newest change that would be delivered."""
+    async with open_reader(database, 1000) as reader:
+        return (await reader.next_page())[-1]
+
+
+def owed(change: Change, hook: Hook = HOOK, attempts: int = 0) -> Delivery:
+    """Return the delivery of a change to a hook; ``attempts`` have been made."""
+    return Delivery(change, hook, lane_keys(change, hook.id), attempts, attempts)
+
+
+def deliver(database: str, receiver: type[JobHookReceiver[Any]], attempt: int = 1) -> Outcome:
+    """Deliver the newest change to ``receiver``, in the given attempt."""
+
+    async def work() -> Outcome:
+        delivery = owed(await last_change(database), attempts=attempt - 1)
+        async with open_running(database) as running:
+            return await running.attempt(receiver, delivery)
+
+    return asyncio.run(work())
+
+
+__all__ = ["HOOK", "AlreadySettled", "Running", "deliver", "last_change", "open_running", "owed"]
