@@ -441,10 +441,10 @@ def test_many_writers_are_delivered_once_each_and_in_order(
             thread.start()
         for thread in threads:
             thread.join()
-        daemon.await_event("delivered", 8 * 20)
+        wait_until("all are delivered", lambda: len(results(device)) == 160)
         assert daemon.terminate() == 0
     delivered = device.execute(
-        "select postchange ->> 'id', array_agg((postchange ->> 'serial')::integer order by result.id)"
+        "select postchange ->> 'id', array_agg((postchange ->> 'serial')::integer order by finished_at)"
         " from jobhooks.job_result as result join jobhooks.object_change as change on change.id = change_id group by 1"
     ).fetchall()
     assert sum(len(serials) for _, serials in delivered) == 160

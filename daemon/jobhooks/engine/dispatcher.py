@@ -274,9 +274,10 @@ class Dispatcher:
 
     def _let_go_of_page(self, delivery: Delivery) -> None:
         if delivery.page is not None:
-            self._pages.let_go(delivery)
             self._kept_open -= 1
             self._room.set()
+            if self._pages.let_go(delivery):
+                self._close_pages()
 
     def _close_pages(self) -> None:
         position = self._pages.close()

@@ -33,11 +33,13 @@ class Pages:
         """Add a page whose deliveries are all known."""
         self._pages.append(page)
 
-    def let_go(self, delivery: Delivery) -> None:
-        """Take note that a delivery is settled or parked."""
-        if delivery.page is not None:
-            delivery.page.open -= 1
-            delivery.page = None
+    def let_go(self, delivery: Delivery) -> bool:
+        """Take note that a delivery is settled or parked; return whether nothing keeps its page open any more."""
+        page, delivery.page = delivery.page, None
+        if page is None:
+            return False
+        page.open -= 1
+        return not page.open
 
     def close(self) -> Cursor | None:
         """Take the pages off that are done; return the position after the last of them, None if there was none."""
