@@ -4,8 +4,12 @@ Nothing here is called in the daemon's own process, but for what tests call.
 """
 
 import inspect
+import os
 import resource
+import select
 import signal
+import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -97,14 +101,16 @@ class Connection:
             self._conn.close()
 
 
+LOOK_S = 0.5  # between two looks whether the daemon is there, where the system cannot tell by itself
 APPLICATION_NAME = "jobhooks receiver"
 _findings: Findings
 _connection: Connection
 
 
-def initialize(database_url: str, directories: tuple[Path, ...], memory_limit: int | None) -> None:
-    """Make this process a worker: it finds the receivers by itself, and dies for nobody else's memory."""
+def initialize(daemon: int, database_url: str, directories: tuple[Path, ...], memory_limit: int | None) -> None:
+    """Make this process a worker of the process ``daemon``: it finds the receivers by itself, and ends with the daemon."""
     global _findings, _connection
+    threading.Thread(target=_end_with, args=[daemon], name="jobhooks end", daemon=True).start()
     # What the terminal sends on Ctrl-C is for the daemon, which lets runs finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -112,6 +118,28 @@ def initialize(database_url: str, directories: tuple[Path, ...], memory_limit: i
         resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
     _findings = find_receivers(directories)
     _connection = Connection(database_url)
+
+
+def _end_with(process: int) -> None:
+    """Wait until that process has ended, and end this one: nobody would hear what it does, and another takes over."""
+    try:
+        ended = os.pidfd_open(process)
+    except ProcessLookupError:
+        pass
+    except (AttributeError, OSError):  # not Linux, or not allowed
+        while _exists(process):
+            time.sleep(LOOK_S)
+    else:
+        select.select([ended], [], [])
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except OSError:
+        return False
+    return True
 
 
 def run(order: Order) -> Outcome:

@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+import os
 import signal
 from concurrent.futures import Future
 from typing import Any
@@ -30,7 +31,7 @@ class Workers:
     """
 
     def __init__(self, database_url: str, findings: Findings, count: int, memory_limit: int | None) -> None:
-        self._initializer = (database_url, findings.directories, memory_limit)
+        self._initializer = (os.getpid(), database_url, findings.directories, memory_limit)
         self._count = count
         self._pools: dict[str, ProcessPool] = {}
         self._running: dict[asyncio.Future[Any], None] = {}
@@ -83,11 +84,13 @@ class Workers:
         pool = self._pools.get(class_path)
         if pool is None or not pool.active:
             # From a server process that has neither threads nor connections: a fork of the daemon would inherit both.
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload([worker.__name__])
             pool = self._pools[class_path] = ProcessPool(
                 max_workers=self._count,
                 initializer=worker.initialize,
                 initargs=self._initializer,
-                context=multiprocessing.get_context("forkserver"),
+                context=context,
             )
         return pool
 
