@@ -1,8 +1,6 @@
 """``python -m bench.capture``: what capture costs those who write to a watched table, while no daemon runs."""
 
 import contextlib
-import re
-import subprocess
 import sys
 import threading
 import time
@@ -34,23 +32,18 @@ from bench.harness import (
     wal_position,
     with_progress,
 )
+from bench.pgbench import PROTOCOL, SINGLE_ROW_UPDATE, Load, run_pgbench
 from bench.variants import BULK, NOTIFY, SINGLE_ROW, Capture, Variant, captured, set_up, table_of, tidy
-from jobhooks.embedded import EmbeddedServer, clean_environment
+from jobhooks.embedded import EmbeddedServer
 from jobhooks.engine.wakeup import CHANNEL
 from jobhooks.errors import JobhooksError
 from jobhooks.store.connections import SyncConnection, call, connect, execute
 
-SINGLE_ROW_UPDATE = r"""
-\set id random(1, :rows)
-\set status random(1, 1000000)
-update {} set status = :status, updated = now() where id = :id;
-"""
 BULK_STATEMENTS = {
     "INSERT": sql.SQL("insert into {} select * from bench.source"),
     "UPDATE": sql.SQL("update {} set status = 'retired', updated = now()"),
     "DELETE": sql.SQL("delete from {}"),
 }
-PROTOCOL = "prepared"
 
 
 @dataclass(frozen=True)
@@ -139,32 +132,12 @@ def measure_single_row(  # noqa: PLR0913, RUF100 - all that a measurement depend
     sleeper = sleeping_daemon(server) if variant.notified else contextlib.nullcontext()
     with table_of(conn, variant, filled=True), sleeper:
         start = wal_position(conn)
-        rate, changes = run_pgbench(server, variant, clients, options)
+        load = Load(SINGLE_ROW_UPDATE.format(variant.table), clients, options.seconds, {"rows": options.rows})
+        rate, changes = run_pgbench(server, server.url(), load)
         wal_bytes = (wal_position(conn) - start) / changes
         check_captured(conn, variant, changes)
     case = f"{clients} client{'s' if clients > 1 else ''}"
     return Measurement(number, case, variant.name, rate, wal_bytes)
-
-
-def run_pgbench(server: EmbeddedServer, variant: Variant, clients: int, options: Options) -> tuple[float, int]:
-    """Return the transactions per second, and how many there were."""
-    arguments = [
-        *("--no-vacuum", f"--protocol={PROTOCOL}", "--file=-", f"--define=rows={options.rows}"),
-        *(f"--time={options.seconds}", f"--client={clients}", f"--jobs={min(clients, 2)}"),
-    ]
-    finished = subprocess.run(
-        [server.binaries / "pgbench", *arguments, server.url()],
-        check=False,
-        input=SINGLE_ROW_UPDATE.format(variant.table),
-        capture_output=True,
-        text=True,
-        env=clean_environment(),
-    )
-    rate = re.search(r"^tps = ([\d.]+)", finished.stdout, re.MULTILINE)
-    count = re.search(r"^number of transactions actually processed: (\d+)", finished.stdout, re.MULTILINE)
-    if finished.returncode != 0 or rate is None or count is None or int(count[1]) == 0:
-        raise BenchError(f"pgbench failed: {finished.stderr.strip()}")
-    return float(rate[1]), int(count[1])
 
 
 def measure_bulk(conn: SyncConnection, variant: Variant, number: int, rows: int) -> Generator[Measurement]:
