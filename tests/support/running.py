@@ -16,7 +16,7 @@ from jobhooks.engine import worker
 from jobhooks.engine.attempts import Attempts
 from jobhooks.engine.books import Books
 from jobhooks.engine.delivery import Delivery
-from jobhooks.engine.lanes import lane_keys
+from jobhooks.engine.lanes import deliveries_of
 from jobhooks.engine.loading import Findings, FoundReceiver
 from jobhooks.engine.matching import Hook
 from jobhooks.engine.outcome import Clock, Outcome
@@ -70,7 +70,7 @@ class Running:
         order = worker.Order(
             hook.class_path, delivery.identity, hook.job_id, delivery.change, hook.soft_time_limit, Clock()
         )
-        return worker.run_receiver(found.receiver, order, self.connection)
+        return worker.run_receiver(found, order, self.connection)
 
 
 @contextlib.asynccontextmanager
@@ -99,7 +99,9 @@ async def last_change(database: str) -> Change:
 
 def owed(change: Change, hook: Hook = HOOK, attempts: int = 0) -> Delivery:
     """Return the delivery of a change to a hook; ``attempts`` have been made."""
-    return Delivery(change, hook, lane_keys(change, hook.id), attempts, attempts)
+    (delivery,) = deliveries_of(change, [hook])
+    delivery.attempts = delivery.failures = attempts
+    return delivery
 
 
 def deliver(database: str, receiver: type[JobHookReceiver[Any]], attempt: int = 1) -> Outcome:

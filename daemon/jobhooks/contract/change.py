@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 import msgspec
+from msgspec.structs import astuple
 
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
@@ -87,23 +88,29 @@ class Change:
     def lane_keys(self) -> tuple[bytes, ...] | None:
         """Return the key before, as JSON, and that after where it is another; None where the row has no key any more.
 
-        The same for all changes of a table without key columns: they have no objects to tell apart.
+        None for a truncate, too. The same for all changes of a table without key columns: they have no objects to tell
+        apart.
         """
+        if self.action is ObjectChangeActionChoices.ACTION_TRUNCATE:
+            return None
         columns = self.content_type.key_columns
         if not columns:
             return (b"",)
-        rows = (self.prechange_json, self.postchange_json)
-        keys = {_key(columns, row): None for row in rows if row is not None}
-        if not keys and self.object_key_json is not None:
-            keys = {_key(columns, self.object_key_json): None}
-        known = tuple(key for key in keys if key is not None)
-        return known if known and len(known) == len(keys) else None
+        before, after = self.prechange_json, self.postchange_json
+        if before is None or after is None:
+            row = before or after or self.object_key_json
+            key = None if row is None else _key(columns, row)
+            return None if key is None else (key,)
+        former, key = _key(columns, before), _key(columns, after)
+        if former is None or key is None:
+            return None
+        return (former,) if former == key else (former, key)
 
 
 def _key(columns: tuple[str, ...], row_json: str) -> bytes | None:
     """Return the key of a row, as the JSON of its columns, without decoding the rest of the row."""
     try:
-        return b",".join(map(bytes, msgspec.structs.astuple(_key_decoder(columns).decode(row_json))))
+        return b",".join(astuple(_key_decoder(columns).decode(row_json)))
     except msgspec.DecodeError:
         row = decode_row(row_json)  # which reads what the faster reader refuses
         return repr([row[name] for name in columns]).encode() if row.keys() >= set(columns) else None

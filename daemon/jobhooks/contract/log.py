@@ -1,7 +1,7 @@
 """The lines that a receiver logs: kept until its result is written, and written with it."""
 
 import datetime
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from jobhooks.contract.choices import LogLevel
 
@@ -16,11 +16,13 @@ class LogEntry:
     message: str
 
 
-@dataclass(frozen=True)
 class ReceiverLog:
-    """The lines of one run. Each method takes a message, or an object and a message."""
+    """The lines of one run, ``entries``. Each method takes a message, or an object and a message."""
 
-    entries: list[LogEntry] = field(default_factory=list[LogEntry])
+    __slots__ = ("entries",)
+
+    def __init__(self) -> None:
+        self.entries: list[LogEntry] = []
 
     def debug(self, obj: object = None, message: str | None = None) -> None:
         """Log for whoever looks closely."""

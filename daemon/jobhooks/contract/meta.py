@@ -2,7 +2,6 @@
 
 import inspect
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from jobhooks.contract.choices import FailurePolicy
@@ -47,7 +46,6 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
     )
 
 
-@cache
 def wanted_arguments(receiver: type[JobHookReceiver[Any]]) -> frozenset[str]:
     """Return which arguments ``receive_job_hook`` takes, of those that it can be called with."""
     parameters = inspect.signature(receiver.receive_job_hook).parameters.values()

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol
 
 from typing_extensions import TypeVar
 
@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 ConnectionT = TypeVar("ConnectionT", default="psycopg.Connection[psycopg.rows.TupleRow]")
 
 
-@dataclass(frozen=True)
-class DeliveryIdentity:
+class DeliveryIdentity(NamedTuple):
     """Which attempt at which delivery a run is."""
 
     change_id: int
@@ -37,7 +36,7 @@ class DeliveryIdentity:
         return f"{self.change_id}:{self.hook_id}"
 
 
-@dataclass
+@dataclass(slots=True)
 class Run(Generic[ConnectionT]):
     """What one run of a receiver has: its identity, its log, and how it gets the connection of its transaction."""
 

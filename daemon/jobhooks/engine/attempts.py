@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.contract.meta import is_async
 from jobhooks.engine.books import Books
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.journal import facts
@@ -51,7 +50,7 @@ class Attempts:
             # Recorded and kept as a debt like any failure, so that a module that is broken for a day loses nothing.
             missing = UnknownJob(self._findings.why_missing(delivery.hook.class_path))
             return failed(self._clock.now(), self._clock, ReceiverLog(), missing)
-        run = self._run_async if is_async(found.receiver) else self._run_def
+        run = self._run_async if found.is_async else self._run_def
         losses = 0
         while True:
             try:

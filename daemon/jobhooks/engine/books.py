@@ -8,7 +8,7 @@ import asyncpg
 
 from jobhooks.contract.choices import FailurePolicy, ObjectChangeActionChoices
 from jobhooks.engine.delivery import Delivery
-from jobhooks.engine.lanes import lane_keys, lane_numbers
+from jobhooks.engine.lanes import deliveries_of, lane_numbers
 from jobhooks.engine.matching import Hook, HookTable
 from jobhooks.engine.reader import change_of, load_content_types
 from jobhooks.engine.snapshot import Snapshot
@@ -91,7 +91,8 @@ class Books:
         content_types = await load_content_types(self._conn) if rows else {}
         for row in rows:
             change = change_of(row, content_types)
-            delivery = Delivery(change, hook, lane_keys(change, hook.id), row["attempts"], row["failures"], parked=True)
+            (delivery,) = deliveries_of(change, [hook])
+            delivery.attempts, delivery.failures, delivery.parked = row["attempts"], row["failures"], True
             (taken_up.settled if row["settled"] else taken_up.deliveries).append(delivery)
         if rows:
             position = Position(rows[-1]["due_at"], rows[-1]["id"])

@@ -1,7 +1,8 @@
 """A delivery in memory: one change owed to one hook, and what the engine must know of it until it is settled."""
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.receiver import DeliveryIdentity
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 LaneKey = tuple[int, int, bytes | None]
 
 
-@dataclass(slots=True, eq=False)
-class Delivery:
+class Delivery(msgspec.Struct, eq=False):
     """One change owed to one hook. ``attempts`` have a result already, ``failures`` of them count against its limit.
 
     ``parked``: it is written down as a debt. ``page``: what waits for it to be settled or parked. ``waits_for`` counts
-    the deliveries before it in its lanes, ``followers`` are those behind it. ``gone``: not in memory's hands any more.
+    the deliveries before it in its lanes, ``followers`` are those behind it. ``began_at``: when
+    it began to run, by the loop's clock. ``gone``: not in memory's hands any more.
     """
 
     change: Change
@@ -30,9 +31,10 @@ class Delivery:
     page: "Page | None" = None
     parked: bool = False
     running: bool = False
+    began_at: float = 0.0
     gone: bool = False
     waits_for: int = 0
-    followers: list["Delivery"] = field(default_factory=list["Delivery"])
+    followers: list["Delivery"] = msgspec.field(default_factory=list["Delivery"])
 
     @property
     def attempt(self) -> int:

@@ -12,7 +12,7 @@ from jobhooks.contract.choices import JobResultStatus
 from jobhooks.engine.books import Books, Position
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.journal import Journal
-from jobhooks.engine.lanes import Lanes, lane_keys
+from jobhooks.engine.lanes import Lanes, deliveries_of
 from jobhooks.engine.matching import Hook, HookTable
 from jobhooks.engine.outcome import Outcome
 from jobhooks.engine.pages import Page, Pages
@@ -114,11 +114,10 @@ class Dispatcher:
     async def admit(self, reading: Reading) -> None:
         """Take on what a page owes. The hooks must be of the reading's configuration, or newer."""
         page = Page(reading.after, asyncio.get_running_loop().time())
-        owed = [
-            Delivery(change, hook, lane_keys(change, hook.id))
-            for change in reading.changes
-            for hook in self._hooks.matching(change)
-        ]
+        owed: list[Delivery] = []
+        for change in reading.changes:
+            if hooks := self._hooks.matching(change):
+                owed += deliveries_of(change, hooks)
         if reading.changes and reading.changes[0].id <= self._settled_up_to:
             owed = await self._unsettled(owed)
         in_debt: dict[int, list[Delivery]] = defaultdict(list)
@@ -193,6 +192,7 @@ class Dispatcher:
                 if delivery.gone:
                     continue
                 delivery.running = True
+                delivery.began_at = time.monotonic()
                 work.begun.add(delivery)
                 try:
                     outcome = await self._attempt(delivery)
@@ -332,25 +332,33 @@ class Dispatcher:
     async def _park_overdue(self) -> None:
         """Park what keeps a page open for too long, so that the cursor moves on and one hook does not delay another.
 
-        What is merely next in line stays where there is one hook only: to write it down would not have it run sooner.
+        What has run for long, with all that is behind it; it runs on. What is merely next in line stays where there is
+        one hook only: to write it down would not have it run sooner.
         """
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_S)
             self._journal.tell_more()
-            overdue = self._pages.overdue(loop.time() - OVERDUE_S)
-            for delivery in overdue:
-                if delivery.parked:
-                    continue
-                work = self._work[delivery.hook.id]
-                if delivery.running:
-                    self._owed[delivery.change.id, delivery.hook.id] = delivery
-                    work.taken_up += 1
-                    self._write_as_debt(delivery)
-                    self._park(delivery.followers)
-                elif not delivery.gone and (delivery.waits_for or len(self._work) > 1):
-                    work.behind = work.behind or not delivery.waits_for
-                    self._park([delivery])
+            long_ago = loop.time() - OVERDUE_S
+            for work in self._work.values():
+                for delivery in [begun for begun in work.begun if begun.running and begun.began_at < long_ago]:
+                    self._park_running(work, delivery)
+            if len(self._work) > 1:
+                for delivery in self._pages.overdue(long_ago):
+                    if (
+                        not delivery.gone
+                        and not delivery.running
+                        and delivery not in self._work[delivery.hook.id].begun
+                    ):
+                        self._work[delivery.hook.id].behind = True
+                        self._park([delivery])
+
+    def _park_running(self, work: HookWork, delivery: Delivery) -> None:
+        if not delivery.parked:
+            self._owed[delivery.change.id, delivery.hook.id] = delivery
+            work.taken_up += 1
+            self._write_as_debt(delivery)
+        self._park(delivery.followers)
 
     async def _take_up_debts(self) -> None:
         """Bring debts that are due into memory, as their hooks have use for them."""

@@ -5,24 +5,28 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.engine.delivery import Delivery, LaneKey
+from jobhooks.engine.matching import Hook
 
 
-def lane_keys(change: Change, hook_id: int) -> tuple[LaneKey, ...]:
-    """Return the lanes of a change: its object's; for an update of the key, that of the old key and that of the new
-    one.
+def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:
+    """Return a hook's lanes for a change whose object has these ``keys``: the old one, and the new one if it differs.
 
-    A truncate is in the lane of the whole table, and so is a change whose row has no key any more. All changes of a
-    table without key columns are in one lane.
+    A truncate is in the lane of the whole table, and so is a change whose row has no key any more (None). All changes
+    of a table without key columns are in one lane.
     """
     content_type_id = change.content_type.id
-    if change.action is ObjectChangeActionChoices.ACTION_TRUNCATE:
-        return ((hook_id, content_type_id, None),)
-    keys = change.lane_keys()
     if keys is None:
         return ((hook_id, content_type_id, None),)
+    if len(keys) == 1:
+        return ((hook_id, content_type_id, keys[0]),)
     return tuple((hook_id, content_type_id, key) for key in keys)
+
+
+def deliveries_of(change: Change, hooks: Iterable[Hook]) -> list[Delivery]:
+    """Return what a change owes to the hooks that it is for."""
+    keys = change.lane_keys()
+    return [Delivery(change, hook, lane_keys(change, hook.id, keys)) for hook in hooks]
 
 
 def lane_numbers(delivery: Delivery) -> tuple[int | None, int | None]:

@@ -38,6 +38,7 @@ class Limited:
         self._receiver = receiver
         self._soft = soft
         self._hard = hard
+        self._waited_for: Any = None
         self._over: list[Exception] = []  # limits that have been exceeded, and not been raised yet
         self._hard_over = False
 
@@ -47,8 +48,19 @@ class Limited:
         Raises:
             TimeLimitExceeded: it was cancelled at its time limit, whatever it raised then.
         """
+        # Most receivers that do little never wait: one step, and no more is needed for it.
+        CurrentStep.receiver = self._receiver
+        try:
+            self._waited_for = self._coroutine.send(None)
+        except StopIteration as end:
+            return end.value
+        finally:
+            CurrentStep.receiver = None
         if self._soft is None and self._hard is None:
             return await self
+        return await self._run_limited()
+
+    async def _run_limited(self) -> object:
         task = asyncio.current_task()
         assert task is not None
         loop = asyncio.get_running_loop()
@@ -80,16 +92,9 @@ class Limited:
         # What ``yield from`` does, but for two things: the watchdog is told, and a cancellation that is ours is made a
         # SoftTimeLimitExceeded on its way in.
         coroutine = self._coroutine
-        raised: BaseException | None = None
+        waited_for = self._waited_for
         while True:
-            CurrentStep.receiver = self._receiver
-            try:
-                waited_for = coroutine.send(None) if raised is None else coroutine.throw(raised)
-            except StopIteration as end:
-                return end.value
-            finally:
-                CurrentStep.receiver = None
-            raised = None
+            raised: BaseException | None = None
             try:
                 yield waited_for
             except asyncio.CancelledError as cancelled:
@@ -99,6 +104,13 @@ class Limited:
                 raise
             except BaseException as exc:  # noqa: BLE001 - it is the receiver's, to whom it goes
                 raised = exc
+            CurrentStep.receiver = self._receiver
+            try:
+                waited_for = coroutine.send(None) if raised is None else coroutine.throw(raised)
+            except StopIteration as end:
+                return end.value
+            finally:
+                CurrentStep.receiver = None
 
     def _translated(self, cancelled: asyncio.CancelledError) -> BaseException:
         if not self._over:

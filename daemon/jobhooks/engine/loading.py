@@ -8,11 +8,12 @@ import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard, cast
 
-from jobhooks.contract.meta import ReceiverMeta, read_meta
+from jobhooks.contract.meta import ReceiverMeta, is_async, read_meta, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
 
@@ -28,6 +29,16 @@ class FoundReceiver:
     receiver: type[JobHookReceiver[Any]]
     meta: ReceiverMeta
     path: Path
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether it is an ``async def`` one."""
+        return is_async(self.receiver)
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """The arguments that it takes."""
+        return wanted_arguments(self.receiver)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 
@@ -13,8 +13,7 @@ from jobhooks.contract.receiver import DeliveryIdentity
 from jobhooks.store.sql_files import filled
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What an attempt did: whether it succeeded, why not, and what it logged; times are in seconds since 1970.
 
     ``recorded``: its result committed with what the receiver wrote. ``raised``: nothing that it wrote was kept, so that
@@ -46,6 +45,8 @@ class Clock:
 
 def completed(started_at: float, clock: Clock, log: ReceiverLog) -> Outcome:
     """Return the outcome of a receiver that returned: a failure where it logged one."""
+    if not log.entries:
+        return Outcome(started_at, clock.now(), JobResultStatus.SUCCESS)
     error = log.failure_message()
     status = JobResultStatus.SUCCESS if error is None else JobResultStatus.FAILURE
     return Outcome(started_at, clock.now(), status, tuple(log.entries), error)
@@ -60,7 +61,9 @@ def failed(started_at: float, clock: Clock, log: ReceiverLog, exc: BaseException
     error = f"{type(exc).__name__}: {message}" if message else type(exc).__name__
     lines = clean_text("".join(traceback.format_exception(exc)))
     outcome = Outcome(started_at, clock.now(), JobResultStatus.FAILURE, tuple(log.entries), error, lines, raised=True)
-    return replace(outcome, traceback=None, retry_after=exc.after) if isinstance(exc, Retry) else outcome
+    if isinstance(exc, Retry):
+        return msgspec.structs.replace(outcome, traceback=None, retry_after=exc.after)
+    return outcome
 
 
 def storable(text: str | None, server_encoding: str | None) -> str | None:

@@ -179,33 +179,24 @@ async def load_content_types(conn: AsyncConnection) -> ContentTypes:
 
 def change_of(row: asyncpg.Record, content_types: ContentTypes) -> Change:
     """Return the change that a row of the log is, with the columns that ``read_page`` gives it."""
-    (
-        change_id,
-        transaction_id,
-        time,
-        content_type_id,
-        action,
-        session_role,
-        context,
-        prechange,
-        postchange,
-    ) = row[:COLUMNS]
+    change_id, transaction_id, time, content_type_id, action, role, context, prechange, postchange = row[:COLUMNS]
     rare = msgspec.json.decode(context) if context is not None else NOTHING
     object_key = rare.get("object_key")
     change = object.__new__(Change)
     # What Change(...) does, without a call for each field: this is done for every change there is.
-    change.__dict__.update(
-        id=change_id,
-        transaction_id=transaction_id,
-        time=time,
-        content_type=content_types[content_type_id],
-        action=ACTIONS[action],
-        user_name=rare.get("user_name") or session_role,
-        request_id=rare.get("request_id"),
-        prechange_json=prechange,
-        postchange_json=postchange,
-        object_key_json=None if object_key is None else msgspec.json.encode(object_key).decode(),
-        snapshot_error=rare.get("snapshot_error"),
-        partition=rare.get("partition"),
-    )
+    fields = {
+        "id": change_id,
+        "transaction_id": transaction_id,
+        "time": time,
+        "content_type": content_types[content_type_id],
+        "action": ACTIONS[action],
+        "user_name": rare.get("user_name") or role,
+        "request_id": rare.get("request_id"),
+        "prechange_json": prechange,
+        "postchange_json": postchange,
+        "object_key_json": None if object_key is None else msgspec.json.encode(object_key).decode(),
+        "snapshot_error": rare.get("snapshot_error"),
+        "partition": rare.get("partition"),
+    }
+    object.__setattr__(change, "__dict__", fields)
     return change

@@ -1,12 +1,13 @@
 """Running ``async def`` receivers, in the daemon's loop."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from jobhooks.contract.changed_object import AsyncChangedObject
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.contract.meta import wanted_arguments
 from jobhooks.contract.receiver import Run
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.limits import Limited
@@ -46,23 +47,22 @@ class AsyncRunner:
         """
         log = ReceiverLog()
         started_at = self._clock.now()
-        transaction = RunTransaction(self._connections, delivery.hook.class_path, delivery.identity.mark)
-        connection = LazyConnection(transaction)
         hook = delivery.hook
-        change = delivery.change
+        opened: list[RunTransaction] = []
+
+        def transaction() -> RunTransaction:
+            if not opened:
+                opened.append(RunTransaction(self._connections, hook.class_path, delivery.identity.mark))
+            return opened[0]
+
         try:
-            wanted = wanted_arguments(found.receiver)
-            arguments: dict[str, Any] = {"change": change}
-            if "action" in wanted:
-                arguments["action"] = change.action
-            if "changed_object" in wanted:
-                arguments["changed_object"] = await _load(transaction, delivery)
-            instance = found.receiver(Run(delivery.identity, lambda: connection, log))
+            arguments = await _arguments(found, delivery, transaction)
+            instance = found.receiver(Run(delivery.identity, lambda: LazyConnection(transaction()), log))
             coroutine: Any = instance.receive_job_hook(**arguments)
             await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
             outcome = completed(started_at, self._clock, log)
-            if transaction.conn is not None:
-                outcome = await _commit(transaction, delivery, outcome)
+            if opened and opened[0].conn is not None:
+                outcome = await _commit(opened[0], delivery, outcome)
             return outcome
         except (AlreadySettled, GeneratorExit):
             raise
@@ -70,12 +70,23 @@ class AsyncRunner:
             task = asyncio.current_task()
             if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise  # it is the daemon that ends, not something inside the receiver
-            if transaction.conn is not None and transaction.conn.is_closed():
+            if opened and opened[0].conn is not None and opened[0].conn.is_closed():
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
             return failed(started_at, self._clock, log, exc)
         finally:
-            if transaction.conn is not None:
-                await asyncio.shield(transaction.end())
+            if opened and opened[0].conn is not None:
+                await asyncio.shield(opened[0].end())
+
+
+async def _arguments(
+    found: FoundReceiver, delivery: Delivery, transaction: Callable[[], RunTransaction]
+) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"change": delivery.change}
+    if "action" in found.wanted:
+        arguments["action"] = delivery.change.action
+    if "changed_object" in found.wanted:
+        arguments["changed_object"] = await _load(transaction(), delivery)
+    return arguments
 
 
 async def _load(transaction: RunTransaction, delivery: Delivery) -> AsyncChangedObject | None:
@@ -98,4 +109,4 @@ async def _commit(transaction: RunTransaction, delivery: Delivery, outcome: Outc
         encoding = conn.get_settings().server_encoding
         await call_async(conn, "record_result", *result_parameters(delivery.identity, job_id, outcome, encoding))
         await transaction.commit(query("commit"))
-    return replace(outcome, recorded=True)
+    return msgspec.structs.replace(outcome, recorded=True)

@@ -15,6 +15,7 @@ from jobhooks.errors import LeadsNoMore
 from jobhooks.store.connections import AsyncConnection, call_async
 
 Row = dict[str, object]
+NOTHING: tuple[tuple[int, ...], ...] = ((),) * 6
 LARGEST = 2_000  # results in one batch, so that none takes long
 CURSOR_INTERVAL_S = 1.0  # between two savings of the cursor: each leaves a dead row, and a lag costs a re-read only
 
@@ -128,20 +129,10 @@ class Settler:
                 self._batch.successes = batch.successes[LARGEST:]
                 batch.successes = batch.successes[:LARGEST]
                 self._work.set()
-            successes = batch.successes
+            columns = zip(*map(_success, batch.successes), strict=True) if batch.successes else NOTHING
             rest = self._rest(batch)
-            await call_async(
-                self._conn,
-                "settle",
-                self._leader,
-                [delivery.change.id for delivery, _ in successes],
-                [delivery.hook.id for delivery, _ in successes],
-                [delivery.hook.job_id for delivery, _ in successes],
-                [delivery.attempts + 1 for delivery, _ in successes],
-                [outcome.started_at for _, outcome in successes],
-                [outcome.finished_at for _, outcome in successes],
-                msgspec.json.encode(rest).decode() if rest else None,
-            )
+            rest_json = msgspec.json.encode(rest).decode() if rest else None
+            await call_async(self._conn, "settle", self._leader, *columns, rest_json)
             self._on_settled(batch)
 
     async def _save(self) -> None:
@@ -163,6 +154,11 @@ class Settler:
 
     def _rest(self, batch: Batch) -> dict[str, list[Row]]:
         results = [self._result(delivery, outcome) for delivery, outcome in batch.failures if not outcome.recorded]
+        logged = [
+            (delivery, outcome)
+            for delivery, outcome in [*batch.successes, *batch.failures]
+            if outcome.log and not outcome.recorded
+        ]
         log = [
             {
                 **_identity(delivery),
@@ -173,8 +169,7 @@ class Settler:
                 "object": entry.object,
                 "message": entry.message,
             }
-            for delivery, outcome in [*batch.successes, *batch.failures]
-            if not outcome.recorded
+            for delivery, outcome in logged
             for number, entry in enumerate(storable_log(outcome.log, self._encoding), 1)
         ]
         parked = [_parked(delivery) for delivery in batch.parked]
@@ -203,6 +198,13 @@ class Settler:
             "error": storable(outcome.error, self._encoding),
             "traceback": storable(outcome.traceback, self._encoding),
         }
+
+
+def _success(success: tuple[Delivery, Outcome]) -> tuple[int, int, int, int, float, float]:
+    """Return a success as the row of numbers that it is, in the order of the parameters of ``settle``."""
+    delivery, outcome = success
+    hook = delivery.hook
+    return delivery.change.id, hook.id, hook.job_id, delivery.attempts + 1, outcome.started_at, outcome.finished_at
 
 
 def _identity(delivery: Delivery) -> Row:

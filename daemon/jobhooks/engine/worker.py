@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, tuple_row
@@ -24,10 +25,9 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import ChangedObject
 from jobhooks.contract.control import SoftTimeLimitExceeded
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.contract.meta import wanted_arguments
-from jobhooks.contract.receiver import DeliveryIdentity, JobHookReceiver, Run
+from jobhooks.contract.receiver import DeliveryIdentity, Run
 from jobhooks.engine.live_rows import SyncLiveRows, key_to_load
-from jobhooks.engine.loading import Findings, find_receivers
+from jobhooks.engine.loading import Findings, FoundReceiver, find_receivers
 from jobhooks.engine.outcome import (
     Clock,
     Outcome,
@@ -108,7 +108,7 @@ _connection: Connection
 
 
 def initialize(daemon: int, database_url: str, directories: tuple[Path, ...], memory_limit: int | None) -> None:
-    """Make this process a worker of the process ``daemon``: it finds the receivers by itself, and ends with the daemon."""
+    """Make this process a worker of the process ``daemon``: it finds the receivers by itself and ends with that one."""
     global _findings, _connection
     threading.Thread(target=_end_with, args=[daemon], name="jobhooks end", daemon=True).start()
     # What the terminal sends on Ctrl-C is for the daemon, which lets runs finish.
@@ -148,11 +148,11 @@ def run(order: Order) -> Outcome:
     if found is None:
         missing = UnknownJob(_findings.why_missing(order.class_path))
         return failed(order.clock.now(), order.clock, ReceiverLog(), missing)
-    return run_receiver(found.receiver, order, _connection)
+    return run_receiver(found, order, _connection)
 
 
-def run_receiver(receiver: type[JobHookReceiver[Any]], order: Order, connection: Connection) -> Outcome:
-    """Run ``receiver`` and return what it did.
+def run_receiver(found: FoundReceiver, order: Order, connection: Connection) -> Outcome:
+    """Run a receiver and return what it did.
 
     If it used its connection, its result is in the same transaction; else the result is not recorded yet, and neither
     is a failure, whose transaction is rolled back.
@@ -173,13 +173,13 @@ def run_receiver(receiver: type[JobHookReceiver[Any]], order: Order, connection:
 
     try:
         with _soft_limit(order.soft_time_limit):
-            wanted = wanted_arguments(receiver)
+            wanted = found.wanted
             arguments: dict[str, Any] = {"change": order.change}
             if "action" in wanted:
                 arguments["action"] = order.change.action
             if "changed_object" in wanted:
                 arguments["changed_object"] = _load(connected, order.change)
-            _refuse_awaitable(receiver(Run(order.delivery, connected, log)).receive_job_hook(**arguments))
+            _refuse_awaitable(found.receiver(Run(order.delivery, connected, log)).receive_job_hook(**arguments))
         outcome = completed(started_at, clock, log)
         return _commit(used[0], order, outcome) if used else outcome
     except AlreadySettled:
@@ -202,7 +202,7 @@ def _commit(conn: SyncConnection, order: Order, outcome: Outcome) -> Outcome:
             encoding = conn.info.parameter_status("server_encoding")
             call(conn, "record_result", *result_parameters(order.delivery, order.job_id, outcome, encoding))
             execute(conn, query("commit").encode())
-    return replace(outcome, recorded=True)
+    return msgspec.structs.replace(outcome, recorded=True)
 
 
 def _end(conn: SyncConnection) -> None:
