@@ -84,6 +84,11 @@ class JobHookReceiver(Generic[ConnectionT]):
         return self._run.delivery.idempotency_key
 
     @property
+    def attempt(self) -> int:
+        """The number of this attempt at the delivery, from 1 on."""
+        return self._run.delivery.attempt
+
+    @property
     def logger(self) -> ReceiverLog:
         """The run's log."""
         return self._run.log

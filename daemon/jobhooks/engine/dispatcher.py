@@ -249,7 +249,9 @@ class Dispatcher:
             self._journal.settled(delivery, outcome)
             if outcome.raised and work.hook.blocks:
                 self._let_go(delivery)
-                self._park(other for other in self._lanes.abandon([delivery]) if other is not delivery)
+                for behind in self._lanes.abandon([delivery]):
+                    if behind is not delivery:
+                        self._write_as_debt(behind)
             else:
                 self._finish(delivery)
         for delivery in batch.parked:

@@ -1,0 +1,468 @@
+"""The engine as a process: what fails is retried in order, what is slow delays nobody, what crashes ends alone."""
+
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from conftest import Connection
+from support.daemon import Daemon, wait_until
+from support.hooking import add_hook, write_receivers
+
+# What they do is told by the row's name; what they did is in the table "seen", through the run's own connection.
+RECEIVERS = """
+import asyncio, ctypes, os, time
+from jobhooks import Discard, JobHookReceiver, Retry, SoftTimeLimitExceeded
+
+async def see(self, change, word=""):
+    row = change.postchange or change.prechange or {}
+    await self.connection.execute(
+        "insert into public.seen (receiver, object, value, word) values ($1, $2, $3, $4)",
+        type(self).__name__, row.get("id"), row.get("serial"), word,
+    )
+
+def see_now(self, change, word=""):
+    row = change.postchange or change.prechange or {}
+    self.connection.execute(
+        "insert into public.seen (receiver, object, value, word) values (%s, %s, %s, %s)",
+        [type(self).__name__, row.get("id"), row.get("serial"), word],
+    )
+
+class Sees(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await see(self, change)
+
+class SeesNow(JobHookReceiver):
+    def receive_job_hook(self, change):
+        see_now(self, change)
+
+class Fails(JobHookReceiver):
+    # Until the table "mended" has a row of the object.
+    class Meta:
+        backoff = 0.05
+    async def receive_job_hook(self, change):
+        await see(self, change)
+        row = change.postchange or change.prechange
+        if row["name"] == "bad" and not await self.connection.fetchval(
+            "select exists (select from public.mended where id = $1)", row["id"]
+        ):
+            raise ValueError(f"cannot work on {row['id']}")
+
+class FailsAndSkips(Fails):
+    class Meta(Fails.Meta):
+        on_failure = "skip"
+        backoff = 3600
+
+class GivesUp(Fails):
+    class Meta(Fails.Meta):
+        max_attempts = 3
+
+class FailsAtRandom(JobHookReceiver):
+    class Meta:
+        backoff = 0.01
+        max_attempts = 100
+    async def receive_job_hook(self, change):
+        import random
+        await see(self, change)
+        if random.random() < 0.3:
+            raise ValueError("at random")
+
+class Asks(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "later" and self.attempt < 2:
+            raise Retry(0.05, "not yet")
+        if change.postchange["name"] == "never":
+            raise Discard("not for us")
+        await see(self, change)
+
+class Sleeps(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await asyncio.sleep(1)
+
+class SleepsNow(JobHookReceiver):
+    def receive_job_hook(self, change):
+        time.sleep(1)
+
+class Limited(JobHookReceiver):
+    class Meta:
+        soft_time_limit, time_limit, max_attempts = 0.3, 1, 1
+    def receive_job_hook(self, change):
+        see_now(self, change)
+        match change.postchange["name"]:
+            case "soft":
+                time.sleep(60)
+            case "hard":
+                while True:
+                    try:
+                        time.sleep(60)
+                    except SoftTimeLimitExceeded:
+                        pass
+            case "loop":
+                while True:
+                    try:
+                        while True:
+                            pass
+                    except SoftTimeLimitExceeded:
+                        pass
+
+class LimitedAsync(JobHookReceiver):
+    class Meta:
+        soft_time_limit, time_limit, max_attempts = 0.3, 1, 1
+    async def receive_job_hook(self, change):
+        await see(self, change)
+        match change.postchange["name"]:
+            case "soft":
+                await asyncio.sleep(60)
+            case "hard":
+                while True:
+                    try:
+                        await asyncio.sleep(60)
+                    except SoftTimeLimitExceeded:
+                        pass
+
+class Crashes(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+    def receive_job_hook(self, change):
+        see_now(self, change)
+        match change.postchange["name"]:
+            case "segfault":
+                ctypes.string_at(0)
+            case "exit":
+                os._exit(3)
+            case "memory":
+                bytearray(2_000_000_000)
+"""
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Path:
+    return write_receivers(tmp_path / "receivers", RECEIVERS)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "daemon.log"
+
+
+@pytest.fixture
+def seen(device: Connection) -> Generator[Connection]:
+    """The client's connection; the receivers write what they see to ``public.seen``."""
+    device.execute("create table public.seen (n bigserial, receiver text, object integer, value text, word text)")
+    device.execute("create table public.mended (id integer primary key)")
+    # So that the first change is number 1: this is none.
+    device.execute("set session_replication_role = replica; truncate public.device restart identity")
+    device.execute("set session_replication_role = origin")
+    yield device
+
+
+def write(conn: Connection, name: str, serial: object) -> int:
+    """Insert a device and return its id."""
+    row = conn.execute(
+        "insert into public.device (name, serial) values (%s, %s) returning id", [name, str(serial)]
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def seen_by(conn: Connection, receiver: str) -> list[tuple[object, ...]]:
+    return conn.execute("select object, value from public.seen where receiver = %s order by n", [receiver]).fetchall()
+
+
+def statuses(conn: Connection) -> list[tuple[object, ...]]:
+    return conn.execute(
+        "select change_id, attempt, status from jobhooks.job_result order by change_id, attempt"
+    ).fetchall()
+
+
+def debts(conn: Connection) -> list[tuple[object, ...]]:
+    return conn.execute("select change_id, status, attempts from jobhooks.delivery order by change_id").fetchall()
+
+
+def settled(conn: Connection, count: int) -> Callable[[], bool]:
+    """Return what tells that there are so many results and no debts."""
+
+    def look() -> bool:
+        row = conn.execute(
+            "select (select count(*) from jobhooks.job_result where status <> 'failure'),"
+            " (select count(*) from jobhooks.delivery)"
+        ).fetchone()
+        return row == (count, 0)
+
+    return look
+
+
+def test_what_fails_is_attempted_again_and_holds_up_its_own_object_only(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Later changes of the object wait for it, before and after a restart, while other objects go on."""
+    add_hook(database, receivers, "r.Fails")
+    bad = write(seen, "bad", 1)
+    good = write(seen, "good", 1)
+    seen.execute("update public.device set serial = '2' where id = %s", [bad])
+    seen.execute("update public.device set serial = '2' where id = %s", [good])
+    with Daemon(database, receivers, log) as daemon:
+        daemon.await_event("delivery_failed", 2)
+        wait_until("the other object goes on", lambda: seen_by(seen, "Fails") == [(good, "1"), (good, "2")])
+        wait_until("what is behind is parked", lambda: [d[:2] for d in debts(seen)] == [(1, "waiting"), (3, "blocked")])
+        daemon.kill()
+    seen.execute("update public.device set serial = '3' where id = %s", [bad])
+    with Daemon(database, receivers, log) as daemon:
+        daemon.await_event("delivery_failed")
+        wait_until("the new one is behind, too", lambda: [d[0] for d in debts(seen)] == [1, 3, 5])
+        seen.execute("insert into public.mended values (%s)", [bad])
+        wait_until("all is settled", settled(seen, 5))
+        assert daemon.terminate() == 0
+    assert seen_by(seen, "Fails") == [(good, "1"), (good, "2"), (bad, "1"), (bad, "2"), (bad, "3")]
+    attempts = [attempt for change, attempt, _ in statuses(seen) if change == 1]
+    assert attempts == list(range(1, len(attempts) + 1))
+    failures = seen.execute("select distinct error from jobhooks.job_result where status = 'failure'").fetchall()
+    assert failures == [(f"ValueError: cannot work on {bad}",)]
+
+
+def test_a_job_may_let_later_changes_of_an_object_go_on(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    add_hook(database, receivers, "r.FailsAndSkips")
+    bad = write(seen, "bad", 1)
+    seen.execute("update public.device set name = 'good', serial = '2' where id = %s", [bad])
+    with Daemon(database, receivers, log):
+        wait_until("the later one is delivered", lambda: seen_by(seen, "FailsAndSkips") == [(bad, "2")])
+        assert debts(seen) == [(1, "waiting", 1)]
+
+
+def test_after_its_last_attempt_a_delivery_is_dead_and_holds_up_its_object(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Until somebody decides: order is a promise."""
+    add_hook(database, receivers, "r.GivesUp")
+    bad = write(seen, "bad", 1)
+    seen.execute("update public.device set name = 'good' where id = %s", [bad])
+    with Daemon(database, receivers, log) as daemon:
+        daemon.await_event("delivery_failed", 3)
+        wait_until("it is dead", lambda: debts(seen) == [(1, "dead", 3), (2, "blocked", 0)])
+        good = write(seen, "good", 1)
+        wait_until("others go on", lambda: seen_by(seen, "GivesUp") == [(good, "1")])
+        assert daemon.terminate() == 0
+    assert statuses(seen) == [(1, 1, "failure"), (1, 2, "failure"), (1, 3, "failure"), (3, 1, "success")]
+
+
+def test_objects_keep_their_order_through_failures_at_random(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Per object the successes come in the order of its changes, each once."""
+    add_hook(database, receivers, "r.FailsAtRandom", ["update"])
+    seen.execute("insert into public.device (name, serial) select 'd', '0' from generate_series(1, 10)")
+    with Daemon(database, receivers, log, JOBHOOKS_PAGE_SIZE="20"):
+        for turn in range(1, 21):
+            seen.execute("update public.device set serial = %s", [str(turn)])
+        wait_until("all is settled", settled(seen, 200))
+    by_object: dict[object, list[object]] = defaultdict(list)
+    for key, value in seen_by(seen, "FailsAtRandom"):
+        by_object[key].append(value)
+    assert len(by_object) == 10
+    assert all(values == [str(turn) for turn in range(1, 21)] for values in by_object.values())
+
+
+def test_a_receiver_may_ask_for_another_attempt_or_for_none(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    add_hook(database, receivers, "r.Asks", ["create"])
+    later, never = write(seen, "later", 1), write(seen, "never", 1)
+    with Daemon(database, receivers, log):
+        wait_until("both are settled", settled(seen, 2))
+    assert seen_by(seen, "Asks") == [(later, "1")]
+    assert statuses(seen) == [(later, 1, "failure"), (later, 2, "success"), (never, 1, "discarded")]
+    errors = seen.execute("select error, traceback from jobhooks.job_result where error is not null order by change_id")
+    assert errors.fetchall() == [("Retry: not yet", None), ("not for us", None)]
+
+
+@pytest.mark.parametrize("slow", ["r.Sleeps", "r.SleepsNow"])
+def test_a_slow_hook_does_not_delay_another(
+    seen: Connection, database: str, receivers: Path, log: Path, slow: str
+) -> None:
+    """A hundred changes, a second each for one of the hooks: the other has all of them long before."""
+    add_hook(database, receivers, slow, ["create"])
+    add_hook(database, receivers, "r.Sees", ["create"])
+    add_hook(database, receivers, "r.SeesNow", ["create"])
+    with Daemon(
+        database, receivers, log, JOBHOOKS_PAGE_SIZE="10", JOBHOOKS_SHUTDOWN_GRACE="0"
+    ).await_started() as daemon:
+        for number in range(100):
+            write(seen, "d", number)
+        for fast in ("Sees", "SeesNow"):
+            wait_until("the fast one is through", lambda fast=fast: len(seen_by(seen, fast)) == 100)
+        row = seen.execute("select count(*) from jobhooks.job_result where hook_id = 1").fetchone()
+        assert row is not None and row[0] < 90
+        daemon.terminate()
+
+
+@pytest.mark.parametrize("receiver", ["Limited", "LimitedAsync"])
+def test_time_limits_end_a_run_and_nothing_else(
+    seen: Connection, database: str, receivers: Path, log: Path, receiver: str
+) -> None:
+    add_hook(database, receivers, f"r.{receiver}", ["create"])
+    names = ["soft", "hard", "fine"] + (["loop"] if receiver == "Limited" else [])
+    for name in names:
+        write(seen, name, 1)
+    with Daemon(database, receivers, log):
+        wait_until("all have a result", lambda: len(statuses(seen)) == len(names))
+    errors = dict(seen.execute("select change_id, error from jobhooks.job_result").fetchall())
+    assert errors[1] == "SoftTimeLimitExceeded: the receiver ran for its soft time limit of 0.3 seconds"
+    assert errors[2] == "TimeLimitExceeded: the receiver was ended at its time limit of 1 seconds"
+    assert errors[3] is None
+    assert errors.get(4, errors[2]) == errors[2]
+    assert seen_by(seen, receiver) == [(3, "1")]  # what the others wrote was undone
+
+
+def test_a_crash_takes_down_its_own_run_only(seen: Connection, database: str, receivers: Path, log: Path) -> None:
+    add_hook(database, receivers, "r.Crashes", ["create"])
+    names = ["fine", "segfault", "fine", "exit", "memory", "fine"]
+    for name in names:
+        write(seen, name, 1)
+    with Daemon(database, receivers, log, JOBHOOKS_WORKER_MEMORY_LIMIT="1000") as daemon:
+        wait_until("all have a result", lambda: len(statuses(seen)) == len(names))
+        assert daemon.terminate() == 0
+    errors = [error for (error,) in seen.execute("select error from jobhooks.job_result order by change_id").fetchall()]
+    assert [error for name, error in zip(names, errors, strict=True) if name == "fine"] == [None, None, None]
+    assert "WorkerDied: the worker process was ended by SIGSEGV" in errors[1]
+    assert "WorkerDied: the worker process ended with exit code 3" in errors[3]
+    assert "MemoryError" in errors[4]
+    assert seen_by(seen, "Crashes") == [(1, "1"), (3, "1"), (6, "1")]
+
+
+def test_hooks_and_jobs_change_at_run_time(seen: Connection, database: str, receivers: Path, log: Path) -> None:
+    """A hook that is added, disabled and enabled while the daemon runs counts from that moment on."""
+    add_hook(database, receivers, "r.Sees", ["create"])
+    with Daemon(database, receivers, log, JOBHOOKS_POLL_INTERVAL="3600").await_started():
+        one = write(seen, "one", 1)
+        wait_until("it is seen", lambda: seen_by(seen, "Sees") == [(one, "1")])
+        seen.execute("update jobhooks.job_hook set enabled = false")
+        write(seen, "off", 2)
+        add_hook(database, receivers, "r.SeesNow", ["create"])
+        three = write(seen, "three", 3)
+        wait_until("the new hook sees it", lambda: seen_by(seen, "SeesNow") == [(three, "3")])
+        seen.execute("update jobhooks.job_hook set enabled = true where id = 1")
+        four = write(seen, "four", 4)
+        wait_until("both see it", lambda: seen_by(seen, "SeesNow")[1:] == [(four, "4")] == seen_by(seen, "Sees")[1:])
+
+
+def test_a_disabled_hooks_debts_wait_until_it_is_enabled(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    add_hook(database, receivers, "r.Fails", ["create"])
+    bad = write(seen, "bad", 1)
+    with Daemon(database, receivers, log) as daemon:
+        daemon.await_event("delivery_failed")
+        seen.execute("update jobhooks.job_hook set enabled = false")
+        seen.execute("insert into public.mended values (%s)", [bad])
+        write(seen, "good", 1)
+        daemon.terminate()
+    with Daemon(database, receivers, log).await_started():
+        assert [debt[:2] for debt in debts(seen)] == [(1, "waiting")]
+        seen.execute("update jobhooks.job_hook set enabled = true")
+        wait_until("it is paid", lambda: debts(seen) == [] and seen_by(seen, "Fails") == [(bad, "1")])
+
+
+def test_a_key_that_changes_stays_in_order_with_what_was_and_what_becomes(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """The failing update of the key holds up the old object and the new one."""
+    seen.execute("alter table public.device alter id set generated by default")
+    add_hook(database, receivers, "r.Fails", ["update", "delete"])
+    seen.execute("insert into public.device (id, name, serial) values (10, 'a', '0'), (30, 'c', '0')")
+    seen.execute("update public.device set id = 20, name = 'bad', serial = '1' where id = 10")
+    seen.execute("update public.device set name = 'good', serial = '2' where id = 20")
+    seen.execute("update public.device set serial = '3' where id = 30")
+    with Daemon(database, receivers, log):
+        wait_until("the other goes on", lambda: seen_by(seen, "Fails") == [(30, "3")])
+        wait_until("the new key waits", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked"])
+        seen.execute("insert into public.mended values (20)")
+        wait_until("all is settled", settled(seen, 3))
+    assert seen_by(seen, "Fails") == [(30, "3"), (20, "1"), (20, "2")]
+
+
+def test_a_truncate_waits_for_the_table_and_the_table_for_it(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    add_hook(database, receivers, "r.Fails")
+    bad = write(seen, "bad", 1)
+    seen.execute("truncate public.device")
+    write(seen, "good", 2)
+    with Daemon(database, receivers, log) as daemon:
+        daemon.await_event("delivery_failed", 2)
+        wait_until("all wait", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked", "blocked"])
+        seen.execute("insert into public.mended values (%s)", [bad])
+        wait_until("all is settled", lambda: debts(seen) == [] or "'NoneType'" in daemon.words())
+    values = [value for _, value in seen_by(seen, "Fails")]
+    assert values[0] == "1" and values == sorted(values, key=lambda value: str(value or "1"))
+
+
+def test_a_second_daemon_stands_by_and_takes_over(
+    seen: Connection, database: str, receivers: Path, log: Path, tmp_path: Path
+) -> None:
+    """The server tells it at once that the first one's session has ended."""
+    add_hook(database, receivers, "r.Sees", ["create"])
+    with (
+        Daemon(database, receivers, log).await_started() as first,
+        Daemon(database, receivers, tmp_path / "second.log") as second,
+    ):
+        second.await_event("standing_by")
+        one = write(seen, "one", 1)
+        wait_until("the first delivers", lambda: seen_by(seen, "Sees") == [(one, "1")])
+        assert second.events("started") == []
+        first.kill()
+        killed_at = time.monotonic()
+        two = write(seen, "two", 2)
+        second.await_event("started")
+        wait_until("the second delivers", lambda: seen_by(seen, "Sees")[1:] == [(two, "2")])
+        assert time.monotonic() - killed_at < 10  # far more than it takes, far less than any timeout
+        assert second.terminate() == 0
+
+
+def test_a_leader_that_is_silent_is_deposed_and_harms_nothing_when_it_wakes(
+    seen: Connection, database: str, receivers: Path, log: Path, tmp_path: Path
+) -> None:
+    """Its process is stopped, as when a virtual machine is paused; its sessions are all still there."""
+    add_hook(database, receivers, "r.Sees", ["create"])
+    with (
+        Daemon(database, receivers, log, JOBHOOKS_LEADER_TIMEOUT="1").await_started() as first,
+        Daemon(database, receivers, tmp_path / "second.log", JOBHOOKS_LEADER_TIMEOUT="1") as second,
+    ):
+        second.await_event("standing_by")
+        one = write(seen, "one", 1)
+        wait_until("the first delivers", lambda: seen_by(seen, "Sees") == [(one, "1")])
+        first.process.send_signal(signal.SIGSTOP)
+        two = write(seen, "two", 2)
+        second.await_event("started")
+        wait_until("the second delivers", lambda: seen_by(seen, "Sees")[1:] == [(two, "2")])
+        first.process.send_signal(signal.SIGCONT)
+        first.await_event("standing_by")
+        three = write(seen, "three", 3)
+        wait_until("the second still leads", lambda: seen_by(seen, "Sees")[2:] == [(three, "3")])
+        assert second.terminate() == 0
+        four = write(seen, "four", 4)
+        wait_until("the first leads again", lambda: seen_by(seen, "Sees")[3:] == [(four, "4")])
+    assert statuses(seen) == [(change, 1, "success") for change in (one, two, three, four)]
+
+
+def test_a_second_signal_ends_it_at_once(seen: Connection, database: str, receivers: Path, log: Path) -> None:
+    add_hook(database, receivers, "r.Sleeps", ["create"])
+    with Daemon(database, receivers, log, JOBHOOKS_SHUTDOWN_GRACE="600").await_started() as daemon:
+        seen.execute("insert into public.device (name) select 'd' from generate_series(1, 100)")
+        daemon.await_event("delivered", 8)
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(5) == 0
+
+
+@pytest.fixture(autouse=True)
+def _no_daemon_left(database: str) -> Generator[None]:
+    yield
+    with psycopg.connect(database, autocommit=True) as conn:
+        left = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
+        wait_until("no session of a daemon is left", lambda: not conn.execute(left).fetchall())

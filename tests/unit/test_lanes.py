@@ -1,0 +1,124 @@
+"""Lanes: an object's deliveries one after the other, in order, and nothing waits for what does not concern it."""
+
+import datetime
+import random
+from dataclasses import dataclass, field
+
+from hypothesis import given, strategies as st
+
+from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.lanes import Lanes, deliveries_of, lane_numbers
+from jobhooks.engine.matching import Hook
+from jobhooks.engine.snapshot import Snapshot
+
+TABLES = [
+    ContentType(1, "public.device", "public", "device", ("id",), ("integer",)),
+    ContentType(2, "public.log", "public", "log", (), ()),
+    ContentType(3, "public.pair", "public", "pair", ("a", "B c"), ("text", "integer")),
+]
+LANE_OF_7 = 1253057905390258217
+HOOKS = [Hook(number, "h", 1, "m.C", frozenset(), frozenset(), Snapshot.parse("1:1:")) for number in (1, 2)]
+
+
+def change(number: int, table: ContentType, action: Action, before: object = None, after: object = None) -> Change:
+    def row(key: object) -> str | None:
+        return None if key is None else f'{{"x": "\\ud800\\u0000", "id": {key}, "a": "a{key}", "B c": {key}}}'
+
+    now = datetime.datetime.now(datetime.UTC)
+    return Change(number, 1, now, table, action, "u", None, row(before), row(after))
+
+
+@dataclass
+class Oracle:
+    """What must wait for what, told without lanes: two deliveries of a hook and table that have an object in common."""
+
+    open: list[Delivery] = field(default_factory=list[Delivery])
+
+    def must_wait(self, delivery: Delivery) -> bool:
+        before = self.open[: self.open.index(delivery)]
+        return any(_concern_one_object(delivery, other) for other in before)
+
+
+def _concern_one_object(one: Delivery, other: Delivery) -> bool:
+    table = one.change.content_type
+    if one.hook is not other.hook or table is not other.change.content_type:
+        return False
+    return not table.key_columns or bool(_objects(one) & _objects(other)) or not (_objects(one) and _objects(other))
+
+
+def _objects(delivery: Delivery) -> set[str]:
+    """Return the keys, of which a truncate has none."""
+    rows = (delivery.change.prechange, delivery.change.postchange)
+    return {str([row[name] for name in delivery.change.content_type.key_columns]) for row in rows if row is not None}
+
+
+@given(st.integers(0, 2**32))
+def test_exactly_those_wait_that_must(seed: int) -> None:
+    """Random tables, keys, changed keys, truncates and hooks, of which random ones end or are abandoned."""
+    rng = random.Random(seed)
+    lanes, oracle = Lanes(), Oracle()
+    ready: list[Delivery] = []
+
+    def check() -> None:
+        assert {id(delivery) for delivery in ready} == {
+            id(delivery) for delivery in oracle.open if not oracle.must_wait(delivery)
+        }
+
+    for number in range(rng.randint(1, 40)):
+        if rng.random() < 0.6:
+            for delivery in deliveries_of(_random_change(rng, number), rng.sample(HOOKS, rng.randint(1, 2))):
+                oracle.open.append(delivery)
+                if lanes.add(delivery):
+                    ready.append(delivery)
+        elif ready and rng.random() < 0.8:
+            delivery = ready.pop(rng.randrange(len(ready)))
+            oracle.open.remove(delivery)
+            ready += lanes.finish(delivery)
+        elif ready:
+            abandoned = lanes.abandon([rng.choice(ready)])
+            assert [delivery.change.id for delivery in abandoned] == sorted(d.change.id for d in abandoned)
+            gone = {id(delivery) for delivery in abandoned}
+            # All that had to wait for it went with it, directly or not, and nothing else.
+            for delivery in oracle.open:
+                waits = any(
+                    _concern_one_object(delivery, other)
+                    for other in oracle.open[: oracle.open.index(delivery)]
+                    if id(other) in gone
+                )
+                assert (id(delivery) in gone) == (waits or delivery is abandoned[0])
+            oracle.open = [delivery for delivery in oracle.open if id(delivery) not in gone]
+            ready = [delivery for delivery in ready if id(delivery) not in gone]
+        check()
+    while ready:
+        delivery = ready.pop()
+        oracle.open.remove(delivery)
+        ready += lanes.finish(delivery)
+        check()
+    assert not oracle.open
+
+
+def _random_change(rng: random.Random, number: int) -> Change:
+    table = rng.choice(TABLES)
+    action = rng.choices(list(Action), [3, 5, 2, 1])[0]
+    key = rng.randint(1, 3)
+    if action is Action.ACTION_TRUNCATE:
+        return change(number, table, action)
+    before = None if action is Action.ACTION_CREATE else key
+    after = None if action is Action.ACTION_DELETE else rng.choice([key, key, rng.randint(1, 3)]) if before else key
+    return change(number, table, action, before, after)
+
+
+def test_a_change_of_the_key_is_in_the_lanes_of_both_keys() -> None:
+    (moved,) = deliveries_of(change(1, TABLES[0], Action.ACTION_UPDATE, 1, 2), HOOKS[:1])
+    (old,) = deliveries_of(change(2, TABLES[0], Action.ACTION_DELETE, 1), HOOKS[:1])
+    (new,) = deliveries_of(change(3, TABLES[0], Action.ACTION_CREATE, None, 2), HOOKS[:1])
+    assert lane_numbers(moved) == (lane_numbers(old)[0], lane_numbers(new)[0])
+    assert lane_numbers(old)[1] is None
+
+
+def test_lanes_in_the_database_are_the_same_for_ever() -> None:
+    """They are compared with what another daemon wrote, perhaps years ago."""
+    (delivery,) = deliveries_of(change(1, TABLES[0], Action.ACTION_CREATE, None, 7), HOOKS[:1])
+    assert lane_numbers(delivery) == (LANE_OF_7, None)

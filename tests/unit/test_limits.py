@@ -1,0 +1,100 @@
+"""Time limits of async receivers, and who blocks the loop. These wait for real, but assert no duration."""
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+from structlog.testing import capture_logs
+
+from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
+from jobhooks.engine.limits import Limited, Watchdog
+
+
+async def test_the_soft_limit_is_raised_where_the_receiver_waits() -> None:
+    """It can clean up, and what it waited for is cancelled."""
+    waited_for = asyncio.get_running_loop().create_future()
+    seen: list[object] = []
+
+    async def receiver() -> str:
+        try:
+            await waited_for
+        except SoftTimeLimitExceeded as exc:
+            seen.append(str(exc))
+            await asyncio.sleep(0)  # it may still wait
+            return "cleaned up"
+        return "never"
+
+    assert await Limited(receiver(), "m.C", 0.01, None).run() == "cleaned up"
+    assert seen == ["the receiver ran for its soft time limit of 0.01 seconds"]
+    assert waited_for.cancelled()
+    task = asyncio.current_task()
+    assert task is not None and not task.cancelling()
+
+
+async def test_a_receiver_that_does_not_heed_it_is_cancelled_at_the_hard_limit() -> None:
+    cancelled: list[bool] = []
+
+    async def receiver() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except SoftTimeLimitExceeded:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                cancelled.append(True)
+                raise
+
+    with pytest.raises(TimeLimitExceeded, match=r"time limit of 0\.05 seconds"):
+        await Limited(receiver(), "m.C", 0.01, 0.05).run()
+    assert cancelled == [True]
+
+
+async def test_a_receiver_that_returns_after_its_hard_limit_has_failed_all_the_same() -> None:
+    async def receiver() -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+
+    with pytest.raises(TimeLimitExceeded):
+        await Limited(receiver(), "m.C", None, 0.01).run()
+
+
+async def test_a_cancellation_from_outside_is_none_of_the_limits() -> None:
+    """The daemon ends: that is not the receiver's failure."""
+
+    async def receiver() -> None:
+        await asyncio.sleep(3600)
+
+    task = asyncio.create_task(Limited(receiver(), "m.C", 60, 60).run())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_results_and_errors_pass_through() -> None:
+    async def returns() -> int:
+        await asyncio.sleep(0)
+        return 7
+
+    async def raises() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("no")
+
+    assert await Limited(returns(), "m.C", 60, None).run() == 7
+    with pytest.raises(ValueError, match="no"):
+        await Limited(raises(), "m.C", None, 60).run()
+
+
+async def test_who_blocks_the_loop_is_named_once_with_the_place() -> None:
+    async def receiver() -> None:
+        time.sleep(1.7)  # noqa: ASYNC251 - it is what must not be done
+
+    with capture_logs() as logged:
+        watching = asyncio.create_task(Watchdog().run())
+        await asyncio.sleep(0)
+        await Limited(receiver(), "slow.Blocks", None, None).run()
+        watching.cancel()
+    (blocked,) = [entry for entry in logged if entry["event"] == "loop_blocked"]
+    assert blocked["receiver"] == "slow.Blocks"
+    assert "time.sleep(1.7)" in blocked["stack"]

@@ -1,0 +1,36 @@
+"""When a failed delivery is attempted again."""
+
+import pytest
+
+from jobhooks.engine.retry import LONGEST, Backoff, next_step
+
+
+@pytest.mark.parametrize(
+    ("failures", "expected"), [(1, 1), (2, 2), (3, 4), (10, 512), (12, 2048), (13, 3600), (14, 3600)]
+)
+def test_the_delay_doubles_up_to_an_hour(failures: int, expected: float) -> None:
+    """The numbers that the docs give, give or take a fifth."""
+    due_in = next_step(failures, 15, 1.0).due_in
+    assert due_in is not None and 0.8 * expected <= due_in <= 1.2 * expected
+
+
+def test_the_last_attempt_leaves_a_dead_delivery() -> None:
+    assert next_step(15, 15, 1.0).due_in is None
+    assert next_step(1, 1, 1.0, retry_after=5).due_in is None
+
+
+def test_a_receiver_says_itself_when_it_wants_to_be_run_again() -> None:
+    assert next_step(3, 15, 1.0, retry_after=90.0).due_in == 90.0
+
+
+def test_many_failures_overflow_nothing() -> None:
+    due_in = next_step(100_000, 100_001, 1e9).due_in
+    assert due_in is not None and due_in <= 1.2 * LONGEST
+
+
+def test_a_database_that_is_gone_is_asked_for_every_other_second() -> None:
+    backoff = Backoff()
+    waits = [backoff.next() for _ in range(10)]
+    assert waits[0] < 0.3 and all(1.6 <= wait <= 2.4 for wait in waits[4:])
+    backoff.reset()
+    assert backoff.next() < 0.3
