@@ -35,6 +35,7 @@ from bench.harness import (
 from bench.pgbench import PROTOCOL, SINGLE_ROW_UPDATE, Load, run_pgbench
 from bench.variants import BULK, NOTIFY, SINGLE_ROW, Capture, Variant, captured, set_up, table_of, tidy
 from jobhooks.embedded import EmbeddedServer
+from jobhooks.engine.leader import SLEEP_LOCK
 from jobhooks.engine.wakeup import CHANNEL
 from jobhooks.errors import JobhooksError
 from jobhooks.store.connections import SyncConnection, call, connect, execute
@@ -173,7 +174,7 @@ def sleeping_daemon(server: EmbeddedServer) -> Generator[None]:
     """
     with psycopg.connect(server.url(), autocommit=True) as listener:
         execute(listener, b"listen " + CHANNEL.encode())
-        if call(listener, "ask_to_be_woken") != [(True,)]:
+        if call(listener, "wait_for_lock", SLEEP_LOCK, 1.0) != [(True,)]:
             raise BenchError("somebody else holds the lock that says that a daemon sleeps")
         woken, ended = threading.Event(), threading.Event()
 

@@ -47,6 +47,21 @@ begin
     set attempts = excluded.attempts, failures = excluded.failures, blocks = excluded.blocks,
         status = excluded.status, due_at = excluded.due_at;
 
+    -- What was free before, and has one of these before it now, has not been taken up yet: it waits, too.
+    update jobhooks.delivery as delivery
+    set status = 'blocked', due_at = null
+    from (
+        select distinct parked.hook_id, number.lane, min(parked.change_id) as change_id
+        from json_to_recordset(rest -> 'parked') as parked (
+            change_id bigint, hook_id integer, lane bigint, other_lane bigint, blocks boolean
+        )
+        cross join lateral unnest(array[parked.lane, parked.other_lane]) as number (lane)
+        where number.lane is not null and parked.blocks
+        group by parked.hook_id, number.lane
+    ) as older
+    where delivery.hook_id = older.hook_id and delivery.lane = older.lane and delivery.change_id > older.change_id
+        and delivery.blocks and delivery.status = 'waiting';
+
     insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, object, message)
     select entry.change_id, entry.hook_id, entry.attempt, entry.line, entry.level, entry.time, entry.object, entry.message
     from json_to_recordset(rest -> 'log') as entry (

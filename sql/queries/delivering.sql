@@ -113,13 +113,14 @@ order by delivery.due_at, delivery.change_id
 limit $4
 
 -- name: next_due
--- In how many seconds the first debt of these hooks ($1) is due that is not now.
+-- In how many seconds the first debt of these hooks ($1) is due after their positions ($2, $3); perhaps it is by now.
 select extract(epoch from min(first.due_at) - clock_timestamp())::double precision
-from unnest($1::integer []) as hook (hook_id)
+from unnest($1::integer [], $2::timestamptz [], $3::bigint []) as hook (hook_id, due_at, change_id)
 cross join lateral (
     select delivery.due_at
     from jobhooks.delivery as delivery
-    where delivery.hook_id = hook.hook_id and delivery.status = 'waiting' and delivery.due_at > clock_timestamp()
-    order by delivery.due_at
+    where delivery.hook_id = hook.hook_id and delivery.status = 'waiting'
+        and (delivery.due_at, delivery.change_id) > (hook.due_at, hook.change_id)
+    order by delivery.due_at, delivery.change_id
     limit 1
 ) as first

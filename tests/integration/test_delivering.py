@@ -265,7 +265,8 @@ def test_objects_keep_their_order_through_failures_at_random(
     for key, value in seen_by(seen, "FailsAtRandom"):
         by_object[key].append(value)
     assert len(by_object) == 10
-    assert all(values == [str(turn) for turn in range(1, 21)] for values in by_object.values())
+    for key, values in by_object.items():
+        assert values == [str(turn) for turn in range(1, 21)], (key, values, statuses(seen))
 
 
 def test_a_receiver_may_ask_for_another_attempt_or_for_none(

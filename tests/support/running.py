@@ -55,7 +55,7 @@ class Running:
         def on_settled(_batch: Batch) -> None:
             settled.set()
 
-        self.settler.tell(on_settled)
+        self.settler.tell(lambda _batch: None, on_settled)
         if outcome.error is None:
             self.settler.succeeded(delivery, outcome)
         else:

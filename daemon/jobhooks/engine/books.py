@@ -99,9 +99,15 @@ class Books:
             return TakenUp(taken_up.deliveries, position, taken_up.settled)
         return taken_up
 
-    async def next_due(self, hook_ids: Iterable[int]) -> float | None:
-        """Return in how many seconds the next debt is due that is not now; None: there is none."""
-        ((seconds,),) = await call_async(self._conn, "next_due", list(hook_ids))
+    async def next_due(self, positions: dict[int, Position]) -> float | None:
+        """Return in how many seconds a debt is due after these positions, less than 0 if one is; None: never."""
+        ((seconds,),) = await call_async(
+            self._conn,
+            "next_due",
+            list(positions),
+            [position.due_at for position in positions.values()],
+            [position.change_id for position in positions.values()],
+        )
         return seconds
 
 

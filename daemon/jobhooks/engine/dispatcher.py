@@ -1,6 +1,7 @@
 """From changes to runs: deliveries are put into lanes and run as their hooks allow; what takes long is parked."""
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -46,6 +47,7 @@ class HookWork:
     in_debt: bool = False
     behind: bool = False
     unwritten: int = 0
+    abandoned: int = 0
     taken_up: int = 0
     position: Position = field(default_factory=Position)
 
@@ -81,7 +83,7 @@ class Dispatcher:
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopping = False
         self._journal = Journal()
-        settler.tell(self.on_settled)
+        settler.tell(self.before_writing, self.on_settled)
 
     @property
     def hooks_version(self) -> str:
@@ -236,22 +238,38 @@ class Dispatcher:
 
     # What the settler has written.
 
+    def before_writing(self, batch: Batch) -> None:
+        """Add to a batch what must be parked with its failures: all that is behind them. Called under the lock.
+
+        In one transaction with them: else what is behind, and known to the database, could be taken up in between.
+        """
+        for delivery in batch.parked:
+            self._work[delivery.hook.id].abandoned = 0
+        failed: set[Delivery] = set()
+        for delivery, outcome in batch.failures:
+            failed.add(delivery)
+            if outcome.raised and self._work[delivery.hook.id].hook.blocks:
+                for behind in self._lanes.abandon([delivery]):
+                    if behind is not delivery:
+                        self._write_as_debt(behind, batch)
+        # One that ran for long, was to be parked for that, and has failed meanwhile.
+        twice = [delivery for delivery in batch.parked if delivery in failed]
+        for delivery in twice:
+            self._work[delivery.hook.id].unwritten -= 1
+        batch.parked = [delivery for delivery in batch.parked if delivery not in failed]
+
     def on_settled(self, batch: Batch) -> None:
-        """Take note of what has committed; called under the settler's lock."""
+        """Take note of what has committed. Called under the lock."""
         for delivery, outcome in batch.successes:
             self._journal.settled(delivery, outcome)
             self._finish(delivery)
         for delivery in batch.paid:
             self._finish(delivery)
         for delivery, outcome in batch.failures:
-            work = self._work[delivery.hook.id]
-            work.unwritten -= 1
+            self._work[delivery.hook.id].unwritten -= 1
             self._journal.settled(delivery, outcome)
-            if outcome.raised and work.hook.blocks:
+            if delivery.gone:
                 self._let_go(delivery)
-                for behind in self._lanes.abandon([delivery]):
-                    if behind is not delivery:
-                        self._write_as_debt(behind)
             else:
                 self._finish(delivery)
         for delivery in batch.parked:
@@ -320,16 +338,21 @@ class Dispatcher:
     def _park(self, deliveries: Iterable[Delivery]) -> None:
         """Park what has not begun, with all that is behind it."""
         for delivery in self._lanes.abandon(list(deliveries)):
+            self._work[delivery.hook.id].abandoned += 1
             self._write_as_debt(delivery)
 
-    def _write_as_debt(self, delivery: Delivery) -> None:
+    def _write_as_debt(self, delivery: Delivery, batch: Batch | None = None) -> None:
+        """Have a delivery parked, with this batch or else the next."""
         work = self._work[delivery.hook.id]
         work.in_debt = True
         work.unwritten += 1
         if delivery.parked and not delivery.running:
             self._let_go(delivery)  # a debt that was taken up, and goes back
         delivery.parked = True
-        self._settler.park([delivery])
+        if batch is None:
+            self._settler.park(delivery)
+        else:
+            batch.parked.append(delivery)
 
     async def _park_overdue(self) -> None:
         """Park what keeps a page open for too long, so that the cursor moves on and one hook does not delay another.
@@ -372,24 +395,29 @@ class Dispatcher:
                 searched_at = loop.time()
                 for work in self._work.values():
                     work.position = Position()
-            indebted = [work for work in self._work.values() if work.in_debt and work.hook.id in self._hooks.by_id]
-            for work in indebted:
-                if work.taken_up <= AT_A_TIME // 2:
-                    await self._take_up(work)
-            due_in = None
-            if indebted:
-                async with self._settler.lock:
-                    due_in = await self._books.next_due([work.hook.id for work in indebted])
-            try:
+            due_in = await self._take_up_what_is_due()
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if due_in is None else max(0.01, min(due_in, SEARCH_S))):
                     await self._debts_changed.wait()
-            except TimeoutError:
-                pass
+
+    async def _take_up_what_is_due(self) -> float | None:
+        """Take up debts for the hooks that have use for them; return in how many seconds the next of them is due."""
+        hungry: list[HookWork] = []
+        for work in list(self._work.values()):
+            if work.in_debt and work.hook.id in self._hooks.by_id and work.taken_up <= AT_A_TIME // 2:
+                await self._take_up(work)
+                hungry.append(work)
+        if not hungry:
+            return None
+        async with self._settler.lock:
+            return await self._books.next_due({work.hook.id: work.position for work in hungry})
 
     async def _take_up(self, work: HookWork) -> None:
         async with self._settler.lock:
             room = AT_A_TIME - work.taken_up
             found = await self._books.due(work.hook, work.position, room)
+            if work.abandoned:
+                return  # they are in no lane and no debts yet, and may be older than what was found
             work.position = found.position
             for delivery in found.deliveries:
                 identity = (delivery.change.id, delivery.hook.id)

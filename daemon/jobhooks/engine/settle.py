@@ -45,6 +45,7 @@ class Settler:
         self._conn = conn
         self._encoding = conn.get_settings().server_encoding
         self._leader = leader
+        self._before_writing: Callable[[Batch], None]
         self._on_settled: Callable[[Batch], None]
         self._batch = Batch()
         self._cursor: Cursor | None = None
@@ -53,8 +54,9 @@ class Settler:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def tell(self, on_settled: Callable[[Batch], None]) -> None:
-        """Call this with each batch when it has committed, under the lock."""
+    def tell(self, before_writing: Callable[[Batch], None], on_settled: Callable[[Batch], None]) -> None:
+        """Call these with each batch, under the lock: before it is written, and when it has committed."""
+        self._before_writing = before_writing
         self._on_settled = on_settled
 
     def succeeded(self, delivery: Delivery, outcome: Outcome) -> None:
@@ -67,9 +69,9 @@ class Settler:
         self._batch.failures.append((delivery, outcome))
         self._wake()
 
-    def park(self, deliveries: list[Delivery]) -> None:
-        """Write down deliveries as debts: due at once, or when no older debt of their lanes is left."""
-        self._batch.parked += deliveries
+    def park(self, delivery: Delivery) -> None:
+        """Write down a delivery as a debt: due at once, or when no older debt of its lanes is left."""
+        self._batch.parked.append(delivery)
         self._wake()
 
     def paid(self, delivery: Delivery) -> None:
@@ -129,6 +131,7 @@ class Settler:
                 self._batch.successes = batch.successes[LARGEST:]
                 batch.successes = batch.successes[:LARGEST]
                 self._work.set()
+            self._before_writing(batch)
             columns = zip(*map(_success, batch.successes), strict=True) if batch.successes else NOTHING
             rest = self._rest(batch)
             rest_json = msgspec.json.encode(rest).decode() if rest else None

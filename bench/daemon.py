@@ -1,0 +1,218 @@
+"""The daemon as a process of its own, as a service runs it, in a database of its own."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import sql
+
+from bench.harness import BenchError
+from bench.variants import set_up
+from jobhooks.embedded import EmbeddedServer, clean_environment
+from jobhooks.store.catalogue import add_hook
+from jobhooks.store.connections import SyncConnection, connect, execute
+
+SETUP = Path(__file__).with_name("delivery.sql")
+RECEIVERS = Path(__file__).with_name("receivers.py")
+DATABASE = "bench_delivery"
+POLL_S = 0.02  # between two looks at the results; each is one look into an index
+PATIENCE_S = 60.0  # without a new result, after which the daemon counts as stuck
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Daemon:
+    """``jobhooks run`` with the receivers of ``directory``, which it runs in, and which gets its log."""
+
+    def __init__(self, database_url: str, directory: Path) -> None:
+        self.started_at = time.time()
+        self._log = directory / f"log-{time.monotonic_ns()}"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "jobhooks", "run", "--log-format", "json"],
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+                env=daemon_environment(database_url, directory),
+                cwd=directory,
+            )
+
+    def events(self) -> list[dict[str, object]]:
+        """Return what it has logged, but for a line that it has not finished."""
+        lines = self._log.read_text(errors="replace").split("\n")[:-1]
+        return [json.loads(line) if line.startswith("{") else {"event": line, "level": "error"} for line in lines]
+
+    def check(self) -> None:
+        """Check that it runs, and has had nothing to complain of.
+
+        Raises:
+            BenchError: it has ended, or logged a warning or an error.
+        """
+        complaints = [event for event in self.events() if event.get("level") not in ("debug", "info")]
+        if complaints:
+            raise BenchError(f"the daemon complained {len(complaints)} times, first: {json.dumps(complaints[0])}")
+        if self._process.poll() is not None:
+            raise BenchError(f"the daemon has ended with {self._process.returncode}")
+
+    def await_started(self) -> None:
+        """Wait until it listens and reads."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not any(event["event"] == "started" for event in self.events()):
+            self.check()
+            if time.monotonic() > deadline:
+                raise BenchError(f"the daemon did not start within {PATIENCE_S} seconds")
+            time.sleep(POLL_S)
+
+    def memory(self, name: str) -> float:
+        """Return its megabytes of memory: VmRSS now, VmHWM at most."""
+        for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024 / 1e6
+        raise BenchError(f"the system does not tell {name} of a process")
+
+    def cpu_s(self) -> float:
+        """Return the seconds of CPU that it has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+    def kill(self) -> None:
+        """Kill it without warning."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Tell it to end, and wait until it has.
+
+        Raises:
+            BenchError: it had complained, or does not end, or not well.
+        """
+        self.check()
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired as exc:
+            raise BenchError(f"the daemon did not end within {PATIENCE_S} seconds of SIGTERM") from exc
+        if code != 0:
+            raise BenchError(f"the daemon ended with {code}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one measurement has to itself: a database with jobhooks and its tables, and a directory of receivers."""
+
+    server: EmbeddedServer
+    url: str
+    conn: SyncConnection
+    directory: Path
+
+    def hook(self, job: str, table: str, count: int = 1) -> None:
+        """Enable a job, and add so many hooks that lead all changes of a table to it."""
+        finished = subprocess.run(
+            [sys.executable, "-m", "jobhooks", "job", "enable", job],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=daemon_environment(self.url, self.directory),
+            cwd=self.directory,
+        )
+        if finished.returncode != 0:
+            raise BenchError(f"cannot enable {job}: {finished.stderr.strip()}")
+        for number in range(count):
+            add_hook(self.conn, f"hook {number}", [table], ["create", "update", "delete"], job, "")
+
+    @contextlib.contextmanager
+    def daemon(self) -> Generator[Daemon]:
+        """Run a daemon; killed in the end if it still runs then."""
+        daemon = Daemon(self.url, self.directory)
+        try:
+            yield daemon
+        finally:
+            daemon.kill()
+
+    def figure(self, statement: bytes, *parameters: object) -> float:
+        """Return the one number that a statement asks for; 0 for null."""
+        ((number,),) = execute(self.conn, statement, *parameters)
+        return float(number or 0)
+
+    def delivered(self) -> int:
+        """Return how many results there are."""
+        return int(self.figure(b"select count(*) from jobhooks.job_result"))
+
+    def await_change(self, daemon: Daemon, change_id: float) -> None:
+        """Wait until there is a result of that change, or of a later one."""
+        progress = Progress(daemon)
+        while (last := self.figure(b"select max(change_id) from jobhooks.job_result")) < change_id:
+            progress.made(last)
+            time.sleep(POLL_S)
+
+    def await_delivered(self, daemon: Daemon, owed: int) -> float:
+        """Wait until there are so many results, and return when that was, in seconds since 1970."""
+        self.await_change(daemon, self.figure(b"select max(id) from jobhooks.object_change"))
+        progress = Progress(daemon)
+        while True:
+            began = time.monotonic()
+            delivered = self.delivered()
+            if delivered >= owed:
+                return time.time()
+            progress.made(delivered)
+            time.sleep(max(POLL_S, 4 * (time.monotonic() - began)))  # so that counting takes little from the daemon
+
+
+class Progress:
+    """Tells a daemon that takes its time from one that is stuck."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._last = -1.0
+        self._since = time.monotonic()
+
+    def made(self, last: float) -> None:
+        """Take note of how far it is.
+
+        Raises:
+            BenchError: it is no further than a long time before, or it complained.
+        """
+        if last != self._last:
+            self._last, self._since = last, time.monotonic()
+        elif time.monotonic() - self._since > PATIENCE_S:
+            self._daemon.check()
+            raise BenchError(
+                f"no result for {PATIENCE_S} seconds after {last:.0f}; last in the log: {self._daemon.events()[-3:]}"
+            )
+        else:
+            self._daemon.check()
+
+
+@contextlib.contextmanager
+def open_stage(server: EmbeddedServer, rows: int) -> Generator[Stage]:
+    """Make a database with jobhooks, and ``rows`` rows in bench.source; it is gone afterwards."""
+    with contextlib.closing(connect(server.url())) as admin, tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        shutil.copy(RECEIVERS, directory)
+        name = sql.Identifier(DATABASE)
+        execute(admin, sql.SQL("create database {}").format(name))
+        try:
+            url = server.url(DATABASE)
+            with contextlib.closing(connect(url)) as conn:
+                set_up(conn, rows)
+                execute(conn, SETUP.read_bytes())
+                yield Stage(server, url, conn, directory)
+        finally:
+            execute(admin, sql.SQL("drop database {} with (force)").format(name))
+
+
+def daemon_environment(database_url: str, directory: Path) -> dict[str, str]:
+    """Return an environment with defaults but for where the database and the receivers are."""
+    return {
+        **clean_environment(),
+        "JOBHOOKS_CONFIG": os.devnull,
+        "JOBHOOKS_DATABASE_URL": database_url,
+        "JOBHOOKS_RECEIVERS_PATH": str(directory),
+    }

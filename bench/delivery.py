@@ -1,0 +1,266 @@
+"""``python -m bench.delivery``: how fast the daemon delivers, what that costs writers, and what it takes meanwhile."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bench.drains import (
+    ASYNC,
+    DEF,
+    FLOOR,
+    KILLED,
+    NOOP,
+    OLD_SNAPSHOT,
+    TEN_HOOKS,
+    UNBROKEN,
+    WITH_OBJECT,
+    drain_noop,
+    drain_write,
+    flat,
+    kill,
+)
+from bench.harness import (
+    SETTINGS,
+    BenchError,
+    Machine,
+    Spread,
+    described,
+    machine,
+    open_server,
+    print_json,
+    report_console,
+    shown,
+    shuffled,
+    spread,
+    with_progress,
+)
+from bench.steady import CAPTURED, DAEMON, SLOW_DISK, idle, latency, writers
+from bench.variants import BARE
+from jobhooks.embedded import EmbeddedServer
+from jobhooks.errors import JobhooksError
+
+Measure = Callable[[EmbeddedServer, str], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured: changes of the drains, rows of the writers' table, seconds of the rest."""
+
+    noop: int = 200_000
+    write: int = 50_000
+    flat: int = 1_000_000
+    rows: int = 100_000
+    latency_s: int = 10
+    writers_s: int = 10
+    idle_s: int = 60
+
+
+QUICK = Sizes(noop=20_000, write=5_000, flat=50_000, rows=20_000, latency_s=3, writers_s=2, idle_s=10)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Something that is measured in several variants. ``references``: with which others, if any, each is compared,
+    by the figure ``compared``.
+    """
+
+    title: str
+    variants: dict[str, str | None]
+    measure: Measure
+    compared: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The figures of one scenario and variant in one round."""
+
+    round: int
+    scenario: str
+    variant: str
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The figures of one variant in all rounds; ``ratio``: to the ``reference``, taken in each round."""
+
+    variant: str
+    figures: dict[str, Spread]
+    reference: str | None
+    ratio: Spread | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a scenario came to. ``compared``: the figure that ratios are of."""
+
+    scenario: str
+    title: str
+    compared: str
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result."""
+
+    machine: Machine
+    settings: dict[str, str]
+    rounds: int
+    sizes: Sizes
+    sections: list[Section]
+
+
+def scenarios(sizes: Sizes) -> dict[str, Scenario]:
+    """Return all scenarios by name, in the order of the report."""
+    return {
+        "drain_noop": Scenario(
+            f"{sizes.noop:,} deliveries of a backlog to an async def receiver that does nothing",
+            {NOOP: None, WITH_OBJECT: NOOP, TEN_HOOKS: NOOP, OLD_SNAPSHOT: NOOP},
+            partial(drain_noop, changes=sizes.noop),
+            "deliveries/s",
+        ),
+        "drain_write": Scenario(
+            f"{sizes.write:,} deliveries of a backlog to a receiver that writes one row",
+            {FLOOR: None, ASYNC: FLOOR, DEF: FLOOR},
+            partial(drain_write, changes=sizes.write),
+            "deliveries/s",
+        ),
+        "latency": Scenario(
+            f"From the INSERT to the receiver's first line, at a rate, {sizes.latency_s} s each",
+            {f"{who}, {rate}/s": f"{FLOOR}, {rate}/s" for rate in ("100", "2,000") for who in (FLOOR, DAEMON)},
+            partial(latency, seconds=sizes.latency_s),
+            "p50 ms",
+        ),
+        "writers": Scenario(
+            f"Single-row UPDATE of clients at full speed, {sizes.writers_s} s each",
+            {
+                f"{table}, {clients}": f"{BARE.name}, {clients}"
+                for clients in ("1", "16", "32", f"16, {SLOW_DISK}")
+                for table in (BARE.name, CAPTURED, DAEMON)
+            },
+            partial(writers, seconds=sizes.writers_s, rows=sizes.rows),
+            "transactions/s",
+        ),
+        "kill": Scenario(
+            f"Killed in the middle of {sizes.write:,} deliveries that write one row, started again at once",
+            {f"{kind}, {fate}": f"{kind}, {UNBROKEN}" for kind in (ASYNC, DEF) for fate in (UNBROKEN, KILLED)},
+            partial(kill, changes=sizes.write),
+            "seconds",
+        ),
+        "flat": Scenario(
+            f"The beginning and the end of {sizes.flat:,} deliveries", {NOOP: None}, partial(flat, changes=sizes.flat)
+        ),
+        "idle": Scenario(
+            f"{sizes.idle_s} s without changes", {DAEMON: None}, partial(idle, seconds=sizes.idle_s)
+        ),
+    }  # fmt: skip
+
+
+def main(
+    names: Annotated[list[str] | None, typer.Argument(metavar="SCENARIO", help="All, if none is named.")] = None,
+    *,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each thing is measured.")] = 5,
+    quick: Annotated[bool, typer.Option("--quick", help="Short and small, to see that it works.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the daemon, on a throw-away PostgreSQL: drain_noop, drain_write, latency, writers, kill, flat, idle."""
+    sizes = QUICK if quick else Sizes()
+    known = scenarios(sizes)
+    if unknown := set(names or ()) - known.keys():
+        raise typer.BadParameter(f"there is no scenario {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    chosen = {name: known[name] for name in known if not names or name in names}
+    try:
+        report = measure(chosen, rounds, sizes)
+    except (BenchError, JobhooksError) as exc:
+        sys.exit(f"bench: {exc}")
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+
+
+def measure(chosen: dict[str, Scenario], rounds: int, sizes: Sizes) -> Report:
+    """Run all rounds.
+
+    Raises:
+        BenchError: the daemon lost something, did something twice, complained or is stuck; or a program failed.
+    """
+    steps = [
+        (number, name, variant)
+        for number in range(rounds)
+        for name, scenario in chosen.items()
+        for variant in shuffled(list(scenario.variants))
+    ]
+    measurements: list[Measurement] = []
+    with open_server(SETTINGS) as server:
+        about = machine(server)
+        for number, name, variant in with_progress(steps, "delivery"):
+            try:
+                figures = chosen[name].measure(server, variant)
+            except BenchError as exc:
+                raise BenchError(f"{name}, {variant}: {exc}") from exc
+            measurements.append(Measurement(number, name, variant, figures))
+    sections = [section(name, scenario, measurements) for name, scenario in chosen.items()]
+    return Report(about, SETTINGS, rounds, sizes, sections)
+
+
+def section(name: str, scenario: Scenario, measurements: Sequence[Measurement]) -> Section:
+    """Return what the rounds of one scenario came to."""
+    figures = {(each.variant, each.round): each.figures for each in measurements if each.scenario == name}
+    rounds = sorted({number for _, number in figures})
+    lines: list[Line] = []
+    for variant, reference in scenario.variants.items():
+        spreads = {
+            figure: spread([figures[variant, number][figure] for number in rounds])
+            for figure in figures[variant, rounds[0]]
+        }
+        ratio = None
+        if reference is not None and reference != variant:
+            compared = scenario.compared
+            ratio = spread(
+                [figures[variant, number][compared] / figures[reference, number][compared] for number in rounds]
+            )
+        lines.append(Line(variant, spreads, reference if ratio else None, ratio))
+    return Section(name, scenario.title, scenario.compared, lines)
+
+
+def print_report(report: Report) -> None:
+    """Print the report for a person, and for the docs."""
+    console = report_console()
+    console.print(described(report.machine))
+    console.print(", ".join(f"{name} {value}" for name, value in report.settings.items()))
+    console.print(f"Medians (lowest to highest) of {report.rounds} rounds; ratios are taken within each round")
+    for each in report.sections:
+        console.print(f"\n{each.scenario}: {each.title}", table(each), sep="\n")
+
+
+def table(each: Section) -> Table:
+    """Return a section as a table: a column for each figure, and one for the ratio where there is one."""
+    names = list(dict.fromkeys(name for line in each.lines for name in line.figures))
+    result = Table("", box=None, pad_edge=False)
+    for name in names:
+        result.add_column(name, justify="right")
+    if any(line.ratio for line in each.lines):
+        result.add_column(f"ratio, {each.compared}", justify="right")
+    for line in each.lines:
+        cells = [cell(line.figures[name]) if name in line.figures else "" for name in names]
+        result.add_row(line.variant, *cells, *([f"{shown(line.ratio, 2)} of {line.reference}"] if line.ratio else []))
+    return result
+
+
+def cell(figures: Spread) -> str:
+    """Return a figure with as many digits as tell something."""
+    highest = figures.highest
+    return shown(figures, 0 if highest >= 100 or highest == 0 else 1 if highest >= 10 else 2)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

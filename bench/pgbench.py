@@ -1,0 +1,53 @@
+"""Running pgbench: clients that do one thing over and over, as fast as they can or at a rate."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+
+from bench.harness import BenchError
+from jobhooks.embedded import EmbeddedServer, clean_environment
+
+PROTOCOL = "prepared"
+SINGLE_ROW_UPDATE = r"""
+\set id random(1, :rows)
+\set status random(1, 1000000)
+update {} set status = :status, updated = now() where id = :id;
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """What the clients do. ``variables`` are the script's; ``rate``: transactions per second of all together."""
+
+    script: str
+    clients: int
+    seconds: int
+    variables: dict[str, int]
+    rate: int | None = None
+
+
+def run_pgbench(server: EmbeddedServer, database_url: str, load: Load) -> tuple[float, int]:
+    """Return the transactions per second, and how many there were.
+
+    Raises:
+        BenchError: it failed.
+    """
+    arguments = [
+        *("--no-vacuum", f"--protocol={PROTOCOL}", "--file=-"),
+        *(f"--time={load.seconds}", f"--client={load.clients}", f"--jobs={min(load.clients, 2)}"),
+        *(f"--define={name}={value}" for name, value in load.variables.items()),
+        *([] if load.rate is None else [f"--rate={load.rate}"]),
+    ]
+    finished = subprocess.run(
+        [server.binaries / "pgbench", *arguments, database_url],
+        check=False,
+        input=load.script,
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+    )
+    rate = re.search(r"^tps = ([\d.]+)", finished.stdout, re.MULTILINE)
+    count = re.search(r"^number of transactions actually processed: (\d+)", finished.stdout, re.MULTILINE)
+    if finished.returncode != 0 or rate is None or count is None or int(count[1]) == 0:
+        raise BenchError(f"pgbench failed: {finished.stderr.strip()}")
+    return float(rate[1]), int(count[1])
