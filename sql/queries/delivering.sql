@@ -3,13 +3,15 @@
 -- name: begin_run
 -- One message, sent when a receiver first uses its connection: what the run before, or a trigger of the tables that it wrote,
 -- left in the session must not reach this one; then the transaction, which is marked as this run's, and in which rows are
--- written as json as the capture writes them.
+-- written as json as the capture writes them. The first is a transaction of its own: else it would be part of the second.
+begin;
 reset session authorization;
 reset all;
 close all;
 unlisten *;
 discard temp;
 select pg_advisory_unlock_all();
+commit;
 begin isolation level read committed read write;
 select
     set_config('jobhooks.delivery', $1, true), set_config('datestyle', 'ISO, YMD', true),

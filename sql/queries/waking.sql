@@ -7,6 +7,13 @@ select jobhooks.wait_for_lock($1, $2)
 -- name: stay_awake
 select pg_advisory_unlock(1785684584, 2)
 
+-- name: is_crowded
+-- Whether sessions wait for the lock that a commit with a NOTIFY holds: "database 0", of the whole server.
+select exists (
+    select from pg_locks
+    where locktype = 'object' and database = 0 and classid = 'pg_database'::regclass and objid = 0 and not granted
+)
+
 -- name: is_replica
 select pg_is_in_recovery()
 

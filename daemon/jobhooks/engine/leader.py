@@ -77,6 +77,12 @@ class Guard:
                 await call_async(self._conn, "stay_awake")
             self._asleep = False
 
+    async def is_crowded(self) -> bool:
+        """Return whether sessions wait for one another in order to send a NOTIFY."""
+        async with self._turn:
+            ((crowded,),) = await call_async(self._conn, "is_crowded")
+        return crowded
+
     async def _wait_for(self, lock: int, seconds: float) -> bool:
         ((held,),) = await call_async(self._conn, "wait_for_lock", lock, seconds)
         return held

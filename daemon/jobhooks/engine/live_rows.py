@@ -5,8 +5,10 @@ write finds the row only where nobody else has written it since it was read.
 """
 
 from collections.abc import Iterable
-from typing import LiteralString, cast
+from functools import lru_cache
+from typing import LiteralString, Protocol, cast
 
+import asyncpg
 from psycopg import sql
 
 from jobhooks.contract.change import Change, ContentType
@@ -14,7 +16,7 @@ from jobhooks.contract.changed_object import LoadedRow
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
 from jobhooks.errors import UnwatchableTable
-from jobhooks.store.connections import AsyncConnection, SyncConnection, execute
+from jobhooks.store.connections import SyncConnection, execute
 
 # $1 is the key as JSON, $2 the version, $3 the new values as JSON.
 LOAD = "select row_to_json(live)::text, live.xmin::text from {table} as live where {is_key}"
@@ -73,31 +75,44 @@ class SyncLiveRows:
         return rows[0] if rows else None
 
 
-class AsyncLiveRows:
-    """The live rows as an asyncpg connection sees them."""
+class AsyncTransaction(Protocol):
+    """The transaction of an ``async def`` receiver, as far as rows are concerned."""
 
-    def __init__(self, conn: AsyncConnection) -> None:
-        self._conn = conn
+    async def reading(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+        """Return the row that a statement finds: in the transaction if it has begun, else without beginning it."""
+        ...
+
+    async def writing(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+        """Return the row that a statement has written, in the transaction."""
+        ...
+
+
+class AsyncLiveRows:
+    """The live rows as an ``async def`` receiver's transaction sees them; to read one does not begin it."""
+
+    def __init__(self, transaction: AsyncTransaction) -> None:
+        self._transaction = transaction
 
     async def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
         """Return the row of that key, or None."""
-        return _loaded(await self._fetch(_statement(LOAD, content_type), encode_row(key)))
+        return _loaded(await self._transaction.reading(_text(LOAD, content_type), encode_row(key)))
 
     async def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
         """Write ``values`` and return the row as it is then; None where the version is not current."""
-        statement = _statement(UPDATE, content_type, values)
-        return _loaded(await self._fetch(statement, encode_row(key), version, encode_row(values)))
+        statement = _text(UPDATE, content_type, tuple(values))
+        return _loaded(await self._transaction.writing(statement, encode_row(key), version, encode_row(values)))
 
     async def delete(self, content_type: ContentType, key: Row, version: str) -> bool:
         """Delete the row; False where the version is not current."""
-        return await self._fetch(_statement(DELETE, content_type), encode_row(key), version) is not None
-
-    async def _fetch(self, statement: sql.Composed, *parameters: str) -> tuple[str, ...] | None:
-        record = await self._conn.fetchrow(statement.as_string(None), *parameters)
-        return None if record is None else tuple(record)
+        return await self._transaction.writing(_text(DELETE, content_type), encode_row(key), version) is not None
 
 
-def _loaded(row: tuple[str, ...] | None) -> LoadedRow | None:
+@lru_cache(maxsize=1000)
+def _text(template: LiteralString, content_type: ContentType, columns: tuple[str, ...] = ()) -> str:
+    return _statement(template, content_type, columns).as_string(None)
+
+
+def _loaded(row: tuple[str, ...] | asyncpg.Record | None) -> LoadedRow | None:
     return None if row is None else LoadedRow(decode_row(row[0]), row[1])
 
 

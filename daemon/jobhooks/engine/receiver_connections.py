@@ -1,9 +1,10 @@
 """The connections that ``async def`` receivers write through: few, kept, and opened when a run first needs one."""
 
 import asyncio
+import contextlib
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
 import asyncpg
@@ -14,6 +15,16 @@ from jobhooks.store.connections import BROKEN, AsyncConnection, close_async, con
 from jobhooks.store.sql_files import filled, query
 
 APPLICATION_NAME = "jobhooks receiver"
+READER = ""  # who has the connections on which rows are read, and nothing else happens: no receiver
+
+
+# As the capture writes rows as json, so that what is read is what was captured.
+FORMATS = {
+    "datestyle": "ISO, YMD",
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+}
 
 
 class Connections:
@@ -24,7 +35,7 @@ class Connections:
     """
 
     def __init__(self, arguments: dict[str, Any], size: int) -> None:
-        settings = {**arguments.get("server_settings", {}), "application_name": APPLICATION_NAME}
+        settings = {**arguments.get("server_settings", {}), "application_name": APPLICATION_NAME, **FORMATS}
         self._arguments = {**arguments, "server_settings": settings}
         self._size = size
         self._open = 0
@@ -96,6 +107,16 @@ def _tell_of_transaction(conn: AsyncConnection, transaction: Transaction | None)
     setattr(conn, "_top_xact", transaction)  # noqa: B010
 
 
+@contextlib.asynccontextmanager
+async def borrowed(connections: Connections, owner: str) -> AsyncGenerator[AsyncConnection]:
+    """Lend a connection for a statement, outside of any transaction."""
+    conn = await connections.acquire(owner)
+    try:
+        yield conn
+    finally:
+        await connections.release(owner, conn)
+
+
 class RunTransaction:
     """The transaction of one run: begun, and marked as the run's, when the receiver first uses its connection.
 
@@ -109,6 +130,30 @@ class RunTransaction:
         self._mark = mark
         self._lock = asyncio.Lock()
         self.conn: AsyncConnection | None = None
+
+    async def reading(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+        """Return the row that a statement finds: in the transaction if it has begun, else without beginning it.
+
+        On a connection then that no receiver ever has: so its session is as it was opened.
+        """
+        if self.conn is not None:
+            return await self.conn.fetchrow(statement, *parameters)
+        try:
+            return await self._read(statement, *parameters)
+        except DatabaseUnreachable:
+            return await self._read(statement, *parameters)  # the connection was cut while it was idle
+
+    async def _read(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+        async with borrowed(self._connections, READER) as conn:
+            try:
+                return await conn.fetchrow(statement, *parameters)
+            except (asyncpg.PostgresConnectionError, *BROKEN) as exc:
+                conn.terminate()
+                raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
+
+    async def writing(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+        """Return the row that a statement has written, in the transaction."""
+        return await (await self.open()).fetchrow(statement, *parameters)
 
     async def open(self) -> AsyncConnection:
         """Return the connection, in the transaction.

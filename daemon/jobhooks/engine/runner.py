@@ -93,7 +93,7 @@ async def _load(transaction: RunTransaction, delivery: Delivery) -> AsyncChanged
     key = key_to_load(delivery.change)
     if key is None:
         return None
-    rows = AsyncLiveRows(await transaction.open())
+    rows = AsyncLiveRows(transaction)
     loaded = await rows.load(delivery.change.content_type, key)
     return None if loaded is None else AsyncChangedObject(delivery.change.content_type, rows, loaded)
 

@@ -77,7 +77,7 @@ class Session:
             DatabaseUnreachable: a connection was lost; nothing that committed is.
             LeadsNoMore: another daemon leads.
         """
-        arguments = {**self._settings.asyncpg_arguments, "command_timeout": STATEMENT_TIMEOUT_S}
+        arguments = _own_arguments(self._settings.asyncpg_arguments)
         async with _connection(arguments) as guarding:
             ((replica,),) = await call_async(guarding, "is_replica")
             if replica:
@@ -171,6 +171,8 @@ async def _read(reader: Reader, wakeup: Wakeup, listener: Listener, dispatcher: 
             await dispatcher.reload_hooks()
         await dispatcher.admit(reading)
         wakeup.found(len(reading.changes))
+        if not reading.changes:
+            await wakeup.wait()  # what had news was not for us: our receivers' own transactions, say
         await dispatcher.room()
 
 
@@ -189,6 +191,15 @@ async def _reload_when_told(listener: Listener, dispatcher: Dispatcher) -> None:
         if listener.indebted.is_set():
             listener.indebted.clear()
             dispatcher.look_at_debts()
+
+
+def _own_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return what the engine's own sessions are opened with.
+
+    Their statements are few, are run all the time, and are written so that one plan suits all parameters.
+    """
+    settings = {**arguments.get("server_settings", {}), "plan_cache_mode": "force_generic_plan", "jit": "off"}
+    return {**arguments, "server_settings": settings, "command_timeout": STATEMENT_TIMEOUT_S}
 
 
 async def _database_clock(conn: AsyncConnection) -> Clock:

@@ -13,6 +13,9 @@ CHANNEL = "jobhooks"
 HEARTBEAT_INTERVAL_S = 1.0
 HEARTBEAT_TIMEOUT_S = 3.0
 BUSY = 500.0  # changes per second from which we stay awake: NOTIFY would make the writers' commits wait for one another
+CROWDED = 50.0  # changes per second from which we ask whether commits wait for one another
+ASK_S = 0.25  # between two such questions
+AWAKE_S = 5.0  # for which we stay awake at least
 SHORTEST_S = 0.002  # between two looks at the log while writers do not call
 LONGEST_S = 0.05  # the same after nothing has come for a while
 MEASURED_S = 0.25  # over which the rate is taken
@@ -126,6 +129,9 @@ class Wakeup:
         self._asleep = False
         self._pause_s = SHORTEST_S
         self._falling_asleep: asyncio.Task[bool] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ask_at = 0.0
+        self._awake_until = 0.0
         self.rate = Rate()
 
     def clear(self) -> None:
@@ -145,7 +151,7 @@ class Wakeup:
             DatabaseUnreachable: the connection is gone, and nobody would wake us any more.
         """
         self._listener.check()  # it may have been cut while receivers ran, and that event is forgotten by now
-        busy = self._mode is WakeupMode.GATED and self.rate.now() > BUSY
+        busy = self._mode is WakeupMode.GATED and await self._is_busy()
         fell_asleep = self._falls_asleep(wanted=self._mode is not WakeupMode.POLL and not busy)
         if busy and self._asleep:
             await self._guard.stay_awake()
@@ -160,6 +166,22 @@ class Wakeup:
             async with asyncio.timeout(pause_s):
                 await self._listener.woken.wait()
         self._listener.check()
+
+    async def _is_busy(self) -> bool:
+        """Return whether we should be awake: much comes, or would come if writers did not wait for one another.
+
+        A NOTIFY has its commit wait for a lock until the one before is on disk. On a slow disk that alone keeps the
+        rate low, so what counts is that sessions wait for it.
+        """
+        now = self._loop.time()
+        rate = self.rate.now()
+        if rate > BUSY:
+            self._awake_until = now + MEASURED_S
+        elif self._asleep and rate > CROWDED and now > self._ask_at:
+            self._ask_at = now + ASK_S
+            if await self._guard.is_crowded():
+                self._awake_until = now + AWAKE_S
+        return now < self._awake_until
 
     async def close(self) -> None:
         """End what is still waited for."""
