@@ -19,7 +19,7 @@ sysconfdir ?= /etc/jobhooks
 unitdir ?= /etc/systemd/system
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly test-versions bench bench-capture check format generate lock install-sql install uninstall build clean
+.PHONY: help demo test test-nightly test-versions bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,10 +45,13 @@ test-versions: $(VENV)/.installed ## Run the tests of sql/ on PostgreSQL 14, 16 
 		JOBHOOKS_TEST_POSTGRES=$(CURDIR)/$$folder/native/bin $(BIN)/pytest tests/sql tests/integration $(PYTEST_ARGUMENTS); \
 	done
 
-bench: bench-capture ## Measure all that is measured; bench/README.md says how
+bench: bench-capture bench-delivery ## Measure all that is measured; bench/README.md says how
 
 bench-capture: $(VENV)/.installed ## Measure what capture costs writers (BENCH_ARGUMENTS=--quick for two minutes)
 	$(BIN)/python -m bench.capture $(BENCH_ARGUMENTS)
+
+bench-delivery: $(VENV)/.installed ## Measure how the daemon delivers (BENCH_ARGUMENTS='--quick --rounds 1' for four minutes)
+	$(BIN)/python -m bench.delivery $(BENCH_ARGUMENTS)
 
 check: $(VENV)/.installed ## Check format, types, imports, migrations and spelling
 	$(BIN)/ruff format --check .

@@ -131,7 +131,9 @@ begin
     grant update, delete on jobhooks.delivery to jobhooks_operator;
     grant update (enabled) on jobhooks.job to jobhooks_operator;
     grant execute on function
-        jobhooks.add_hook(text, text [], text [], text, text), jobhooks.enable_job(text, boolean)
+        jobhooks.add_hook(text, text [], text [], text, text), jobhooks.enable_job(text, boolean),
+        jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),
+        jobhooks.park_again(json)
     to jobhooks_operator;
 
     grant insert, update on jobhooks.job to jobhooks_daemon;

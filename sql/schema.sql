@@ -543,6 +543,9 @@ GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) 
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.discard_deliveries(change_ids bigint[], hook_ids integer[], reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.discard_deliveries(change_ids bigint[], hook_ids integer[], reason text) TO jobhooks_operator;
+
 REVOKE ALL ON FUNCTION jobhooks.drop_old_results(retention interval, after bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.drop_old_results(retention interval, after bigint) TO jobhooks_daemon;
 
@@ -573,6 +576,9 @@ REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.park_again(debts json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.park_again(debts json) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
 
@@ -642,6 +648,9 @@ GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, 
 
 REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids integer[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids integer[]) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) TO jobhooks_daemon;

@@ -56,6 +56,10 @@ class UnknownJob(Refused):
     """There is no such job."""
 
 
+class UnknownHook(Refused):
+    """There is no such hook."""
+
+
 class UnknownEvent(Refused):
     """There is no such event."""
 

@@ -6,20 +6,24 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select
-        'error', coalesce(format('hook "%s"', hook.name), 'a hook that is gone'),
+        'error', coalesce('hook "' || hook.name || '"', 'a hook that is gone'),
         format(
             '%s %s failed and %s kept until somebody decides, the oldest for change %s', count(*),
             case count(*) when 1 then 'delivery' else 'deliveries' end, case count(*) when 1 then 'is' else 'are' end,
             min(delivery.change_id)
         ),
-        format('see why with: jobhooks change show %s', min(delivery.change_id))
+        concat(
+            'jobhooks delivery list --status dead',
+            -- As a shell takes it.
+            ' --hook ''' || replace(hook.name, '''', '''\''''') || ''''
+        )
     from jobhooks.delivery as delivery
     left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
     where delivery.status = 'dead'
     group by delivery.hook_id, hook.name
     union all
     select
-        'error', coalesce(format('hook "%s"', hook.name), 'a hook that is gone'),
+        'error', coalesce('hook "' || hook.name || '"', 'a hook that is gone'),
         format('%s deliveries should have been attempted, the oldest at %s', count(*), min(delivery.due_at)::timestamptz(0)),
         'see whether the daemon runs, and what it logs'
     from jobhooks.delivery as delivery

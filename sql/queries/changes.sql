@@ -93,7 +93,7 @@ where change.id = $1
 select hook, job, attempt, status, started_at, (extract(epoch from duration) * 1000)::double precision, error, log
 from jobhooks.results
 where change_id = $1
-order by id
+order by hook, attempt
 
 -- name: deliveries_of_change
 select hook.name, delivery.status, delivery.attempts, delivery.due_at
@@ -101,3 +101,6 @@ from jobhooks.delivery as delivery
 left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
 where delivery.change_id = $1
 order by hook.name
+
+-- name: current_snapshot
+select pg_current_snapshot()::text

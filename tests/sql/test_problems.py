@@ -228,9 +228,14 @@ def test_a_hook_on_a_table_that_is_not_watched(device: Connection) -> None:
 
 def test_deliveries_that_are_dead_or_late(device: Connection) -> None:
     add_hook(device)
-    device.execute("insert into jobhooks.delivery (change_id, hook_id, status) values (7, 1, 'dead'), (9, 1, 'dead')")
+    device.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status)"
+        " values (7, 1, 1, 'dead'), (9, 1, 1, 'dead')"
+    )
     assert the_problem(device)[:2] == ("error", 'hook "h"') and "2 deliveries failed" in the_problem(device)[2]
-    assert the_problem(device)[3].endswith("jobhooks change show 7")
+    assert the_problem(device)[3] == "jobhooks delivery list --status dead --hook 'h'"
+    device.execute("update jobhooks.delivery set hook_id = 99")
+    assert the_problem(device)[1::2] == ("a hook that is gone", "jobhooks delivery list --status dead")
     device.execute("update jobhooks.delivery set status = 'waiting', due_at = now() - interval '61 minutes'")
     assert the_problem(device)[0] == "error" and "2 deliveries should have been attempted" in the_problem(device)[2]
 

@@ -31,15 +31,19 @@ def test_every_function_pins_its_search_path(conn: Connection) -> None:
     ]
 
 
-def test_only_the_capture_and_its_check_run_as_their_owner(conn: Connection) -> None:
+def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
     """Each security definer function is a way to the owner's rights: there is none that need not be."""
     definers = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own join pg_proc using (oid) where prosecdef order by 1"
     ).fetchall()
     assert definers == [
         ("jobhooks.capture_change()",),
+        ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),
+        ("jobhooks.note_configuration()",),
+        ("jobhooks.park_again(json)",),
+        ("jobhooks.retry_deliveries(bigint[],integer[])",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
         ("jobhooks_capture.record_partition_change(integer,jobhooks.action,json,json,text)",),
         ("jobhooks_capture.record_truncate()",),

@@ -34,14 +34,14 @@ def jobhooks(*arguments: str, cwd: Path | str | None = None, **changes: str) -> 
     )
 
 
-def wait_until(what: str, attempt: Callable[[], T]) -> T:
-    """Return what ``attempt`` returns once that is true."""
-    deadline = time.monotonic() + LIMIT
+def wait_until(what: str, attempt: Callable[[], T], limit: float = LIMIT) -> T:
+    """Return what ``attempt`` returns once that is true; ``limit``: seconds."""
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         if result := attempt():
             return result
         time.sleep(0.01)
-    raise AssertionError(f"waited {LIMIT} seconds in vain until {what}")
+    raise AssertionError(f"waited {limit} seconds in vain until {what}")
 
 
 class Daemon:

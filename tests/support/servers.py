@@ -55,17 +55,24 @@ def open_server() -> Generator[Server]:
         with _container(wanted.partition(":")[2] or "18") as server:
             yield server
     else:
-        embedded = wheel_binaries() if wanted in ("", "embedded") else None
-        binaries = Path(wanted) if wanted.startswith("/") else embedded or system_binaries()
-        known = wanted in ("", "embedded", "system") or (Path(wanted) / "postgres").exists()
-        if binaries is None or not known:
-            pytest.exit(
-                f"no PostgreSQL for JOBHOOKS_TEST_POSTGRES={wanted!r}: it takes embedded, system, docker:16, or the"
-                " folder of a server's programs",
-                2,
-            )
+        binaries = chosen_binaries()
         with run_server(binaries) as server:
-            yield Server(server.url(), "embedded" if embedded else wanted or "system")
+            yield Server(server.url(), "embedded" if binaries == wheel_binaries() else wanted or "system")
+
+
+def chosen_binaries() -> Path:
+    """Return the folder of the programs that JOBHOOKS_TEST_POSTGRES names; the embedded ones where it names none."""
+    wanted = os.environ.get("JOBHOOKS_TEST_POSTGRES", "")
+    embedded = wheel_binaries() if wanted in ("", "embedded") or wanted.startswith("docker") else None
+    binaries = Path(wanted) if wanted.startswith("/") else embedded or system_binaries()
+    known = wanted in ("", "embedded", "system") or wanted.startswith("docker") or (Path(wanted) / "postgres").exists()
+    if binaries is None or not known:
+        pytest.exit(
+            f"no PostgreSQL for JOBHOOKS_TEST_POSTGRES={wanted!r}: it takes embedded, system, docker:16, or the folder"
+            " of a server's programs",
+            2,
+        )
+    return binaries
 
 
 @contextlib.contextmanager

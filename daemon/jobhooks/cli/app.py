@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from jobhooks.cli import change, demo, doctor, hook, install, job, run, table
+from jobhooks.cli import change, delivery, demo, doctor, hook, install, job, replay, run, table
 from jobhooks.cli.output import say
 from jobhooks.errors import JobhooksError
 from jobhooks.store.install import PROGRAM_VERSION
@@ -26,6 +26,8 @@ table.add_to(app)
 job.add_to(app)
 hook.add_to(app)
 change.add_to(app)
+delivery.add_to(app)
+replay.add_to(app)
 run.add_to(app)
 doctor.add_to(app)
 demo.add_to(app)

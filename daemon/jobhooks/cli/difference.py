@@ -62,20 +62,25 @@ def print_line(out: Console, change: ListedChange) -> None:
     )
 
 
-def print_change(out: Console, shown: ShownChange) -> None:
-    """Print a change in full: who and why, what differs, and what came of it."""
-    key = ", ".join(f"{name} = {value}" for name, value in _columns(shown.object_key).items())
+def print_heading(out: Console, change: ListedChange) -> None:
+    """Print which change it is: its number, and what happened to what."""
+    key = ", ".join(f"{name} = {value}" for name, value in _columns(change.object_key).items())
     out.print(
         Text.assemble(
-            (f"change {shown.id}", "bold"),
+            (f"change {change.id}", "bold"),
             ": ",
-            (shown.action, ACTION_STYLES[shown.action]),
-            _plain(f" {shown.table} {key}".rstrip()),
+            (change.action, ACTION_STYLES[change.action]),
+            _plain(f" {change.table} {key}".rstrip()),
         )
     )
+
+
+def print_change(out: Console, shown: ShownChange) -> None:
+    """Print a change in full: who and why, what differs, and what came of it."""
+    print_heading(out, shown)
     for name, value in _circumstances(shown):
         out.print(Text.assemble((f"  {name:12} ", ASIDE), _plain(value)))
-    _print_difference(out, shown)
+    print_difference(out, shown)
     unchanged = len(_columns(shown.postchange).keys() - _columns(shown.added).keys())
     if shown.action == "update" and unchanged:
         out.print(Text(f"  {unchanged} {'column' if unchanged == 1 else 'columns'} as before", ASIDE))
@@ -109,7 +114,8 @@ def _circumstances(shown: ShownChange) -> Iterator[tuple[str, str]]:
         yield "no snapshot", shown.snapshot_error
 
 
-def _print_difference(out: Console, change: ListedChange) -> None:
+def print_difference(out: Console, change: ListedChange) -> None:
+    """Print the columns that differ, line by line."""
     removed, added = _columns(change.removed), _columns(change.added)
     for name in {**removed, **added}:
         for sign, style, row in (("-", REMOVED, removed), ("+", ADDED, added)):

@@ -5,11 +5,12 @@ import dataclasses
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, ClassVar, Protocol
 
 import msgspec
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -69,6 +70,14 @@ def print_text(text: str) -> None:
 def say(message: str) -> None:
     """Print words for a person."""
     print(message, file=sys.stderr)  # noqa: T201 - words go to stderr
+
+
+@contextlib.contextmanager
+def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
+    """Show on a terminal how far long work is; yields what is told of each part that is done."""
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(doing, total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def _one_line(text: str) -> str:

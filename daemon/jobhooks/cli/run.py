@@ -1,5 +1,7 @@
 """``jobhooks run``: the daemon."""
 
+import time
+
 import structlog
 import typer
 import uvloop
@@ -7,11 +9,14 @@ import uvloop
 from jobhooks.cli import receivers
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, LogFormatFlag, LogLevelFlag, ReceiversFlag, connection
 from jobhooks.engine import supervisor
+from jobhooks.engine.loading import Findings
+from jobhooks.engine.retry import Backoff
 from jobhooks.engine.session import EngineSettings
 from jobhooks.engine.wakeup import WakeupMode
+from jobhooks.errors import DatabaseUnreachable
 from jobhooks.service import logging, systemd
-from jobhooks.service.settings import load
-from jobhooks.store.connections import asyncpg_arguments
+from jobhooks.service.settings import Settings, load
+from jobhooks.store.connections import SyncConnection, asyncpg_arguments
 from jobhooks.store.install import check_may_mark, check_original
 
 log = structlog.stdlib.get_logger()
@@ -41,24 +46,41 @@ def run(
         log_format=log_format,
     )
     logging.configure(chosen.log_level, chosen.log_format)
-    with connection(chosen) as conn:
-        check_original(conn)
-        check_may_mark(conn)
-        findings = receivers.find(chosen)
-        for broken in findings.broken:
-            log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
-        receivers.register(conn, findings, complete=True)
-        engine_settings = EngineSettings(
-            database_url=chosen.database_url,
-            asyncpg_arguments=asyncpg_arguments(conn),
-            page_size=chosen.page_size,
-            poll_interval_s=chosen.poll_interval,
-            wakeup=WakeupMode(chosen.wakeup.value),
-            shutdown_grace_s=chosen.shutdown_grace,
-            leader_timeout_s=chosen.leader_timeout,
-            retention_days=chosen.retention_days,
-            connections=chosen.connections,
-            workers=chosen.workers,
-            worker_memory_limit=chosen.worker_memory_limit * 1_000_000 or None,
-        )
+    engine_settings, findings = _prepare(chosen)
     uvloop.run(supervisor.run(engine_settings, findings, systemd.notify))
+
+
+def _prepare(chosen: Settings) -> tuple[EngineSettings, Findings]:
+    """Find the receivers and make their jobs; wait for a database that is not there yet, for as long as it takes."""
+    backoff = Backoff()
+    while True:
+        try:
+            with connection(chosen) as conn:
+                return _prepare_with(chosen, conn)
+        except DatabaseUnreachable as exc:
+            wait_s = backoff.next()
+            log.warning("database_unreachable", error=str(exc), next_attempt_s=round(wait_s, 1))
+            time.sleep(wait_s)
+
+
+def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSettings, Findings]:
+    check_original(conn)
+    check_may_mark(conn)
+    findings = receivers.find(chosen)
+    for broken in findings.broken:
+        log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
+    receivers.register(conn, findings, complete=True)
+    engine_settings = EngineSettings(
+        database_url=chosen.database_url,
+        asyncpg_arguments=asyncpg_arguments(conn),
+        page_size=chosen.page_size,
+        poll_interval_s=chosen.poll_interval,
+        wakeup=WakeupMode(chosen.wakeup.value),
+        shutdown_grace_s=chosen.shutdown_grace,
+        leader_timeout_s=chosen.leader_timeout,
+        retention_days=chosen.retention_days,
+        connections=chosen.connections,
+        workers=chosen.workers,
+        worker_memory_limit=chosen.worker_memory_limit * 1_000_000 or None,
+    )
+    return engine_settings, findings

@@ -433,7 +433,9 @@ class Dispatcher:
                 work.behind = False
                 self._room.set()
                 if not work.taken_up and not found.settled:
-                    work.in_debt = bool(await self._books.owing([work.hook.id], 1)) or bool(work.unwritten)
+                    owing = await self._books.owing([work.hook.id], 1)
+                    told_meanwhile = work.unwritten or work.position is not found.position
+                    work.in_debt = bool(owing or told_meanwhile)
 
     def _worth_reading(self) -> bool:
         """Return whether any hook could use what comes: not all that have anything to do are behind."""

@@ -1,6 +1,7 @@
 """Who leads: one daemon of a database reads and delivers, the others stand by and take over when its session ends."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -27,16 +28,17 @@ class Guard:
         self._turn = asyncio.Lock()
         self._asleep = False
 
-    async def lead(self) -> int:
+    async def lead(self, stands_by: Callable[[], None]) -> int:
         """Wait until nobody else leads; return the number under which this daemon leads now.
 
-        The server gives us the lock the moment the session of the one who leads ends. One that is silent is ended.
+        ``stands_by`` is called if somebody does. The server gives us the lock the moment the session of the one who leads ends. One that is silent is ended.
         """
         told = False
         patience_s = min(PATIENCE_S, self._timeout_s / 4)
         while not await self._wait_for(LEADER_LOCK, patience_s):
             if not told:
                 log.info("standing_by")
+                stands_by()
                 told = True
             ((deposed,),) = await call_async(self._conn, "depose_silent_leader", self._timeout_s)
             if deposed:

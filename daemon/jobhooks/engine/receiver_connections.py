@@ -82,10 +82,10 @@ class Connections:
         await self._give_back(owner, None if conn.is_closed() else conn)
 
     async def close(self) -> None:
-        """Close those that are idle."""
+        """Close those that are idle, without a farewell, which a server that is gone would not answer."""
         for conns in self._idle.values():
             for conn in conns:
-                await close_async(conn)
+                conn.terminate()
         self._idle.clear()
 
     async def _give_back(self, owner: str, conn: AsyncConnection | None) -> None:

@@ -93,7 +93,7 @@ class Session:
 
     async def _lead(self, guard: Guard) -> int:
         """Wait until we lead; to be told to stop meanwhile is enough to end."""
-        waiting = asyncio.create_task(guard.lead())
+        waiting = asyncio.create_task(guard.lead(self._ready))
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -213,5 +213,8 @@ async def _connection(arguments: dict[str, Any]) -> AsyncGenerator[AsyncConnecti
     conn = await connect_async(arguments)
     try:
         yield conn
+    except* DatabaseUnreachable:
+        conn.terminate()  # the others are perhaps as dead, and would not answer a farewell
+        raise
     finally:
         await close_async(conn)

@@ -109,8 +109,7 @@ def server_time(conn: SyncConnection) -> datetime.datetime:
 
 def newest_changes(conn: SyncConnection, wanted: Wanted, limit: int, snapshot: str | None = None) -> list[ListedChange]:
     """Return the newest changes that are wanted, oldest first; only what ``snapshot`` sees, if there is one."""
-    first = 0 if wanted.since is None else _first_id_from(conn, wanted.since - CLOCK_SLACK)
-    last = LAST_ID if wanted.until is None else _first_id_from(conn, wanted.until + CLOCK_SLACK)
+    first, last = ids_between(conn, wanted.since, wanted.until)
     rows = call(
         conn,
         "newest_change_ids",
@@ -119,6 +118,20 @@ def newest_changes(conn: SyncConnection, wanted: Wanted, limit: int, snapshot: s
     )
     ids = sorted(id_ for (id_,) in rows)
     return [change for batch in _batches(ids) for change in _changes(conn, batch)]
+
+
+def ids_between(
+    conn: SyncConnection, since: datetime.datetime | None, until: datetime.datetime | None
+) -> tuple[int, int]:
+    """Return a first and a last id that the changes of that time lie between, with others perhaps."""
+    first = 0 if since is None else _first_id_from(conn, since - CLOCK_SLACK)
+    last = LAST_ID if until is None else _first_id_from(conn, until + CLOCK_SLACK)
+    return first, last
+
+
+def listed_change(conn: SyncConnection, id_: int) -> ListedChange | None:
+    """Return one change; None: it is not in the log any more."""
+    return next(iter(_changes(conn, [id_])), None)
 
 
 def change_by_id(conn: SyncConnection, id_: int) -> ShownChange:

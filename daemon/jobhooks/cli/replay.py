@@ -1,0 +1,132 @@
+"""``jobhooks replay``: changes that are settled, or older than a hook, are delivered to it again."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from jobhooks.cli.change import parse_moment
+from jobhooks.cli.consent import ask_for_consent, number
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
+from jobhooks.cli.output import progress, say
+from jobhooks.contract.change import ContentType
+from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.engine.lanes import deliveries_of, lane_numbers
+from jobhooks.engine.matching import Hook
+from jobhooks.engine.reader import ContentTypes, change_of
+from jobhooks.engine.snapshot import Snapshot
+from jobhooks.errors import Refused
+from jobhooks.service.settings import load
+from jobhooks.store import changes, deliveries
+from jobhooks.store.connections import SyncConnection
+
+if TYPE_CHECKING:
+    import asyncpg
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(replay)
+
+
+def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
+    hook: Annotated[str, typer.Option(help="The hook that they are delivered to.", metavar="NAME")],
+    table: Annotated[
+        list[str] | None, typer.Option(help="Changes of this table only, schema.table. Repeatable.", metavar="TABLE")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From then on: 90s, 15m, 2h, 7d ago, or a time.", metavar="DURATION|TIME")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before then.", metavar="DURATION|TIME")] = None,
+    change: Annotated[
+        list[int] | None,
+        typer.Option(help="This change only, by its number. Repeatable.", metavar="CHANGE", max=changes.LAST_ID),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Deliver changes of the log to a hook again: those that it had, and those from before there was the hook.
+
+    Of the log's changes those are meant that the hook is for, by its tables and events. What is owed to it already
+    stays as it is, and what the daemon has yet to read comes anyway.
+
+    Example: jobhooks replay --hook "Check serials" --since 2h
+
+    Example: jobhooks replay --hook "Check serials" --table public.device --since 2026-03-01 --until 2026-03-02
+    """
+    with connection(load(config, database_url=database_url)) as conn:
+        now = changes.server_time(conn)
+        named = deliveries.hook_called(conn, hook)
+        wanted = deliveries.WantedReplay(
+            named,
+            changes.content_types_called(conn, table or []),
+            change or None,
+            parse_moment(since, now, "--since"),
+            parse_moment(until, now, "--until"),
+        )
+        ids = deliveries.replayable(conn, wanted)
+        if not ids:
+            raise Refused(
+                f'nothing to replay: no change that is meant is settled, or older than the hook "{hook}", and not owed'
+                " to it already; jobhooks delivery list shows what is owed"
+            )
+        if missing := sorted({*(change or [])} - {*ids}):
+            say(f"passed over, since it cannot be replayed: {', '.join(f'change {id_}' for id_ in missing)}")
+        what = number(len(ids), "change", "changes")
+        ask_for_consent(
+            f'deliver {what} to the hook "{hook}" again',
+            f"{named.job} will run again, for changes {ids[0]} to {ids[-1]}.",
+            yes=yes,
+        )
+        queued = _queue(conn, named, ids)
+        say(f"queued {number(queued, 'delivery', 'deliveries')}{_obstacle(named)}")
+
+
+def _queue(conn: SyncConnection, named: deliveries.NamedHook, ids: Sequence[int]) -> int:
+    """Make debts of the changes, the oldest first, so that none is due before one that it must wait for."""
+    hook, content_types = _hook(named), _content_types(conn)
+    queued = 0
+    with progress("queueing", len(ids)) as done:
+        for batch in deliveries.batches(ids):
+            debts = [_debt(row, hook, content_types) for row in deliveries.logged_changes(conn, batch)]
+            queued += deliveries.park_again(conn, debts)
+            done(len(batch))
+    return queued
+
+
+def _debt(row: tuple[object, ...], hook: Hook, content_types: ContentTypes) -> dict[str, object]:
+    """Return a debt as jobhooks.park_again takes it, in the lanes in which the daemon would have it."""
+    change = change_of(cast("asyncpg.Record", row), content_types)  # of which it needs no more than the order
+    (delivery,) = deliveries_of(change, [hook])
+    lane, other_lane = lane_numbers(delivery)
+    return {
+        "change_id": change.id,
+        "hook_id": hook.id,
+        "content_type_id": change.content_type.id,
+        "lane": lane,
+        "other_lane": other_lane,
+    }
+
+
+def _hook(named: deliveries.NamedHook) -> Hook:
+    return Hook(
+        named.id,
+        named.name,
+        named.job_id,
+        named.job,
+        frozenset(named.content_type_ids),
+        frozenset(map(ObjectChangeActionChoices, named.events)),
+        Snapshot.parse(named.enabled_since),
+    )
+
+
+def _content_types(conn: SyncConnection) -> ContentTypes:
+    return {
+        id_: ContentType(id_, name, schema, table, tuple(key_columns), tuple(key_types), frozenset(ignored))
+        for id_, name, schema, table, key_columns, key_types, ignored in deliveries.content_types(conn)
+    }
+
+
+def _obstacle(named: deliveries.NamedHook) -> str:
+    return "" if named.runs else f"; they run once the hook and its job {named.job} are both enabled and installed"

@@ -1,0 +1,44 @@
+-- jobhooks.discard_deliveries(change_ids, hook_ids, reason): give debts up, and let what waits for them go on; returns how many.
+--
+-- The arrays name deliveries, element by element; what is no debt is passed over, and so is one whose next attempt has a
+-- result by now: it was delivered. An attempt that runs meanwhile finds the result written here, and is rolled back. Security
+-- definer, and with the cursor's row locked, as in retry_deliveries.
+create or replace function jobhooks.discard_deliveries(change_ids bigint [], hook_ids integer [], reason text default null)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '10s'
+as $$
+declare
+    discarded bigint;
+    lanes json;
+begin
+    perform from jobhooks.cursor for update;
+    with written as (
+        insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error)
+        select
+            delivery.change_id, delivery.hook_id, coalesce(hook.job_id, 0), delivery.attempts + 1, 'discarded',
+            clock_timestamp(), clock_timestamp(), coalesce(discard_deliveries.reason, 'discarded by ' || session_user)
+        from unnest(discard_deliveries.change_ids, discard_deliveries.hook_ids) as chosen (change_id, hook_id)
+        join jobhooks.delivery as delivery
+            on delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
+        left join jobhooks.job_hook as hook on hook.id = delivery.hook_id -- which may be gone
+        on conflict do nothing
+        returning job_result.change_id, job_result.hook_id
+    ),
+    gone as (
+        delete from jobhooks.delivery as delivery
+        using written
+        where delivery.change_id = written.change_id and delivery.hook_id = written.hook_id
+        returning delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
+    )
+    select count(*), json_agg(gone) into discarded, lanes from gone;
+    perform jobhooks.unblock(lanes);
+    perform pg_notify('jobhooks', 'deliveries');
+    return discarded;
+end
+$$;
+
+comment on function jobhooks.discard_deliveries(bigint [], integer [], text) is
+'Give debts up, and let what waits for them go on; returns how many';

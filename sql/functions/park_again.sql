@@ -1,0 +1,49 @@
+-- jobhooks.park_again(debts): owe deliveries anew that were settled before, or never due; returns how many are owed now.
+--
+-- debts: [{change_id, hook_id, content_type_id, lane, other_lane}]. What is a debt already stays as it is. Each is numbered on
+-- from its last result, and waits for older debts of its lane. It must be none that the daemon has in hand without a debt:
+-- the query replayable_changes finds those that are not. Security definer, and with the cursor's row locked, as in
+-- retry_deliveries. A segment of the log from which changes are read here cannot be dropped before the debts have committed.
+create or replace function jobhooks.park_again(debts json)
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '10s'
+as $$
+declare
+    parked bigint;
+    lanes json;
+begin
+    perform from jobhooks.cursor for update;
+    with written as (
+        insert into jobhooks.delivery as delivery (
+            change_id, hook_id, content_type_id, lane, other_lane, attempts, status
+        )
+        select
+            debt.change_id, debt.hook_id, debt.content_type_id, debt.lane, debt.other_lane,
+            coalesce(
+                (
+                    select max(result.attempt)
+                    from jobhooks.job_result as result
+                    where result.change_id = debt.change_id and result.hook_id = debt.hook_id
+                ), 0
+            ),
+            'blocked'
+        from json_to_recordset(debts) as debt (
+            change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint
+        )
+        where exists (select from jobhooks.object_change as change where change.id = debt.change_id)
+            and exists (select from jobhooks.job_hook as hook where hook.id = debt.hook_id)
+        on conflict do nothing
+        returning delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
+    )
+    select count(*), json_agg(written) into parked, lanes from written;
+    perform jobhooks.unblock(lanes);
+    perform pg_notify('jobhooks', 'deliveries');
+    return parked;
+end
+$$;
+
+comment on function jobhooks.park_again(json) is
+'Owe deliveries anew that were settled before, or never due; returns how many are owed now';

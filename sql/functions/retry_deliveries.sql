@@ -1,0 +1,33 @@
+-- jobhooks.retry_deliveries(change_ids, hook_ids): have debts attempted at once, as if they had never failed; returns how many.
+--
+-- The arrays name deliveries, element by element; what is no debt is passed over. The attempts stay, since they number the
+-- results. One that must wait for an older debt of its lane becomes due when that is paid. Security definer, and with the
+-- cursor's row locked: settle waits for us and we for it, so that no debt comes or goes between the update and unblock.
+create or replace function jobhooks.retry_deliveries(change_ids bigint [], hook_ids integer [])
+returns bigint
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '10s'
+as $$
+declare
+    retried bigint;
+    lanes json;
+begin
+    perform from jobhooks.cursor for update;
+    with changed as (
+        update jobhooks.delivery as delivery
+        set status = 'blocked', due_at = null, failures = 0, blocks = true
+        from unnest(change_ids, hook_ids) as chosen (change_id, hook_id)
+        where delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
+        returning delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
+    )
+    select count(*), json_agg(changed) into retried, lanes from changed;
+    perform jobhooks.unblock(lanes);
+    perform pg_notify('jobhooks', 'deliveries');
+    return retried;
+end
+$$;
+
+comment on function jobhooks.retry_deliveries(bigint [], integer []) is
+'Have debts attempted at once, as if they had never failed; returns how many';

@@ -1,0 +1,135 @@
+"""Breaking things on purpose: servers that are stopped and started again, and a network that swallows what is sent."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Generator
+from pathlib import Path
+
+from jobhooks import embedded
+from jobhooks.embedded import server_account
+from support.servers import chosen_binaries
+
+
+def free_port() -> int:
+    """Return a port of the loopback interface that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class OwnServer:
+    """A server of the test's own, which it may stop, kill and start again; reached on ``port`` of the loopback."""
+
+    def __init__(self, binaries: Path, settings: dict[str, str], copy_of: "OwnServer | None") -> None:
+        self._account = server_account()
+        self.directory = Path(tempfile.mkdtemp(prefix="jobhooks-", dir="/tmp"))
+        if self._account.uid is not None and self._account.gid is not None:
+            os.chown(self.directory, self._account.uid, self._account.gid)
+        self._binaries = embedded.usable_binaries(binaries, self.directory, self._account)
+        self.port = free_port()
+        self._settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": str(self.port),
+            "fsync": "off",
+            "max_wal_senders": "3",
+            "wal_level": "replica",
+            **settings,
+        }
+        if copy_of is None:
+            embedded.initialise(self._binaries, self.directory, self._account)
+        else:
+            command = [str(self._binaries / "pg_basebackup"), "-D", str(self.directory / "data"), "-R", "-c", "fast"]
+            embedded.run([*command, "-h", "127.0.0.1", "-p", str(copy_of.port), "-U", "postgres"], self._account)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, port: int | None = None) -> str:
+        """Return how to connect, perhaps by another port, that of a proxy."""
+        return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it and wait until it takes connections."""
+        (self.directory / "data" / "postmaster.pid").unlink(missing_ok=True)
+        self._process = embedded.launch(self._binaries, self.directory, self._account, self._settings)
+        embedded.await_ready(self._process, self.directory)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Stop it: SIGINT is "fast", SIGQUIT "immediate", as in a crash."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        self._process.wait(60)
+
+    def close(self) -> None:
+        """Stop it, if it runs, and delete it."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop(signal.SIGQUIT)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def own_server(copy_of: OwnServer | None = None, **settings: str) -> Generator[OwnServer]:
+    """Make a server with the programs that the tests run on; it is not started."""
+    server = OwnServer(chosen_binaries(), settings, copy_of)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+class Proxy:
+    """A port in front of a server. What runs through it can be cut, or swallowed while both ends think all is well."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listening.getsockname()[1]
+        self._pairs: list[tuple[socket.socket, socket.socket, threading.Event]] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def swallow(self) -> None:
+        """From now on, nothing that is sent through today's connections arrives; new ones work."""
+        for _, _, swallowing in self._pairs:
+            swallowing.set()
+
+    def cut(self) -> None:
+        """Close today's connections."""
+        for client, server, _ in self._pairs:
+            for end in (client, server):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Close all of it."""
+        self._listening.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                client.close()
+                continue
+            swallowing = threading.Event()
+            self._pairs.append((client, server, swallowing))
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=_forward, args=[*pair, swallowing], daemon=True).start()
+
+
+def _forward(source: socket.socket, target: socket.socket, swallowing: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            if not swallowing.is_set():
+                target.sendall(data)
+    for end in (source, target):
+        with contextlib.suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
