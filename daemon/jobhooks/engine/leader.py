@@ -31,7 +31,8 @@ class Guard:
     async def lead(self, stands_by: Callable[[], None]) -> int:
         """Wait until nobody else leads; return the number under which this daemon leads now.
 
-        ``stands_by`` is called if somebody does. The server gives us the lock the moment the session of the one who leads ends. One that is silent is ended.
+        ``stands_by`` is called if somebody does. The server gives us the lock the moment the session of the one who
+        leads ends. One that is silent is ended.
         """
         told = False
         patience_s = min(PATIENCE_S, self._timeout_s / 4)
