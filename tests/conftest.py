@@ -23,7 +23,9 @@ settings.load_profile("jobhooks")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.collectonly or config.option.help:
+    # Where tests run in several processes, each has a server of its own, and the process that hands them out has none.
+    hands_out = config.option.numprocesses and not hasattr(config, "workerinput")
+    if config.option.collectonly or config.option.help or hands_out:
         return
     stack = contextlib.ExitStack()
     config.stash[CLOSING] = stack

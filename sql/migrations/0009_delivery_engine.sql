@@ -1,3 +1,7 @@
+-- squawk-ignore-file
+-- What it says of locks and of clients is right for tables that an application uses; these are jobhooks' own, whose daemon does
+-- not run with another version's SQL.
+
 -- What the engine needs: debts that know their lane, results that are named by what they are of, limits of jobs, a word for
 -- who leads, and a version of hooks and jobs.
 
@@ -9,33 +13,24 @@ set change_id = result.change_id, hook_id = result.hook_id, attempt = result.att
 from jobhooks.job_result as result
 where result.id = entry.job_result_id;
 alter table jobhooks.job_log_entry
--- squawk-ignore ban-drop-column
 drop column job_result_id cascade,
--- squawk-ignore adding-not-nullable-field
 alter column change_id set not null,
--- squawk-ignore adding-not-nullable-field
 alter column hook_id set not null,
--- squawk-ignore adding-not-nullable-field
 alter column attempt set not null,
--- squawk-ignore adding-serial-primary-key-field
 add primary key (change_id, hook_id, attempt, line);
 
 alter table jobhooks.job_result
--- squawk-ignore ban-drop-column
 drop column id cascade,
 drop constraint job_result_once,
 drop constraint job_result_status_check,
 drop constraint failure_has_an_error,
--- squawk-ignore adding-serial-primary-key-field
 add primary key (change_id, hook_id, attempt),
--- squawk-ignore constraint-missing-not-valid
 add constraint job_result_status_check check (status in ('success', 'failure', 'discarded')),
--- squawk-ignore constraint-missing-not-valid
 add constraint failure_has_an_error check ((status = 'success') = (error is null));
 comment on column jobhooks.job_result.status is
 'discarded: by the receiver, or by whoever decided so; then error is the reason';
 
--- Those that are there were all dead.
+-- Those that are there are all dead, and nothing waited for them.
 alter table jobhooks.delivery
 add column content_type_id integer,
 add column lane bigint,
@@ -44,28 +39,19 @@ add column blocks boolean not null default true,
 add column failures integer not null default 0 check (failures >= 0),
 drop constraint delivery_status_check,
 drop constraint waiting_is_due,
--- squawk-ignore constraint-missing-not-valid
 add constraint delivery_status_check check (status in ('waiting', 'blocked', 'dead')),
--- squawk-ignore constraint-missing-not-valid
 add constraint waiting_is_due check ((status = 'waiting') = (due_at is not null)),
--- squawk-ignore constraint-missing-not-valid
 add constraint other_lane_is_second check (lane is not null or other_lane is null);
 update jobhooks.delivery
-set content_type_id = change.content_type_id, failures = attempts
+set content_type_id = change.content_type_id, failures = attempts, blocks = false
 from jobhooks.object_change as change
 where change.id = delivery.change_id;
 delete from jobhooks.delivery where content_type_id is null;
--- squawk-ignore adding-not-nullable-field
 alter table jobhooks.delivery alter column content_type_id set not null;
--- squawk-ignore require-concurrent-index-creation
 create index delivery_due on jobhooks.delivery (hook_id, due_at, change_id) where status = 'waiting';
--- squawk-ignore require-concurrent-index-creation
 create index delivery_lane on jobhooks.delivery (hook_id, lane, change_id) where blocks;
--- squawk-ignore require-concurrent-index-creation
 create index delivery_other_lane on jobhooks.delivery (hook_id, other_lane, change_id) where blocks and other_lane is not null;
--- squawk-ignore require-concurrent-index-creation
 create index delivery_table_lane on jobhooks.delivery (hook_id, content_type_id, change_id) where blocks and lane is null;
--- squawk-ignore require-concurrent-index-creation
 create index delivery_of_table on jobhooks.delivery (hook_id, content_type_id, change_id) where blocks;
 comment on column jobhooks.delivery.status is
 'waiting: will be attempted when due; blocked: behind an older debt of its lane; dead: kept until someone decides';

@@ -191,7 +191,19 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
             "select id, transaction_id::text, time, postchange from jobhooks.object_change"
         ).fetchall()
 
-        assert install(admin) == ["0007_log_segments", "0008_ways_of_watching"]
+        admin.execute(
+            "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, error)"
+            " values (1, 1, 1, 1, 'failure', now(), 'no')"
+        )
+        admin.execute("insert into jobhooks.job_log_entry values (1, 1, 'info', now(), null, 'a line')")
+        admin.execute("insert into jobhooks.delivery (change_id, hook_id, status, attempts) values (1, 1, 'dead', 1)")
+        assert install(admin) == ["0007_log_segments", "0008_ways_of_watching", "0009_delivery_engine"]
+        assert admin.execute("select change_id, attempt, error, log from jobhooks.results").fetchall() == [
+            (1, 1, "no", ["info: a line"])
+        ]
+        assert admin.execute(
+            "select status, attempts, failures, blocks from jobhooks.delivery"
+        ).fetchall() == [("dead", 1, 1, False)]
         assert (
             admin.execute("select id, transaction_id::text, time, postchange from jobhooks.object_change").fetchall()
             == former

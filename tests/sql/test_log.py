@@ -102,7 +102,9 @@ def test_a_change_whose_delivery_is_parked_moves_to_the_next_segment(device: Con
     write(device, 3)
     maintain(device, segment_size=3)
     write(device)
-    device.execute("insert into jobhooks.delivery (change_id, hook_id, status) values (2, 1, 'dead')")
+    device.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values (2, 1, 1, 'dead')"
+    )
     device.execute(
         "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at)"
         " select change, 1, 1, 1, 'success', now(), now() - interval '1 day' from unnest(array[1, 2, 4]) as change"
@@ -110,6 +112,7 @@ def test_a_change_whose_delivery_is_parked_moves_to_the_next_segment(device: Con
     device.execute(READ_ALL)
     assert "dropped segment 1 of the log" in maintain(device, "0 s")
     assert segments(device)["2"] == [2, 4]
+    assert device.execute("select jobhooks.drop_old_results('0 s', 0)").fetchone() == (None,)
     kept = device.execute("select change_id from jobhooks.job_result order by 1").fetchall()
     assert kept == [(2,), (4,)]
 
