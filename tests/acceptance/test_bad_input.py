@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ def refused(code: int, *arguments: str, cwd: Path | str | None = None, **setting
     return lines[0].removeprefix("jobhooks: ")
 
 
-@pytest.mark.parametrize("command", [["run"], ["install"], ["job", "list"]])
+@pytest.mark.parametrize("command", [["install"], ["job", "list"]])
 def test_no_such_database(server: Server, command: list[str]) -> None:
     line = refused(UNREACHABLE, *command, "--database-url", server.url("there_is_none"))
     assert "cannot connect to the database: connection to server" in line
@@ -36,8 +37,17 @@ def test_no_such_database(server: Server, command: list[str]) -> None:
 
 
 def test_no_server(tmp_path: Path) -> None:
-    line = refused(UNREACHABLE, "run", "--database-url", f"postgresql:///x?host={tmp_path}")
+    line = refused(UNREACHABLE, "job", "list", "--database-url", f"postgresql:///x?host={tmp_path}")
     assert "No such file or directory" in line
+
+
+def test_the_daemon_says_what_it_waits_for(tmp_path: Path) -> None:
+    """It waits for a database that is not there, or will not have it: both mend themselves, or are mended."""
+    with Daemon(f"postgresql:///x?host={tmp_path}", tmp_path, tmp_path / "log") as daemon:
+        waits = daemon.await_event("database_unreachable", 2)
+        assert "No such file or directory" in str(waits[0]["error"])
+        assert daemon.terminate() == -signal.SIGTERM
+        assert "Traceback" not in daemon.words()
 
 
 def test_a_wrong_password(server: Server, database: str, conn: Connection) -> None:
@@ -52,7 +62,7 @@ def test_a_wrong_password(server: Server, database: str, conn: Connection) -> No
     try:
         conn.execute("select pg_reload_conf()")
         url = make_conninfo(database, user=role, password="wrong")
-        line = refused(UNREACHABLE, "run", "--database-url", url)
+        line = refused(UNREACHABLE, "job", "list", "--database-url", url)
         assert f'password authentication failed for user "{role}"' in line
         assert "wrong" not in line
     finally:

@@ -193,10 +193,14 @@ def test_a_change_is_shown_with_who_and_why_and_what_came_of_it(log: Connection,
     log.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
     log.execute("select jobhooks.add_hook('Check', '{public.device}', '{update}', 'a.B')")
     log.execute(
-        "select jobhooks.record_result(2, 1, 1, 'failure', now() - interval '1 second', 'ValueError: no', 'T...',"
-        """ '[{"level": "info", "time": "2026-01-01", "object": null, "message": "looking"}]', false)"""
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, error, traceback)"
+        " values (2, 1, 1, 1, 'failure', now() - interval '1 second', 'ValueError: no', 'T...')"
     )
-    log.execute("insert into jobhooks.delivery (change_id, hook_id, status, attempts) values (2, 1, 'dead', 1)")
+    log.execute("insert into jobhooks.job_log_entry values ('1', 'info', now(), null, 'looking', 2, 1, 1)")
+    log.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, attempts)"
+        " values (2, 1, 1, 'dead', 1)"
+    )
     finished = jobhooks("change", "show", "2", "--database-url", database)
     assert finished.returncode == 0 and "\x1b" not in finished.stdout
     for line in (

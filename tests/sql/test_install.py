@@ -201,9 +201,9 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         assert admin.execute("select change_id, attempt, error, log from jobhooks.results").fetchall() == [
             (1, 1, "no", ["info: a line"])
         ]
-        assert admin.execute(
-            "select status, attempts, failures, blocks from jobhooks.delivery"
-        ).fetchall() == [("dead", 1, 1, False)]
+        assert admin.execute("select status, attempts, failures, blocks from jobhooks.delivery").fetchall() == [
+            ("dead", 1, 1, False)
+        ]
         assert (
             admin.execute("select id, transaction_id::text, time, postchange from jobhooks.object_change").fetchall()
             == former
