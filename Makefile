@@ -27,8 +27,12 @@ help: ## List the targets
 demo: $(VENV)/.installed ## Show the whole path at work, on a throw-away PostgreSQL
 	@$(BIN)/jobhooks demo
 
+# Most of a test's time is waiting for processes, so there is one more at work than there are cores; each has a server of
+# its own. Where JOBHOOKS_TEST_DATABASE_URL names one for them all: make test PROCESSES=0
+PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+
 test: $(VENV)/.installed ## Run the tests, on a throw-away PostgreSQL
-	$(BIN)/pytest $(PYTEST_ARGUMENTS)
+	$(BIN)/pytest --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
 
 test-nightly: $(VENV)/.installed ## Run the tests that take long, too
 	$(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)

@@ -11,14 +11,17 @@ set search_path = pg_catalog, pg_temp
 set lock_timeout = '200ms'
 as $$
 declare
-    newest constant jobhooks.log_segment := (select s from jobhooks.log_segment as s order by number desc limit 1);
-    handed_out constant bigint := (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq);
+    newest jobhooks.log_segment;
+    handed_out bigint;
     done text[] := array[]::text[];
     dropped integer;
 begin
     if not pg_try_advisory_xact_lock(1785684584, 3) then
         return ''; -- somebody is at it
     end if;
+    -- Looked up after the lock was had: whoever had it before may have begun a segment.
+    newest := (select s from jobhooks.log_segment as s order by number desc limit 1);
+    handed_out := (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq);
     if handed_out >= newest.first_id
         and (handed_out - newest.first_id + 1 >= segment_size or newest.created_at < now() - retention / 8) then
         done := done || format('began segment %s of the log', jobhooks.add_segment());
