@@ -1,6 +1,8 @@
 """One captured row change, as a receiver gets it."""
 
 import datetime
+import json
+import re
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -9,6 +11,9 @@ from msgspec.structs import astuple
 
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
+
+# A string, or what JSON is divided by. Possessive, so that a string of megabytes needs no memory of its own.
+TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]')
 
 
 @dataclass(frozen=True)
@@ -111,9 +116,30 @@ def _key(columns: tuple[str, ...], row_json: str) -> bytes | None:
     """Return the key of a row, as the JSON of its columns, without decoding the rest of the row."""
     try:
         return b",".join(astuple(_key_decoder(columns).decode(row_json)))
-    except msgspec.DecodeError:
-        row = decode_row(row_json)  # which reads what the faster reader refuses
-        return repr([row[name] for name in columns]).encode() if row.keys() >= set(columns) else None
+    except (msgspec.DecodeError, RecursionError):
+        # The faster reader refuses half of a surrogate pair, and what is nested some hundred deep.
+        values = _raw_values(row_json)
+        return b",".join([values[name] for name in columns]) if values.keys() >= set(columns) else None
+
+
+def _raw_values(row_json: str) -> dict[str, bytes]:
+    """Return the columns of a row, each as the JSON that it is written in, however deep that is nested."""
+    values: dict[str, bytes] = {}
+    name = None
+    start = depth = 0
+    for token in TOKEN.finditer(row_json):
+        text = token[0]
+        if text in "}]":
+            depth -= 1
+        if text == ":" and depth == 1:
+            name, start = json.loads(row_json[start : token.start()]), token.end()
+        elif name is not None and (not depth or (text == "," and depth == 1)):
+            values[name] = row_json[start : token.start()].strip().encode()
+            start = token.end()
+        if text in "{[":
+            depth += 1
+            start = token.end() if depth == 1 else start
+    return values
 
 
 @cache

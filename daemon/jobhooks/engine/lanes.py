@@ -3,10 +3,13 @@
 import struct
 from collections.abc import Iterable
 from hashlib import blake2b
+from typing import TypeVar
 
 from jobhooks.contract.change import Change
 from jobhooks.engine.delivery import Delivery, LaneKey
 from jobhooks.engine.matching import Hook
+
+Key = TypeVar("Key")
 
 
 def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:
@@ -47,41 +50,39 @@ class Lanes:
     """The deliveries in memory, each behind those of its lanes that came before it.
 
     A delivery for a whole table waits for all of its hook and table that came before, and those that come after wait
-    for it.
+    for it. In each lane all that are there are known, in order: so that when some are taken out that have not run,
+    what comes next is behind those that are left.
     """
 
     def __init__(self) -> None:
-        self._last: dict[LaneKey, Delivery] = {}
-        self._tables: dict[tuple[int, int], Delivery] = {}
+        self._lanes: dict[LaneKey, list[Delivery]] = {}
+        self._tables: dict[tuple[int, int], list[Delivery]] = {}  # those for a whole table
 
     def add(self, delivery: Delivery) -> bool:
         """Add a delivery behind those before it; return whether it may run at once."""
         if delivery.lanes[0][2] is None:
             self._add_for_table(delivery)
             return not delivery.waits_for
-        last = self._last
         for lane in delivery.lanes:
-            before = last.get(lane)
-            if before is not None:
-                before.followers.append(delivery)
-                delivery.waits_for += 1
-            last[lane] = delivery
+            there = self._lanes.get(lane)
+            if there is None:
+                self._lanes[lane] = [delivery]
+            else:
+                _wait(delivery, there[-1])
+                there.append(delivery)
         if self._tables:
-            before = self._tables.get(delivery.lanes[0][:2])
-            if before is not None:
-                before.followers.append(delivery)
-                delivery.waits_for += 1
+            there = self._tables.get(delivery.lanes[0][:2])
+            if there is not None:
+                _wait(delivery, there[-1])
         return not delivery.waits_for
 
     def _add_for_table(self, delivery: Delivery) -> None:
         table = delivery.lanes[0][:2]
-        before = {id(other): other for lane, other in self._last.items() if lane[:2] == table}
-        if table in self._tables:
-            before[id(self._tables[table])] = self._tables[table]
-        for other in before.values():
-            other.followers.append(delivery)
-        delivery.waits_for = len(before)
-        self._tables[table] = delivery
+        there = self._tables.setdefault(table, [])
+        before = {id(other[-1]): other[-1] for lane, other in self._lanes.items() if lane[:2] == table}
+        for other in [*before.values(), *there[-1:]]:
+            _wait(delivery, other)
+        there.append(delivery)
 
     def finish(self, delivery: Delivery) -> list[Delivery]:
         """Take a delivery out; return those that may run now."""
@@ -109,9 +110,24 @@ class Lanes:
         return sorted(abandoned.values(), key=lambda delivery: delivery.change.id)
 
     def _remove(self, delivery: Delivery) -> None:
-        last = self._last
+        if delivery.lanes[0][2] is None:
+            _take_out(self._tables, delivery.lanes[0][:2], delivery)
+            return
         for lane in delivery.lanes:
-            if last.get(lane) is delivery:
-                del last[lane]
-        if delivery.lanes[0][2] is None and self._tables.get(delivery.lanes[0][:2]) is delivery:
-            del self._tables[delivery.lanes[0][:2]]
+            _take_out(self._lanes, lane, delivery)
+
+
+def _wait(delivery: Delivery, before: Delivery) -> None:
+    before.followers.append(delivery)
+    delivery.waits_for += 1
+
+
+def _take_out(lanes: dict[Key, list[Delivery]], key: Key, delivery: Delivery) -> None:
+    """Take a delivery out of one lane, if it is there: what was abandoned and has run to its end is not."""
+    there = lanes.get(key)
+    if there is None or delivery not in there:
+        return
+    if len(there) == 1:
+        del lanes[key]
+    else:
+        there.remove(delivery)
