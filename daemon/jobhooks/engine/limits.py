@@ -117,10 +117,12 @@ class Limited:
             return cancelled
         task = asyncio.current_task()
         assert task is not None
-        task.uncancel()
-        error = self._over.pop(0)
-        if isinstance(error, SoftTimeLimitExceeded):
-            return error
+        # Both limits may have been exceeded in one turn of the loop, which had been blocked: that is one cancellation.
+        over, self._over = self._over, []
+        for _ in over:
+            task.uncancel()
+        if isinstance(over[-1], SoftTimeLimitExceeded):
+            return over[-1]
         self._hard_over = True
         return cancelled
 
