@@ -23,6 +23,36 @@ select
 select jobhooks.record_result($1, $2, $3, $4, 'success', $5, $6, null, null);
 commit
 
+-- name: next_run
+-- One message: the second run joins the transaction of another. What that one left in the session must not reach this one, and
+-- if this one fails, it alone is undone. It does not wait for locks, since others hold theirs meanwhile.
+savepoint jobhooks;
+reset session authorization;
+reset all;
+close all;
+discard temp;
+set local lock_timeout = '10ms';
+set local jobhooks.delivery = $1
+
+-- name: later_run
+-- The same for each that comes after it.
+release savepoint jobhooks;
+savepoint jobhooks;
+reset session authorization;
+reset all;
+close all;
+discard temp;
+set local lock_timeout = '10ms';
+set local jobhooks.delivery = $1
+
+-- name: undo_run
+rollback to savepoint jobhooks
+
+-- name: end_runs
+-- One message: the results of runs of one hook that share a transaction, and have nothing to say but that they succeeded.
+select jobhooks.record_successes($1, $2, $3, $4, $5, $6);
+commit
+
 -- name: commit
 commit
 

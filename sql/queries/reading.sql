@@ -63,7 +63,7 @@ configuration as materialized (
 counted as (
     select
         page.*, count(*) over () as found,
-        sum(coalesce(pg_column_size(prechange), 0) + coalesce(pg_column_size(postchange), 0)) over (
+        sum(coalesce(octet_length(prechange::text), 0) + coalesce(octet_length(postchange::text), 0)) over (
             order by id rows between unbounded preceding and 1 preceding
         ) as bytes_before
     from page

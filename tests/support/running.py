@@ -44,9 +44,8 @@ class Running:
         """Make one attempt, and settle it as the daemon does."""
         class_path = delivery.hook.class_path
         found = FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
-        attempts = Attempts(
-            self.runner.run, self._run_def, Findings((), {class_path: found}), self.settler, self.books, Clock()
-        )
+        findings = Findings((), {class_path: found})
+        attempts = Attempts(self.runner, self._run_def, findings, self.settler, self.books, Clock())
         outcome = await attempts.make(delivery)
         if outcome.recorded:
             return outcome
@@ -87,7 +86,7 @@ async def open_running(database: str) -> AsyncGenerator[Running]:
         yield Running(settler, Books(settling), AsyncRunner(connections, Clock()), connection)
     finally:
         connection.close()
-        await connections.close()
+        connections.terminate()
         await close_async(settling)
 
 

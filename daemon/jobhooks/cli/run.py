@@ -16,7 +16,7 @@ from jobhooks.engine.wakeup import WakeupMode
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.service import logging, systemd
 from jobhooks.service.settings import Settings, load
-from jobhooks.store.connections import SyncConnection, asyncpg_arguments
+from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call
 from jobhooks.store.install import check_may_mark, check_original
 
 log = structlog.stdlib.get_logger()
@@ -64,6 +64,9 @@ def _prepare(chosen: Settings) -> tuple[EngineSettings, Findings]:
 
 
 def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSettings, Findings]:
+    ((replica,),) = call(conn, "is_replica")
+    if replica:
+        raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
     check_original(conn)
     check_may_mark(conn)
     findings = receivers.find(chosen)

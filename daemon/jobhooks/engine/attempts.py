@@ -1,5 +1,8 @@
-"""One attempt at a delivery: its receiver runs where it belongs, and a connection that is lost is no failure of it."""
+"""Attempts at deliveries: a receiver runs where it belongs, and a connection that is lost is no failure of it."""
 
+import asyncio
+import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -7,15 +10,19 @@ import structlog
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.engine.books import Books
 from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.groups import Group, Sharing, Tell
 from jobhooks.engine.journal import facts
 from jobhooks.engine.loading import Findings, FoundReceiver
 from jobhooks.engine.outcome import Clock, Outcome, failed
+from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Settler
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, UnknownJob
 
 MOST_LOSSES = 3  # of its connection, in a row, before that counts as the receiver's own failure
+SLICE_S = 0.005  # for so long receivers that never wait may keep the loop to themselves
 
 RunsReceiver = Callable[[FoundReceiver, Delivery], Awaitable[Outcome]]
+Take = Callable[[], Delivery | None]
 log = structlog.stdlib.get_logger()
 
 
@@ -24,22 +31,38 @@ class Attempts:
 
     def __init__(
         self,
-        run_async: RunsReceiver,
+        runner: AsyncRunner,
         run_def: RunsReceiver,
         findings: Findings,
         settler: Settler,
         books: Books,
         clock: Clock,
     ) -> None:
-        self._run_async = run_async
+        self._runner = runner
         self._run_def = run_def
         self._findings = findings
         self._settler = settler
         self._books = books
         self._clock = clock
+        self._sharing: dict[int, Sharing] = defaultdict(Sharing)
+
+    async def work_off(self, take: Take, tell: Tell) -> None:
+        """Attempt what ``take`` gives, one after the other, until it gives no more, and tell what became of each.
+
+        Raises:
+            DatabaseUnreachable: the database is gone, and not the connection of a run alone.
+        """
+        delivery = take()
+        while delivery is not None:
+            found = self._findings.receivers.get(delivery.hook.class_path)
+            if found is not None and found.is_async:
+                delivery = await self._group(found, delivery, take, tell)
+            else:
+                tell(delivery, await self._settled(delivery))
+                delivery = take()
 
     async def make(self, delivery: Delivery) -> Outcome:
-        """Make one attempt and return what it came to.
+        """Make one attempt, by itself, and return what it came to.
 
         Raises:
             AlreadySettled: it has a result by now.
@@ -50,18 +73,70 @@ class Attempts:
             # Recorded and kept as a debt like any failure, so that a module that is broken for a day loses nothing.
             missing = UnknownJob(self._findings.why_missing(delivery.hook.class_path))
             return failed(self._clock.now(), self._clock, ReceiverLog(), missing)
-        run = self._run_async if found.is_async else self._run_def
+        run = self._runner.run if found.is_async else self._run_def
         losses = 0
         while True:
             try:
                 return await run(found, delivery)
             except DatabaseUnreachable as exc:
                 losses += 1
-                # Whether it had committed is not known to us. If it commits after we have looked, this run's own result
-                # meets that one, and is rolled back.
-                async with self._settler.lock:
-                    if await self._books.has_result(delivery):
-                        raise AlreadySettled from exc
+                await self._refuse_settled(delivery)
                 if losses == MOST_LOSSES:
                     return failed(self._clock.now(), self._clock, ReceiverLog(), exc)
                 log.warning("run_lost_its_connection", **facts(delivery), error=str(exc))
+
+    async def _group(self, found: FoundReceiver, first: Delivery, take: Take, tell: Tell) -> Delivery | None:
+        """Attempt this delivery, and with it others that can share its transaction; return the one after them."""
+        group = Group(self._runner, found, self._sharing[first.hook.id], first, tell, self._again)
+        slice_ends = time.monotonic() + SLICE_S
+        delivery: Delivery | None = first
+        try:
+            while delivery is not None and group.takes(delivery):
+                await group.run(delivery)
+                delivery = None
+                if time.monotonic() > slice_ends:
+                    await asyncio.sleep(0)
+                    slice_ends = time.monotonic() + SLICE_S
+                if not group.takes_more:
+                    break
+                delivery = take()
+            await group.finish()
+        finally:
+            await group.end()
+        return take() if delivery is None else delivery
+
+    async def _settled(self, delivery: Delivery) -> Outcome | None:
+        """Make an attempt; None: it is settled, since an earlier run of ours had committed without our knowing.
+
+        If it was another daemon, that leads now, it may as well have failed there, and what comes after it must wait.
+
+        Raises:
+            LeadsNoMore: so it was.
+        """
+        try:
+            return await self.make(delivery)
+        except AlreadySettled:
+            async with self._settler.lock:
+                await self._settler.refuse_stale()
+            return None
+
+    async def _again(self, delivery: Delivery) -> Outcome | None:
+        """Make an attempt once more, by itself, whose transaction was undone, or perhaps was not."""
+        async with self._settler.lock:
+            await self._settler.refuse_stale()
+            if await self._books.has_result(delivery):
+                return None
+        return await self._settled(delivery)
+
+    async def _refuse_settled(self, delivery: Delivery) -> None:
+        """Refuse an attempt that has a result by now.
+
+        Whether it had committed is not known to us. If it commits after we have looked, the result of the next run
+        meets that one, and is rolled back.
+
+        Raises:
+            AlreadySettled: it has.
+        """
+        async with self._settler.lock:
+            if await self._books.has_result(delivery):
+                raise AlreadySettled

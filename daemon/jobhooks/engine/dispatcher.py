@@ -6,25 +6,26 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.engine.books import Books, Position
 from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.groups import Tell
 from jobhooks.engine.journal import Journal
 from jobhooks.engine.lanes import Lanes, deliveries_of
 from jobhooks.engine.matching import Hook, HookTable
 from jobhooks.engine.outcome import Outcome
 from jobhooks.engine.pages import Page, Pages
-from jobhooks.engine.reader import Reading
+from jobhooks.engine.reader import Cursor, Reading
 from jobhooks.engine.settle import Batch, Settler
-from jobhooks.errors import AlreadySettled
 
-SLICE_S = 0.005  # for so long receivers that never wait may keep the loop to themselves
 OVERDUE_S = 1.0  # after which what keeps a page open is parked
 LOOK_S = 0.25  # between two looks at what is overdue
 SEARCH_S = 60.0  # between two searches for due debts from the beginning, in case a clock was set back
+CANCEL_S = 5.0  # that receivers have to end once they are cancelled
 AT_A_TIME = 200  # deliveries of one hook that are in memory as debts
 
 log = structlog.stdlib.get_logger()
@@ -61,12 +62,12 @@ class Dispatcher:
 
     def __init__(
         self,
-        attempt: Callable[[Delivery], Awaitable[Outcome]],
+        work_off: Callable[[Callable[[], Delivery | None], Tell], Awaitable[None]],
         settler: Settler,
         books: Books,
         most: int,
     ) -> None:
-        self._attempt = attempt
+        self._work_off = work_off
         self._settler = settler
         self._books = books
         self._most = most
@@ -79,6 +80,8 @@ class Dispatcher:
         self._room = asyncio.Event()
         self._owed: dict[tuple[int, int], Delivery] = {}  # debts in memory: taken up, or parked while they run
         self._settled_up_to = 0
+        self._admitted: Cursor  # the position in the log up to which all is known here
+        self._too_early = False  # whether there are due debts beyond it
         self._debts_changed = asyncio.Event()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopping = False
@@ -90,8 +93,12 @@ class Dispatcher:
         """The version of the configuration that the hooks are of."""
         return self._hooks.version
 
-    async def start(self) -> None:
-        """Find out up to where a daemon before this one may have settled what the cursor has not passed."""
+    async def start(self, position: Cursor) -> None:
+        """Find out up to where a daemon before this one may have settled what the cursor has not passed.
+
+        ``position``: from which on the log is read.
+        """
+        self._admitted = position
         async with self._settler.lock:
             self._settled_up_to = await self._books.last_settled()
 
@@ -112,6 +119,7 @@ class Dispatcher:
                 self._park([*work.ready, *(follower for begun in work.begun for follower in begun.followers)])
             self._hooks = hooks
         self._debts_changed.set()
+        self._room.set()  # perhaps there is a hook now that could use what comes
 
     async def admit(self, reading: Reading) -> None:
         """Take on what a page owes. The hooks must be of the reading's configuration, or newer."""
@@ -135,6 +143,10 @@ class Dispatcher:
             await self._admit_to_indebted(self._work[hook_id], deliveries)
         self._pages.append(page)
         self._close_pages()
+        self._admitted = reading.after
+        if self._too_early:
+            self._too_early = False
+            self._search_anew()
 
     async def room(self) -> None:
         """Wait until there is room in memory for another page."""
@@ -154,9 +166,14 @@ class Dispatcher:
             group.create_task(self._raise_failure())
 
     def look_at_debts(self) -> None:
-        """Search for due debts from the beginning: somebody else has changed them."""
+        """Search for due debts of all hooks: somebody else has changed them."""
         for work in self._work.values():
             work.in_debt = True
+        self._search_anew()
+
+    def _search_anew(self) -> None:
+        """Search for due debts from the beginning."""
+        for work in self._work.values():
             work.position = Position()
         self._debts_changed.set()
 
@@ -168,12 +185,15 @@ class Dispatcher:
         self._journal.tell_more()
 
     async def cancel(self) -> None:
-        """End what runs, at once."""
+        """End what runs. A receiver that will not be cancelled is left to itself: it has no connection any more."""
         self._stopping = True
+        self._failure.cancel()
         for task in self._tasks:
             task.cancel()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._tasks:
+            _, stubborn = await asyncio.wait(self._tasks, timeout=CANCEL_S)
+            if stubborn:
+                log.warning("receivers_will_not_be_cancelled", count=len(stubborn))
 
     # Running.
 
@@ -188,25 +208,24 @@ class Dispatcher:
     async def _run_ready(self, work: HookWork) -> None:
         """Run what is ready, one after the other; as many of these run beside each other as the hook may have."""
         try:
-            slice_ends = time.monotonic() + SLICE_S
-            while work.ready and not self._stopping and work.runners <= work.hook.concurrency:
-                delivery = work.ready.popleft()
-                if delivery.gone:
-                    continue
+            await self._work_off(partial(self._take, work), partial(self._told, work))
+        finally:
+            work.runners -= 1
+
+    def _take(self, work: HookWork) -> Delivery | None:
+        """Return the next delivery to run, which is one that runs from now on."""
+        while work.ready and not self._stopping and work.runners <= work.hook.concurrency:
+            delivery = work.ready.popleft()
+            if not delivery.gone:
                 delivery.running = True
                 delivery.began_at = time.monotonic()
                 work.begun.add(delivery)
-                try:
-                    outcome = await self._attempt(delivery)
-                except AlreadySettled:
-                    outcome = None
-                delivery.running = False
-                self._ended(work, delivery, outcome)
-                if time.monotonic() > slice_ends:
-                    await asyncio.sleep(0)
-                    slice_ends = time.monotonic() + SLICE_S
-        finally:
-            work.runners -= 1
+                return delivery
+        return None
+
+    def _told(self, work: HookWork, delivery: Delivery, outcome: Outcome | None) -> None:
+        delivery.running = False
+        self._ended(work, delivery, outcome)
 
     def _runner_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -266,7 +285,11 @@ class Dispatcher:
         for delivery in batch.paid:
             self._finish(delivery)
         for delivery, outcome in batch.failures:
-            self._work[delivery.hook.id].unwritten -= 1
+            work = self._work[delivery.hook.id]
+            work.unwritten -= 1
+            if outcome.unsure and delivery.parked:
+                # If it had committed after all, which is known by now, its debt is there still, as one that is settled.
+                work.in_debt, work.position = True, Position()
             self._journal.settled(delivery, outcome)
             if delivery.gone:
                 self._let_go(delivery)
@@ -331,6 +354,8 @@ class Dispatcher:
         for delivery in deliveries:
             if blocked is None or delivery.change.id in blocked:
                 delivery.gone = True
+                if delivery.change.id <= self._settled_up_to:
+                    work.abandoned += 1  # read again, and so perhaps older than what is a debt already
                 self._write_as_debt(delivery)
             elif self._lanes.add(delivery):
                 self._make_ready(work, delivery)
@@ -397,7 +422,7 @@ class Dispatcher:
                     work.position = Position()
             due_in = await self._take_up_what_is_due()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if due_in is None else max(0.01, min(due_in, SEARCH_S))):
+                async with asyncio.timeout(max(0.01, SEARCH_S if due_in is None else min(due_in, SEARCH_S))):
                     await self._debts_changed.wait()
 
     async def _take_up_what_is_due(self) -> float | None:
@@ -415,13 +440,18 @@ class Dispatcher:
     async def _take_up(self, work: HookWork) -> None:
         async with self._settler.lock:
             room = AT_A_TIME - work.taken_up
-            found = await self._books.due(work.hook, work.position, room)
-            if work.abandoned:
-                return  # they are in no lane and no debts yet, and may be older than what was found
+            position = work.position
+            found = await self._books.due(work.hook, position, room)
+            if work.abandoned or work.position is not position:
+                return  # what is in no lane and no debt yet may be older than what was found; or all is to be searched
             work.position = found.position
             for delivery in found.deliveries:
                 identity = (delivery.change.id, delivery.hook.id)
-                if identity not in self._owed:  # else it runs, or waits in memory
+                if not self._admitted.covers(delivery.change):
+                    # A daemon before this one wrote it down. What it had in memory only may be older, is of the same
+                    # object, and has yet to be read again.
+                    self._too_early = True
+                elif identity not in self._owed:  # else it runs, or waits in memory
                     self._owed[identity] = delivery
                     work.taken_up += 1
                     if self._lanes.add(delivery):
@@ -429,7 +459,7 @@ class Dispatcher:
             for delivery in found.settled:
                 if (delivery.change.id, delivery.hook.id) not in self._owed:
                     self._settler.paid(delivery)
-            if len(found.deliveries) + len(found.settled) < room and not work.unwritten:
+            if len(found.deliveries) + len(found.settled) < room and not work.unwritten and not self._too_early:
                 work.behind = False
                 self._room.set()
                 if not work.taken_up and not found.settled:
@@ -438,5 +468,9 @@ class Dispatcher:
                     work.in_debt = bool(owing or told_meanwhile)
 
     def _worth_reading(self) -> bool:
-        """Return whether any hook could use what comes: not all that have anything to do are behind."""
-        return not self._work or any(not work.behind for work in self._work.values())
+        """Return whether any hook could use what comes: not all that have anything to do are behind.
+
+        Or whether debts wait for what comes.
+        """
+        active = [work for work in self._work.values() if work.hook.id in self._hooks.by_id]
+        return not active or self._too_early or any(not work.behind for work in active)

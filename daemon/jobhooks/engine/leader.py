@@ -1,6 +1,7 @@
 """Who leads: one daemon of a database reads and delivers, the others stand by and take over when its session ends."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -27,6 +28,8 @@ class Guard:
         self._timeout_s = leader_timeout_s
         self._turn = asyncio.Lock()
         self._asleep = False
+        self._lost = asyncio.Event()
+        conn.add_termination_listener(lambda _conn: self._lost.set())
 
     async def lead(self, stands_by: Callable[[], None]) -> int:
         """Wait until nobody else leads; return the number under which this daemon leads now.
@@ -60,7 +63,10 @@ class Guard:
             except TimeoutError as exc:
                 self._conn.terminate()
                 raise DatabaseUnreachable("the database does not answer") from exc
-            await asyncio.sleep(min(PATIENCE_S, self._timeout_s / 4))
+            # At once if its session has ended, and with it the lock: somebody else may lead already.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(PATIENCE_S, self._timeout_s / 4)):
+                    await self._lost.wait()
 
     async def fall_asleep(self) -> bool:
         """Ask for the lock that has writers wake us; return whether we hold it now.

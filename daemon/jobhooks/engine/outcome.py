@@ -2,6 +2,7 @@
 
 import time
 import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 
 import msgspec
@@ -18,7 +19,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     ``recorded``: its result committed with what the receiver wrote. ``raised``: nothing that it wrote was kept, so that
     it is attempted again, after ``retry_after`` seconds if the receiver asked for that. A failure that was only logged
-    is not attempted again, since what was written is kept.
+    is not attempted again, since what was written is kept. ``unsure``: the run was ended from outside, perhaps while it
+    committed; then its own result stands.
     """
 
     started_at: float
@@ -30,6 +32,12 @@ class Outcome(msgspec.Struct, frozen=True):
     recorded: bool = False
     raised: bool = False
     retry_after: float | None = None
+    unsure: bool = False
+
+    @property
+    def undone(self) -> bool:
+        """Whether nothing that it wrote may be kept."""
+        return self.raised or self.status is JobResultStatus.DISCARDED
 
 
 class Clock:
@@ -96,6 +104,24 @@ def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:
     """Return the statements that record such an outcome and commit."""
     numbers = (delivery.change_id, delivery.hook_id, job_id, delivery.attempt, outcome.started_at, outcome.finished_at)
     return filled("end_run", *map(repr, numbers))
+
+
+def end_runs(runs: list[tuple[DeliveryIdentity, int, Outcome]]) -> str:
+    """Return the statements that record such outcomes of one hook, each with its job's id, and commit."""
+    deliveries, job_ids, outcomes = zip(*runs, strict=True)
+    return filled(
+        "end_runs",
+        _array(delivery.change_id for delivery in deliveries),
+        repr(deliveries[0].hook_id),
+        repr(job_ids[0]),
+        _array(delivery.attempt for delivery in deliveries),
+        _array(outcome.started_at for outcome in outcomes),
+        _array(outcome.finished_at for outcome in outcomes),
+    )
+
+
+def _array(numbers: Iterable[float]) -> str:
+    return f"'{{{','.join(map(repr, numbers))}}}'"
 
 
 def result_parameters(

@@ -17,7 +17,7 @@ from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.engine.snapshot import Snapshot
 from jobhooks.store.connections import AsyncConnection, call_async
 
-PAGE_BYTES = 16_000_000  # of snapshots as they are stored, compressed perhaps: a page of huge rows is a short one
+PAGE_BYTES = 16_000_000  # of snapshots: a page of huge rows is a short one
 ACTIONS = {action.value: action for action in ObjectChangeActionChoices}
 NOTHING: dict[str, Any] = {}
 COLUMNS = 9  # of a change in read_page and due_debts
@@ -44,6 +44,13 @@ class Cursor:
         if complete:
             return replace(self, seen=self.horizon, seen_floor=self.horizon_floor, last_id=0)
         return replace(self, last_id=changes[-1].id)
+
+    def covers(self, change: Change) -> bool:
+        """Return whether a change comes before this position, and all older changes of its object with it."""
+        transaction_id = change.transaction_id
+        if change.id <= self.first_id or Snapshot.parse(self.seen).sees(transaction_id):
+            return True
+        return change.id <= self.last_id and Snapshot.parse(self.horizon).sees(transaction_id)
 
 
 @dataclass(frozen=True)
@@ -74,10 +81,11 @@ class Reader:
         self._content_types: ContentTypes = {}
         self._configuration = ""
 
-    async def load(self) -> None:
-        """Take up the position that is saved in the database, which alone is right after a reconnection."""
+    async def load(self) -> Cursor:
+        """Take up the position that is saved in the database, which alone is right after a reconnection; return it."""
         (row,) = await call_async(self._conn, "load_cursor")
         self._cursor = Cursor(*row)
+        return self._cursor
 
     async def has_news(self) -> bool:
         """Return whether there can be anything new; so that an idle database is looked at without writing to it.

@@ -1,15 +1,16 @@
 """Running ``async def`` receivers, in the daemon's loop."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from jobhooks.contract.changed_object import AsyncChangedObject
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import Run
 from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.lazy_connection import LazyConnection
 from jobhooks.engine.limits import Limited
 from jobhooks.engine.live_rows import AsyncLiveRows, key_to_load
 from jobhooks.engine.loading import FoundReceiver
@@ -18,14 +19,20 @@ from jobhooks.engine.outcome import (
     Outcome,
     completed,
     end_run,
+    end_runs,
     failed,
     result_parameters,
     says_only_success,
 )
-from jobhooks.engine.receiver_connections import Connections, LazyConnection, RunTransaction
+from jobhooks.engine.receiver_connections import Connections
+from jobhooks.engine.run_transaction import RunTransaction, SharedTransaction
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.store.connections import call_async
 from jobhooks.store.sql_files import query
+
+
+class GaveWay(Exception):
+    """A run waited for a lock, with others before it in its transaction, and was ended for that."""
 
 
 class AsyncRunner:
@@ -35,8 +42,16 @@ class AsyncRunner:
         self._connections = connections
         self._clock = clock
 
+    def shared_transaction(self, delivery: Delivery) -> SharedTransaction:
+        """Return a transaction that has not begun, for runs of this delivery's receiver."""
+        return SharedTransaction(self._connections, delivery.hook.class_path)
+
+    def transaction(self, delivery: Delivery, shared: SharedTransaction | None = None) -> RunTransaction:
+        """Return what a run of ``delivery`` has of a transaction: ``shared``, or one of its own."""
+        return RunTransaction(self._connections, delivery.hook.class_path, delivery.identity.mark, shared)
+
     async def run(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
-        """Run a receiver for ``delivery``, and return what it did.
+        """Run a receiver for ``delivery``, by itself, and return what it did.
 
         If it used its connection, its result is in the same transaction; else the result is not recorded yet, and
         neither is a failure, whose transaction is rolled back.
@@ -45,48 +60,112 @@ class AsyncRunner:
             AlreadySettled: somebody else was faster; nothing of this run is kept.
             DatabaseUnreachable: the connection was lost: whether it had committed is not known.
         """
+        transaction = self.transaction(delivery)
+        try:
+            outcome = await self.begin(found, delivery, transaction)
+            return await self.commit(transaction.joined, delivery, outcome)
+        finally:
+            await end_transaction(transaction)
+
+    async def begin(self, found: FoundReceiver, delivery: Delivery, transaction: RunTransaction) -> Outcome:
+        """Run a receiver, and return what it did; what it wrote is not committed, and if it failed not undone either.
+
+        Raises:
+            DatabaseUnreachable: the connection was lost.
+            GaveWay: it would have had to wait for a lock, with others before it in its transaction.
+        """
         log = ReceiverLog()
         started_at = self._clock.now()
         hook = delivery.hook
-        opened: list[RunTransaction] = []
-
-        def transaction() -> RunTransaction:
-            if not opened:
-                opened.append(RunTransaction(self._connections, hook.class_path, delivery.identity.mark))
-            return opened[0]
-
         try:
-            arguments = await _arguments(found, delivery, transaction)
-            instance = found.receiver(Run(delivery.identity, lambda: LazyConnection(transaction()), log))
+            arguments: dict[str, Any] = {"change": delivery.change}
+            if "action" in found.wanted:
+                arguments["action"] = delivery.change.action
+            if "changed_object" in found.wanted:
+                arguments["changed_object"] = await _load(transaction, delivery)
+            instance = found.receiver(Run(delivery.identity, lambda: LazyConnection(transaction), log))
             coroutine: Any = instance.receive_job_hook(**arguments)
             await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
-            outcome = completed(started_at, self._clock, log)
-            if opened and opened[0].conn is not None:
-                outcome = await _commit(opened[0], delivery, outcome)
-            return outcome
-        except (AlreadySettled, GeneratorExit):
+            return completed(started_at, self._clock, log)
+        except GeneratorExit:
             raise
         except BaseException as exc:
             task = asyncio.current_task()
             if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise  # it is the daemon that ends, not something inside the receiver
-            if opened and opened[0].conn is not None and opened[0].conn.is_closed():
+                raise  # it is the daemon that ends, or who waits for this run, not something inside the receiver
+            if transaction.conn is not None and transaction.conn.is_closed():
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
+            if transaction.joined is not None and transaction.joined.is_shared and _is_lock_timeout(exc):
+                raise GaveWay from exc
             return failed(started_at, self._clock, log, exc)
-        finally:
-            if opened and opened[0].conn is not None:
-                await asyncio.shield(opened[0].end())
+
+    async def record(self, shared: SharedTransaction, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """Record the result of a run in its transaction, or return it as a failure because that cannot be.
+
+        Raises: as ``run``.
+        """
+        return await self._written(shared, delivery, outcome, commit=False)
+
+    async def commit(self, shared: SharedTransaction | None, delivery: Delivery, outcome: Outcome) -> Outcome:
+        """Record the result of a run that is alone in its transaction, and commit; or return it as a failure.
+
+        What failed is left to be undone, and a run that joined no transaction has its result recorded by others.
+
+        Raises: as ``run``.
+        """
+        if shared is None or outcome.undone:
+            return outcome
+        return await self._written(shared, delivery, outcome, commit=True)
+
+    async def commit_all(
+        self, shared: SharedTransaction, runs: list[tuple[Delivery, Outcome]]
+    ) -> list[tuple[Delivery, Outcome]]:
+        """Record the results of runs that are in one transaction, as far as they are not, and commit; return them.
+
+        Raises:
+            AlreadySettled: one of them has a result by now.
+            JobhooksError: they cannot be committed; whether they are is not known after DatabaseUnreachable.
+        """
+        if not runs:
+            return []
+        if shared.broken:
+            raise DatabaseUnreachable
+        unrecorded = [(each.identity, each.hook.job_id, outcome) for each, outcome in runs if not outcome.recorded]
+        await shared.commit(end_runs(unrecorded) if unrecorded else query("commit"))
+        return [(delivery, msgspec.structs.replace(outcome, recorded=True)) for delivery, outcome in runs]
+
+    async def _written(
+        self, shared: SharedTransaction, delivery: Delivery, outcome: Outcome, *, commit: bool
+    ) -> Outcome:
+        conn = shared.conn
+        assert conn is not None
+        job_id = delivery.hook.job_id
+        try:
+            if says_only_success(outcome) and commit:
+                await shared.commit(end_run(delivery.identity, job_id, outcome))
+            else:
+                encoding = conn.get_settings().server_encoding
+                await call_async(
+                    conn, "record_result", *result_parameters(delivery.identity, job_id, outcome, encoding)
+                )
+                if commit:
+                    await shared.commit(query("commit"))
+        except AlreadySettled:
+            raise
+        except Exception as exc:
+            if conn.is_closed():
+                raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
+            log = ReceiverLog()
+            log.entries = list(outcome.log)
+            return failed(outcome.started_at, self._clock, log, exc)
+        return msgspec.structs.replace(outcome, recorded=True)
 
 
-async def _arguments(
-    found: FoundReceiver, delivery: Delivery, transaction: Callable[[], RunTransaction]
-) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"change": delivery.change}
-    if "action" in found.wanted:
-        arguments["action"] = delivery.change.action
-    if "changed_object" in found.wanted:
-        arguments["changed_object"] = await _load(transaction(), delivery)
-    return arguments
+async def end_transaction(transaction: RunTransaction) -> None:
+    """End a run, and roll back what it has not committed in a transaction of its own."""
+    transaction.end()
+    if transaction.joined is not None:
+        await asyncio.shield(transaction.joined.end())
 
 
 async def _load(transaction: RunTransaction, delivery: Delivery) -> AsyncChangedObject | None:
@@ -98,15 +177,10 @@ async def _load(transaction: RunTransaction, delivery: Delivery) -> AsyncChanged
     return None if loaded is None else AsyncChangedObject(delivery.change.content_type, rows, loaded)
 
 
-async def _commit(transaction: RunTransaction, delivery: Delivery, outcome: Outcome) -> Outcome:
-    """Record the result and commit: in one message where it consists of numbers only."""
-    conn = transaction.conn
-    assert conn is not None
-    job_id = delivery.hook.job_id
-    if says_only_success(outcome):
-        await transaction.commit(end_run(delivery.identity, job_id, outcome))
-    else:
-        encoding = conn.get_settings().server_encoding
-        await call_async(conn, "record_result", *result_parameters(delivery.identity, job_id, outcome, encoding))
-        await transaction.commit(query("commit"))
-    return msgspec.structs.replace(outcome, recorded=True)
+def _is_lock_timeout(exc: BaseException | None) -> bool:
+    """Return whether the error is that a lock was not to be had, or comes from that."""
+    while exc is not None:
+        if isinstance(exc, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False

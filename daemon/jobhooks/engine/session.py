@@ -118,16 +118,16 @@ class Session:
         await listener.listen()
         wakeup = Wakeup(listener, guard, settings.wakeup, settings.poll_interval_s)
         reader = Reader(reading, settings.page_size)
-        await reader.load()
+        position = await reader.load()
         clock = await _database_clock(settling)
         self._workers.clock = clock
         settler = Settler(settling, leader)
         books = Books(settling)
         connections = Connections(settings.asyncpg_arguments, settings.connections)
         runner = AsyncRunner(connections, clock)
-        attempts = Attempts(runner.run, self._workers.run, self._findings, settler, books, clock)
-        dispatcher = Dispatcher(attempts.make, settler, books, 4 * settings.page_size)
-        await dispatcher.start()
+        attempts = Attempts(runner, self._workers.run, self._findings, settler, books, clock)
+        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * settings.page_size)
+        await dispatcher.start(position)
         await dispatcher.reload_hooks()
         log.info("started", receivers=sorted(self._findings.receivers))
         self._ready()
@@ -152,9 +152,9 @@ class Session:
                 raise Stopped
         finally:
             await wakeup.close()
+            connections.terminate()
             await dispatcher.cancel()
             await self._workers.end_busy()
-            await connections.close()
 
 
 async def _read(reader: Reader, wakeup: Wakeup, listener: Listener, dispatcher: Dispatcher) -> None:

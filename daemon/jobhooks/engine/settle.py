@@ -108,6 +108,14 @@ class Settler:
             if not self._batch:
                 self._idle.set()
 
+    async def refuse_stale(self) -> None:
+        """Find out whether this daemon leads still. For whoever holds the lock.
+
+        Raises:
+            LeadsNoMore: another one does.
+        """
+        await call_async(self._conn, "settle", self._leader, *NOTHING, None)
+
     async def drain(self) -> None:
         """Wait until all is written, and save the cursor."""
         await self._idle.wait()

@@ -7,6 +7,7 @@ import signal
 from concurrent.futures import Future
 from typing import Any
 
+import msgspec
 from pebble import ProcessExpired, ProcessPool
 
 from jobhooks.contract.control import TimeLimitExceeded
@@ -67,7 +68,7 @@ class Workers:
                 error = WorkerDied(_how_it_ended(exc))
             finally:
                 self._running.pop(future, None)
-        return failed(started_at, self.clock, ReceiverLog(), error)
+        return msgspec.structs.replace(failed(started_at, self.clock, ReceiverLog(), error), unsure=True)
 
     async def end_busy(self) -> None:
         """Kill the workers that run something."""

@@ -88,9 +88,7 @@ class Settings(BaseSettings):
         le=3600,
         description="Seconds of silence after which a daemon that stands by takes the one that leads for dead.",
     )
-    connections: int = Field(
-        10, ge=1, le=1000, description="How many connections async def receivers may have among them."
-    )
+    connections: int = Field(10, ge=1, le=1000, description="How many connections each async def receiver may have.")
     workers: int = Field(2, ge=1, le=100, description="How many processes each def receiver may have.")
     worker_memory_limit: int = Field(
         0, ge=0, description="Megabytes of data that the process of a def receiver may have; 0: as much as there is."

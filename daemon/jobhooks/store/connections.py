@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -19,6 +18,9 @@ APPLICATION_NAME = "jobhooks"
 CONNECT_TIMEOUT = 10  # seconds
 CLOSE_TIMEOUT = 5  # seconds
 LOST = ("08", "57P")  # SQLSTATE classes: connection exceptions, and a server that shuts down
+# A statement that somebody cancelled or that timed out, a server without resources, one that has become a replica, a
+# transaction in the way of another: whoever begins anew may succeed.
+INTERRUPTED = ("57014", "53", "25006", "40")
 # What asyncpg raises for a connection that is cut, besides PostgreSQL's own last words.
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # What asyncpg takes in a URL as libpq does; the rest of what libpq knows (application_name, options) it sends apart.
@@ -149,21 +151,31 @@ async def call_async(conn: AsyncConnection, name: str, *parameters: object) -> l
         return await conn.fetch(query(name), *parameters)
 
 
-@contextlib.contextmanager
-def translated_errors() -> Generator[None]:
+class translated_errors:  # noqa: N801 - a context manager, and called for each run: one with a generator costs more
     """Turn either driver's errors into ours: by SQLSTATE, and a lost connection into DatabaseUnreachable."""
-    try:
-        yield
-    except psycopg.Error as exc:
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, exc: BaseException | None, _traceback: object) -> None:
+        """Translate what was raised."""
+        if exc is not None:
+            _raise_translated(exc)
+
+
+def _raise_translated(exc: BaseException) -> None:
+    if isinstance(exc, psycopg.Error):
         message = exc.diag.message_primary or _one_line(exc)
         lost = isinstance(exc, psycopg.OperationalError)
         raise _error(exc.sqlstate, message, exc.diag.message_hint, lost=lost) from exc
-    except asyncpg.PostgresError as exc:
+    if isinstance(exc, asyncpg.PostgresError):
         lost = (exc.sqlstate or "").startswith(LOST)
         raise _error(exc.sqlstate, exc.message or _one_line(exc), exc.hint, lost=lost) from exc
-    except BROKEN as exc:
+    if isinstance(exc, BROKEN):
         raise DatabaseUnreachable(f"lost the connection to the database: {_one_line(exc)}") from exc
-    except UnicodeEncodeError as exc:
+    if isinstance(exc, UnicodeEncodeError):
         raise Refused(f"{exc.object!r} is no text that the database could take") from exc
 
 
@@ -173,6 +185,8 @@ def _error(sqlstate: str | None, message: str, hint: str | None, *, lost: bool) 
         return BY_SQLSTATE[sqlstate](text)
     if lost:
         return DatabaseUnreachable(f"lost the connection to the database: {text}")
+    if (sqlstate or "").startswith(INTERRUPTED):
+        return DatabaseUnreachable(f"the database did not go on: {text}")
     return JobhooksError(f"the database failed: {text}")
 
 

@@ -56,4 +56,12 @@ def query(name: str) -> str:
 
 def filled(name: str, *parts: str) -> str:
     """Return the query called ``name`` with ``parts``, which are SQL, in the places of its parameters."""
-    return PARAMETER.sub(lambda match: parts[int(match[1]) - 1], query(name))
+    texts, numbers = _split(name)
+    return "".join([text + parts[number] for text, number in zip(texts, numbers, strict=False)]) + texts[-1]
+
+
+@cache
+def _split(name: str) -> tuple[list[str], list[int]]:
+    """Return what is around the parameters of a query, and which parameter is where."""
+    pieces = PARAMETER.split(query(name))
+    return pieces[::2], [int(number) - 1 for number in pieces[1::2]]
