@@ -24,6 +24,7 @@ from jobhooks.engine.receiver_connections import Connections
 from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Batch, Settler
 from jobhooks.engine.snapshot import Snapshot
+from jobhooks.engine.workers import Workers
 from jobhooks.errors import AlreadySettled
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
 from support.reading import open_reader
@@ -38,14 +39,14 @@ class Running:
     settler: Settler
     books: Books
     runner: AsyncRunner
-    connection: worker.Connection
+    workers: Workers
 
     async def attempt(self, receiver: type[JobHookReceiver[Any]], delivery: Delivery) -> Outcome:
         """Make one attempt, and settle it as the daemon does."""
         class_path = delivery.hook.class_path
         found = FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
         findings = Findings((), {class_path: found})
-        attempts = Attempts(self.runner, self._run_def, findings, self.settler, self.books, Clock())
+        attempts = Attempts(self.runner, self.workers, findings, self.settler, self.books, Clock())
         outcome = await attempts.make(delivery)
         if outcome.recorded:
             return outcome
@@ -64,12 +65,17 @@ class Running:
         settling.cancel()
         return outcome
 
-    async def _run_def(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
-        hook = delivery.hook
-        order = worker.Order(
-            hook.class_path, delivery.identity, hook.job_id, delivery.change, hook.soft_time_limit, Clock()
-        )
-        return worker.run_receiver(found, order, self.connection)
+
+class WorkersHere(Workers):
+    """Runs ``def`` receivers in this process."""
+
+    def __init__(self, connection: worker.Connection) -> None:
+        super().__init__("", Findings((), {}), 1, None)
+        self._connection = connection
+
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
+        """Run them as a worker does."""
+        return worker.run_receivers(found, self.orders(deliveries), self._connection)
 
 
 @contextlib.asynccontextmanager
@@ -83,7 +89,7 @@ async def open_running(database: str) -> AsyncGenerator[Running]:
     connection = worker.Connection(database)
     try:
         settler = Settler(settling, leader)
-        yield Running(settler, Books(settling), AsyncRunner(connections, Clock()), connection)
+        yield Running(settler, Books(settling), AsyncRunner(connections, Clock()), WorkersHere(connection))
     finally:
         connection.close()
         connections.terminate()

@@ -3,25 +3,26 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import structlog
 
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.engine.books import Books
 from jobhooks.engine.delivery import Delivery
-from jobhooks.engine.groups import Group, Sharing, Tell
+from jobhooks.engine.groups import Group, Tell
 from jobhooks.engine.journal import facts
 from jobhooks.engine.loading import Findings, FoundReceiver
 from jobhooks.engine.outcome import Clock, Outcome, failed
 from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Settler
+from jobhooks.engine.sharing import Sharing
+from jobhooks.engine.workers import Workers
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, UnknownJob
 
 MOST_LOSSES = 3  # of its connection, in a row, before that counts as the receiver's own failure
 SLICE_S = 0.005  # for so long receivers that never wait may keep the loop to themselves
 
-RunsReceiver = Callable[[FoundReceiver, Delivery], Awaitable[Outcome]]
 Take = Callable[[], Delivery | None]
 log = structlog.stdlib.get_logger()
 
@@ -32,14 +33,14 @@ class Attempts:
     def __init__(
         self,
         runner: AsyncRunner,
-        run_def: RunsReceiver,
+        workers: Workers,
         findings: Findings,
         settler: Settler,
         books: Books,
         clock: Clock,
     ) -> None:
         self._runner = runner
-        self._run_def = run_def
+        self._workers = workers
         self._findings = findings
         self._settler = settler
         self._books = books
@@ -55,11 +56,13 @@ class Attempts:
         delivery = take()
         while delivery is not None:
             found = self._findings.receivers.get(delivery.hook.class_path)
-            if found is not None and found.is_async:
-                delivery = await self._group(found, delivery, take, tell)
-            else:
+            if found is None:
                 tell(delivery, await self._settled(delivery))
                 delivery = take()
+            elif found.is_async:
+                delivery = await self._group(found, delivery, take, tell)
+            else:
+                delivery = await self._batch(found, delivery, take, tell)
 
     async def make(self, delivery: Delivery) -> Outcome:
         """Make one attempt, by itself, and return what it came to.
@@ -104,6 +107,51 @@ class Attempts:
         finally:
             await group.end()
         return take() if delivery is None else delivery
+
+    async def _batch(self, found: FoundReceiver, first: Delivery, take: Take, tell: Tell) -> Delivery | None:
+        """Attempt this delivery in a worker, and with it others, if they are short; return the one after them."""
+        sharing = self._sharing[first.hook.id]
+        waiting = [first]  # taken, and not begun
+        following: Delivery | None = None
+        while waiting:
+            async with self._workers.slot(found.class_path):
+                count = sharing.at_once if sharing.is_allowed() else 1
+                while len(waiting) < count and following is None and (delivery := take()) is not None:
+                    if delivery.hook is first.hook:
+                        waiting.append(delivery)
+                    else:
+                        following = delivery
+                begun = waiting[:count]
+                try:
+                    outcomes = await self._workers.run(found, begun)
+                except (AlreadySettled, DatabaseUnreachable):
+                    outcomes = [None]
+            again: list[Delivery] = []
+            for delivery, outcome in zip(begun, outcomes, strict=False):
+                if outcome is None:
+                    again.append(delivery)
+                else:
+                    tell(delivery, outcome)
+            waiting = waiting[len(outcomes) :]
+            known = [outcome for outcome in outcomes if outcome is not None]
+            if again:
+                sharing.went_wrong()
+            elif known:
+                sharing.went_well(len(known))
+                sharing.took(len(known), sum(outcome.finished_at - outcome.started_at for outcome in known))
+            for delivery in again:
+                tell(delivery, await self._again(delivery))
+        return take() if following is None else following
+
+    async def _run_def(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
+        """Run a ``def`` receiver by itself.
+
+        Raises: as ``Workers.run``.
+        """
+        async with self._workers.slot(found.class_path):
+            (outcome,) = await self._workers.run(found, [delivery])
+        assert outcome is not None
+        return outcome
 
     async def _settled(self, delivery: Delivery) -> Outcome | None:
         """Make an attempt; None: it is settled, since an earlier run of ours had committed without our knowing.

@@ -8,49 +8,13 @@ from jobhooks.engine.loading import FoundReceiver
 from jobhooks.engine.outcome import Outcome, says_only_success
 from jobhooks.engine.run_transaction import RunTransaction
 from jobhooks.engine.runner import AsyncRunner, GaveWay, end_transaction
+from jobhooks.engine.sharing import LONGEST_S, MOST, TOO_LONG_S, Sharing
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError
 
-MOST = 32  # runs in one transaction
-LONGEST_S = 0.01  # since the first of them began: then no more are taken
 LATE_S = 0.02  # a run that lasts longer is not waited for by the others, unless it is in the transaction with them
-TOO_LONG_S = 1.0  # if it is: then it is ended, undone, and run by itself
-SHORTEST_BAN, LONGEST_BAN = 100, 100_000  # runs
 
 # Who wants to know what became of a delivery; None: somebody else has settled it.
 Tell = Callable[[Delivery, Outcome | None], None]
-
-
-class Sharing:
-    """Whether the runs of a hook may share transactions: not for a while after that did not go well.
-
-    For 100 runs, and for twice as many each time; when as many have gone well, half of that again.
-    """
-
-    def __init__(self) -> None:
-        self._banned_for = 0
-        self._next_ban = SHORTEST_BAN
-        self._went_well = 0
-
-    def is_allowed(self) -> bool:
-        """Return whether the next run may have others beside it."""
-        if self._banned_for:
-            self._banned_for -= 1
-            return False
-        return True
-
-    def went_well(self, runs: int) -> None:
-        """Take note of runs that committed together."""
-        self._went_well += runs
-        if self._went_well >= self._next_ban:
-            self._went_well = 0
-            self._next_ban = max(SHORTEST_BAN, self._next_ban // 2)
-
-    def went_wrong(self) -> None:
-        """Take note of runs that had to be undone, or held others up."""
-        if not self._banned_for:
-            self._banned_for = self._next_ban
-            self._next_ban = min(LONGEST_BAN, 2 * self._next_ban)
-            self._went_well = 0
 
 
 class Group:

@@ -20,7 +20,7 @@ class Outcome(msgspec.Struct, frozen=True):
     ``recorded``: its result committed with what the receiver wrote. ``raised``: nothing that it wrote was kept, so that
     it is attempted again, after ``retry_after`` seconds if the receiver asked for that. A failure that was only logged
     is not attempted again, since what was written is kept. ``unsure``: the run was ended from outside, perhaps while it
-    committed; then its own result stands.
+    committed; then its own result stands. ``joined``: what it wrote, or read, is in a transaction that it shares.
     """
 
     started_at: float
@@ -33,6 +33,7 @@ class Outcome(msgspec.Struct, frozen=True):
     raised: bool = False
     retry_after: float | None = None
     unsure: bool = False
+    joined: bool = False
 
     @property
     def undone(self) -> bool:

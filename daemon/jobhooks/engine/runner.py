@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import asyncpg
 import msgspec
 
 from jobhooks.contract.changed_object import AsyncChangedObject
@@ -27,7 +26,7 @@ from jobhooks.engine.outcome import (
 from jobhooks.engine.receiver_connections import Connections
 from jobhooks.engine.run_transaction import RunTransaction, SharedTransaction
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
-from jobhooks.store.connections import call_async
+from jobhooks.store.connections import call_async, is_lock_timeout
 from jobhooks.store.sql_files import query
 
 
@@ -95,7 +94,7 @@ class AsyncRunner:
                 raise  # it is the daemon that ends, or who waits for this run, not something inside the receiver
             if transaction.conn is not None and transaction.conn.is_closed():
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
-            if transaction.joined is not None and transaction.joined.is_shared and _is_lock_timeout(exc):
+            if transaction.joined is not None and transaction.joined.is_shared and is_lock_timeout(exc):
                 raise GaveWay from exc
             return failed(started_at, self._clock, log, exc)
 
@@ -175,12 +174,3 @@ async def _load(transaction: RunTransaction, delivery: Delivery) -> AsyncChanged
     rows = AsyncLiveRows(transaction)
     loaded = await rows.load(delivery.change.content_type, key)
     return None if loaded is None else AsyncChangedObject(delivery.change.content_type, rows, loaded)
-
-
-def _is_lock_timeout(exc: BaseException | None) -> bool:
-    """Return whether the error is that a lock was not to be had, or comes from that."""
-    while exc is not None:
-        if isinstance(exc, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError):
-            return True
-        exc = exc.__cause__ or exc.__context__
-    return False

@@ -125,7 +125,7 @@ class Session:
         books = Books(settling)
         connections = Connections(settings.asyncpg_arguments, settings.connections)
         runner = AsyncRunner(connections, clock)
-        attempts = Attempts(runner, self._workers.run, self._findings, settler, books, clock)
+        attempts = Attempts(runner, self._workers, self._findings, settler, books, clock)
         dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * settings.page_size)
         await dispatcher.start(position)
         await dispatcher.reload_hooks()

@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
-import psycopg
-from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow, tuple_row
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import ChangedObject
@@ -33,13 +30,18 @@ from jobhooks.engine.outcome import (
     Outcome,
     completed,
     end_run,
+    end_runs,
     failed,
     result_parameters,
     says_only_success,
 )
-from jobhooks.errors import AlreadySettled, DatabaseUnreachable, UnknownJob
-from jobhooks.store.connections import SyncConnection, call, connect, execute, translated_errors
-from jobhooks.store.sql_files import filled, query
+from jobhooks.engine.sharing import LONGEST_S, TOO_LONG_S
+from jobhooks.engine.worker_connection import Connection, SharedTransaction
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError, UnknownJob
+from jobhooks.store.connections import SyncConnection, call, is_lock_timeout
+from jobhooks.store.sql_files import query
+
+LOOK_S = 0.5  # between two looks whether the daemon is there, where the system cannot tell by itself
 
 
 @dataclass(frozen=True)
@@ -54,55 +56,6 @@ class Order:
     clock: Clock
 
 
-class ReceiverConnection(psycopg.Connection[TupleRow]):
-    """The connection of a ``def`` receiver, whose transaction commits with the run's result, and not before."""
-
-    def commit(self) -> NoReturn:
-        """Refuse: the run's result would not be in the transaction any more."""
-        raise psycopg.ProgrammingError("a receiver cannot commit: what it writes commits with the result of its run")
-
-    def rollback(self) -> NoReturn:
-        """Refuse, for the same reason."""
-        raise psycopg.ProgrammingError(
-            "a receiver cannot roll back: raise an error, or use self.connection.transaction()"
-        )
-
-
-class Connection:
-    """The connection that this process keeps: opened when a receiver first needs it, or it was lost."""
-
-    def __init__(self, database_url: str) -> None:
-        self._database_url = database_url
-        self._conn: SyncConnection | None = None
-
-    def begin(self, mark: str) -> SyncConnection:
-        """Return it, in a transaction that is marked as a run's.
-
-        Raises:
-            DatabaseUnreachable: it could not be opened; nothing was written.
-        """
-        statements = filled("begin_run", f"'{mark}'").encode()
-        if self._conn is not None and not self._conn.closed:
-            try:
-                with translated_errors():
-                    execute(self._conn, statements)
-                self._conn.row_factory = tuple_row
-                return self._conn
-            except DatabaseUnreachable:
-                self._conn.close()  # it was cut while it was idle
-        self._conn = connect(self._database_url, ReceiverConnection, application_name=APPLICATION_NAME)
-        with translated_errors():
-            execute(self._conn, statements)
-        return self._conn
-
-    def close(self) -> None:
-        """Close it; the next run opens another."""
-        if self._conn is not None:
-            self._conn.close()
-
-
-LOOK_S = 0.5  # between two looks whether the daemon is there, where the system cannot tell by itself
-APPLICATION_NAME = "jobhooks receiver"
 _findings: Findings
 _connection: Connection
 
@@ -142,77 +95,120 @@ def _exists(process: int) -> bool:
     return True
 
 
-def run(order: Order) -> Outcome:
-    """Run a receiver, in this process; as ``run_receiver``."""
-    found = _findings.receivers.get(order.class_path)
+def run(orders: list[Order]) -> list[Outcome | None]:
+    """Run receivers, in this process; as ``run_receivers``."""
+    found = _findings.receivers.get(orders[0].class_path)
     if found is None:
-        missing = UnknownJob(_findings.why_missing(order.class_path))
-        return failed(order.clock.now(), order.clock, ReceiverLog(), missing)
-    return run_receiver(found, order, _connection)
+        missing = UnknownJob(_findings.why_missing(orders[0].class_path))
+        return [failed(order.clock.now(), order.clock, ReceiverLog(), missing) for order in orders]
+    return run_receivers(found, orders, _connection)
 
 
-def run_receiver(found: FoundReceiver, order: Order, connection: Connection) -> Outcome:
-    """Run a receiver and return what it did.
+def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connection) -> list[Outcome | None]:
+    """Run a receiver for one order after the other, for a moment, and return what those did that have begun.
 
-    If it used its connection, its result is in the same transaction; else the result is not recorded yet, and neither
-    is a failure, whose transaction is rolled back.
+    What they wrote commits together, and so do their results; a run that wrote nothing, or failed, has its result
+    recorded by others. None stands for one that is to be run again, by itself: it would have had to wait for a lock, or
+    they cannot be committed together.
 
     Raises:
-        AlreadySettled: somebody else was faster; nothing of this run is kept.
-        DatabaseUnreachable: the connection was lost: whether it had committed is not known.
+        AlreadySettled: the only one has a result by now; nothing of this run is kept.
+        DatabaseUnreachable: the connection was lost: whether they had committed is not known.
+    """
+    shared = SharedTransaction(connection)
+    until = time.monotonic() + LONGEST_S
+    outcomes: list[Outcome | None] = []
+    try:
+        for order in orders:
+            outcomes.append(_run(found, order, shared, alone=len(orders) == 1))
+            if outcomes[-1] is None or time.monotonic() > until:
+                break
+        return _commit_all(shared, orders, outcomes)
+    except (AlreadySettled, DatabaseUnreachable):
+        if len(orders) == 1:
+            raise
+        return [None] * max(1, len(outcomes))
+    except JobhooksError:
+        return [None] * max(1, len(outcomes))
+    finally:
+        shared.end()
+
+
+def _run(found: FoundReceiver, order: Order, shared: SharedTransaction, *, alone: bool) -> Outcome | None:
+    """Run a receiver; its result is in the transaction, or it is to be committed with one, or was not recorded.
+
+    Raises:
+        JobhooksError: the transaction, and with it all that is in it, is lost.
     """
     log = ReceiverLog()
     clock = order.clock
     started_at = clock.now()
-    used: list[SyncConnection] = []
+    joined: list[SyncConnection] = []
 
     def connected() -> SyncConnection:
-        if not used:
-            used.append(connection.begin(order.delivery.mark))
-        return used[0]
+        if not joined:
+            joined.append(shared.join(order.delivery.mark))
+        return joined[0]
 
     try:
-        with _soft_limit(order.soft_time_limit):
-            wanted = found.wanted
-            arguments: dict[str, Any] = {"change": order.change}
-            if "action" in wanted:
-                arguments["action"] = order.change.action
-            if "changed_object" in wanted:
-                arguments["changed_object"] = _load(connected, order.change)
-            _refuse_awaitable(found.receiver(Run(order.delivery, connected, log)).receive_job_hook(**arguments))
+        with _limits(order.soft_time_limit, None if shared.conn is None else TOO_LONG_S):
+            _call(found, order, connected, log)
         outcome = completed(started_at, clock, log)
-        return _commit(used[0], order, outcome) if used else outcome
-    except AlreadySettled:
-        raise
+        if joined and (alone or not says_only_success(outcome)):
+            outcome = _record(shared, order, outcome, commit=alone)
+        return msgspec.structs.replace(outcome, joined=True) if joined else outcome
+    except (AlreadySettled, TooLong):
+        if alone:
+            raise
+        shared.undo()
+        return None
     except BaseException as exc:  # noqa: BLE001 - SystemExit, too: it is the receiver that ends, not the worker
-        if (used and used[0].closed) or isinstance(exc, DatabaseUnreachable):
+        if (joined and joined[0].closed) or isinstance(exc, DatabaseUnreachable):
             raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from None
-        return failed(started_at, clock, log, exc)
-    finally:
-        if used:
-            _end(used[0])
+        gives_way = joined and shared.is_shared and is_lock_timeout(exc)
+        if joined:
+            shared.undo()
+        return None if gives_way else failed(started_at, clock, log, exc)
 
 
-def _commit(conn: SyncConnection, order: Order, outcome: Outcome) -> Outcome:
-    """Record the result and commit: in one message where it consists of numbers only."""
-    with translated_errors():
-        if says_only_success(outcome):
-            execute(conn, end_run(order.delivery, order.job_id, outcome).encode())
-        else:
-            encoding = conn.info.parameter_status("server_encoding")
-            call(conn, "record_result", *result_parameters(order.delivery, order.job_id, outcome, encoding))
-            execute(conn, query("commit").encode())
+def _call(found: FoundReceiver, order: Order, connected: Callable[[], SyncConnection], log: ReceiverLog) -> None:
+    arguments: dict[str, Any] = {"change": order.change}
+    if "action" in found.wanted:
+        arguments["action"] = order.change.action
+    if "changed_object" in found.wanted:
+        arguments["changed_object"] = _load(connected, order.change)
+    _refuse_awaitable(found.receiver(Run(order.delivery, connected, log)).receive_job_hook(**arguments))
+
+
+def _record(shared: SharedTransaction, order: Order, outcome: Outcome, *, commit: bool) -> Outcome:
+    """Record a result in the transaction, and commit: in one message where it consists of numbers only."""
+    conn = shared.conn
+    assert conn is not None
+    if commit and says_only_success(outcome):
+        shared.commit(end_run(order.delivery, order.job_id, outcome))
+    else:
+        encoding = conn.info.parameter_status("server_encoding")
+        call(conn, "record_result", *result_parameters(order.delivery, order.job_id, outcome, encoding))
+        if commit:
+            shared.commit(query("commit"))
     return msgspec.structs.replace(outcome, recorded=True)
 
 
-def _end(conn: SyncConnection) -> None:
-    """Roll back what is not committed; a connection that cannot is closed."""
-    if conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
-        return
-    try:
-        execute(conn, query("rollback").encode())
-    except psycopg.Error:
-        conn.close()
+def _commit_all(shared: SharedTransaction, orders: list[Order], outcomes: list[Outcome | None]) -> list[Outcome | None]:
+    """Record the results of the runs that are in the transaction, as far as they are not, and commit."""
+    kept = [
+        (order, outcome)
+        for order, outcome in zip(orders, outcomes, strict=False)
+        if outcome is not None and outcome.joined
+    ]
+    if not kept or len(orders) == 1:
+        return outcomes
+    unrecorded = [(order.delivery, order.job_id, outcome) for order, outcome in kept if not outcome.recorded]
+    shared.commit(end_runs(unrecorded) if unrecorded else query("commit"))
+    return [
+        msgspec.structs.replace(outcome, recorded=True) if outcome is not None and outcome.joined else outcome
+        for outcome in outcomes
+    ]
 
 
 def _load(connected: Callable[[], SyncConnection], change: Change) -> ChangedObject | None:
@@ -232,16 +228,25 @@ def _refuse_awaitable(returned: object) -> None:
         raise TypeError("receive_job_hook returned an awaitable and is no async def: what it returned was not awaited")
 
 
+class TooLong(BaseException):
+    """A run took so long that others, whose transaction it shares, should not wait for it."""
+
+
 @contextmanager
-def _soft_limit(seconds: float | None) -> Generator[None]:
-    """Raise SoftTimeLimitExceeded in the block when it has run for so long; Python's own code only is interrupted."""
+def _limits(soft_s: float | None, longest_s: float | None) -> Generator[None]:
+    """Raise SoftTimeLimitExceeded in the block when it has run for so long, or TooLong.
+
+    Python's own code only is interrupted.
+    """
+    seconds = min((limit for limit in (soft_s, longest_s) if limit is not None), default=None)
     if seconds is None:
         yield
         return
 
     def exceeded(_number: int, _frame: object) -> NoReturn:
-        assert seconds is not None
-        raise SoftTimeLimitExceeded(seconds)
+        if soft_s is None or soft_s > seconds:
+            raise TooLong
+        raise SoftTimeLimitExceeded(soft_s)
 
     former = signal.signal(signal.SIGALRM, exceeded)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -39,36 +39,47 @@ class Workers:
         self._slots: dict[str, asyncio.Semaphore] = {}
         self.clock = Clock()
 
-    async def run(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
-        """Run a receiver for ``delivery`` in a worker and return what it did.
+    def slot(self, class_path: str) -> asyncio.Semaphore:
+        """Return what to hold while a receiver runs in a worker, so that no more is begun than there are processes."""
+        return self._slots.setdefault(class_path, asyncio.Semaphore(self._count))
 
-        Cancelling this kills the worker. The limits are those of the hook's job.
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
+        """Run a receiver in a worker, for one delivery after the other, for a moment; return what those did that began.
+
+        None: it is to be run again, by itself. Cancelling this kills the worker. The limits are those of the hook's
+        job. The caller holds a slot.
 
         Raises:
-            AlreadySettled: somebody else was faster; nothing of this run is kept.
+            AlreadySettled: somebody else was faster; nothing of the run is kept.
             DatabaseUnreachable: the connection was lost: whether it had committed is not known.
         """
-        hook = delivery.hook
-        order = worker.Order(
-            found.class_path, delivery.identity, hook.job_id, delivery.change, hook.soft_time_limit, self.clock
-        )
-        slots = self._slots.setdefault(found.class_path, asyncio.Semaphore(self._count))
-        async with slots:
-            started_at = self.clock.now()
-            pool = self._pool(found.class_path)
-            scheduled: Future[Outcome] = pool.schedule(worker.run, args=[order], timeout=hook.time_limit)
-            future = asyncio.wrap_future(scheduled)
-            self._running[future] = None
-            try:
-                return await future
-            except TimeoutError:
-                assert hook.time_limit is not None
-                error: Exception = TimeLimitExceeded(hook.time_limit)
-            except ProcessExpired as exc:
-                error = WorkerDied(_how_it_ended(exc))
-            finally:
-                self._running.pop(future, None)
-        return msgspec.structs.replace(failed(started_at, self.clock, ReceiverLog(), error), unsure=True)
+        hook = deliveries[0].hook
+        orders = self.orders(deliveries)
+        started_at = self.clock.now()
+        pool = self._pool(found.class_path)
+        scheduled: Future[list[Outcome | None]] = pool.schedule(worker.run, args=[orders], timeout=hook.time_limit)
+        future = asyncio.wrap_future(scheduled)
+        self._running[future] = None
+        try:
+            return await future
+        except TimeoutError:
+            assert hook.time_limit is not None
+            error: Exception = TimeLimitExceeded(hook.time_limit)
+        except ProcessExpired as exc:
+            error = WorkerDied(_how_it_ended(exc))
+        finally:
+            self._running.pop(future, None)
+        if len(deliveries) > 1:
+            return [None] * len(deliveries)  # by itself, each shows whether it was the one
+        return [msgspec.structs.replace(failed(started_at, self.clock, ReceiverLog(), error), unsure=True)]
+
+    def orders(self, deliveries: list[Delivery]) -> list[worker.Order]:
+        """Return what a worker is told of them."""
+        return [
+            worker.Order(hook.class_path, each.identity, hook.job_id, each.change, hook.soft_time_limit, self.clock)
+            for each in deliveries
+            for hook in [each.hook]
+        ]
 
     async def end_busy(self) -> None:
         """Kill the workers that run something."""

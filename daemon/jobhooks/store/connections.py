@@ -179,6 +179,15 @@ def _raise_translated(exc: BaseException) -> None:
         raise Refused(f"{exc.object!r} is no text that the database could take") from exc
 
 
+def is_lock_timeout(exc: BaseException | None) -> bool:
+    """Return whether an error is that a lock was not to be had, or comes from that."""
+    while exc is not None:
+        if getattr(exc, "sqlstate", None) in ("55P03", "40P01"):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False
+
+
 def _error(sqlstate: str | None, message: str, hint: str | None, *, lost: bool) -> JobhooksError:
     text = f"{message} ({hint})" if hint else message
     if sqlstate in BY_SQLSTATE:

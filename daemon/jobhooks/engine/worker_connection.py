@@ -1,0 +1,123 @@
+"""The connection of a worker process, and the transactions that its runs write in: of one, or of several short ones."""
+
+from typing import NoReturn
+
+import psycopg
+from psycopg.pq import TransactionStatus
+from psycopg.rows import TupleRow, tuple_row
+
+from jobhooks.errors import DatabaseUnreachable
+from jobhooks.store.connections import SyncConnection, connect, execute, translated_errors
+from jobhooks.store.sql_files import filled, query
+
+APPLICATION_NAME = "jobhooks receiver"
+
+
+class ReceiverConnection(psycopg.Connection[TupleRow]):
+    """The connection of a ``def`` receiver, whose transaction commits with the run's result, and not before."""
+
+    def commit(self) -> NoReturn:
+        """Refuse: the run's result would not be in the transaction any more."""
+        raise psycopg.ProgrammingError("a receiver cannot commit: what it writes commits with the result of its run")
+
+    def rollback(self) -> NoReturn:
+        """Refuse, for the same reason."""
+        raise psycopg.ProgrammingError(
+            "a receiver cannot roll back: raise an error, or use self.connection.transaction()"
+        )
+
+
+class Connection:
+    """The connection that this process keeps: opened when a receiver first needs it, or it was lost."""
+
+    def __init__(self, database_url: str) -> None:
+        self._database_url = database_url
+        self._conn: SyncConnection | None = None
+
+    def begin(self, mark: str) -> SyncConnection:
+        """Return it, in a transaction that is marked as a run's.
+
+        Raises:
+            DatabaseUnreachable: it could not be opened; nothing was written.
+        """
+        statements = filled("begin_run", f"'{mark}'").encode()
+        if self._conn is not None and not self._conn.closed:
+            try:
+                with translated_errors():
+                    execute(self._conn, statements)
+                self._conn.row_factory = tuple_row
+                return self._conn
+            except DatabaseUnreachable:
+                self._conn.close()  # it was cut while it was idle
+        self._conn = connect(self._database_url, ReceiverConnection, application_name=APPLICATION_NAME)
+        with translated_errors():
+            execute(self._conn, statements)
+        return self._conn
+
+    def close(self) -> None:
+        """Close it; the next run opens another."""
+        if self._conn is not None:
+            self._conn.close()
+
+
+class SharedTransaction:
+    """A transaction that runs join one after the other, and that commits with their results.
+
+    As its namesake for ``async def`` receivers, where it is explained.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._joined = 0
+        self.conn: SyncConnection | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether there are runs in it besides the current one."""
+        return self._joined > 1
+
+    def join(self, mark: str) -> SyncConnection:
+        """Begin the transaction for a run with this mark, or let it in after the others; return the connection.
+
+        Raises:
+            DatabaseUnreachable: the connection could not be opened, or was lost.
+            JobhooksError: a run before it has left the transaction in a state in which no other can follow.
+        """
+        self._joined += 1
+        if self.conn is None:
+            self.conn = self._connection.begin(mark)
+        else:
+            with translated_errors():
+                execute(self.conn, filled("next_run" if self._joined == 2 else "later_run", f"'{mark}'").encode())
+            self.conn.row_factory = tuple_row
+        return self.conn
+
+    def undo(self) -> None:
+        """Undo what the current run wrote; what those before it wrote stays.
+
+        Raises:
+            JobhooksError: that cannot be, and all is undone.
+        """
+        if self.conn is None:
+            return
+        if self.is_shared:
+            with translated_errors():
+                execute(self.conn, query("undo_run").encode())
+        else:
+            self.end()
+
+    def commit(self, statements: str) -> None:
+        """Run ``statements``, the last of which commits."""
+        assert self.conn is not None
+        with translated_errors():
+            execute(self.conn, statements.encode())
+
+    def end(self) -> None:
+        """Roll back what is not committed; a connection that cannot is closed."""
+        conn, self.conn, self._joined = self.conn, None, 0
+        if conn is None or conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
+            return
+        try:
+            execute(conn, query("rollback").encode())
+        except psycopg.Error:
+            conn.close()
