@@ -217,6 +217,7 @@ class Dispatcher:
         while work.ready and not self._stopping and work.runners <= work.hook.concurrency:
             delivery = work.ready.popleft()
             if not delivery.gone:
+                delivery.hook = work.hook  # with the limits that its job has by now
                 delivery.running = True
                 delivery.began_at = time.monotonic()
                 work.begun.add(delivery)

@@ -1,6 +1,7 @@
 """Short runs of one hook that share a transaction, so that not each of them waits for a commit of its own."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from jobhooks.engine.delivery import Delivery
@@ -100,6 +101,7 @@ class Group:
             await self._settle()
         else:
             await self._early
+            await self._run_undone()  # the last of them, that the others did not wait for
 
     async def end(self) -> None:
         """Roll back what is not committed."""
@@ -134,7 +136,7 @@ class Group:
         if not outcome.undone and not says_only_success(outcome):
             outcome = await self._runner.record(self._shared, delivery, outcome)
         if outcome.undone:
-            await self._shared.undo()
+            await self._undo_current()
             return outcome
         self._kept.append((delivery, outcome))
         if self._timer is None and self._may_share:
@@ -145,11 +147,13 @@ class Group:
         """Undo a run that is to be run again."""
         self._sharing.went_wrong()
         self._undone.append(delivery)
-        try:
-            if self._shared.current is not None:
-                await self._shared.undo()
-        except JobhooksError:
-            pass  # then it is broken, and all are undone
+        if self._shared.current is not None:
+            await self._undo_current()
+
+    async def _undo_current(self) -> None:
+        """Undo what the current run wrote; where that alone cannot be, all are undone, and run again."""
+        with contextlib.suppress(JobhooksError):
+            await self._shared.undo()
 
     def _is_late(self) -> None:
         """Let the others not wait any longer for the current run; if it is among them, until it is too long."""
@@ -181,7 +185,11 @@ class Group:
             self._undone += [delivery for delivery, _ in kept]
         finally:
             await asyncio.shield(self._shared.end())
-        for delivery in self._undone:
+        await self._run_undone()
+
+    async def _run_undone(self) -> None:
+        while self._undone:
+            delivery = self._undone.pop(0)
             self._tell(delivery, await self._run_again(delivery))
 
     async def _settle_one(self, delivery: Delivery, outcome: Outcome) -> None:

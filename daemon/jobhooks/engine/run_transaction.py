@@ -38,17 +38,16 @@ class SharedTransaction:
             JobhooksError: a run before it has left the transaction in a state in which no other can follow.
         """
         self.current = run
-        self._joined += 1
-        if self._joined == 1:
+        if self.conn is None:
             await self._begin(run.mark)
-            return
-        assert self.conn is not None
-        try:
-            with translated_errors():
-                await self.conn.execute(filled("next_run" if self._joined == 2 else "later_run", f"'{run.mark}'"))
-        except BaseException:
-            self.broken = True
-            raise
+        else:
+            try:
+                with translated_errors():
+                    await self.conn.execute(filled("next_run" if self._joined == 1 else "later_run", f"'{run.mark}'"))
+            except BaseException:
+                self.broken = True
+                raise
+        self._joined += 1
 
     @property
     def is_shared(self) -> bool:
@@ -62,7 +61,7 @@ class SharedTransaction:
             DatabaseUnreachable: the connection was lost, and with it the work of all.
         """
         conn = self.conn
-        if conn is None:
+        if conn is None or self.broken:
             return
         if not self.is_shared:
             self.conn = None

@@ -11,6 +11,7 @@ from jobhooks.store.connections import SyncConnection, connect, execute, transla
 from jobhooks.store.sql_files import filled, query
 
 APPLICATION_NAME = "jobhooks receiver"
+CANCEL_S = 2.0  # for which the server may take to hear that a statement is to end
 
 
 class ReceiverConnection(psycopg.Connection[TupleRow]):
@@ -83,13 +84,13 @@ class SharedTransaction:
             DatabaseUnreachable: the connection could not be opened, or was lost.
             JobhooksError: a run before it has left the transaction in a state in which no other can follow.
         """
-        self._joined += 1
         if self.conn is None:
             self.conn = self._connection.begin(mark)
         else:
             with translated_errors():
-                execute(self.conn, filled("next_run" if self._joined == 2 else "later_run", f"'{mark}'").encode())
+                execute(self.conn, filled("next_run" if self._joined == 1 else "later_run", f"'{mark}'").encode())
             self.conn.row_factory = tuple_row
+        self._joined += 1
         return self.conn
 
     def undo(self) -> None:
@@ -101,6 +102,8 @@ class SharedTransaction:
         if self.conn is None:
             return
         if self.is_shared:
+            if self.conn.info.transaction_status == TransactionStatus.ACTIVE:
+                raise DatabaseUnreachable("a run was ended in the middle of a statement")
             with translated_errors():
                 execute(self.conn, query("undo_run").encode())
         else:
@@ -118,6 +121,10 @@ class SharedTransaction:
         if conn is None or conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
             return
         try:
-            execute(conn, query("rollback").encode())
+            if conn.info.transaction_status == TransactionStatus.ACTIVE:
+                conn.cancel_safe(timeout=CANCEL_S)  # or the statement, with its locks, would outlive the run
+                conn.close()
+            else:
+                execute(conn, query("rollback").encode())
         except psycopg.Error:
             conn.close()
