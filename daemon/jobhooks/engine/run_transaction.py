@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 from asyncpg.transaction import Transaction
 
+from jobhooks.contract.receiver import DeliveryIdentity
 from jobhooks.engine.receiver_connections import READER, Connections, borrowed, tell_of_transaction
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import BROKEN, AsyncConnection, translated_errors
@@ -39,11 +40,13 @@ class SharedTransaction:
         """
         self.current = run
         if self.conn is None:
-            await self._begin(run.mark)
+            await self._begin(run.delivery.mark)
         else:
             try:
                 with translated_errors():
-                    await self.conn.execute(filled("next_run" if self._joined == 1 else "later_run", f"'{run.mark}'"))
+                    await self.conn.execute(
+                        filled("next_run" if self._joined == 1 else "later_run", f"'{run.delivery.mark}'")
+                    )
             except BaseException:
                 self.broken = True
                 raise
@@ -132,13 +135,13 @@ class RunTransaction:
     """
 
     def __init__(
-        self, connections: Connections, owner: str, mark: str, shared: SharedTransaction | None = None
+        self, connections: Connections, owner: str, delivery: DeliveryIdentity, shared: SharedTransaction | None = None
     ) -> None:
         self._connections = connections
         self._owner = owner
         self._shared = shared or SharedTransaction(connections, owner)
         self._ended = False
-        self.mark = mark
+        self.delivery = delivery
         self.joined: SharedTransaction | None = None
 
     @property

@@ -47,7 +47,7 @@ class AsyncRunner:
 
     def transaction(self, delivery: Delivery, shared: SharedTransaction | None = None) -> RunTransaction:
         """Return what a run of ``delivery`` has of a transaction: ``shared``, or one of its own."""
-        return RunTransaction(self._connections, delivery.hook.class_path, delivery.identity.mark, shared)
+        return RunTransaction(self._connections, delivery.hook.class_path, delivery.identity, shared)
 
     async def run(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
         """Run a receiver for ``delivery``, by itself, and return what it did.
@@ -82,7 +82,7 @@ class AsyncRunner:
                 arguments["action"] = delivery.change.action
             if "changed_object" in found.wanted:
                 arguments["changed_object"] = await _load(transaction, delivery)
-            instance = found.receiver(Run(delivery.identity, lambda: LazyConnection(transaction), log))
+            instance = found.receiver(Run(transaction.delivery, lambda: LazyConnection(transaction), log))
             coroutine: Any = instance.receive_job_hook(**arguments)
             await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
             return completed(started_at, self._clock, log)
