@@ -1,0 +1,191 @@
+"""What tests of the daemon share: receivers that do what a row's name says, and what is there when they have."""
+
+from collections.abc import Callable
+
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+# What they do is told by the row's name; what they did is in the table "seen", through the run's own connection.
+RECEIVERS = """
+import asyncio, ctypes, os, time
+from pathlib import Path
+from jobhooks import Discard, JobHookReceiver, Retry, SoftTimeLimitExceeded
+
+async def see(self, change, word=""):
+    row = change.postchange or change.prechange or {}
+    await self.connection.execute(
+        "insert into public.seen (receiver, object, value, word) values ($1, $2, $3, $4)",
+        type(self).__name__, row.get("id"), row.get("serial"), word,
+    )
+
+def see_now(self, change, word=""):
+    row = change.postchange or change.prechange or {}
+    self.connection.execute(
+        "insert into public.seen (receiver, object, value, word) values (%s, %s, %s, %s)",
+        [type(self).__name__, row.get("id"), row.get("serial"), word],
+    )
+
+class Sees(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await see(self, change)
+
+class SeesNow(JobHookReceiver):
+    def receive_job_hook(self, change):
+        see_now(self, change)
+
+class Fails(JobHookReceiver):
+    # Until the table "mended" has a row of the object.
+    class Meta:
+        backoff = 0.05
+    async def receive_job_hook(self, change):
+        await see(self, change)
+        row = change.postchange or change.prechange
+        if row["name"] == "bad" and not await self.connection.fetchval(
+            "select exists (select from public.mended where id = $1)", row["id"]
+        ):
+            raise ValueError(f"cannot work on {row['id']}")
+
+class FailsAndSkips(Fails):
+    class Meta(Fails.Meta):
+        on_failure = "skip"
+        backoff = 3600
+
+class GivesUp(Fails):
+    class Meta(Fails.Meta):
+        max_attempts = 3
+
+class FailsAtRandom(JobHookReceiver):
+    class Meta:
+        backoff = 0.01
+        max_attempts = 100
+    async def receive_job_hook(self, change):
+        import random
+        await see(self, change)
+        if random.random() < 0.3:
+            raise ValueError("at random")
+
+class Asks(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "later" and self.attempt < 2:
+            raise Retry(0.05, "not yet")
+        if change.postchange["name"] == "never":
+            raise Discard("not for us")
+        await see(self, change)
+
+class Sleeps(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await asyncio.sleep(1)
+
+class SleepsNow(JobHookReceiver):
+    def receive_job_hook(self, change):
+        time.sleep(1)
+
+class Waits(JobHookReceiver):
+    # Says by the file "runs" that it runs, with its connection in use, and ends when there is the file "go on".
+    class Meta:
+        backoff = 0.1
+    async def receive_job_hook(self, change):
+        await see(self, change)
+        if change.postchange["name"] == "waits":
+            Path("runs").touch()
+            while not Path("go on").exists():
+                await asyncio.sleep(0.01)
+
+class WaitsToo(Waits):
+    pass
+
+class Limited(JobHookReceiver):
+    class Meta:
+        soft_time_limit, time_limit, max_attempts = 0.3, 1, 1
+    def receive_job_hook(self, change):
+        see_now(self, change)
+        match change.postchange["name"]:
+            case "soft":
+                time.sleep(60)
+            case "hard":
+                while True:
+                    try:
+                        time.sleep(60)
+                    except SoftTimeLimitExceeded:
+                        pass
+            case "loop":
+                while True:
+                    try:
+                        while True:
+                            pass
+                    except SoftTimeLimitExceeded:
+                        pass
+
+class LimitedAsync(JobHookReceiver):
+    class Meta:
+        soft_time_limit, time_limit, max_attempts = 0.3, 1, 1
+    async def receive_job_hook(self, change):
+        await see(self, change)
+        match change.postchange["name"]:
+            case "soft":
+                await asyncio.sleep(60)
+            case "hard":
+                while True:
+                    try:
+                        await asyncio.sleep(60)
+                    except SoftTimeLimitExceeded:
+                        pass
+
+class Crashes(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+    def receive_job_hook(self, change):
+        see_now(self, change)
+        match change.postchange["name"]:
+            case "segfault":
+                ctypes.string_at(0)
+            case "exit":
+                os._exit(3)
+            case "memory":
+                bytearray(2_000_000_000)
+"""
+
+
+def make_seen(conn: Connection[TupleRow]) -> None:
+    """Make the tables that the receivers use, beside ``public.device``, and empty that."""
+    conn.execute("create table public.seen (n bigserial, receiver text, object integer, value text, word text)")
+    conn.execute("create table public.mended (id integer primary key)")
+    # So that the first change is number 1: this is none.
+    conn.execute("set session_replication_role = replica; truncate public.device restart identity")
+    conn.execute("set session_replication_role = origin")
+
+
+def write(conn: Connection[TupleRow], name: str, serial: object) -> int:
+    """Insert a device and return its id."""
+    row = conn.execute(
+        "insert into public.device (name, serial) values (%s, %s) returning id", [name, str(serial)]
+    ).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def seen_by(conn: Connection[TupleRow], receiver: str) -> list[tuple[object, ...]]:
+    return conn.execute("select object, value from public.seen where receiver = %s order by n", [receiver]).fetchall()
+
+
+def statuses(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
+    return conn.execute(
+        "select change_id, attempt, status from jobhooks.job_result order by change_id, attempt"
+    ).fetchall()
+
+
+def debts(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
+    return conn.execute("select change_id, status, attempts from jobhooks.delivery order by change_id").fetchall()
+
+
+def settled(conn: Connection[TupleRow], count: int) -> Callable[[], bool]:
+    """Return what tells that there are so many results and no debts."""
+
+    def look() -> bool:
+        row = conn.execute(
+            "select (select count(*) from jobhooks.job_result where status <> 'failure'),"
+            " (select count(*) from jobhooks.delivery)"
+        ).fetchone()
+        return row == (count, 0)
+
+    return look
