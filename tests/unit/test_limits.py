@@ -98,3 +98,23 @@ async def test_who_blocks_the_loop_is_named_once_with_the_place() -> None:
     (blocked,) = [entry for entry in logged if entry["event"] == "loop_blocked"]
     assert blocked["receiver"] == "slow.Blocks"
     assert "time.sleep(1.7)" in blocked["stack"]
+
+
+async def test_both_limits_in_one_turn_of_a_blocked_loop_end_the_run_and_leave_nothing_behind() -> None:
+    """Another receiver blocked the loop, or the machine was paused: the two are one cancellation."""
+
+    async def ignores() -> None:
+        while True:
+            with contextlib.suppress(SoftTimeLimitExceeded):
+                await asyncio.sleep(3600)
+
+    loop = asyncio.get_running_loop()
+    loop.call_later(0.01, time.sleep, 0.3)
+    with pytest.raises(TimeLimitExceeded, match=r"time limit of 0\.2 seconds"):
+        async with asyncio.timeout(30):
+            await Limited(ignores(), "m.C", 0.1, 0.2).run()
+    task = asyncio.current_task()
+    assert task is not None and not task.cancelling()
+    # Else this one's time limit would count as the end of the daemon.
+    with pytest.raises(TimeLimitExceeded):
+        await Limited(asyncio.sleep(3600), "m.C", None, 0.01).run()
