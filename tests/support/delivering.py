@@ -85,11 +85,12 @@ class Waits(JobHookReceiver):
     class Meta:
         backoff = 0.1
     async def receive_job_hook(self, change):
-        await see(self, change)
+        await self.connection.execute("select 1")
         if change.postchange["name"] == "waits":
             Path("runs").touch()
             while not Path("go on").exists():
                 await asyncio.sleep(0.01)
+        await see(self, change)
 
 class WaitsToo(Waits):
     pass

@@ -1,0 +1,196 @@
+"""Each hook sees an object's changes in order, one at a time, whatever is slow, switched off, restarted or deposed."""
+
+import random
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from conftest import Connection
+from support.daemon import Daemon, wait_until
+from support.delivering import RECEIVERS as SHARED, debts, seen_by, settled, statuses, write
+from support.hooking import add_hook, write_receivers
+
+RECEIVERS = (
+    SHARED
+    + """
+import random
+
+class TellsOverlaps(JobHookReceiver):
+    running = set()
+    async def receive_job_hook(self, change):
+        key = change.postchange["id"]
+        word = "beside another" if key in self.running else ""
+        self.running.add(key)
+        await asyncio.sleep(0.4)
+        self.running.discard(key)
+        await see(self, change, word)
+
+class Falters(JobHookReceiver):
+    # Fails at random, and is slow at random.
+    class Meta:
+        backoff, max_attempts = 0.01, 1000
+    async def receive_job_hook(self, change):
+        await see(self, change)
+        if random.random() < 0.05:
+            await asyncio.sleep(random.random() * 2)
+        if random.random() < 0.2:
+            raise ValueError("at random")
+
+class FaltersNow(JobHookReceiver):
+    class Meta(Falters.Meta):
+        pass
+    def receive_job_hook(self, change):
+        see_now(self, change)
+        if random.random() < 0.05:
+            time.sleep(random.random() * 2)
+        if random.random() < 0.2:
+            raise ValueError("at random")
+
+class Disagrees(JobHookReceiver):
+    # On an object's first change, two daemons come to different ends, the first one of them late.
+    class Meta:
+        backoff = 3600
+    async def receive_job_hook(self, change):
+        await self.connection.execute("select 1")
+        if change.postchange["serial"] == "1":
+            if os.environ["WHO"] == "second":
+                raise ValueError("the second daemon fails")
+            Path("runs").touch()
+            while not Path("go on").exists():
+                await asyncio.sleep(0.01)
+        await see(self, change, os.environ["WHO"])
+"""
+)
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Path:
+    return write_receivers(tmp_path / "receivers", RECEIVERS)
+
+
+def test_what_is_overdue_stays_in_order_and_beside_nothing_of_its_object(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Another hook is what makes a slow one's changes go into the books while older ones of their object still run."""
+    add_hook(database, receivers, "r.TellsOverlaps", ["update"])
+    add_hook(database, receivers, "r.Sees", ["update"])
+    seen.execute("insert into public.device (serial) select '0' from generate_series(1, 4)")
+    with seen.transaction():
+        for turn in range(1, 7):
+            seen.execute("update public.device set serial = %s", [str(turn)])
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", settled(seen, 48), 60)
+    assert_in_order(seen, "TellsOverlaps", 4, 6)
+    assert seen.execute("select from public.seen where word = 'beside another'").fetchall() == []
+
+
+def assert_in_order(conn: Connection, receiver: str, objects: int, turns: int) -> None:
+    """Assert that the receiver saw each turn of each object once, in order."""
+    by_object: dict[object, list[object]] = defaultdict(list)
+    for key, value in seen_by(conn, receiver):
+        by_object[key].append(value)
+    expected = [str(turn) for turn in range(1, turns + 1)]
+    assert {key: values for key, values in by_object.items() if values != expected} == {}
+    assert len(by_object) == objects
+
+
+def test_a_hook_that_is_disabled_and_enabled_while_it_runs_keeps_its_order(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """What is behind the run that goes on was put into the books, and comes back from there before the run ends."""
+    add_hook(database, receivers, "r.Waits", ["create", "update"])
+    with Daemon(database, receivers, log).await_started():
+        with seen.transaction():
+            one = write(seen, "waits", 1)
+            seen.execute("update public.device set name = 'next', serial = '2'")
+        wait_until("the first change runs", (receivers / "runs").exists)
+        seen.execute("update jobhooks.job_hook set enabled = false")
+        wait_until("the next one is a debt", lambda: 2 in [change for change, _, _ in debts(seen)])
+        seen.execute("update jobhooks.job_hook set enabled = true")
+        other = write(seen, "other", 1)
+        wait_until("the hook is back", lambda: (other, "1") in seen_by(seen, "Waits"))
+        (receivers / "go on").touch()
+        wait_until("all is settled", settled(seen, 3))
+    assert seen_by(seen, "Waits") == [(other, "1"), (one, "1"), (one, "2")]
+
+
+SMALL = {"JOBHOOKS_PAGE_SIZE": "20", "JOBHOOKS_WORKERS": "4"}
+
+
+def restart_again_and_again(
+    seen: Connection, database: str, receivers: Path, log: Path, ends: list[float | None]
+) -> None:
+    """Write while daemons come and go, each ended by SIGTERM with a grace in seconds, or (None) by kill -9."""
+    rng = random.Random(len(ends))
+    turns = 0
+    for grace in ends:
+        with Daemon(
+            database, receivers, log, JOBHOOKS_SHUTDOWN_GRACE=str(grace or 0), **SMALL
+        ).await_started() as daemon:
+            for _ in range(5):
+                turns += 1
+                seen.execute("update public.device set serial = %s", [str(turns)])
+                time.sleep(rng.random() * 0.2)
+            time.sleep(rng.random() * 0.5)  # it is ended at any moment
+            if grace is None:
+                daemon.kill()
+            else:
+                assert daemon.terminate() == 0
+            assert "Traceback (most recent call last)" not in daemon.words().replace("\\n", "")
+    with Daemon(database, receivers, log, **SMALL):
+        wait_until("all is settled", settled(seen, 20 * turns), 90)
+    (receiver,) = seen.execute("select distinct receiver from public.seen").fetchone() or ("",)
+    assert_in_order(seen, receiver, 20, turns)
+
+
+@pytest.fixture(params=["r.Falters", "r.FaltersNow"])
+def faltering(request: pytest.FixtureRequest, seen: Connection, database: str, receivers: Path) -> Connection:
+    """The client's connection; a receiver that fails and is slow at random is hooked to twenty devices."""
+    add_hook(database, receivers, request.param, ["update"])
+    seen.execute("insert into public.device (name, serial) select 'd', '0' from generate_series(1, 20)")
+    return seen
+
+
+def test_objects_keep_their_order_through_restarts(
+    faltering: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """What was in memory only is read again, and is older than what has become a debt."""
+    restart_again_and_again(faltering, database, receivers, log, [0, None, 0.3])
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("ends", [[0, 0.3, 5, 0.3, 0, 5, 0.3] * 2, [None] * 14], ids=["SIGTERM", "kill"])
+def test_objects_keep_their_order_through_many_restarts(
+    faltering: Connection, database: str, receivers: Path, log: Path, ends: list[float | None]
+) -> None:
+    restart_again_and_again(faltering, database, receivers, log, ends)
+
+
+def test_a_leader_whose_session_was_ended_delivers_nothing_past_its_successors_failure(
+    seen: Connection, database: str, receivers: Path, log: Path, tmp_path: Path
+) -> None:
+    """It finds its delivery settled by the other, which is no success: the object's next change must wait."""
+    add_hook(database, receivers, "r.Disagrees", ["create", "update"])
+    with (
+        Daemon(database, receivers, log, WHO="first").await_started() as first,
+        Daemon(database, receivers, tmp_path / "second.log", WHO="second") as second,
+    ):
+        second.await_event("standing_by")
+        with seen.transaction():
+            one = write(seen, "d", 1)
+            seen.execute("update public.device set serial = '2'")
+        wait_until("it runs", (receivers / "runs").exists)
+        seen.execute(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = 4 and granted"
+            " and database = (select oid from pg_database where datname = current_database())"
+        )
+        wait_until("the second daemon has failed", lambda: statuses(seen) == [(1, 1, "failure")])
+        (receivers / "go on").touch()
+        first.await_event("standing_by")
+        wait_until("the next change waits", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked"])
+        other = write(seen, "other", 3)
+        wait_until("others go on", lambda: (other, "3") in seen_by(seen, "Disagrees"))
+        assert (one, "2") not in seen_by(seen, "Disagrees")
