@@ -23,7 +23,7 @@ class TellsOverlaps(JobHookReceiver):
         key = change.postchange["id"]
         word = "beside another" if key in self.running else ""
         self.running.add(key)
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(0.4 + 0.1 * key)
         self.running.discard(key)
         await see(self, change, word)
 
@@ -76,13 +76,13 @@ def test_what_is_overdue_stays_in_order_and_beside_nothing_of_its_object(
     """Another hook is what makes a slow one's changes go into the books while older ones of their object still run."""
     add_hook(database, receivers, "r.TellsOverlaps", ["update"])
     add_hook(database, receivers, "r.Sees", ["update"])
-    seen.execute("insert into public.device (serial) select '0' from generate_series(1, 4)")
+    seen.execute("insert into public.device (serial) select '0' from generate_series(1, 8)")
     with seen.transaction():
         for turn in range(1, 7):
             seen.execute("update public.device set serial = %s", [str(turn)])
     with Daemon(database, receivers, log):
-        wait_until("all is settled", settled(seen, 48), 60)
-    assert_in_order(seen, "TellsOverlaps", 4, 6)
+        wait_until("all is settled", settled(seen, 96), 60)
+    assert_in_order(seen, "TellsOverlaps", 8, 6)
     assert seen.execute("select from public.seen where word = 'beside another'").fetchall() == []
 
 

@@ -82,10 +82,14 @@ def own_server(copy_of: OwnServer | None = None, **settings: str) -> Generator[O
 
 
 class Proxy:
-    """A port in front of a server. What runs through it can be cut, or swallowed while both ends think all is well."""
+    """A port in front of a server. What runs through it can be cut, or swallowed while both ends think all is well.
 
-    def __init__(self, target: int) -> None:
+    ``swallows_ends``: where it swallows, it tells neither end that the other has closed, as a firewall would not.
+    """
+
+    def __init__(self, target: int, *, swallows_ends: bool = False) -> None:
         self.target = target
+        self._swallows_ends = swallows_ends
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._pairs: list[tuple[socket.socket, socket.socket, threading.Event]] = []
@@ -99,9 +103,7 @@ class Proxy:
     def cut(self) -> None:
         """Close today's connections."""
         for client, server, _ in self._pairs:
-            for end in (client, server):
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+            _end(client, server)
 
     def close(self) -> None:
         """Close all of it."""
@@ -122,14 +124,18 @@ class Proxy:
             swallowing = threading.Event()
             self._pairs.append((client, server, swallowing))
             for pair in ((client, server), (server, client)):
-                threading.Thread(target=_forward, args=[*pair, swallowing], daemon=True).start()
+                threading.Thread(target=self._forward, args=[*pair, swallowing], daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket, swallowing: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if not swallowing.is_set():
+                    target.sendall(data)
+        if not (swallowing.is_set() and self._swallows_ends):
+            _end(source, target)
 
 
-def _forward(source: socket.socket, target: socket.socket, swallowing: threading.Event) -> None:
-    with contextlib.suppress(OSError):
-        while data := source.recv(65536):
-            if not swallowing.is_set():
-                target.sendall(data)
-    for end in (source, target):
+def _end(*sockets: socket.socket) -> None:
+    for end in sockets:
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)

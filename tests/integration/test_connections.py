@@ -1,0 +1,204 @@
+"""What happens to the connections of daemons and receivers: none is waited for in vain, lost, or used by two."""
+
+import asyncio
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from conftest import Connection
+from jobhooks.contract.control import TimeLimitExceeded
+from jobhooks.engine.limits import Limited
+from jobhooks.engine.receiver_connections import Connections
+from jobhooks.engine.run_transaction import RunTransaction
+from jobhooks.engine.runner import end_transaction
+from jobhooks.store import catalogue
+from jobhooks.store.connections import asyncpg_arguments, connect
+from jobhooks.store.install import install
+from support.daemon import Daemon, wait_until
+from support.delivering import RECEIVERS as SHARED, make_seen, seen_by, settled, statuses, write
+from support.faults import OwnServer, Proxy, own_server
+from support.hooking import add_hook, write_receivers
+
+RECEIVERS = (
+    SHARED
+    + """
+class Stubborn(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        while change.postchange["name"] == "stubborn" and not Path("go on").exists():
+            Path("runs").touch()
+            try:
+                await asyncio.sleep(0.1)
+            except asyncio.CancelledError:
+                pass
+
+class Forgets(JobHookReceiver):
+    # Leaves a task behind that uses the connection when its run has ended.
+    left = set()
+    async def receive_job_hook(self, change):
+        self.left.add(asyncio.create_task(self.do_later(change)))
+    async def do_later(self, change):
+        while not Path("go on").exists():
+            await asyncio.sleep(0.01)
+        try:
+            await see(self, change, "forgotten")
+        except Exception as exc:
+            Path(f"refused {change.id}").write_text(str(exc))
+"""
+)
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Path:
+    return write_receivers(tmp_path / "receivers", RECEIVERS)
+
+
+@pytest.fixture
+def own() -> Generator[OwnServer]:
+    """A server with ``public.device`` and the tables of the receivers."""
+    with own_server() as server:
+        server.start()
+        with closing(connect(server.url())) as conn:
+            install(conn)
+            conn.execute("create table public.device (id bigserial primary key, name text, serial text)")
+            catalogue.watch(conn, "public.device")
+            make_seen(conn)
+        yield server
+
+
+@pytest.mark.parametrize("swallows_ends", [False, True])
+def test_a_run_on_a_connection_that_is_open_on_our_side_only_holds_nobody_up(
+    own: OwnServer, receivers: Path, log: Path, swallows_ends: bool
+) -> None:
+    """It has begun its transaction, which can be neither committed nor rolled back, and perhaps not even closed."""
+    proxy = Proxy(own.port, swallows_ends=swallows_ends)
+    add_hook(own.url(), receivers, "r.Waits")
+    with (
+        closing(proxy),
+        psycopg.connect(own.url(), autocommit=True) as conn,
+        Daemon(own.url(proxy.port), receivers, log).await_started(),
+    ):
+        held = write(conn, "waits", 1)
+        wait_until("it runs", (receivers / "runs").exists)
+        proxy.swallow()
+        (receivers / "runs").unlink()
+        other = write(conn, "other", 2)
+        wait_until("others are delivered", lambda: seen_by(conn, "Waits") == [(other, "2")], 60)
+        wait_until("it runs again", (receivers / "runs").exists)
+        (receivers / "go on").touch()
+        wait_until("all is settled", settled(conn, 2), 60)
+        assert seen_by(conn, "Waits") == [(other, "2"), (held, "1")]
+        assert statuses(conn) == [(1, 1, "success"), (2, 1, "success")]
+
+
+def test_a_time_limit_that_passes_while_a_transaction_is_begun_loses_no_connection(own: OwnServer) -> None:
+    """A receiver has few of them: each that got lost would be missed until the daemon ends."""
+    proxy = Proxy(own.port)
+
+    async def work() -> None:
+        with closing(connect(own.url(proxy.port))) as conn:
+            connections = Connections(asyncpg_arguments(conn), 2)
+        idle = [await connections.acquire("m.C"), await connections.acquire("m.C")]
+        for each in idle:
+            await connections.release("m.C", each)
+        proxy.swallow()
+        for _ in idle:
+            transaction = RunTransaction(connections, "m.C", "1:1:1")
+            with pytest.raises(TimeLimitExceeded):
+                await Limited(transaction.open(), "m.C", None, 0.2).run()
+            await end_transaction(transaction)
+        for number in (1, 2):
+            async with asyncio.timeout(30):
+                opened = await RunTransaction(connections, "m.C", f"{number}:1:1").open()
+                assert await opened.fetchval("select 1") == 1
+        connections.terminate()
+
+    with closing(proxy):
+        asyncio.run(work())
+
+
+def test_a_replica_is_waited_for_until_it_is_promoted(own: OwnServer, receivers: Path, log: Path) -> None:
+    """Where the daemon comes before the failover: it says what it waits for."""
+    add_hook(own.url(), receivers, "r.Sees")
+    with own_server(copy_of=own) as standby:
+        standby.start()
+        with Daemon(standby.url(), receivers, log) as daemon:
+            wait_until("it says so", lambda: "the database is a replica" in daemon.words())
+            assert daemon.process.poll() is None
+            with psycopg.connect(standby.url(), autocommit=True) as conn:
+                conn.execute("select pg_promote()")
+                daemon.await_started()
+                one = write(conn, "d", 1)
+                wait_until("it delivers there", lambda: seen_by(conn, "Sees") == [(one, "1")])
+            assert daemon.terminate() == 0
+
+
+def test_a_receiver_that_will_not_be_cancelled_does_not_hold_up_the_next_session(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """It swallows what ends it. What it comes to is nobody's business any more: its delivery is made again."""
+    add_hook(database, receivers, "r.Stubborn", ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        write(seen, "stubborn", 1)
+        wait_until("it runs", (receivers / "runs").exists)
+        seen.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where application_name = 'jobhooks' and datname = current_database()"
+        )
+        write(seen, "other", 1)
+        daemon.await_event("started", 2)
+        wait_until("the other is delivered", lambda: statuses(seen) == [(2, 1, "success")])
+        (receivers / "go on").touch()
+        wait_until("all is settled", settled(seen, 2))
+        assert statuses(seen) == [(1, 1, "success"), (2, 1, "success")]
+        assert daemon.terminate() == 0
+
+
+def test_a_standby_whose_statement_is_cancelled_stands_by_again(
+    seen: Connection, database: str, receivers: Path, log: Path, tmp_path: Path
+) -> None:
+    """An administrator takes it for a statement that hangs: it must not end the daemon."""
+    add_hook(database, receivers, "r.Sees", ["create"])
+    waiting = (
+        "select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'jobhooks' and state = 'active'"
+        " and datname = current_database() and query like '%wait_for_lock%' and wait_event_type = 'Lock'"
+    )
+    with (
+        Daemon(database, receivers, log).await_started() as first,
+        Daemon(database, receivers, tmp_path / "second.log") as second,
+    ):
+        for times in (1, 2, 3):
+            second.await_event("standing_by", times)
+            wait_until("it is cancelled", lambda: seen.execute(waiting).fetchall())
+            second.await_event("database_lost", times)
+        second.await_event("standing_by", 4)
+        first.kill()
+        second.await_started()
+        one = write(seen, "d", 1)
+        wait_until("it delivers", lambda: seen_by(seen, "Sees") == [(one, "1")])
+        assert second.terminate() == 0
+
+
+def test_a_connection_that_is_used_after_its_run_has_ended_is_refused(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """What was written then would be in nobody's transaction, or in another run's, and the connection never be given
+    back."""
+    add_hook(database, receivers, "r.Forgets", ["create"])
+    with Daemon(database, receivers, log).await_started():
+        for number in range(12):
+            write(seen, "d", number)
+        wait_until("all runs have ended", settled(seen, 12))
+        (receivers / "go on").touch()
+        wait_until("all tasks have", lambda: len(list(receivers.glob("refused *"))) == 12)
+        assert {"has ended" in path.read_text() for path in receivers.glob("refused *")} == {True}
+        left = (
+            "select from pg_stat_activity where application_name = 'jobhooks receiver' and state like '%transaction%'"
+        )
+        assert seen.execute(left).fetchall() == []
+        add_hook(database, receivers, "r.Sees", ["create"])
+        one = write(seen, "d", 12)
+        wait_until("others have connections", lambda: seen_by(seen, "Sees") == [(one, "12")])
+    assert seen_by(seen, "Forgets") == []
