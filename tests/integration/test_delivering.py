@@ -99,6 +99,36 @@ def test_a_receiver_may_ask_for_another_attempt_or_for_none(
     assert errors.fetchall() == [("Retry: not yet", None), ("not for us", None)]
 
 
+@pytest.mark.parametrize("receiver", ["AsksForNonsense", "AsksForNonsenseNow"])
+def test_who_asks_for_another_attempt_at_no_time_at_all_has_failed(
+    seen: Connection, database: str, receivers: Path, log: Path, receiver: str
+) -> None:
+    """No number that a receiver comes up with may reach the database, which would refuse it, and end the daemon."""
+    add_hook(database, receivers, f"r.{receiver}", ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        for after in ("inf", "1e300", "nan", "-1"):
+            write(seen, "asks", after)
+        write(seen, "fine", 1)
+        wait_until("all have a result", lambda: len(statuses(seen)) == 5)
+        assert daemon.terminate() == 0
+    errors = [error for (error,) in seen.execute("select error from jobhooks.job_result order by change_id").fetchall()]
+    assert [error and error.partition(":")[0] for error in errors] == ["ValueError"] * 4 + [None]
+
+
+def test_a_row_that_is_nested_too_deep_for_a_parser_is_delivered(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """PostgreSQL takes far more levels than Python's stack does: one such row must not end the daemon."""
+    seen.execute("alter table public.device add column document jsonb")
+    add_hook(database, receivers, "r.Sees", ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        seen.execute("insert into public.device (document) values ((repeat('[', 2000) || repeat(']', 2000))::jsonb)")
+        other = write(seen, "d", 1)
+        wait_until("both have a result", lambda: len(statuses(seen)) == 2)
+        assert daemon.terminate() == 0
+    assert (other, "1") in seen_by(seen, "Sees")
+
+
 @pytest.mark.parametrize("slow", ["r.Sleeps", "r.SleepsNow"])
 def test_a_slow_hook_does_not_delay_another(
     seen: Connection, database: str, receivers: Path, log: Path, slow: str
@@ -119,6 +149,21 @@ def test_a_slow_hook_does_not_delay_another(
         daemon.terminate()
 
 
+def test_receivers_that_hold_their_connections_keep_none_from_another(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Two of them could have all that one pool would hold; the third is through before any of theirs has ended."""
+    for receiver in ("r.Waits", "r.WaitsToo", "r.Sees"):
+        add_hook(database, receivers, receiver, ["create"])
+    with Daemon(database, receivers, log).await_started():
+        for number in range(20):
+            write(seen, "waits", number)
+        wait_until("the fast one is through", lambda: len(seen_by(seen, "Sees")) == 20)
+        assert seen_by(seen, "Waits") == seen_by(seen, "WaitsToo") == []
+        (receivers / "go on").touch()
+        wait_until("all are", settled(seen, 60))
+
+
 @pytest.mark.parametrize("receiver", ["Limited", "LimitedAsync"])
 def test_time_limits_end_a_run_and_nothing_else(
     seen: Connection, database: str, receivers: Path, log: Path, receiver: str
@@ -135,6 +180,42 @@ def test_time_limits_end_a_run_and_nothing_else(
     assert errors[3] is None
     assert errors.get(4, errors[2]) == errors[2]
     assert seen_by(seen, receiver) == [(3, "1")]  # what the others wrote was undone
+
+
+def test_both_limits_that_pass_in_one_turn_of_the_loop_end_the_run_and_not_the_hook(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """A receiver of another hook blocks the loop meanwhile. This hook has one run at a time: the next must begin."""
+    add_hook(database, receivers, "r.LimitedAlone", ["create"])
+    add_hook(database, receivers, "r.BlocksTheLoop", ["create"])
+    write(seen, "hangs", 1)
+    write(seen, "fine", 2)
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("all have a result", lambda: len(statuses(seen)) == 4)
+        assert daemon.terminate() == 0
+    errors = seen.execute("select error from jobhooks.job_result where hook_id = 1 order by change_id").fetchall()
+    assert errors == [("TimeLimitExceeded: the receiver was ended at its time limit of 0.3 seconds",), (None,)]
+
+
+def test_a_run_that_is_ended_at_its_limit_while_it_commits_leaves_no_debt(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Its failure is written down when it has committed after all: its own result stands, the next change goes on."""
+    add_hook(database, receivers, "r.CommitsSlowly", ["create", "update"])
+    seen.execute(
+        "create function public.slow() returns trigger language plpgsql"
+        " as $$ begin perform pg_sleep(3); return new; end $$;"
+        "create constraint trigger slow after insert on public.seen deferrable initially deferred"
+        " for each row when (new.value = '1') execute function public.slow()"
+    )
+    with Daemon(database, receivers, log).await_started() as daemon:
+        with seen.transaction():
+            one = write(seen, "d", 1)
+            seen.execute("update public.device set serial = '2'")
+        wait_until("all is settled", settled(seen, 2), 60)
+        assert "TimeLimitExceeded" in daemon.words()  # else it ended in time, and nothing was shown
+    assert seen_by(seen, "CommitsSlowly") == [(one, "1"), (one, "2")]
+    assert statuses(seen) == [(1, 1, "success"), (2, 1, "success")]
 
 
 def test_a_crash_takes_down_its_own_run_only(seen: Connection, database: str, receivers: Path, log: Path) -> None:
@@ -184,6 +265,25 @@ def test_a_disabled_hooks_debts_wait_until_it_is_enabled(
         assert [debt[:2] for debt in debts(seen)] == [(1, "waiting")]
         seen.execute("update jobhooks.job_hook set enabled = true")
         wait_until("it is paid", lambda: debts(seen) == [] and seen_by(seen, "Fails") == [(bad, "1")])
+
+
+def test_a_new_hook_is_served_although_the_only_other_one_is_disabled_and_far_behind(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """While all hooks are behind, nothing is read: who has more debts than fit in memory, and is disabled, is none."""
+    add_hook(database, receivers, "r.Sleeps", ["create"])
+    seen.execute("insert into public.device (name) select 'd' from generate_series(1, 600)")
+    seen.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
+        " select id, 1, content_type_id, id, 'waiting', now() from jobhooks.object_change"
+    )
+    with Daemon(database, receivers, log, JOBHOOKS_POLL_INTERVAL="1").await_started() as daemon:
+        daemon.await_event("delivered")
+        seen.execute("update jobhooks.job_hook set enabled = false")
+        add_hook(database, receivers, "r.Sees", ["create"])
+        new = write(seen, "new", 1)
+        wait_until("the new hook sees it", lambda: seen_by(seen, "Sees") == [(new, "1")])
+        assert len(debts(seen)) > 200
 
 
 def test_a_key_that_changes_stays_in_order_with_what_was_and_what_becomes(

@@ -72,6 +72,21 @@ class Asks(JobHookReceiver):
             raise Discard("not for us")
         await see(self, change)
 
+class AsksForNonsense(JobHookReceiver):
+    # "serial" says after how many seconds.
+    class Meta:
+        max_attempts = 1
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "asks":
+            raise Retry(float(change.postchange["serial"]))
+
+class AsksForNonsenseNow(JobHookReceiver):
+    class Meta(AsksForNonsense.Meta):
+        pass
+    def receive_job_hook(self, change):
+        if change.postchange["name"] == "asks":
+            raise Retry(float(change.postchange["serial"]))
+
 class Sleeps(JobHookReceiver):
     async def receive_job_hook(self, change):
         await asyncio.sleep(1)
@@ -131,6 +146,30 @@ class LimitedAsync(JobHookReceiver):
                         await asyncio.sleep(60)
                     except SoftTimeLimitExceeded:
                         pass
+
+class LimitedAlone(JobHookReceiver):
+    class Meta:
+        soft_time_limit, time_limit, max_attempts, concurrency = 0.1, 0.3, 1, 1
+    async def receive_job_hook(self, change):
+        while change.postchange["name"] == "hangs":
+            try:
+                await asyncio.sleep(60)
+            except SoftTimeLimitExceeded:
+                pass
+
+class BlocksTheLoop(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "hangs":
+            time.sleep(0.8)
+
+class CommitsSlowly(JobHookReceiver):
+    # With a deferred trigger that takes long.
+    class Meta:
+        time_limit = 1.5
+    def receive_job_hook(self, change):
+        see_now(self, change)
+        if change.postchange["serial"] == "1":
+            time.sleep(0.8)
 
 class Crashes(JobHookReceiver):
     class Meta:
