@@ -1,11 +1,15 @@
-"""Fixtures for tests that run the daemon: its receivers, its log, and the table in which they say what they see."""
+"""Fixtures for tests that run the daemon, or what it runs receivers with."""
 
+import contextlib
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from conftest import Connection
+from jobhooks.store import catalogue
+from jobhooks.store.catalogue import JobRecord
+from jobhooks.store.connections import connect
 from support.daemon import wait_until
 from support.delivering import RECEIVERS, make_seen
 from support.hooking import write_receivers
@@ -28,3 +32,13 @@ def seen(device: Connection) -> Generator[Connection]:
     yield device
     left = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
     wait_until("no session of a daemon is left", lambda: not device.execute(left).fetchall())
+
+
+@pytest.fixture
+def hooked(device: Connection, database: str) -> Connection:
+    """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to job m.C."""
+    job = JobRecord("m.C", "C", "", None, None, 15, 1, "block", 8)
+    with contextlib.closing(connect(database)) as admin:
+        catalogue.register_jobs(admin, [job], complete=True)
+        catalogue.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
+    return device

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import datetime
-from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -23,17 +22,6 @@ from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
 from jobhooks.store.install import install
 from support.running import HOOK, deliver, last_change, open_running, owed
 from support.servers import Server, drop_database
-
-JOB = JobRecord("m.C", "C", "", None, None, 15, 1, "block", 8)
-
-
-@pytest.fixture
-def hooked(device: Connection, database: str) -> Generator[Connection]:
-    """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to job m.C."""
-    with contextlib.closing(connect(database)) as admin:
-        catalogue.register_jobs(admin, [JOB], complete=True)
-        catalogue.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
-    yield device
 
 
 def results(conn: Connection) -> list[tuple[object, ...]]:

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import inspect
-from collections.abc import AsyncGenerator
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from jobhooks.engine.snapshot import Snapshot
 from jobhooks.engine.workers import Workers
 from jobhooks.errors import AlreadySettled
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
+from support.daemon import LIMIT
 from support.reading import open_reader
 
 HOOK = Hook(1, "h", 1, "m.C", frozenset({1}), frozenset(ObjectChangeActionChoices), Snapshot.parse("1:1:"))
@@ -43,27 +45,44 @@ class Running:
 
     async def attempt(self, receiver: type[JobHookReceiver[Any]], delivery: Delivery) -> Outcome:
         """Make one attempt, and settle it as the daemon does."""
-        class_path = delivery.hook.class_path
+        outcome = await self.attempts(receiver, delivery.hook.class_path).make(delivery)
+        await self._settle([(delivery, outcome)])
+        return outcome
+
+    async def work_off(self, attempts: Attempts, deliveries: deque[Delivery]) -> dict[int, Outcome | None]:
+        """Attempt what is there, as one of a hook's runners does, and settle it; return the outcomes by change."""
+        told: list[tuple[Delivery, Outcome | None]] = []
+        await attempts.work_off(
+            lambda: deliveries.popleft() if deliveries else None,
+            lambda delivery, outcome: told.append((delivery, outcome)),
+        )
+        await self._settle([(delivery, outcome) for delivery, outcome in told if outcome is not None])
+        return {delivery.change.id: outcome for delivery, outcome in told}
+
+    def attempts(self, receiver: type[JobHookReceiver[Any]], class_path: str = HOOK.class_path) -> Attempts:
+        """Return what makes attempts with this receiver, whatever it is called."""
         found = FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
         findings = Findings((), {class_path: found})
-        attempts = Attempts(self.runner, self.workers, findings, self.settler, self.books, Clock())
-        outcome = await attempts.make(delivery)
-        if outcome.recorded:
-            return outcome
+        return Attempts(self.runner, self.workers, findings, self.settler, self.books, Clock())
+
+    async def _settle(self, outcomes: list[tuple[Delivery, Outcome]]) -> None:
+        unrecorded = [(delivery, outcome) for delivery, outcome in outcomes if not outcome.recorded]
+        if not unrecorded:
+            return
         settled = asyncio.Event()
 
         def on_settled(_batch: Batch) -> None:
             settled.set()
 
         self.settler.tell(lambda _batch: None, on_settled)
-        if outcome.error is None:
-            self.settler.succeeded(delivery, outcome)
-        else:
-            self.settler.failed(delivery, outcome)
+        for delivery, outcome in unrecorded:
+            if outcome.error is None:
+                self.settler.succeeded(delivery, outcome)
+            else:
+                self.settler.failed(delivery, outcome)
         settling = asyncio.create_task(self.settler.run())
         await settled.wait()
         settling.cancel()
-        return outcome
 
 
 class WorkersHere(Workers):
@@ -96,6 +115,16 @@ async def open_running(database: str) -> AsyncGenerator[Running]:
         await close_async(settling)
 
 
+async def until(what: str, attempt: Callable[[], object]) -> None:
+    """Wait until ``attempt`` returns what is true, in the loop in which that comes about."""
+    try:
+        async with asyncio.timeout(LIMIT):
+            while not attempt():  # noqa: ASYNC110 - what it asks is the database
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        raise AssertionError(f"waited {LIMIT} seconds in vain until {what}") from None
+
+
 async def last_change(database: str) -> Change:
     """Return the newest change that would be delivered."""
     async with open_reader(database, 1000) as reader:
@@ -120,4 +149,4 @@ def deliver(database: str, receiver: type[JobHookReceiver[Any]], attempt: int = 
     return asyncio.run(work())
 
 
-__all__ = ["HOOK", "AlreadySettled", "Running", "deliver", "last_change", "open_running", "owed"]
+__all__ = ["HOOK", "AlreadySettled", "Running", "deliver", "last_change", "open_running", "owed", "until"]

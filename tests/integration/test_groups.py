@@ -1,0 +1,285 @@
+"""Short runs of one hook share a transaction: they commit together, and none of them notices the others."""
+
+import asyncio
+from collections import deque
+from collections.abc import Generator
+from contextlib import closing
+from typing import Any
+
+import asyncpg
+import psycopg
+import pytest
+
+from conftest import Connection
+from jobhooks import Change, Discard, JobHookReceiver
+from jobhooks.engine import groups
+from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.outcome import Outcome
+from jobhooks.store import catalogue
+from jobhooks.store.connections import connect
+from support.reading import open_reader, read_all
+from support.running import open_running, owed, until
+
+Receiver = JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]
+MANY = 40
+
+
+@pytest.fixture
+def copying(hooked: Connection, database: str) -> Generator[Connection]:
+    """The client's connection; receivers write to ``public.copy``, which is watched, too."""
+    hooked.execute("create table public.copy (n bigserial primary key, change bigint, word text)")
+    hooked.execute("create table public.ledger (id integer primary key, amount integer)")
+    hooked.execute("insert into public.ledger values (1, 0)")
+    with closing(connect(database)) as admin:
+        catalogue.watch(admin, "public.copy")
+    yield hooked
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, runs come soon enough after one another to share a transaction."""
+    monkeypatch.setattr(groups, "LONGEST_S", 60)
+    monkeypatch.setattr(groups, "LATE_S", 60)
+
+
+async def copy(self: Receiver, change: Change, word: str = "") -> None:
+    await self.connection.execute("insert into public.copy (change, word) values ($1, $2)", change.id, word)
+
+
+def write(conn: Connection, count: int) -> None:
+    """Make changes number 1 to ``count``, each of another device."""
+    conn.execute("insert into public.device (name) select i::text from generate_series(1, %s) as i", [count])
+
+
+async def owed_deliveries(database: str) -> deque[Delivery]:
+    """Return what the changes owe to a hook."""
+    async with open_reader(database, 1000) as reader:
+        return deque(map(owed, await read_all(reader)))
+
+
+def deliver_all(database: str, receiver: type[JobHookReceiver[Any]]) -> dict[int, Outcome | None]:
+    """Have a receiver run for all changes, one after the other."""
+
+    async def work() -> dict[int, Outcome | None]:
+        deliveries = await owed_deliveries(database)
+        async with open_running(database) as running:
+            return await running.work_off(running.attempts(receiver), deliveries)
+
+    return asyncio.run(work())
+
+
+def copied(conn: Connection) -> list[int]:
+    """Return the changes for which something was written, as often as it was."""
+    return [change for (change,) in conn.execute("select change from public.copy order by change, n").fetchall()]
+
+
+def results(conn: Connection) -> list[tuple[object, ...]]:
+    return conn.execute(
+        "select change_id, attempt, status from jobhooks.job_result order by change_id, attempt"
+    ).fetchall()
+
+
+def transactions(conn: Connection) -> int:
+    """Return in how many transactions runs have written."""
+    (count,) = conn.execute(
+        "select count(distinct transaction_id::text) from jobhooks.object_change where not triggering"
+    ).fetchone() or (0,)
+    return count
+
+
+class Copies(Receiver):
+    async def receive_job_hook(self, change: Change) -> None:
+        await copy(self, change)
+
+
+def test_short_runs_share_a_transaction_and_each_has_its_result_and_its_mark(
+    copying: Connection, database: str, patient: None
+) -> None:
+    """What caused a change is the very run that wrote it, whoever else was in the transaction."""
+    write(copying, MANY)
+    deliver_all(database, Copies)
+    assert results(copying) == [(number, 1, "success") for number in range(1, MANY + 1)]
+    assert copied(copying) == list(range(1, MANY + 1))
+    assert transactions(copying) == 2  # 32, and 8
+    causes = copying.execute(
+        "select postchange ->> 'change', triggering, context #>> '{caused_by}' from jobhooks.object_change"
+        " where id > %s order by id",
+        [MANY],
+    ).fetchall()
+    assert causes == [
+        (str(number), False, f'{{"change":{number},"hook":1,"attempt":1}}') for number in range(1, MANY + 1)
+    ]
+
+
+def test_a_run_that_fails_is_undone_alone_and_all_have_their_log_lines(
+    copying: Connection, database: str, patient: None
+) -> None:
+    """In all the ways that a run can end."""
+
+    class Ends(Receiver):
+        async def receive_job_hook(self, change: Change) -> None:
+            await copy(self, change)
+            if change.id != 7:
+                self.log_info(f"run {change.id}")
+            match change.id:
+                case 2:
+                    raise ValueError("no")
+                case 3:
+                    raise Discard("not for us")
+                case 4:
+                    self.log_failure("not good, but kept")
+                case 5:
+                    await self.connection.execute("select 1/0")
+
+    write(copying, 8)
+    deliver_all(database, Ends)
+    statuses = ["success", "failure", "discarded", "failure", "failure", "success", "success", "success"]
+    assert results(copying) == [(number, 1, status) for number, status in enumerate(statuses, 1)]
+    assert copied(copying) == [1, 4, 6, 7, 8]
+    assert transactions(copying) == 1
+    lines = copying.execute(
+        "select message from jobhooks.job_log_entry where level = 'info' order by change_id"
+    ).fetchall()
+    assert lines == [(f"run {number}",) for number in (1, 2, 3, 4, 5, 6, 8)]
+    debts = copying.execute("select change_id, status from jobhooks.delivery order by change_id").fetchall()
+    assert debts == [(2, "waiting"), (5, "waiting")]
+
+
+def test_what_a_run_leaves_in_the_session_does_not_reach_the_next_in_the_transaction(
+    copying: Connection, database: str, patient: None, role: str
+) -> None:
+    """As where each has a transaction of its own."""
+    found: list[Any] = []
+
+    class Litters(Receiver):
+        async def receive_job_hook(self, change: Change) -> None:
+            await copy(self, change)
+            row = await self.connection.fetchrow(
+                "select current_user, session_user, current_setting('search_path'), current_setting('work_mem'),"
+                " current_setting('statement_timeout'), current_setting('my.own', true), to_regclass('pg_temp.litter'),"
+                " (select count(*) from pg_cursors where name = 'litter'), current_setting('datestyle'),"
+                " current_setting('intervalstyle'), current_setting('extra_float_digits')"
+            )
+            assert row is not None
+            found.append(tuple(value or None for value in row))
+            if change.id < 5:
+                await self.connection.execute(
+                    "set search_path = nowhere; set local work_mem = '1MB'; set statement_timeout = '50s';"
+                    " set my.own = '1'; set datestyle = 'SQL, DMY'; set local intervalstyle = 'iso_8601';"
+                    " set extra_float_digits = 0; create temp table litter (); declare litter cursor for select 1;"
+                    f" savepoint litter; set role {role}"
+                )
+
+    write(copying, 5)
+    deliver_all(database, Litters)
+    assert results(copying) == [(number, 1, "success") for number in range(1, 6)]
+    assert transactions(copying) == 1
+    assert found == [found[0]] * 5
+
+
+def test_a_run_that_would_wait_for_a_lock_is_run_by_itself_and_holds_up_nobody(
+    copying: Connection, database: str, patient: None
+) -> None:
+    """The locks of those before it in the transaction would be held for as long as it waits."""
+    attempts_seen: list[int] = []
+
+    class Books(Receiver):
+        async def receive_job_hook(self, change: Change) -> None:
+            await copy(self, change)
+            if change.id == 5:
+                attempts_seen.append(self.attempt)
+                await self.connection.execute("update public.ledger set amount = amount + 1 where id = 1")
+
+    async def work() -> None:
+        deliveries = await owed_deliveries(database)
+        with psycopg.connect(database) as other:
+            other.execute("select from public.ledger for update")
+            async with open_running(database) as running, asyncio.TaskGroup() as runners:
+                attempts = running.attempts(Books)
+                for _ in range(2):
+                    runners.create_task(running.work_off(attempts, deliveries))
+                await until("all others have committed", lambda: len(results(copying)) == 9)
+                assert 5 not in copied(copying)
+                other.rollback()
+
+    write(copying, 10)
+    asyncio.run(work())
+    assert results(copying) == [(number, 1, "success") for number in range(1, 11)]
+    assert copied(copying) == list(range(1, 11))
+    assert attempts_seen == [1, 1]
+    assert copying.execute("select amount from public.ledger").fetchall() == [(1,)]
+
+
+def test_a_run_that_cannot_be_committed_fails_alone(copying: Connection, database: str, patient: None) -> None:
+    """A deferred constraint says so only when all are committed: then each is run by itself."""
+    copying.execute(
+        "create table public.rack (device integer references public.device (id) deferrable initially deferred)"
+    )
+
+    class Dangles(Receiver):
+        async def receive_job_hook(self, change: Change) -> None:
+            await copy(self, change)
+            assert change.postchange is not None
+            device = 99 if change.id == 3 else change.postchange["id"]
+            await self.connection.execute("insert into public.rack values ($1)", device)
+
+    write(copying, 6)
+    outcomes = deliver_all(database, Dangles)
+    statuses = ["success", "success", "failure", "success", "success", "success"]
+    assert results(copying) == [(number, 1, status) for number, status in enumerate(statuses, 1)]
+    assert copied(copying) == [1, 2, 4, 5, 6]
+    failure = outcomes[3]
+    assert failure is not None and "foreign key" in str(failure.error)
+
+
+@pytest.mark.parametrize("before_its_first_use", [True, False])
+def test_a_run_that_takes_long_does_not_hold_up_the_others_commit(
+    copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch, before_its_first_use: bool
+) -> None:
+    """Before it uses its connection it gets a transaction of its own; after, it is undone and run again by itself."""
+    monkeypatch.setattr(groups, "LONGEST_S", 60)
+    begun: list[int] = []
+    may_end = asyncio.Event()
+
+    class TakesLong(Receiver):
+        async def receive_job_hook(self, change: Change) -> None:
+            if change.id == 3 and before_its_first_use:
+                await may_end.wait()
+            await copy(self, change)
+            begun.append(self.attempt)
+            if change.id == 3:
+                await may_end.wait()
+
+    async def work() -> None:
+        deliveries = await owed_deliveries(database)
+        async with open_running(database) as running, asyncio.TaskGroup() as runners:
+            runners.create_task(running.work_off(running.attempts(TakesLong), deliveries))
+            await until("the others have committed", lambda: len(results(copying)) == 2)
+            assert copied(copying) == [1, 2]
+            may_end.set()
+
+    write(copying, 4)
+    asyncio.run(work())
+    assert results(copying) == [(number, 1, "success") for number in range(1, 5)]
+    assert copied(copying) == [1, 2, 3, 4]
+    assert set(begun) == {1}
+
+
+def test_a_connection_that_is_used_by_a_later_run_of_the_transaction_is_refused(
+    copying: Connection, database: str, patient: None
+) -> None:
+    """What was written by it would be undone with the later run, and marked as its work."""
+    kept: list[Any] = []
+
+    class Keeps(Receiver):
+        async def receive_job_hook(self, change: Change) -> None:
+            await copy(self, change)
+            for connection in kept:
+                with pytest.raises(asyncpg.InterfaceError, match="has ended"):
+                    await connection.execute("insert into public.copy (change) values (0)")
+            kept.append(self.connection)
+
+    write(copying, 3)
+    deliver_all(database, Keeps)
+    assert results(copying) == [(number, 1, "success") for number in range(1, 4)]
+    assert copied(copying) == [1, 2, 3]
