@@ -1,8 +1,10 @@
 -- jobhooks.settle(...): write down what a batch of attempts did, and what is owed from now on.
 --
 -- The arrays are the results of attempts that succeeded, element by element; times are seconds since 1970. rest, null
--- where there is nothing else: {results, log, parked, paid} as settle_rest takes them. Refuses whoever leads no more;
--- the lock on that row has a new leader wait until this has committed. Returns how many of the results were there before.
+-- where there is nothing else: {results, log, parked, paid} as settle_rest takes them. Refuses whoever leads no more; the
+-- lock on that row has a new leader, who updates it, wait until this has committed: so it reads no debt that this changes
+-- yet. A key share lock would not: an update that leaves the key as it is does not wait for one. Returns how many of the
+-- results were there before.
 create or replace function jobhooks.settle(
     leader bigint,
     change_ids bigint [],
@@ -20,7 +22,7 @@ as $$
 declare
     written bigint := 0;
 begin
-    perform from jobhooks.cursor where cursor.leader = settle.leader for key share;
+    perform from jobhooks.cursor where cursor.leader = settle.leader for share;
     if not found then
         raise exception 'another daemon leads' using errcode = 'JH012';
     end if;

@@ -1,6 +1,7 @@
 -- jobhooks.take_the_lead(): become the daemon that leads; returns its number, which settle asks for.
 --
--- For the session that holds the lock of the leader. The sessions in which receivers of a former leader write are ended,
+-- For the session that holds the lock of the leader. The update waits for what a former leader is settling, and has it settle
+-- nothing more. The sessions in which receivers of a former leader write are ended,
 -- since they may hold locks on rows: it was taken for dead, and what it has not committed is delivered again.
 create or replace function jobhooks.take_the_lead()
 returns bigint
