@@ -31,7 +31,7 @@ begin
         delete from jobhooks.delivery as delivery
         using written
         where delivery.change_id = written.change_id and delivery.hook_id = written.hook_id
-        returning delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
+        returning delivery.change_id, delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
     )
     select count(*), json_agg(gone) into discarded, lanes from gone;
     perform jobhooks.unblock(lanes);

@@ -36,7 +36,7 @@ begin
         where exists (select from jobhooks.object_change as change where change.id = debt.change_id)
             and exists (select from jobhooks.job_hook as hook where hook.id = debt.hook_id)
         on conflict do nothing
-        returning delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
+        returning delivery.change_id, delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
     )
     select count(*), json_agg(written) into parked, lanes from written;
     perform jobhooks.unblock(lanes);

@@ -20,7 +20,7 @@ begin
         set status = 'blocked', due_at = null, failures = 0, blocks = true
         from unnest(change_ids, hook_ids) as chosen (change_id, hook_id)
         where delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
-        returning delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
+        returning delivery.change_id, delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
     )
     select count(*), json_agg(changed) into retried, lanes from changed;
     perform jobhooks.unblock(lanes);

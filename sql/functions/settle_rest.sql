@@ -3,14 +3,23 @@
 -- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback}],
 -- log: [{change_id, hook_id, attempt, line, level, time, object, message}],
 -- parked: [{change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, attempted, blocks, status, due_in}],
--- paid: [{change_id, hook_id}], lanes: as unblock takes them}; each may be missing. What is parked because of an attempt,
--- whose result somebody else has written, stays as it is. A delivery that need not wait for a time is parked as blocked, and
--- is due at once if nothing blocks it; so is one that was taken up as a debt, and is given back.
+-- paid: [{change_id, hook_id, attempt}]}; each may be missing. What is parked because of an attempt, whose result somebody
+-- else has written, stays as it is. A delivery that need not wait for a time is parked as blocked, and is due at once if
+-- nothing blocks it; so is one that was taken up as a debt, and is given back.
+--
+-- A debt that counts more attempts than this daemon knows of was given up and is owed anew, or failed under another daemon: it
+-- is not the one that is parked or paid here, and stays. A debt stays in the lanes in which it was parked first, whatever the
+-- key of its table is by now, since those behind it are there, too.
 create or replace function jobhooks.settle_rest(rest json)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan -- as in unblock
+set enable_seqscan = off
 as $$
+declare
+    parked jobhooks.delivery [];
+    gone jobhooks.delivery [];
 begin
     with written as (
         insert into jobhooks.job_result (
@@ -25,42 +34,32 @@ begin
         )
         on conflict do nothing
         returning change_id, hook_id, attempt
-    )
-    insert into jobhooks.delivery as delivery (
-        change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, blocks, status, due_at
-    )
-    select
-        parked.change_id, parked.hook_id, parked.content_type_id, parked.lane, parked.other_lane, parked.attempts,
-        parked.failures, parked.blocks, parked.status,
-        case when parked.status = 'waiting' then clock_timestamp() + parked.due_in * interval '1 second' end
-    from json_to_recordset(rest -> 'parked') as parked (
-        change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint, attempts integer,
-        failures integer, attempted boolean, blocks boolean, status text, due_in double precision
-    )
-    where not parked.attempted
-        or exists (
-            select from written
-            where written.change_id = parked.change_id and written.hook_id = parked.hook_id
-                and written.attempt = parked.attempts
+    ),
+    owed as (
+        insert into jobhooks.delivery as delivery (
+            change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, blocks, status, due_at
         )
-    on conflict (change_id, hook_id) do update
-    set attempts = excluded.attempts, failures = excluded.failures, blocks = excluded.blocks,
-        status = excluded.status, due_at = excluded.due_at;
-
-    -- What was free before, and has one of these before it now, has not been taken up yet: it waits, too.
-    update jobhooks.delivery as delivery
-    set status = 'blocked', due_at = null
-    from (
-        select distinct parked.hook_id, number.lane, min(parked.change_id) as change_id
-        from json_to_recordset(rest -> 'parked') as parked (
-            change_id bigint, hook_id integer, lane bigint, other_lane bigint, blocks boolean
+        select
+            debt.change_id, debt.hook_id, debt.content_type_id, debt.lane, debt.other_lane, debt.attempts,
+            debt.failures, debt.blocks, debt.status,
+            case when debt.status = 'waiting' then clock_timestamp() + debt.due_in * interval '1 second' end
+        from json_to_recordset(rest -> 'parked') as debt (
+            change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint, attempts integer,
+            failures integer, attempted boolean, blocks boolean, status text, due_in double precision
         )
-        cross join lateral unnest(array[parked.lane, parked.other_lane]) as number (lane)
-        where number.lane is not null and parked.blocks
-        group by parked.hook_id, number.lane
-    ) as older
-    where delivery.hook_id = older.hook_id and delivery.lane = older.lane and delivery.change_id > older.change_id
-        and delivery.blocks and delivery.status = 'waiting';
+        where not debt.attempted
+            or exists (
+                select from written
+                where written.change_id = debt.change_id and written.hook_id = debt.hook_id
+                    and written.attempt = debt.attempts
+            )
+        on conflict (change_id, hook_id) do update
+        set attempts = excluded.attempts, failures = excluded.failures, blocks = excluded.blocks,
+            status = excluded.status, due_at = excluded.due_at
+        where delivery.attempts <= excluded.attempts
+        returning delivery
+    )
+    select array_agg(owed.delivery) into parked from owed;
 
     insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, object, message)
     select entry.change_id, entry.hook_id, entry.attempt, entry.line, entry.level, entry.time, entry.object, entry.message
@@ -70,11 +69,33 @@ begin
     )
     on conflict do nothing;
 
-    delete from jobhooks.delivery
-    using json_to_recordset(rest -> 'paid') as paid (change_id bigint, hook_id integer)
-    where delivery.change_id = paid.change_id and delivery.hook_id = paid.hook_id;
+    with deleted as (
+        delete from jobhooks.delivery as delivery
+        using json_to_recordset(rest -> 'paid') as paid (change_id bigint, hook_id integer, attempt integer)
+        where delivery.change_id = paid.change_id and delivery.hook_id = paid.hook_id and delivery.attempts < paid.attempt
+        returning delivery
+    )
+    select array_agg(deleted.delivery) into gone from deleted;
 
-    perform jobhooks.unblock(rest -> 'lanes');
+    -- Those that stay have been passed over by the daemon, which had an attempt of them in hand: so that it finds them.
+    if coalesce(cardinality(parked), 0) < json_array_length(coalesce(rest -> 'parked', '[]'))
+        or coalesce(cardinality(gone), 0) < json_array_length(coalesce(rest -> 'paid', '[]')) then
+        update jobhooks.delivery as delivery
+        set due_at = clock_timestamp()
+        from (
+            select debt.change_id, debt.hook_id
+            from json_to_recordset(rest -> 'parked') as debt (change_id bigint, hook_id integer)
+            union
+            select debt.change_id, debt.hook_id
+            from json_to_recordset(rest -> 'paid') as debt (change_id bigint, hook_id integer)
+        ) as debt
+        where delivery.change_id = debt.change_id and delivery.hook_id = debt.hook_id
+            and delivery.status = 'waiting' and delivery.due_at < clock_timestamp();
+    end if;
+
+    if parked is not null or gone is not null then
+        perform jobhooks.unblock(to_json(parked || gone));
+    end if;
 end
 $$;
 

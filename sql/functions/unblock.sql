@@ -1,29 +1,52 @@
--- jobhooks.unblock(lanes): make due, of these lanes, each debt that waits for no older one any more.
+-- jobhooks.unblock(lanes): make due each debt that no older one is before any more, and block each that has one before it now.
 --
--- lanes: [{hook_id, content_type_id, lane, other_lane}], those in which a debt came or went. In each lane only the oldest
--- debt that is blocked can be free now. A debt whose lane is null waits for all older ones of its table and hook, and all
--- younger ones wait for it. Called where nobody else parks or pays at the same time: by the daemon that leads.
+-- lanes: [{change_id, hook_id, content_type_id, lane, other_lane}]: the debts that came, went or changed, in the lanes that
+-- the table has or had for them. Looked at are these and the first behind each of them in each of its lanes: no other can
+-- have been freed or blocked by them, if all was right before. A debt whose lane is null waits for all older ones of its table
+-- and hook, and all younger ones wait for it: behind it, the first of each lane is looked at, up to the next of its kind.
+-- One that does not block others waits for none. Called where nobody else parks or pays at the same time: by settle, and
+-- with the cursor's row locked.
+--
+-- The table of debts grows and shrinks faster than the planner hears of it: so this is planned each time, and each look is
+-- a subquery that a single index serves.
 create or replace function jobhooks.unblock(lanes json)
 returns void
 language sql
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
 as $$
-    with touched as (
-        select distinct lane.hook_id, lane.content_type_id, number.lane
-        from json_to_recordset(unblock.lanes) as lane (
-            hook_id integer, content_type_id integer, lane bigint, other_lane bigint
+    with touched as materialized (
+        select debt.change_id, debt.hook_id, debt.content_type_id, debt.lane, debt.other_lane, next.change_id as next_of_table
+        from json_to_recordset(unblock.lanes) as debt (
+            change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint
         )
-        cross join lateral unnest(array[lane.lane, lane.other_lane, null]) as number (lane)
+        left join lateral (
+            select delivery.change_id
+            from jobhooks.delivery as delivery
+            where delivery.hook_id = debt.hook_id and delivery.content_type_id = debt.content_type_id
+                and delivery.lane is null and delivery.blocks and delivery.change_id > debt.change_id
+            order by delivery.change_id
+            limit 1
+        ) as next on true
     ),
     candidate as (
-        select distinct touched.hook_id, oldest.change_id
+        select touched.hook_id, touched.change_id
         from touched
+        union
+        select touched.hook_id, touched.next_of_table
+        from touched
+        where touched.next_of_table is not null
+        union
+        select touched.hook_id, next.change_id
+        from touched
+        cross join lateral unnest(array[touched.lane, touched.other_lane]) as number (lane)
         cross join lateral (
             (
                 select delivery.change_id
                 from jobhooks.delivery as delivery
-                where delivery.hook_id = touched.hook_id and delivery.lane = touched.lane and delivery.blocks
-                    and delivery.status = 'blocked'
+                where delivery.hook_id = touched.hook_id and delivery.lane = number.lane and delivery.blocks
+                    and delivery.change_id > touched.change_id
                 order by delivery.change_id
                 limit 1
             )
@@ -31,44 +54,69 @@ as $$
             (
                 select delivery.change_id
                 from jobhooks.delivery as delivery
-                where delivery.hook_id = touched.hook_id and delivery.other_lane = touched.lane and delivery.blocks
-                    and delivery.status = 'blocked'
+                where delivery.hook_id = touched.hook_id and delivery.other_lane = number.lane and delivery.blocks
+                    and delivery.change_id > touched.change_id
                 order by delivery.change_id
                 limit 1
             )
-            union all
-            (
-                select delivery.change_id
-                from jobhooks.delivery as delivery
-                where touched.lane is null and delivery.hook_id = touched.hook_id
-                    and delivery.content_type_id = touched.content_type_id and delivery.lane is null and delivery.blocks
-                    and delivery.status = 'blocked'
-                order by delivery.change_id
-                limit 1
+        ) as next
+        union
+        select stretch.hook_id, first.change_id
+        from (
+            select touched.hook_id, touched.content_type_id, touched.next_of_table, min(touched.change_id) as change_id
+            from touched
+            where touched.lane is null
+            group by touched.hook_id, touched.content_type_id, touched.next_of_table
+        ) as stretch
+        cross join lateral (
+            select min(delivery.change_id) as change_id
+            from jobhooks.delivery as delivery
+            where delivery.hook_id = stretch.hook_id and delivery.content_type_id = stretch.content_type_id
+                and delivery.blocks and delivery.change_id > stretch.change_id
+                and delivery.change_id < coalesce(stretch.next_of_table, 9223372036854775807)
+            group by delivery.lane
+        ) as first
+    ),
+    wrong as (
+        select debt.ctid
+        from candidate
+        cross join lateral (
+            select delivery.ctid, delivery.*
+            from jobhooks.delivery as delivery
+            where delivery.change_id = candidate.change_id and delivery.hook_id = candidate.hook_id
+            limit 1
+        ) as debt
+        where debt.status <> 'dead'
+            and (debt.status = 'waiting') = (
+                debt.blocks and (
+                    exists (
+                        select from jobhooks.delivery as older
+                        where older.blocks and older.hook_id = debt.hook_id and older.change_id < debt.change_id
+                            and older.lane in (debt.lane, debt.other_lane)
+                    )
+                    or exists (
+                        select from jobhooks.delivery as older
+                        where older.blocks and older.hook_id = debt.hook_id and older.change_id < debt.change_id
+                            and older.other_lane in (debt.lane, debt.other_lane)
+                    )
+                    or exists (
+                        select from jobhooks.delivery as older
+                        where older.blocks and older.hook_id = debt.hook_id and older.change_id < debt.change_id
+                            and older.content_type_id = debt.content_type_id and older.lane is null
+                    )
+                    or debt.lane is null and exists (
+                        select from jobhooks.delivery as older
+                        where older.blocks and older.hook_id = debt.hook_id and older.change_id < debt.change_id
+                            and older.content_type_id = debt.content_type_id
+                    )
+                )
             )
-        ) as oldest
     )
     update jobhooks.delivery as delivery
-    set status = 'waiting', due_at = clock_timestamp()
-    from candidate
-    where delivery.hook_id = candidate.hook_id
-        and delivery.change_id = candidate.change_id
-        and not exists (
-            select from jobhooks.delivery as older
-            where older.blocks and older.hook_id = delivery.hook_id and older.change_id < delivery.change_id
-                and older.lane in (delivery.lane, delivery.other_lane)
-        )
-        and not exists (
-            select from jobhooks.delivery as older
-            where older.blocks and older.hook_id = delivery.hook_id and older.change_id < delivery.change_id
-                and older.other_lane in (delivery.lane, delivery.other_lane)
-        )
-        and not exists (
-            select from jobhooks.delivery as older
-            where older.blocks and older.hook_id = delivery.hook_id and older.change_id < delivery.change_id
-                and older.content_type_id = delivery.content_type_id and (older.lane is null or delivery.lane is null)
-        )
+    set status = case delivery.status when 'blocked' then 'waiting' else 'blocked' end,
+        due_at = case delivery.status when 'blocked' then clock_timestamp() end
+    where delivery.ctid = any(array(select wrong.ctid from wrong))
 $$;
 
 comment on function jobhooks.unblock(json) is
-'Make due, of these lanes, each debt that waits for no older one any more';
+'Make due each debt that no older one is before any more, and block each that has one before it now';

@@ -121,8 +121,11 @@ where exists (
     )
     or exists (
         select from jobhooks.delivery as older
+        where older.blocks and older.hook_id = $1 and older.content_type_id = owed.content_type_id and older.lane is null
+    )
+    or owed.lane is null and exists (
+        select from jobhooks.delivery as older
         where older.blocks and older.hook_id = $1 and older.content_type_id = owed.content_type_id
-            and (older.lane is null or owed.lane is null)
     )
 
 -- name: due_debts

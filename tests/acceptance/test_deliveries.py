@@ -379,6 +379,25 @@ def test_a_delivery_that_is_discarded_while_it_runs_leaves_nothing(
     assert device.execute("select change_id from public.seen").fetchall() == [(2,)]
 
 
+def test_a_delivery_that_is_given_up_while_it_runs_and_replayed_runs_again(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """The end of the run that was given up must not pay for what is owed since."""
+    add_hook(database, receivers, "Waits")
+    with psycopg.connect(database, autocommit=True) as gate, Daemon(database, receivers, log).await_started() as daemon:
+        gate.execute("select pg_advisory_lock(42)")
+        rename(device, "a")
+        wait_until("it takes long, and is parked", lambda: len(debts(device)) == 1)
+        assert done(jobhooks("delivery", "discard", "1", "--yes", "--database-url", database))
+        assert done(jobhooks("replay", "--hook", "hook of Waits", "--yes", "--database-url", database))
+        assert debts(device) == [(1, 1, "waiting", 1)]
+        gate.execute("select pg_advisory_unlock(42)")
+        daemon.await_event("delivery_already_settled")
+        wait_until("nothing is owed", lambda: not debts(device))
+    assert results(device) == [(1, 1, "discarded"), (1, 2, "success")]
+    assert device.execute("select change_id from public.seen").fetchall() == [(1,)]
+
+
 def test_what_was_settled_is_replayed_once_more_with_the_next_number(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:

@@ -1,7 +1,9 @@
 """Debts: which of them are due, whatever comes, fails, is paid, given up and owed anew, and in whatever order."""
 
 import json
+import random
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
@@ -11,6 +13,8 @@ from conftest import Connection
 from support.daemon import LIMIT, wait_until
 
 Row = dict[str, Any]
+Key = tuple[int, int]  # change and hook
+HOOKS = (1, 2)
 CHANGES = 40
 
 
@@ -60,8 +64,133 @@ def failed(debt: Row, **changes: object) -> dict[str, list[Row]]:
     }
 
 
+def paid(debt: Row) -> Row:
+    return {"change_id": debt["change_id"], "hook_id": debt["hook_id"], "attempt": debt["attempts"] + 1}
+
+
 def statuses(conn: Connection) -> dict[int, str]:
     return dict(conn.execute("select change_id, status from jobhooks.delivery order by change_id").fetchall())
+
+
+def test_what_is_behind_a_truncate_is_due_once_that_is_settled(books: Connection) -> None:
+    """The first of each object, up to the next truncate: nobody else would make them due, and an hour later neither."""
+    first, last = parked(10), parked(20)
+    settle(books, parked=[first, parked(11, 1), parked(12, 1), parked(13, 2), last, parked(21, 1)])
+    assert statuses(books) == {10: "waiting"} | dict.fromkeys((11, 12, 13, 20, 21), "blocked")
+    settle(books, paid=[paid(first)])
+    assert statuses(books) == {11: "waiting", 12: "blocked", 13: "waiting", 20: "blocked", 21: "blocked"}
+    books.execute("select jobhooks.discard_deliveries('{11, 12, 13}', '{1, 1, 1}')")
+    assert statuses(books) == {20: "waiting", 21: "blocked"}
+    books.execute("select jobhooks.discard_deliveries('{20}', '{1}')")
+    assert statuses(books) == {21: "waiting"}
+
+
+@pytest.mark.parametrize(
+    ("younger", "older"),
+    [
+        (parked(5, 7), parked(3, 7)),
+        (parked(5, 7, 8), parked(3, 8)),
+        (parked(5, 8), parked(3, 7, 8)),
+        (parked(5, 7, 8), parked(3, 9, 8)),
+        (parked(5), parked(3, 7)),
+        (parked(5, 7), parked(3)),
+        (parked(5), parked(3)),
+    ],
+)
+def test_what_was_due_waits_for_an_older_one_that_fails(books: Connection, younger: Row, older: Row) -> None:
+    """It was parked while the older one ran, and must not overtake it now."""
+    settle(books, parked=[younger])
+    assert statuses(books) == {5: "waiting"}
+    settle(books, **failed(older))
+    assert statuses(books) == {3: "waiting", 5: "blocked"}
+    settle(books, paid=[paid({**older, "attempts": 1})])
+    assert statuses(books) == {5: "waiting"}
+
+
+def test_a_debt_stays_in_the_lanes_in_which_it_was_parked(books: Connection) -> None:
+    """If the key of its table is another one by now, the daemon has it in other lanes: what is behind it has not."""
+    settle(books, parked=[parked(1, 7), parked(2, 7), parked(3, 7)])
+    settle(books, **failed(parked(1, 8)))
+    assert statuses(books) == {1: "waiting", 2: "blocked", 3: "blocked"}
+    settle(books, paid=[paid(parked(1, 8, attempts=1))])
+    assert statuses(books) == {2: "waiting", 3: "blocked"}
+    books.execute("select jobhooks.retry_deliveries('{2}', '{1}')")
+    settle(books, paid=[paid(parked(2, 8))])
+    assert statuses(books) == {3: "waiting"}
+
+
+def test_what_does_not_block_waits_for_nothing(books: Connection) -> None:
+    """A delivery that later ones may pass is due whatever is owed: nobody would make it due later."""
+    settle(books, parked=[parked(1, 7)])
+    settle(books, **failed(parked(2, 7), blocks=False))
+    settle(books, parked=[parked(3, 7), parked(2, 7, attempts=1, failures=1, blocks=False)])
+    assert statuses(books) == {1: "waiting", 2: "waiting", 3: "blocked"}
+    settle(books, paid=[paid(parked(1, 7))])
+    assert statuses(books) == {2: "waiting", 3: "waiting"}
+
+
+def test_what_is_owed_anew_is_not_paid_by_an_attempt_from_before(books: Connection) -> None:
+    """Someone gave it up while it ran, and had it delivered again: the end of that run settles the former debt."""
+    running = parked(1, 7, status="waiting")
+    settle(books, parked=[running])
+    books.execute("select jobhooks.discard_deliveries('{1}', '{1}')")
+    again = json.dumps([{"change_id": 1, "hook_id": 1, "content_type_id": 1, "lane": 7, "other_lane": None}])
+    books.execute("select jobhooks.park_again(%s)", [again])
+    due_at = "select due_at from jobhooks.delivery where status = 'waiting' and attempts = 1"
+    before = books.execute(due_at).fetchone()
+    for end in ({"paid": [paid(running)]}, failed(running), {"parked": [parked(1, 7)]}):
+        settle(books, **end)
+        after = books.execute(due_at).fetchone()
+        # The daemon, which had the former one in hand, looks for what is due after what it has seen.
+        assert before is not None and after is not None and after[0] > before[0]
+        before = after
+    settle(books, paid=[paid({**running, "attempts": 1})])
+    assert statuses(books) == {}
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_batch_costs_the_same_however_much_is_owed(books: Connection, known: bool) -> None:
+    """With 50,000 debts each of these looks at a few, whether the planner has heard of them or not.
+
+    Of one object 20,000 are owed, 10,000 of others, 10,000 of a table without a key; 10,000 are behind a truncate.
+    """
+    books.execute("alter table jobhooks.delivery set (autovacuum_enabled = off)")
+    debts = (
+        parked(1, 7),
+        parked(100_000, 30_000),
+        parked(200_000, content_type_id=2),
+        parked(300_000, content_type_id=3),
+    )
+    settle(books, parked=list(debts))  # so that it is planned while there are hardly any
+    books.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
+        " select id, 1, 1, 7, 'blocked', null::timestamptz from generate_series(2, 20000) as id"
+        " union all select 100000 + id, 1, 1, 30000 + id, 'waiting', now() from generate_series(1, 10000) as id"
+        " union all select 200000 + id, 1, 2, null, 'blocked', null from generate_series(1, 10000) as id"
+        " union all select 300000 + id, 1, 3, id % 5000, 'blocked', null from generate_series(1, 10000) as id"
+    )
+    if known:
+        books.execute("analyze jobhooks.delivery")
+    steps: list[dict[str, list[Row]]] = [
+        *[failed(debt) for debt in debts[:3]],
+        *[{"paid": [paid({**debt, "attempts": 1})]} for debt in debts[:3]],
+        {"parked": [parked(400_000, 40_000), parked(400_001, 40_000, 7), parked(400_002, content_type_id=4)]},
+    ]
+    for step in steps:
+        with books.transaction():
+            settle(books, **step)
+            read = _rows_read(books)
+        assert read[0] == 0 and read[1] < 50, (step, read)
+
+
+def _rows_read(conn: Connection) -> tuple[int, int]:
+    """Return how many scans of the whole table there were in this transaction, and how many rows the indexes led to."""
+    row = conn.execute(
+        "select seq_scan, coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables"
+        " where relid = 'jobhooks.delivery'::regclass"
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]
 
 
 def test_a_new_leader_waits_for_what_the_former_one_is_settling(books: Connection) -> None:
@@ -80,3 +209,185 @@ def test_a_new_leader_waits_for_what_the_former_one_is_settling(books: Connectio
         new.commit()
         with pytest.raises(psycopg.Error, match="another daemon leads"):
             settling.result(LIMIT)
+
+
+@dataclass
+class Oracle:
+    """What must wait for what, told from all debts at once."""
+
+    debts: dict[Key, Row] = field(default_factory=dict[Key, Row])
+
+    def status(self, debt: Row) -> str:
+        if debt["status"] == "dead":
+            return "dead"
+        return (
+            "blocked" if debt["blocks"] and any(_is_before(other, debt) for other in self.debts.values()) else "waiting"
+        )
+
+    def check(self, conn: Connection, what: object) -> None:
+        rows = conn.execute(
+            "select change_id, hook_id, status, attempts, blocks from jobhooks.delivery order by 1, 2"
+        ).fetchall()
+        expected = [
+            (*key, self.status(debt), debt["attempts"], debt["blocks"]) for key, debt in sorted(self.debts.items())
+        ]
+        assert rows == expected, (what, self.debts)
+
+    def of_status(self, status: str) -> list[Row]:
+        return [debt for debt in self.debts.values() if self.status(debt) == status]
+
+
+def _is_before(older: Row, debt: Row) -> bool:
+    if not older["blocks"] or older["hook_id"] != debt["hook_id"] or older["change_id"] >= debt["change_id"]:
+        return False
+    if older["content_type_id"] != debt["content_type_id"]:
+        return False
+    return older["lane"] is None or debt["lane"] is None or bool(_lanes(older) & _lanes(debt))
+
+
+def _lanes(debt: Row) -> set[int]:
+    return {debt["lane"], debt["other_lane"]} - {None}
+
+
+class Life:
+    """Random things that happen to debts, each told to the database and to the oracle."""
+
+    def __init__(self, conn: Connection, seed: int) -> None:
+        self.conn = conn
+        self.rng = random.Random(seed)
+        self.oracle = Oracle()
+        self.attempts: dict[Key, int] = {}
+        self.lanes = {change_id: self._lanes() for change_id in range(1, CHANGES + 1)}
+
+    def _lanes(self) -> Row:
+        table = self.rng.choice([1, 1, 2])
+        lane, other_lane = (10 * table + number for number in self.rng.sample(range(4), 2))
+        kind = self.rng.choices(["one", "two", "table"], [6, 2, 1])[0]
+        return {
+            "content_type_id": table,
+            "lane": None if kind == "table" else lane,
+            "other_lane": other_lane if kind == "two" else None,
+        }
+
+    def new(self) -> list[Row]:
+        """Return deliveries that are no debts, a few of them."""
+        keys = [(change_id, hook_id) for change_id in self.lanes for hook_id in HOOKS]
+        free = [key for key in keys if key not in self.oracle.debts]
+        return [
+            parked(
+                change_id, **self.lanes[change_id], hook_id=hook_id, attempts=self.attempts.get((change_id, hook_id), 0)
+            )
+            for change_id, hook_id in self.rng.sample(free, min(len(free), self.rng.randint(1, 6)))
+        ]
+
+    def some(self, debts: list[Row]) -> list[Row]:
+        return self.rng.sample(debts, min(len(debts), self.rng.randint(1, 4)))
+
+    def batch(self) -> None:
+        """Settle a batch: what is parked, given back, fails and is paid, of one batch each something else."""
+        waiting = self.some(self.oracle.of_status("waiting"))
+        rest: dict[str, list[Row]] = {"parked": [], "results": [], "paid": []}
+        news = self.new() if self.rng.random() < 0.7 else []
+        for debt in news:
+            if self.rng.random() < 0.4:
+                self._fail(debt, rest)
+            else:
+                debt["status"] = self.rng.choice(["blocked", "blocked", "waiting"])
+                rest["parked"].append(debt)
+                self._owe(debt)
+        for debt in waiting:
+            end = self.rng.random()
+            if end < 0.4:
+                rest["paid"].append(paid(debt))
+                self._settled(debt)
+            elif end < 0.8:
+                self._fail(self._moved(debt), rest)
+            else:
+                status = "blocked" if debt["blocks"] else "waiting"
+                rest["parked"].append({**self._moved(debt), "status": status})
+        self.rng.shuffle(rest["parked"])
+        settle(self.conn, **{name: rows for name, rows in rest.items() if rows})
+
+    def _moved(self, debt: Row) -> Row:
+        """Return it in other lanes, now and then, as where its table has another key by now."""
+        return debt if self.rng.random() < 0.8 else {**debt, "lane": 10 * debt["content_type_id"], "other_lane": None}
+
+    def _fail(self, debt: Row, rest: dict[str, list[Row]]) -> None:
+        status = self.rng.choice(["waiting", "waiting", "waiting", "dead"])
+        of_it = failed(debt, blocks=self.rng.random() < 0.7, status=status, due_in=self.rng.choice([0, 3600]))
+        rest["parked"] += of_it["parked"]
+        rest["results"] += of_it["results"]
+        self._owe(of_it["parked"][0])
+
+    def _owe(self, debt: Row) -> None:
+        key = (debt["change_id"], debt["hook_id"])
+        former = self.oracle.debts.get(key, debt)
+        self.attempts[key] = max(self.attempts.get(key, 0), debt["attempts"])
+        self.oracle.debts[key] = {**debt, "lane": former["lane"], "other_lane": former["other_lane"]}
+
+    def _settled(self, debt: Row) -> None:
+        key = (debt["change_id"], debt["hook_id"])
+        del self.oracle.debts[key]
+        self.attempts[key] = debt["attempts"] + 1
+
+    def retry(self) -> None:
+        """Have some attempted again by hand."""
+        chosen = self.some(list(self.oracle.debts.values()))
+        for debt in chosen:
+            debt.update(blocks=True, failures=0, status="blocked")
+        self._decide("retry_deliveries", chosen)
+
+    def discard(self) -> None:
+        """Give some up; they have a result, so that they are owed anew with the next number."""
+        chosen = self.some(list(self.oracle.debts.values()))
+        self._decide("discard_deliveries", chosen)
+        for debt in chosen:
+            self._settled(debt)
+
+    def _decide(self, function: str, chosen: list[Row]) -> None:
+        keys = [debt["change_id"] for debt in chosen], [debt["hook_id"] for debt in chosen]
+        self.conn.execute(f"select jobhooks.{function}(%s, %s)".encode(), keys)
+
+    def replay(self) -> None:
+        """Owe some anew that were settled before, or never due; of what is a debt, nothing changes."""
+        chosen = [*self.new(), *self.some(list(self.oracle.debts.values()))]
+        self.conn.execute("select jobhooks.park_again(%s)", [json.dumps(chosen)])
+        for debt in chosen:
+            key = (debt["change_id"], debt["hook_id"])
+            # Numbered on from its last result, which a payment here has not written.
+            row = self.conn.execute(
+                "select attempts from jobhooks.delivery where change_id = %s and hook_id = %s", key
+            ).fetchone()
+            assert row is not None
+            if key not in self.oracle.debts:
+                self._owe({**debt, "attempts": row[0], "status": "blocked"})
+
+    def end(self) -> None:
+        """Pay all of it, in any order in which it is due, and decide about what is dead."""
+        while self.oracle.debts:
+            waiting, dead = self.oracle.of_status("waiting"), self.oracle.of_status("dead")
+            if waiting and (not dead or self.rng.random() < 0.8):
+                debt = self.rng.choice(waiting)
+                settle(self.conn, paid=[paid(debt)])
+                del self.oracle.debts[debt["change_id"], debt["hook_id"]]
+            else:
+                assert dead, "nothing is due, and nothing is dead: nobody will ever be"
+                debt = self.rng.choice(dead)
+                debt.update(blocks=True, failures=0, status="blocked")
+                self._decide("retry_deliveries", [debt])
+            self.oracle.check(self.conn, "end")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_exactly_those_debts_wait_that_must(books: Connection, seed: int) -> None:
+    """Random lanes, keys that change, truncates, jobs that skip: after each step a debt is due unless one is before it.
+
+    So none overtakes another, and none waits for ever.
+    """
+    life = Life(books, seed)
+    steps = [life.batch, life.batch, life.batch, life.retry, life.discard, life.replay]
+    for number in range(60):
+        step = life.rng.choice(steps)
+        step()
+        life.oracle.check(books, (number, step))
+    life.end()

@@ -39,8 +39,8 @@ class Fails(JobHookReceiver):
         backoff = 0.05
     async def receive_job_hook(self, change):
         await see(self, change)
-        row = change.postchange or change.prechange
-        if row["name"] == "bad" and not await self.connection.fetchval(
+        row = change.postchange or change.prechange or {}
+        if row.get("name") == "bad" and not await self.connection.fetchval(
             "select exists (select from public.mended where id = $1)", row["id"]
         ):
             raise ValueError(f"cannot work on {row['id']}")
@@ -49,6 +49,20 @@ class FailsAndSkips(Fails):
     class Meta(Fails.Meta):
         on_failure = "skip"
         backoff = 3600
+
+class FailsOnceAndSkips(JobHookReceiver):
+    # What is called slow runs until the table "mended" has a row.
+    class Meta:
+        on_failure = "skip"
+        backoff = 0.1
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "bad" and self.attempt == 1:
+            raise ValueError("at first")
+        while change.postchange["name"] == "slow" and not await self.connection.fetchval(
+            "select exists (select from public.mended)"
+        ):
+            await asyncio.sleep(0.05)
+        await see(self, change)
 
 class GivesUp(Fails):
     class Meta(Fails.Meta):

@@ -17,6 +17,9 @@ from jobhooks.store.connections import AsyncConnection, call_async
 Row = dict[str, object]
 NOTHING: tuple[tuple[int, ...], ...] = ((),) * 6
 LARGEST = 2_000  # results in one batch, so that none takes long
+GIVEN_BACK_S = (
+    1.0  # until a debt is due again that was behind a younger one in memory, and does not wait for it otherwise
+)
 CURSOR_INTERVAL_S = 1.0  # between two savings of the cursor: each leaves a dead row, and a lag costs a re-read only
 
 
@@ -188,13 +191,11 @@ class Settler:
         settled = [delivery for delivery, outcome in batch.failures if not outcome.raised]
         paid = [delivery for delivery in [*batch.paid, *settled] if delivery.parked]
         paid += [delivery for delivery, _ in batch.successes if delivery.parked]
-        lanes = [*parked, *(_lanes(delivery) for delivery in paid)]
         rest = {
             "results": results,
             "log": log,
             "parked": parked,
-            "paid": [_identity(delivery) for delivery in paid],
-            "lanes": lanes,
+            "paid": [{**_identity(delivery), "attempt": delivery.attempt} for delivery in paid],
         }
         return {name: rows for name, rows in rest.items() if rows}
 
@@ -233,15 +234,20 @@ def _lanes(delivery: Delivery) -> Row:
 
 
 def _parked(delivery: Delivery) -> Row:
-    """Return a debt that was not attempted now: one that runs is due, so that it does not wait for itself."""
+    """Return a debt that was not attempted now: one that runs is due, so that it does not wait for itself.
+
+    One that does not block others waits for none. If it is given back, that is since a younger one runs for long: it is
+    due again only after a while, so that it is not taken up and given back all the time.
+    """
+    blocks = delivery.hook.blocks or not delivery.failures
     return {
         **_lanes(delivery),
         "attempts": delivery.attempts,
         "failures": delivery.failures,
         "attempted": False,
-        "blocks": delivery.hook.blocks or not delivery.failures,
-        "status": "waiting" if delivery.running else "blocked",
-        "due_in": 0,
+        "blocks": blocks,
+        "status": "waiting" if delivery.running or not blocks else "blocked",
+        "due_in": 0 if delivery.running or blocks else GIVEN_BACK_S,
     }
 
 
