@@ -185,6 +185,8 @@ def ledger(device: Connection) -> Connection:
     ("arguments", "ids"),
     [
         ([], [1, 2, 3, 4]),
+        (["3", "1"], [1, 3]),
+        (["1", "--status", "dead"], [1]),
         (["--hook", "first"], [1, 2, 3]),
         (["--table", "public.site"], [4]),
         (["--status", "waiting"], [3, 4]),
@@ -211,6 +213,7 @@ def test_debts_are_chosen_by_filters(ledger: Connection, database: str, argument
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        (["delivery", "list", "one"], USAGE, "CHANGE"),
         (["delivery", "list", "--hook", "none"], REFUSED, 'there is no hook "none"'),
         (["delivery", "list", "--table", "public.none"], REFUSED, "public.none is not watched"),
         (["delivery", "list", "--status", "lost"], USAGE, "lost"),

@@ -79,6 +79,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_deliveries(  # noqa: PLR0913, RUF100 - the ways in which deliveries are looked for
+    change: ChangesArgument = None,
     hook: HookFlag = None,
     table: TableFlag = None,
     status: StatusFlag = None,
@@ -96,11 +97,13 @@ def list_deliveries(  # noqa: PLR0913, RUF100 - the ways in which deliveries are
 
     waiting: attempted when due. blocked: behind an older one of the same object. dead: kept until somebody decides.
 
+    Example: jobhooks delivery list 42 43
+
     Example: jobhooks delivery list --hook "Check serials" --status dead
 
     Example: jobhooks delivery list --error timeout --since 2h --json
     """
-    filters = _Filters(None, hook, table, status, since, until, error)
+    filters = _Filters(change, hook, table, status, since, until, error)
     with connection(load(config, database_url=database_url)) as conn:
         found = deliveries.listed(conn, _wanted(conn, filters), limit)
     if as_json:
