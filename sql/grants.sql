@@ -95,7 +95,7 @@ begin
     grant select on jobhooks.content_type to jobhooks_capture;
     grant select, insert, update, delete on jobhooks_capture.truncation to jobhooks_capture;
     grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(integer, json, json), jobhooks_capture.wake(),
-        jobhooks.columns_of(json, text []) to jobhooks_capture;
+        jobhooks_capture.legible(text), jobhooks.columns_of(json, text []) to jobhooks_capture;
 exception when insufficient_privilege then
     raise warning 'everything belongs to %: %', current_user, sqlerrm;
 end

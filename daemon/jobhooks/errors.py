@@ -84,6 +84,10 @@ class LockNotAvailable(Refused):
     """A lock could not be had in time, because of what others do with the table. Nothing was changed; try again."""
 
 
+class Unreadable(JobhooksError):
+    """The database holds bytes that are no characters where text is asked for."""
+
+
 class AlreadySettled(JobhooksError):
     """The delivery was settled by someone else."""
 
@@ -123,6 +127,8 @@ BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH023": HookExists,
     "JH024": InvalidName,
     "JH030": NothingToAdopt,
+    "22021": Unreadable,
+    "22P05": Unreadable,
     "3F000": UnknownTable,
     "42P01": UnknownTable,
     "42602": UnknownTable,

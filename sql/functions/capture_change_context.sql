@@ -1,7 +1,9 @@
 -- jobhooks_capture.change_context(content_type_id, before, after): what else there is to say about a change; null if nothing.
 --
 -- before, after: what snapshot returned. A mark, and the wish not to trigger, are honoured only from
--- those who may have them; the catalogue is asked only when there is one.
+-- those who may have them; the catalogue is asked only when there is one. What the session has set may be anything, bytes
+-- that are no text and hundreds of megabytes among it: what is kept of it is text, and short, and nothing of it fails the
+-- writer.
 create or replace function jobhooks_capture.change_context(content_type_id integer, before json, after json)
 returns json
 language plpgsql
@@ -9,8 +11,10 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    mark constant text := nullif(current_setting('jobhooks.delivery', true), '');
-    muted constant boolean := lower(current_setting('jobhooks.triggering', true)) in ('off', 'false', 'no', '0');
+    user_name text;
+    request_id text;
+    mark text;
+    triggering text;
     failed constant json := case
         when left(before::text, 1) = '[' then before
         when left(after::text, 1) = '[' then after
@@ -21,24 +25,44 @@ declare
     key json; -- of the row as it is now
     cause text[];
     may_mark boolean := false;
+    muted boolean;
     context json;
 begin
+    begin
+        user_name := left(current_setting('jobhooks.user_name', true), 1000);
+        request_id := left(current_setting('jobhooks.request_id', true), 1000);
+        mark := left(current_setting('jobhooks.delivery', true), 1000);
+        triggering := left(current_setting('jobhooks.triggering', true), 1000);
+        -- This fails for what is no text, and for text that no client could be sent.
+        perform convert_to(concat(user_name, request_id, mark, triggering), 'UTF8');
+    exception when others then
+        user_name := jobhooks_capture.legible(current_setting('jobhooks.user_name', true));
+        request_id := jobhooks_capture.legible(current_setting('jobhooks.request_id', true));
+        mark := jobhooks_capture.legible(current_setting('jobhooks.delivery', true));
+        triggering := jobhooks_capture.legible(current_setting('jobhooks.triggering', true));
+    end;
+    mark := nullif(mark, '');
+    muted := lower(triggering) in ('off', 'false', 'no', '0');
     if mark is not null or muted then
         begin
             may_mark := jobhooks.may_mark();
-        exception when undefined_object then
+        exception when others then
             may_mark := false; -- the session's role has been dropped
         end;
         cause := regexp_match(mark, '^([0-9]{1,18}):([0-9]{1,9}):([0-9]{1,9})$');
     end if;
     if failed is not null then
-        key := case when left(now_or_last::text, 1) = '[' then now_or_last -> 1 else jobhooks.columns_of(
-            now_or_last, (select key_columns from jobhooks.content_type where id = content_type_id)
-        ) end;
+        begin
+            key := case when left(now_or_last::text, 1) = '[' then now_or_last -> 1 else jobhooks.columns_of(
+                now_or_last, (select key_columns from jobhooks.content_type where id = content_type_id)
+            ) end;
+        exception when others then
+            key := null; -- a json column may hold brackets deeper than the stack
+        end;
     end if;
     context := json_strip_nulls(json_build_object(
-        'user_name', nullif(current_setting('jobhooks.user_name', true), ''),
-        'request_id', nullif(current_setting('jobhooks.request_id', true), ''),
+        'user_name', nullif(user_name, ''),
+        'request_id', nullif(request_id, ''),
         'caused_by', case when may_mark and cause is not null then json_build_object(
             'change', cause[1]::bigint, 'hook', cause[2]::integer, 'attempt', cause[3]::integer
         ) end,

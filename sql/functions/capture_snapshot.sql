@@ -10,12 +10,19 @@ language plpgsql
 stable
 as $$
 declare
-    failure pg_catalog.text;
+    failure pg_catalog.text := 'XX000';
     key_of_it pg_catalog.json;
 begin
     return pg_catalog.row_to_json(object);
 exception when others then
-    failure := pg_catalog.concat(sqlstate, ': ', sqlerrm);
+    -- Each by itself: the words of an error may be of any length, and no text.
+    begin
+        failure := sqlstate;
+        failure := pg_catalog.concat(failure, ': ', pg_catalog."left"(sqlerrm, 1000));
+        perform pg_catalog.convert_to(failure, 'UTF8');
+    exception when others then
+        failure := pg_catalog."left"(failure, 5);
+    end;
     begin
         execute (
             select pg_catalog.format('select pg_catalog.json_build_object(%s)', pg_catalog.string_agg(

@@ -1,4 +1,5 @@
--- jobhooks.problems_of_server(): a copied database, transactions that hold others up, and what this role cannot see.
+-- jobhooks.problems_of_server(): a copied database, its encoding, transactions that hold others up, and what this role cannot
+-- see.
 create or replace function jobhooks.problems_of_server()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -47,10 +48,17 @@ as $$
         end
     union all
     select
+        'warning', format('database %s', current_database()),
+        'its encoding is SQL_ASCII, so that its text may be none: receivers get such a byte as U+FFFD and its number, and'
+        ' cannot read the live row',
+        'restore a dump of it into a database of an encoding that its text is in'
+    where getdatabaseencoding() = 'SQL_ASCII'
+    union all
+    select
         'note', format('role %s', current_user), 'it cannot see for how long the transactions of others have been open',
         format('grant pg_read_all_stats to %I', current_user)
     where not pg_has_role('pg_read_all_stats', 'usage')
 $$;
 
 comment on function jobhooks.problems_of_server() is
-'A copied database, transactions that hold others up, and what this role cannot see';
+'A copied database, its encoding, transactions that hold others up, and what this role cannot see';

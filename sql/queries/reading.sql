@@ -93,7 +93,7 @@ returning leader
 -- name: content_types
 select
     content_type.id, coalesce(jobhooks.table_name(content_type.relation), content_type.name) as name,
-    namespace.nspname as schema, class.relname as table, content_type.key_columns, content_type.ignore,
+    namespace.nspname::text as schema, class.relname::text as table, content_type.key_columns, content_type.ignore,
     array(
         select coalesce(format_type(attribute.atttypid, attribute.atttypmod), 'text')
         from unnest(content_type.key_columns) with ordinality as key (name, position)
@@ -104,6 +104,13 @@ select
 from jobhooks.content_type as content_type
 left join pg_class as class on class.oid = content_type.relation
 left join pg_namespace as namespace on namespace.oid = class.relnamespace
+
+-- name: send_bytes
+-- As they are stored, whatever they are.
+set client_encoding = 'SQL_ASCII'
+
+-- name: send_characters
+set client_encoding = 'UTF8'
 
 -- name: configuration_version
 select jobhooks.configuration_version()

@@ -10,6 +10,7 @@ from psycopg.rows import dict_row
 from conftest import Connection
 from jobhooks.store import catalogue
 from jobhooks.store.connections import connect
+from support.capturing import client_with
 
 
 def watch(
@@ -370,3 +371,42 @@ def test_the_views_show_a_row_that_cannot_be_taken_apart(conn: Connection, datab
     assert [action for action, _ in shown] == ["create"] * 3 + ["update"] * 3
     assert shown[3][1] == r'{"id":1,"body":{"a":"\u0000"}}'
     assert shown[5][1] == '{ "id" : 3 }'
+
+
+UNREADABLE = {"user_name": r"a\377\\", "request_id": "r-7"}
+
+
+def test_what_is_no_text_and_what_is_long_in_a_sessions_settings_harms_neither_the_writer_nor_the_log(
+    device: Connection, application: Connection
+) -> None:
+    """The server does not look at what a client sets when it connects; in the log it would stop the daemon."""
+    with client_with(application, b"-c jobhooks.user_name=a\xff\\\\ -c jobhooks.request_id=r-7") as client:
+        client.execute("update public.device set name = 'b'")
+        client.execute("set jobhooks.delivery = '1:2:3'")
+        client.execute("update public.device set name = 'c'")
+    for setting in ("user_name", "request_id", "delivery", "triggering"):
+        application.execute("select set_config(%s, repeat(e'\\x01', 100000000), false)", [f"jobhooks.{setting}"])
+    application.execute("update public.device set name = 'd'")
+    contexts = [context for (context,) in device.execute("select context from jobhooks.object_change order by id")]
+    assert contexts[:2] == [UNREADABLE, {**UNREADABLE, "refused_mark": "1:2:3"}]
+    assert contexts[2] == {"user_name": "\x01" * 1000, "request_id": "\x01" * 1000, "refused_mark": "\x01" * 100}
+    for (text,) in device.execute("select convert_to(context::text, 'UTF8') from jobhooks.object_change"):
+        assert text.decode()
+
+
+def test_an_error_whose_words_are_long_or_no_text_does_not_reach_the_writer(conn: Connection) -> None:
+    conn.execute("create type public.mood as enum ('long', 'bad')")
+    conn.execute(
+        "create function public.mood_json(mood public.mood) returns json language plpgsql as"
+        " 'begin raise exception ''%'', case mood when ''long'' then repeat(chr(1), 200000000)"
+        " else current_setting(''test.bad'') end; end'"
+    )
+    conn.execute("create cast (public.mood as json) with function public.mood_json(public.mood)")
+    conn.execute("create table public.t (id integer primary key, mood public.mood, secret text)")
+    with client_with(conn, b"-c test.bad=\xff") as client:
+        for exclude in ([], ["secret"]):
+            conn.execute("select jobhooks.watch('public.t', exclude => %s)", [exclude])
+            client.execute("insert into public.t values (1, 'long'), (2, 'bad'); delete from public.t")
+    errors = conn.execute("select context ->> 'snapshot_error' from jobhooks.object_change order by id").fetchall()
+    hidden = ("P0001: the row could not be written down",)
+    assert errors == [("P0001: " + "\x01" * 1000,), ("P0001",)] * 2 + [hidden] * 4

@@ -1,8 +1,11 @@
 """What tests of the capture share: to watch a table, and to read what was recorded in few words."""
 
 import contextlib
-from collections.abc import Sequence
+import os
+from collections.abc import Generator, Sequence
 
+import psycopg
+import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -51,3 +54,14 @@ def trigger(conn: Connection[TupleRow], when: str, body: str, name: str = "users
         f"create function public.{name}() returns trigger language plpgsql as $$ begin {body} end $$;"
         f' create trigger "{name}" {when} execute function public.{name}()'.encode()
     )
+
+
+@contextlib.contextmanager
+def client_with(conn: Connection[TupleRow], options: bytes) -> Generator[Connection[TupleRow]]:
+    """Open another connection as the user of ``conn``, with libpq's ``options``, which need be no text."""
+    with pytest.MonkeyPatch.context() as patch:
+        # A setting of the process, since psycopg itself takes text only; libpq, and the server, take anything.
+        patch.setenv("PGOPTIONS", os.fsdecode(options))
+        client = psycopg.connect(conn.info.dsn, autocommit=True)
+    with client:
+        yield client

@@ -13,6 +13,7 @@ from jobhooks.engine.matching import Hook, HookTable
 from jobhooks.engine.reader import change_of, load_content_types
 from jobhooks.engine.snapshot import Snapshot
 from jobhooks.store.connections import AsyncConnection, call_async
+from jobhooks.store.unreadable import call_readable_async
 
 BEGINNING = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -86,7 +87,7 @@ class Books:
 
     async def due(self, hook: Hook, after: Position, most: int) -> TakenUp:
         """Return the hook's debts that are due, after a position, at most ``most``."""
-        rows = await call_async(self._conn, "due_debts", hook.id, after.due_at, after.change_id, most)
+        rows = await call_readable_async(self._conn, "due_debts", hook.id, after.due_at, after.change_id, most)
         taken_up = TakenUp([], after, [])
         content_types = await load_content_types(self._conn) if rows else {}
         for row in rows:

@@ -16,6 +16,7 @@ from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.engine.snapshot import Snapshot
 from jobhooks.store.connections import AsyncConnection, call_async
+from jobhooks.store.unreadable import call_readable_async
 
 PAGE_BYTES = 16_000_000  # of snapshots: a page of huge rows is a short one
 ACTIONS = {action.value: action for action in ObjectChangeActionChoices}
@@ -143,7 +144,7 @@ class Reader:
 
     async def _read(self, horizon: str | None) -> Reading:
         cursor = self._cursor
-        rows = await call_async(
+        rows = await call_readable_async(
             self._conn,
             "read_page",
             cursor.seen,
@@ -181,7 +182,7 @@ async def load_content_types(conn: AsyncConnection) -> ContentTypes:
             key_types=tuple(row["key_types"]),
             ignored_columns=frozenset(row["ignore"]),
         )
-        for row in await call_async(conn, "content_types")
+        for row in await call_readable_async(conn, "content_types")
     }
 
 

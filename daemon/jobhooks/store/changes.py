@@ -10,6 +10,7 @@ import msgspec
 from jobhooks.errors import NotWatched, Refused
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.rows import as_json, columns, difference
+from jobhooks.store.unreadable import call_readable
 
 CLOCK_SLACK = datetime.timedelta(minutes=1)  # by which times may fall although ids rise
 BATCH = 500  # changes whose rows are read at once
@@ -140,7 +141,7 @@ def change_by_id(conn: SyncConnection, id_: int) -> ShownChange:
     Raises:
         Refused: the log has none of that id.
     """
-    rows, details = call(conn, "changes_by_id", [id_]), call(conn, "change_details", id_)
+    rows, details = call_readable(conn, "changes_by_id", [id_]), call_readable(conn, "change_details", id_)
     if not rows or not details:
         first, last = call(conn, "log_ends")[0]
         extent = "it is empty" if first is None else f"it goes from {first} to {last}, and numbers can be missing"
@@ -223,7 +224,7 @@ def _first_id_from(conn: SyncConnection, moment: datetime.datetime) -> int:
 
 
 def _changes(conn: SyncConnection, ids: list[int]) -> list[ListedChange]:
-    return [ListedChange(*_listed(row)) for row in call(conn, "changes_by_id", ids)]
+    return [ListedChange(*_listed(row)) for row in call_readable(conn, "changes_by_id", ids)]
 
 
 def _listed(row: tuple[Any, ...]) -> tuple[Any, ...]:

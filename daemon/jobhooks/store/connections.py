@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow, tuple_row
 
-from jobhooks.errors import BY_SQLSTATE, DatabaseUnreachable, JobhooksError, Refused, SettingsError
+from jobhooks.errors import BY_SQLSTATE, DatabaseUnreachable, JobhooksError, Refused, SettingsError, Unreadable
 from jobhooks.store.sql_files import query
 
 APPLICATION_NAME = "jobhooks"
@@ -175,6 +175,8 @@ def _raise_translated(exc: BaseException) -> None:
         raise _error(exc.sqlstate, exc.message or _one_line(exc), exc.hint, lost=lost) from exc
     if isinstance(exc, BROKEN):
         raise DatabaseUnreachable(f"lost the connection to the database: {_one_line(exc)}") from exc
+    if isinstance(exc, UnicodeDecodeError):
+        raise Unreadable from exc
     if isinstance(exc, UnicodeEncodeError):
         raise Refused(f"{exc.object!r} is no text that the database could take") from exc
 

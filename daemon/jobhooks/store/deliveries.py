@@ -11,6 +11,7 @@ import msgspec
 from jobhooks.errors import Refused, UnknownHook
 from jobhooks.store.changes import ids_between
 from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.unreadable import call_readable
 
 T = TypeVar("T")
 
@@ -211,12 +212,12 @@ def replayable(conn: SyncConnection, wanted: WantedReplay) -> "array[int]":
 def logged_changes(conn: SyncConnection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     """Yield changes with the columns that the daemon reads, in order of id; few are in memory at once."""
     for some in batches(ids, ROWS):
-        yield from call(conn, "logged_changes", list(some))
+        yield from call_readable(conn, "logged_changes", list(some))
 
 
 def content_types(conn: SyncConnection) -> list[tuple[Any, ...]]:
     """Return the watched tables with the columns that the daemon reads."""
-    return call(conn, "content_types")
+    return call_readable(conn, "content_types")
 
 
 def park_again(conn: SyncConnection, debts: Sequence[Mapping[str, object]]) -> int:

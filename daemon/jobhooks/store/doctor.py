@@ -4,8 +4,9 @@ import datetime
 from dataclasses import dataclass
 
 from jobhooks.errors import Forbidden, JobhooksError, SqlMismatch
-from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.connections import SyncConnection
 from jobhooks.store.install import check_installed, check_schema
+from jobhooks.store.unreadable import call_readable
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def problems(conn: SyncConnection, retention_days: float) -> list[Problem]:
     except SqlMismatch as exc:
         found.append(Problem("error", f"database {conn.info.dbname}", str(exc), "jobhooks install"))
     try:
-        rows = call(conn, "problems", datetime.timedelta(days=retention_days))
+        rows = call_readable(conn, "problems", datetime.timedelta(days=retention_days))
     except Forbidden as exc:
         raise Forbidden(f'{exc}: grant jobhooks_viewer to "{conn.info.user}"') from exc
     except JobhooksError as exc:
