@@ -27,12 +27,21 @@ revoke all on all sequences in schema jobhooks from public;
 revoke all on all functions in schema jobhooks, jobhooks_capture from public;
 grant execute on function
     jobhooks_capture.snapshot(record, text),
-    jobhooks_capture.shaped_snapshot(record, text, text [], json),
+    jobhooks_capture.shaped_snapshot(record, text, text [], json, oid),
     jobhooks_capture.differs(record, record, json),
     jobhooks_capture.record_change(integer, jobhooks.action, json, json),
     jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text),
     jobhooks_capture.never_called()
 to public;
+
+-- What an earlier version's triggers call stays as long as there are any, which is until their tables are watched again.
+do $$
+begin
+    drop function if exists jobhooks_capture.shaped_snapshot(record, text, text [], json);
+exception when dependent_objects_still_exist then
+    grant execute on function jobhooks_capture.shaped_snapshot(record, text, text [], json) to public;
+end
+$$;
 
 select jobhooks.prepare_segment(number) from jobhooks.log_segment;
 select jobhooks.use_segment(max(number)) from jobhooks.log_segment;
@@ -118,13 +127,13 @@ begin
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon, jobhooks_receiver;
 
     grant execute on function
-        jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(),
+        jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(), jobhooks.problems_of_columns(),
         jobhooks.problems_of_triggers(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(),
         jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint), jobhooks.problems_of_marks(),
         jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),
         jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass),
         jobhooks.trigger_statements(integer), jobhooks.snapshot_expression(regclass, text, text [], text []),
-        jobhooks.depends_on_formats(regclass)
+        jobhooks.depends_on_formats(regclass), jobhooks.depends_on_time_zone(regclass, text [])
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
 
     grant insert, update, delete on jobhooks.job_hook, jobhooks.job_hook_content_type to jobhooks_operator;

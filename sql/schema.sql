@@ -534,6 +534,11 @@ GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.depose_silent_leader(seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.depose_silent_leader(seconds double precision) TO jobhooks_daemon;
 
@@ -591,6 +596,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint
 GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_columns() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_deliveries() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_deliveries() TO jobhooks_viewer;

@@ -1,9 +1,16 @@
--- jobhooks_capture.shaped_snapshot(object, key, exclude, virtual): a row as json, as snapshot gives it, in a given shape.
+-- jobhooks_capture.shaped_snapshot(object, key, exclude, emptied, relation): a row as json, as snapshot gives it, in a given
+-- shape.
 --
 -- For what would cost every row too much: formats that the session has changed (a range of dates that is written day
--- first would be read back as another one), columns that are left out, and virtual generated columns, which a trigger
--- gets empty: virtual has their expressions by name. Runs as the role that writes.
-create or replace function jobhooks_capture.shaped_snapshot(object record, key text, exclude text [], virtual json)
+-- first would be read back as another one), and columns that are left out. emptied: a json object of these, all null.
+-- relation: the table or partition that the row is in.
+-- Of what is left out no json is made: these columns are emptied first, and their members, which then are known to the
+-- letter, cut out of the text. Nothing of it is read, which would fail where a json column holds "\u0000". Where another
+-- column holds the same letters, or a domain refuses to be empty, the columns that stay are chosen by name, which is slow.
+-- A column to leave out that is not there was renamed, perhaps: then there is no snapshot. Runs as the role that writes.
+create or replace function jobhooks_capture.shaped_snapshot(
+    object record, key text, exclude text [], emptied json, relation oid
+)
 returns json
 language plpgsql
 stable
@@ -12,49 +19,81 @@ set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 set extra_float_digits = 1
 set bytea_output = 'hex'
+set timezone = 'UTC'
 as $$
 declare
-    snapshot json;
-    computed json;
-    failure text;
+    snapshot text;
+    shorter text;
+    left_out text;
+    member text;
+    kept json;
+    failure text := 'XX000';
+    key_of_it json;
 begin
-    snapshot := row_to_json(object);
-    if virtual is not null then
-        -- An expression that fails would fail for whoever reads the row, too: then there is no value.
-        begin
-            execute (
-                select format('select json_build_object(%s) from (select ($1).*) as object', string_agg(
-                    format('%L, %s', column_name, expression), ', '
-                ))
-                from json_each_text(virtual) as columns (column_name, expression)
-            )
-            into computed
-            using object;
-        exception when others then
-            computed := null;
-        end;
+    if exclude = '{}' then
+        return row_to_json(object);
     end if;
-    return (
-        select coalesce(json_object_agg(name, coalesce(computed -> name, value)), '{}')
-        from json_each(snapshot) as columns (name, value)
-        where name <> all (exclude)
-    );
+    snapshot := row_to_json(json_populate_record(object, emptied))::text;
+    foreach left_out in array exclude loop
+        member := to_json(left_out)::text || ':null';
+        shorter := replace(snapshot, ',' || member, '');
+        -- The privilege does not matter: without such a column it is an error to ask for it, or the answer is null.
+        if octet_length(snapshot) - octet_length(shorter) <> octet_length(member) + 1
+            or starts_with(snapshot, '{' || member)
+            or has_column_privilege(relation, left_out, 'select') is null
+        then
+            raise cardinality_violation;
+        end if;
+        snapshot := shorter;
+    end loop;
+    return snapshot::json;
 exception when others then
-    -- The words of an error may hold what was to be left out.
-    failure := concat(sqlstate, ': ', case when exclude = '{}' then sqlerrm else 'the row could not be written down' end);
+    -- Each by itself: the words of an error may be of any length, and no text; and they may hold what was to be left out.
+    begin
+        failure := sqlstate;
+        failure := concat(failure, ': ', case when exclude = '{}'
+            then left(sqlerrm, 1000) else 'the row could not be written down' end);
+        perform convert_to(failure, 'UTF8');
+    exception when others then
+        failure := left(failure, 5);
+    end;
+    begin
+        if exclude <> '{}' then
+            if (select count(*) from pg_attribute where attrelid = relation and attname = any (exclude) and attnum > 0)
+                < cardinality(exclude)
+            then
+                failure := '42703: a column that is to be left out is not there: watch the table again';
+                raise undefined_column;
+            end if;
+            execute (
+                select format('select row_to_json(kept) from (select %s) as kept', string_agg(
+                    format('($1).%I', attname), ', ' order by attnum
+                ))
+                from pg_attribute
+                where attrelid = relation and attnum > 0 and not attisdropped and attname <> all (exclude)
+            )
+            into kept
+            using object;
+            return kept;
+        end if;
+    exception when others then
+        if sqlstate <> '42703' then
+            failure := concat(sqlstate, ': the row could not be written down');
+        end if;
+    end;
     begin
         execute (
             select format('select json_build_object(%s)', string_agg(format('%L, ($1).%I', name, name), ', '))
             from unnest(key::text []) as name
         )
-        into snapshot
+        into key_of_it
         using object;
     exception when others then
-        snapshot := null;
+        key_of_it := null;
     end;
-    return json_build_array(failure, snapshot);
+    return json_build_array(failure, key_of_it);
 end
 $$;
 
-comment on function jobhooks_capture.shaped_snapshot(record, text, text [], json) is
-'A row as json, less excluded columns, with virtual ones, in formats that the session did not choose';
+comment on function jobhooks_capture.shaped_snapshot(record, text, text [], json, oid) is
+'A row as json, less excluded columns, in formats that the session did not choose';

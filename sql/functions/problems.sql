@@ -13,6 +13,7 @@ as $$
     from (
         select * from jobhooks.problems_of_tables()
         union all select * from jobhooks.problems_of_keys()
+        union all select * from jobhooks.problems_of_columns()
         union all select * from jobhooks.problems_of_triggers()
         union all select * from jobhooks.problems_of_partitions()
         union all select * from jobhooks.problems_of_hooks()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Connection
+from support.capturing import watch
 from support.daemon import Daemon, wait_until
 from support.delivering import debts, seen_by, settled, statuses, write
 from support.hooking import add_hook
@@ -322,6 +323,28 @@ def test_a_key_that_changes_stays_in_order_with_what_was_and_what_becomes(
         seen.execute("insert into public.mended values (20)")
         wait_until("all is settled", settled(seen, 3))
     assert seen_by(seen, "Fails") == [(30, "3"), (20, "1"), (20, "2")]
+
+
+def test_an_object_keeps_its_order_whatever_time_zones_its_writers_have(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """The moment that is its key is one, however a session would write it."""
+    seen.execute("create table public.reading (at timestamptz primary key, id integer, name text, serial text)")
+    watch(seen, "public.reading")
+    add_hook(database, receivers, "r.Fails", table="public.reading")
+    with (
+        psycopg.connect(database, autocommit=True, options="-c timezone=UTC") as one,
+        psycopg.connect(database, autocommit=True, options="-c timezone=Asia/Kathmandu") as other,
+    ):
+        one.execute("insert into public.reading values ('2026-01-01 00:00:00Z', 7, 'bad', '1')")
+        other.execute("update public.reading set serial = '2'")
+        one.execute("update public.reading set serial = '3'")
+    with Daemon(database, receivers, log) as daemon:
+        daemon.await_event("delivery_failed")
+        wait_until("all are parked", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked", "blocked"])
+        seen.execute("insert into public.mended values (7)")
+        wait_until("all is settled", settled(seen, 3))
+    assert seen_by(seen, "Fails") == [(7, "1"), (7, "2"), (7, "3")]
 
 
 def test_a_truncate_waits_for_the_table_and_the_table_for_it(

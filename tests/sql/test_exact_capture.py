@@ -1,5 +1,8 @@
 """Each way to write a row, and each kind of column: the log holds what was written, in the order in which it was."""
 
+import json
+
+import psycopg
 import pytest
 
 from conftest import Connection
@@ -216,22 +219,66 @@ def test_rows_are_written_down_faithfully(conn: Connection) -> None:
 
 
 def test_virtual_columns_are_written_down(conn: Connection) -> None:
-    """A trigger gets them empty, so that they must be computed."""
+    """The server computes them for a trigger's WHEN, by whatever expression they have at the time."""
     if conn.info.server_version < 180000:
         pytest.skip("virtual generated columns came with PostgreSQL 18")
     conn.execute(
         "create table public.t (id integer primary key, price integer,"
         " taxed integer generated always as (price * 2) virtual,"
         ' "Odd ""One" text generated always as (\'p\' || price) virtual,'
-        " s integer generated always as (price + 1) stored)"
+        " s integer generated always as (price + 1) stored, cost integer generated always as (price - 1) virtual)"
     )
-    watch(conn, "public.t", ignore=["s"])
+    watch(conn, "public.t", ignore=["s"], exclude=["cost"])
     conn.execute("insert into public.t (id, price) values (1, 10)")
     conn.execute("update public.t set price = 11")
+    conn.execute(
+        "alter table public.t alter taxed set expression as (price * 3), add more integer generated always as (7)"
+    )
     conn.execute("delete from public.t")
     ten = {"id": 1, "price": 10, "taxed": 20, 'Odd "One': "p10", "s": 11}
     eleven = {"id": 1, "price": 11, "taxed": 22, 'Odd "One': "p11", "s": 12}
-    assert changes(conn) == [("create", None, ten), ("update", ten, eleven), ("delete", eleven, None)]
+    last = {**eleven, "taxed": 33, "more": 7}
+    assert changes(conn) == [("create", None, ten), ("update", ten, eleven), ("delete", last, None)]
+
+
+def test_a_virtual_column_that_cannot_be_computed_fails_the_writer(conn: Connection) -> None:
+    """A limit: the server computes it before anything of ours is called. The doctor tells which columns these are."""
+    if conn.info.server_version < 180000:
+        pytest.skip("virtual generated columns came with PostgreSQL 18")
+    conn.execute("create table public.t (id integer, x integer, y integer generated always as (100 / x))")
+    conn.execute("insert into public.t values (1, 0)")
+    watch(conn, "public.t", key=["id"])
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        conn.execute("insert into public.t values (2, 0)")
+    problems = conn.execute("select severity, problem from jobhooks.problems_of_columns()").fetchall()
+    assert [severity for severity, _ in problems] == ["note"] and "(y)" in str(problems)
+
+
+def test_a_key_with_a_time_is_the_same_in_every_time_zone(conn: Connection) -> None:
+    """Else one object would be two, each with an order of its own."""
+    conn.execute("create type public.span as (begun timestamptz, note text)")
+    conn.execute("create domain public.moment as timestamptz")
+    keys = {
+        "t": "at timestamptz",
+        "d": "at public.moment",
+        "r": "at tstzrange",
+        "a": "at timestamptz[]",
+        "c": "at public.span",
+    }
+    values = ["2024-01-01 00:00:00Z", "2024-01-01 00:00:00Z", "[2024-01-01 00:00:00Z,)", "{2024-01-01 00:00:00Z}"]
+    values.append('("2024-01-01 00:00:00Z",x)')
+    for (name, column), value in zip(keys.items(), values, strict=True):
+        conn.execute(f"create table public.{name} (id integer, {column}, note text, primary key (id, at))".encode())
+        watch(conn, f"public.{name}")
+        for zone in ("UTC", "Asia/Kathmandu", "America/New_York"):
+            conn.execute("select set_config('timezone', %s, false)", [zone])
+            conn.execute(f"insert into public.{name} values (1, %s, 'a')".encode(), [value])
+            conn.execute(f"delete from public.{name}".encode())
+    written = conn.execute(
+        "select content_type_id, count(*), count(distinct coalesce(prechange, postchange) ->> 'at')"
+        " from jobhooks.object_change group by 1 order by 1"
+    ).fetchall()
+    assert written == [(number, 6, 1) for number in range(1, 6)]
 
 
 @pytest.mark.parametrize(("exclude", "ignore"), [([], []), (["c7"], ["c8"])], ids=["whole", "shaped"])
@@ -310,3 +357,61 @@ def test_a_row_that_a_later_statement_finds_unwritable_stays_as_it_was_told(tabl
         ("create", "3", None),
         ("update", None, failed),
     ]
+
+
+EXCLUDED = 'create table public.t (fat text, id integer primary key, "a,""b" text, j json, last text)'
+
+
+def test_only_what_is_kept_is_written_down(conn: Connection) -> None:
+    """What is left out may be too fat to be json, and what stays may hold what no reader takes."""
+    conn.execute(EXCLUDED)
+    watch(conn, "public.t", exclude=["fat", 'a,"b', "last"])
+    odd = r"""'{"a":"\u0000","b":"\ud83d","fat":null}'"""
+    conn.execute(f"insert into public.t values (repeat(e'\\x01', 200000000), 1, 'x', {odd}, 'z')".encode())
+    conn.execute("update public.t set fat = null, j = null where id = 1")
+    conn.execute("update public.t set last = 'y'")
+    conn.execute("delete from public.t")
+    written = conn.execute(
+        "select action::text, prechange::text, postchange::text, context from jobhooks.object_change order by id"
+    ).fetchall()
+    full, empty = r"""{"id":1,"j":{"a":"\u0000","b":"\ud83d","fat":null}}""", '{"id":1,"j":null}'
+    assert written == [
+        ("create", None, full, None),
+        ("update", full, empty, None),
+        ("update", empty, empty, None),
+        ("delete", empty, None, None),
+    ]
+
+
+@pytest.mark.parametrize("exclude", [["b"], ["a"], ["c"], ["a", "b"], ["b", "c"], ["a", "b", "c"], ["c", "a"]])
+@pytest.mark.parametrize(
+    "value", ['{"x":1}', '{"a":null,"b":null,"c":null}', '[{"z":1,"b":null,"a":null},{"c":null}]', '"\\",\\"b\\":null"']
+)
+def test_members_of_a_column_that_look_like_the_rows_own_stay(conn: Connection, exclude: list[str], value: str) -> None:
+    conn.execute("create table public.t (a json, id integer primary key, b json, c json)")
+    conn.execute("create table public.z (a json, b json, c json, j json, id integer primary key)")
+    for name in ("t", "z"):
+        watch(conn, f"public.{name}", exclude=exclude)
+        conn.execute(f"insert into public.{name} (id, a, b, c) values (1, %(v)s, %(v)s, %(v)s)".encode(), {"v": value})
+    conn.execute("update public.z set j = %s", [value])
+    kept = {name: json.loads(value) for name in "abc" if name not in exclude}
+    rows = [row for _, _, row in changes(conn)]
+    assert rows == [{"id": 1, **kept}, {"id": 1, **kept, "j": None}, {"id": 1, **kept, "j": json.loads(value)}]
+
+
+def test_a_column_that_may_not_be_empty_is_left_out_too(conn: Connection) -> None:
+    """Only where its domain says so is a column hard to leave out."""
+    conn.execute("create domain public.given as text not null")
+    conn.execute("create table public.t (id integer primary key, secret public.given, note text not null)")
+    watch(conn, "public.t", exclude=["secret", "note"])
+    conn.execute("insert into public.t values (1, 'hush', 'hush')")
+    assert changes(conn) == [("create", None, {"id": 1})]
+
+
+def test_formats_that_a_session_has_changed_spoil_no_json(conn: Connection) -> None:
+    conn.execute("create table public.t (id integer primary key, f float8, j json)")
+    watch(conn, "public.t")
+    conn.execute("set datestyle = German")
+    conn.execute(r"""insert into public.t values (1, 1, '{"a":"\u0000"}')""")
+    written = conn.execute("select context, postchange::text from jobhooks.object_change").fetchall()
+    assert written == [(None, r"""{"id":1,"f":1,"j":{"a":"\u0000"}}""")]

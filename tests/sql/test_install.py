@@ -226,3 +226,30 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         assert [name for (name,) in triggers] == [
             f"!jobhooks_1_{what}" for what in ("create", "delete", "truncate", "update")
         ]
+
+
+def test_what_an_earlier_versions_triggers_call_stays_until_they_are_replaced(
+    application: Connection, database: str
+) -> None:
+    """Between the two, and as long as a table is locked, an application without any privilege goes on writing."""
+    signature = "jobhooks_capture.shaped_snapshot(record,text,text[],json)"
+    with contextlib.closing(connect(database)) as admin:
+        admin.execute(
+            "create function jobhooks_capture.shaped_snapshot(record, text, text[], json) returns json"
+            " language plpgsql as 'begin return row_to_json($1); end'"
+        )
+        admin.execute(
+            'create or replace trigger "!jobhooks_1_update" after update on public.device for each row when ('
+            "jobhooks_capture.record_change(1, 'update', jobhooks_capture.shaped_snapshot(old.*, '{id}', '{}', null),"
+            " jobhooks_capture.shaped_snapshot(new.*, '{id}', '{}', null)))"
+            " execute function jobhooks_capture.never_called()"
+        )
+        admin.execute("update jobhooks.content_type set triggers = '{}'")
+        install(admin)
+        application.execute("update public.device set name = 'between'")
+        assert catalogue.watch_outdated(admin) == 1
+        install(admin)
+        application.execute("update public.device set name = 'after'")
+        assert admin.execute("select to_regprocedure(%s) is null", [signature]).fetchone() == (True,)
+        names = admin.execute("select postchange ->> 'name' from jobhooks.object_change order by id").fetchall()
+        assert names == [("between",), ("after",)]

@@ -117,6 +117,15 @@ def test_a_partition_whose_trigger_is_disabled(device: Connection, admin: SyncCo
     assert "!jobhooks_2_update on public.reading_2" in problem
 
 
+def test_an_ignored_column_that_is_renamed(device: Connection, admin: SyncConnection) -> None:
+    catalogue.watch(admin, "public.device", ignore=["serial"])
+    device.execute("alter table public.device rename column serial to number")
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject) == ("error", "public.device")
+    assert "no column serial any more, whose changes are to be ignored" in problem
+    assert remedy.startswith("jobhooks table watch public.device --ignore NEW_NAME")
+
+
 def test_triggers_that_are_not_those_of_today(device: Connection) -> None:
     """A column whose text depends on the session's formats came: until then it may be read back wrong."""
     device.execute("alter table public.device add column weight double precision")

@@ -1,0 +1,55 @@
+-- jobhooks.problems_of_columns(): columns of watched tables that are not treated as was asked, or that can fail a writer.
+create or replace function jobhooks.problems_of_columns()
+returns table (severity text, subject text, problem text, remedy text)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with watched as (
+        select known.*, jobhooks.table_name(known.relation) as table_name
+        from jobhooks.content_type as known
+        where known.watched and exists (select from pg_class where oid = known.relation)
+    ),
+
+    gone as (
+        select watched.id, watched.table_name, asked.what, string_agg(asked.name, ', ' order by asked.name) as names
+        from watched
+        cross join lateral (
+            select 'exclude' as what, unnest(watched.exclude) as name
+            union all
+            select 'ignore', unnest(watched.ignore)
+        ) as asked
+        where not exists (
+            select from pg_attribute
+            where attrelid = watched.relation and attname = asked.name and attnum > 0 and not attisdropped
+        )
+        group by watched.id, watched.table_name, asked.what
+    )
+
+    select
+        'error', table_name,
+        case what
+            when 'exclude' then format(
+                'it has no column %s any more, which is to be left out: so as not to tell what has another name now, its'
+                ' changes are recorded by their keys alone', names
+            )
+            else format('it has no column %s any more, whose changes are to be ignored', names)
+        end,
+        jobhooks.watch_command(id) || format(' --%s NEW_NAME (or without that, if the column was dropped)', what)
+    from gone
+    union all
+    select
+        'note', watched.table_name,
+        format(
+            'its virtual columns (%s) are computed whenever a row is written: where that fails, so does the writer',
+            string_agg(attribute.attname, ', ' order by attribute.attnum)
+        ),
+        'see to it that their expressions cannot fail, or make them stored'
+    from watched
+    join pg_attribute as attribute
+        on attribute.attrelid = watched.relation and attribute.attgenerated = 'v' and not attribute.attisdropped
+    group by watched.id, watched.table_name
+$$;
+
+comment on function jobhooks.problems_of_columns() is
+'Columns of watched tables that are not treated as was asked, or that can fail a writer';
