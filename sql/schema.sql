@@ -698,6 +698,8 @@ REVOKE ALL ON FUNCTION jobhooks.unwatch(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.use_segment(number integer) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.wait_briefly() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) TO jobhooks_daemon;
 

@@ -2,7 +2,8 @@
 --
 -- key: the columns that identify a row; by default the primary key. keyless: watch a table that has none, without
 -- object identity. always: capture what logical replication applies, too. exclude: columns that are left out of the
--- snapshots. ignore: columns whose change alone makes no change. Run again, it replaces the triggers.
+-- snapshots. ignore: columns whose change alone makes no change. Run again, it replaces the triggers. Waits half a second for
+-- each lock.
 create or replace function jobhooks.watch(
     relation regclass,
     key text[] default null,
@@ -16,6 +17,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    former_timeout constant text := jobhooks.wait_briefly();
     table_name constant text := jobhooks.table_name(relation);
     key_columns constant text[] := case when keyless then '{}' else coalesce(key, jobhooks.primary_key(relation)) end;
     content_type_id integer;
@@ -69,6 +71,7 @@ begin
             select relid from jobhooks.watched_relations(watch.relation) where relid <> watch.relation order by relid
         )
     where content_type.id = content_type_id;
+    perform set_config('lock_timeout', former_timeout, true);
     return content_type_id;
 end
 $$;

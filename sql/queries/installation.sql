@@ -2,7 +2,7 @@
 -- for briefly only: whoever waits for one makes the application's own statements queue behind it.
 
 -- name: lock_installation
-select pg_advisory_xact_lock(1785684584, 1), set_config('check_function_bodies', 'off', true), set_config('lock_timeout', '5s', true)
+select pg_advisory_xact_lock(1785684584, 1), set_config('check_function_bodies', 'off', true), set_config('lock_timeout', '1s', true)
 
 -- name: has_schema
 select exists (

@@ -131,7 +131,7 @@ def test_the_script_waits_for_whoever_installs_and_not_for_a_lock_on_a_table(
         conn.execute("select pg_advisory_unlock(1785684584, 1)")
         command.communicate(timeout=LIMIT)
         assert command.returncode == 0
-    assert script.index("set_config('lock_timeout', '5s', true)") < script.index("create schema jobhooks")
+    assert script.index("set_config('lock_timeout', '1s', true)") < script.index("create schema jobhooks")
 
 
 def test_the_script_takes_no_tables() -> None:

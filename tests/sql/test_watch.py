@@ -219,3 +219,40 @@ def test_installing_waits_for_no_writer(device: Connection, admin: SyncConnectio
         assert catalogue.watch_outdated(admin) == 0
         device.execute("insert into public.device (name) values ('goes on')")
     assert len(device.execute("select from jobhooks.object_change").fetchall()) == 2
+
+
+@pytest.mark.parametrize(("timeout", "kept"), [("0", "0"), ("1min", "1min"), ("50ms", "50ms")])
+def test_a_person_in_psql_waits_briefly_too(device: Connection, database: str, timeout: str, kept: str) -> None:
+    """And what they have set counts where it is less, and again after it."""
+    calls = ("select jobhooks.unwatch('public.device')", "select jobhooks.watch('public.device')")
+    with psycopg.connect(database) as writer, psycopg.connect(database, autocommit=True) as person:
+        person.execute("select set_config('lock_timeout', %s, false)", [timeout])
+        person.execute("set statement_timeout = '8s'")  # which would be another error
+        writer.execute("update public.device set name = 'open'")
+        for call in calls:
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                person.execute(call.encode())
+        writer.rollback()
+        with person.transaction():
+            for call in calls:
+                person.execute(call.encode())
+                assert person.execute("show lock_timeout").fetchone() == (kept,)
+        assert person.execute("show lock_timeout").fetchone() == (kept,)
+
+
+def test_an_installation_that_meets_a_lock_tries_again(admin: SyncConnection, database: str) -> None:
+    held = threading.Event()
+    waiting = "select from pg_locks where not granted and relation = 'jobhooks.installation'::regclass"
+
+    def hold() -> None:
+        with psycopg.connect(database) as other:
+            other.execute("lock table jobhooks.installation in access exclusive mode")
+            held.set()
+            wait_until("someone waits for it", lambda: other.execute(waiting).fetchone() is not None)
+            wait_until("they give up", lambda: other.execute(waiting).fetchone() is None)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    assert install(admin) == []
+    holder.join()

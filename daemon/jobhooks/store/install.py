@@ -4,6 +4,7 @@ from importlib.metadata import version
 
 from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
 from jobhooks.store.connections import SyncConnection, call, translated_errors
+from jobhooks.store.locking import retried
 from jobhooks.store.sql_files import functions_digest, migrations, repeatable
 
 PROGRAM_VERSION = version("jobhooks")
@@ -17,8 +18,12 @@ def install(conn: SyncConnection) -> list[str]:
     Raises:
         SqlMismatch: the database has migrations that this program does not know.
         Forbidden: the role may not create what is needed.
-        LockNotAvailable: a table of ours was locked by others for too long.
+        LockNotAvailable: a table of ours was locked by others, time after time.
     """
+    return retried(lambda: _install(conn))
+
+
+def _install(conn: SyncConnection) -> list[str]:
     with translated_errors(), conn.transaction():
         call(conn, "lock_installation")
         installed = _installed_version(conn)

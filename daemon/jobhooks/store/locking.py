@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from jobhooks.errors import LockNotAvailable
 from jobhooks.store.connections import SyncConnection, call
 
+T = TypeVar("T")
 ATTEMPTS = 4
 PAUSE = 0.5  # seconds between them, in which the writers that queued behind us go on
 
@@ -25,13 +27,24 @@ def attempt_with_lock(conn: SyncConnection, action: Callable[[], object]) -> Non
     Raises:
         LockNotAvailable: others held the tables all the while; nothing was changed.
     """
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def attempt() -> None:
+        with conn.transaction():
+            call(conn, "set_lock_timeout")
+            action()
+
+    retried(attempt)
+
+
+def retried(attempt: Callable[[], T]) -> T:
+    """Return what ``attempt`` returns, a transaction of its own that waits briefly for its locks, if it is given them.
+
+    Raises:
+        LockNotAvailable: it was not, time after time.
+    """
+    for _ in range(1, ATTEMPTS):
         try:
-            with conn.transaction():
-                call(conn, "set_lock_timeout")
-                action()
-                return
+            return attempt()
         except LockNotAvailable:
-            if attempt == ATTEMPTS:
-                raise
             time.sleep(PAUSE)
+    return attempt()
