@@ -19,8 +19,9 @@ declare
     muted boolean;
 begin
     -- Few expressions, since each is some hundred instructions before it begins.
-    if pg_catalog.concat(
-            pg_catalog.current_setting('jobhooks.user_name', true), pg_catalog.current_setting('jobhooks.request_id', true),
+    if greatest(
+            pg_catalog.current_setting('jobhooks.user_name', true) collate pg_catalog."C",
+            pg_catalog.current_setting('jobhooks.request_id', true),
             pg_catalog.current_setting('jobhooks.delivery', true), pg_catalog.current_setting('jobhooks.triggering', true)
         ) operator(pg_catalog.<>) ''
         or pg_catalog.starts_with(before::pg_catalog.text, '[') or pg_catalog.starts_with(after::pg_catalog.text, '[')

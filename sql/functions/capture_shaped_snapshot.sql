@@ -27,7 +27,7 @@ declare
     left_out text;
     member text;
     kept json;
-    failure text := 'XX000';
+    failure text;
     key_of_it json;
 begin
     if exclude = '{}' then

@@ -10,7 +10,7 @@ language plpgsql
 stable
 as $$
 declare
-    failure pg_catalog.text := 'XX000';
+    failure pg_catalog.text;
     key_of_it pg_catalog.json;
 begin
     return pg_catalog.row_to_json(object);
