@@ -69,9 +69,19 @@ CREATE TABLE jobhooks.delivery (
 
 COMMENT ON TABLE jobhooks.delivery IS 'Debts only: deliveries that were parked and are not settled';
 
+COMMENT ON COLUMN jobhooks.delivery.change_id IS 'What is owed: jobhooks.object_change';
+
+COMMENT ON COLUMN jobhooks.delivery.hook_id IS 'To which hook, which may be gone by now';
+
 COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: will be attempted when due; blocked: behind an older debt of its lane; dead: kept until someone decides';
 
 COMMENT ON COLUMN jobhooks.delivery.attempts IS 'Of all times: the number of the last attempt that has a result';
+
+COMMENT ON COLUMN jobhooks.delivery.due_at IS 'When it will be attempted; null unless it is waiting';
+
+COMMENT ON COLUMN jobhooks.delivery.parked_at IS 'When it became a debt';
+
+COMMENT ON COLUMN jobhooks.delivery.content_type_id IS 'The table of the change';
 
 COMMENT ON COLUMN jobhooks.delivery.lane IS 'A number for the object, by which its deliveries are kept in order; null: in order with all of the table';
 
@@ -96,7 +106,21 @@ CREATE TABLE jobhooks.job_hook (
 
 COMMENT ON TABLE jobhooks.job_hook IS 'The rules: changes of these tables, by these events, run this job';
 
+COMMENT ON COLUMN jobhooks.job_hook.id IS 'What deliveries and results call it';
+
+COMMENT ON COLUMN jobhooks.job_hook.name IS 'What people call it';
+
+COMMENT ON COLUMN jobhooks.job_hook.description IS 'What it is for';
+
+COMMENT ON COLUMN jobhooks.job_hook.job_id IS 'What runs: jobhooks.job';
+
+COMMENT ON COLUMN jobhooks.job_hook.events IS 'The actions for which it runs';
+
+COMMENT ON COLUMN jobhooks.job_hook.enabled IS 'Whether changes lead to runs; the job must be enabled, too';
+
 COMMENT ON COLUMN jobhooks.job_hook.enabled_since IS 'Taken when the hook was last enabled: what is visible in it happened before, and does not fire';
+
+COMMENT ON COLUMN jobhooks.job_hook.created_at IS 'When it was added';
 
 CREATE TABLE jobhooks.object_change (
     id bigint CONSTRAINT object_change_id_not_null1 NOT NULL,
@@ -113,7 +137,15 @@ CREATE TABLE jobhooks.object_change (
 
 COMMENT ON TABLE jobhooks.object_change IS 'The log: one row for each captured row change. Itself empty: the rows are in the segments, which inherit from it';
 
+COMMENT ON COLUMN jobhooks.object_change.id IS 'Rises in the order in which the rows were written; numbers can be missing';
+
 COMMENT ON COLUMN jobhooks.object_change.transaction_id IS 'The top-level transaction that made the change';
+
+COMMENT ON COLUMN jobhooks.object_change."time" IS 'When the row was written, which may be long before its transaction committed';
+
+COMMENT ON COLUMN jobhooks.object_change.content_type_id IS 'Which table: jobhooks.content_type';
+
+COMMENT ON COLUMN jobhooks.object_change.action IS 'create, update, delete; or truncate, of the whole table';
 
 COMMENT ON COLUMN jobhooks.object_change.triggering IS 'False for what a receiver wrote: recorded, and no hook runs for it';
 
@@ -164,6 +196,14 @@ UNION ALL
 
 COMMENT ON VIEW jobhooks.backlog IS 'What is still owed to hooks: unread changes, and parked deliveries';
 
+COMMENT ON COLUMN jobhooks.backlog.hook IS 'Which hook; null for what is unread, and for hooks that are gone';
+
+COMMENT ON COLUMN jobhooks.backlog.status IS 'unread, or of the debts: waiting, blocked behind an older one, dead';
+
+COMMENT ON COLUMN jobhooks.backlog.changes IS 'How many; of the unread ones about';
+
+COMMENT ON COLUMN jobhooks.backlog.oldest IS 'Since when the oldest of them is owed';
+
 CREATE TABLE jobhooks.content_type (
     id integer NOT NULL,
     relation regclass NOT NULL,
@@ -180,6 +220,8 @@ CREATE TABLE jobhooks.content_type (
 
 COMMENT ON TABLE jobhooks.content_type IS 'The watched tables. A row stays when its table is no longer watched: changes and hooks refer to it';
 
+COMMENT ON COLUMN jobhooks.content_type.id IS 'What changes, hooks and deliveries call the table';
+
 COMMENT ON COLUMN jobhooks.content_type.relation IS 'Follows the table through renames; a number once the table is gone';
 
 COMMENT ON COLUMN jobhooks.content_type.name IS 'schema.table when it was last watched; tells what a table was once it is gone';
@@ -187,6 +229,10 @@ COMMENT ON COLUMN jobhooks.content_type.name IS 'schema.table when it was last w
 COMMENT ON COLUMN jobhooks.content_type.key_columns IS 'What identifies an object, in order; empty: the table is watched without object identity, ordered as a whole';
 
 COMMENT ON COLUMN jobhooks.content_type.always IS 'Rows that logical replication applies are captured too';
+
+COMMENT ON COLUMN jobhooks.content_type.watched IS 'False once jobhooks.unwatch was called: nothing of it is captured any more';
+
+COMMENT ON COLUMN jobhooks.content_type.created_at IS 'When it was first watched';
 
 COMMENT ON COLUMN jobhooks.content_type.exclude IS 'Columns that are left out of the snapshots';
 
@@ -219,6 +265,30 @@ CREATE VIEW jobhooks.changes AS
      JOIN jobhooks.content_type content_type ON ((content_type.id = change.content_type_id)));
 
 COMMENT ON VIEW jobhooks.changes IS 'The log as a person reads it, with what differs';
+
+COMMENT ON COLUMN jobhooks.changes.id IS 'Rises in the order in which the rows were written';
+
+COMMENT ON COLUMN jobhooks.changes."time" IS 'When the row was written';
+
+COMMENT ON COLUMN jobhooks.changes.table_name IS 'What the table is called now, or was when it was last watched';
+
+COMMENT ON COLUMN jobhooks.changes.action IS 'create, update, delete or truncate';
+
+COMMENT ON COLUMN jobhooks.changes.user_name IS 'Who, as the application said it, else the role that connected';
+
+COMMENT ON COLUMN jobhooks.changes.request_id IS 'Why, as the application said it';
+
+COMMENT ON COLUMN jobhooks.changes.triggering IS 'False for what a receiver wrote: no hook runs for it';
+
+COMMENT ON COLUMN jobhooks.changes.object_key IS 'The key of the row as it is now';
+
+COMMENT ON COLUMN jobhooks.changes.removed IS 'Of an update the former values of the columns that differ; of a delete the row';
+
+COMMENT ON COLUMN jobhooks.changes.added IS 'Of an update the new values of the columns that differ; of a create the row';
+
+COMMENT ON COLUMN jobhooks.changes.context IS 'What else there is to say: see jobhooks.object_change';
+
+COMMENT ON COLUMN jobhooks.changes.transaction_id IS 'The top-level transaction that made the change';
 
 CREATE TABLE jobhooks.configuration (
     singleton boolean DEFAULT true NOT NULL,
@@ -263,7 +333,23 @@ CREATE TABLE jobhooks.job (
 
 COMMENT ON TABLE jobhooks.job IS 'The receivers that were found: installed says that one is there, enabled that it may run';
 
+COMMENT ON COLUMN jobhooks.job.id IS 'What hooks and results call it';
+
 COMMENT ON COLUMN jobhooks.job.class_path IS 'module.Class, as in the receivers directory';
+
+COMMENT ON COLUMN jobhooks.job.name IS 'The receiver''s Meta.name, or the name of its class';
+
+COMMENT ON COLUMN jobhooks.job.description IS 'The receiver''s Meta.description, or the first line of its docstring';
+
+COMMENT ON COLUMN jobhooks.job.soft_time_limit_s IS 'Seconds after which SoftTimeLimitExceeded is raised in the receiver; null: no limit';
+
+COMMENT ON COLUMN jobhooks.job.time_limit_s IS 'Seconds after which a run is ended; null: no limit';
+
+COMMENT ON COLUMN jobhooks.job.installed IS 'Whether a daemon found the receiver when it was last started';
+
+COMMENT ON COLUMN jobhooks.job.enabled IS 'Whether it may run: jobhooks job enable';
+
+COMMENT ON COLUMN jobhooks.job.created_at IS 'When the receiver was first found';
 
 COMMENT ON COLUMN jobhooks.job.max_attempts IS 'After so many failures a delivery is dead';
 
@@ -297,6 +383,22 @@ CREATE VIEW jobhooks.hooks AS
      JOIN jobhooks.job job ON ((job.id = hook.job_id)));
 
 COMMENT ON VIEW jobhooks.hooks IS 'The job hooks, and whether changes lead to runs now';
+
+COMMENT ON COLUMN jobhooks.hooks.name IS 'What people call the hook';
+
+COMMENT ON COLUMN jobhooks.hooks.content_types IS 'The tables that it is for, as they are called now';
+
+COMMENT ON COLUMN jobhooks.hooks.events IS 'The actions for which it runs';
+
+COMMENT ON COLUMN jobhooks.hooks.job IS 'What runs: module.Class';
+
+COMMENT ON COLUMN jobhooks.hooks.enabled IS 'The hook''s own switch';
+
+COMMENT ON COLUMN jobhooks.hooks.runs IS 'Whether changes lead to runs now: hook and job are enabled, and the job is installed';
+
+COMMENT ON COLUMN jobhooks.hooks.description IS 'What it is for';
+
+COMMENT ON COLUMN jobhooks.hooks.id IS 'What deliveries and results call it';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -343,7 +445,21 @@ CREATE TABLE jobhooks.job_log_entry (
 
 COMMENT ON TABLE jobhooks.job_log_entry IS 'The lines that receivers logged';
 
+COMMENT ON COLUMN jobhooks.job_log_entry.line IS 'Counts the lines of the attempt from 1';
+
+COMMENT ON COLUMN jobhooks.job_log_entry.level IS 'debug, info, success, warning or failure';
+
+COMMENT ON COLUMN jobhooks.job_log_entry."time" IS 'When it was logged';
+
 COMMENT ON COLUMN jobhooks.job_log_entry.object IS 'What the line is about, where the receiver named it';
+
+COMMENT ON COLUMN jobhooks.job_log_entry.message IS 'What the receiver said';
+
+COMMENT ON COLUMN jobhooks.job_log_entry.change_id IS 'With hook and attempt: the result, in jobhooks.job_result, that it belongs to';
+
+COMMENT ON COLUMN jobhooks.job_log_entry.hook_id IS 'See change_id';
+
+COMMENT ON COLUMN jobhooks.job_log_entry.attempt IS 'See change_id';
 
 CREATE TABLE jobhooks.job_result (
     change_id bigint NOT NULL,
@@ -362,7 +478,23 @@ CREATE TABLE jobhooks.job_result (
 
 COMMENT ON TABLE jobhooks.job_result IS 'What each attempt at a delivery did. The row is the acknowledgement: it commits with what the receiver wrote';
 
+COMMENT ON COLUMN jobhooks.job_result.change_id IS 'What was delivered: jobhooks.object_change, as long as the log has it';
+
+COMMENT ON COLUMN jobhooks.job_result.hook_id IS 'To which hook, which may be gone by now';
+
+COMMENT ON COLUMN jobhooks.job_result.job_id IS 'The job that ran';
+
+COMMENT ON COLUMN jobhooks.job_result.attempt IS 'Counts the attempts at this delivery from 1';
+
 COMMENT ON COLUMN jobhooks.job_result.status IS 'discarded: by the receiver, or by whoever decided so; then error is the reason';
+
+COMMENT ON COLUMN jobhooks.job_result.started_at IS 'When the receiver was called';
+
+COMMENT ON COLUMN jobhooks.job_result.finished_at IS 'When it had returned, or failed';
+
+COMMENT ON COLUMN jobhooks.job_result.error IS 'Why it failed or was discarded; null on success';
+
+COMMENT ON COLUMN jobhooks.job_result.traceback IS 'Where in the receiver it failed';
 
 CREATE TABLE jobhooks.log_segment (
     number integer NOT NULL,
@@ -410,6 +542,24 @@ CREATE VIEW jobhooks.results AS
      LEFT JOIN jobhooks.job job ON ((job.id = result.job_id)));
 
 COMMENT ON VIEW jobhooks.results IS 'What each attempt at a delivery did, with the lines that the receiver logged';
+
+COMMENT ON COLUMN jobhooks.results.change_id IS 'What was delivered';
+
+COMMENT ON COLUMN jobhooks.results.hook IS 'To which hook; null once it is gone';
+
+COMMENT ON COLUMN jobhooks.results.job IS 'The job that ran; null once it is gone';
+
+COMMENT ON COLUMN jobhooks.results.attempt IS 'Counts the attempts at this delivery from 1';
+
+COMMENT ON COLUMN jobhooks.results.status IS 'success, failure or discarded';
+
+COMMENT ON COLUMN jobhooks.results.started_at IS 'When the receiver was called';
+
+COMMENT ON COLUMN jobhooks.results.duration IS 'How long it took';
+
+COMMENT ON COLUMN jobhooks.results.error IS 'Why it failed or was discarded; null on success';
+
+COMMENT ON COLUMN jobhooks.results.log IS 'The lines that the receiver logged: level, object, message';
 
 ALTER TABLE ONLY jobhooks.object_change ALTER COLUMN id SET DEFAULT nextval('jobhooks.object_change_id_seq'::regclass);
 

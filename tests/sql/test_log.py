@@ -203,3 +203,21 @@ def test_installing_again_keeps_to_the_newest_segment(device: Connection, databa
         install(admin)
     write(device)
     assert segments(device) == {"1": [1], "2": [2]}
+
+
+def test_a_segment_is_compressed_with_lz4_where_the_server_has_it(device: Connection) -> None:
+    """pglz costs the writer several times as much. The first segment, and one that is begun later."""
+    methods = device.execute("select enumvals from pg_settings where name = 'default_toast_compression'").fetchone()
+    if methods is None or "lz4" not in methods[0]:
+        pytest.skip("this server has no lz4")
+    device.execute("select jobhooks.add_segment()")
+    compressed = device.execute(
+        "select attrelid::regclass::text, attname, attcompression from pg_attribute where attname in ('prechange',"
+        " 'postchange') and attrelid::regclass::text ~ '^jobhooks.object_change_[0-9]+$' order by 1, 2"
+    ).fetchall()
+    assert compressed == [
+        (f"jobhooks.object_change_{number}", name, "l") for number in (1, 2) for name in ("postchange", "prechange")
+    ]
+    device.execute("update public.device set name = repeat('edge ', 2000)")
+    used = device.execute("select pg_column_compression(postchange) from jobhooks.object_change_2").fetchone()
+    assert used == ("lz4",)

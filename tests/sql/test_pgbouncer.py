@@ -99,3 +99,16 @@ def test_a_mark_of_an_application_is_refused_there_too(device: Connection, poole
     assert device.execute("select triggering, context from jobhooks.object_change").fetchall() == [
         (True, {"refused_mark": "1:2:3"})
     ]
+
+
+def test_what_is_set_for_a_session_reaches_whoever_gets_the_connection_next(
+    device: Connection, role: str, pooled: str
+) -> None:
+    """A limit of such a pool, and so what one sets here must be local to the transaction: the docs say so."""
+    device.execute(f"grant jobhooks_receiver to {role}".encode())
+    with client(pooled) as receiver, client(pooled) as other:
+        receiver.execute("set jobhooks.delivery = '1:2:3'")
+        receiver.execute("set jobhooks.user_name = 'alice'")
+        other.execute("update public.device set name = 'someone else'")
+    recorded = device.execute("select triggering, context ->> 'user_name' from jobhooks.object_change").fetchall()
+    assert recorded == [(False, "alice")]

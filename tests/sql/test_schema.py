@@ -88,10 +88,20 @@ def test_public_may_do_nothing(conn: Connection) -> None:
 
 
 def test_every_table_and_function_says_what_it_is_for(conn: Connection) -> None:
+    """And every column of what people read."""
+    columns = conn.execute(
+        "select attrelid::regclass || '.' || attname from pg_attribute where attnum > 0 and not attisdropped"
+        " and attrelid = any ('{jobhooks.object_change,jobhooks.job_result,jobhooks.delivery,jobhooks.job,"
+        "jobhooks.job_hook,jobhooks.content_type,jobhooks.job_log_entry,jobhooks.changes,jobhooks.hooks,"
+        "jobhooks.results,jobhooks.backlog}'::regclass[]) and col_description(attrelid, attnum) is null"
+    ).fetchall()
+    assert columns == []
     silent = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own where obj_description(oid, 'pg_proc') is null"
         f" union all select oid::regclass::text from pg_class where relnamespace in {SCHEMAS}"
         " and relkind in ('r', 'p', 'v') and obj_description(oid, 'pg_class') is null"
+        f" union all select nspname from pg_namespace where oid in {SCHEMAS}"
+        " and obj_description(oid, 'pg_namespace') is null"
     ).fetchall()
     assert silent == []
 

@@ -30,8 +30,9 @@ def migrations() -> tuple[Migration, ...]:
 
 @cache
 def repeatable() -> str:
-    """Return what is applied at every installation: the functions, the views, then the grants."""
-    paths = [*sorted((SQL / "functions").glob("*.sql")), *sorted((SQL / "views").glob("*.sql")), SQL / "grants.sql"]
+    """Return what is applied at every installation: the functions, the views, comments, then the grants."""
+    folders = [*sorted((SQL / "functions").glob("*.sql")), *sorted((SQL / "views").glob("*.sql"))]
+    paths = [*folders, SQL / "comments.sql", SQL / "grants.sql"]
     return "\n".join(path.read_text("utf-8") for path in paths)
 
 
