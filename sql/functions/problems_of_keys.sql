@@ -15,11 +15,12 @@ as $$
                     where attrelid = known.relation and attname = column_name and attnum > 0 and not attisdropped
                 )
             ) as gone,
-            identity.is_unique, identity.is_known
+            identity.is_unique, identity.is_known, identity.is_immediate
         from jobhooks.content_type as known
         cross join lateral (
             -- Whether some unique index has no columns but the key's, and whether one has none that may be null.
-            select count(*) > 0 as is_unique, coalesce(bool_or(indexed.never_null), false) as is_known
+            select count(*) > 0 as is_unique, coalesce(bool_or(indexed.never_null), false) as is_known,
+                coalesce(bool_or(index.indimmediate), false) as is_immediate
             from pg_index as index
             cross join lateral (
                 select
@@ -56,6 +57,15 @@ as $$
             else 'make these columns unique, or name others with --key'
         end
     from watched where gone = '{}' and not is_known
+    union all
+    select
+        'warning', table_name,
+        format(
+            'its key %s is checked late (deferrable): if one transaction writes a row of a key and another deletes the one'
+            ' before it, the changes can be recorded, and delivered, in that order', array_to_string(key_columns, ', ')
+        ),
+        'make the constraint not deferrable, if nothing depends on that'
+    from watched where gone = '{}' and is_known and not is_immediate
 $$;
 
 comment on function jobhooks.problems_of_keys() is 'Keys of watched tables that do not identify a row, or not any more';

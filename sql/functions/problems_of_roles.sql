@@ -1,4 +1,5 @@
--- jobhooks.problems_of_roles(): roles that could not be made, what does not belong to them, and who should not be a member.
+-- jobhooks.problems_of_roles(): roles that could not be made, what does not belong to them, who should not be a member, and
+-- what a role lacks.
 create or replace function jobhooks.problems_of_roles()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -51,6 +52,14 @@ as $$
     group by function.proowner
     union all
     select
+        'error', jobhooks.table_name(known.relation),
+        'who writes to it may not, for want of EXECUTE on set_config, with which a row that moves to another partition is known',
+        'grant execute on function set_config(text, text, boolean) to public, or to these roles and leave it at that'
+    from jobhooks.content_type as known
+    join pg_class as class on class.oid = known.relation and class.relkind = 'p'
+    where known.watched and not has_function_privilege('public', 'pg_catalog.set_config(text, text, boolean)', 'execute')
+    union all
+    select
         'warning', format('role %s', role.rolname),
         'it is a member of jobhooks_receiver and a superuser: receivers may do anything',
         format('run the daemon as another role, and: revoke jobhooks_receiver from %I', role.rolname)
@@ -60,4 +69,4 @@ as $$
 $$;
 
 comment on function jobhooks.problems_of_roles() is
-'Roles that could not be made, what does not belong to them, and who should not be a member';
+'Roles that could not be made, what does not belong to them, who should not be a member, and what a role lacks';

@@ -1,7 +1,7 @@
 """Queries whose text may hold bytes that are no characters, which a driver or the server itself would not hand out.
 
 A database in the encoding SQL_ASCII takes any bytes, and a session's setting can hold what is no text in any database.
-Such a byte is read as U+FFFD and its two hexadecimal digits (``caf\N{REPLACEMENT CHARACTER}e9``), so that different
+Such a byte is read as U+FFFD and its two hexadecimal digits (E9 as ``\N{REPLACEMENT CHARACTER}e9``), so that different
 bytes stay different, and JSON stays JSON. A query that finds none costs nothing more.
 """
 
