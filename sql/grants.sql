@@ -27,7 +27,7 @@ revoke all on all sequences in schema jobhooks from public;
 revoke all on all functions in schema jobhooks, jobhooks_capture from public;
 grant execute on function
     jobhooks_capture.snapshot(record, text),
-    jobhooks_capture.shaped_snapshot(record, text, text [], json, oid),
+    jobhooks_capture.shaped_snapshot(record, text, text [], json, oid, text),
     jobhooks_capture.differs(record, record, json),
     jobhooks_capture.record_change(integer, jobhooks.action, json, json),
     jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text),

@@ -16,10 +16,10 @@ begin
     begin
         perform set_config('transaction_read_only', 'on', true);
         if tg_op in ('UPDATE', 'DELETE') then
-            before := jobhooks_capture.shaped_snapshot(old, key, '{}', '{}', tg_relid);
+            before := jobhooks_capture.shaped_snapshot(old, key, '{}', '{}', tg_relid, current_setting('timezone'));
         end if;
         if tg_op in ('UPDATE', 'INSERT') then
-            after := jobhooks_capture.shaped_snapshot(new, key, '{}', '{}', tg_relid);
+            after := jobhooks_capture.shaped_snapshot(new, key, '{}', '{}', tg_relid, current_setting('timezone'));
         end if;
     exception when raise_exception then null; -- for the block's sake: its end ends read-only, too
     end;

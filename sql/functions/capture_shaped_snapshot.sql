@@ -1,15 +1,15 @@
--- jobhooks_capture.shaped_snapshot(object, key, exclude, emptied, relation): a row as json, as snapshot gives it, in a given
--- shape.
+-- jobhooks_capture.shaped_snapshot(object, key, exclude, emptied, relation, zone): a row as json, as snapshot gives it, in a
+-- given shape.
 --
 -- For what would cost every row too much: formats that the session has changed (a range of dates that is written day
 -- first would be read back as another one), and columns that are left out. emptied: a json object of these, all null.
--- relation: the table or partition that the row is in.
+-- relation: the table or partition that the row is in. zone: the time zone, UTC or else the session's.
 -- Of what is left out no json is made: these columns are emptied first, and their members, which then are known to the
 -- letter, cut out of the text. Nothing of it is read, which would fail where a json column holds "\u0000". Where another
 -- column holds the same letters, or a domain refuses to be empty, the columns that stay are chosen by name, which is slow.
 -- A column to leave out that is not there was renamed, perhaps: then there is no snapshot. Runs as the role that writes.
 create or replace function jobhooks_capture.shaped_snapshot(
-    object record, key text, exclude text [], emptied json, relation oid
+    object record, key text, exclude text [], emptied json, relation oid, zone text
 )
 returns json
 language plpgsql
@@ -30,6 +30,12 @@ declare
     failure text;
     key_of_it json;
 begin
+    if zone <> 'UTC' then
+        begin
+            perform set_config('timezone', zone, true); -- until the end of the function, which sets it, too
+        exception when insufficient_privilege then null; -- to call set_config
+        end;
+    end if;
     if exclude = '{}' then
         return row_to_json(object);
     end if;
@@ -95,5 +101,5 @@ exception when others then
 end
 $$;
 
-comment on function jobhooks_capture.shaped_snapshot(record, text, text [], json, oid) is
+comment on function jobhooks_capture.shaped_snapshot(record, text, text [], json, oid, text) is
 'A row as json, less excluded columns, in formats that the session did not choose';

@@ -11,9 +11,12 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     plain constant text := format('jobhooks_capture.snapshot(%s.*, %L)', "row", key_columns);
+    zone_matters constant boolean := jobhooks.depends_on_time_zone(relation, key_columns);
     shaped constant text := format(
-        'jobhooks_capture.shaped_snapshot(%1$s.*, %2$L, %3$L, %4$L, %1$s.tableoid)', "row", key_columns, exclude,
-        coalesce((select json_object_agg(name, null) from unnest(exclude) as name), '{}')
+        'jobhooks_capture.shaped_snapshot(%1$s.*, %2$L, %3$L, %4$L, %1$s.tableoid, %5$s)', "row", key_columns, exclude,
+        coalesce((select json_object_agg(name, null) from unnest(exclude) as name), '{}'),
+        -- The session's, as the plain function writes it, where that is called for other rows.
+        case when zone_matters or exclude <> '{}' then '''UTC''' else 'current_setting(''timezone'')' end
     );
     usual constant text := concat_ws(
         ' and ',
@@ -21,9 +24,7 @@ declare
             $f$starts_with(current_setting('datestyle'), 'ISO') and current_setting('intervalstyle') = 'postgres'
             and current_setting('bytea_output') = 'hex' and current_setting('extra_float_digits') collate "C" >= '1'$f$
         end,
-        case when jobhooks.depends_on_time_zone(relation, key_columns) then
-            $f$current_setting('timezone') in ('UTC', 'Etc/UTC', 'GMT')$f$
-        end
+        case when zone_matters then $f$current_setting('timezone') in ('UTC', 'Etc/UTC', 'GMT')$f$ end
     );
 begin
     return case

@@ -408,6 +408,19 @@ def test_a_column_that_may_not_be_empty_is_left_out_too(conn: Connection) -> Non
     assert changes(conn) == [("create", None, {"id": 1})]
 
 
+def test_formats_that_a_session_has_changed_leave_its_time_zone(conn: Connection) -> None:
+    """So that two changes of a session differ in what it wrote only."""
+    conn.execute("create table public.t (id integer primary key, at timestamptz, f float8)")
+    watch(conn, "public.t")
+    conn.execute("set timezone = 'Asia/Kathmandu'")
+    conn.execute("insert into public.t values (1, '2024-01-01 00:00:00Z', 1)")
+    conn.execute("set datestyle = German")
+    conn.execute("delete from public.t")
+    assert conn.execute("show timezone").fetchone() == ("Asia/Kathmandu",)
+    ((_, _, created), (_, deleted, _)) = changes(conn)
+    assert created == deleted == {"id": 1, "at": "2024-01-01T05:45:00+05:45", "f": 1}
+
+
 def test_formats_that_a_session_has_changed_spoil_no_json(conn: Connection) -> None:
     conn.execute("create table public.t (id integer primary key, f float8, j json)")
     watch(conn, "public.t")

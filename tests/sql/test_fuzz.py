@@ -42,6 +42,12 @@ from pg_attribute join pg_class on pg_class.oid = attrelid
 where relnamespace in (select oid from pg_namespace where nspname = any(%s)) and attnum > 0
 order by attrelid::regclass::text collate "C", attnum
 """
+ZONE = """
+    select set_config(
+        'timezone', case when jobhooks.depends_on_time_zone(relation, key_columns) then 'UTC' else %s end, false
+    )
+    from jobhooks.content_type where id = %s
+"""
 CHANGES = """
 select content_type_id, action::text, prechange::text, postchange::text from jobhooks.object_change order by id
 """
@@ -139,12 +145,14 @@ class Side:
             watched[row[0]] = how
         return watched
 
-    def rows(self, watched: dict[int, Watching]) -> dict[int, Counter[str]]:
-        """Return the watched tables' rows as json, by content type."""
+    def rows(self, watched: dict[int, Watching], timezone: str) -> dict[int, Counter[str]]:
+        """Return the watched tables' rows as json, by content type: in UTC where a time is in the key."""
         found: dict[int, Counter[str]] = {}
         for content_type, how in watched.items():
+            self.admin.execute(ZONE, [timezone, content_type])
             rows = self.admin.execute(f"select row_to_json(t)::text from {how.table} as t".encode())
             found[content_type] = Counter(repr(parse(row)) for (row,) in rows)
+        self.admin.execute("select set_config('timezone', %s, false)", [timezone])
         return found
 
     def changes(self) -> list[LoggedChange]:
@@ -166,7 +174,7 @@ def check(sides: tuple[Side, Side], pool: ThreadPoolExecutor, history: History) 
     list(pool.map(Side.set_up, sides, [history] * 2))
     watched = watching.watch(history)
     exact = history.exact and not history.altered
-    before = watching.rows(watched) if exact else {}
+    before = watching.rows(watched, history.timezone) if exact else {}
     expected, found = pool.map(Side.run_all, sides, [history] * 2)
     for statement, one, other in zip(history.statements, expected, found, strict=True):
         assert one == other, statement
@@ -175,7 +183,7 @@ def check(sides: tuple[Side, Side], pool: ThreadPoolExecutor, history: History) 
     assert watching.admin.execute("select from jobhooks_capture.truncation").fetchall() == []
     changes = watching.changes()
     if exact:
-        check_replay(changes, before, watching.rows(watched))
+        check_replay(changes, before, watching.rows(watched, history.timezone))
     if not history.altered:
         for change in changes:
             check_columns(change, watched[change.content_type])
