@@ -1,8 +1,8 @@
 -- jobhooks.park_again(debts): owe deliveries anew that were settled before, or never due; returns how many are owed now.
 --
 -- debts: [{change_id, hook_id, content_type_id, lane, other_lane}]. What is a debt already stays as it is. Each is numbered on
--- from its last result, and waits for older debts of its lane. It must be none that the daemon has in hand without a debt:
--- the query replayable_changes finds those that are not. Security definer, and with the cursor's row locked, as in
+-- from its last result, waits for older debts of its lane, and has younger ones wait. It must be none that the daemon has in
+-- hand without a debt: the query replayable_changes finds those that are not. Security definer, and with the cursor's row locked, as in
 -- retry_deliveries. A segment of the log from which changes are read here cannot be dropped before the debts have committed.
 create or replace function jobhooks.park_again(debts json)
 returns bigint

@@ -107,6 +107,7 @@ where exists (select from jobhooks.delivery as delivery where delivery.hook_id =
 
 -- name: blocked_deliveries
 -- Which of these deliveries of one hook (hook $1, changes $2, content types $3, lanes $4, other lanes $5) are behind a debt.
+-- The last two are no exists, which the planner would turn into a table of all such debts.
 select owed.change_id
 from unnest($2::bigint [], $3::integer [], $4::bigint [], $5::bigint []) as owed (
     change_id, content_type_id, lane, other_lane
@@ -119,13 +120,15 @@ where exists (
         select from jobhooks.delivery as older
         where older.blocks and older.hook_id = $1 and older.other_lane in (owed.lane, owed.other_lane)
     )
-    or exists (
-        select from jobhooks.delivery as older
+    or (
+        select true from jobhooks.delivery as older
         where older.blocks and older.hook_id = $1 and older.content_type_id = owed.content_type_id and older.lane is null
+        limit 1
     )
-    or owed.lane is null and exists (
-        select from jobhooks.delivery as older
+    or owed.lane is null and (
+        select true from jobhooks.delivery as older
         where older.blocks and older.hook_id = $1 and older.content_type_id = owed.content_type_id
+        limit 1
     )
 
 -- name: due_debts

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from conftest import Connection
+from jobhooks.store.sql_files import query
 from support.daemon import LIMIT, wait_until
 
 Row = dict[str, Any]
@@ -181,6 +182,25 @@ def test_a_batch_costs_the_same_however_much_is_owed(books: Connection, known: b
             settle(books, **step)
             read = _rows_read(books)
         assert read[0] == 0 and read[1] < 50, (step, read)
+
+
+@pytest.mark.parametrize(
+    "owed", [(1, 50_000, 50_001), (1, 7, None), (2, None, None), (4, None, None), (4, 60_000, None)]
+)
+def test_what_is_read_is_compared_with_debts_by_index(books: Connection, owed: tuple[int | None, ...]) -> None:
+    """While a hook has debts, that is done for each delivery that it comes to owe."""
+    books.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
+        " select id, 1, 1, id, 'waiting', now() from generate_series(1, 20000) as id"
+        " union all select 100000 + id, 1, 2, null, 'blocked', null from generate_series(1, 20000) as id"
+    )
+    with psycopg.connect(books.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
+        found = raw.execute(
+            query("blocked_deliveries").encode(), [1, [300_000], *([value] for value in owed)]
+        ).fetchall()
+        assert found == ([(300_000,)] if owed[0] == 2 or owed[1] == 7 else [])
+        read = _rows_read(raw)
+    assert read[0] == 0 and read[1] < 10, read
 
 
 def _rows_read(conn: Connection) -> tuple[int, int]:
