@@ -153,6 +153,32 @@ def test_connections_that_are_cut_are_opened_again(server: OwnServer, receivers:
         wait_until("all is settled", lambda: is_settled(server))
 
 
+def test_sessions_that_end_in_the_middle_of_a_shared_transaction_lose_and_double_nothing(
+    server: OwnServer, receivers: Path, log: Path
+) -> None:
+    """Short runs commit together: whether they have is looked up for each of them, and who has not runs again."""
+    add_hook(server.url(), receivers, "r.Ledger")
+    ended: list[object] = []
+    with (
+        Daemon(server.url(), receivers, log).await_started() as daemon,
+        psycopg.connect(server.url(), autocommit=True) as conn,
+    ):
+
+        def end_some() -> bool:
+            ended.extend(
+                conn.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where application_name = 'jobhooks receiver' and state <> 'idle' and random() < 0.5"
+                ).fetchall()
+            )
+            return len(ended) >= 30
+
+        while not end_some():
+            write(server, 100)
+        wait_until("all is settled", lambda: is_settled(server), 60)
+        assert daemon.terminate() == 0
+
+
 def test_a_replica_is_refused_until_it_is_promoted(server: OwnServer, receivers: Path, log: Path) -> None:
     """A failover behind one address: the standby answers before it may be written to."""
     add_hook(server.url(), receivers, "r.Ledger")

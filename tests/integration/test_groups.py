@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Generator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -17,11 +18,23 @@ from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.outcome import Outcome
 from jobhooks.store import catalogue
 from jobhooks.store.connections import connect
+from support.daemon import Daemon, wait_until
+from support.delivering import seen_by, settled
+from support.hooking import add_hook
 from support.reading import open_reader, read_all
 from support.running import open_running, owed, until
 
-Receiver = JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]
 MANY = 40
+
+
+class Receiver(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    """Does ``work`` for each change; the live row would be read outside of the transaction."""
+
+    async def receive_job_hook(self, change: Change) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - it is given what it names
+        await self.work(change)
+
+    async def work(self, change: Change) -> None:
+        raise NotImplementedError
 
 
 @pytest.fixture
@@ -88,7 +101,7 @@ def transactions(conn: Connection) -> int:
 
 
 class Copies(Receiver):
-    async def receive_job_hook(self, change: Change) -> None:
+    async def work(self, change: Change) -> None:
         await copy(self, change)
 
 
@@ -111,13 +124,30 @@ def test_short_runs_share_a_transaction_and_each_has_its_result_and_its_mark(
     ]
 
 
+def test_the_daemon_has_short_runs_share_transactions(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """By its own limits: how many are together depends on the machine, but they are not each alone."""
+    add_hook(database, receivers, "r.Sees", ["create"])
+    seen.execute("alter table public.seen add transaction text default pg_current_xact_id()::text")
+    seen.execute("insert into public.device (serial) select i::text from generate_series(1, 300) as i")
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("all is settled", settled(seen, 300))
+        assert daemon.terminate() == 0
+    (committed,) = seen.execute("select count(distinct transaction) from public.seen").fetchone() or (0,)
+    assert committed < 300
+    assert sorted(seen_by(seen, "Sees"), key=str) == sorted(
+        ((number, str(number)) for number in range(1, 301)), key=str
+    )
+
+
 def test_a_run_that_fails_is_undone_alone_and_all_have_their_log_lines(
     copying: Connection, database: str, patient: None
 ) -> None:
     """In all the ways that a run can end."""
 
     class Ends(Receiver):
-        async def receive_job_hook(self, change: Change) -> None:
+        async def work(self, change: Change) -> None:
             await copy(self, change)
             if change.id != 7:
                 self.log_info(f"run {change.id}")
@@ -130,6 +160,8 @@ def test_a_run_that_fails_is_undone_alone_and_all_have_their_log_lines(
                     self.log_failure("not good, but kept")
                 case 5:
                     await self.connection.execute("select 1/0")
+                case _:
+                    pass
 
     write(copying, 8)
     deliver_all(database, Ends)
@@ -152,7 +184,7 @@ def test_what_a_run_leaves_in_the_session_does_not_reach_the_next_in_the_transac
     found: list[Any] = []
 
     class Litters(Receiver):
-        async def receive_job_hook(self, change: Change) -> None:
+        async def work(self, change: Change) -> None:
             await copy(self, change)
             row = await self.connection.fetchrow(
                 "select current_user, session_user, current_setting('search_path'), current_setting('work_mem'),"
@@ -184,7 +216,7 @@ def test_a_run_that_would_wait_for_a_lock_is_run_by_itself_and_holds_up_nobody(
     attempts_seen: list[int] = []
 
     class Books(Receiver):
-        async def receive_job_hook(self, change: Change) -> None:
+        async def work(self, change: Change) -> None:
             await copy(self, change)
             if change.id == 5:
                 attempts_seen.append(self.attempt)
@@ -217,7 +249,7 @@ def test_a_run_that_cannot_be_committed_fails_alone(copying: Connection, databas
     )
 
     class Dangles(Receiver):
-        async def receive_job_hook(self, change: Change) -> None:
+        async def work(self, change: Change) -> None:
             await copy(self, change)
             assert change.postchange is not None
             device = 99 if change.id == 3 else change.postchange["id"]
@@ -242,7 +274,7 @@ def test_a_run_that_takes_long_does_not_hold_up_the_others_commit(
     may_end = asyncio.Event()
 
     class TakesLong(Receiver):
-        async def receive_job_hook(self, change: Change) -> None:
+        async def work(self, change: Change) -> None:
             if change.id == 3 and before_its_first_use:
                 await may_end.wait()
             await copy(self, change)
@@ -272,7 +304,7 @@ def test_a_connection_that_is_used_by_a_later_run_of_the_transaction_is_refused(
     kept: list[Any] = []
 
     class Keeps(Receiver):
-        async def receive_job_hook(self, change: Change) -> None:
+        async def work(self, change: Change) -> None:
             await copy(self, change)
             for connection in kept:
                 with pytest.raises(asyncpg.InterfaceError, match="has ended"):

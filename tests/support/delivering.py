@@ -89,7 +89,7 @@ class Asks(JobHookReceiver):
 class AsksForNonsense(JobHookReceiver):
     # "serial" says after how many seconds.
     class Meta:
-        max_attempts = 1
+        backoff = 3600
     async def receive_job_hook(self, change):
         if change.postchange["name"] == "asks":
             raise Retry(float(change.postchange["serial"]))
