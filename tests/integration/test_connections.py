@@ -10,6 +10,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.control import TimeLimitExceeded
+from jobhooks.contract.receiver import DeliveryIdentity
 from jobhooks.engine.limits import Limited
 from jobhooks.engine.receiver_connections import Connections
 from jobhooks.engine.run_transaction import RunTransaction
@@ -105,13 +106,13 @@ def test_a_time_limit_that_passes_while_a_transaction_is_begun_loses_no_connecti
             await connections.release("m.C", each)
         proxy.swallow()
         for _ in idle:
-            transaction = RunTransaction(connections, "m.C", "1:1:1")
+            transaction = RunTransaction(connections, "m.C", DeliveryIdentity(1, 1, 1))
             with pytest.raises(TimeLimitExceeded):
                 await Limited(transaction.open(), "m.C", None, 0.2).run()
             await end_transaction(transaction)
         for number in (1, 2):
             async with asyncio.timeout(30):
-                opened = await RunTransaction(connections, "m.C", f"{number}:1:1").open()
+                opened = await RunTransaction(connections, "m.C", DeliveryIdentity(number, 1, 1)).open()
                 assert await opened.fetchval("select 1") == 1
         connections.terminate()
 

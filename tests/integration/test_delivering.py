@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from conftest import Connection

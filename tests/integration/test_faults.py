@@ -247,7 +247,7 @@ def chaos(server: OwnServer, receivers: Path, log: Path, changes: int, seed: int
                         )
         writer.join()
         wait_until("all is settled", lambda: both_are_settled(server), 60)
-        assert not any("Traceback" in daemon.words().replace("multiprocessing", "") for daemon in daemons)
+        assert not any(daemon.tracebacks() for daemon in daemons)
 
 
 FAST = ("--log-level", "warning")

@@ -138,7 +138,7 @@ def restart_again_and_again(
                 daemon.kill()
             else:
                 assert daemon.terminate() == 0
-            assert "Traceback (most recent call last)" not in daemon.words().replace("\\n", "")
+            assert not daemon.tracebacks()
     with Daemon(database, receivers, log, **SMALL):
         wait_until("all is settled", settled(seen, 20 * turns), 90)
     (receiver,) = seen.execute("select distinct receiver from public.seen").fetchone() or ("",)

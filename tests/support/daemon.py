@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -69,6 +70,15 @@ class Daemon:
     def words(self) -> str:
         """Return all that this daemon has written on stderr."""
         return self._log.read_bytes()[self._offset :].decode()
+
+    def tracebacks(self) -> list[str]:
+        """Return the tracebacks that it wrote, but for those of a worker that was to start when all ended.
+
+        Python's own server of processes writes that; there is no way to have it say less.
+        """
+        lines = (line for line in self.words().splitlines(keepends=True) if not line.startswith("{"))
+        blocks = re.split(r"(?=^Traceback \(most recent call last\))", "".join(lines), flags=re.MULTILINE)
+        return [block for block in blocks if block.startswith("Traceback") and "forkserver.py" not in block]
 
     def await_started(self) -> "Daemon":
         """Wait until it listens and reads."""
