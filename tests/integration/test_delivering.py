@@ -272,6 +272,39 @@ def test_hooks_and_jobs_change_at_run_time(seen: Connection, database: str, rece
         wait_until("both see it", lambda: seen_by(seen, "SeesNow")[1:] == [(four, "4")] == seen_by(seen, "Sees")[1:])
 
 
+def test_what_a_job_is_set_to_at_run_time_holds_for_the_next_run(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Its limits and its enabling, for what is read already, too."""
+    add_hook(database, receivers, "r.Sleeps", ["create"])
+    with Daemon(database, receivers, log, JOBHOOKS_POLL_INTERVAL="3600").await_started() as daemon:
+        seen.execute("update jobhooks.job set concurrency = 1, max_attempts = 1 where class_path = 'r.Sleeps'")
+        seen.execute("insert into public.device (name, serial) select 'x', i::text from generate_series(1, 4) as i")
+        daemon.await_event("delivered")
+        seen.execute("update jobhooks.job set time_limit_s = 0.1 where class_path = 'r.Sleeps'")
+        daemon.await_event("delivery_failed")
+        seen.execute("update jobhooks.job set enabled = false where class_path = 'r.Sleeps'")
+        seen.execute("update jobhooks.job set time_limit_s = null where class_path = 'r.Sleeps'")
+        wait_until("nothing runs", lambda: len(statuses(seen)) + len(debts(seen)) >= 4)
+        before = statuses(seen)
+        seen.execute("update jobhooks.job set enabled = true where class_path = 'r.Sleeps'")
+        wait_until("the rest is delivered", lambda: len(statuses(seen)) == 4)
+    assert [status for _, _, status in before][:1] == ["success"] and len(before) < 4
+    assert "failure" in [status for _, _, status in before]
+    assert [attempt for _, attempt, _ in statuses(seen)] == [1, 1, 1, 1]
+
+
+def test_who_blocks_the_loop_is_named_in_the_daemons_log(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """With the place: all other async receivers wait for it."""
+    add_hook(database, receivers, "r.BlocksTheLoop", ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        write(seen, "blocks", 1)
+        (event,) = daemon.await_event("loop_blocked")
+    assert event["receiver"] == "r.BlocksTheLoop" and "time.sleep(2)" in str(event["stack"])
+
+
 def test_a_disabled_hooks_debts_wait_until_it_is_enabled(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:

@@ -175,6 +175,8 @@ class BlocksTheLoop(JobHookReceiver):
     async def receive_job_hook(self, change):
         if change.postchange["name"] == "hangs":
             time.sleep(0.8)
+        if change.postchange["name"] == "blocks":
+            time.sleep(2)
 
 class CommitsSlowly(JobHookReceiver):
     # With a deferred trigger that takes long.
