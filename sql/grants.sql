@@ -31,6 +31,7 @@ grant execute on function
     jobhooks_capture.differs(record, record, json),
     jobhooks_capture.record_change(integer, jobhooks.action, json, json),
     jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text),
+    jobhooks_capture.departed(text),
     jobhooks_capture.never_called()
 to public;
 
@@ -95,16 +96,18 @@ begin
     grant create on schema jobhooks to jobhooks_capture;
     alter function jobhooks_capture.record_change(integer, jobhooks.action, json, json) owner to jobhooks_capture;
     alter function jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text) owner to jobhooks_capture;
+    alter function jobhooks_capture.departed(text) owner to jobhooks_capture;
     alter function jobhooks_capture.record_truncate() owner to jobhooks_capture;
     alter function jobhooks.capture_change() owner to jobhooks_capture;
     revoke create on schema jobhooks, jobhooks_capture from jobhooks_capture;
     grant insert, select on jobhooks.object_change to jobhooks_capture;
-    grant update (action, postchange, context) on jobhooks.object_change to jobhooks_capture;
+    revoke update (action, postchange, context) on jobhooks.object_change from jobhooks_capture;
     grant usage on sequence jobhooks.object_change_id_seq to jobhooks_capture;
     grant select on jobhooks.content_type to jobhooks_capture;
     grant select, insert, update, delete on jobhooks_capture.truncation to jobhooks_capture;
     grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(integer, json, json), jobhooks_capture.wake(),
-        jobhooks_capture.legible(text), jobhooks.columns_of(json, text []) to jobhooks_capture;
+        jobhooks_capture.record_ending(integer, jobhooks.action, json, text), jobhooks_capture.legible(text),
+        jobhooks.columns_of(json, text []) to jobhooks_capture;
 exception when insufficient_privilege then
     raise warning 'everything belongs to %: %', current_user, sqlerrm;
 end

@@ -888,12 +888,6 @@ GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_daemon;
 
-GRANT UPDATE(action) ON TABLE jobhooks.object_change TO jobhooks_capture;
-
-GRANT UPDATE(context) ON TABLE jobhooks.object_change TO jobhooks_capture;
-
-GRANT UPDATE(postchange) ON TABLE jobhooks.object_change TO jobhooks_capture;
-
 GRANT USAGE ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_capture;
 GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_viewer;
 GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_operator;
@@ -952,10 +946,14 @@ GRANT SELECT ON TABLE jobhooks.migration TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.migration TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.migration TO jobhooks_daemon;
 
-GRANT INSERT ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
+GRANT SELECT,INSERT ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
 GRANT SELECT ON TABLE jobhooks.object_change_1 TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.object_change_1 TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.object_change_1 TO jobhooks_daemon;
+
+GRANT UPDATE(action) ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
+
+GRANT UPDATE(postchange) ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
 
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_operator;

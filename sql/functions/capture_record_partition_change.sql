@@ -1,45 +1,63 @@
--- jobhooks_capture.record_partition_change(content_type_id, action, before, after, version): record_change, for a
--- partitioned table, where a row that moves to another partition is one update.
+-- jobhooks_capture.record_partition_change(content_type_id, action, before, after, place): record_change for the two halves
+-- of a row that moves to another partition, which is one update.
 --
--- PostgreSQL moves a row by deleting it here and inserting it there, in one go. version: which version of which row was
--- deleted or inserted, as tableoid and ctid. A trigger that fires before each update notes the version that is about to
--- be updated. If just that version is deleted, it moves, since no version is ended twice: so the delete is recorded, as it
--- would be if nothing came after it, and the insert that follows makes an update of it. What is in between (triggers of
--- the user's, with statements of their own) runs at a greater trigger depth, by which the notes are kept apart. They are
--- forgotten at the next update, and at the statement's end, in case a trigger of the user's cancels the update or the insert.
+-- PostgreSQL moves a row by deleting it here and inserting it there, in one go. A trigger that fires before each update
+-- notes the version that is about to be updated. If just that version is deleted, it moves: its delete is recorded, as it
+-- would be if nothing came after it, and noted is where. The trigger before the next insert adds a + to it, that before the
+-- one after the next takes it away: a trigger of the user's has cancelled the arrival. The insert then makes an update of
+-- the delete. What is in between (triggers of the user's, with statements of their own) runs at a greater trigger depth, by
+-- which the notes are kept apart.
+--
+-- place: of what arrives, where in the log its delete is, as jobhooks_capture.departed has it: of the running statement,
+-- whatever an application may have made of the notes. Anything else is no move.
 create or replace function jobhooks_capture.record_partition_change(
-    content_type_id integer, action jobhooks.action, before json, after json, version text
+    content_type_id integer, action jobhooks.action, before json, after json, place text
 )
 returns boolean
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_indexscan = off
+set enable_bitmapscan = off
+set enable_tidscan = on
 as $$
 declare
-    depth constant text := pg_trigger_depth();
-    departed constant text := nullif(current_setting('jobhooks.departed_' || depth, true), '');
+    depth constant text := pg_trigger_depth()::text;
+    segment integer;
+    is_update boolean := false;
 begin
-    if action = 'create' and departed is not null then
-        perform set_config('jobhooks.departed_' || depth, '', true), set_config('jobhooks.arrived_' || depth, version, true);
-        update jobhooks.object_change as change
-        set action = 'update', postchange = record_partition_change.after
-        where change.id = departed::bigint
-            and change.transaction_id = pg_current_xact_id()
-            and change.content_type_id = record_partition_change.content_type_id
-            and change.action = 'delete'
-            and change.prechange is not null
-            and left(record_partition_change.after::text, 1) = '{';
-        if found then
-            return false;
+    if action = 'delete' then
+        perform
+            set_config('jobhooks.departed_' || depth, jobhooks_capture.record_ending(content_type_id, action, before, null), true),
+            set_config('jobhooks.updating_' || depth, '', true);
+        return false;
+    end if;
+    perform set_config('jobhooks.departed_' || depth, '', true);
+    segment := substring(place from '^[0-9]{1,9} ')::integer;
+    if left(after::text, 1) = '{' and octet_length(after::text) <= 500000000 then
+        if segment = substring('jobhooks.object_change_1' from '[0-9]+$')::integer then
+            update only jobhooks.object_change_1 as change
+            set action = 'update', postchange = record_partition_change.after
+            where change.ctid = split_part(place, ' ', 2)::tid
+                and change.transaction_id = pg_current_xact_id()
+                and change.content_type_id = record_partition_change.content_type_id
+                and change.action = 'delete'
+                and change.prechange is not null;
+            is_update := found;
+        elsif segment is not null then
+            -- A segment was begun in between.
+            execute format(
+                $update$update only jobhooks.object_change_%s set action = 'update', postchange = $1
+                where ctid = $2 and transaction_id = pg_current_xact_id() and content_type_id = $3
+                and action = 'delete' and prechange is not null returning true$update$, segment)
+            into is_update
+            using after, split_part(place, ' ', 2)::tid, content_type_id;
         end if;
     end if;
-    perform jobhooks_capture.record_change(content_type_id, action, before, after);
-    if action = 'delete' and version = current_setting('jobhooks.updating_' || depth, true) then
-        perform set_config('jobhooks.departed_' || depth, currval('jobhooks.object_change_id_seq')::text, true);
-    end if;
-    return false;
+    return is_update is not true and jobhooks_capture.record_change(content_type_id, action, before, after);
 end
 $$;
 
 comment on function jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text) is
-'Write a change of a partitioned table to the log; a row that moves to another partition is one update';
+'Write the two halves of a row that moves to another partition to the log, as one update';

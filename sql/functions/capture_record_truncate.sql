@@ -3,50 +3,87 @@
 -- Of a partitioned table, all partitions are emptied with it, or one alone. Statement triggers are not inherited, so each
 -- has them; and all of a TRUNCATE's BEFORE triggers fire before the first AFTER trigger. So the first ones note what is
 -- about to be emptied, and of the second ones only those act above which nothing is.
+--
+-- A setting says at which places in the table of notes they are, since serializable transactions conflict over a table
+-- that each of them searches and writes to. Whoever changes the setting brings about that it is searched, and no more.
 create or replace function jobhooks_capture.record_truncate()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_indexscan = off
+set enable_bitmapscan = off
+set enable_tidscan = on
 as $$
 declare
     own_id constant integer := tg_argv[0]::integer;
+    own_relation constant oid := (select relation from jobhooks.content_type where id = own_id);
     depth constant integer := pg_trigger_depth();
-    root constant oid := coalesce(pg_partition_root(tg_relid), tg_relid);
-    untouched boolean;
+    setting constant text := format('jobhooks.truncating_%s_%s', own_id, depth);
+    place tid;
+    places tid[];
 begin
     if tg_when = 'BEFORE' then
-        insert into jobhooks_capture.truncation (trigger_depth, relation) values (depth, tg_relid) on conflict do nothing;
+        insert into jobhooks_capture.truncation (trigger_depth, content_type_id, relation) values (depth, own_id, tg_relid)
+        on conflict do nothing
+        returning ctid into place;
+        perform set_config(setting, concat(current_setting(setting, true), place), true);
         return null;
-    end if;
-
-    -- A partition that was detached since has our trigger still; its rows are not the content type's any more.
-    untouched := not exists (
-        select from jobhooks.content_type where id = own_id and relation = root
-    ) or exists (
-        select from jobhooks_capture.truncation as truncation
-        join pg_partition_ancestors(tg_relid) as ancestor on ancestor.relid = truncation.relation
-        where truncation.transaction_id = pg_current_xact_id()
-            and truncation.trigger_depth = depth
-            and ancestor.relid <> tg_relid
-    );
-    if not untouched then
+    elsif own_relation = tg_relid then
         perform jobhooks_capture.record_change(own_id, 'truncate', null, null);
-        if tg_relid <> root then
-            update jobhooks.object_change
-            set context = coalesce(context::jsonb, '{}')
-                || jsonb_build_object('partition', format('%I.%I', tg_table_schema, tg_table_name))
-            where id = currval('jobhooks.object_change_id_seq');
+        if (select relkind <> 'p' from pg_class where oid = tg_relid) then
+            return null; -- which has no BEFORE trigger
         end if;
     end if;
 
-    update jobhooks_capture.truncation set done = true
-    where transaction_id = pg_current_xact_id() and trigger_depth = depth and relation = tg_relid;
-    delete from jobhooks_capture.truncation
-    where transaction_id = pg_current_xact_id() and trigger_depth = depth and not exists (
-        select from jobhooks_capture.truncation as other
-        where other.transaction_id = pg_current_xact_id() and other.trigger_depth = depth and not other.done
+    places := array(
+        select match[1]::tid
+        from regexp_matches(current_setting(setting, true), '\([0-3]?[0-9]{1,9},[0-9]{1,4}\)', 'g') as match
     );
+    place := (
+        select ctid from jobhooks_capture.truncation
+        where ctid = any (places) and transaction_id = pg_current_xact_id() and trigger_depth = depth
+            and content_type_id = own_id and relation = tg_relid
+    );
+    if place is null then
+        places := array(
+            select ctid from jobhooks_capture.truncation
+            where transaction_id = pg_current_xact_id() and trigger_depth = depth and content_type_id = own_id
+        );
+    end if;
+
+    -- A partition that was detached since has our trigger still; its rows are not the content type's any more.
+    if tg_relid <> own_relation
+        and own_relation in (select relid from pg_partition_ancestors(tg_relid))
+        and not exists (
+            select from jobhooks_capture.truncation
+            where ctid = any (places) and transaction_id = pg_current_xact_id() and trigger_depth = depth
+                and content_type_id = own_id and relation <> tg_relid
+                and relation in (select relid from pg_partition_ancestors(tg_relid))
+        )
+    then
+        perform jobhooks_capture.record_ending(own_id, 'truncate', null, format('%I.%I', tg_table_schema, tg_table_name));
+    end if;
+
+    -- The last one of the TRUNCATE clears up.
+    update jobhooks_capture.truncation set done = true
+    where ctid = any (places) and transaction_id = pg_current_xact_id() and trigger_depth = depth
+        and content_type_id = own_id and relation = tg_relid
+    returning ctid into place;
+    places := places || place;
+    if exists (
+        select from jobhooks_capture.truncation
+        where ctid = any (places) and transaction_id = pg_current_xact_id() and trigger_depth = depth
+            and content_type_id = own_id and not done
+    ) then
+        perform set_config(setting, array_to_string(places, ''), true);
+    else
+        delete from jobhooks_capture.truncation
+        where ctid = any (places) and transaction_id = pg_current_xact_id() and trigger_depth = depth
+            and content_type_id = own_id;
+        perform set_config(setting, '', true);
+    end if;
     return null;
 end
 $$;

@@ -9,7 +9,7 @@ declare
     methods constant text[] := (select enumvals from pg_settings where name = 'default_toast_compression');
 begin
     if to_regrole('jobhooks_capture') is not null then
-        execute format('grant insert on %s to jobhooks_capture', segment);
+        execute format('grant insert, select, update (action, postchange) on %s to jobhooks_capture', segment);
     end if;
     -- Only where it is not so yet: it locks the segment, to which the application writes.
     if 'lz4' = any (methods) and exists (

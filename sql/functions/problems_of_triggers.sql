@@ -49,8 +49,8 @@ as $$
     select
         'warning', watched.table_name,
         format(
-            'the trigger %I on %s fires after "~jobhooks_%s_before": if it cancels an update, a delete and a create that'
-            ' follow can be captured as one update', other.tgname, jobhooks.table_name(other.tgrelid), watched.id
+            'the trigger %I on %s fires after "~jobhooks_%s_before": if it cancels an update, a delete and a create of'
+            ' one later statement can be captured as one update', other.tgname, jobhooks.table_name(other.tgrelid), watched.id
         ),
         format('alter trigger %I on %s rename to a name that sorts before it', other.tgname, jobhooks.table_name(other.tgrelid))
     from watched

@@ -22,37 +22,56 @@ declare
             select json_object_agg(name, null) from unnest(watched.ignore) as name
         ))
     end;
-    recorded text := 'when (jobhooks_capture.record_change(%s, %L, %s, %s))';
+    -- Of a partitioned table: the settings by which the two halves of a row that moves find each other. They only ever
+    -- point at something, since an application can set them, too: see jobhooks_capture.record_partition_change.
+    updating constant text := '''jobhooks.updating_'' || pg_trigger_depth()';
+    departed constant text := '''jobhooks.departed_'' || pg_trigger_depth()';
+    has_departed constant text := format('coalesce(current_setting(%s, true), '''') <> ''''', departed);
+    create_condition text := format('jobhooks_capture.record_change(%s, ''create'', null, %s)', watched.id, after);
+    update_condition text := changed;
+    delete_condition text := format('jobhooks_capture.record_change(%s, ''delete'', %s, null)', watched.id, before);
     executed constant text := 'execute function jobhooks_capture.never_called()';
     relation record;
 begin
     if is_partitioned then
-        -- From PostgreSQL 15 on, a row that moves is shown to the root's update trigger, too, if a foreign key refers to
-        -- the table: without a tableoid, or else as what has just arrived.
         return next format(
-            $f$create or replace trigger "~jobhooks_%s_before" before update on %s for each row when (
-            set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null or
-            set_config('jobhooks.updating_' || pg_trigger_depth(), old.tableoid || ' ' || old.ctid, true) is null) %s$f$,
-            watched.id, table_name, executed);
+            'create or replace trigger "~jobhooks_%s_before" before update on %s for each row
+            when (set_config(%s, old.tableoid || '' '' || old.ctid, true) is null) %s',
+            watched.id, table_name, updating, executed);
         return next format(
-            $f$create or replace trigger "%s_update" after update on %s for each row when (case when %s
-            and new.tableoid <> 0 and coalesce(current_setting('jobhooks.arrived_' || pg_trigger_depth(), true), '')
-            <> new.tableoid || ' ' || new.ctid
-            then jobhooks_capture.record_change(%s, 'update', %s, %s) end) %s$f$,
-            prefix, table_name, changed, watched.id, before, after, executed);
-        recorded := 'when (jobhooks_capture.record_partition_change(%s, %L, %s, %s, %s.tableoid || '' '' || %5$s.ctid))';
-    else
-        return next format(
-            'create or replace trigger "%s_update" after update on %s for each row
-            when (case when %s then jobhooks_capture.record_change(%s, ''update'', %s, %s) end) %s',
-            prefix, table_name, changed, watched.id, before, after, executed);
+            'create or replace trigger "%s_before" before insert on %s for each row when (case when %s then set_config(%s,
+            case when right(current_setting(%4$s), 1) = ''+'' then '''' else current_setting(%4$s) || ''+'' end, true) is null
+            end) %5$s',
+            prefix, table_name, has_departed, departed, executed);
+        -- From PostgreSQL 15 on, a row that moves is shown to the update trigger of the table that the statement names,
+        -- too: then the two rows are not both in one partition.
+        update_condition := format(
+            'set_config(%s, '''', true) is not null and old.tableoid <> 0 and old.tableoid = new.tableoid and %s',
+            updating, changed);
+        create_condition := format(
+            'case when %s then jobhooks_capture.record_partition_change(
+            %s, ''create'', null, %s, jobhooks_capture.departed(current_setting(%s))) else %s end',
+            has_departed, watched.id, after, departed, create_condition);
+        delete_condition := format(
+            'case when current_setting(%s, true) = old.tableoid || '' '' || old.ctid
+            then jobhooks_capture.record_partition_change(%s, ''delete'', %s, null, current_setting(%1$s)) else %4$s end',
+            updating, watched.id, before, delete_condition);
     end if;
-    return next format('create or replace trigger "%s_create" after insert on %s for each row ', prefix, table_name)
-        || format(recorded, watched.id, 'create', 'null', after, 'new') || ' ' || executed;
-    return next format('create or replace trigger "%s_delete" after delete on %s for each row ', prefix, table_name)
-        || format(recorded, watched.id, 'delete', before, 'null', 'old') || ' ' || executed;
+    return next format('create or replace trigger "%s_create" after insert on %s for each row when (%s) %s',
+        prefix, table_name, create_condition, executed);
+    return next format(
+        'create or replace trigger "%s_update" after update on %s for each row
+        when (case when %s then jobhooks_capture.record_change(%s, ''update'', %s, %s) end) %s',
+        prefix, table_name, update_condition, watched.id, before, after, executed);
+    return next format('create or replace trigger "%s_delete" after delete on %s for each row when (%s) %s',
+        prefix, table_name, delete_condition, executed);
 
-    for relation in select * from jobhooks.watched_relations(watched.relation) order by relid loop
+    for relation in
+        select * from jobhooks.watched_relations(watched.relation)
+        -- Foreign tables can have them from PostgreSQL 16 on.
+        where relkind <> 'f' or current_setting('server_version_num')::integer >= 160000
+        order by relid
+    loop
         return next format(
             'create or replace trigger "%s_truncate" after truncate on %s execute function jobhooks_capture.record_truncate(%s)',
             prefix, jobhooks.table_name(relation.relid), watched.id);
@@ -61,11 +80,6 @@ begin
                 'create or replace trigger "%s_before_truncate" before truncate on %s
                 execute function jobhooks_capture.record_truncate(%s)',
                 prefix, jobhooks.table_name(relation.relid), watched.id);
-            return next format(
-                $f$create or replace trigger "%s_end" after update on %s for each statement when (
-                set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null or
-                set_config('jobhooks.updating_' || pg_trigger_depth(), '', true) is null) %s$f$,
-                prefix, jobhooks.table_name(relation.relid), executed);
         end if;
     end loop;
 end

@@ -45,11 +45,15 @@ begin
 
     -- Triggers are replaced, not dropped: dropping one waits for whoever reads the table. But for those of a former version.
     for ours in
-        select trigger.tgname as name
+        select trigger.tgname as name, trigger.tgrelid::regclass as relation
         from pg_trigger as trigger
-        where trigger.tgrelid = watch.relation and trigger.tgfoid = 'jobhooks.capture_change()'::regprocedure
+        where (trigger.tgrelid = watch.relation and trigger.tgfoid = 'jobhooks.capture_change()'::regprocedure)
+            or (
+                trigger.tgname = format('!jobhooks_%s_end', content_type_id)
+                and trigger.tgrelid in (select relid from jobhooks.watched_relations(watch.relation))
+            )
     loop
-        execute format('drop trigger %I on %s', ours.name, watch.relation);
+        execute format('drop trigger %I on %s', ours.name, ours.relation);
     end loop;
     for statement in select jobhooks.trigger_statements(content_type_id) loop
         execute statement;

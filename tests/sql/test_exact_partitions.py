@@ -337,3 +337,211 @@ def test_a_move_by_ignored_columns_alone_is_an_update_without_differences(conn: 
     conn.execute("update public.t set archived = false, note = 'b'")
     told = conn.execute("select removed, added from jobhooks.changes where action = 'update' order by id").fetchall()
     assert told == [({}, {}), ({"note": "a"}, {"note": "b"})]
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["update public.{} set part = part + 10 where id = 1", "update public.{} set part = part + 10 where id = 2"],
+        ["truncate public.{}_low"],
+    ],
+)
+def test_serializable_transactions_do_not_conflict_over_what_is_ours(conn: Connection, statements: list[str]) -> None:
+    """They write to tables that have nothing to do with one another; neither has to be run again."""
+    for name in ("a", "b"):
+        conn.execute(f"create table public.{name} (id integer, part integer) partition by range (part)".encode())
+        for part, bounds in (("low", "(0) to (10)"), ("high", "(10) to (20)")):
+            conn.execute(
+                f"create table public.{name}_{part} partition of public.{name} for values from {bounds}".encode()
+            )
+        watch(conn, f"public.{name}", key=["id"])
+        conn.execute(f"insert into public.{name} values (1, 1), (2, 2)".encode())
+    conn.execute("analyze")
+    with psycopg.connect(conn.info.dsn) as one, psycopg.connect(conn.info.dsn) as two:
+        one.isolation_level = two.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
+        for statement in statements:
+            one.execute(statement.format("a").encode())
+            two.execute(statement.format("b").encode())
+        one.commit()
+        two.commit()
+
+
+def test_no_setting_hides_an_update_or_breaks_a_writer(parts: Connection) -> None:
+    """Any role may set any setting of ours, to the very version that is about to be written, or to rubbish."""
+    parts.execute("insert into public.t values (1, 1, 'a')")
+    forget(parts)
+    rubbish = (
+        "x",
+        "1",
+        "+",
+        "1 (0,1)+",
+        "1 (0,99999)+",
+        "1 (3999999999,9999)+",
+        "999999999 (0,1)+",
+        "77 (0,1)",
+        "1 (0,1)++",
+    )
+    (version,) = parts.execute("select tableoid::oid || ' (0,2)' from public.t").fetchall()[0]
+    for value in (version, *rubbish):
+        with contextlib.suppress(psycopg.Rollback), parts.transaction():
+            for name in ("arrived", "departed", "updating"):
+                parts.execute("select set_config(%s, %s, true)", [f"jobhooks.{name}_0", value])
+            parts.execute("update public.t set note = 'b'")
+            for name in ("arrived", "departed", "updating"):
+                parts.execute("select set_config(%s, %s, true)", [f"jobhooks.{name}_0", value])
+            parts.execute("insert into public.t values (2, 2, 'c')")
+            for name in ("arrived", "departed", "updating"):
+                parts.execute("select set_config(%s, %s, true)", [f"jobhooks.{name}_0", value])
+            parts.execute("delete from public.t where id = 1")
+            assert words(parts) == ["update 1 a>b", "create 2 c", "delete 1 b"]
+            raise psycopg.Rollback
+
+
+@pytest.mark.parametrize("savepoint", [False, True])
+def test_no_setting_makes_one_update_of_two_statements(parts: Connection, savepoint: bool) -> None:
+    """Neither one that says that a row is about to move, nor one that says where the delete of another is."""
+    parts.execute("insert into public.t values (1, 1), (2, 2)")
+    forget(parts)
+    for setting in ("updating", "departed"):
+        with contextlib.suppress(psycopg.Rollback), parts.transaction():
+            if setting == "updating":
+                parts.execute(
+                    "select set_config('jobhooks.updating_0', tableoid || ' ' || ctid, true) from public.t where id = 1"
+                )
+            with parts.transaction() if savepoint else contextlib.nullcontext():
+                parts.execute("delete from public.t where id = 1")
+            place = "select set_config('jobhooks.departed_0', '1 ' || ctid || '{}', true) from jobhooks.object_change_1"
+            for plus in ("", "+"):
+                if setting == "departed":
+                    parts.execute(place.format(plus).encode())
+                parts.execute("insert into public.t values (9, 11)")
+            assert moves(parts) == ["delete 1 1", "create 9 11", "create 9 11"]
+            raise psycopg.Rollback
+
+
+@pytest.mark.parametrize(
+    "ddl", ["truncate public.low", "alter table public.t alter note type varchar(9) using note || ''"]
+)
+def test_a_version_that_comes_again_is_another_row(parts: Connection, ddl: str) -> None:
+    """TRUNCATE and a rewrite begin a partition anew, and the places in it with it."""
+    parts.execute("insert into public.t values (1, 11, 'a'), (2, 1, 'b'), (3, 2, 'c')")
+    forget(parts)
+    with parts.transaction():
+        parts.execute("update public.t set part = 3 where id = 1")  # arrives at (0,3)
+        parts.execute("delete from public.t where id <> 2")
+        parts.execute(ddl.encode())
+        parts.execute("insert into public.t values (5, 5, 'd')")
+        for note in "efg":
+            parts.execute("update public.low set note = %s where id = 5", [note])
+            parts.execute(
+                "with gone as (delete from public.t where id = 5 returning *) insert into public.t select * from gone"
+            )
+    told = [word for word in words(parts) if " 5 " in word]
+    assert told[:4] == ["create 5 d", "update 5 d>e", "delete 5 e", "create 5 e"] and len(told) == 10
+
+
+@pytest.mark.parametrize("statement", ["update public.t set part = 11", "truncate public.low", "truncate public.t"])
+def test_a_publication_of_all_tables_stands_in_nobodys_way(parts: Connection, statement: str) -> None:
+    """It has the log in it: what is updated there must be known by its key."""
+    for name in ("t", "low", "mid", "mid_a", "mid_b"):
+        parts.execute(f"alter table public.{name} replica identity full".encode())
+    parts.execute("insert into public.t values (1, 1)")
+    forget(parts)
+    parts.execute("set client_min_messages = error; create publication everything for all tables")
+    parts.execute(statement.encode())
+    assert [word.split()[0] for word in words(parts)] == [statement.split()[0]]
+
+
+@pytest.mark.parametrize("statement", ["update public.t set part = 11", "truncate public.low"])
+def test_retention_holds_no_writer_up(parts: Connection, statement: str) -> None:
+    """It locks the oldest segment, to drop it; whoever writes needs the newest one alone."""
+    parts.execute("insert into public.t values (1, 1)")
+    parts.execute("select jobhooks.add_segment()")
+    with psycopg.connect(parts.info.dsn) as retention:
+        retention.execute("lock table jobhooks.object_change_1 in access exclusive mode")
+        parts.execute("set lock_timeout = '1s'")
+        parts.execute("select set_config('jobhooks.departed_0', '1 (0,1)+', false)")  # a former one is not waited for
+        parts.execute("insert into public.t values (2, 2)")
+        parts.execute(statement.encode())
+
+
+def test_a_row_whose_log_segment_ends_while_it_moves_is_one_update(parts: Connection) -> None:
+    """Its delete is in the former segment."""
+    parts.execute(
+        "create function public.begin_segment() returns trigger language plpgsql security definer as"
+        " 'begin perform jobhooks.add_segment(); return new; end'"
+    )
+    parts.execute("insert into public.t values (1, 1), (2, 2)")
+    parts.execute("create trigger segment before insert on public.mid_a for each row execute function begin_segment()")
+    forget(parts)
+    parts.execute("update public.t set part = part + 10")
+    assert moves(parts) == ["update 1 1>11", "update 2 2>12"]
+    segments = parts.execute(
+        "select distinct tableoid::regclass::text from jobhooks.object_change order by 1"
+    ).fetchall()
+    assert segments == [("jobhooks.object_change_1",), ("jobhooks.object_change_2",)]
+
+
+def test_an_arrival_that_is_cancelled_in_a_later_partition_is_a_delete(parts: Connection) -> None:
+    """One of several levels that was made after the table was watched, and that the statement names."""
+    parts.execute(
+        "create table public.more partition of public.t for values from (30) to (40) partition by list (part)"
+    )
+    for part in (30, 31):
+        parts.execute(f"create table public.more_{part} partition of public.more for values in ({part})".encode())
+    trigger(parts, "before insert on public.more_31 for each row", "return null;")
+    parts.execute("insert into public.t values (1, 30)")
+    forget(parts)
+    with parts.transaction():
+        parts.execute("update public.more set part = 31")
+        parts.execute("insert into public.t values (2, 2)")
+    assert moves(parts) == ["delete 1 30", "create 2 2"]
+
+
+def test_a_merge_whose_arrival_is_cancelled_inserts_another_row(parts: Connection) -> None:
+    needs_merge(parts)
+    parts.execute("insert into public.t values (1, 1)")
+    trigger(parts, "before insert on public.mid_a for each row when (new.id = 1)", "return null;")
+    forget(parts)
+    parts.execute(
+        "merge into public.t using (values (1, 11), (2, 12)) as v (id, part) on t.id = v.id"
+        " when matched then update set part = v.part when not matched then insert values (v.id, v.part)"
+    )
+    assert moves(parts) == ["delete 1 1", "create 2 12"]
+
+
+def test_a_move_inside_a_function_that_an_insert_calls_is_told_from_the_insert(parts: Connection) -> None:
+    """Both at the same trigger depth, one statement within the other."""
+    parts.execute("insert into public.t values (1, 1), (2, 2)")
+    trigger(parts, "before insert on public.mid_b for each row", "return null;")
+    parts.execute(
+        "create function public.moved(integer, integer) returns integer language plpgsql as"
+        " 'begin update public.t set part = $2 where id = $1; return $1 + 10; end'"
+    )
+    forget(parts)
+    parts.execute("insert into public.t values (public.moved(1, 21), 3)")
+    parts.execute("insert into public.t values (public.moved(2, 11), 4)")
+    assert moves(parts) == ["delete 1 1", "create 11 3", "update 2 2>11", "create 12 4"]
+
+
+def test_a_departure_that_is_rolled_back_leaves_no_trace(parts: Connection) -> None:
+    """No partition for the row, in a block that goes on: then it has not left."""
+    parts.execute("insert into public.t values (1, 1)")
+    forget(parts)
+    parts.execute(
+        "do $$ begin begin update public.t set part = 99; exception when check_violation then null; end;"
+        " insert into public.t values (2, 2); delete from public.t where id = 1;"
+        " insert into public.t values (3, 3); end $$"
+    )
+    assert moves(parts) == ["create 2 2", "delete 1 1", "create 3 3"]
+
+
+def test_a_row_that_a_trigger_changes_on_its_way_arrives_as_it_is(parts: Connection) -> None:
+    """And at a greater depth, from a trigger of another table."""
+    parts.execute("create table public.other (id integer)")
+    trigger(parts, "before insert on public.mid_a for each row", "new.note := 'changed'; return new;", "changing")
+    trigger(parts, "after insert on public.other for each row", "update public.t set part = 11; return null;", "moving")
+    parts.execute("insert into public.t values (1, 1, 'a')")
+    forget(parts)
+    parts.execute("insert into public.other values (1)")
+    assert words(parts) == ["update 1 a>changed"]

@@ -154,3 +154,50 @@ def test_an_ordinary_role_truncates_partitions(parts: Connection, role: str) -> 
         application.execute("truncate public.low")
         application.execute("truncate public.low, public.t")
     assert truncations(parts) == ["public.t public.low", "public.t"]
+
+
+@pytest.mark.parametrize("is_watched_again", [False, True])
+def test_a_watched_table_that_is_a_partition_is_recorded_for_each_of_the_two(
+    parts: Connection, is_watched_again: bool
+) -> None:
+    """Somebody has hooks for each; whichever of them is named, both are emptied."""
+    parts.execute("create table public.own (id integer not null) partition by range (id)")
+    parts.execute("create table public.own_a partition of public.own for values from (40) to (50)")
+    watch(parts, "public.own", key=["id"])
+    parts.execute("alter table public.t attach partition public.own for values from (40) to (60)")
+    if is_watched_again:
+        watch(parts, "public.t")
+    parts.execute("truncate public.own_a")
+    of_root = ["public.t public.own_a"] if is_watched_again else []
+    assert sorted(truncations(parts)) == ["public.own public.own_a", *of_root]
+    forget(parts)
+    parts.execute("truncate public.own")
+    assert sorted(truncations(parts)) == ["public.own", *(["public.t public.own"] if is_watched_again else [])]
+    forget(parts)
+    parts.execute("truncate public.t")
+    assert sorted(truncations(parts)) == ["public.own", "public.t"]
+
+
+def test_no_setting_hides_a_truncate(parts: Connection) -> None:
+    """An application may set ours to anything: to rubbish, to nothing, or to what they were in a statement before."""
+    parts.execute("create table public.seen (places text)")
+    trigger(
+        parts,
+        "after truncate on public.low",
+        "insert into public.seen values (current_setting('jobhooks.truncating_1_1'));"
+        " perform set_config('jobhooks.truncating_1_1', '', true); return null;",
+    )
+    with parts.transaction():
+        parts.execute("truncate public.t, public.low")
+        parts.execute("truncate public.mid")
+        for places in ("x", "(0,1)(0,2)(9,9)", "(3999999999,9999)", "((("):
+            parts.execute("select set_config('jobhooks.truncating_1_1', %s, true)", [places])
+            parts.execute("truncate public.mid_a")
+        parts.execute("select set_config('jobhooks.truncating_1_1', places, true) from public.seen")
+        parts.execute("truncate public.mid_b")
+    assert truncations(parts) == [
+        "public.t",
+        "public.t public.mid",
+        *["public.t public.mid_a"] * 4,
+        "public.t public.mid_b",
+    ]

@@ -197,7 +197,12 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         )
         admin.execute("insert into jobhooks.job_log_entry values (1, 1, 'info', now(), null, 'a line')")
         admin.execute("insert into jobhooks.delivery (change_id, hook_id, status, attempts) values (1, 1, 'dead', 1)")
-        assert install(admin) == ["0007_log_segments", "0008_ways_of_watching", "0009_delivery_engine"]
+        assert install(admin) == [
+            "0007_log_segments",
+            "0008_ways_of_watching",
+            "0009_delivery_engine",
+            "0010_truncations_by_content_type",
+        ]
         assert admin.execute("select change_id, attempt, error, log from jobhooks.results").fetchall() == [
             (1, 1, "no", ["info: a line"])
         ]

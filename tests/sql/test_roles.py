@@ -43,7 +43,13 @@ def test_everything_belongs_to_the_owner_but_what_writes_to_the_log(conn: Connec
     writers = conn.execute(
         "select proname from pg_proc where proowner = 'jobhooks_capture'::regrole order by 1"
     ).fetchall()
-    assert writers == [("capture_change",), ("record_change",), ("record_partition_change",), ("record_truncate",)]
+    assert [name for (name,) in writers] == [
+        "capture_change",
+        "departed",
+        "record_change",
+        "record_partition_change",
+        "record_truncate",
+    ]
 
 
 def test_the_capture_may_write_to_the_log_and_nothing_else(conn: Connection) -> None:

@@ -44,6 +44,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.note_configuration()",),
         ("jobhooks.park_again(json)",),
         ("jobhooks.retry_deliveries(bigint[],integer[])",),
+        ("jobhooks_capture.departed(text)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
         ("jobhooks_capture.record_partition_change(integer,jobhooks.action,json,json,text)",),
         ("jobhooks_capture.record_truncate()",),
@@ -73,6 +74,7 @@ def test_public_may_do_nothing(conn: Connection) -> None:
         " order by 1"
     ).fetchall()
     assert [signature.partition("(")[0] for (signature,) in executable] == [
+        "jobhooks_capture.departed",
         "jobhooks_capture.differs",
         "jobhooks_capture.never_called",
         "jobhooks_capture.record_change",

@@ -1,0 +1,34 @@
+-- jobhooks_capture.record_ending(content_type_id, action, before, partition): record_change, for what is to be found again
+-- or has more to say: a row that leaves a partition, a truncate of one partition. Returns where it was written.
+--
+-- That is the number of the log's segment, which use_segment puts in, and the place in it: '1 (0,5)'.
+create or replace function jobhooks_capture.record_ending(
+    content_type_id integer, action jobhooks.action, before json, partition text
+)
+returns text
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    context json := jobhooks_capture.change_context(content_type_id, before, null);
+    muted constant boolean := context -> 'caused_by' is not null or context -> 'muted' is not null;
+    place tid;
+begin
+    if context -> 'snapshot_error' is not null then
+        before := null;
+    end if;
+    if partition is not null then
+        context := (coalesce(context::jsonb, '{}') || jsonb_build_object('partition', partition))::json;
+    end if;
+    insert into jobhooks.object_change_1 (content_type_id, action, triggering, context, prechange)
+    values (content_type_id, action, not muted, context, before)
+    returning ctid into place;
+    if not muted and not pg_try_advisory_xact_lock_shared(1785684584, 2) then
+        perform jobhooks_capture.wake();
+    end if;
+    return substring('jobhooks.object_change_1' from '[0-9]+$') || ' ' || place;
+end
+$$;
+
+comment on function jobhooks_capture.record_ending(integer, jobhooks.action, json, text) is
+'Write a row that leaves a partition, or a truncate of one partition, to the log; returns where';
