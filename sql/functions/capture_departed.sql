@@ -18,7 +18,7 @@ set enable_tidscan = on
 as $$
 declare
     part constant text[] := regexp_match(
-        place, '^([0-9]{1,9}) (\([0-3]?[0-9]{1,9},[0-9]{1,4}\))\+$'
+        place, '^object_change_([0-9]{1,9}) (\([0-3]?[0-9]{1,9},[0-9]{1,4}\))\+$'
     );
     segment constant integer := part[1]::integer;
     is_older boolean;

@@ -1,7 +1,7 @@
 -- jobhooks_capture.record_ending(content_type_id, action, before, partition): record_change, for what is to be found again
 -- or has more to say: a row that leaves a partition, a truncate of one partition. Returns where it was written.
 --
--- That is the number of the log's segment, which use_segment puts in, and the place in it: '1 (0,5)'.
+-- That is the segment of the log, which use_segment puts in, and the place in it: 'object_change_1 (0,5)'.
 create or replace function jobhooks_capture.record_ending(
     content_type_id integer, action jobhooks.action, before json, partition text
 )
@@ -26,7 +26,7 @@ begin
     if not muted and not pg_try_advisory_xact_lock_shared(1785684584, 2) then
         perform jobhooks_capture.wake();
     end if;
-    return substring('jobhooks.object_change_1' from '[0-9]+$') || ' ' || place;
+    return split_part('jobhooks.object_change_1', '.', 2) || ' ' || place;
 end
 $$;
 

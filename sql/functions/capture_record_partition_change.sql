@@ -1,4 +1,4 @@
--- jobhooks_capture.record_partition_change(content_type_id, action, before, after, place): record_change for the two halves
+-- jobhooks_capture.record_partition_change(content_type_id, action, before, after, version): record_change for the two halves
 -- of a row that moves to another partition, which is one update.
 --
 -- PostgreSQL moves a row by deleting it here and inserting it there, in one go. A trigger that fires before each update
@@ -8,10 +8,11 @@
 -- the delete. What is in between (triggers of the user's, with statements of their own) runs at a greater trigger depth, by
 -- which the notes are kept apart.
 --
--- place: of what arrives, where in the log its delete is, as jobhooks_capture.departed has it: of the running statement,
--- whatever an application may have made of the notes. Anything else is no move.
+-- version: of what leaves, the version, as tableoid and ctid; of what arrives, where in the log its delete is, as
+-- jobhooks_capture.departed has it: of the running statement, whatever an application may have made of the notes. Anything
+-- else is no move: triggers of an earlier version, which jobhooks install replaces, give the version that arrives.
 create or replace function jobhooks_capture.record_partition_change(
-    content_type_id integer, action jobhooks.action, before json, after json, place text
+    content_type_id integer, action jobhooks.action, before json, after json, version text
 )
 returns boolean
 language plpgsql
@@ -34,12 +35,12 @@ begin
         return false;
     end if;
     perform set_config('jobhooks.departed_' || depth, '', true);
-    segment := substring(place from '^[0-9]{1,9} ')::integer;
+    segment := substring(version from '^object_change_([0-9]{1,9}) ')::integer;
     if left(after::text, 1) = '{' and octet_length(after::text) <= 500000000 then
         if segment = substring('jobhooks.object_change_1' from '[0-9]+$')::integer then
             update only jobhooks.object_change_1 as change
             set action = 'update', postchange = record_partition_change.after
-            where change.ctid = split_part(place, ' ', 2)::tid
+            where change.ctid = split_part(version, ' ', 2)::tid
                 and change.transaction_id = pg_current_xact_id()
                 and change.content_type_id = record_partition_change.content_type_id
                 and change.action = 'delete'
@@ -52,7 +53,7 @@ begin
                 where ctid = $2 and transaction_id = pg_current_xact_id() and content_type_id = $3
                 and action = 'delete' and prechange is not null returning true$update$, segment)
             into is_update
-            using after, split_part(place, ' ', 2)::tid, content_type_id;
+            using after, split_part(version, ' ', 2)::tid, content_type_id;
         end if;
     end if;
     return is_update is not true and jobhooks_capture.record_change(content_type_id, action, before, after);
