@@ -49,6 +49,16 @@ as $$
         format('partitions went since it was watched (%s: %s): that their rows went with them was not captured', number, names),
         command || ' takes note of it'
     from named where not has_come
+    union all
+    select
+        'note', jobhooks.table_name(known.relation),
+        'TRUNCATE of these foreign partitions alone is not captured: '
+        || string_agg(jobhooks.table_name(part.relid), ', ' order by part.relid),
+        'they can have triggers on it from PostgreSQL 16 on'
+    from jobhooks.content_type as known
+    cross join lateral jobhooks.watched_relations(known.relation) as part
+    where known.watched and part.relkind = 'f' and current_setting('server_version_num')::integer < 160000
+    group by known.id, known.relation
 $$;
 
 comment on function jobhooks.problems_of_partitions() is
