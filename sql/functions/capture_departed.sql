@@ -1,10 +1,9 @@
 -- jobhooks_capture.departed(place): where in the log the row is that the running statement has moved out of its partition.
 --
--- place: what the trigger before an insert has made of what record_partition_change noted: a place, and +. It is in a
--- setting, which an application can change at will; so null if it is none, or not of this statement. That is why the
--- function is stable: it sees what its statement sees, in which a row that was written during the statement is not. Only
--- by its place is a row of the log read here and there, which leaves no trace for serializable transactions to conflict
--- over; hence the settings.
+-- place: what record_partition_change noted. It is in a setting, which an application can change at will; so null if it is
+-- none, or not of this statement. That is why the function is stable: it sees what its statement sees, in which a row that
+-- was written during the statement is not. Only by its place is a row of the log read here and there, which leaves no
+-- trace for serializable transactions to conflict over; hence the settings. No backslash is in a literal, since a session may set what that means.
 create or replace function jobhooks_capture.departed(place text)
 returns text
 language plpgsql
@@ -18,7 +17,7 @@ set enable_tidscan = on
 as $$
 declare
     part constant text[] := regexp_match(
-        place, '^object_change_([0-9]{1,9}) (\([0-3]?[0-9]{1,9},[0-9]{1,4}\))\+$'
+        place, '^object_change_([0-9]{1,9}) ([(][0-3]?[0-9]{1,9},[0-9]{1,4}[)])$'
     );
     segment constant integer := part[1]::integer;
     is_older boolean;
@@ -34,7 +33,7 @@ begin
     ) then
         execute format('select exists (select from only jobhooks.object_change_%s where ctid = $1)', segment) into is_older using part[2]::tid;
     end if;
-    return case when not is_older then rtrim(place, '+') end;
+    return case when not is_older then place end;
 end
 $$;
 

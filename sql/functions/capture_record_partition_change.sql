@@ -3,10 +3,9 @@
 --
 -- PostgreSQL moves a row by deleting it here and inserting it there, in one go. A trigger that fires before each update
 -- notes the version that is about to be updated. If just that version is deleted, it moves: its delete is recorded, as it
--- would be if nothing came after it, and noted is where. The trigger before the next insert adds a + to it, that before the
--- one after the next takes it away: a trigger of the user's has cancelled the arrival. The insert then makes an update of
--- the delete. What is in between (triggers of the user's, with statements of their own) runs at a greater trigger depth, by
--- which the notes are kept apart.
+-- would be if nothing came after it, and noted is where. The insert that follows makes an update of it. What is in between
+-- (triggers of the user's, with statements of their own) runs at a greater trigger depth, by which the notes are kept apart.
+-- They are forgotten at the statement's end, too, in case a trigger of the user's cancels the update or the insert.
 --
 -- version: of what leaves, the version, as tableoid and ctid; of what arrives, where in the log its delete is, as
 -- jobhooks_capture.departed has it: of the running statement, whatever an application may have made of the notes. Anything

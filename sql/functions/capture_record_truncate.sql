@@ -39,7 +39,7 @@ begin
 
     places := array(
         select match[1]::tid
-        from regexp_matches(current_setting(setting, true), '\([0-3]?[0-9]{1,9},[0-9]{1,4}\)', 'g') as match
+        from regexp_matches(current_setting(setting, true), '[(][0-3]?[0-9]{1,9},[0-9]{1,4}[)]', 'g') as match
     );
     place := (
         select ctid from jobhooks_capture.truncation

@@ -33,8 +33,9 @@ as $$
     from watched
     cross join lateral jobhooks.watched_relations(watched.relation) as part
     left join own on own.tgrelid = part.relid and own.tgname = watched.name
-    where watched.name !~ '_truncate$'
+    where watched.name !~ '_(truncate|end)$'
         or ((part.relid = watched.relation or part.relid = any (watched.partitions))
+            and (part.relkind = 'p' or watched.name !~ '_end$')
             and (part.relkind <> 'f' or current_setting('server_version_num')::integer >= 160000))
     union all
     select known.id, known.relation, '!jobhooks', 'missing'

@@ -38,11 +38,6 @@ begin
             'create or replace trigger "~jobhooks_%s_before" before update on %s for each row
             when (set_config(%s, old.tableoid || '' '' || old.ctid, true) is null) %s',
             watched.id, table_name, updating, executed);
-        return next format(
-            'create or replace trigger "%s_before" before insert on %s for each row when (case when %s then set_config(%s,
-            case when right(current_setting(%4$s), 1) = ''+'' then '''' else current_setting(%4$s) || ''+'' end, true) is null
-            end) %5$s',
-            prefix, table_name, has_departed, departed, executed);
         -- From PostgreSQL 15 on, a row that moves is shown to the update trigger of the table that the statement names,
         -- too: then the two rows are not both in one partition.
         update_condition := format(
@@ -80,6 +75,10 @@ begin
                 'create or replace trigger "%s_before_truncate" before truncate on %s
                 execute function jobhooks_capture.record_truncate(%s)',
                 prefix, jobhooks.table_name(relation.relid), watched.id);
+            return next format(
+                'create or replace trigger "%s_end" after update on %s for each statement
+                when (set_config(%s, '''', true) is null or set_config(%s, '''', true) is null) %s',
+                prefix, jobhooks.table_name(relation.relid), updating, departed, executed);
         end if;
     end loop;
 end

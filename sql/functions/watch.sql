@@ -45,15 +45,11 @@ begin
 
     -- Triggers are replaced, not dropped: dropping one waits for whoever reads the table. But for those of a former version.
     for ours in
-        select trigger.tgname as name, trigger.tgrelid::regclass as relation
+        select trigger.tgname as name
         from pg_trigger as trigger
-        where (trigger.tgrelid = watch.relation and trigger.tgfoid = 'jobhooks.capture_change()'::regprocedure)
-            or (
-                trigger.tgname = format('!jobhooks_%s_end', content_type_id)
-                and trigger.tgrelid in (select relid from jobhooks.watched_relations(watch.relation))
-            )
+        where trigger.tgrelid = watch.relation and trigger.tgfoid = 'jobhooks.capture_change()'::regprocedure
     loop
-        execute format('drop trigger %I on %s', ours.name, ours.relation);
+        execute format('drop trigger %I on %s', ours.name, watch.relation);
     end loop;
     for statement in select jobhooks.trigger_statements(content_type_id) loop
         execute statement;

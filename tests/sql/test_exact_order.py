@@ -220,7 +220,7 @@ def test_what_replication_applies_is_captured_on_request_also_in_partitions_that
 ROWS = ("insert into public.{} values (1)", "update public.{} set note = 'x'", "delete from public.{}")
 MOVES = (*ROWS[:2], "update public.{} set id = 11, note = 'y'", "update public.{} set id = 2", ROWS[2])
 # How a table is made and watched, and what is written to it: each way through the capture.
-WAYS = {
+WAYS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
     "plain": ("", {}, ROWS),
     "shaped": ("", {"exclude": ["secret"], "ignore": ["seen"]}, ROWS),
     "partitioned": (" partition by range (id)", {}, MOVES),
@@ -240,7 +240,7 @@ def way(conn: Connection, request: pytest.FixtureRequest) -> tuple[Connection, s
                 conn.execute(
                     f"create table public.{name}_{part} partition of public.{name} for values from {bounds}".encode()
                 )
-    watch(conn, "public.t", **options)
+    watch(conn, "public.t", exclude=options.get("exclude", []), ignore=options.get("ignore", []))
     return conn, request.param, statements
 
 
@@ -284,8 +284,8 @@ def test_a_captured_write_takes_no_lock_but_its_inserts(way: tuple[Connection, s
 
     segment = "jobhooks.object_change_2"
     # What an update of a row takes, which a delete that becomes an update is: the indexes of its segment, too.
-    updated = {segment + "_pkey", segment + "_transaction_id_idx"} if kind == "partitioned" else set()
-    notes = {"jobhooks_capture.truncation", "jobhooks_capture.truncation_pkey"} if kind == "truncate" else set()
+    updated = {segment + "_pkey", segment + "_transaction_id_idx"} if kind == "partitioned" else set[str]()
+    notes = {"jobhooks_capture.truncation", "jobhooks_capture.truncation_pkey"} if kind == "truncate" else set[str]()
     bare, captured = held_by("bare"), held_by("t")
     writing = {name for _, name, mode in captured - bare if mode == "RowExclusiveLock"}
     assert writing == {segment, "jobhooks.object_change_id_seq"} | updated | notes
@@ -299,7 +299,7 @@ def test_a_captured_write_takes_no_lock_but_its_inserts(way: tuple[Connection, s
 def test_a_captured_write_looks_nothing_up_in_the_catalogue(way: tuple[Connection, str, tuple[str, ...]]) -> None:
     """Once a session has its plans; what it counts is of this transaction alone. TRUNCATE is nothing but look-ups."""
     conn, kind, statements = way
-    # The server itself looks up the ancestors of a partition that a row leaves, where there is any AFTER UPDATE trigger.
+    # The server itself looks up the ancestors of a partition that a row leaves, for any AFTER UPDATE trigger.
     scans = (
         "select coalesce(sum(seq_scan + idx_scan), 0) from pg_stat_xact_sys_tables"
         " where schemaname = 'pg_catalog' and relname <> 'pg_inherits'"

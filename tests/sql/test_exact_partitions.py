@@ -374,12 +374,12 @@ def test_no_setting_hides_an_update_or_breaks_a_writer(parts: Connection) -> Non
         "x",
         "1",
         "+",
-        "object_change_1 (0,1)+",
-        "object_change_1 (0,99999)+",
-        "object_change_1 (3999999999,9999)+",
-        "object_change_999999999 (0,1)+",
+        "object_change_1 (0,1)",
+        "object_change_1 (0,99999)",
+        "object_change_1 (3999999999,9999)",
+        "object_change_999999999 (0,1)",
         "object_change_77 (0,1)",
-        "object_change_1 (0,1)++",
+        "object_change_1 (0,1)+",
     )
     (version,) = parts.execute("select tableoid::oid || ' (0,2)' from public.t").fetchall()[0]
     for value in (version, *rubbish):
@@ -411,19 +411,22 @@ def test_no_setting_makes_one_update_of_two_statements(parts: Connection, savepo
             with parts.transaction() if savepoint else contextlib.nullcontext():
                 parts.execute("delete from public.t where id = 1")
             place = (
-                "select set_config('jobhooks.departed_0', 'object_change_1 ' || ctid || '{}', true)"
+                "select set_config('jobhooks.departed_0', 'object_change_1 ' || ctid, true)"
                 " from jobhooks.object_change_1"
             )
-            for plus in ("", "+"):
-                if setting == "departed":
-                    parts.execute(place.format(plus).encode())
-                parts.execute("insert into public.t values (9, 11)")
-            assert moves(parts) == ["delete 1 1", "create 9 11", "create 9 11"]
+            if setting == "departed":
+                parts.execute(place)
+            parts.execute("insert into public.t values (9, 11)")
+            assert moves(parts) == ["delete 1 1", "create 9 11"]
             raise psycopg.Rollback
 
 
 @pytest.mark.parametrize(
-    "ddl", ["truncate public.low", "alter table public.t alter note type varchar(9) using note || ''"]
+    "ddl",
+    [
+        "truncate public.low; insert into public.low values (2, 2)",
+        "alter table public.t alter note type varchar(9) using note || ''",
+    ],
 )
 def test_a_version_that_comes_again_is_another_row(parts: Connection, ddl: str) -> None:
     """TRUNCATE and a rewrite begin a partition anew, and the places in it with it."""
@@ -464,7 +467,7 @@ def test_retention_holds_no_writer_up(parts: Connection, statement: str) -> None
         retention.execute("lock table jobhooks.object_change_1 in access exclusive mode")
         parts.execute("set lock_timeout = '1s'")
         parts.execute(
-            "select set_config('jobhooks.departed_0', 'object_change_1 (0,1)+', false)"
+            "select set_config('jobhooks.departed_0', 'object_change_1 (0,1)', false)"
         )  # a former one is not waited for
         parts.execute("insert into public.t values (2, 2)")
         parts.execute(statement.encode())
@@ -501,18 +504,6 @@ def test_an_arrival_that_is_cancelled_in_a_later_partition_is_a_delete(parts: Co
         parts.execute("update public.more set part = 31")
         parts.execute("insert into public.t values (2, 2)")
     assert moves(parts) == ["delete 1 30", "create 2 2"]
-
-
-def test_a_merge_whose_arrival_is_cancelled_inserts_another_row(parts: Connection) -> None:
-    needs_merge(parts)
-    parts.execute("insert into public.t values (1, 1)")
-    trigger(parts, "before insert on public.mid_a for each row when (new.id = 1)", "return null;")
-    forget(parts)
-    parts.execute(
-        "merge into public.t using (values (1, 11), (2, 12)) as v (id, part) on t.id = v.id"
-        " when matched then update set part = v.part when not matched then insert values (v.id, v.part)"
-    )
-    assert moves(parts) == ["delete 1 1", "create 2 12"]
 
 
 def test_a_move_inside_a_function_that_an_insert_calls_is_told_from_the_insert(parts: Connection) -> None:
@@ -584,3 +575,12 @@ def test_a_foreign_partition_does_not_stand_in_the_way(parts: Connection) -> Non
         assert words(parts)[-1] == "truncate"
     else:
         assert told == [("note", "TRUNCATE of these foreign partitions alone is not captured: public.far")]
+
+
+def test_moves_and_truncates_do_not_depend_on_what_a_backslash_means(parts: Connection) -> None:
+    """The functions are read anew in each session, as that one has set it."""
+    with psycopg.connect(parts.info.dsn, options="-c standard_conforming_strings=off") as writer:
+        writer.execute("insert into public.t values (1, 1)")
+        writer.execute("update public.t set part = 11")
+        writer.execute("truncate public.low, public.mid_a")
+    assert moves(parts) == ["create 1 1", "update 1 1>11", "truncate", "truncate"]

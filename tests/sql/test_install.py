@@ -261,7 +261,6 @@ def test_what_an_earlier_versions_triggers_call_stays_until_they_are_replaced(
 
 
 FORMER_TRIGGERS = """
-drop trigger "!jobhooks_1_before" on public.parted;
 create or replace trigger "~jobhooks_1_before" before update on public.parted for each row when (
     set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null or
     set_config('jobhooks.updating_' || pg_trigger_depth(), old.tableoid || ' ' || old.ctid, true) is null)
@@ -281,7 +280,7 @@ create or replace trigger "!jobhooks_1_delete" after delete on public.parted for
     jobhooks_capture.record_partition_change(
         1, 'delete', jobhooks_capture.snapshot(old.*, '{id}'), null, old.tableoid || ' ' || old.ctid))
     execute function jobhooks_capture.never_called();
-create trigger "!jobhooks_1_end" after update on public.parted for each statement when (
+create or replace trigger "!jobhooks_1_end" after update on public.parted for each statement when (
     set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null or
     set_config('jobhooks.updating_' || pg_trigger_depth(), '', true) is null)
     execute function jobhooks_capture.never_called();
