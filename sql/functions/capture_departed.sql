@@ -3,7 +3,8 @@
 -- place: what record_partition_change noted. It is in a setting, which an application can change at will; so null if it is
 -- none, or not of this statement. That is why the function is stable: it sees what its statement sees, in which a row that
 -- was written during the statement is not. Only by its place is a row of the log read here and there, which leaves no
--- trace for serializable transactions to conflict over; hence the settings. No backslash is in a literal, since a session may set what that means.
+-- trace for serializable transactions to conflict over; hence the settings. No backslash is in a literal, since a session
+-- may set what that means.
 create or replace function jobhooks_capture.departed(place text)
 returns text
 language plpgsql
@@ -29,9 +30,12 @@ begin
     elsif exists (
         -- A segment was begun in between. Whoever has written to the former one has this lock, and need not wait for it.
         select from pg_locks
-        where pid = pg_backend_pid() and relation = to_regclass('jobhooks.object_change_' || segment) and mode = 'RowExclusiveLock' and granted
+        where pid = pg_backend_pid() and relation = to_regclass('jobhooks.object_change_' || segment)
+            and mode = 'RowExclusiveLock' and granted
     ) then
-        execute format('select exists (select from only jobhooks.object_change_%s where ctid = $1)', segment) into is_older using part[2]::tid;
+        execute format('select exists (select from only jobhooks.object_change_%s where ctid = $1)', segment)
+        into is_older
+        using part[2]::tid;
     end if;
     return case when not is_older then place end;
 end
