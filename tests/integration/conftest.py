@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Connection
+from jobhooks.engine import groups
 from jobhooks.store import catalogue
 from jobhooks.store.catalogue import JobRecord
 from jobhooks.store.connections import connect
@@ -42,3 +43,21 @@ def hooked(device: Connection, database: str) -> Connection:
         catalogue.register_jobs(admin, [job], complete=True)
         catalogue.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
     return device
+
+
+@pytest.fixture
+def copying(hooked: Connection, database: str) -> Generator[Connection]:
+    """The client's connection; receivers write to ``public.copy``, which is watched, too."""
+    hooked.execute("create table public.copy (n bigserial primary key, change bigint, word text)")
+    hooked.execute("create table public.ledger (id integer primary key, amount integer)")
+    hooked.execute("insert into public.ledger values (1, 0)")
+    with contextlib.closing(connect(database)) as admin:
+        catalogue.watch(admin, "public.copy")
+    yield hooked
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, runs come soon enough after one another to share a transaction."""
+    monkeypatch.setattr(groups, "LONGEST_S", 60)
+    monkeypatch.setattr(groups, "LATE_S", 60)

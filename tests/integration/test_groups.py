@@ -1,9 +1,6 @@
 """Short runs of one hook share a transaction: they commit together, and none of them notices the others."""
 
 import asyncio
-from collections import deque
-from collections.abc import Generator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,92 +9,24 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks import Change, Discard, JobHookReceiver
+from jobhooks import Change, Discard
 from jobhooks.engine import groups
-from jobhooks.engine.delivery import Delivery
-from jobhooks.engine.outcome import Outcome
-from jobhooks.store import catalogue
-from jobhooks.store.connections import connect
 from support.daemon import Daemon, wait_until
 from support.delivering import seen_by, settled
+from support.grouping import (
+    Receiver,
+    copied,
+    copy,
+    deliver_all,
+    owed_deliveries,
+    results,
+    transactions,
+    write,
+)
 from support.hooking import add_hook
-from support.reading import open_reader, read_all
-from support.running import open_running, owed, until
+from support.running import open_running, until
 
 MANY = 40
-
-
-class Receiver(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
-    """Does ``work`` for each change; the live row would be read outside of the transaction."""
-
-    async def receive_job_hook(self, change: Change) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - it is given what it names
-        await self.work(change)
-
-    async def work(self, change: Change) -> None:
-        raise NotImplementedError
-
-
-@pytest.fixture
-def copying(hooked: Connection, database: str) -> Generator[Connection]:
-    """The client's connection; receivers write to ``public.copy``, which is watched, too."""
-    hooked.execute("create table public.copy (n bigserial primary key, change bigint, word text)")
-    hooked.execute("create table public.ledger (id integer primary key, amount integer)")
-    hooked.execute("insert into public.ledger values (1, 0)")
-    with closing(connect(database)) as admin:
-        catalogue.watch(admin, "public.copy")
-    yield hooked
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, runs come soon enough after one another to share a transaction."""
-    monkeypatch.setattr(groups, "LONGEST_S", 60)
-    monkeypatch.setattr(groups, "LATE_S", 60)
-
-
-async def copy(self: Receiver, change: Change, word: str = "") -> None:
-    await self.connection.execute("insert into public.copy (change, word) values ($1, $2)", change.id, word)
-
-
-def write(conn: Connection, count: int) -> None:
-    """Make changes number 1 to ``count``, each of another device."""
-    conn.execute("insert into public.device (name) select i::text from generate_series(1, %s) as i", [count])
-
-
-async def owed_deliveries(database: str) -> deque[Delivery]:
-    """Return what the changes owe to a hook."""
-    async with open_reader(database, 1000) as reader:
-        return deque(map(owed, await read_all(reader)))
-
-
-def deliver_all(database: str, receiver: type[JobHookReceiver[Any]]) -> dict[int, Outcome | None]:
-    """Have a receiver run for all changes, one after the other."""
-
-    async def work() -> dict[int, Outcome | None]:
-        deliveries = await owed_deliveries(database)
-        async with open_running(database) as running:
-            return await running.work_off(running.attempts(receiver), deliveries)
-
-    return asyncio.run(work())
-
-
-def copied(conn: Connection) -> list[int]:
-    """Return the changes for which something was written, as often as it was."""
-    return [change for (change,) in conn.execute("select change from public.copy order by change, n").fetchall()]
-
-
-def results(conn: Connection) -> list[tuple[object, ...]]:
-    return conn.execute(
-        "select change_id, attempt, status from jobhooks.job_result order by change_id, attempt"
-    ).fetchall()
-
-
-def transactions(conn: Connection) -> int:
-    """Return in how many transactions runs have written."""
-    (count,) = conn.execute(
-        "select count(distinct transaction_id::text) from jobhooks.object_change where not triggering"
-    ).fetchone() or (0,)
-    return count
 
 
 class Copies(Receiver):
@@ -177,10 +106,24 @@ def test_a_run_that_fails_is_undone_alone_and_all_have_their_log_lines(
     assert debts == [(2, "waiting"), (5, "waiting")]
 
 
-def test_what_a_run_leaves_in_the_session_does_not_reach_the_next_in_the_transaction(
-    copying: Connection, database: str, patient: None, role: str
+QUERIED = (
+    "select set_config('search_path', 'nowhere', false), set_config('work_mem', '1MB', true),"
+    " set_config('statement_timeout', '50s', false), set_config('my.own', '1', false),"
+    " set_config('datestyle', 'SQL, DMY', false), set_config('intervalstyle', 'iso_8601', true),"
+    " set_config('extra_float_digits', '0', false)"
+)
+COMMANDED = (
+    "set search_path = nowhere; set local work_mem = '1MB'; set statement_timeout = '50s'; set my.own = '1';"
+    " set datestyle = 'SQL, DMY'; set local intervalstyle = 'iso_8601'; set extra_float_digits = 0;"
+    " create temp table litter (); declare litter cursor for select 1; savepoint litter"
+)
+
+
+@pytest.mark.parametrize(("left", "shared"), [(QUERIED, 1), (COMMANDED, 5)])
+def test_what_a_run_leaves_in_the_session_does_not_reach_the_next(
+    copying: Connection, database: str, patient: None, left: str, shared: int
 ) -> None:
-    """As where each has a transaction of its own."""
+    """In the same transaction, or because whoever does more than to query has one of its own."""
     found: list[Any] = []
 
     class Litters(Receiver):
@@ -195,18 +138,13 @@ def test_what_a_run_leaves_in_the_session_does_not_reach_the_next_in_the_transac
             assert row is not None
             found.append(tuple(value or None for value in row))
             if change.id < 5:
-                await self.connection.execute(
-                    "set search_path = nowhere; set local work_mem = '1MB'; set statement_timeout = '50s';"
-                    " set my.own = '1'; set datestyle = 'SQL, DMY'; set local intervalstyle = 'iso_8601';"
-                    " set extra_float_digits = 0; create temp table litter (); declare litter cursor for select 1;"
-                    f" savepoint litter; set role {role}"
-                )
+                await self.connection.execute(left)
 
     write(copying, 5)
     deliver_all(database, Litters)
     assert results(copying) == [(number, 1, "success") for number in range(1, 6)]
-    assert transactions(copying) == 1
-    assert found == [found[0]] * 5
+    assert transactions(copying) == shared
+    assert found[:1] * 5 == found[:5]
 
 
 def test_a_run_that_would_wait_for_a_lock_is_run_by_itself_and_holds_up_nobody(

@@ -8,8 +8,8 @@ from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.loading import FoundReceiver
 from jobhooks.engine.outcome import Outcome, says_only_success
 from jobhooks.engine.run_transaction import RunTransaction
-from jobhooks.engine.runner import AsyncRunner, GaveWay, end_transaction
-from jobhooks.engine.sharing import LONGEST_S, MOST, TOO_LONG_S, Sharing
+from jobhooks.engine.runner import AsyncRunner, end_transaction
+from jobhooks.engine.sharing import LONGEST_S, MOST, TOO_LONG_S, GaveWay, Sharing
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError
 
 LATE_S = 0.02  # a run that lasts longer is not waited for by the others, unless it is in the transaction with them

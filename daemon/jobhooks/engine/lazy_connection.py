@@ -8,7 +8,10 @@ from typing import Any
 import asyncpg
 
 from jobhooks.engine.run_transaction import RunTransaction
+from jobhooks.engine.sharing import may_share
 from jobhooks.store.connections import AsyncConnection
+
+QUERIES = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany"}  # each with its statement first
 
 
 class LazyConnection:
@@ -22,6 +25,7 @@ class LazyConnection:
         self._run_transaction = transaction
 
     def __await__(self) -> Generator[Any, Any, AsyncConnection]:
+        self._run_transaction.keep_to_itself()  # nothing is known of what is done with it
         return self._run_transaction.open().__await__()
 
     def __getattr__(self, name: str) -> Any:
@@ -38,6 +42,7 @@ class LazyConnection:
 
     def cursor(self, *arguments: Any, **options: Any) -> "LazyCursor":
         """Return a cursor, to be awaited or iterated over."""
+        _check(self._run_transaction, arguments, options)
         return LazyCursor(self._run_transaction, arguments, options)
 
     def is_closed(self) -> bool:
@@ -51,9 +56,25 @@ class LazyConnection:
         return conn is None or conn.is_in_transaction()
 
     async def _call(self, name: str, *arguments: Any, **options: Any) -> Any:
-        conn = self._run_transaction.conn or await self._run_transaction.open()
+        transaction = self._run_transaction
+        if name in QUERIES:
+            _check(transaction, arguments, options)
+        elif not name.startswith("copy_"):
+            transaction.keep_to_itself()
+        conn = transaction.conn or await transaction.open()
         method: Callable[..., Awaitable[Any]] = getattr(conn, name)
-        return await method(*arguments, **options)
+        try:
+            return await method(*arguments, **options)
+        except asyncpg.PostgresError as exc:
+            transaction.give_way(exc)
+            raise
+
+
+def _check(transaction: RunTransaction, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    """Have a run that does more than to query keep to itself."""
+    statement = arguments[0] if arguments else options.get("query")
+    if not (isinstance(statement, str) and may_share(statement)):
+        transaction.keep_to_itself()
 
 
 @functools.cache

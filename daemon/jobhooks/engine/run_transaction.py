@@ -7,8 +7,9 @@ from asyncpg.transaction import Transaction
 
 from jobhooks.contract.receiver import DeliveryIdentity
 from jobhooks.engine.receiver_connections import READER, Connections, borrowed, tell_of_transaction
-from jobhooks.errors import DatabaseUnreachable
-from jobhooks.store.connections import BROKEN, AsyncConnection, translated_errors
+from jobhooks.engine.sharing import GaveWay
+from jobhooks.errors import DatabaseUnreachable, JobhooksError
+from jobhooks.store.connections import BROKEN, AsyncConnection, is_lock_timeout, translated_errors
 from jobhooks.store.sql_files import filled, query
 
 
@@ -141,6 +142,7 @@ class RunTransaction:
         self._owner = owner
         self._shared = shared or SharedTransaction(connections, owner)
         self._ended = False
+        self._private = False
         self.delivery = delivery
         self.joined: SharedTransaction | None = None
 
@@ -190,10 +192,43 @@ class RunTransaction:
             if self._ended:
                 raise asyncpg.InterfaceError("this run of the receiver has ended, and its connection with it")
             if self.joined is None:
-                await shared.join(self)
-                self.joined = shared
+                await self._join(shared)
             assert shared.conn is not None
             return shared.conn
+
+    async def _join(self, shared: SharedTransaction) -> None:
+        try:
+            await shared.join(self)
+        except JobhooksError as exc:
+            if shared.broken:
+                raise GaveWay from exc  # not by this run's doing
+            raise
+        self.joined = shared
+        shared.closed = shared.closed or self._private
+
+    def keep_to_itself(self) -> None:
+        """Let no other run be in this one's transaction: what the receiver does next could reach it.
+
+        Raises:
+            GaveWay: there are others already.
+        """
+        self._private = True
+        if self.joined is None:
+            if self._shared.conn is not None:
+                self._shared = SharedTransaction(self._connections, self._owner)
+        elif self.joined.is_shared:
+            raise GaveWay
+        else:
+            self.joined.closed = True
+
+    def give_way(self, exc: BaseException) -> None:
+        """End this run if it would have to wait for a lock, and has others before it.
+
+        Raises:
+            GaveWay: so it is.
+        """
+        if self.joined is not None and self.joined.is_shared and is_lock_timeout(exc):
+            raise GaveWay from exc
 
     def end(self) -> None:
         """Let nothing more be done by this run."""

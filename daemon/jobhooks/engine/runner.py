@@ -25,13 +25,10 @@ from jobhooks.engine.outcome import (
 )
 from jobhooks.engine.receiver_connections import Connections
 from jobhooks.engine.run_transaction import RunTransaction, SharedTransaction
+from jobhooks.engine.sharing import GaveWay
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
-from jobhooks.store.connections import call_async, is_lock_timeout
+from jobhooks.store.connections import call_async
 from jobhooks.store.sql_files import query
-
-
-class GaveWay(Exception):
-    """A run waited for a lock, with others before it in its transaction, and was ended for that."""
 
 
 class AsyncRunner:
@@ -71,7 +68,7 @@ class AsyncRunner:
 
         Raises:
             DatabaseUnreachable: the connection was lost.
-            GaveWay: it would have had to wait for a lock, with others before it in its transaction.
+            GaveWay: it has others before it in its transaction, and is to be run by itself.
         """
         log = ReceiverLog()
         started_at = self._clock.now()
@@ -86,7 +83,7 @@ class AsyncRunner:
             coroutine: Any = instance.receive_job_hook(**arguments)
             await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
             return completed(started_at, self._clock, log)
-        except GeneratorExit:
+        except (GeneratorExit, GaveWay):
             raise
         except BaseException as exc:
             task = asyncio.current_task()
@@ -94,8 +91,7 @@ class AsyncRunner:
                 raise  # it is the daemon that ends, or who waits for this run, not something inside the receiver
             if transaction.conn is not None and transaction.conn.is_closed():
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
-            if transaction.joined is not None and transaction.joined.is_shared and is_lock_timeout(exc):
-                raise GaveWay from exc
+            transaction.give_way(exc)
             return failed(started_at, self._clock, log, exc)
 
     async def record(self, shared: SharedTransaction, delivery: Delivery, outcome: Outcome) -> Outcome:

@@ -1,9 +1,29 @@
 """Which runs may share a transaction: short ones, as long as that goes well. Pure decisions."""
 
+import re
+from functools import lru_cache
+
 MOST = 32  # runs in one transaction
 LONGEST_S = 0.01  # since the first of them began: then no more are taken
 TOO_LONG_S = 1.0  # a run that has others before it in its transaction is ended then, undone, and run by itself
 SHORTEST_BAN, LONGEST_BAN = 100, 100_000  # runs
+
+
+QUERY = re.compile(r"(?:select|insert|update|delete|merge|with|values|table|copy)\b", re.IGNORECASE)
+
+
+class GaveWay(BaseException):
+    """Ends a run that has others before it in its transaction, and is to be run by itself. No receiver handles it."""
+
+
+@lru_cache(maxsize=1000)
+def may_share(statement: str) -> bool:
+    """Return whether a statement is one query: whatever else there is may end the transaction, or last in it.
+
+    COMMIT, SET CONSTRAINTS, PREPARE; and session locks, which nothing but their own end undoes.
+    """
+    text = statement.strip().rstrip(";")
+    return QUERY.match(text) is not None and ";" not in text and "advisory" not in text.lower()
 
 
 class Sharing:

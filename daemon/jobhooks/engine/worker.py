@@ -35,7 +35,7 @@ from jobhooks.engine.outcome import (
     result_parameters,
     says_only_success,
 )
-from jobhooks.engine.sharing import LONGEST_S, TOO_LONG_S
+from jobhooks.engine.sharing import LONGEST_S, TOO_LONG_S, GaveWay
 from jobhooks.engine.worker_connection import Connection, SharedTransaction
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError, UnknownJob
 from jobhooks.store.connections import SyncConnection, call, is_lock_timeout
@@ -121,7 +121,7 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connect
     try:
         for order in orders:
             outcomes.append(_run(found, order, shared, alone=len(orders) == 1))
-            if outcomes[-1] is None or time.monotonic() > until:
+            if outcomes[-1] is None or shared.closed or time.monotonic() > until:
                 break
         return _commit_all(shared, orders, outcomes)
     except (AlreadySettled, DatabaseUnreachable):
@@ -157,15 +157,16 @@ def _run(found: FoundReceiver, order: Order, shared: SharedTransaction, *, alone
         if joined and (alone or not says_only_success(outcome)):
             outcome = _record(shared, order, outcome, commit=alone)
         return msgspec.structs.replace(outcome, joined=True) if joined else outcome
-    except (AlreadySettled, TooLong):
+    except (AlreadySettled, GaveWay):
         if alone:
             raise
-        shared.undo()
+        if joined:
+            shared.undo()
         return None
     except BaseException as exc:  # noqa: BLE001 - SystemExit, too: it is the receiver that ends, not the worker
         if (joined and joined[0].closed) or isinstance(exc, DatabaseUnreachable):
             raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from None
-        gives_way = joined and shared.is_shared and is_lock_timeout(exc)
+        gives_way = shared.is_shared and is_lock_timeout(exc)
         if joined:
             shared.undo()
         return None if gives_way else failed(started_at, clock, log, exc)
@@ -228,13 +229,9 @@ def _refuse_awaitable(returned: object) -> None:
         raise TypeError("receive_job_hook returned an awaitable and is no async def: what it returned was not awaited")
 
 
-class TooLong(BaseException):
-    """A run took so long that others, whose transaction it shares, should not wait for it."""
-
-
 @contextmanager
 def _limits(soft_s: float | None, longest_s: float | None) -> Generator[None]:
-    """Raise SoftTimeLimitExceeded in the block when it has run for so long, or TooLong.
+    """Raise SoftTimeLimitExceeded in the block when it has run for so long, or GaveWay.
 
     Python's own code only is interrupted.
     """
@@ -245,7 +242,7 @@ def _limits(soft_s: float | None, longest_s: float | None) -> Generator[None]:
 
     def exceeded(_number: int, _frame: object) -> NoReturn:
         if soft_s is None or soft_s > seconds:
-            raise TooLong
+            raise GaveWay
         raise SoftTimeLimitExceeded(soft_s)
 
     former = signal.signal(signal.SIGALRM, exceeded)

@@ -1,13 +1,18 @@
 """The connection of a worker process, and the transactions that its runs write in: of one, or of several short ones."""
 
-from typing import NoReturn
+import contextlib
+from collections.abc import Generator, Iterable
+from typing import Any, NoReturn
 
 import psycopg
+from psycopg import sql
+from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, tuple_row
 
-from jobhooks.errors import DatabaseUnreachable
-from jobhooks.store.connections import SyncConnection, connect, execute, translated_errors
+from jobhooks.engine.sharing import GaveWay, may_share
+from jobhooks.errors import DatabaseUnreachable, JobhooksError
+from jobhooks.store.connections import SyncConnection, connect, execute, is_lock_timeout, translated_errors
 from jobhooks.store.sql_files import filled, query
 
 APPLICATION_NAME = "jobhooks receiver"
@@ -16,6 +21,11 @@ CANCEL_S = 2.0  # for which the server may take to hear that a statement is to e
 
 class ReceiverConnection(psycopg.Connection[TupleRow]):
     """The connection of a ``def`` receiver, whose transaction commits with the run's result, and not before."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cursor_factory = ReceiverCursor
+        self.shared: SharedTransaction | None = None
 
     def commit(self) -> NoReturn:
         """Refuse: the run's result would not be in the transaction any more."""
@@ -26,6 +36,45 @@ class ReceiverConnection(psycopg.Connection[TupleRow]):
         raise psycopg.ProgrammingError(
             "a receiver cannot roll back: raise an error, or use self.connection.transaction()"
         )
+
+
+class ReceiverCursor(psycopg.Cursor[Any]):
+    """A cursor by which a receiver's run keeps to itself if it does more than to query, and gives way to locks."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:  # psycopg's has overloads
+        """Run a statement, as psycopg's does."""
+        with self._watched(query):
+            return super().execute(query, params, **options)
+
+    def executemany(self, query: Query, params_seq: Iterable[Params], **options: Any) -> None:
+        """Run a statement again and again, as psycopg's does."""
+        with self._watched(query):
+            super().executemany(query, params_seq, **options)
+
+    @contextlib.contextmanager
+    def _watched(self, query: Query) -> Generator[None]:
+        connection = self.connection
+        shared = connection.shared if isinstance(connection, ReceiverConnection) else None
+        if shared is not None and not may_share(_text(query, connection)):
+            shared.keep_to_one()
+        try:
+            yield
+        except psycopg.Error as exc:
+            if shared is not None and shared.is_shared and is_lock_timeout(exc):
+                raise GaveWay from exc
+            raise
+
+
+def _text(query: Query, connection: psycopg.Connection[Any]) -> str:
+    match query:
+        case str():
+            return query
+        case bytes():
+            return query.decode(errors="replace")
+        case sql.Composable():
+            return query.as_string(connection)
+        case _:
+            return ""  # what is not known keeps to itself
 
 
 class Connection:
@@ -71,6 +120,17 @@ class SharedTransaction:
         self._connection = connection
         self._joined = 0
         self.conn: SyncConnection | None = None
+        self.closed = False  # no run may join any more
+
+    def keep_to_one(self) -> None:
+        """Let the current run be the only one.
+
+        Raises:
+            GaveWay: it is not.
+        """
+        if self.is_shared:
+            raise GaveWay
+        self.closed = True
 
     @property
     def is_shared(self) -> bool:
@@ -82,15 +142,20 @@ class SharedTransaction:
 
         Raises:
             DatabaseUnreachable: the connection could not be opened, or was lost.
-            JobhooksError: a run before it has left the transaction in a state in which no other can follow.
+            GaveWay: a run before it has left the transaction in a state in which no other can follow.
         """
         if self.conn is None:
             self.conn = self._connection.begin(mark)
         else:
-            with translated_errors():
-                execute(self.conn, filled("next_run" if self._joined == 1 else "later_run", f"'{mark}'").encode())
+            try:
+                with translated_errors():
+                    execute(self.conn, filled("next_run" if self._joined == 1 else "later_run", f"'{mark}'").encode())
+            except JobhooksError as exc:
+                raise GaveWay from exc  # not by this run's doing
             self.conn.row_factory = tuple_row
         self._joined += 1
+        if isinstance(self.conn, ReceiverConnection):
+            self.conn.shared = self
         return self.conn
 
     def undo(self) -> None:
