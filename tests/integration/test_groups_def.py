@@ -1,0 +1,161 @@
+"""Short runs of a ``def`` receiver share a transaction in their worker, as those in the loop do."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from conftest import Connection
+from jobhooks import Change, Discard, JobHookReceiver
+from jobhooks.contract.meta import read_meta
+from jobhooks.engine import worker
+from jobhooks.engine.loading import FoundReceiver
+from jobhooks.engine.outcome import Clock, Outcome
+from jobhooks.engine.worker_connection import Connection as WorkerConnection
+from support.grouping import copied, owed_deliveries, transactions, write
+
+Work = Callable[["Receiver", Change], None]
+
+
+class Receiver(JobHookReceiver):
+    """Does ``what`` for each change."""
+
+    what: Work
+
+    def receive_job_hook(self, change: Change) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - it is given what it names
+        type(self).what(self, change)
+
+
+def copy(self: Receiver, change: Change) -> None:
+    self.connection.execute("insert into public.copy (change) values (%s)", [change.id])
+
+
+def run_at_once(database: str, what: Work, monkeypatch: pytest.MonkeyPatch) -> dict[int, str | None]:
+    """Hand all deliveries to a worker; return by change what it says of them; None: again; missing: not begun."""
+    monkeypatch.setattr(worker, "LONGEST_S", 60)
+    does = type("Does", (Receiver,), {"what": staticmethod(what)})
+    found = FoundReceiver("m.C", does, read_meta(does), Path(__file__))
+    deliveries = list(asyncio.run(owed_deliveries(database)))
+    orders = [worker.Order("m.C", each.identity, each.hook.job_id, each.change, None, Clock()) for each in deliveries]
+    with contextlib.closing(WorkerConnection(database)) as connection:
+        outcomes = worker.run_receivers(found, orders, connection)
+    return {
+        each.change.id: None if outcome is None else _said(outcome)
+        for each, outcome in zip(deliveries, outcomes, strict=False)
+    }
+
+
+def _said(outcome: Outcome) -> str:
+    return f"{outcome.status.value}{', recorded' if outcome.recorded else ''}"
+
+
+def recorded(conn: Connection) -> list[tuple[Any, ...]]:
+    return conn.execute("select change_id, status from jobhooks.job_result order by change_id").fetchall()
+
+
+def test_they_commit_together_and_each_failure_is_undone_alone(
+    copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def what(self: Receiver, change: Change) -> None:
+        if change.id != 7:
+            copy(self, change)
+        match change.id:
+            case 2:
+                raise ValueError("no")
+            case 3:
+                raise Discard("not for us")
+            case 4:
+                self.log_failure("not good, but kept")
+            case 5:
+                self.connection.execute("select 1/0")
+            case _:
+                pass
+
+    write(copying, 8)
+    said = run_at_once(database, what, monkeypatch)
+    assert said == {
+        1: "success, recorded",
+        2: "failure",
+        3: "discarded",
+        4: "failure, recorded",
+        5: "failure",
+        6: "success, recorded",
+        7: "success",
+        8: "success, recorded",
+    }
+    assert copied(copying) == [1, 4, 6, 8] and transactions(copying) == 1
+    assert recorded(copying) == [(1, "success"), (4, "failure"), (6, "success"), (8, "success")]
+
+
+@pytest.mark.parametrize("statement", ["commit", "commit; begin", "rollback", "set constraints all immediate"])
+def test_what_does_more_than_to_query_is_not_done_beside_others(
+    copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    """It is to be run again, alone; those before it are committed, with their results."""
+
+    def what(self: Receiver, change: Change) -> None:
+        copy(self, change)
+        if change.id == 3:
+            self.connection.execute(statement.encode())
+
+    write(copying, 5)
+    said = run_at_once(database, what, monkeypatch)
+    assert said == {1: "success, recorded", 2: "success, recorded", 3: None}
+    assert copied(copying) == [1, 2] and recorded(copying) == [(1, "success"), (2, "success")]
+
+
+def test_an_error_that_one_swallows_has_all_run_again(
+    copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself, each shows what it comes to."""
+
+    def what(self: Receiver, change: Change) -> None:
+        copy(self, change)
+        if change.id == 3:
+            with contextlib.suppress(psycopg.Error):
+                self.connection.execute("select 1/0")
+
+    write(copying, 5)
+    assert set(run_at_once(database, what, monkeypatch).values()) == {None}
+    assert copied(copying) == [] and recorded(copying) == []
+
+
+def test_one_that_would_wait_for_a_lock_gives_way_whatever_it_handles(
+    copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receiver that handles such an error would take ours for one that it asked for."""
+
+    def what(self: Receiver, change: Change) -> None:
+        copy(self, change)
+        if change.id == 3:
+            with contextlib.suppress(psycopg.Error), self.connection.transaction():
+                self.connection.execute("update public.ledger set amount = amount + 1")
+
+    write(copying, 3)
+    with psycopg.connect(database) as other:
+        other.execute("select from public.ledger for update")
+        said = run_at_once(database, what, monkeypatch)
+    assert said == {1: "success, recorded", 2: "success, recorded", 3: None}
+    assert copied(copying) == [1, 2]
+
+
+def test_one_that_takes_long_is_ended_where_others_wait_for_it(
+    copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a statement, too: then all are run again, and the statement is not left running."""
+    monkeypatch.setattr(worker, "TOO_LONG_S", 0.3)
+
+    def what(self: Receiver, change: Change) -> None:
+        copy(self, change)
+        if change.id == 2:
+            self.connection.execute("select pg_sleep(60)")
+
+    write(copying, 2)
+    assert set(run_at_once(database, what, monkeypatch).values()) == {None}
+    assert copied(copying) == []
+    running = "select from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()"
+    assert copying.execute(running).fetchall() == []
