@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -26,6 +27,7 @@ async def run(settings: EngineSettings, findings: Findings, notify: Callable[[st
     What runs when the signal comes has ``shutdown_grace_s`` to end. What is not settled then, or was not begun, is
     read again by the next daemon. A second signal ends it at once. A database that goes away is waited for.
     """
+    _spare_the_collector()
     stop = asyncio.Event()
     workers = Workers(settings.database_url, findings, settings.workers, settings.worker_memory_limit)
     _stop_on_signals(stop, settings.shutdown_grace_s, notify)
@@ -42,6 +44,16 @@ async def run(settings: EngineSettings, findings: Findings, notify: Callable[[st
         await workers.close()
     log.info("stopped")
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _spare_the_collector() -> None:
+    """Have Python look for cycles less often, and never among what is loaded by now, which stays.
+
+    What is made for a delivery has none, and goes by itself: to look was a sixth of a delivery's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event) -> None:
