@@ -106,9 +106,9 @@ class Narrator:
 
     def follow(self, conn: SyncConnection, psql_command: str) -> None:
         """Show changes as they come, until Ctrl-C."""
+        last_id = max((change.id for change in changes_after(conn, 0)), default=0)  # before anybody is asked to
         self.title("Your turn: change rows, and watch. Ctrl-C ends it and leaves nothing behind.")
         self.command(psql_command)
-        last_id = max((change.id for change in changes_after(conn, 0)), default=0)
         try:
             while True:
                 for change in _settled(changes_after(conn, last_id)):
