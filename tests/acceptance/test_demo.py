@@ -24,7 +24,7 @@ def await_no_trace(shown: str) -> None:
     assert directory is not None
 
     def gone() -> bool:
-        listed = subprocess.run(["ps", "-eo", "args"], check=True, capture_output=True, text=True).stdout
+        listed = subprocess.run(["ps", "-ww", "-eo", "args"], check=True, capture_output=True, text=True).stdout
         return directory[0] not in listed and not Path(directory[0]).exists()
 
     wait_until("no trace of the demo is left", gone)

@@ -1,6 +1,7 @@
 """``jobhooks demo``: a throw-away server, the daemon, and a short story that is checked against the database."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -64,6 +65,7 @@ def demo(
 def _daemon(url: str, log: Path) -> Generator[Path]:
     """Run ``jobhooks run`` as a process of its own, with its log in a file; yield that file."""
     arguments = ["run", "--database-url", url, "--receivers-path", str(BUILT_IN), "--log-format", "json"]
+    arguments += ["--end-with", str(os.getpid())]  # a database that is away is waited for
     with (
         log.open("wb") as stderr,
         # Its own session: a Ctrl-C is for this process, which then ends the daemon in good order.

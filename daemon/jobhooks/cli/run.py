@@ -1,6 +1,7 @@
 """``jobhooks run``: the daemon."""
 
 import time
+from typing import Annotated
 
 import structlog
 import typer
@@ -14,7 +15,7 @@ from jobhooks.engine.retry import Backoff
 from jobhooks.engine.session import EngineSettings
 from jobhooks.engine.wakeup import WakeupMode
 from jobhooks.errors import DatabaseUnreachable
-from jobhooks.service import logging, systemd
+from jobhooks.service import logging, owner, systemd
 from jobhooks.service.settings import Settings, load
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call
 from jobhooks.store.install import check_may_mark, check_original
@@ -33,6 +34,7 @@ def run(
     log_level: LogLevelFlag = None,
     log_format: LogFormatFlag = None,
     config: ConfigFlag = None,
+    end_with: Annotated[int | None, typer.Option(hidden=True, help="End when that process has ended.")] = None,
 ) -> None:
     """Run the daemon, until SIGTERM or Ctrl-C: it delivers each change to the receivers whose hooks match.
 
@@ -46,6 +48,8 @@ def run(
         log_format=log_format,
     )
     logging.configure(chosen.log_level, chosen.log_format)
+    if end_with is not None:
+        owner.end_with(end_with)
     engine_settings, findings = _prepare(chosen)
     uvloop.run(supervisor.run(engine_settings, findings, systemd.notify))
 

@@ -4,11 +4,8 @@ Nothing here is called in the daemon's own process, but for what tests call.
 """
 
 import inspect
-import os
 import resource
-import select
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -38,10 +35,9 @@ from jobhooks.engine.outcome import (
 from jobhooks.engine.sharing import LONGEST_S, TOO_LONG_S, GaveWay
 from jobhooks.engine.worker_connection import Connection, SharedTransaction
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError, UnknownJob
+from jobhooks.service.owner import end_with
 from jobhooks.store.connections import SyncConnection, call, is_lock_timeout
 from jobhooks.store.sql_files import query
-
-LOOK_S = 0.5  # between two looks whether the daemon is there, where the system cannot tell by itself
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ _connection: Connection
 def initialize(daemon: int, database_url: str, directories: tuple[Path, ...], memory_limit: int | None) -> None:
     """Make this process a worker of the process ``daemon``: it finds the receivers by itself and ends with that one."""
     global _findings, _connection
-    threading.Thread(target=_end_with, args=[daemon], name="jobhooks end", daemon=True).start()
+    end_with(daemon)  # nobody would hear what it does, and another takes over
     # What the terminal sends on Ctrl-C is for the daemon, which lets runs finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -71,28 +67,6 @@ def initialize(daemon: int, database_url: str, directories: tuple[Path, ...], me
         resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
     _findings = find_receivers(directories)
     _connection = Connection(database_url)
-
-
-def _end_with(process: int) -> None:
-    """Wait until that process has ended, and end this one: nobody would hear what it does, and another takes over."""
-    try:
-        ended = os.pidfd_open(process)
-    except ProcessLookupError:
-        pass
-    except (AttributeError, OSError):  # not Linux, or not allowed
-        while _exists(process):
-            time.sleep(LOOK_S)
-    else:
-        select.select([ended], [], [])
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _exists(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except OSError:
-        return False
-    return True
 
 
 def run(orders: list[Order]) -> list[Outcome | None]:
