@@ -32,7 +32,7 @@ class Connections:
 
     A session can be made as new, a driver's connection cannot: types that a receiver taught it would reach the next
     receiver. And so that a slow receiver never stands in front of another, each has its own. Of those that are idle,
-    ``size`` are kept; where the server has no room for another, one that is idle makes it, or else one is waited for.
+    twice ``size`` are kept; where the server has no room for another, one of them makes it, or else one is waited for.
     """
 
     def __init__(self, arguments: dict[str, Any], size: int) -> None:
@@ -121,7 +121,7 @@ class Connections:
         return conn
 
     async def _give_back(self, owner: str) -> None:
-        spare = self._oldest_idle() if len(self._idle) > self._size else None
+        spare = self._oldest_idle() if len(self._idle) > 2 * self._size else None
         async with self._freed:
             self._taken[owner] -= 1
             self._freed.notify_all()
