@@ -6,9 +6,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     number constant integer := (select max(segment.number) + 1 from jobhooks.log_segment as segment);
-    first_id constant bigint := (
-        select case when is_called then last_value + 1 else last_value end from jobhooks.object_change_id_seq
-    );
+    first_id constant bigint := coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0) + 1;
 begin
     execute format(
         'create table jobhooks.object_change_%1$s (constraint object_change_%1$s_pkey primary key (id))

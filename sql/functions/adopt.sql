@@ -20,7 +20,7 @@ begin
     -- Waits for those that have written and not ended: their ids are among those that count as seen.
     lock table jobhooks.object_change in share mode;
     update jobhooks.cursor
-    set first_id = (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq),
+    set first_id = coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0),
         seen = pg_current_snapshot(),
         seen_floor = 0,
         horizon = pg_current_snapshot(),

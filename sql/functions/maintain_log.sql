@@ -21,7 +21,7 @@ begin
     end if;
     -- Looked up after the lock was had: whoever had it before may have begun a segment.
     newest := (select s from jobhooks.log_segment as s order by number desc limit 1);
-    handed_out := (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq);
+    handed_out := coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0);
     if handed_out >= newest.first_id
         and (handed_out - newest.first_id + 1 >= segment_size or newest.created_at < now() - retention / 8) then
         done := done || format('began segment %s of the log', jobhooks.add_segment());

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import threading
 from collections import defaultdict
 
 import asyncpg
@@ -218,3 +219,32 @@ def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection)
     assert "Seq Scan on object_change_1" not in text, text
     assert "object_change_1_transaction_id_idx" in text, text
     assert "object_change_1_pkey" in text, text
+
+
+def test_the_floor_is_never_ahead_of_the_ids_that_have_been_handed_out(device: Connection, database: str) -> None:
+    """A sequence that is read as a table shows, for moments, an id that is 32 ahead: what is between would be lost."""
+    stop = threading.Event()
+    hand_out = "perform nextval('jobhooks.object_change_id_seq')"
+
+    def keep_handing_out() -> None:
+        with psycopg.connect(database, autocommit=True) as conn:
+            while not stop.is_set():
+                conn.execute(f"do $$ begin for i in 1..1000 loop {hand_out}; end loop; end $$".encode())
+
+    threads = [threading.Thread(target=keep_handing_out) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(40):
+            device.execute(
+                f"""do $test$ declare floor bigint; begin
+                    for i in 1..2000 loop
+                        select w.id into floor from ({query("begin_window")}) as w (id, transaction_id);
+                        assert nextval('jobhooks.object_change_id_seq') > floor;
+                    end loop;
+                end $test$""".encode()
+            )
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
