@@ -464,6 +464,26 @@ def test_a_leader_that_is_silent_is_deposed_and_harms_nothing_when_it_wakes(
     assert statuses(seen) == [(change, 1, "success") for change in (one, two, three, four)]
 
 
+def test_what_was_handed_to_a_worker_and_has_not_begun_does_not_begin_after_a_signal(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """As many as are short are handed over at once; when they turn slow, the rest is for whoever is free, or nobody."""
+    add_hook(database, receivers, "r.TurnsSlow", ["create"])
+    seen.execute(
+        "insert into public.device (name, serial) select case when i <= 300 then 'quick' else 'slow' end, i::text"
+        " from generate_series(1, 340) as i"
+    )
+    slow = "select count(*) from public.seen where value::integer > 300"
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("it has turned slow", lambda: seen.execute(slow.encode()).fetchone() != (0,), 60)
+        assert daemon.terminate() == 0
+    (begun,) = seen.execute(slow.encode()).fetchone() or (0,)
+    assert begun < 15
+    with Daemon(database, receivers, log):
+        wait_until("the rest is delivered", settled(seen, 340), 60)
+    assert len(seen_by(seen, "TurnsSlow")) == 340
+
+
 def test_a_second_signal_ends_it_at_once(seen: Connection, database: str, receivers: Path, log: Path) -> None:
     add_hook(database, receivers, "r.Sleeps", ["create"])
     with Daemon(database, receivers, log, JOBHOOKS_SHUTDOWN_GRACE="600").await_started() as daemon:

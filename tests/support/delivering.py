@@ -33,6 +33,12 @@ class SeesNow(JobHookReceiver):
     def receive_job_hook(self, change):
         see_now(self, change)
 
+class TurnsSlow(JobHookReceiver):
+    def receive_job_hook(self, change):
+        see_now(self, change)
+        if change.postchange["name"] == "slow":
+            time.sleep(0.3)
+
 class Fails(JobHookReceiver):
     # Until the table "mended" has a row of the object.
     class Meta:

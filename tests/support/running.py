@@ -54,6 +54,7 @@ class Running:
         told: list[tuple[Delivery, Outcome | None]] = []
         await attempts.work_off(
             lambda: deliveries.popleft() if deliveries else None,
+            lambda given_back: deliveries.extendleft(reversed(given_back)),
             lambda delivery, outcome: told.append((delivery, outcome)),
         )
         await self._settle([(delivery, outcome) for delivery, outcome in told if outcome is not None])

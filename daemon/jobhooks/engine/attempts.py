@@ -24,6 +24,7 @@ MOST_LOSSES = 3  # of its connection, in a row, before that counts as the receiv
 SLICE_S = 0.005  # for so long receivers that never wait may keep the loop to themselves
 
 Take = Callable[[], Delivery | None]
+GiveBack = Callable[[list[Delivery]], None]
 log = structlog.stdlib.get_logger()
 
 
@@ -47,8 +48,10 @@ class Attempts:
         self._clock = clock
         self._sharing: dict[int, Sharing] = defaultdict(Sharing)
 
-    async def work_off(self, take: Take, tell: Tell) -> None:
+    async def work_off(self, take: Take, give_back: GiveBack, tell: Tell) -> None:
         """Attempt what ``take`` gives, one after the other, until it gives no more, and tell what became of each.
+
+        What was taken and has not begun after all is given back, for whoever comes first.
 
         Raises:
             DatabaseUnreachable: the database is gone, and not the connection of a run alone.
@@ -62,7 +65,8 @@ class Attempts:
             elif found.is_async:
                 delivery = await self._group(found, delivery, take, tell)
             else:
-                delivery = await self._batch(found, delivery, take, tell)
+                await self._batch(found, delivery, take, give_back, tell)
+                delivery = take()
 
     async def make(self, delivery: Delivery) -> Outcome:
         """Make one attempt, by itself, and return what it came to.
@@ -108,40 +112,31 @@ class Attempts:
             await group.end()
         return take() if delivery is None else delivery
 
-    async def _batch(self, found: FoundReceiver, first: Delivery, take: Take, tell: Tell) -> Delivery | None:
-        """Attempt this delivery in a worker, and with it others, if they are short; return the one after them."""
+    async def _batch(self, found: FoundReceiver, first: Delivery, take: Take, give_back: GiveBack, tell: Tell) -> None:
+        """Attempt this delivery in a worker, and with it others, as many as it should get done in a moment."""
         sharing = self._sharing[first.hook.id]
-        waiting = [first]  # taken, and not begun
-        following: Delivery | None = None
-        while waiting:
-            async with self._workers.slot(found.class_path):
-                count = sharing.at_once if sharing.is_allowed() else 1
-                while len(waiting) < count and following is None and (delivery := take()) is not None:
-                    if delivery.hook is first.hook:
-                        waiting.append(delivery)
-                    else:
-                        following = delivery
-                begun = waiting[:count]
-                try:
-                    outcomes = await self._workers.run(found, begun)
-                except (AlreadySettled, DatabaseUnreachable):
-                    outcomes = [None]
-            again: list[Delivery] = []
-            for delivery, outcome in zip(begun, outcomes, strict=False):
-                if outcome is None:
-                    again.append(delivery)
-                else:
-                    tell(delivery, outcome)
-            waiting = waiting[len(outcomes) :]
-            known = [outcome for outcome in outcomes if outcome is not None]
-            if again:
-                sharing.went_wrong()
-            elif known:
-                sharing.went_well(len(known))
-                sharing.took(len(known), sum(outcome.finished_at - outcome.started_at for outcome in known))
-            for delivery in again:
-                tell(delivery, await self._again(delivery))
-        return take() if following is None else following
+        begun = [first]
+        following: list[Delivery] = []
+        async with self._workers.slot(found.class_path):
+            count = sharing.at_once if sharing.is_allowed() else 1
+            while len(begun) < count and not following and (delivery := take()) is not None:
+                (begun if delivery.hook is first.hook else following).append(delivery)
+            try:
+                outcomes = await self._workers.run(found, begun)
+            except (AlreadySettled, DatabaseUnreachable):
+                outcomes = [None]
+        give_back(begun[len(outcomes) :] + following)
+        again = [delivery for delivery, outcome in zip(begun, outcomes, strict=False) if outcome is None]
+        known = [(delivery, outcome) for delivery, outcome in zip(begun, outcomes, strict=False) if outcome is not None]
+        for delivery, outcome in known:
+            tell(delivery, outcome)
+        if again:
+            sharing.went_wrong()
+        elif known:
+            sharing.went_well(len(known))
+            sharing.took(len(known), sum(outcome.finished_at - outcome.started_at for _, outcome in known))
+        for delivery in again:
+            tell(delivery, await self._again(delivery))
 
     async def _run_def(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
         """Run a ``def`` receiver by itself.

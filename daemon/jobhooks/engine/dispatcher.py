@@ -11,6 +11,7 @@ from functools import partial
 import structlog
 
 from jobhooks.contract.choices import JobResultStatus
+from jobhooks.engine.attempts import GiveBack, Take
 from jobhooks.engine.books import Books, Position
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.groups import Tell
@@ -62,7 +63,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        work_off: Callable[[Callable[[], Delivery | None], Tell], Awaitable[None]],
+        work_off: Callable[[Take, GiveBack, Tell], Awaitable[None]],
         settler: Settler,
         books: Books,
         most: int,
@@ -199,6 +200,10 @@ class Dispatcher:
 
     def _make_ready(self, work: HookWork, delivery: Delivery) -> None:
         work.ready.append(delivery)
+        self._run_more(work)
+
+    def _run_more(self, work: HookWork) -> None:
+        """Have another task take from what is ready, if the hook may have one more."""
         if work.runners < work.hook.concurrency and not self._stopping:
             work.runners += 1
             task = asyncio.create_task(self._run_ready(work))
@@ -208,7 +213,7 @@ class Dispatcher:
     async def _run_ready(self, work: HookWork) -> None:
         """Run what is ready, one after the other; as many of these run beside each other as the hook may have."""
         try:
-            await self._work_off(partial(self._take, work), partial(self._told, work))
+            await self._work_off(partial(self._take, work), partial(self._take_back, work), partial(self._told, work))
         finally:
             work.runners -= 1
 
@@ -223,6 +228,14 @@ class Dispatcher:
                 work.begun.add(delivery)
                 return delivery
         return None
+
+    def _take_back(self, work: HookWork, deliveries: list[Delivery]) -> None:
+        """Put what was taken and has not begun back to where it was, before the rest."""
+        for delivery in reversed(deliveries):
+            delivery.running = False
+            work.begun.discard(delivery)
+            work.ready.appendleft(delivery)
+            self._run_more(work)
 
     def _told(self, work: HookWork, delivery: Delivery, outcome: Outcome | None) -> None:
         delivery.running = False
