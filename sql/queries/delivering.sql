@@ -34,16 +34,9 @@ discard temp;
 set local lock_timeout = '10ms';
 set local jobhooks.delivery = $1
 
--- name: later_run
--- The same for each that comes after it.
-release savepoint jobhooks;
-savepoint jobhooks;
-reset session authorization;
-reset all;
-close all;
-discard temp;
-set local lock_timeout = '10ms';
-set local jobhooks.delivery = $1
+-- name: keep_run
+-- Sent before that by the third run and those after it: the one before stays, and its savepoint goes.
+release savepoint jobhooks
 
 -- name: undo_run
 rollback to savepoint jobhooks

@@ -11,7 +11,7 @@ from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.control import Discard, Retry
 from jobhooks.contract.log import LogEntry, ReceiverLog, clean_text
 from jobhooks.contract.receiver import DeliveryIdentity
-from jobhooks.store.sql_files import filled
+from jobhooks.store.sql_files import filled, query
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -99,6 +99,12 @@ def storable_log(log: tuple[LogEntry, ...], server_encoding: str | None) -> list
 def says_only_success(outcome: Outcome) -> bool:
     """Return whether the outcome consists of numbers: then its result can be sent with the commit, as text."""
     return outcome.error is None and not outcome.log
+
+
+def join_run(delivery: DeliveryIdentity, *, after: int) -> str:
+    """Return the statements that let a run into a transaction in which ``after`` others have been."""
+    statements = filled("next_run", f"'{delivery.mark}'")
+    return statements if after == 1 else f"{query('keep_run')};\n{statements}"
 
 
 def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:

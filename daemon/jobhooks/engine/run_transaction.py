@@ -6,6 +6,7 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.engine.outcome import join_run
 from jobhooks.engine.receiver_connections import READER, Connections, borrowed, tell_of_transaction
 from jobhooks.engine.sharing import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
@@ -45,9 +46,7 @@ class SharedTransaction:
         else:
             try:
                 with translated_errors():
-                    await self.conn.execute(
-                        filled("next_run" if self._joined == 1 else "later_run", f"'{run.delivery.mark}'")
-                    )
+                    await self.conn.execute(join_run(run.delivery, after=self._joined))
             except BaseException:
                 self.broken = True
                 raise

@@ -121,7 +121,7 @@ def _run(found: FoundReceiver, order: Order, shared: SharedTransaction, *, alone
 
     def connected() -> SyncConnection:
         if not joined:
-            joined.append(shared.join(order.delivery.mark))
+            joined.append(shared.join(order.delivery))
         return joined[0]
 
     try:

@@ -10,6 +10,8 @@ from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, tuple_row
 
+from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.engine.outcome import join_run
 from jobhooks.engine.sharing import GaveWay, may_share
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
 from jobhooks.store.connections import SyncConnection, connect, execute, is_lock_timeout, translated_errors
@@ -137,19 +139,19 @@ class SharedTransaction:
         """Whether there are runs in it besides the current one."""
         return self._joined > 1
 
-    def join(self, mark: str) -> SyncConnection:
-        """Begin the transaction for a run with this mark, or let it in after the others; return the connection.
+    def join(self, delivery: DeliveryIdentity) -> SyncConnection:
+        """Begin the transaction for a run of this delivery, or let it in after the others; return the connection.
 
         Raises:
             DatabaseUnreachable: the connection could not be opened, or was lost.
             GaveWay: a run before it has left the transaction in a state in which no other can follow.
         """
         if self.conn is None:
-            self.conn = self._connection.begin(mark)
+            self.conn = self._connection.begin(delivery.mark)
         else:
             try:
                 with translated_errors():
-                    execute(self.conn, filled("next_run" if self._joined == 1 else "later_run", f"'{mark}'").encode())
+                    execute(self.conn, join_run(delivery, after=self._joined).encode())
             except JobhooksError as exc:
                 raise GaveWay from exc  # not by this run's doing
             self.conn.row_factory = tuple_row
