@@ -149,6 +149,7 @@ begin
     to jobhooks_operator;
 
     grant insert, update on jobhooks.job to jobhooks_daemon;
+    grant insert, update on jobhooks.condition_failure to jobhooks_daemon;
     grant update on jobhooks.cursor to jobhooks_daemon;
     grant insert, update, delete on jobhooks.delivery to jobhooks_daemon;
     grant execute on function

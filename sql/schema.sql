@@ -100,6 +100,10 @@ CREATE TABLE jobhooks.job_hook (
     enabled boolean DEFAULT true NOT NULL,
     enabled_since pg_snapshot DEFAULT pg_current_snapshot() NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    columns text[] DEFAULT '{}'::text[] NOT NULL,
+    conditions text DEFAULT ''::text NOT NULL,
+    coalesce_s double precision,
+    CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
     CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255)))
 );
@@ -121,6 +125,12 @@ COMMENT ON COLUMN jobhooks.job_hook.enabled IS 'Whether changes lead to runs; th
 COMMENT ON COLUMN jobhooks.job_hook.enabled_since IS 'Taken when the hook was last enabled: what is visible in it happened before, and does not fire';
 
 COMMENT ON COLUMN jobhooks.job_hook.created_at IS 'When it was added';
+
+COMMENT ON COLUMN jobhooks.job_hook.columns IS 'An update fires only if one of these columns changed; empty: whichever changed';
+
+COMMENT ON COLUMN jobhooks.job_hook.conditions IS 'An expression in CEL that a change must satisfy; empty: none';
+
+COMMENT ON COLUMN jobhooks.job_hook.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds; null: each by itself';
 
 CREATE TABLE jobhooks.object_change (
     id bigint CONSTRAINT object_change_id_not_null1 NOT NULL,
@@ -290,6 +300,25 @@ COMMENT ON COLUMN jobhooks.changes.context IS 'What else there is to say: see jo
 
 COMMENT ON COLUMN jobhooks.changes.transaction_id IS 'The top-level transaction that made the change';
 
+CREATE TABLE jobhooks.condition_failure (
+    hook_id integer NOT NULL,
+    failures bigint NOT NULL,
+    change_id bigint NOT NULL,
+    error text NOT NULL,
+    "time" timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT condition_failure_failures_check CHECK ((failures > 0))
+);
+
+COMMENT ON TABLE jobhooks.condition_failure IS 'Hooks whose conditions could not be evaluated, so that changes passed them by';
+
+COMMENT ON COLUMN jobhooks.condition_failure.failures IS 'How many, since the conditions were last changed';
+
+COMMENT ON COLUMN jobhooks.condition_failure.change_id IS 'The last of them';
+
+COMMENT ON COLUMN jobhooks.condition_failure.error IS 'Why that one could not be';
+
+COMMENT ON COLUMN jobhooks.condition_failure."time" IS 'When that was';
+
 CREATE TABLE jobhooks.configuration (
     singleton boolean DEFAULT true NOT NULL,
     version bigint NOT NULL,
@@ -297,6 +326,44 @@ CREATE TABLE jobhooks.configuration (
 );
 
 COMMENT ON TABLE jobhooks.configuration IS 'One row: a number that changes with each change of a hook, a job or a watched table';
+
+CREATE TABLE jobhooks.configuration_change (
+    id bigint NOT NULL,
+    "time" timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    kind text NOT NULL,
+    object_id integer NOT NULL,
+    name text NOT NULL,
+    action text NOT NULL,
+    user_name text NOT NULL,
+    before json,
+    after json,
+    CONSTRAINT before_and_after CHECK ((((before IS NULL) = (action = 'create'::text)) AND ((after IS NULL) = (action = 'delete'::text)))),
+    CONSTRAINT configuration_change_action_check CHECK ((action = ANY (ARRAY['create'::text, 'update'::text, 'delete'::text]))),
+    CONSTRAINT configuration_change_kind_check CHECK ((kind = ANY (ARRAY['hook'::text, 'job'::text])))
+);
+
+COMMENT ON TABLE jobhooks.configuration_change IS 'Who changed which hook or job, and how';
+
+COMMENT ON COLUMN jobhooks.configuration_change.kind IS 'hook: jobhooks.job_hook, with its tables; job: jobhooks.job';
+
+COMMENT ON COLUMN jobhooks.configuration_change.object_id IS 'Which, perhaps gone by now';
+
+COMMENT ON COLUMN jobhooks.configuration_change.name IS 'What it was called: the name of a hook, the class path of a job';
+
+COMMENT ON COLUMN jobhooks.configuration_change.user_name IS 'As the session said it in jobhooks.user_name, else the role that connected';
+
+COMMENT ON COLUMN jobhooks.configuration_change.before IS 'As it was; null on create';
+
+COMMENT ON COLUMN jobhooks.configuration_change.after IS 'As it is since; null on delete';
+
+ALTER TABLE jobhooks.configuration_change ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME jobhooks.configuration_change_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 ALTER TABLE jobhooks.content_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME jobhooks.content_type_id_seq
@@ -321,14 +388,29 @@ CREATE TABLE jobhooks.job (
     backoff_s double precision DEFAULT 1 NOT NULL,
     on_failure text DEFAULT 'block'::text NOT NULL,
     concurrency integer DEFAULT 8 NOT NULL,
+    hidden boolean DEFAULT false NOT NULL,
+    "grouping" text DEFAULT ''::text NOT NULL,
+    has_sensitive_variables boolean DEFAULT false NOT NULL,
+    queue text DEFAULT ''::text NOT NULL,
+    is_singleton boolean DEFAULT false NOT NULL,
+    order_by text DEFAULT 'object'::text NOT NULL,
+    order_columns text[] DEFAULT '{}'::text[] NOT NULL,
+    batch_size integer,
+    batch_wait_s double precision DEFAULT 0 NOT NULL,
+    overrides jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT job_backoff_s_check CHECK ((backoff_s >= (0)::double precision)),
+    CONSTRAINT job_batch_size_check CHECK ((batch_size > 0)),
+    CONSTRAINT job_batch_wait_s_check CHECK ((batch_wait_s >= (0)::double precision)),
     CONSTRAINT job_class_path_check CHECK ((class_path ~ '^[^.]+(\.[^.]+)+$'::text)),
     CONSTRAINT job_concurrency_check CHECK ((concurrency > 0)),
     CONSTRAINT job_max_attempts_check CHECK ((max_attempts > 0)),
     CONSTRAINT job_name_check CHECK ((name <> ''::text)),
     CONSTRAINT job_on_failure_check CHECK ((on_failure = ANY (ARRAY['block'::text, 'skip'::text]))),
+    CONSTRAINT job_order_by_check CHECK ((order_by = ANY (ARRAY['object'::text, 'table'::text, 'none'::text, 'columns'::text]))),
+    CONSTRAINT job_overrides_check CHECK ((jsonb_typeof(overrides) = 'object'::text)),
     CONSTRAINT job_soft_time_limit_s_check CHECK ((soft_time_limit_s > (0)::double precision)),
-    CONSTRAINT job_time_limit_s_check CHECK ((time_limit_s > (0)::double precision))
+    CONSTRAINT job_time_limit_s_check CHECK ((time_limit_s > (0)::double precision)),
+    CONSTRAINT order_columns_are_named CHECK (((order_by = 'columns'::text) = (cardinality(order_columns) > 0)))
 );
 
 COMMENT ON TABLE jobhooks.job IS 'The receivers that were found: installed says that one is there, enabled that it may run';
@@ -358,6 +440,26 @@ COMMENT ON COLUMN jobhooks.job.backoff_s IS 'Seconds before the second attempt; 
 COMMENT ON COLUMN jobhooks.job.on_failure IS 'What the later changes of an object do while one of it has failed. block: wait; skip: go on';
 
 COMMENT ON COLUMN jobhooks.job.concurrency IS 'How many deliveries of one hook may run at a time';
+
+COMMENT ON COLUMN jobhooks.job.hidden IS 'Left out of lists unless they are asked for all';
+
+COMMENT ON COLUMN jobhooks.job."grouping" IS 'Under which heading it is listed';
+
+COMMENT ON COLUMN jobhooks.job.has_sensitive_variables IS 'What it works with is nobody else''s business: neither what it returns nor the text of its errors is stored';
+
+COMMENT ON COLUMN jobhooks.job.queue IS 'Jobs of one queue share their runs: as many at a time as the lowest concurrency among them';
+
+COMMENT ON COLUMN jobhooks.job.is_singleton IS 'One delivery of all its hooks runs at a time';
+
+COMMENT ON COLUMN jobhooks.job.order_by IS 'What is delivered in order. object: the changes of an object; table: of a table; columns: those that agree in order_columns; none';
+
+COMMENT ON COLUMN jobhooks.job.order_columns IS 'Of rows that agree in these columns the changes are delivered in order';
+
+COMMENT ON COLUMN jobhooks.job.batch_size IS 'It takes up to so many changes in one call; null: one';
+
+COMMENT ON COLUMN jobhooks.job.batch_wait_s IS 'Seconds for which a call waits for more changes than there are';
+
+COMMENT ON COLUMN jobhooks.job.overrides IS 'What an operator says instead of the receiver, by the name of the column: jobhooks job set, jobhooks job reset';
 
 CREATE TABLE jobhooks.job_hook_content_type (
     job_hook_id integer NOT NULL,
@@ -471,6 +573,7 @@ CREATE TABLE jobhooks.job_result (
     finished_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     error text,
     traceback text,
+    value json,
     CONSTRAINT failure_has_an_error CHECK (((status = 'success'::text) = (error IS NULL))),
     CONSTRAINT job_result_attempt_check CHECK ((attempt > 0)),
     CONSTRAINT job_result_status_check CHECK ((status = ANY (ARRAY['success'::text, 'failure'::text, 'discarded'::text])))
@@ -495,6 +598,37 @@ COMMENT ON COLUMN jobhooks.job_result.finished_at IS 'When it had returned, or f
 COMMENT ON COLUMN jobhooks.job_result.error IS 'Why it failed or was discarded; null on success';
 
 COMMENT ON COLUMN jobhooks.job_result.traceback IS 'Where in the receiver it failed';
+
+COMMENT ON COLUMN jobhooks.job_result.value IS 'What the receiver returned; null where that was nothing, or nothing that JSON has';
+
+CREATE VIEW jobhooks.jobs AS
+ SELECT job.class_path,
+    job.name,
+    job.description,
+    job.installed,
+    job.enabled,
+    chosen.hidden,
+    chosen."grouping",
+    chosen.soft_time_limit_s,
+    chosen.time_limit_s,
+    chosen.max_attempts,
+    chosen.backoff_s,
+    chosen.on_failure,
+    chosen.concurrency,
+    chosen.has_sensitive_variables,
+    chosen.queue,
+    chosen.is_singleton,
+    chosen.order_by,
+    chosen.order_columns,
+    chosen.batch_size,
+    chosen.batch_wait_s,
+    ARRAY( SELECT jsonb_object_keys(job.overrides) AS jsonb_object_keys
+          ORDER BY (jsonb_object_keys(job.overrides))) AS overridden,
+    job.id
+   FROM (jobhooks.job job
+     CROSS JOIN LATERAL jsonb_populate_record(job.*, job.overrides) chosen(id, class_path, name, description, soft_time_limit_s, time_limit_s, installed, enabled, created_at, max_attempts, backoff_s, on_failure, concurrency, hidden, "grouping", has_sensitive_variables, queue, is_singleton, order_by, order_columns, batch_size, batch_wait_s, overrides));
+
+COMMENT ON VIEW jobhooks.jobs IS 'The jobs with the settings that are in force: the receiver''s own, or what an operator said instead';
 
 CREATE TABLE jobhooks.log_segment (
     number integer NOT NULL,
@@ -571,6 +705,12 @@ ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN "time" SET DEFAULT clock_
 
 ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN session_role SET DEFAULT current_setting('session_authorization'::text);
 
+ALTER TABLE ONLY jobhooks.condition_failure
+    ADD CONSTRAINT condition_failure_pkey PRIMARY KEY (hook_id);
+
+ALTER TABLE ONLY jobhooks.configuration_change
+    ADD CONSTRAINT configuration_change_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY jobhooks.configuration
     ADD CONSTRAINT configuration_pkey PRIMARY KEY (singleton);
 
@@ -619,6 +759,8 @@ ALTER TABLE ONLY jobhooks.migration
 ALTER TABLE ONLY jobhooks.object_change_1
     ADD CONSTRAINT object_change_1_pkey PRIMARY KEY (id);
 
+CREATE INDEX configuration_change_of_object ON jobhooks.configuration_change USING btree (kind, object_id, id);
+
 CREATE INDEX delivery_due ON jobhooks.delivery USING btree (hook_id, due_at, change_id) WHERE (status = 'waiting'::text);
 
 CREATE INDEX delivery_lane ON jobhooks.delivery USING btree (hook_id, lane, change_id) WHERE blocks;
@@ -642,6 +784,9 @@ CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON
 CREATE TRIGGER note_hook_enabled BEFORE UPDATE ON jobhooks.job_hook FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION jobhooks.note_hook_enabled();
 
 CREATE TRIGGER note_job_enabled AFTER UPDATE ON jobhooks.job FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION jobhooks.note_job_enabled();
+
+ALTER TABLE ONLY jobhooks.condition_failure
+    ADD CONSTRAINT condition_failure_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.job_hook_content_type
     ADD CONSTRAINT job_hook_content_type_content_type_id_fkey FOREIGN KEY (content_type_id) REFERENCES jobhooks.content_type(id);
@@ -906,9 +1051,17 @@ GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_daemon;
 
+GRANT SELECT ON TABLE jobhooks.condition_failure TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.condition_failure TO jobhooks_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.condition_failure TO jobhooks_daemon;
+
 GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.job TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.job TO jobhooks_operator;
@@ -937,6 +1090,10 @@ GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_operator;
 GRANT SELECT,INSERT,DELETE ON TABLE jobhooks.job_result TO jobhooks_daemon;
 GRANT SELECT,INSERT ON TABLE jobhooks.job_result TO jobhooks_receiver;
+
+GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.log_segment TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.log_segment TO jobhooks_operator;

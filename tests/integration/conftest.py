@@ -38,7 +38,7 @@ def seen(device: Connection) -> Generator[Connection]:
 @pytest.fixture
 def hooked(device: Connection, database: str) -> Connection:
     """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to job m.C."""
-    job = JobRecord("m.C", "C", "", None, None, 15, 1, "block", 8)
+    job = JobRecord("m.C", "C")
     with contextlib.closing(connect(database)) as admin:
         catalogue.register_jobs(admin, [job], complete=True)
         catalogue.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")

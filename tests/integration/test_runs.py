@@ -584,9 +584,7 @@ def test_a_database_in_another_encoding_takes_what_it_can_of_a_log(server: Serve
             with contextlib.closing(connect(database)) as admin:
                 install(admin)
                 catalogue.watch(admin, "public.device", None, keyless=False, always=False)
-                catalogue.register_jobs(
-                    admin, [JobRecord("m.C", "C", "", None, None, 15, 1, "block", 8)], complete=True
-                )
+                catalogue.register_jobs(admin, [JobRecord("m.C", "C")], complete=True)
                 catalogue.add_hook(admin, "h", ["public.device"], ["create"], "m.C", "")
 
             class Logs(JobHookReceiver):

@@ -4,9 +4,9 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobhooks.engine.loading import Findings, find_receivers
+from jobhooks.cli import receivers
+from jobhooks.engine.loading import find_receivers
 from jobhooks.store import catalogue
-from jobhooks.store.catalogue import JobRecord
 from jobhooks.store.connections import connect
 
 EVENTS = ("create", "update", "delete", "truncate")
@@ -24,25 +24,8 @@ def add_hook(
 ) -> None:
     """Register the receivers of a directory, enable ``job`` and hook it."""
     with contextlib.closing(connect(database)) as conn:
-        catalogue.register_jobs(conn, records(find_receivers([directory])), complete=True)
+        findings = find_receivers([directory])
+        assert not findings.broken, findings.broken
+        catalogue.register_jobs(conn, receivers.records(findings), complete=True)
         catalogue.enable_job(conn, job, enabled=True)
         catalogue.add_hook(conn, f"hook of {job}", [table], list(events), job, "")
-
-
-def records(findings: Findings) -> list[JobRecord]:
-    """Return what the command line would record of receivers."""
-    assert not findings.broken, findings.broken
-    return [
-        JobRecord(
-            found.class_path,
-            found.meta.name,
-            found.meta.description,
-            found.meta.soft_time_limit,
-            found.meta.time_limit,
-            found.meta.max_attempts,
-            found.meta.backoff,
-            found.meta.on_failure.value,
-            found.meta.concurrency,
-        )
-        for found in findings.receivers.values()
-    ]

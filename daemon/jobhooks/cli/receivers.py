@@ -21,18 +21,31 @@ def register(conn: SyncConnection, findings: Findings, *, complete: bool) -> Non
 
     Only the daemon knows that: another command may look into other directories than it does.
     """
-    records = [
+    register_jobs(conn, records(findings), complete=complete)
+
+
+def records(findings: Findings) -> list[JobRecord]:
+    """Return what is recorded of the receivers."""
+    return [
         JobRecord(
-            found.class_path,
-            found.meta.name,
-            found.meta.description,
-            found.meta.soft_time_limit,
-            found.meta.time_limit,
-            found.meta.max_attempts,
-            found.meta.backoff,
-            found.meta.on_failure.value,
-            found.meta.concurrency,
+            class_path=found.class_path,
+            name=found.meta.name,
+            description=found.meta.description,
+            soft_time_limit_s=found.meta.soft_time_limit,
+            time_limit_s=found.meta.time_limit,
+            max_attempts=found.meta.max_attempts,
+            backoff_s=found.meta.backoff,
+            on_failure=found.meta.on_failure.value,
+            concurrency=found.meta.concurrency,
+            hidden=found.meta.hidden,
+            grouping=found.meta.grouping,
+            has_sensitive_variables=found.meta.has_sensitive_variables,
+            queue=found.meta.queue,
+            is_singleton=found.meta.is_singleton,
+            order_by=found.meta.order_by.value,
+            order_columns=found.meta.order_columns,
+            batch_size=found.meta.batch_size,
+            batch_wait_s=found.meta.batch_wait,
         )
         for found in findings.receivers.values()
     ]
-    register_jobs(conn, records, complete=complete)

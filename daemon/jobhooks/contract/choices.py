@@ -27,6 +27,15 @@ class FailurePolicy(StrEnum):
     SKIP = "skip"
 
 
+class Ordering(StrEnum):
+    """Which changes a receiver gets one after the other: of an object, of a table, of rows that agree in columns."""
+
+    OBJECT = "object"
+    TABLE = "table"
+    COLUMNS = "columns"
+    NONE = "none"
+
+
 class LogLevel(StrEnum):
     """The levels of a receiver's log lines; a line of ``FAILURE`` makes the run a failure."""
 

@@ -4,7 +4,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from jobhooks.contract.choices import FailurePolicy
+from jobhooks.contract.choices import FailurePolicy, Ordering
 from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
@@ -16,7 +16,10 @@ LONGEST = 10 * 365 * 86_400  # seconds; whoever wants no limit says nothing
 
 @dataclass(frozen=True)
 class ReceiverMeta:
-    """What a receiver says about itself. Limits and ``backoff`` are in seconds; None: no limit."""
+    """What a receiver says about itself. Limits, ``backoff`` and ``batch_wait`` are in seconds; None: no limit.
+
+    ``order_columns`` belong to the order by columns. ``batch_size``: None where it takes one change at a time.
+    """
 
     name: str
     description: str
@@ -26,6 +29,15 @@ class ReceiverMeta:
     backoff: float = 1.0
     on_failure: FailurePolicy = FailurePolicy.BLOCK
     concurrency: int = 8
+    hidden: bool = False
+    grouping: str = ""
+    has_sensitive_variables: bool = False
+    queue: str = ""
+    is_singleton: bool = False
+    order_by: Ordering = Ordering.OBJECT
+    order_columns: tuple[str, ...] = ()
+    batch_size: int | None = None
+    batch_wait: float = 0.0
 
 
 def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:

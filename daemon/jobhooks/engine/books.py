@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from jobhooks.contract.choices import FailurePolicy, ObjectChangeActionChoices
+from jobhooks.contract.choices import FailurePolicy, ObjectChangeActionChoices, Ordering
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lanes import deliveries_of, lane_numbers
 from jobhooks.engine.matching import Hook, HookTable
@@ -128,4 +128,14 @@ def _hook(row: asyncpg.Record) -> Hook:
         blocks=row["on_failure"] == FailurePolicy.BLOCK,
         concurrency=row["concurrency"],
         installed=row["installed"],
+        has_sensitive_variables=row["has_sensitive_variables"],
+        queue=row["queue"],
+        is_singleton=row["is_singleton"],
+        order_by=Ordering(row["order_by"]),
+        order_columns=tuple(row["order_columns"]),
+        batch_size=row["batch_size"],
+        batch_wait_s=row["batch_wait_s"],
+        columns=frozenset(row["columns"]),
+        conditions=row["conditions"],
+        coalesce_s=row["coalesce_s"],
     )

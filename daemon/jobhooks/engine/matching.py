@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
 from jobhooks.engine.snapshot import Snapshot
 
 
@@ -14,6 +14,9 @@ class Hook:
     """An enabled job hook of an enabled job. What ``enabled_since`` sees happened before, and is not its business.
 
     Times are in seconds; a limit that is None is none. ``blocks``: later changes of an object wait for one that failed.
+    ``columns``: an update must have changed one of them, where there are any. ``conditions``: in CEL, or empty.
+    ``coalesce_s``: changes of an object are delivered as one, those of one transaction (0) or of so many seconds.
+    ``batch_size``: one call takes up to so many changes, for which it waits ``batch_wait_s``; None: it takes one.
     """
 
     id: int
@@ -30,6 +33,16 @@ class Hook:
     blocks: bool = True
     concurrency: int = 8
     installed: bool = True
+    has_sensitive_variables: bool = False
+    queue: str = ""
+    is_singleton: bool = False
+    order_by: Ordering = Ordering.OBJECT
+    order_columns: tuple[str, ...] = ()
+    batch_size: int | None = None
+    batch_wait_s: float = 0.0
+    columns: frozenset[str] = frozenset()
+    conditions: str = ""
+    coalesce_s: float | None = None
 
 
 class HookTable:

@@ -81,17 +81,26 @@ class JobHook:
 
 @dataclass(frozen=True)
 class JobRecord:
-    """What is recorded of a receiver that was found. Limits are in seconds."""
+    """What is recorded of a receiver that was found: what it says about itself. Limits are in seconds."""
 
     class_path: str
     name: str
-    description: str
-    soft_time_limit_s: float | None
-    time_limit_s: float | None
-    max_attempts: int
-    backoff_s: float
-    on_failure: str
-    concurrency: int
+    description: str = ""
+    soft_time_limit_s: float | None = None
+    time_limit_s: float | None = None
+    max_attempts: int = 15
+    backoff_s: float = 1.0
+    on_failure: str = "block"
+    concurrency: int = 8
+    hidden: bool = False
+    grouping: str = ""
+    has_sensitive_variables: bool = False
+    queue: str = ""
+    is_singleton: bool = False
+    order_by: str = "object"
+    order_columns: tuple[str, ...] = ()
+    batch_size: int | None = None
+    batch_wait_s: float = 0.0
 
 
 def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be watched

@@ -1,0 +1,79 @@
+-- squawk-ignore-file
+-- What it says of locks and of clients is right for tables that an application uses; these are jobhooks' own, whose daemon does
+-- not run with another version's SQL.
+
+-- What a hook can ask for, what a receiver says about itself, what an operator says otherwise, what a run returned, and who
+-- changed a hook or a job.
+alter table jobhooks.job_hook
+add column columns text [] not null default '{}',
+add column conditions text not null default '',
+add column coalesce_s double precision check (coalesce_s between 0 and 86400);
+comment on column jobhooks.job_hook.columns is 'An update fires only if one of these columns changed; empty: whichever changed';
+comment on column jobhooks.job_hook.conditions is 'An expression in CEL that a change must satisfy; empty: none';
+comment on column jobhooks.job_hook.coalesce_s is
+'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds; null: each by itself';
+
+alter table jobhooks.job
+add column hidden boolean not null default false,
+add column grouping text not null default '',
+add column has_sensitive_variables boolean not null default false,
+add column queue text not null default '',
+add column is_singleton boolean not null default false,
+add column order_by text not null default 'object' check (order_by in ('object', 'table', 'none', 'columns')),
+add column order_columns text [] not null default '{}',
+add column batch_size integer check (batch_size > 0),
+add column batch_wait_s double precision not null default 0 check (batch_wait_s >= 0),
+add column overrides jsonb not null default '{}' check (jsonb_typeof(overrides) = 'object'),
+add constraint order_columns_are_named check ((order_by = 'columns') = (cardinality(order_columns) > 0));
+comment on column jobhooks.job.hidden is 'Left out of lists unless they are asked for all';
+comment on column jobhooks.job.grouping is 'Under which heading it is listed';
+comment on column jobhooks.job.has_sensitive_variables is
+'What it works with is nobody else''s business: neither what it returns nor the text of its errors is stored';
+comment on column jobhooks.job.queue is 'Jobs of one queue share their runs: as many at a time as the lowest concurrency among them';
+comment on column jobhooks.job.is_singleton is 'One delivery of all its hooks runs at a time';
+comment on column jobhooks.job.order_by is
+'What is delivered in order. object: the changes of an object; table: of a table; columns: those that agree in order_columns; none';
+comment on column jobhooks.job.order_columns is 'Of rows that agree in these columns the changes are delivered in order';
+comment on column jobhooks.job.batch_size is 'It takes up to so many changes in one call; null: one';
+comment on column jobhooks.job.batch_wait_s is 'Seconds for which a call waits for more changes than there are';
+comment on column jobhooks.job.overrides is
+'What an operator says instead of the receiver, by the name of the column: jobhooks job set, jobhooks job reset';
+
+alter table jobhooks.job_result add column value json;
+comment on column jobhooks.job_result.value is 'What the receiver returned; null where that was nothing, or nothing that JSON has';
+
+create table jobhooks.configuration_change (
+    id bigint generated always as identity primary key,
+    time timestamptz not null default clock_timestamp(),
+    kind text not null check (kind in ('hook', 'job')),
+    object_id integer not null,
+    name text not null,
+    action text not null check (action in ('create', 'update', 'delete')),
+    user_name text not null,
+    before json,
+    after json,
+    constraint before_and_after check (
+        (before is null) = (action = 'create') and (after is null) = (action = 'delete')
+    )
+);
+create index configuration_change_of_object on jobhooks.configuration_change (kind, object_id, id);
+comment on table jobhooks.configuration_change is 'Who changed which hook or job, and how';
+comment on column jobhooks.configuration_change.kind is 'hook: jobhooks.job_hook, with its tables; job: jobhooks.job';
+comment on column jobhooks.configuration_change.object_id is 'Which, perhaps gone by now';
+comment on column jobhooks.configuration_change.name is 'What it was called: the name of a hook, the class path of a job';
+comment on column jobhooks.configuration_change.user_name is 'As the session said it in jobhooks.user_name, else the role that connected';
+comment on column jobhooks.configuration_change.before is 'As it was; null on create';
+comment on column jobhooks.configuration_change.after is 'As it is since; null on delete';
+
+create table jobhooks.condition_failure (
+    hook_id integer primary key references jobhooks.job_hook (id) on delete cascade,
+    failures bigint not null check (failures > 0),
+    change_id bigint not null,
+    error text not null,
+    time timestamptz not null default clock_timestamp()
+);
+comment on table jobhooks.condition_failure is 'Hooks whose conditions could not be evaluated, so that changes passed them by';
+comment on column jobhooks.condition_failure.failures is 'How many, since the conditions were last changed';
+comment on column jobhooks.condition_failure.change_id is 'The last of them';
+comment on column jobhooks.condition_failure.error is 'Why that one could not be';
+comment on column jobhooks.condition_failure.time is 'When that was';
