@@ -194,3 +194,25 @@ def test_a_leader_whose_session_was_ended_delivers_nothing_past_its_successors_f
         other = write(seen, "other", 3)
         wait_until("others go on", lambda: (other, "3") in seen_by(seen, "Disagrees"))
         assert (one, "2") not in seen_by(seen, "Disagrees")
+
+
+def test_what_a_former_daemon_parked_beyond_the_cursor_is_reached_though_nothing_else_is_to_do(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """It has more debts than fit in memory, so that nothing is read for its sake; and they wait for what is read."""
+    add_hook(database, receivers, "r.Sees", ["create"])
+    seen.execute("insert into public.device (serial) select i::text from generate_series(1, 300) as i")
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("all is settled", settled(seen, 300))
+        daemon.kill()
+    # As if the cursor had not been saved, and the last 220 of 300 had been written down as debts.
+    seen.execute(
+        "update jobhooks.cursor set seen = '3:3:', horizon = '3:3:', seen_floor = 0, horizon_floor = 0, last_id = 0"
+    )
+    seen.execute("delete from jobhooks.job_result where change_id > 80")
+    seen.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, status, due_at, content_type_id, lane)"
+        " select id, 1, 'waiting', now(), content_type_id, id from jobhooks.object_change where id > 80"
+    )
+    with Daemon(database, receivers, log.with_name("again"), **SMALL):
+        wait_until("all is settled", settled(seen, 300))

@@ -465,6 +465,7 @@ class Dispatcher:
                     # A daemon before this one wrote it down. What it had in memory only may be older, is of the same
                     # object, and has yet to be read again.
                     self._too_early = True
+                    self._room.set()
                 elif identity not in self._owed:  # else it runs, or waits in memory
                     self._owed[identity] = delivery
                     work.taken_up += 1
