@@ -166,6 +166,8 @@ begin
     grant select, insert on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon, jobhooks_receiver;
     grant execute on function jobhooks.record_result(
         bigint, integer, integer, integer, text, double precision, double precision, text, json
+    ), jobhooks.record_results(
+        bigint [], integer, integer, integer [], text, double precision, double precision, text, json
     ), jobhooks.record_successes(
         bigint [], integer, integer, integer [], double precision [], double precision []
     ) to jobhooks_daemon, jobhooks_receiver;

@@ -951,6 +951,10 @@ REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer,
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_receiver;
+
 REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_receiver;

@@ -4,7 +4,7 @@
 -- the table has or had for them. Looked at are these and the first behind each of them in each of its lanes: no other can
 -- have been freed or blocked by them, if all was right before. A debt whose lane is null waits for all older ones of its table
 -- and hook, and all younger ones wait for it: behind it, the first of each lane is looked at, up to the next of its kind.
--- One that does not block others waits for none. Called where nobody else parks or pays at the same time: by settle, and
+-- One that does not block others waits for none. Of a hook that merges the changes of some seconds, it is due when they are over. Called where nobody else parks or pays at the same time: by settle, and
 -- with the cursor's row locked.
 --
 -- The table of debts grows and shrinks faster than the planner hears of it: so this is planned each time, and each look is
@@ -114,7 +114,14 @@ as $$
     )
     update jobhooks.delivery as delivery
     set status = case delivery.status when 'blocked' then 'waiting' else 'blocked' end,
-        due_at = case delivery.status when 'blocked' then clock_timestamp() end
+        due_at = case delivery.status when 'blocked' then greatest(
+            clock_timestamp(),
+            (
+                select delivery.parked_at + hook.coalesce_s * interval '1 second'
+                from jobhooks.job_hook as hook
+                where hook.id = delivery.hook_id
+            )
+        ) end
     where delivery.ctid = any(array(select wrong.ctid from wrong))
 $$;
 

@@ -52,8 +52,8 @@ commit
 -- name: rollback
 rollback
 
--- name: record_result
-select jobhooks.record_result($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json)
+-- name: record_results
+select jobhooks.record_results($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json)
 
 -- name: database_time
 select extract(epoch from clock_timestamp())::double precision
@@ -142,6 +142,54 @@ where delivery.hook_id = $1 and delivery.status = 'waiting' and (delivery.due_at
     and delivery.due_at <= clock_timestamp()
 order by delivery.due_at, delivery.change_id
 limit $4
+
+-- name: debts_behind
+-- Of a hook ($1), for each of these debts (changes $2, content types $3, lanes $4): those of its lane that are blocked by it, and
+-- by nothing else but one another, oldest first, at most $5. A change of the key is none of them, and nothing behind it is.
+select head.change_id as head_id, change.id, change.transaction_id::text::bigint as transaction_id, behind.attempts
+from unnest($2::bigint [], $3::integer [], $4::bigint []) as head (change_id, content_type_id, lane)
+cross join lateral (
+    select least(
+        (
+            select delivery.change_id from jobhooks.delivery as delivery
+            where delivery.blocks and delivery.hook_id = $1 and delivery.lane is null
+                and delivery.content_type_id = head.content_type_id and delivery.change_id > head.change_id
+            order by delivery.change_id limit 1
+        ),
+        (
+            select delivery.change_id from jobhooks.delivery as delivery
+            where delivery.blocks and delivery.hook_id = $1 and delivery.lane = head.lane
+                and delivery.other_lane is not null and delivery.change_id > head.change_id
+            order by delivery.change_id limit 1
+        ),
+        (
+            select delivery.change_id from jobhooks.delivery as delivery
+            where delivery.blocks and delivery.hook_id = $1 and delivery.other_lane = head.lane
+                and delivery.change_id > head.change_id
+            order by delivery.change_id limit 1
+        ),
+        9223372036854775807
+    ) as change_id
+) as barrier
+cross join lateral (
+    select delivery.change_id, delivery.attempts
+    from jobhooks.delivery as delivery
+    where delivery.blocks and delivery.hook_id = $1 and delivery.lane = head.lane and delivery.status = 'blocked'
+        and delivery.content_type_id = head.content_type_id
+        and delivery.change_id > head.change_id and delivery.change_id < barrier.change_id
+    order by delivery.change_id
+    limit $5
+) as behind
+join jobhooks.object_change as change on change.id = behind.change_id
+order by head.change_id, behind.change_id
+
+-- name: merged_changes
+-- With the columns that read_page gives them.
+select
+    change.id, change.transaction_id::text::bigint, change.time, change.content_type_id, change.action::text,
+    change.session_role, change.context::text, change.prechange::text, change.postchange::text
+from jobhooks.object_change as change
+where change.id = any ($1::bigint [])
 
 -- name: next_due
 -- In how many seconds the first debt of these hooks ($1) is due after their positions ($2, $3); perhaps it is by now.

@@ -50,6 +50,18 @@ class LedgerNow(JobHookReceiver):
             [row["amount"], row["id"], row["account"]],
         )
         perhaps_fail()
+
+class LedgerOfBatches(JobHookReceiver):
+    class Meta:
+        max_attempts, backoff = 100, 0.1
+    async def receive_job_hook_batch(self, changes):
+        for change in changes:
+            row = change.postchange
+            await self.connection.execute(
+                "update public.balance set amount = amount + $1, last = $2 where account = $3",
+                int(row["amount"]), int(row["id"]), int(row["account"]) + 20,
+            )
+        perhaps_fail()
 """
 ACCOUNTS = 10
 
@@ -215,7 +227,7 @@ def chaos(server: OwnServer, receivers: Path, log: Path, changes: int, seed: int
     """Write while the daemon is killed, its sessions ended, the server restarted, and another daemon stands by."""
     rng = random.Random(seed)
     add_hook(server.url(), receivers, "r.Ledger")
-    add_hook_twice(server, receivers)
+    add_more_hooks(server, receivers)
     done = threading.Event()
 
     def keep_writing() -> None:
@@ -257,7 +269,7 @@ def chaos(server: OwnServer, receivers: Path, log: Path, changes: int, seed: int
                             " where application_name like 'jobhooks%' and random() < 0.3"
                         )
         writer.join()
-        wait_until("all is settled", lambda: both_are_settled(server), 60)
+        wait_until("all is settled", lambda: all_are_settled(server), 60)
         assert not any(daemon.tracebacks() for daemon in daemons)
 
 
@@ -281,31 +293,34 @@ def descendants(process: int) -> list[int]:
     return found + [below for child in found for below in descendants(child)]
 
 
-def add_hook_twice(server: OwnServer, receivers: Path) -> None:
-    """Have the def receiver run for the same changes, on a balance of its own: accounts 11 to 20."""
+def add_more_hooks(server: OwnServer, receivers: Path) -> None:
+    """Have other receivers run for the same changes, on balances of their own: a def one, and one of batches."""
     text = (receivers / "r.py").read_text().replace('row["account"]]', 'row["account"] + 10]')
     (receivers / "r.py").write_text(text)
     with closing(connect(server.url())) as conn:
-        conn.execute("insert into public.balance select i, 0, 0 from generate_series(11, 20) as i")
+        conn.execute("insert into public.balance select i, 0, 0 from generate_series(11, 30) as i")
     add_hook(server.url(), receivers, "r.LedgerNow")
+    add_hook(server.url(), receivers, "r.LedgerOfBatches")
+    with closing(connect(server.url())) as conn:
+        conn.execute(
+            """update jobhooks.job set overrides = '{"batch_size": 50}' where class_path = 'r.LedgerOfBatches'"""
+        )
 
 
-def both_are_settled(server: OwnServer) -> bool:
+def all_are_settled(server: OwnServer) -> bool:
     with psycopg.connect(server.url()) as conn:
-        row = conn.execute(
-            "select (select count(*) from public.device),"
-            " (select count(*) from jobhooks.job_result where status = 'success' and hook_id = 1),"
-            " (select count(*) from jobhooks.job_result where status = 'success' and hook_id = 2),"
-            " (select count(*) from jobhooks.delivery), (select sum(amount) from public.device),"
-            " (select sum(amount) from public.balance where account <= 10),"
-            " (select sum(amount) from public.balance where account > 10)"
-        ).fetchone()
+        count, amount = conn.execute("select count(*), sum(amount) from public.device").fetchall()[0]
+        successes = conn.execute(
+            "select count(*) from jobhooks.job_result where status = 'success' group by hook_id"
+        ).fetchall()
+        balances = conn.execute("select sum(amount) from public.balance group by (account - 1) / 10").fetchall()
+        debts = conn.execute("select from jobhooks.delivery limit 1").fetchall()
         twice = conn.execute(
             "select change_id, hook_id from jobhooks.job_result where status = 'success'"
             " group by 1, 2 having count(*) > 1"
         ).fetchall()
-    assert row is not None and not twice
-    return row[0] == row[1] == row[2] and not row[3] and row[4] == row[5] == row[6]
+    assert not twice
+    return not debts and successes == [(count,)] * 3 and balances == [(amount,)] * 3
 
 
 def test_the_ledger_is_exact_whatever_is_killed(server: OwnServer, receivers: Path, log: Path) -> None:

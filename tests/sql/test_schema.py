@@ -5,6 +5,7 @@ import os
 import pytest
 
 from conftest import Connection
+from jobhooks.store.sql_files import QUERY_NAME, SQL
 from support import generated
 
 # These put statements together from lists, each part quoted by itself, which plpgsql_check cannot see.
@@ -145,3 +146,10 @@ def test_plpgsql_check_finds_nothing(conn: Connection) -> None:
 def test_the_committed_schema_is_current() -> None:
     """make generate was run after the last change of sql/; reviewers read schema.sql."""
     assert generated.SCHEMA.read_text() == generated.schema()
+
+
+def test_no_two_queries_have_the_same_name() -> None:
+    """The second would be run in place of the first, with other columns."""
+    texts = [path.read_text("utf-8") for path in sorted((SQL / "queries").glob("*.sql"))]
+    names = [name for text in texts for name in QUERY_NAME.findall(text)]
+    assert sorted(names) == sorted(set(names))

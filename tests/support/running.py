@@ -52,8 +52,16 @@ class Running:
     async def work_off(self, attempts: Attempts, deliveries: deque[Delivery]) -> dict[int, Outcome | None]:
         """Attempt what is there, as one of a hook's runners does, and settle it; return the outcomes by change."""
         told: list[tuple[Delivery, Outcome | None]] = []
+
+        async def gather(first: Delivery) -> list[Delivery]:
+            gathered = [first, *deliveries]
+            deliveries.clear()
+            return gathered
+
         await attempts.work_off(
+            deliveries[0].hook,
             lambda: deliveries.popleft() if deliveries else None,
+            gather,
             lambda given_back: deliveries.extendleft(reversed(given_back)),
             lambda delivery, outcome: told.append((delivery, outcome)),
         )
@@ -96,6 +104,10 @@ class WorkersHere(Workers):
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
         """Run them as a worker does."""
         return worker.run_receivers(found, self.orders(deliveries), self._connection)
+
+    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Run it as a worker does."""
+        return worker.call_receiver(found, self.orders(deliveries), self._connection)
 
 
 @contextlib.asynccontextmanager

@@ -2,12 +2,12 @@
 
 import datetime
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, strategies as st
 
 from jobhooks.contract.change import Change, ContentType
-from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.contract.choices import ObjectChangeActionChoices as Action, Ordering
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lanes import Lanes, deliveries_of, lane_numbers
 from jobhooks.engine.matching import Hook
@@ -19,12 +19,30 @@ TABLES = [
     ContentType(3, "public.pair", "public", "pair", ("a", "B c"), ("text", "integer")),
 ]
 LANE_OF_7 = -1592311886093372563
-HOOKS = [Hook(number, "h", 1, "m.C", frozenset(), frozenset(), Snapshot.parse("1:1:")) for number in (1, 2)]
+
+
+def hook(number: int, order_by: Ordering = Ordering.OBJECT, *columns: str) -> Hook:
+    rule = Hook(number, "h", 1, "m.C", frozenset(), frozenset(), Snapshot.parse("1:1:"))
+    return replace(rule, order_by=order_by, order_columns=columns)
+
+
+HOOKS = [
+    hook(1),
+    hook(2),
+    hook(3, Ordering.TABLE),
+    hook(4, Ordering.NONE),
+    hook(5, Ordering.COLUMNS, "group"),
+    hook(6, Ordering.COLUMNS, "group", "dropped"),
+]
 
 
 def change(number: int, table: ContentType, action: Action, before: object = None, after: object = None) -> Change:
     def row(key: object) -> str | None:
-        return None if key is None else f'{{"x": "\\ud800\\u0000", "id": {key}, "a": "a{key}", "B c": {key}}}'
+        return (
+            None
+            if key is None
+            else f'{{"x": "\\ud800\\u0000", "id": {key}, "a": "a{key}", "B c": {key}, "group": {int(str(key)) % 2}}}'
+        )
 
     now = datetime.datetime.now(datetime.UTC)
     return Change(number, 1, now, table, action, "u", None, row(before), row(after))
@@ -45,13 +63,25 @@ def _concern_one_object(one: Delivery, other: Delivery) -> bool:
     table = one.change.content_type
     if one.hook is not other.hook or table is not other.change.content_type:
         return False
-    return not table.key_columns or bool(_objects(one) & _objects(other)) or not (_objects(one) and _objects(other))
+    match one.hook.order_by:
+        case Ordering.NONE:
+            return False
+        case Ordering.TABLE:
+            return True
+        case Ordering.COLUMNS:
+            columns = one.hook.order_columns
+        case Ordering.OBJECT:
+            columns = table.key_columns
+    if not columns or "dropped" in columns:
+        return True
+    mine, theirs = _objects(one, columns), _objects(other, columns)
+    return bool(mine & theirs) or not (mine and theirs)
 
 
-def _objects(delivery: Delivery) -> set[str]:
+def _objects(delivery: Delivery, columns: tuple[str, ...]) -> set[str]:
     """Return the keys, of which a truncate has none."""
     rows = (delivery.change.prechange, delivery.change.postchange)
-    return {str([row[name] for name in delivery.change.content_type.key_columns]) for row in rows if row is not None}
+    return {str([row[name] for name in columns]) for row in rows if row is not None}
 
 
 @given(st.integers(0, 2**32))

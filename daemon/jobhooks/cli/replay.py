@@ -10,7 +10,7 @@ from jobhooks.cli.consent import ask_for_consent, number
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
 from jobhooks.cli.output import progress, say
 from jobhooks.contract.change import ContentType
-from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
 from jobhooks.engine.lanes import deliveries_of, lane_numbers
 from jobhooks.engine.matching import Hook
 from jobhooks.engine.reader import ContentTypes, change_of
@@ -118,6 +118,8 @@ def _hook(named: deliveries.NamedHook) -> Hook:
         frozenset(named.content_type_ids),
         frozenset(map(ObjectChangeActionChoices, named.events)),
         Snapshot.parse(named.enabled_since),
+        order_by=Ordering(named.order_by),
+        order_columns=tuple(named.order_columns),
     )
 
 

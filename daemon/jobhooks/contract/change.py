@@ -90,15 +90,16 @@ class Change:
             return None
         return {name: row[name] for name in columns}
 
-    def lane_keys(self) -> tuple[bytes, ...] | None:
+    def lane_keys(self, columns: tuple[str, ...] | None = None) -> tuple[bytes, ...] | None:
         """Return the key before, as JSON, and that after where it is another; None where the row has no key any more.
 
-        None for a truncate, too. The same for all changes of a table without key columns: they have no objects to tell
-        apart.
+        Of these ``columns``, or of the key columns. None for a truncate, too. The same for all changes of a table
+        without key columns: they have no objects to tell apart.
         """
         if self.action is ObjectChangeActionChoices.ACTION_TRUNCATE:
             return None
-        columns = self.content_type.key_columns
+        if columns is None:
+            columns = self.content_type.key_columns
         if not columns:
             return (b"",)
         before, after = self.prechange_json, self.postchange_json

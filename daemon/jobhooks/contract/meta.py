@@ -66,9 +66,15 @@ def wanted_arguments(receiver: type[JobHookReceiver[Any]]) -> frozenset[str]:
     return frozenset(parameter.name for parameter in parameters) & frozenset(ARGUMENTS)
 
 
+def takes_batches(receiver: type[JobHookReceiver[Any]]) -> bool:
+    """Return whether the receiver takes many changes in one call."""
+    return hasattr(receiver, "receive_job_hook_batch")
+
+
 def is_async(receiver: type[JobHookReceiver[Any]]) -> bool:
     """Return whether the receiver is an ``async def`` one."""
-    return inspect.iscoroutinefunction(receiver.receive_job_hook)
+    called: object = getattr(receiver, "receive_job_hook_batch", receiver.receive_job_hook)
+    return inspect.iscoroutinefunction(called)
 
 
 def _text(receiver: type[JobHookReceiver[Any]], attribute: str, default: str) -> str:

@@ -30,19 +30,23 @@ class DeliveryIdentity(NamedTuple):
         """The text that marks what the run writes, as ``jobhooks.delivery`` holds it."""
         return f"{self.change_id}:{self.hook_id}:{self.attempt}"
 
-    @property
-    def idempotency_key(self) -> str:
-        """The same for every attempt at this delivery, and for no other delivery."""
-        return f"{self.change_id}:{self.hook_id}"
+
+def idempotency_key(change_id: int, hook_id: int) -> str:
+    """Return a text that is the same for every attempt at a delivery, and for no other delivery."""
+    return f"{change_id}:{hook_id}"
 
 
 @dataclass(slots=True)
 class Run(Generic[ConnectionT]):
-    """What one run of a receiver has: its identity, its log, and how it gets the connection of its transaction."""
+    """What one run of a receiver has: its identity, its log, and how it gets the connection of its transaction.
+
+    ``change_id``: of the change that it is shown, where that is another than the delivery's: the last of those merged.
+    """
 
     delivery: DeliveryIdentity
     connect: Callable[[], ConnectionT]
     log: ReceiverLog = field(default_factory=ReceiverLog)
+    change_id: int | None = None
 
 
 class JobHookReceiver(Generic[ConnectionT]):
@@ -80,8 +84,15 @@ class JobHookReceiver(Generic[ConnectionT]):
 
     @property
     def idempotency_key(self) -> str:
-        """A text to give to systems outside the database: the same whenever this delivery is attempted again."""
-        return self._run.delivery.idempotency_key
+        """A text to give to systems outside the database: the same whenever this delivery is attempted again.
+
+        A receiver that takes batches has one for each change: ``idempotency_key_of``.
+        """
+        return idempotency_key(self._run.change_id or self._run.delivery.change_id, self._run.delivery.hook_id)
+
+    def idempotency_key_of(self, change: Change) -> str:
+        """Return such a text for one change of a batch."""
+        return idempotency_key(change.id, self._run.delivery.hook_id)
 
     @property
     def attempt(self) -> int:

@@ -1,19 +1,23 @@
 """Attempts at deliveries: a receiver runs where it belongs, and a connection that is lost is no failure of it."""
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
+import msgspec
 import structlog
 
 from jobhooks.contract.log import ReceiverLog
+from jobhooks.engine.allotments import Allotments
 from jobhooks.engine.books import Books
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.groups import Group, Tell
 from jobhooks.engine.journal import facts
 from jobhooks.engine.loading import Findings, FoundReceiver
-from jobhooks.engine.outcome import Clock, Outcome, failed
+from jobhooks.engine.matching import Hook
+from jobhooks.engine.outcome import Clock, Outcome, failed, nothing_to_do
 from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Settler
 from jobhooks.engine.sharing import Sharing
@@ -24,7 +28,9 @@ MOST_LOSSES = 3  # of its connection, in a row, before that counts as the receiv
 SLICE_S = 0.005  # for so long receivers that never wait may keep the loop to themselves
 
 Take = Callable[[], Delivery | None]
+Gather = Callable[[Delivery], Awaitable[list[Delivery]]]
 GiveBack = Callable[[list[Delivery]], None]
+UNLIMITED = contextlib.nullcontext()
 log = structlog.stdlib.get_logger()
 
 
@@ -47,26 +53,44 @@ class Attempts:
         self._books = books
         self._clock = clock
         self._sharing: dict[int, Sharing] = defaultdict(Sharing)
+        self._allotments = Allotments()
 
-    async def work_off(self, take: Take, give_back: GiveBack, tell: Tell) -> None:
+    async def work_off(self, hook: Hook, take: Take, gather: Gather, give_back: GiveBack, tell: Tell) -> None:
         """Attempt what ``take`` gives, one after the other, until it gives no more, and tell what became of each.
 
-        What was taken and has not begun after all is given back, for whoever comes first.
+        ``gather`` gives what goes into one batch with a delivery. What was taken and has not begun after all is given
+        back, for whoever comes first.
 
         Raises:
             DatabaseUnreachable: the database is gone, and not the connection of a run alone.
         """
-        delivery = take()
-        while delivery is not None:
-            found = self._findings.receivers.get(delivery.hook.class_path)
-            if found is None:
-                tell(delivery, await self._settled(delivery))
-                delivery = take()
-            elif found.is_async:
-                delivery = await self._group(found, delivery, take, tell)
-            else:
-                await self._batch(found, delivery, take, give_back, tell)
-                delivery = take()
+        shares = hook.is_singleton or hook.queue
+        delivery: Delivery | None = None
+        while True:
+            async with self._allotments.held(hook) if shares else UNLIMITED:
+                delivery = delivery or take()
+                if delivery is None:
+                    return
+                delivery = await self._work_off(delivery, take, gather, give_back, tell)
+
+    async def _work_off(
+        self, delivery: Delivery, take: Take, gather: Gather, give_back: GiveBack, tell: Tell
+    ) -> Delivery | None:
+        """Attempt a delivery, and with it what can be; return one that was taken and is not attempted yet."""
+        found = self._findings.receivers.get(delivery.hook.class_path)
+        if delivery.comes_to_nothing:
+            tell(delivery, nothing_to_do(self._clock))
+        elif delivery.alone:
+            tell(delivery, await self._again(delivery))
+        elif found is not None and found.takes_batches:
+            await self._together(found, await gather(delivery), give_back, tell)
+        elif found is None or delivery.merged:
+            tell(delivery, await self._settled(delivery))
+        elif found.is_async:
+            return await self._group(found, delivery, take, tell)
+        else:
+            await self._batch(found, delivery, take, give_back, tell)
+        return None
 
     async def make(self, delivery: Delivery) -> Outcome:
         """Make one attempt, by itself, and return what it came to.
@@ -80,11 +104,10 @@ class Attempts:
             # Recorded and kept as a debt like any failure, so that a module that is broken for a day loses nothing.
             missing = UnknownJob(self._findings.why_missing(delivery.hook.class_path))
             return failed(self._clock.now(), self._clock, ReceiverLog(), missing)
-        run = self._runner.run if found.is_async else self._run_def
         losses = 0
         while True:
             try:
-                return await run(found, delivery)
+                return await self._call(found, [delivery])
             except DatabaseUnreachable as exc:
                 losses += 1
                 await self._refuse_settled(delivery)
@@ -120,7 +143,8 @@ class Attempts:
         async with self._workers.slot(found.class_path):
             count = sharing.at_once if sharing.is_allowed() else 1
             while len(begun) < count and not following and (delivery := take()) is not None:
-                (begun if delivery.hook is first.hook else following).append(delivery)
+                shares = delivery.hook is first.hook and delivery.may_share
+                (begun if shares else following).append(delivery)
             try:
                 outcomes = await self._workers.run(found, begun)
             except (AlreadySettled, DatabaseUnreachable):
@@ -138,15 +162,47 @@ class Attempts:
         for delivery in again:
             tell(delivery, await self._again(delivery))
 
-    async def _run_def(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
-        """Run a ``def`` receiver by itself.
+    async def _call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Call a receiver once, for all of these, in a transaction of its own.
 
-        Raises: as ``Workers.run``.
+        Raises: as ``AsyncRunner.run``.
         """
+        if found.is_async:
+            return await self._runner.run(found, deliveries)
         async with self._workers.slot(found.class_path):
-            (outcome,) = await self._workers.run(found, [delivery])
-        assert outcome is not None
-        return outcome
+            return await self._workers.call(found, deliveries)
+
+    async def _together(
+        self, found: FoundReceiver, deliveries: list[Delivery], give_back: GiveBack, tell: Tell
+    ) -> None:
+        """Attempt a batch in one call. If that fails, none of it counts: each is to be attempted alone.
+
+        So what is wrong with one is found, and fails alone. Whether the batch has committed may not be known: therefore
+        it is looked up for each.
+        """
+        for delivery in deliveries:
+            if delivery.comes_to_nothing:
+                tell(delivery, nothing_to_do(self._clock))
+        deliveries = [delivery for delivery in deliveries if not delivery.comes_to_nothing]
+        if len(deliveries) == 1:
+            tell(deliveries[0], await self._settled(deliveries[0]))
+        if len(deliveries) <= 1:
+            return
+        try:
+            outcome = await self._call(found, deliveries)
+        except (AlreadySettled, DatabaseUnreachable) as exc:
+            error: str | None = str(exc)
+        else:
+            error = outcome.error if outcome.undone else None
+            if not outcome.undone:
+                for delivery in deliveries:
+                    tell(delivery, outcome)
+                    outcome = msgspec.structs.replace(outcome, log=())  # which is the first one's
+                return
+        log.warning("batch_failed", **facts(deliveries[0]), deliveries=len(deliveries), error=error)
+        for delivery in deliveries:
+            delivery.alone = True
+        give_back(deliveries)
 
     async def _settled(self, delivery: Delivery) -> Outcome | None:
         """Make an attempt; None: it is settled, since an earlier run of ours had committed without our knowing.

@@ -2,19 +2,23 @@
 
 import datetime
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import asyncpg
 
+from jobhooks.contract.change import Change
 from jobhooks.contract.choices import FailurePolicy, ObjectChangeActionChoices, Ordering
+from jobhooks.engine.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lanes import deliveries_of, lane_numbers
 from jobhooks.engine.matching import Hook, HookTable
-from jobhooks.engine.reader import change_of, load_content_types
+from jobhooks.engine.reader import Cursor, change_of, load_content_types
 from jobhooks.engine.snapshot import Snapshot
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.unreadable import call_readable_async
 
+MOST_MERGED = 10_000  # debts in one delivery
 BEGINNING = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -100,6 +104,51 @@ class Books:
             return TakenUp(taken_up.deliveries, position, taken_up.settled)
         return taken_up
 
+    async def merge(self, heads: list[Delivery], admitted: Cursor) -> None:
+        """Merge into each of these debts of one hook what waits for it: of its transaction, or all of its object.
+
+        Only what has been read by now with all of its transaction.
+        """
+        heads = [head for head in heads if can_be_merged(head.change) and lane_numbers(head)[1] is None]
+        chains = await self._chains(heads, admitted)
+        lasts = await self._changes([chain[-1].change.id for chain in chains.values()])
+        for head in heads:
+            if head.change.id in chains:
+                chain = chains[head.change.id]
+                _merge(head, chain, lasts[chain[-1].change.id])
+
+    async def _chains(self, heads: list[Delivery], admitted: Cursor) -> dict[int, list[Delivery]]:
+        """Return, by the id of its change, what is to be merged into each of these debts, if there is anything."""
+        if not heads:
+            return {}
+        rows = await call_async(
+            self._conn,
+            "debts_behind",
+            heads[0].hook.id,
+            [head.change.id for head in heads],
+            [head.change.content_type.id for head in heads],
+            [lane_numbers(head)[0] for head in heads],
+            MOST_MERGED,
+        )
+        seen = Snapshot.parse(admitted.seen)
+        chains: dict[int, list[Delivery]] = {}
+        for head in heads:
+            chain = takewhile(
+                lambda row: (
+                    seen.sees(row["transaction_id"])
+                    and (head.hook.coalesce_s or row["transaction_id"] == head.change.transaction_id)  # noqa: B023
+                ),
+                [row for row in rows if row["head_id"] == head.change.id],
+            )
+            if merged := [_merged(head, row) for row in chain]:
+                chains[head.change.id] = merged
+        return chains
+
+    async def _changes(self, ids: list[int]) -> dict[int, Change]:
+        rows = await call_readable_async(self._conn, "merged_changes", ids) if ids else []
+        content_types = await load_content_types(self._conn) if rows else {}
+        return {row["id"]: change_of(row, content_types) for row in rows}
+
     async def next_due(self, positions: dict[int, Position]) -> float | None:
         """Return in how many seconds a debt is due after these positions, less than 0 if one is; None: never."""
         ((seconds,),) = await call_async(
@@ -130,6 +179,7 @@ def _hook(row: asyncpg.Record) -> Hook:
         installed=row["installed"],
         has_sensitive_variables=row["has_sensitive_variables"],
         queue=row["queue"],
+        queue_limit=row["queue_limit"],
         is_singleton=row["is_singleton"],
         order_by=Ordering(row["order_by"]),
         order_columns=tuple(row["order_columns"]),
@@ -139,3 +189,18 @@ def _hook(row: asyncpg.Record) -> Hook:
         conditions=row["conditions"],
         coalesce_s=row["coalesce_s"],
     )
+
+
+def _merged(head: Delivery, row: asyncpg.Record) -> Delivery:
+    """Return a debt that is merged into another: of its change no more is needed than which it is."""
+    change = replace(head.change, id=row["id"], transaction_id=row["transaction_id"])
+    return Delivery(change, head.hook, head.lanes, attempts=row["attempts"], parked=True)
+
+
+def _merge(head: Delivery, chain: list[Delivery], last: Change) -> None:
+    """Have a debt delivered with those behind it; not where that would be another event than the hook is for."""
+    if not can_be_merged(last):
+        return
+    shown = merged(head.change, last)
+    if shown is None or shown.action in head.hook.events:
+        head.shown, head.merged = shown, tuple(chain)

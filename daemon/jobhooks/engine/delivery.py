@@ -21,6 +21,9 @@ class Delivery(msgspec.Struct, eq=False):
     ``parked``: it is written down as a debt. ``page``: what waits for it to be settled or parked. ``waits_for`` counts
     the deliveries before it in its lanes, ``followers`` are those behind it. ``began_at``: when
     it began to run, by the loop's clock. ``gone``: not in memory's hands any more.
+
+    ``merged``: debts behind it, of the same object, that are delivered with it as one change, ``shown``; None: together
+    they change nothing. ``alone``: it is to be run by itself, since the batch that it was in has failed.
     """
 
     change: Change
@@ -33,6 +36,9 @@ class Delivery(msgspec.Struct, eq=False):
     running: bool = False
     began_at: float = 0.0
     gone: bool = False
+    alone: bool = False
+    merged: tuple["Delivery", ...] = ()
+    shown: Change | None = None
     waits_for: int = 0
     followers: list["Delivery"] = msgspec.field(default_factory=list["Delivery"])
 
@@ -45,3 +51,18 @@ class Delivery(msgspec.Struct, eq=False):
     def identity(self) -> DeliveryIdentity:
         """The three numbers that name this attempt."""
         return DeliveryIdentity(self.change.id, self.hook.id, self.attempts + 1)
+
+    @property
+    def may_share(self) -> bool:
+        """Whether it may run in one transaction with others: one call settles it, and nothing else."""
+        return not self.merged and not self.alone
+
+    @property
+    def comes_to_nothing(self) -> bool:
+        """Whether it is merged with others, and together they change nothing."""
+        return bool(self.merged) and self.shown is None
+
+    @property
+    def identities(self) -> tuple[DeliveryIdentity, ...]:
+        """The names of this attempt and of those of what is merged into it."""
+        return (self.identity, *(each.identity for each in self.merged))

@@ -7,11 +7,14 @@ from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 
+import msgspec
 import structlog
 
 from jobhooks.contract.choices import JobResultStatus
-from jobhooks.engine.attempts import GiveBack, Take
+from jobhooks.engine.attempts import Gather, GiveBack, Take
+from jobhooks.engine.batches import Gathering
 from jobhooks.engine.books import Books, Position
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.groups import Tell
@@ -39,7 +42,8 @@ class HookWork:
     ``in_debt``: it may have debts, so that what comes must be compared with them. ``behind``: it has more of them than
     fit in memory: what comes is parked at once, and its work comes from its debts alone, in order. ``unwritten``: so
     many of its deliveries are to become debts, or other debts, with the next batch. ``begun``: those that run, or have
-    run and are not settled. ``taken_up``: debts of it in memory.
+    run and are not settled. ``taken_up``: debts of it in memory. ``gathering``: set for whoever waits for more of its
+    deliveries, to put them into a batch.
     """
 
     hook: Hook
@@ -51,6 +55,7 @@ class HookWork:
     unwritten: int = 0
     abandoned: int = 0
     taken_up: int = 0
+    gathering: asyncio.Event | None = None
     position: Position = field(default_factory=Position)
 
 
@@ -63,7 +68,7 @@ class Dispatcher:
 
     def __init__(
         self,
-        work_off: Callable[[Take, GiveBack, Tell], Awaitable[None]],
+        work_off: Callable[[Hook, Take, Gather, GiveBack, Tell], Awaitable[None]],
         settler: Settler,
         books: Books,
         most: int,
@@ -135,10 +140,10 @@ class Dispatcher:
         for delivery in owed:
             page.add(delivery)
             work = self._work[delivery.hook.id]
-            if work.in_debt:
+            if work.in_debt or work.hook.coalesce_s is not None:
                 in_debt[delivery.hook.id].append(delivery)
-            elif self._lanes.add(delivery):
-                self._make_ready(work, delivery)
+            else:
+                self._add(work, delivery)
         self._kept_open += len(owed)
         for hook_id, deliveries in in_debt.items():
             await self._admit_to_indebted(self._work[hook_id], deliveries)
@@ -181,6 +186,9 @@ class Dispatcher:
     async def stop(self) -> None:
         """Begin nothing more, and wait for what runs; what has not begun is not settled, and stays so."""
         self._stopping = True
+        for work in self._work.values():
+            if work.gathering is not None:
+                work.gathering.set()
         while self._tasks:
             await asyncio.wait(self._tasks)
         self._journal.tell_more()
@@ -198,13 +206,22 @@ class Dispatcher:
 
     # Running.
 
+    def _add(self, work: HookWork, delivery: Delivery) -> None:
+        """Put a delivery into its lanes; it runs when no other is before it there."""
+        if self._lanes.add(delivery):
+            self._make_ready(work, delivery)
+        elif work.gathering is not None:
+            work.gathering.set()
+
     def _make_ready(self, work: HookWork, delivery: Delivery) -> None:
         work.ready.append(delivery)
         self._run_more(work)
 
     def _run_more(self, work: HookWork) -> None:
-        """Have another task take from what is ready, if the hook may have one more."""
-        if work.runners < work.hook.concurrency and not self._stopping:
+        """Have what is ready gathered, or another task take from it, if the hook may have one more."""
+        if work.gathering is not None:
+            work.gathering.set()
+        elif work.runners < work.hook.concurrency and not self._stopping:
             work.runners += 1
             task = asyncio.create_task(self._run_ready(work))
             self._tasks.add(task)
@@ -213,7 +230,13 @@ class Dispatcher:
     async def _run_ready(self, work: HookWork) -> None:
         """Run what is ready, one after the other; as many of these run beside each other as the hook may have."""
         try:
-            await self._work_off(partial(self._take, work), partial(self._take_back, work), partial(self._told, work))
+            await self._work_off(
+                work.hook,
+                partial(self._take, work),
+                partial(self._gather, work),
+                partial(self._take_back, work),
+                partial(self._told, work),
+            )
         finally:
             work.runners -= 1
 
@@ -222,24 +245,63 @@ class Dispatcher:
         while work.ready and not self._stopping and work.runners <= work.hook.concurrency:
             delivery = work.ready.popleft()
             if not delivery.gone:
-                delivery.hook = work.hook  # with the limits that its job has by now
-                delivery.running = True
-                delivery.began_at = time.monotonic()
-                work.begun.add(delivery)
+                _begin(work, delivery)
                 return delivery
         return None
+
+    async def _gather(self, work: HookWork, first: Delivery) -> list[Delivery]:
+        """Return the deliveries that go into a batch with this one, which is the first of them.
+
+        Those that are ready, and those that wait for none but these, in order. What comes while the hook waits for more
+        goes into the batch, and no other task begins with it.
+        """
+        gathering = Gathering(first)
+        most = work.hook.batch_size or 1
+        until = asyncio.get_running_loop().time() + work.hook.batch_wait_s
+        work.gathering = more = asyncio.Event()
+        first.began_at = inf  # what waits like this is not parked, so that what comes behind it finds it
+        try:
+            while len(gathering.deliveries) < most:
+                more.clear()
+                if (delivery := self._next_of_batch(work, gathering)) is not None:
+                    gathering.add(delivery)
+                    delivery.began_at = inf
+                elif self._stopping or self._kept_open >= self._most or not await _happens(more, until):
+                    break
+        finally:
+            work.gathering = None
+            for delivery in gathering.deliveries:
+                delivery.began_at = time.monotonic()
+            if work.ready:
+                self._run_more(work)
+        return gathering.deliveries
+
+    def _next_of_batch(self, work: HookWork, gathering: Gathering) -> Delivery | None:
+        delivery = gathering.next_behind()
+        if delivery is not None:
+            _begin(work, delivery)
+            return delivery
+        if work.ready and work.ready[0].alone:
+            return None
+        return self._take(work)
 
     def _take_back(self, work: HookWork, deliveries: list[Delivery]) -> None:
         """Put what was taken and has not begun back to where it was, before the rest."""
         for delivery in reversed(deliveries):
             delivery.running = False
             work.begun.discard(delivery)
-            work.ready.appendleft(delivery)
-            self._run_more(work)
+            if not delivery.waits_for:
+                work.ready.appendleft(delivery)
+                self._run_more(work)
 
     def _told(self, work: HookWork, delivery: Delivery, outcome: Outcome | None) -> None:
         delivery.running = False
         self._ended(work, delivery, outcome)
+        for merged in delivery.merged:
+            if outcome is None or outcome.raised:
+                self._let_go(merged)  # it stays a debt behind the first
+            else:
+                self._ended(work, merged, msgspec.structs.replace(outcome, log=()))
 
     def _runner_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -319,7 +381,9 @@ class Dispatcher:
     def _finish(self, delivery: Delivery) -> None:
         self._let_go(delivery)
         for follower in self._lanes.finish(delivery):
-            self._make_ready(self._work[follower.hook.id], follower)
+            work = self._work[follower.hook.id]
+            if follower not in work.begun:  # else it was in one batch with this
+                self._make_ready(work, follower)
 
     def _let_go(self, delivery: Delivery) -> None:
         self._work[delivery.hook.id].begun.discard(delivery)
@@ -354,7 +418,7 @@ class Dispatcher:
         Parking is always right, only slow: so it is done, too, while other debts of the hook are not written yet.
         """
         blocked: set[int] | None = None
-        if not work.behind and not work.unwritten:
+        if not work.behind and not work.unwritten and work.hook.coalesce_s is None:
             async with self._settler.lock:
                 if not work.unwritten:
                     blocked = await self._books.blocked(work.hook.id, deliveries)
@@ -371,8 +435,8 @@ class Dispatcher:
                 if delivery.change.id <= self._settled_up_to:
                     work.abandoned += 1  # read again, and so perhaps older than what is a debt already
                 self._write_as_debt(delivery)
-            elif self._lanes.add(delivery):
-                self._make_ready(work, delivery)
+            else:
+                self._add(work, delivery)
 
     def _park(self, deliveries: Iterable[Delivery]) -> None:
         """Park what has not begun, with all that is behind it."""
@@ -452,25 +516,27 @@ class Dispatcher:
             return await self._books.next_due({work.hook.id: work.position for work in hungry})
 
     async def _take_up(self, work: HookWork) -> None:
+        admitted = self._admitted
+        merges = work.hook.coalesce_s is not None
+        if merges:
+            await self._settler.flush()  # so that what was admitted of a transaction is in the books, all of it
         async with self._settler.lock:
-            room = AT_A_TIME - work.taken_up
+            room = max(1, AT_A_TIME - work.taken_up)
             position = work.position
             found = await self._books.due(work.hook, position, room)
             if work.abandoned or work.position is not position:
                 return  # what is in no lane and no debt yet may be older than what was found; or all is to be searched
             work.position = found.position
-            for delivery in found.deliveries:
-                identity = (delivery.change.id, delivery.hook.id)
-                if not self._admitted.covers(delivery.change):
-                    # A daemon before this one wrote it down. What it had in memory only may be older, is of the same
-                    # object, and has yet to be read again.
-                    self._too_early = True
-                    self._room.set()
-                elif identity not in self._owed:  # else it runs, or waits in memory
-                    self._owed[identity] = delivery
-                    work.taken_up += 1
-                    if self._lanes.add(delivery):
-                        self._make_ready(work, delivery)
+            covers = admitted.covers_all if merges else self._admitted.covers
+            reached = [delivery for delivery in found.deliveries if covers(delivery.change)]
+            if len(reached) < len(found.deliveries):
+                # A daemon before this one wrote the others down. What it had in memory only may be older, of the same
+                # object, and has yet to be read again. Or they are to be merged with what has yet to be read.
+                self._too_early = True
+                self._room.set()
+            if merges:
+                await self._books.merge(reached, admitted)
+            self._take_in(work, reached)
             for delivery in found.settled:
                 if (delivery.change.id, delivery.hook.id) not in self._owed:
                     self._settler.paid(delivery)
@@ -482,6 +548,15 @@ class Dispatcher:
                     told_meanwhile = work.unwritten or work.position is not found.position
                     work.in_debt = bool(owing or told_meanwhile)
 
+    def _take_in(self, work: HookWork, deliveries: Iterable[Delivery]) -> None:
+        """Put debts that were taken up into their lanes, but for those that run, or wait in memory."""
+        for delivery in deliveries:
+            if (delivery.change.id, delivery.hook.id) not in self._owed:
+                for each in (delivery, *delivery.merged):
+                    self._owed[each.change.id, each.hook.id] = each
+                    work.taken_up += 1
+                self._add(work, delivery)
+
     def _worth_reading(self) -> bool:
         """Return whether any hook could use what comes: not all that have anything to do are behind.
 
@@ -489,3 +564,18 @@ class Dispatcher:
         """
         active = [work for work in self._work.values() if work.hook.id in self._hooks.by_id]
         return not active or self._too_early or any(not work.behind for work in active)
+
+
+def _begin(work: HookWork, delivery: Delivery) -> None:
+    delivery.hook = work.hook  # with the limits that its job has by now
+    delivery.running = True
+    delivery.began_at = time.monotonic()
+    work.begun.add(delivery)
+
+
+async def _happens(event: asyncio.Event, until: float) -> bool:
+    """Wait for an event; return whether it has happened before that moment of the loop's clock."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(until):
+            return await event.wait()
+    return False

@@ -57,7 +57,7 @@ class Group:
 
     def takes(self, delivery: Delivery) -> bool:
         """Return whether this delivery may be the next: it is of the same hook, as it was when the first began."""
-        return delivery.hook is self._hook
+        return delivery.hook is self._hook and delivery.may_share
 
     @property
     def takes_more(self) -> bool:

@@ -3,13 +3,15 @@
 import struct
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from jobhooks.contract.change import Change
+from jobhooks.contract.choices import Ordering
 from jobhooks.engine.delivery import Delivery, LaneKey
 from jobhooks.engine.matching import Hook
 
 Key = TypeVar("Key")
+OBJECT = Ordering.OBJECT
 
 
 def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:
@@ -29,7 +31,28 @@ def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> t
 def deliveries_of(change: Change, hooks: Iterable[Hook]) -> list[Delivery]:
     """Return what a change owes to the hooks that it is for."""
     keys = change.lane_keys()
-    return [Delivery(change, hook, lane_keys(change, hook.id, keys)) for hook in hooks]
+    return [
+        Delivery(change, hook, lane_keys(change, hook.id, keys if hook.order_by is OBJECT else _ordered(change, hook)))
+        for hook in hooks
+    ]
+
+
+def _ordered(change: Change, hook: Hook) -> tuple[bytes, ...] | None:
+    """Return the keys by which a hook has its changes in order where that is not by object.
+
+    Without any order each change has a key of its own, which no row can have: it is no JSON.
+    """
+    match hook.order_by:
+        case Ordering.NONE:
+            return (b"#%d" % change.id,)
+        case Ordering.TABLE:
+            return change.lane_keys(())
+        case Ordering.COLUMNS:
+            return change.lane_keys(hook.order_columns)
+        case Ordering.OBJECT:
+            return change.lane_keys()
+        case _:
+            assert_never(hook.order_by)
 
 
 def lane_numbers(delivery: Delivery) -> tuple[int | None, int | None]:

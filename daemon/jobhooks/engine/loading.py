@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard, cast
 
-from jobhooks.contract.meta import ReceiverMeta, is_async, read_meta, wanted_arguments
+from jobhooks.contract.meta import ReceiverMeta, is_async, read_meta, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
 
@@ -34,6 +34,11 @@ class FoundReceiver:
     def is_async(self) -> bool:
         """Whether it is an ``async def`` one."""
         return is_async(self.receiver)
+
+    @cached_property
+    def takes_batches(self) -> bool:
+        """Whether it takes many changes in one call."""
+        return takes_batches(self.receiver)
 
     @cached_property
     def wanted(self) -> frozenset[str]:

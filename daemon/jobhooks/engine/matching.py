@@ -16,6 +16,7 @@ class Hook:
     Times are in seconds; a limit that is None is none. ``blocks``: later changes of an object wait for one that failed.
     ``columns``: an update must have changed one of them, where there are any. ``conditions``: in CEL, or empty.
     ``coalesce_s``: changes of an object are delivered as one, those of one transaction (0) or of so many seconds.
+    ``queue_limit``: so many deliveries of all hooks whose jobs are of that queue run at a time.
     ``batch_size``: one call takes up to so many changes, for which it waits ``batch_wait_s``; None: it takes one.
     """
 
@@ -35,6 +36,7 @@ class Hook:
     installed: bool = True
     has_sensitive_variables: bool = False
     queue: str = ""
+    queue_limit: int = 1
     is_singleton: bool = False
     order_by: Ordering = Ordering.OBJECT
     order_columns: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -61,6 +61,12 @@ def completed(started_at: float, clock: Clock, log: ReceiverLog) -> Outcome:
     return Outcome(started_at, clock.now(), status, tuple(log.entries), error)
 
 
+def nothing_to_do(clock: Clock) -> Outcome:
+    """Return the outcome of changes that were merged, and come to nothing."""
+    now = clock.now()
+    return Outcome(now, now, JobResultStatus.DISCARDED, error="merged with others, it changes nothing")
+
+
 def failed(started_at: float, clock: Clock, log: ReceiverLog, exc: BaseException) -> Outcome:
     """Return the outcome of a receiver that raised ``exc``."""
     if isinstance(exc, Discard):
@@ -113,6 +119,13 @@ def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:
     return filled("end_run", *map(repr, numbers))
 
 
+def end_results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome) -> str:
+    """Return the statements that record such an outcome of one call for deliveries of one hook, and commit."""
+    if len(deliveries) == 1:
+        return end_run(deliveries[0], job_id, outcome)
+    return end_runs([(delivery, job_id, outcome) for delivery in deliveries])
+
+
 def end_runs(runs: list[tuple[DeliveryIdentity, int, Outcome]]) -> str:
     """Return the statements that record such outcomes of one hook, each with its job's id, and commit."""
     deliveries, job_ids, outcomes = zip(*runs, strict=True)
@@ -131,16 +144,16 @@ def _array(numbers: Iterable[float]) -> str:
     return f"'{{{','.join(map(repr, numbers))}}}'"
 
 
-def result_parameters(
-    delivery: DeliveryIdentity, job_id: int, outcome: Outcome, server_encoding: str | None
+def results_parameters(
+    deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, server_encoding: str | None
 ) -> tuple[object, ...]:
-    """Return the parameters of the query ``record_result``."""
+    """Return the parameters of the query ``record_results``: of one call, for many deliveries of a hook."""
     log = storable_log(outcome.log, server_encoding)
     return (
-        delivery.change_id,
-        delivery.hook_id,
+        [delivery.change_id for delivery in deliveries],
+        deliveries[0].hook_id,
         job_id,
-        delivery.attempt,
+        [delivery.attempt for delivery in deliveries],
         outcome.status.value,
         outcome.started_at,
         outcome.finished_at,

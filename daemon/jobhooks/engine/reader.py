@@ -53,6 +53,10 @@ class Cursor:
             return True
         return change.id <= self.last_id and Snapshot.parse(self.horizon).sees(transaction_id)
 
+    def covers_all(self, change: Change) -> bool:
+        """Return whether all changes of a change's transaction come before this position."""
+        return change.id <= self.first_id or Snapshot.parse(self.seen).sees(change.transaction_id)
+
 
 @dataclass(frozen=True)
 class Reading:

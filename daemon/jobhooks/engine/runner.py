@@ -1,10 +1,12 @@
 """Running ``async def`` receivers, in the daemon's loop."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import Run
@@ -17,10 +19,10 @@ from jobhooks.engine.outcome import (
     Clock,
     Outcome,
     completed,
-    end_run,
+    end_results,
     end_runs,
     failed,
-    result_parameters,
+    results_parameters,
     says_only_success,
 )
 from jobhooks.engine.receiver_connections import Connections
@@ -46,25 +48,36 @@ class AsyncRunner:
         """Return what a run of ``delivery`` has of a transaction: ``shared``, or one of its own."""
         return RunTransaction(self._connections, delivery.hook.class_path, delivery.identity, shared)
 
-    async def run(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
-        """Run a receiver for ``delivery``, by itself, and return what it did.
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Run a receiver for these deliveries, in one call, by itself, and return what it did; several are a batch.
 
-        If it used its connection, its result is in the same transaction; else the result is not recorded yet, and
+        If it used its connection, its results are in the same transaction; else they are not recorded yet, and
         neither is a failure, whose transaction is rolled back.
 
         Raises:
             AlreadySettled: somebody else was faster; nothing of this run is kept.
             DatabaseUnreachable: the connection was lost: whether it had committed is not known.
         """
-        transaction = self.transaction(delivery)
+        first = deliveries[0]
+        transaction = self.transaction(first)
         try:
-            outcome = await self.begin(found, delivery, transaction)
-            return await self.commit(transaction.joined, delivery, outcome)
+            outcome = await self.begin(found, first, transaction, deliveries)
+            if transaction.joined is None or outcome.undone:
+                return outcome
+            return await self._written(transaction.joined, deliveries, outcome, commit=True)
         finally:
             await end_transaction(transaction)
 
-    async def begin(self, found: FoundReceiver, delivery: Delivery, transaction: RunTransaction) -> Outcome:
+    async def begin(
+        self,
+        found: FoundReceiver,
+        delivery: Delivery,
+        transaction: RunTransaction,
+        batch: Sequence[Delivery] = (),
+    ) -> Outcome:
         """Run a receiver, and return what it did; what it wrote is not committed, and if it failed not undone either.
+
+        ``batch``: the deliveries of one that takes batches.
 
         Raises:
             DatabaseUnreachable: the connection was lost.
@@ -74,13 +87,19 @@ class AsyncRunner:
         started_at = self._clock.now()
         hook = delivery.hook
         try:
-            arguments: dict[str, Any] = {"change": delivery.change}
-            if "action" in found.wanted:
-                arguments["action"] = delivery.change.action
-            if "changed_object" in found.wanted:
-                arguments["changed_object"] = await _load(transaction, delivery)
-            instance = found.receiver(Run(transaction.delivery, lambda: LazyConnection(transaction), log))
-            coroutine: Any = instance.receive_job_hook(**arguments)
+            change = delivery.shown or delivery.change
+            run = Run(transaction.delivery, lambda: LazyConnection(transaction), log, change.id)
+            instance: Any = found.receiver(run)
+            if found.takes_batches:
+                changes = [each.shown or each.change for each in batch]
+                coroutine: Any = instance.receive_job_hook_batch(changes=changes)
+            else:
+                arguments: dict[str, Any] = {"change": change}
+                if "action" in found.wanted:
+                    arguments["action"] = change.action
+                if "changed_object" in found.wanted:
+                    arguments["changed_object"] = await _load(transaction, change)
+                coroutine = instance.receive_job_hook(**arguments)
             await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
             return completed(started_at, self._clock, log)
         except (GeneratorExit, GaveWay):
@@ -99,7 +118,7 @@ class AsyncRunner:
 
         Raises: as ``run``.
         """
-        return await self._written(shared, delivery, outcome, commit=False)
+        return await self._written(shared, [delivery], outcome, commit=False)
 
     async def commit(self, shared: SharedTransaction | None, delivery: Delivery, outcome: Outcome) -> Outcome:
         """Record the result of a run that is alone in its transaction, and commit; or return it as a failure.
@@ -110,7 +129,7 @@ class AsyncRunner:
         """
         if shared is None or outcome.undone:
             return outcome
-        return await self._written(shared, delivery, outcome, commit=True)
+        return await self._written(shared, [delivery], outcome, commit=True)
 
     async def commit_all(
         self, shared: SharedTransaction, runs: list[tuple[Delivery, Outcome]]
@@ -130,19 +149,18 @@ class AsyncRunner:
         return [(delivery, msgspec.structs.replace(outcome, recorded=True)) for delivery, outcome in runs]
 
     async def _written(
-        self, shared: SharedTransaction, delivery: Delivery, outcome: Outcome, *, commit: bool
+        self, shared: SharedTransaction, deliveries: Sequence[Delivery], outcome: Outcome, *, commit: bool
     ) -> Outcome:
         conn = shared.conn
         assert conn is not None
-        job_id = delivery.hook.job_id
+        identities = [identity for delivery in deliveries for identity in delivery.identities]
+        job_id = deliveries[0].hook.job_id
         try:
             if says_only_success(outcome) and commit:
-                await shared.commit(end_run(delivery.identity, job_id, outcome))
+                await shared.commit(end_results(identities, job_id, outcome))
             else:
                 encoding = conn.get_settings().server_encoding
-                await call_async(
-                    conn, "record_result", *result_parameters(delivery.identity, job_id, outcome, encoding)
-                )
+                await call_async(conn, "record_results", *results_parameters(identities, job_id, outcome, encoding))
                 if commit:
                     await shared.commit(query("commit"))
         except AlreadySettled:
@@ -163,10 +181,10 @@ async def end_transaction(transaction: RunTransaction) -> None:
         await asyncio.shield(transaction.joined.end())
 
 
-async def _load(transaction: RunTransaction, delivery: Delivery) -> AsyncChangedObject | None:
-    key = key_to_load(delivery.change)
+async def _load(transaction: RunTransaction, change: Change) -> AsyncChangedObject | None:
+    key = key_to_load(change)
     if key is None:
         return None
     rows = AsyncLiveRows(transaction)
-    loaded = await rows.load(delivery.change.content_type, key)
-    return None if loaded is None else AsyncChangedObject(delivery.change.content_type, rows, loaded)
+    loaded = await rows.load(change.content_type, key)
+    return None if loaded is None else AsyncChangedObject(change.content_type, rows, loaded)

@@ -134,6 +134,13 @@ class Settler:
             if self._cursor is not None:
                 await self._save()
 
+    async def flush(self) -> None:
+        """Write what there is to write, and return when it has committed."""
+        async with self.lock:
+            pass  # what is being written
+        if self._batch:
+            await self._write()
+
     async def _write(self) -> None:
         async with self.lock:
             batch = self._batch

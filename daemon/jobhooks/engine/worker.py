@@ -26,10 +26,10 @@ from jobhooks.engine.outcome import (
     Clock,
     Outcome,
     completed,
-    end_run,
+    end_results,
     end_runs,
     failed,
-    result_parameters,
+    results_parameters,
     says_only_success,
 )
 from jobhooks.engine.sharing import LONGEST_S, TOO_LONG_S, GaveWay
@@ -42,7 +42,7 @@ from jobhooks.store.sql_files import query
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker is told of an attempt; times in seconds."""
+    """What a worker is told of an attempt; times in seconds. ``merged``: deliveries that are settled with it."""
 
     class_path: str
     delivery: DeliveryIdentity
@@ -50,6 +50,7 @@ class Order:
     change: Change
     soft_time_limit: float | None
     clock: Clock
+    merged: tuple[DeliveryIdentity, ...] = ()
 
 
 _findings: Findings
@@ -70,12 +71,38 @@ def initialize(daemon: int, database_url: str, directories: tuple[Path, ...], me
 
 
 def run(orders: list[Order]) -> list[Outcome | None]:
-    """Run receivers, in this process; as ``run_receivers``."""
+    """Run a receiver for each order, in this process; as ``run_receivers``."""
     found = _findings.receivers.get(orders[0].class_path)
     if found is None:
-        missing = UnknownJob(_findings.why_missing(orders[0].class_path))
-        return [failed(order.clock.now(), order.clock, ReceiverLog(), missing) for order in orders]
+        return [_missing(order) for order in orders]
     return run_receivers(found, orders, _connection)
+
+
+def call_once(orders: list[Order]) -> Outcome:
+    """Run a receiver once, for all orders, in this process; as ``call_receiver``."""
+    found = _findings.receivers.get(orders[0].class_path)
+    return _missing(orders[0]) if found is None else call_receiver(found, orders, _connection)
+
+
+def _missing(order: Order) -> Outcome:
+    missing = UnknownJob(_findings.why_missing(order.class_path))
+    return failed(order.clock.now(), order.clock, ReceiverLog(), missing)
+
+
+def call_receiver(found: FoundReceiver, orders: list[Order], connection: Connection) -> Outcome:
+    """Run a receiver in one call, for one order or for a batch, in a transaction of its own, and return what it did.
+
+    Raises:
+        AlreadySettled: one of them has a result by now; nothing of this run is kept.
+        DatabaseUnreachable: the connection was lost: whether it had committed is not known.
+    """
+    shared = SharedTransaction(connection)
+    try:
+        outcome = _run(found, orders, shared, alone=True)
+        assert outcome is not None  # nobody is before it to whom it would give way
+        return outcome
+    finally:
+        shared.end()
 
 
 def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connection) -> list[Outcome | None]:
@@ -94,7 +121,7 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connect
     outcomes: list[Outcome | None] = []
     try:
         for order in orders:
-            outcomes.append(_run(found, order, shared, alone=len(orders) == 1))
+            outcomes.append(_run(found, [order], shared, alone=len(orders) == 1))
             if outcomes[-1] is None or shared.closed or time.monotonic() > until:
                 break
         return _commit_all(shared, orders, outcomes)
@@ -108,13 +135,14 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connect
         shared.end()
 
 
-def _run(found: FoundReceiver, order: Order, shared: SharedTransaction, *, alone: bool) -> Outcome | None:
-    """Run a receiver; its result is in the transaction, or it is to be committed with one, or was not recorded.
+def _run(found: FoundReceiver, orders: list[Order], shared: SharedTransaction, *, alone: bool) -> Outcome | None:
+    """Run a receiver once; its result is in the transaction, or it is to be committed with one, or was not recorded.
 
     Raises:
         JobhooksError: the transaction, and with it all that is in it, is lost.
     """
     log = ReceiverLog()
+    order = orders[0]
     clock = order.clock
     started_at = clock.now()
     joined: list[SyncConnection] = []
@@ -126,10 +154,10 @@ def _run(found: FoundReceiver, order: Order, shared: SharedTransaction, *, alone
 
     try:
         with _limits(order.soft_time_limit, None if shared.conn is None else TOO_LONG_S):
-            _call(found, order, connected, log)
+            _call(found, orders, connected, log)
         outcome = completed(started_at, clock, log)
         if joined and (alone or not says_only_success(outcome)):
-            outcome = _record(shared, order, outcome, commit=alone)
+            outcome = _record(shared, orders, outcome, commit=alone)
         return msgspec.structs.replace(outcome, joined=True) if joined else outcome
     except (AlreadySettled, GaveWay):
         if alone:
@@ -146,24 +174,31 @@ def _run(found: FoundReceiver, order: Order, shared: SharedTransaction, *, alone
         return None if gives_way else failed(started_at, clock, log, exc)
 
 
-def _call(found: FoundReceiver, order: Order, connected: Callable[[], SyncConnection], log: ReceiverLog) -> None:
+def _call(found: FoundReceiver, orders: list[Order], connected: Callable[[], SyncConnection], log: ReceiverLog) -> None:
+    order = orders[0]
+    receiver: Any = found.receiver(Run(order.delivery, connected, log, order.change.id))
+    if found.takes_batches:
+        _refuse_awaitable(receiver.receive_job_hook_batch(changes=[each.change for each in orders]))
+        return
     arguments: dict[str, Any] = {"change": order.change}
     if "action" in found.wanted:
         arguments["action"] = order.change.action
     if "changed_object" in found.wanted:
         arguments["changed_object"] = _load(connected, order.change)
-    _refuse_awaitable(found.receiver(Run(order.delivery, connected, log)).receive_job_hook(**arguments))
+    _refuse_awaitable(receiver.receive_job_hook(**arguments))
 
 
-def _record(shared: SharedTransaction, order: Order, outcome: Outcome, *, commit: bool) -> Outcome:
-    """Record a result in the transaction, and commit: in one message where it consists of numbers only."""
+def _record(shared: SharedTransaction, orders: list[Order], outcome: Outcome, *, commit: bool) -> Outcome:
+    """Record results in the transaction, and commit: in one message where they consist of numbers only."""
     conn = shared.conn
     assert conn is not None
+    job_id = orders[0].job_id
+    identities = [identity for order in orders for identity in (order.delivery, *order.merged)]
     if commit and says_only_success(outcome):
-        shared.commit(end_run(order.delivery, order.job_id, outcome))
+        shared.commit(end_results(identities, job_id, outcome))
     else:
         encoding = conn.info.parameter_status("server_encoding")
-        call(conn, "record_result", *result_parameters(order.delivery, order.job_id, outcome, encoding))
+        call(conn, "record_results", *results_parameters(identities, job_id, outcome, encoding))
         if commit:
             shared.commit(query("commit"))
     return msgspec.structs.replace(outcome, recorded=True)

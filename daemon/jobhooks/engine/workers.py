@@ -4,8 +4,9 @@ import asyncio
 import multiprocessing
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from pebble import ProcessExpired, ProcessPool
@@ -15,8 +16,10 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.engine import worker
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.loading import Findings, FoundReceiver
+from jobhooks.engine.matching import Hook
 from jobhooks.engine.outcome import Clock, Outcome, failed
 
+T = TypeVar("T")
 CLOSE_S = 2.0  # for which idle workers have to end
 
 
@@ -53,32 +56,57 @@ class Workers:
             AlreadySettled: somebody else was faster; nothing of the run is kept.
             DatabaseUnreachable: the connection was lost: whether it had committed is not known.
         """
-        hook = deliveries[0].hook
-        orders = self.orders(deliveries)
         started_at = self.clock.now()
-        pool = self._pool(found.class_path)
-        scheduled: Future[list[Outcome | None]] = pool.schedule(worker.run, args=[orders], timeout=hook.time_limit)
+        try:
+            return await self._schedule(found, deliveries[0].hook, worker.run, self.orders(deliveries))
+        except (TimeLimitExceeded, WorkerDied) as exc:
+            if len(deliveries) > 1:
+                return [None] * len(deliveries)  # by itself, each shows whether it was the one
+            return [self._ended(started_at, exc)]
+
+    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Run a receiver in a worker in one call, for one delivery or for a batch, and return what it did.
+
+        Cancelling, limits and errors are as for ``run``.
+        """
+        started_at = self.clock.now()
+        try:
+            return await self._schedule(found, deliveries[0].hook, worker.call_once, self.orders(deliveries))
+        except (TimeLimitExceeded, WorkerDied) as exc:
+            return self._ended(started_at, exc)
+
+    def _ended(self, started_at: float, exc: Exception) -> Outcome:
+        return msgspec.structs.replace(failed(started_at, self.clock, ReceiverLog(), exc), unsure=True)
+
+    async def _schedule(
+        self, found: FoundReceiver, hook: Hook, work: Callable[[list[worker.Order]], T], orders: list[worker.Order]
+    ) -> T:
+        scheduled: Future[T] = self._pool(found.class_path).schedule(work, args=[orders], timeout=hook.time_limit)
         future = asyncio.wrap_future(scheduled)
         self._running[future] = None
         try:
             return await future
         except TimeoutError:
             assert hook.time_limit is not None
-            error: Exception = TimeLimitExceeded(hook.time_limit)
+            raise TimeLimitExceeded(hook.time_limit) from None
         except ProcessExpired as exc:
-            error = WorkerDied(_how_it_ended(exc))
+            raise WorkerDied(_how_it_ended(exc)) from None
         finally:
             self._running.pop(future, None)
-        if len(deliveries) > 1:
-            return [None] * len(deliveries)  # by itself, each shows whether it was the one
-        return [msgspec.structs.replace(failed(started_at, self.clock, ReceiverLog(), error), unsure=True)]
 
     def orders(self, deliveries: list[Delivery]) -> list[worker.Order]:
         """Return what a worker is told of them."""
         return [
-            worker.Order(hook.class_path, each.identity, hook.job_id, each.change, hook.soft_time_limit, self.clock)
+            worker.Order(
+                each.hook.class_path,
+                each.identity,
+                each.hook.job_id,
+                each.shown or each.change,
+                each.hook.soft_time_limit,
+                self.clock,
+                tuple(merged.identity for merged in each.merged),
+            )
             for each in deliveries
-            for hook in [each.hook]
         ]
 
     async def end_busy(self) -> None:

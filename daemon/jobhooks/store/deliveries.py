@@ -32,6 +32,8 @@ class NamedHook:
     enabled_since: str
     content_type_ids: list[int]
     runs: bool
+    order_by: str
+    order_columns: list[str]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,249 @@
+"""Hooks for which the changes of an object are one: of a transaction, or of some seconds."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from conftest import Connection
+from support.daemon import Daemon, wait_until
+from support.delivering import debts, statuses
+from support.hooking import add_hook, write_receivers
+
+RECEIVERS = """
+from jobhooks import JobHookReceiver
+
+SEE = "insert into public.seen (receiver, object, value, word) values "
+
+def told(change):
+    before, after = change.prechange or {}, change.postchange or {}
+    return (before or after)["id"], f"{before.get('serial')} > {after.get('serial')}"
+
+class Sees(JobHookReceiver):
+    class Meta:
+        backoff = 0.01
+    async def receive_job_hook(self, change, action):
+        await self.connection.execute(SEE + "('Sees', $1, $2, $3)", *told(change), f"{action} {self.idempotency_key}")
+        if (change.postchange or {}).get("name") == "bad" and self.attempt == 1:
+            raise ValueError("at first")
+
+class SeesNow(JobHookReceiver):
+    class Meta:
+        backoff = 0.01
+    def receive_job_hook(self, change, action):
+        self.connection.execute(
+            SEE + "('Sees', %s, %s, %s)", [*told(change), f"{action} {self.idempotency_key}"]
+        )
+        if (change.postchange or {}).get("name") == "bad" and self.attempt == 1:
+            raise ValueError("at first")
+
+class Idle(JobHookReceiver):
+    async def receive_job_hook(self, change, action):
+        pass
+
+class Batches(JobHookReceiver):
+    async def receive_job_hook_batch(self, changes):
+        for change in changes:
+            await self.connection.execute(SEE + "('Sees', $1, $2, $3)", *told(change), str(len(changes)))
+
+class Adds(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        before, after = change.prechange or {}, change.postchange or {}
+        amount = int(after.get("serial") or 0) - int(before.get("serial") or 0)
+        await self.connection.execute("update public.mended set id = id + $1", amount)
+"""
+EITHER = pytest.mark.parametrize("receiver", ["Sees", "SeesNow"])
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Path:
+    return write_receivers(tmp_path / "receivers", RECEIVERS)
+
+
+def hook_merged(conn: Connection, database: str, receivers: Path, job: str, seconds: float = 0) -> None:
+    add_hook(database, receivers, f"r.{job}")
+    conn.execute("update jobhooks.job_hook set coalesce_s = %s", [seconds])
+
+
+def all_have_a_result(conn: Connection, count: int) -> bool:
+    row = conn.execute(
+        "select (select count(distinct change_id) from jobhooks.job_result where status <> 'failure'),"
+        " (select count(*) from jobhooks.delivery)"
+    ).fetchone()
+    return row == (count, 0)
+
+
+def is_settled(conn: Connection) -> bool:
+    row = conn.execute("select count(*) from jobhooks.object_change").fetchone()
+    return row is not None and all_have_a_result(conn, row[0])
+
+
+def seen_rows(conn: Connection) -> list[tuple[object, ...]]:
+    return conn.execute("select object, value, word from public.seen order by n").fetchall()
+
+
+@EITHER
+def test_a_transactions_changes_of_an_object_are_one(
+    seen: Connection, database: str, receivers: Path, log: Path, receiver: str
+) -> None:
+    """With the row before the first and that after the last; those of the next transaction are another."""
+    hook_merged(seen, database, receivers, receiver)
+    with seen.transaction():
+        seen.execute("insert into public.device (serial) values ('1'), ('10')")
+        seen.execute("update public.device set serial = '2' where id = 1")
+        seen.execute("update public.device set serial = '3' where id = 1")
+    with seen.transaction():
+        seen.execute("update public.device set serial = '4' where id = 1")
+        seen.execute("delete from public.device where id = 1")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 6))
+    assert sorted(seen_rows(seen)) == [
+        (1, "3 > None", "delete 6:1"),
+        (1, "None > 3", "create 4:1"),
+        (2, "None > 10", "create 2:1"),
+    ]
+    assert statuses(seen) == [(change, 1, "success") for change in range(1, 7)]
+
+
+@EITHER
+def test_what_comes_to_nothing_is_delivered_to_nobody(
+    seen: Connection, database: str, receivers: Path, log: Path, receiver: str
+) -> None:
+    hook_merged(seen, database, receivers, receiver)
+    seen.execute("insert into public.device (serial) values ('1')")
+    with seen.transaction():
+        seen.execute("insert into public.device (serial) values ('2')")
+        seen.execute("delete from public.device where serial = '2'")
+        seen.execute("update public.device set serial = '3'")
+        seen.execute("update public.device set serial = '1'")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 5))
+    assert seen_rows(seen) == [(1, "None > 1", "create 1:1")]
+    assert [status for *_, status in statuses(seen)] == ["success", *["discarded"] * 4]
+
+
+@pytest.mark.parametrize("receiver", ["Sees", "Idle"])
+def test_a_transaction_of_many_pages_is_one(
+    seen: Connection, database: str, receivers: Path, log: Path, receiver: str
+) -> None:
+    """Whether its receiver uses its connection or not; and another hook is not held up by it."""
+    hook_merged(seen, database, receivers, receiver)
+    with seen.transaction():
+        seen.execute("insert into public.device (serial) values ('0'), ('0'), ('0')")
+        for serial in range(1, 101):
+            seen.execute("update public.device set serial = %s", [str(serial)])
+    with Daemon(database, receivers, log, JOBHOOKS_PAGE_SIZE="10"):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 303))
+    calls = [(device, "None > 100", f"create {300 + device}:1") for device in (1, 2, 3)]
+    assert sorted(seen_rows(seen)) == (calls if receiver == "Sees" else [])
+
+
+@EITHER
+def test_what_fails_is_attempted_again_with_all_that_it_was_and_what_came_since(
+    seen: Connection, database: str, receivers: Path, log: Path, receiver: str
+) -> None:
+    hook_merged(seen, database, receivers, receiver)
+    with seen.transaction():
+        seen.execute("insert into public.device (name, serial) values ('bad', '1')")
+        seen.execute("update public.device set serial = '2'")
+    seen.execute("update public.device set serial = '3'")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 3))
+    assert seen_rows(seen)[0] == (1, "None > 2", "create 2:1")
+    assert [status for *_, status in statuses(seen)].count("failure") == 2  # one of each transaction
+    assert statuses(seen)[:3] == [(1, 1, "failure"), (1, 2, "success"), (2, 1, "success")]
+
+
+def test_the_changes_of_some_seconds_are_one(seen: Connection, database: str, receivers: Path, log: Path) -> None:
+    """Counted from the first of them; and they wait as debts, so that a daemon that is killed loses none."""
+    hook_merged(seen, database, receivers, "Sees", 3)
+    with Daemon(database, receivers, log) as daemon:
+        seen.execute("insert into public.device (serial) values ('1')")
+        seen.execute("update public.device set serial = '2'")
+        wait_until("they wait", lambda: len(debts(seen)) == 2)
+        assert debts(seen) == [(1, "waiting", 0), (2, "blocked", 0)]
+        daemon.kill()
+    seen.execute("update public.device set serial = '3'")
+    with Daemon(database, receivers, log.with_name("again")):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 3))
+    assert seen_rows(seen) == [(1, "None > 3", "create 3:1")]
+
+
+def test_a_new_key_and_a_truncate_are_delivered_by_themselves(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    hook_merged(seen, database, receivers, "Idle")
+    with seen.transaction():
+        seen.execute("insert into public.device (serial) values ('1')")
+        seen.execute("update public.device set serial = '2'")
+        seen.execute("update public.device set id = default")
+        seen.execute("update public.device set serial = '3'")
+        seen.execute("truncate public.device")
+        seen.execute("insert into public.device (serial) values ('4')")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 6))
+    assert [status for *_, status in statuses(seen)] == ["success"] * 6
+
+
+def test_where_it_would_be_another_event_than_the_hooks_nothing_is_merged(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    hook_merged(seen, database, receivers, "Sees")
+    seen.execute("update jobhooks.job_hook set events = '{create,delete}'")
+    seen.execute("create table public.part (id integer primary key, serial text)")
+    seen.execute("select jobhooks.watch('public.part')")
+    seen.execute("insert into jobhooks.job_hook_content_type select 1, max(id) from jobhooks.content_type")
+    seen.execute("insert into public.part values (1, 'a')")
+    with seen.transaction():
+        seen.execute("delete from public.part")
+        seen.execute("insert into public.part values (1, 'b')")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 3))
+    assert [value for _, value, _ in seen_rows(seen)] == ["None > a", "a > None", "None > b"]
+
+
+def test_what_is_merged_is_taken_in_batches_too(seen: Connection, database: str, receivers: Path, log: Path) -> None:
+    hook_merged(seen, database, receivers, "Batches")
+    seen.execute("""update jobhooks.job set overrides = '{"batch_size": 10, "batch_wait_s": 60}'""")
+    with seen.transaction():
+        seen.execute("insert into public.device (serial) select '1' from generate_series(1, 10)")
+        seen.execute("update public.device set serial = '2' where id < 10")
+        seen.execute("delete from public.device where id = 10")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 20))
+    assert seen_rows(seen) == [(device, "None > 2", "9") for device in range(1, 10)]
+    discarded = [change for change, _, status in statuses(seen) if status == "discarded"]
+    assert discarded == [10, 20]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1])
+def test_the_differences_add_up_whoever_is_killed(
+    seen: Connection, database: str, receivers: Path, log: Path, seconds: float
+) -> None:
+    """Nothing is lost in merging, and nothing counted twice."""
+    rng = random.Random(7)
+    hook_merged(seen, database, receivers, "Adds", seconds)
+    seen.execute("insert into public.mended values (0)")
+    for turn in range(4):
+        with Daemon(database, receivers, log.with_name(f"{turn}.log"), JOBHOOKS_PAGE_SIZE="20") as daemon:
+            for _ in range(30):
+                with seen.transaction():
+                    for _ in range(rng.randint(1, 8)):
+                        device = rng.randint(1, 5)
+                        match rng.randint(1, 6):
+                            case 1:
+                                seen.execute("insert into public.device (serial) values (%s)", [rng.randint(1, 1000)])
+                            case 2:
+                                seen.execute("delete from public.device where id %% 5 = %s", [device % 5])
+                            case _:
+                                seen.execute(
+                                    "update public.device set serial = %s where id %% 5 = %s",
+                                    [rng.randint(1, 1000), device % 5],
+                                )
+            if turn < 3:
+                wait_until("it has begun", lambda: statuses(seen))
+                daemon.kill()
+            else:
+                wait_until("all is settled", lambda: is_settled(seen))
+    row = seen.execute("select (select sum(serial::int) from public.device), (select id from public.mended)").fetchone()
+    assert row is not None and row[0] == row[1]

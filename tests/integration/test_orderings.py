@@ -1,0 +1,110 @@
+"""What runs beside what: by the order that a receiver asks for, and where hooks share how many run at a time."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import Connection
+from support.daemon import Daemon, wait_until
+from support.delivering import settled
+from support.hooking import add_hook, write_receivers
+
+# Each run waits for as many others as "wanted" says, or for a moment in which there could have been more.
+RECEIVERS = """
+import asyncio
+from jobhooks import JobHookReceiver
+
+WANTED = 1
+running = []
+
+async def run_beside_others(self, change):
+    running.append(self)
+    most = 0
+    for _ in range(30):
+        most = max(most, len(running))
+        if most > WANTED:
+            break
+        await asyncio.sleep(0.01)
+    running.remove(self)
+    await self.connection.execute("insert into public.seen (receiver, object) values ('Most', $1)", most)
+
+class Runs(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await run_beside_others(self, change)
+
+class RunsToo(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await run_beside_others(self, change)
+"""
+
+
+def most_at_once(
+    seen: Connection, database: str, receivers: Path, log: Path, changes: list[str], said: dict[str, object]
+) -> int:
+    """Deliver what statements change; return how many ran at once, as the run that saw most did."""
+    jobs = ["r.Runs", "r.RunsToo"] if "queue" in said else ["r.Runs"]
+    for job in jobs:
+        add_hook(database, receivers, job)
+        seen.execute("update jobhooks.job set overrides = %s where class_path = %s", [json.dumps(said), job])
+        said = {**said, "concurrency": 8}
+    with seen.transaction():
+        for statement in changes:
+            seen.execute(statement.encode())
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", settled(seen, 3 * len(jobs)))
+    (most,) = seen.execute("select max(object) from public.seen").fetchall()
+    return most[0]
+
+
+SAME_OBJECT = [
+    "insert into public.device (name, serial) values ('a', '')",
+    "update public.device set serial = '1'",
+    "update public.device set serial = '2'",
+]
+OTHER_OBJECTS = ["insert into public.device (name, serial) values ('a', ''), ('a', ''), ('b', '')"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "most"),
+    [
+        pytest.param(SAME_OBJECT, {}, 1, id="changes of an object one by one"),
+        pytest.param(OTHER_OBJECTS, {}, 2, id="those of different objects beside each other"),
+        pytest.param(SAME_OBJECT, {"order_by": "none"}, 2, id="no order"),
+        pytest.param(OTHER_OBJECTS, {"order_by": "table"}, 1, id="a whole table in order"),
+        pytest.param(
+            OTHER_OBJECTS, {"order_by": "columns", "order_columns": ["serial"]}, 1, id="by a column that agrees"
+        ),
+        pytest.param(OTHER_OBJECTS, {"order_by": "columns", "order_columns": ["name"]}, 2, id="by one that differs"),
+        pytest.param(OTHER_OBJECTS, {"concurrency": 1}, 1, id="a hook's concurrency"),
+        pytest.param(OTHER_OBJECTS, {"queue": "erp", "concurrency": 1}, 1, id="the lowest concurrency of a queue"),
+    ],
+)
+def test_as_many_run_at_a_time_as_may(
+    seen: Connection,
+    database: str,
+    tmp_path: Path,
+    log: Path,
+    changes: list[str],
+    said: dict[str, object],
+    most: int,
+) -> None:
+    receivers = write_receivers(tmp_path / "receivers", RECEIVERS)
+    assert most_at_once(seen, database, receivers, log, changes, said) == most
+
+
+def test_of_a_singleton_one_delivery_runs_at_a_time_for_all_its_hooks(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    receivers = write_receivers(tmp_path / "receivers", RECEIVERS)
+    seen.execute("create table public.part (id integer primary key, serial text)")
+    seen.execute("select jobhooks.watch('public.part')")
+    add_hook(database, receivers, "r.Runs")
+    seen.execute("select jobhooks.add_hook('other', '{public.part}', '{create}', 'r.Runs')")
+    seen.execute("""update jobhooks.job set overrides = '{"is_singleton": true}'""")
+    with seen.transaction():
+        seen.execute("insert into public.device (serial) values (''), ('')")
+        seen.execute("insert into public.part values (1, ''), (2, '')")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", settled(seen, 4))
+    assert seen.execute("select distinct object from public.seen").fetchall() == [(1,)]
