@@ -125,23 +125,47 @@ where exists (
     )
 
 -- name: due_debts
--- The debts of a hook ($1) that are due, after a position ($2, $3), at most $4; settled: by somebody who could not say so.
+-- The debts of a hook ($1) that are due, after a position ($2, $3), at most $4 of them and about $5 bytes; settled: by somebody
+-- who could not say so.
+with due as materialized (
+    select delivery.change_id, delivery.hook_id, delivery.attempts, delivery.failures, delivery.due_at
+    from jobhooks.delivery as delivery
+    where delivery.hook_id = $1 and delivery.status = 'waiting' and (delivery.due_at, delivery.change_id) > ($2, $3)
+        and delivery.due_at <= clock_timestamp()
+    order by delivery.due_at, delivery.change_id
+    limit $4
+),
+weighed as ( -- as in read_page
+    select
+        due.*, change.*,
+        sum(coalesce(pg_column_size(change.prechange), 0) + coalesce(pg_column_size(change.postchange), 0)) over (
+            order by due.due_at, due.change_id rows between unbounded preceding and 1 preceding
+        ) as stored_before
+    from due
+    join jobhooks.object_change as change on change.id = due.change_id
+),
+counted as (
+    select
+        weighed.*,
+        sum(coalesce(octet_length(prechange::text), 0) + coalesce(octet_length(postchange::text), 0)) over (
+            order by due_at, change_id rows between unbounded preceding and 1 preceding
+        ) as bytes_before
+    from weighed
+    where coalesce(stored_before, 0) < $5
+)
 select
     change.id, change.transaction_id::text::bigint as transaction_id, change.time, change.content_type_id,
     change.action::text as action, change.session_role, change.context::text as context,
     change.prechange::text as prechange, change.postchange::text as postchange,
-    delivery.attempts, delivery.failures, delivery.due_at,
+    change.attempts, change.failures, change.due_at,
     exists (
         select from jobhooks.job_result as result
-        where result.change_id = delivery.change_id and result.hook_id = delivery.hook_id
-            and result.attempt > delivery.attempts
+        where result.change_id = change.change_id and result.hook_id = change.hook_id
+            and result.attempt > change.attempts
     ) as settled
-from jobhooks.delivery as delivery
-join jobhooks.object_change as change on change.id = delivery.change_id
-where delivery.hook_id = $1 and delivery.status = 'waiting' and (delivery.due_at, delivery.change_id) > ($2, $3)
-    and delivery.due_at <= clock_timestamp()
-order by delivery.due_at, delivery.change_id
-limit $4
+from counted as change
+where coalesce(change.bytes_before, 0) < $5
+order by change.due_at, change.change_id
 
 -- name: debts_behind
 -- Of a hook ($1), for each of these debts (changes $2, content types $3, lanes $4): those of its lane that are blocked by it, and

@@ -62,13 +62,24 @@ page as (
 configuration as materialized (
     select jobhooks.configuration_version() as version
 ),
-counted as (
+-- What a row takes on disk is known without reading it, and is less than what it takes here: so what is certainly too
+-- much is left out before the rest is measured.
+weighed as (
     select
         page.*, count(*) over () as found,
+        sum(coalesce(pg_column_size(prechange), 0) + coalesce(pg_column_size(postchange), 0)) over (
+            order by id rows between unbounded preceding and 1 preceding
+        ) as stored_before
+    from page
+),
+counted as (
+    select
+        weighed.*,
         sum(coalesce(octet_length(prechange::text), 0) + coalesce(octet_length(postchange::text), 0)) over (
             order by id rows between unbounded preceding and 1 preceding
         ) as bytes_before
-    from page
+    from weighed
+    where coalesce(stored_before, 0) < $6::bigint
 )
 select
     change.id, change.transaction_id::text::bigint as transaction_id, change.time, change.content_type_id,

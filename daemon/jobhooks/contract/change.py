@@ -65,6 +65,11 @@ class Change:
         return None if self.postchange_json is None else decode_row(self.postchange_json)
 
     @property
+    def size(self) -> int:
+        """The characters of the rows, as JSON."""
+        return len(self.prechange_json or "") + len(self.postchange_json or "")
+
+    @property
     def changed_object_type(self) -> str:
         """The table, as ``schema.table``."""
         return self.content_type.name

@@ -13,7 +13,7 @@ from jobhooks.engine.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lanes import deliveries_of, lane_numbers
 from jobhooks.engine.matching import Hook, HookTable
-from jobhooks.engine.reader import Cursor, change_of, load_content_types
+from jobhooks.engine.reader import PAGE_BYTES, Cursor, change_of, load_content_types
 from jobhooks.engine.snapshot import Snapshot
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.unreadable import call_readable_async
@@ -91,7 +91,9 @@ class Books:
 
     async def due(self, hook: Hook, after: Position, most: int) -> TakenUp:
         """Return the hook's debts that are due, after a position, at most ``most``."""
-        rows = await call_readable_async(self._conn, "due_debts", hook.id, after.due_at, after.change_id, most)
+        rows = await call_readable_async(
+            self._conn, "due_debts", hook.id, after.due_at, after.change_id, most, PAGE_BYTES
+        )
         taken_up = TakenUp([], after, [])
         content_types = await load_content_types(self._conn) if rows else {}
         for row in rows:
@@ -193,7 +195,13 @@ def _hook(row: asyncpg.Record) -> Hook:
 
 def _merged(head: Delivery, row: asyncpg.Record) -> Delivery:
     """Return a debt that is merged into another: of its change no more is needed than which it is."""
-    change = replace(head.change, id=row["id"], transaction_id=row["transaction_id"])
+    change = replace(
+        head.change,
+        id=row["id"],
+        transaction_id=row["transaction_id"],
+        prechange_json=None,
+        postchange_json=None,
+    )
     return Delivery(change, head.hook, head.lanes, attempts=row["attempts"], parked=True)
 
 

@@ -23,7 +23,7 @@ from jobhooks.engine.lanes import Lanes, deliveries_of
 from jobhooks.engine.matching import Hook, HookTable
 from jobhooks.engine.outcome import Outcome
 from jobhooks.engine.pages import Page, Pages
-from jobhooks.engine.reader import Cursor, Reading
+from jobhooks.engine.reader import PAGE_BYTES, Cursor, Reading
 from jobhooks.engine.settle import Batch, Settler
 
 OVERDUE_S = 1.0  # after which what keeps a page open is parked
@@ -31,6 +31,7 @@ LOOK_S = 0.25  # between two looks at what is overdue
 SEARCH_S = 60.0  # between two searches for due debts from the beginning, in case a clock was set back
 CANCEL_S = 5.0  # that receivers have to end once they are cancelled
 AT_A_TIME = 200  # deliveries of one hook that are in memory as debts
+MOST_BYTES = 4 * PAGE_BYTES  # of rows that are read ahead; of a hook's debts in memory a page's
 
 log = structlog.stdlib.get_logger()
 
@@ -42,8 +43,8 @@ class HookWork:
     ``in_debt``: it may have debts, so that what comes must be compared with them. ``behind``: it has more of them than
     fit in memory: what comes is parked at once, and its work comes from its debts alone, in order. ``unwritten``: so
     many of its deliveries are to become debts, or other debts, with the next batch. ``begun``: those that run, or have
-    run and are not settled. ``taken_up``: debts of it in memory. ``gathering``: set for whoever waits for more of its
-    deliveries, to put them into a batch.
+    run and are not settled. ``taken_up``: debts of it in memory, with ``taken_bytes`` of rows. ``gathering``: set for
+    whoever waits for more of its deliveries, to put them into a batch.
     """
 
     hook: Hook
@@ -55,8 +56,24 @@ class HookWork:
     unwritten: int = 0
     abandoned: int = 0
     taken_up: int = 0
+    taken_bytes: int = 0
     gathering: asyncio.Event | None = None
     position: Position = field(default_factory=Position)
+
+    def has_more(self, debt: Delivery) -> None:
+        """Count a debt that is in memory now."""
+        self.taken_up += 1
+        self.taken_bytes += debt.change.size
+
+    def has_less(self, debt: Delivery) -> None:
+        """Count one that is not any more."""
+        self.taken_up -= 1
+        self.taken_bytes -= debt.change.size
+
+    @property
+    def could_use_debts(self) -> bool:
+        """Whether it has few debts in memory."""
+        return self.taken_up <= AT_A_TIME // 2 and self.taken_bytes <= PAGE_BYTES
 
 
 class Dispatcher:
@@ -134,6 +151,7 @@ class Dispatcher:
         for change in reading.changes:
             if hooks := self._hooks.matching(change):
                 owed += deliveries_of(change, hooks)
+                page.bytes += change.size
         if reading.changes and reading.changes[0].id <= self._settled_up_to:
             owed = await self._unsettled(owed)
         in_debt: dict[int, list[Delivery]] = defaultdict(list)
@@ -145,9 +163,9 @@ class Dispatcher:
             else:
                 self._add(work, delivery)
         self._kept_open += len(owed)
+        self._pages.append(page)
         for hook_id, deliveries in in_debt.items():
             await self._admit_to_indebted(self._work[hook_id], deliveries)
-        self._pages.append(page)
         self._close_pages()
         self._admitted = reading.after
         if self._too_early:
@@ -156,9 +174,12 @@ class Dispatcher:
 
     async def room(self) -> None:
         """Wait until there is room in memory for another page."""
-        while self._kept_open >= self._most or not self._worth_reading():
+        while self._is_full() or not self._worth_reading():
             self._room.clear()
             await self._room.wait()
+
+    def _is_full(self) -> bool:
+        return self._kept_open >= self._most or self._pages.bytes >= MOST_BYTES
 
     async def run(self) -> None:
         """Park what takes long and take up debts that are due, until cancelled.
@@ -266,7 +287,7 @@ class Dispatcher:
                 if (delivery := self._next_of_batch(work, gathering)) is not None:
                     gathering.add(delivery)
                     delivery.began_at = inf
-                elif self._stopping or self._kept_open >= self._most or not await _happens(more, until):
+                elif self._stopping or self._is_full() or not await _happens(more, until):
                     break
         finally:
             work.gathering = None
@@ -389,7 +410,7 @@ class Dispatcher:
         self._work[delivery.hook.id].begun.discard(delivery)
         if delivery.parked:
             if self._owed.pop((delivery.change.id, delivery.hook.id), None) is not None:
-                self._work[delivery.hook.id].taken_up -= 1
+                self._work[delivery.hook.id].has_less(delivery)
             self._debts_changed.set()
         self._let_go_of_page(delivery)
 
@@ -484,7 +505,7 @@ class Dispatcher:
     def _park_running(self, work: HookWork, delivery: Delivery) -> None:
         if not delivery.parked:
             self._owed[delivery.change.id, delivery.hook.id] = delivery
-            work.taken_up += 1
+            work.has_more(delivery)
             self._write_as_debt(delivery)
         self._park(delivery.followers)
 
@@ -507,7 +528,7 @@ class Dispatcher:
         """Take up debts for the hooks that have use for them; return in how many seconds the next of them is due."""
         hungry: list[HookWork] = []
         for work in list(self._work.values()):
-            if work.in_debt and work.hook.id in self._hooks.by_id and work.taken_up <= AT_A_TIME // 2:
+            if work.in_debt and work.hook.id in self._hooks.by_id and work.could_use_debts:
                 await self._take_up(work)
                 hungry.append(work)
         if not hungry:
@@ -554,7 +575,7 @@ class Dispatcher:
             if (delivery.change.id, delivery.hook.id) not in self._owed:
                 for each in (delivery, *delivery.merged):
                     self._owed[each.change.id, each.hook.id] = each
-                    work.taken_up += 1
+                    work.has_more(each)
                 self._add(work, delivery)
 
     def _worth_reading(self) -> bool:

@@ -9,12 +9,16 @@ from jobhooks.engine.reader import Cursor
 
 @dataclass(slots=True, eq=False)
 class Page:
-    """What was read at once. ``opened_at``: by the loop's clock. ``open``: how many of its deliveries keep it open."""
+    """What was read at once. ``opened_at``: by the loop's clock. ``open``: how many of its deliveries keep it open.
+
+    ``bytes``: of the rows of what it owes, about.
+    """
 
     after: Cursor
     opened_at: float
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
     open: int = 0
+    bytes: int = 0
 
     def add(self, delivery: Delivery) -> None:
         """Keep the page open until this delivery is let go."""
@@ -24,14 +28,17 @@ class Page:
 
 
 class Pages:
-    """The pages in work, oldest first."""
+    """The pages in work, oldest first; ``bytes`` are those of the pages that are open."""
 
     def __init__(self) -> None:
         self._pages: deque[Page] = deque()
+        self.bytes = 0
 
     def append(self, page: Page) -> None:
         """Add a page whose deliveries are all known."""
         self._pages.append(page)
+        if page.open:
+            self.bytes += page.bytes
 
     def let_go(self, delivery: Delivery) -> bool:
         """Take note that a delivery is settled or parked; return whether nothing keeps its page open any more."""
@@ -39,7 +46,11 @@ class Pages:
         if page is None:
             return False
         page.open -= 1
-        return not page.open
+        if page.open:
+            return False
+        self.bytes -= page.bytes
+        page.deliveries.clear()  # it may stay for long, behind one that is open
+        return True
 
     def close(self) -> Cursor | None:
         """Take the pages off that are done; return the position after the last of them, None if there was none."""
