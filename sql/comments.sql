@@ -78,6 +78,7 @@ begin
             ('results', 'duration', 'How long it took'),
             ('results', 'error', 'Why it failed or was discarded; null on success'),
             ('results', 'log', 'The lines that the receiver logged: level, object, message'),
+            ('results', 'value', 'What the receiver returned, as JSON'),
             ('backlog', 'hook', 'Which hook; null for what is unread, and for hooks that are gone'),
             ('backlog', 'status', 'unread, or of the debts: waiting, blocked behind an older one, dead'),
             ('backlog', 'changes', 'How many; of the unread ones about'),

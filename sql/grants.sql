@@ -128,6 +128,7 @@ begin
         jobhooks.table_name(regclass), jobhooks.difference(json, json, text []), jobhooks.columns_of(json, text []),
         jobhooks.may_mark()
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon, jobhooks_receiver;
+    grant execute on function jobhooks.previous_change(bigint, integer) to jobhooks_receiver;
 
     grant execute on function
         jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(), jobhooks.problems_of_columns(),
@@ -165,9 +166,9 @@ begin
     grant select on jobhooks.job_hook to jobhooks_receiver;
     grant select, insert on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon, jobhooks_receiver;
     grant execute on function jobhooks.record_result(
-        bigint, integer, integer, integer, text, double precision, double precision, text, json
+        bigint, integer, integer, integer, text, double precision, double precision, text, json, json
     ), jobhooks.record_results(
-        bigint [], integer, integer, integer [], text, double precision, double precision, text, json
+        bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json
     ), jobhooks.record_successes(
         bigint [], integer, integer, integer [], double precision [], double precision []
     ) to jobhooks_daemon, jobhooks_receiver;

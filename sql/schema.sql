@@ -13,6 +13,43 @@ CREATE TYPE jobhooks.action AS ENUM (
 
 COMMENT ON TYPE jobhooks.action IS 'What happened to a row; truncate happened to the whole table';
 
+CREATE TABLE jobhooks.object_change (
+    id bigint CONSTRAINT object_change_id_not_null1 NOT NULL,
+    transaction_id xid8 DEFAULT pg_current_xact_id() CONSTRAINT object_change_transaction_id_not_null1 NOT NULL,
+    "time" timestamp with time zone DEFAULT clock_timestamp() CONSTRAINT object_change_time_not_null1 NOT NULL,
+    content_type_id integer CONSTRAINT object_change_content_type_id_not_null1 NOT NULL,
+    action jobhooks.action CONSTRAINT object_change_action_not_null1 NOT NULL,
+    triggering boolean CONSTRAINT object_change_triggering_not_null1 NOT NULL,
+    session_role text DEFAULT current_setting('session_authorization'::text) CONSTRAINT object_change_session_role_not_null1 NOT NULL,
+    context json,
+    prechange json,
+    postchange json
+);
+
+COMMENT ON TABLE jobhooks.object_change IS 'The log: one row for each captured row change. Itself empty: the rows are in the segments, which inherit from it';
+
+COMMENT ON COLUMN jobhooks.object_change.id IS 'Rises in the order in which the rows were written; numbers can be missing';
+
+COMMENT ON COLUMN jobhooks.object_change.transaction_id IS 'The top-level transaction that made the change';
+
+COMMENT ON COLUMN jobhooks.object_change."time" IS 'When the row was written, which may be long before its transaction committed';
+
+COMMENT ON COLUMN jobhooks.object_change.content_type_id IS 'Which table: jobhooks.content_type';
+
+COMMENT ON COLUMN jobhooks.object_change.action IS 'create, update, delete; or truncate, of the whole table';
+
+COMMENT ON COLUMN jobhooks.object_change.triggering IS 'False for what a receiver wrote: recorded, and no hook runs for it';
+
+COMMENT ON COLUMN jobhooks.object_change.session_role IS 'The role that connected';
+
+COMMENT ON COLUMN jobhooks.object_change.context IS 'What else there is to say, null if nothing: user_name and request_id as the application said them; caused_by, the run
+(change, hook, attempt) of the receiver that made the change; refused_mark, from a session that may not carry one;
+snapshot_error, why the row could not be written as json, and then object_key; partition, if it alone was truncated';
+
+COMMENT ON COLUMN jobhooks.object_change.prechange IS 'The row before, as json: null on create and truncate';
+
+COMMENT ON COLUMN jobhooks.object_change.postchange IS 'The row after, as json: null on delete and truncate';
+
 CREATE TABLE jobhooks.cursor (
     singleton boolean DEFAULT true NOT NULL,
     seen pg_snapshot NOT NULL,
@@ -131,43 +168,6 @@ COMMENT ON COLUMN jobhooks.job_hook.columns IS 'An update fires only if one of t
 COMMENT ON COLUMN jobhooks.job_hook.conditions IS 'An expression in CEL that a change must satisfy; empty: none';
 
 COMMENT ON COLUMN jobhooks.job_hook.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds; null: each by itself';
-
-CREATE TABLE jobhooks.object_change (
-    id bigint CONSTRAINT object_change_id_not_null1 NOT NULL,
-    transaction_id xid8 DEFAULT pg_current_xact_id() CONSTRAINT object_change_transaction_id_not_null1 NOT NULL,
-    "time" timestamp with time zone DEFAULT clock_timestamp() CONSTRAINT object_change_time_not_null1 NOT NULL,
-    content_type_id integer CONSTRAINT object_change_content_type_id_not_null1 NOT NULL,
-    action jobhooks.action CONSTRAINT object_change_action_not_null1 NOT NULL,
-    triggering boolean CONSTRAINT object_change_triggering_not_null1 NOT NULL,
-    session_role text DEFAULT current_setting('session_authorization'::text) CONSTRAINT object_change_session_role_not_null1 NOT NULL,
-    context json,
-    prechange json,
-    postchange json
-);
-
-COMMENT ON TABLE jobhooks.object_change IS 'The log: one row for each captured row change. Itself empty: the rows are in the segments, which inherit from it';
-
-COMMENT ON COLUMN jobhooks.object_change.id IS 'Rises in the order in which the rows were written; numbers can be missing';
-
-COMMENT ON COLUMN jobhooks.object_change.transaction_id IS 'The top-level transaction that made the change';
-
-COMMENT ON COLUMN jobhooks.object_change."time" IS 'When the row was written, which may be long before its transaction committed';
-
-COMMENT ON COLUMN jobhooks.object_change.content_type_id IS 'Which table: jobhooks.content_type';
-
-COMMENT ON COLUMN jobhooks.object_change.action IS 'create, update, delete; or truncate, of the whole table';
-
-COMMENT ON COLUMN jobhooks.object_change.triggering IS 'False for what a receiver wrote: recorded, and no hook runs for it';
-
-COMMENT ON COLUMN jobhooks.object_change.session_role IS 'The role that connected';
-
-COMMENT ON COLUMN jobhooks.object_change.context IS 'What else there is to say, null if nothing: user_name and request_id as the application said them; caused_by, the run
-(change, hook, attempt) of the receiver that made the change; refused_mark, from a session that may not carry one;
-snapshot_error, why the row could not be written as json, and then object_key; partition, if it alone was truncated';
-
-COMMENT ON COLUMN jobhooks.object_change.prechange IS 'The row before, as json: null on create and truncate';
-
-COMMENT ON COLUMN jobhooks.object_change.postchange IS 'The row after, as json: null on delete and truncate';
 
 CREATE SEQUENCE jobhooks.object_change_id_seq
     START WITH 1
@@ -670,7 +670,8 @@ CREATE VIEW jobhooks.results AS
     ARRAY( SELECT format('%s: %s'::text, entry.level, concat_ws(': '::text, entry.object, entry.message)) AS format
            FROM jobhooks.job_log_entry entry
           WHERE ((entry.change_id = result.change_id) AND (entry.hook_id = result.hook_id) AND (entry.attempt = result.attempt))
-          ORDER BY entry.line) AS log
+          ORDER BY entry.line) AS log,
+    result.value
    FROM ((jobhooks.job_result result
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = result.hook_id)))
      LEFT JOIN jobhooks.job job ON ((job.id = result.job_id)));
@@ -694,6 +695,8 @@ COMMENT ON COLUMN jobhooks.results.duration IS 'How long it took';
 COMMENT ON COLUMN jobhooks.results.error IS 'Why it failed or was discarded; null on success';
 
 COMMENT ON COLUMN jobhooks.results.log IS 'The lines that the receiver logged: level, object, message';
+
+COMMENT ON COLUMN jobhooks.results.value IS 'What the receiver returned, as JSON';
 
 ALTER TABLE ONLY jobhooks.object_change ALTER COLUMN id SET DEFAULT nextval('jobhooks.object_change_id_seq'::regclass);
 
@@ -882,6 +885,14 @@ GRANT ALL ON FUNCTION jobhooks.park_again(debts json) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
 
+GRANT SELECT,INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.previous_change(change_id bigint, looked_at integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.previous_change(change_id bigint, looked_at integer) TO jobhooks_receiver;
+
 REVOKE ALL ON FUNCTION jobhooks.primary_key(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.primary_key(relation regclass) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.primary_key(relation regclass) TO jobhooks_operator;
@@ -947,13 +958,13 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_daemon;
-GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_receiver;
+REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_receiver;
 
-REVOKE ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_daemon;
-GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json) TO jobhooks_receiver;
+REVOKE ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_daemon;
@@ -1031,11 +1042,6 @@ GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_viewer;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_receiver;
-
-GRANT SELECT,INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
-GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_viewer;
-GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_operator;
-GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_daemon;
 
 GRANT USAGE ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_capture;
 GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_viewer;

@@ -3,7 +3,7 @@
 -- It refuses where that transaction is not the one that was opened for this delivery any more: a receiver that commits by
 -- itself would otherwise have its writes kept and its result lost, or the other way round. It refuses an attempt that has
 -- a result already, so that a daemon that was taken for dead rolls back. log_entries: an array of {level, time, object,
--- message}, oldest first, or null; times are seconds since 1970.
+-- message}, oldest first, or null; value: what the receiver returned; times are seconds since 1970.
 create or replace function jobhooks.record_result(
     change_id bigint,
     hook_id integer,
@@ -13,7 +13,8 @@ create or replace function jobhooks.record_result(
     started_at double precision,
     finished_at double precision,
     error text,
-    log_entries json
+    log_entries json,
+    value json
 )
 returns void
 language plpgsql
@@ -27,10 +28,11 @@ begin
         using errcode = 'JH011';
     end if;
 
-    insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error)
+    insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, value)
     values (
         record_result.change_id, record_result.hook_id, record_result.job_id, record_result.attempt, record_result.status,
-        to_timestamp(record_result.started_at), to_timestamp(record_result.finished_at), record_result.error
+        to_timestamp(record_result.started_at), to_timestamp(record_result.finished_at), record_result.error,
+        record_result.value
     )
     on conflict on constraint job_result_pkey do nothing;
     if not found then
@@ -47,5 +49,7 @@ begin
 end
 $$;
 
-comment on function jobhooks.record_result(bigint, integer, integer, integer, text, double precision, double precision, text, json) is
+comment on function jobhooks.record_result(
+    bigint, integer, integer, integer, text, double precision, double precision, text, json, json
+) is
 'Record what an attempt at a delivery did, in the transaction of its receiver';

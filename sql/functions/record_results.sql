@@ -1,7 +1,7 @@
 -- jobhooks.record_results(...): record what one call of a receiver did with many deliveries of a hook, in its transaction.
 --
 -- The arrays name the deliveries and attempts, element by element; the rest is the same for all of them, but for the lines of
--- the log, which belong to the first: as in record_result. It refuses where the transaction is not the one that was opened
+-- the log and the value, which belong to the first: as in record_result. It refuses where the transaction is not the one that was opened
 -- for them any more, and where one of them has a result already.
 create or replace function jobhooks.record_results(
     change_ids bigint [],
@@ -12,7 +12,8 @@ create or replace function jobhooks.record_results(
     started_at double precision,
     finished_at double precision,
     error text,
-    log_entries json
+    log_entries json,
+    value json
 )
 returns void
 language plpgsql
@@ -22,7 +23,7 @@ declare
     written bigint;
 begin
     perform jobhooks.record_result(
-        change_ids[1], hook_id, job_id, attempts[1], status, started_at, finished_at, error, log_entries
+        change_ids[1], hook_id, job_id, attempts[1], status, started_at, finished_at, error, log_entries, value
     );
     insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error)
     select
@@ -38,5 +39,5 @@ end
 $$;
 
 comment on function jobhooks.record_results(
-    bigint [], integer, integer, integer [], text, double precision, double precision, text, json
+    bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json
 ) is 'Record what one call of a receiver did with many deliveries of a hook, in its transaction';

@@ -1,6 +1,6 @@
 -- jobhooks.settle_rest(rest): failures, log lines, and the debts that come and go; a part of settle.
 --
--- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback}],
+-- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value}],
 -- log: [{change_id, hook_id, attempt, line, level, time, object, message}],
 -- parked: [{change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, attempted, blocks, status, due_in}],
 -- paid: [{change_id, hook_id, attempt}]}; each may be missing. What is parked because of an attempt, whose result somebody
@@ -23,14 +23,15 @@ declare
 begin
     with written as (
         insert into jobhooks.job_result (
-            change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback
+            change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value
         )
         select
             result.change_id, result.hook_id, result.job_id, result.attempt, result.status,
-            to_timestamp(result.started_at), to_timestamp(result.finished_at), result.error, result.traceback
+            to_timestamp(result.started_at), to_timestamp(result.finished_at), result.error, result.traceback,
+            result.value::json
         from json_to_recordset(rest -> 'results') as result (
             change_id bigint, hook_id integer, job_id integer, attempt integer, status text,
-            started_at double precision, finished_at double precision, error text, traceback text
+            started_at double precision, finished_at double precision, error text, traceback text, value text
         )
         on conflict do nothing
         returning change_id, hook_id, attempt

@@ -77,3 +77,8 @@ comment on column jobhooks.condition_failure.failures is 'How many, since the co
 comment on column jobhooks.condition_failure.change_id is 'The last of them';
 comment on column jobhooks.condition_failure.error is 'Why that one could not be';
 comment on column jobhooks.condition_failure.time is 'When that was';
+
+-- Functions come with every installation, and go with a migration.
+drop function if exists jobhooks.record_result(
+    bigint, integer, integer, integer, text, double precision, double precision, text, json
+);

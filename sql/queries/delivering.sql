@@ -20,7 +20,7 @@ select
 
 -- name: end_run
 -- One message, too: the result of a run that has nothing to say but that it succeeded, and the end.
-select jobhooks.record_result($1, $2, $3, $4, 'success', $5, $6, null, null);
+select jobhooks.record_result($1, $2, $3, $4, 'success', $5, $6, null, null, null);
 commit
 
 -- name: next_run
@@ -53,7 +53,14 @@ commit
 rollback
 
 -- name: record_results
-select jobhooks.record_results($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json)
+select jobhooks.record_results($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10::text::json)
+
+-- name: previous_change
+-- With the columns that read_page gives them.
+select
+    change.id, change.transaction_id::text::bigint, change.time, change.content_type_id, change.action::text,
+    change.session_role, change.context::text, change.prechange::text, change.postchange::text
+from jobhooks.previous_change($1, $2) as change
 
 -- name: database_time
 select extract(epoch from clock_timestamp())::double precision

@@ -14,7 +14,8 @@ select
         from jobhooks.job_log_entry as entry
         where entry.change_id = result.change_id and entry.hook_id = result.hook_id and entry.attempt = result.attempt
         order by entry.line
-    ) as log
+    ) as log,
+    result.value
 from jobhooks.job_result as result
 left join jobhooks.job_hook as hook on hook.id = result.hook_id
 left join jobhooks.job as job on job.id = result.job_id;

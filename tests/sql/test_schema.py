@@ -44,6 +44,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.may_mark()",),
         ("jobhooks.note_configuration()",),
         ("jobhooks.park_again(json)",),
+        ("jobhooks.previous_change(bigint,integer)",),
         ("jobhooks.retry_deliveries(bigint[],integer[])",),
         ("jobhooks_capture.departed(text)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),

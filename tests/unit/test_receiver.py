@@ -1,12 +1,13 @@
 """What a receiver's author can do without a database: log, describe the class, be found."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from jobhooks import JobHookReceiver
-from jobhooks.contract.choices import LogLevel
+from jobhooks import Change, JobHookReceiver
+from jobhooks.contract.choices import LogLevel, Ordering
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import DeliveryIdentity, Run
@@ -68,12 +69,75 @@ def test_meta_is_by_default_the_class_itself() -> None:
         ("time_limit", float("inf")),
         ("time_limit", 10**400),
         ("soft_time_limit", True),
+        ("hidden", 1),
+        ("is_singleton", "yes"),
+        ("has_sensitive_variables", None),
+        ("queue", 3),
+        ("order_by", "serial"),
+        ("order_by", []),
+        ("order_by", ["serial", 3]),
+        ("batch_size", 0),
+        ("batch_wait", -1),
     ],
 )
 def test_meta_of_the_wrong_type_is_refused_by_class_and_attribute(attribute: str, value: object) -> None:
-    receiver = type("Wrong", (JobHookReceiver,), {"Meta": type("Meta", (), {attribute: value})})
-    with pytest.raises(InvalidReceiver, match=rf"Wrong\.Meta\.{attribute} must be .*{value!r}"):
+    meta = type("Meta", (), {attribute: value})
+    receiver = type("Wrong", (JobHookReceiver,), {"Meta": meta, "receive_job_hook_batch": print})
+    with pytest.raises(InvalidReceiver, match=rf"Wrong\.Meta\.{attribute} must be .*{re.escape(repr(value))}"):
         read_meta(receiver)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("object", (Ordering.OBJECT, ())),
+        ("table", (Ordering.TABLE, ())),
+        ("none", (Ordering.NONE, ())),
+        (["serial", "site"], (Ordering.COLUMNS, ("serial", "site"))),
+        (("serial",), (Ordering.COLUMNS, ("serial",))),
+    ],
+)
+def test_meta_says_what_is_in_order(said: object, expected: object) -> None:
+    receiver = type("Ordered", (JobHookReceiver,), {"Meta": type("Meta", (), {"order_by": said})})
+    meta = read_meta(receiver)
+    assert (meta.order_by, meta.order_columns) == expected
+
+
+def test_meta_of_a_batch_is_for_receivers_that_take_batches() -> None:
+    class Batches(JobHookReceiver):
+        class Meta:
+            batch_wait = 2
+
+        def receive_job_hook_batch(self, changes: list[Change]) -> None:
+            pass
+
+    class Single(JobHookReceiver):
+        class Meta:
+            batch_size = 10
+
+    batches, single = read_meta(Batches), read_meta(Single)
+    assert (batches.batch_size, batches.batch_wait, batches.warnings) == (100, 2.0, ())
+    assert single.batch_size is None
+    assert single.warnings == ("Single.Meta.batch_size has no effect: the class has no receive_job_hook_batch",)
+
+
+def test_what_has_no_effect_in_meta_is_warned_of() -> None:
+    """What Nautobot knows and we do not, what is misspelt, also in a class above, and a limit that never comes."""
+
+    class Above:
+        approval_required = True
+
+    class Odd(JobHookReceiver):
+        class Meta(Above):
+            max_attemps = 3
+            soft_time_limit = 10
+            time_limit = 10
+
+    assert read_meta(Odd).warnings == (
+        "Odd.Meta.approval_required has no effect",
+        "Odd.Meta.max_attemps has no effect: did you mean max_attempts?",
+        "Odd.Meta.soft_time_limit is not below time_limit, so that it has no effect",
+    )
 
 
 GOOD = "from jobhooks import JobHookReceiver\nclass {0}(JobHookReceiver):\n    pass\n"

@@ -66,4 +66,7 @@ def list_jobs(
         receivers.register(conn, findings, complete=False)
         for broken in findings.broken:
             say(f"broken receiver module: {broken}")
+        for found in findings.receivers.values():
+            for warning in found.meta.warnings:
+                say(f"warning: {found.path}: {warning}")
         print_records(catalogue.Job, catalogue.jobs(conn), as_json=as_json)

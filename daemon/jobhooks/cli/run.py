@@ -76,6 +76,9 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
     findings = receivers.find(chosen)
     for broken in findings.broken:
         log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
+    for found in findings.receivers.values():
+        for warning in found.meta.warnings:
+            log.warning("receiver_meta_warning", receiver=found.class_path, path=str(found.path), warning=warning)
     receivers.register(conn, findings, complete=True)
     engine_settings = EngineSettings(
         database_url=chosen.database_url,

@@ -5,11 +5,13 @@ import json
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
 
 import msgspec
 from msgspec.structs import astuple
 
 from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.current import current_run
 from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
 
 # A string, or what JSON is divided by. Possessive, so that a string of megabytes needs no memory of its own.
@@ -73,6 +75,26 @@ class Change:
     def changed_object_type(self) -> str:
         """The table, as ``schema.table``."""
         return self.content_type.name
+
+    @property
+    def changed_object_id(self) -> object:
+        """The key of the object, as it is now: a value, or a dict where it has several columns; None without a key."""
+        key = self.object_key()
+        return next(iter(key.values())) if key is not None and len(key) == 1 else key
+
+    def previous(self) -> Any:
+        """Return the change of this object before this one, or None: to be awaited in an ``async def`` receiver.
+
+        Found among the 100,000 changes of all tables before this one, as far as the log has them, through the
+        receiver's connection.
+
+        Raises:
+            RuntimeError: no receiver runs.
+        """
+        run = current_run.get()
+        if run is None or run.previous is None:
+            raise RuntimeError("previous() is for receivers: it reads through the connection of a run")
+        return run.previous(self)
 
     def get_snapshots(self) -> Snapshots:
         """Return the row before, the row after, and the top-level columns that differ, removed and added."""

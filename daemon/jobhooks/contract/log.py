@@ -4,6 +4,7 @@ import datetime
 from dataclasses import dataclass
 
 from jobhooks.contract.choices import LogLevel
+from jobhooks.contract.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,10 @@ class LogEntry:
 
 
 class ReceiverLog:
-    """The lines of one run, ``entries``. Each method takes a message, or an object and a message."""
+    """The lines of one run, ``entries``. Each method takes a message, or an object and a message.
+
+    What looks like a secret in them (a password in a URL, what stands behind ``password=``) is left out.
+    """
 
     __slots__ = ("entries",)
 
@@ -52,7 +56,8 @@ class ReceiverLog:
     def _add(self, level: LogLevel, obj: object, message: str | None) -> None:
         subject, text = (None, obj) if message is None else (obj, message)
         now = datetime.datetime.now(datetime.UTC)
-        self.entries.append(LogEntry(level, now, None if subject is None else clean_text(subject), clean_text(text)))
+        about = None if subject is None else redact(clean_text(subject))
+        self.entries.append(LogEntry(level, now, about, redact(clean_text(text))))
 
 
 def clean_text(value: object) -> str:

@@ -1,8 +1,10 @@
 """What a receiver's ``class Meta`` says, checked when the receiver is loaded."""
 
+import difflib
 import inspect
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 from jobhooks.contract.choices import FailurePolicy, Ordering
 from jobhooks.contract.log import clean_text
@@ -11,6 +13,8 @@ from jobhooks.errors import InvalidReceiver
 
 ARGUMENTS = ("change", "action", "changed_object")
 MOST = 100_000
+BATCH_SIZE = 100
+ORDERINGS = (Ordering.OBJECT, Ordering.TABLE, Ordering.NONE)
 LONGEST = 10 * 365 * 86_400  # seconds; whoever wants no limit says nothing
 
 
@@ -19,6 +23,7 @@ class ReceiverMeta:
     """What a receiver says about itself. Limits, ``backoff`` and ``batch_wait`` are in seconds; None: no limit.
 
     ``order_columns`` belong to the order by columns. ``batch_size``: None where it takes one change at a time.
+    ``warnings``: of what has no effect.
     """
 
     name: str
@@ -38,6 +43,10 @@ class ReceiverMeta:
     order_columns: tuple[str, ...] = ()
     batch_size: int | None = None
     batch_wait: float = 0.0
+    warnings: tuple[str, ...] = ()
+
+
+ATTRIBUTES = {field.name for field in fields(ReceiverMeta)} - {"warnings", "order_columns"}
 
 
 def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
@@ -46,6 +55,8 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
     Raises:
         InvalidReceiver: an attribute has the wrong type; the message names class and attribute.
     """
+    order_by, order_columns = _ordering(receiver)
+    batches = takes_batches(receiver)
     return ReceiverMeta(
         name=_text(receiver, "name", receiver.__name__),
         description=_text(receiver, "description", inspect.cleandoc(receiver.__doc__ or "").partition("\n")[0]),
@@ -55,7 +66,33 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
         backoff=_seconds(receiver, "backoff") or ReceiverMeta.backoff,
         on_failure=_policy(receiver, "on_failure"),
         concurrency=_count(receiver, "concurrency", ReceiverMeta.concurrency),
+        hidden=_flag(receiver, "hidden"),
+        grouping=_text(receiver, "grouping", ""),
+        has_sensitive_variables=_flag(receiver, "has_sensitive_variables"),
+        queue=_text(receiver, "queue", ""),
+        is_singleton=_flag(receiver, "is_singleton"),
+        order_by=order_by,
+        order_columns=order_columns,
+        batch_size=_count(receiver, "batch_size", BATCH_SIZE) if batches else None,
+        batch_wait=(_seconds(receiver, "batch_wait", at_least=0) or 0.0) if batches else 0.0,
+        warnings=tuple(_warnings(receiver)),
     )
+
+
+def _warnings(receiver: type[JobHookReceiver[Any]]) -> Iterator[str]:
+    """Yield what in ``receiver.Meta`` has no effect, or not the one that it seems to have."""
+    meta = receiver.Meta
+    where = f"{receiver.__name__}.Meta"
+    said = sorted({name for base in meta.__mro__[:-1] for name in vars(base) if not name.startswith("_")})
+    for name in said:
+        if name not in ATTRIBUTES:
+            meant = difflib.get_close_matches(name, ATTRIBUTES, 1)
+            yield f"{where}.{name} has no effect" + (f": did you mean {meant[0]}?" if meant else "")
+        elif name in ("batch_size", "batch_wait") and not takes_batches(receiver):
+            yield f"{where}.{name} has no effect: the class has no receive_job_hook_batch"
+    soft, hard = getattr(meta, "soft_time_limit", None), getattr(meta, "time_limit", None)
+    if soft is not None and hard is not None and soft >= hard:
+        yield f"{where}.soft_time_limit is not below time_limit, so that it has no effect"
 
 
 def wanted_arguments(receiver: type[JobHookReceiver[Any]]) -> frozenset[str]:
@@ -84,11 +121,31 @@ def _text(receiver: type[JobHookReceiver[Any]], attribute: str, default: str) ->
     return value
 
 
-def _seconds(receiver: type[JobHookReceiver[Any]], attribute: str) -> float | None:
+def _flag(receiver: type[JobHookReceiver[Any]], attribute: str) -> bool:
+    value: object = getattr(receiver.Meta, attribute, False)
+    if not isinstance(value, bool):
+        raise InvalidReceiver(f"{receiver.__name__}.Meta.{attribute} must be True or False, not {value!r}")
+    return value
+
+
+def _ordering(receiver: type[JobHookReceiver[Any]]) -> tuple[Ordering, tuple[str, ...]]:
+    value: object = getattr(receiver.Meta, "order_by", Ordering.OBJECT)
+    if isinstance(value, str) and value in ORDERINGS:
+        return Ordering(value), ()
+    columns = tuple(cast("Sequence[object]", value)) if isinstance(value, list | tuple) else ()
+    names = [name for name in columns if isinstance(name, str) and name and clean_text(name) == name]
+    if not columns or len(names) < len(columns):
+        raise InvalidReceiver(
+            f'{receiver.__name__}.Meta.order_by must be "object", "table", "none" or a list of columns, not {value!r}'
+        )
+    return Ordering.COLUMNS, tuple(names)
+
+
+def _seconds(receiver: type[JobHookReceiver[Any]], attribute: str, *, at_least: float | None = None) -> float | None:
     value: object = getattr(receiver.Meta, attribute, None)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value <= LONGEST or value == at_least):
         raise InvalidReceiver(f"{receiver.__name__}.Meta.{attribute} must be a number of seconds, not {value!r}")
     return float(value)
 

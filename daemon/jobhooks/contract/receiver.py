@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol
 from typing_extensions import TypeVar
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.choices import JobResultStatus, ObjectChangeActionChoices
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.errors import MarkRefused
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     import psycopg.rows
 
 ConnectionT = TypeVar("ConnectionT", default="psycopg.Connection[psycopg.rows.TupleRow]")
+
+
+class HookIdentity(NamedTuple):
+    """Which job hook a run is for."""
+
+    id: int
+    name: str
 
 
 class DeliveryIdentity(NamedTuple):
@@ -41,12 +48,15 @@ class Run(Generic[ConnectionT]):
     """What one run of a receiver has: its identity, its log, and how it gets the connection of its transaction.
 
     ``change_id``: of the change that it is shown, where that is another than the delivery's: the last of those merged.
+    ``previous``: finds the change before one, or returns what is to be awaited for that.
     """
 
     delivery: DeliveryIdentity
     connect: Callable[[], ConnectionT]
     log: ReceiverLog = field(default_factory=ReceiverLog)
     change_id: int | None = None
+    hook_name: str = ""
+    previous: Callable[[Change], Any] | None = None
 
 
 class JobHookReceiver(Generic[ConnectionT]):
@@ -56,8 +66,8 @@ class JobHookReceiver(Generic[ConnectionT]):
     asyncpg's; whoever checks types writes ``JobHookReceiver[asyncpg.Connection]`` for the latter.
     """
 
-    # class Meta: name, description; soft_time_limit, time_limit and backoff in seconds; max_attempts, on_failure and
-    # concurrency. All optional.
+    # All optional: name, description, grouping, hidden; soft_time_limit, time_limit, backoff and batch_wait in seconds;
+    # max_attempts, on_failure, concurrency, queue, is_singleton, order_by, batch_size, has_sensitive_variables.
     Meta: ClassVar[type] = object
 
     def __init__(self, run: Run[ConnectionT]) -> None:
@@ -72,6 +82,44 @@ class JobHookReceiver(Generic[ConnectionT]):
         undoes what was written through ``connection`` and makes the run a failure, to be attempted again.
         """
         raise NotImplementedError(f"{type(self).__name__} has no receive_job_hook")
+
+    def before_start(self) -> Any:
+        """Prepare what the run needs; called before ``receive_job_hook``, and a part of the run.
+
+        Of an ``async def`` receiver this and the next three may be ``async def``, too.
+        """
+
+    def on_success(self, value: Any) -> Any:
+        """Act on what the run returned, ``value``; a part of the run: what is written commits with it.
+
+        What is raised makes the run a failure.
+        """
+
+    def on_failure(self, exc: BaseException) -> Any:
+        """Act on what made the run fail. Its connection is of no use any more: what was written is undone.
+
+        Not called for a failure that was logged only. What is raised is logged, and changes nothing.
+        """
+
+    def after_return(self, status: JobResultStatus, value: Any) -> Any:
+        """Act on the end of the run, whatever it is; after a success a part of it, else as ``on_failure``.
+
+        ``value``: what the run returned, or raised.
+        """
+
+    def fail(self, message: str) -> None:
+        """Make the run a failure, keeping what was written; as ``log_failure``."""
+        self.log_failure(message)
+
+    @property
+    def hook(self) -> HookIdentity:
+        """The job hook that this run is for."""
+        return HookIdentity(self._run.delivery.hook_id, self._run.hook_name)
+
+    @property
+    def delivery(self) -> DeliveryIdentity:
+        """Which attempt at which delivery this is."""
+        return self._run.delivery
 
     @property
     def connection(self) -> ConnectionT:

@@ -78,7 +78,7 @@ class SyncLiveRows:
 class AsyncTransaction(Protocol):
     """The transaction of an ``async def`` receiver, as far as rows are concerned."""
 
-    async def reading(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+    async def reading(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         """Return the row that a statement finds: in the transaction if it has begun, else without beginning it."""
         ...
 

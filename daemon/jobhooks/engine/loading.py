@@ -15,6 +15,7 @@ from typing import Any, TypeGuard, cast
 
 from jobhooks.contract.meta import ReceiverMeta, is_async, read_meta, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.engine.calling import steps_of
 from jobhooks.errors import InvalidReceiver
 
 # Modules are imported below a name of our own, so that a receiver module called json.py hides no other.
@@ -39,6 +40,11 @@ class FoundReceiver:
     def takes_batches(self) -> bool:
         """Whether it takes many changes in one call."""
         return takes_batches(self.receiver)
+
+    @cached_property
+    def steps(self) -> frozenset[str]:
+        """What it does before and after its work."""
+        return steps_of(self.receiver)
 
     @cached_property
     def wanted(self) -> frozenset[str]:

@@ -1,5 +1,6 @@
 """What an attempt at a delivery did, and how it is written down."""
 
+import json
 import time
 import traceback
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,12 @@ from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.control import Discard, Retry
 from jobhooks.contract.log import LogEntry, ReceiverLog, clean_text
 from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.contract.redaction import redact
 from jobhooks.store.sql_files import filled, query
+
+LARGEST_VALUE = 100_000  # characters of what a receiver returned, as JSON
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -21,6 +27,7 @@ class Outcome(msgspec.Struct, frozen=True):
     it is attempted again, after ``retry_after`` seconds if the receiver asked for that. A failure that was only logged
     is not attempted again, since what was written is kept. ``unsure``: the run was ended from outside, perhaps while it
     committed; then its own result stands. ``joined``: what it wrote, or read, is in a transaction that it shares.
+    ``value``: what the receiver returned, as JSON; None where that was None, or is not to be stored.
     """
 
     started_at: float
@@ -34,6 +41,7 @@ class Outcome(msgspec.Struct, frozen=True):
     retry_after: float | None = None
     unsure: bool = False
     joined: bool = False
+    value: str | None = None
 
     @property
     def undone(self) -> bool:
@@ -52,13 +60,30 @@ class Clock:
         return time.time() + self._offset
 
 
-def completed(started_at: float, clock: Clock, log: ReceiverLog) -> Outcome:
-    """Return the outcome of a receiver that returned: a failure where it logged one."""
+def completed(
+    started_at: float, clock: Clock, log: ReceiverLog, value: object = None, *, sensitive: bool = False
+) -> Outcome:
+    """Return the outcome of a receiver that returned ``value``: a failure where it logged one."""
+    value_json = None if value is None or sensitive else _storable_value(value, log)
     if not log.entries:
-        return Outcome(started_at, clock.now(), JobResultStatus.SUCCESS)
+        return Outcome(started_at, clock.now(), JobResultStatus.SUCCESS, value=value_json)
     error = log.failure_message()
     status = JobResultStatus.SUCCESS if error is None else JobResultStatus.FAILURE
-    return Outcome(started_at, clock.now(), status, tuple(log.entries), error)
+    return Outcome(started_at, clock.now(), status, tuple(log.entries), error, value=value_json)
+
+
+def _storable_value(value: object, log: ReceiverLog) -> str | None:
+    """Return ``value`` as JSON; if that cannot be stored, say so in the log."""
+    try:
+        text = _encoder.encode(value).decode()
+    except (TypeError, ValueError, RecursionError, OverflowError) as exc:
+        reason = f"it cannot be written as JSON: {exc}"
+    else:
+        if len(text) <= LARGEST_VALUE:
+            return text
+        reason = f"as JSON it has {len(text)} characters, and at most {LARGEST_VALUE} are kept"
+    log.warning("what was returned is not stored", reason)
+    return None
 
 
 def nothing_to_do(clock: Clock) -> Outcome:
@@ -67,15 +92,20 @@ def nothing_to_do(clock: Clock) -> Outcome:
     return Outcome(now, now, JobResultStatus.DISCARDED, error="merged with others, it changes nothing")
 
 
-def failed(started_at: float, clock: Clock, log: ReceiverLog, exc: BaseException) -> Outcome:
-    """Return the outcome of a receiver that raised ``exc``."""
+def failed(
+    started_at: float, clock: Clock, log: ReceiverLog, exc: BaseException, *, sensitive: bool = False
+) -> Outcome:
+    """Return the outcome of a receiver that raised ``exc``. ``sensitive``: of that no more than its type is told."""
+    entries = tuple(log.entries)
+    message = "" if sensitive else redact(clean_text(exc))
     if isinstance(exc, Discard):
-        reason = clean_text(exc) or "discarded by the receiver"
-        return Outcome(started_at, clock.now(), JobResultStatus.DISCARDED, tuple(log.entries), reason)
-    message = clean_text(exc)
+        reason = message or "discarded by the receiver"
+        return Outcome(started_at, clock.now(), JobResultStatus.DISCARDED, entries, reason)
     error = f"{type(exc).__name__}: {message}" if message else type(exc).__name__
-    lines = clean_text("".join(traceback.format_exception(exc)))
-    outcome = Outcome(started_at, clock.now(), JobResultStatus.FAILURE, tuple(log.entries), error, lines, raised=True)
+    lines = "".join(traceback.format_tb(exc.__traceback__) if sensitive else traceback.format_exception(exc))
+    outcome = Outcome(
+        started_at, clock.now(), JobResultStatus.FAILURE, entries, error, redact(clean_text(lines)), raised=True
+    )
     if isinstance(exc, Retry):
         return msgspec.structs.replace(outcome, traceback=None, retry_after=exc.after)
     return outcome
@@ -86,6 +116,13 @@ def storable(text: str | None, server_encoding: str | None) -> str | None:
     if text is None or server_encoding == "UTF8":
         return text
     return text.encode("ascii", "backslashreplace").decode()
+
+
+def storable_json(text: str | None, server_encoding: str | None) -> str | None:
+    """Return JSON in characters that the server's encoding has."""
+    if text is None or server_encoding == "UTF8" or text.isascii():
+        return text
+    return json.dumps(json.loads(text))
 
 
 def storable_log(log: tuple[LogEntry, ...], server_encoding: str | None) -> list[LogEntry]:
@@ -104,7 +141,7 @@ def storable_log(log: tuple[LogEntry, ...], server_encoding: str | None) -> list
 
 def says_only_success(outcome: Outcome) -> bool:
     """Return whether the outcome consists of numbers: then its result can be sent with the commit, as text."""
-    return outcome.error is None and not outcome.log
+    return outcome.error is None and not outcome.log and outcome.value is None
 
 
 def join_run(delivery: DeliveryIdentity, *, after: int) -> str:
@@ -159,4 +196,5 @@ def results_parameters(
         outcome.finished_at,
         storable(outcome.error, server_encoding),
         msgspec.json.encode(log).decode() if log else None,
+        storable_json(outcome.value, server_encoding),
     )

@@ -150,7 +150,7 @@ class RunTransaction:
         """The connection, in the transaction; None before the receiver has used it, and when its run has ended."""
         return None if self.joined is None or self._ended else self.joined.conn
 
-    async def reading(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+    async def reading(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         """Return the row that a statement finds: in the transaction if it has begun, else without beginning it.
 
         On a connection then that no receiver ever has: so its session is as it was opened. Where none is free, and
@@ -165,7 +165,7 @@ class RunTransaction:
         except DatabaseUnreachable:
             return await self._read(statement, *parameters)  # the connection was cut while it was idle
 
-    async def _read(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+    async def _read(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         async with borrowed(self._connections, READER) as conn:
             try:
                 return await conn.fetchrow(statement, *parameters)
@@ -173,7 +173,7 @@ class RunTransaction:
                 conn.terminate()
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
 
-    async def writing(self, statement: str, *parameters: str) -> asyncpg.Record | None:
+    async def writing(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         """Return the row that a statement has written, in the transaction."""
         return await (await self.open()).fetchrow(statement, *parameters)
 

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject
+from jobhooks.contract.current import current_run
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import Run
+from jobhooks.engine.calling import AsyncPreviousChanges, after_failure_async, in_steps_async
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lazy_connection import LazyConnection
 from jobhooks.engine.limits import Limited
@@ -86,22 +89,21 @@ class AsyncRunner:
         log = ReceiverLog()
         started_at = self._clock.now()
         hook = delivery.hook
+        change = delivery.shown or delivery.change
+        run = Run(transaction.delivery, lambda: LazyConnection(transaction), log, change.id, hook.name)
+        run.previous = AsyncPreviousChanges(transaction)
+        current_run.set(run)
+        instance: Any = None
         try:
-            change = delivery.shown or delivery.change
-            run = Run(transaction.delivery, lambda: LazyConnection(transaction), log, change.id)
-            instance: Any = found.receiver(run)
+            instance = found.receiver(run)
             if found.takes_batches:
                 changes = [each.shown or each.change for each in batch]
-                coroutine: Any = instance.receive_job_hook_batch(changes=changes)
+                work = partial(instance.receive_job_hook_batch, changes=changes)
             else:
-                arguments: dict[str, Any] = {"change": change}
-                if "action" in found.wanted:
-                    arguments["action"] = change.action
-                if "changed_object" in found.wanted:
-                    arguments["changed_object"] = await _load(transaction, change)
-                coroutine = instance.receive_job_hook(**arguments)
-            await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
-            return completed(started_at, self._clock, log)
+                work = partial(instance.receive_job_hook, **await _arguments(found, change, transaction))
+            coroutine: Any = in_steps_async(instance, work) if found.steps else work()
+            value = await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
+            return completed(started_at, self._clock, log, value, sensitive=hook.has_sensitive_variables)
         except (GeneratorExit, GaveWay):
             raise
         except BaseException as exc:
@@ -111,7 +113,9 @@ class AsyncRunner:
             if transaction.conn is not None and transaction.conn.is_closed():
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
             transaction.give_way(exc)
-            return failed(started_at, self._clock, log, exc)
+            if found.steps and instance is not None:
+                await after_failure_async(instance, exc)
+            return failed(started_at, self._clock, log, exc, sensitive=hook.has_sensitive_variables)
 
     async def record(self, shared: SharedTransaction, delivery: Delivery, outcome: Outcome) -> Outcome:
         """Record the result of a run in its transaction, or return it as a failure because that cannot be.
@@ -179,6 +183,15 @@ async def end_transaction(transaction: RunTransaction) -> None:
     transaction.end()
     if transaction.joined is not None:
         await asyncio.shield(transaction.joined.end())
+
+
+async def _arguments(found: FoundReceiver, change: Change, transaction: RunTransaction) -> dict[str, Any]:
+    arguments: dict[str, Any] = {"change": change}
+    if "action" in found.wanted:
+        arguments["action"] = change.action
+    if "changed_object" in found.wanted:
+        arguments["changed_object"] = await _load(transaction, change)
+    return arguments
 
 
 async def _load(transaction: RunTransaction, change: Change) -> AsyncChangedObject | None:

@@ -8,7 +8,7 @@ import msgspec
 
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lanes import lane_numbers
-from jobhooks.engine.outcome import Outcome, storable, storable_log
+from jobhooks.engine.outcome import Outcome, storable, storable_json, storable_log
 from jobhooks.engine.reader import Cursor
 from jobhooks.engine.retry import next_step
 from jobhooks.errors import LeadsNoMore
@@ -150,7 +150,8 @@ class Settler:
                 batch.successes = batch.successes[:LARGEST]
                 self._work.set()
             self._before_writing(batch)
-            columns = zip(*map(_success, batch.successes), strict=True) if batch.successes else NOTHING
+            numbers = [_success(delivery, outcome) for delivery, outcome in batch.successes if outcome.value is None]
+            columns = zip(*numbers, strict=True) if numbers else NOTHING
             rest = self._rest(batch)
             rest_json = msgspec.json.encode(rest).decode() if rest else None
             await call_async(self._conn, "settle", self._leader, *columns, rest_json)
@@ -175,6 +176,9 @@ class Settler:
 
     def _rest(self, batch: Batch) -> dict[str, list[Row]]:
         results = [self._result(delivery, outcome) for delivery, outcome in batch.failures if not outcome.recorded]
+        results += [
+            self._result(delivery, outcome) for delivery, outcome in batch.successes if outcome.value is not None
+        ]
         logged = [
             (delivery, outcome)
             for delivery, outcome in [*batch.successes, *batch.failures]
@@ -216,12 +220,12 @@ class Settler:
             "finished_at": outcome.finished_at,
             "error": storable(outcome.error, self._encoding),
             "traceback": storable(outcome.traceback, self._encoding),
+            "value": storable_json(outcome.value, self._encoding),
         }
 
 
-def _success(success: tuple[Delivery, Outcome]) -> tuple[int, int, int, int, float, float]:
+def _success(delivery: Delivery, outcome: Outcome) -> tuple[int, int, int, int, float, float]:
     """Return a success as the row of numbers that it is, in the order of the parameters of ``settle``."""
-    delivery, outcome = success
     hook = delivery.hook
     return delivery.change.id, hook.id, hook.job_id, delivery.attempts + 1, outcome.started_at, outcome.finished_at
 

@@ -3,13 +3,13 @@
 Nothing here is called in the daemon's own process, but for what tests call.
 """
 
-import inspect
 import resource
 import signal
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,8 +18,10 @@ import msgspec
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import ChangedObject
 from jobhooks.contract.control import SoftTimeLimitExceeded
+from jobhooks.contract.current import current_run
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import DeliveryIdentity, Run
+from jobhooks.engine.calling import PreviousChanges, after_failure, in_steps, refuse_awaitable
 from jobhooks.engine.live_rows import SyncLiveRows, key_to_load
 from jobhooks.engine.loading import Findings, FoundReceiver, find_receivers
 from jobhooks.engine.outcome import (
@@ -50,6 +52,8 @@ class Order:
     change: Change
     soft_time_limit: float | None
     clock: Clock
+    hook_name: str = ""
+    sensitive: bool = False
     merged: tuple[DeliveryIdentity, ...] = ()
 
 
@@ -152,10 +156,14 @@ def _run(found: FoundReceiver, orders: list[Order], shared: SharedTransaction, *
             joined.append(shared.join(order.delivery))
         return joined[0]
 
+    run = Run(order.delivery, connected, log, order.change.id, order.hook_name, PreviousChanges(connected))
+    current_run.set(run)
+    receiver: Any = None
     try:
         with _limits(order.soft_time_limit, None if shared.conn is None else TOO_LONG_S):
-            _call(found, orders, connected, log)
-        outcome = completed(started_at, clock, log)
+            receiver = found.receiver(run)
+            value = _call(found, receiver, orders, connected)
+        outcome = completed(started_at, clock, log, value, sensitive=order.sensitive)
         if joined and (alone or not says_only_success(outcome)):
             outcome = _record(shared, orders, outcome, commit=alone)
         return msgspec.structs.replace(outcome, joined=True) if joined else outcome
@@ -171,21 +179,39 @@ def _run(found: FoundReceiver, orders: list[Order], shared: SharedTransaction, *
         gives_way = shared.is_shared and is_lock_timeout(exc)
         if joined:
             shared.undo()
-        return None if gives_way else failed(started_at, clock, log, exc)
+        return None if gives_way else _failure(found, receiver, order, failed_with=exc, started_at=started_at, log=log)
 
 
-def _call(found: FoundReceiver, orders: list[Order], connected: Callable[[], SyncConnection], log: ReceiverLog) -> None:
-    order = orders[0]
-    receiver: Any = found.receiver(Run(order.delivery, connected, log, order.change.id))
+def _failure(
+    found: FoundReceiver,
+    receiver: Any,
+    order: Order,
+    *,
+    failed_with: BaseException,
+    started_at: float,
+    log: ReceiverLog,
+) -> Outcome:
+    if found.steps and receiver is not None:
+        after_failure(receiver, failed_with)
+    return failed(started_at, order.clock, log, failed_with, sensitive=order.sensitive)
+
+
+def _call(found: FoundReceiver, receiver: Any, orders: list[Order], connected: Callable[[], SyncConnection]) -> object:
     if found.takes_batches:
-        _refuse_awaitable(receiver.receive_job_hook_batch(changes=[each.change for each in orders]))
-        return
-    arguments: dict[str, Any] = {"change": order.change}
-    if "action" in found.wanted:
-        arguments["action"] = order.change.action
-    if "changed_object" in found.wanted:
-        arguments["changed_object"] = _load(connected, order.change)
-    _refuse_awaitable(receiver.receive_job_hook(**arguments))
+        work = partial(receiver.receive_job_hook_batch, changes=[each.change for each in orders])
+    else:
+        change = orders[0].change
+        arguments: dict[str, Any] = {"change": change}
+        if "action" in found.wanted:
+            arguments["action"] = change.action
+        if "changed_object" in found.wanted:
+            arguments["changed_object"] = _load(connected, change)
+        work = partial(receiver.receive_job_hook, **arguments)
+    if found.steps:
+        return in_steps(receiver, work)
+    value = work()
+    refuse_awaitable(value)
+    return value
 
 
 def _record(shared: SharedTransaction, orders: list[Order], outcome: Outcome, *, commit: bool) -> Outcome:
@@ -228,14 +254,6 @@ def _load(connected: Callable[[], SyncConnection], change: Change) -> ChangedObj
     rows = SyncLiveRows(connected())
     loaded = rows.load(change.content_type, key)
     return None if loaded is None else ChangedObject(change.content_type, rows, loaded)
-
-
-def _refuse_awaitable(returned: object) -> None:
-    """Fail a run whose work was never begun: that of an ``async def`` behind a decorator that hides it."""
-    if inspect.isawaitable(returned):
-        if inspect.iscoroutine(returned):
-            returned.close()
-        raise TypeError("receive_job_hook returned an awaitable and is no async def: what it returned was not awaited")
 
 
 @contextmanager

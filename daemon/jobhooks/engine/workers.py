@@ -104,6 +104,8 @@ class Workers:
                 each.shown or each.change,
                 each.hook.soft_time_limit,
                 self.clock,
+                each.hook.name,
+                each.hook.has_sensitive_variables,
                 tuple(merged.identity for merged in each.merged),
             )
             for each in deliveries
