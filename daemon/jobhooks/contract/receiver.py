@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol
 from typing_extensions import TypeVar
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import JobResultStatus, ObjectChangeActionChoices
+from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.errors import MarkRefused
 
@@ -73,13 +73,14 @@ class JobHookReceiver(Generic[ConnectionT]):
     def __init__(self, run: Run[ConnectionT]) -> None:
         self._run = run
 
-    # The arguments are Any because authors annotate them as they like: changed_object is a ChangedObject here and an
-    # AsyncChangedObject in an async def receiver.
-    def receive_job_hook(self, change: Change, action: ObjectChangeActionChoices, changed_object: Any) -> object:
-        """Act on ``change``; called by keyword. ``changed_object`` is the live row, or None where it is gone.
+    # So written, whatever arguments an author takes, def or async def, are right for a type checker.
+    def receive_job_hook(self, *_args: Any, **_arguments: Any) -> Any:
+        """Act on ``change``: the method of yours that is called, by keyword.
 
-        Leave out the arguments that you do not need: the live row is read for those who ask for it. What is raised here
-        undoes what was written through ``connection`` and makes the run a failure, to be attempted again.
+        Its arguments are ``change``, a Change; ``action``, an ObjectChangeActionChoices; and ``changed_object``, the
+        live row, a ChangedObject (AsyncChangedObject in an async def receiver), or None where it is gone. Leave out
+        those that you do not need: the live row is read for those who ask for it. What is raised here undoes what was
+        written through ``connection`` and makes the run a failure, to be attempted again.
         """
         raise NotImplementedError(f"{type(self).__name__} has no receive_job_hook")
 
