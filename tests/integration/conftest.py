@@ -41,6 +41,7 @@ def hooked(device: Connection, database: str) -> Connection:
     job = JobRecord("m.C", "C")
     with contextlib.closing(connect(database)) as admin:
         catalogue.register_jobs(admin, [job], complete=True)
+        catalogue.enable_job(admin, "m.C")
         catalogue.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
     return device
 

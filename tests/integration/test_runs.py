@@ -585,6 +585,7 @@ def test_a_database_in_another_encoding_takes_what_it_can_of_a_log(server: Serve
                 install(admin)
                 catalogue.watch(admin, "public.device", None, keyless=False, always=False)
                 catalogue.register_jobs(admin, [JobRecord("m.C", "C")], complete=True)
+                catalogue.enable_job(admin, "m.C")
                 catalogue.add_hook(admin, "h", ["public.device"], ["create"], "m.C", "")
 
             class Logs(JobHookReceiver):

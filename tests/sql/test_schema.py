@@ -38,11 +38,13 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
     ).fetchall()
     assert definers == [
         ("jobhooks.capture_change()",),
+        ("jobhooks.check_hook_targets()",),
         ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),
         ("jobhooks.note_configuration()",),
         ("jobhooks.park_again(json)",),
+        ("jobhooks.record_configuration()",),
         ("jobhooks.retry_deliveries(bigint[],integer[])",),
         ("jobhooks_capture.departed(text)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
