@@ -150,6 +150,17 @@ def test_a_hook_on_a_job_that_is_not_enabled_says_so(device: Connection, databas
     add = ["hook", "add", "h", "--content-type", "public.device", "--events", "create", "--job", VALIDATE]
     line = refused(REFUSED, *add, **url)
     assert f"its job {VALIDATE} is not enabled" in line and f"jobhooks job enable {VALIDATE}" in line
+    finished = jobhooks(*add, "--disabled", **url)
+    assert (finished.returncode, finished.stderr) == (0, 'added hook "h", which is not enabled\n')
+    line = refused(REFUSED, "hook", "enable", "h", **url)
+    assert f"its job {VALIDATE} is not enabled" in line and f"jobhooks job enable {VALIDATE}" in line
+    for command in (["job", "enable", VALIDATE], ["hook", "enable", "h"]):
+        assert jobhooks(*command, **url).returncode == 0
+    finished = jobhooks("job", "disable", VALIDATE, **url)
+    assert 'warning: enabled hooks of it run nothing until it is enabled again: "h"' in finished.stderr
+    (hook,) = json.loads(jobhooks("hook", "list", "--json", **url).stdout)
+    assert hook["enabled"] and not hook["runs"]
+    assert hook["why_not"] == f"its job {VALIDATE} is not enabled: jobhooks job enable {VALIDATE}"
 
 
 def test_a_role_without_rights(database: str, conn: Connection, role: str) -> None:
