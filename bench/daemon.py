@@ -18,8 +18,8 @@ from psycopg import sql
 from bench.harness import BenchError
 from bench.variants import set_up
 from jobhooks.embedded import EmbeddedServer, clean_environment
-from jobhooks.store.catalogue import add_hook
 from jobhooks.store.connections import SyncConnection, connect, execute
+from jobhooks.store.hooks import add_hook
 
 SETUP = Path(__file__).with_name("delivery.sql")
 RECEIVERS = Path(__file__).with_name("receivers.py")
@@ -113,7 +113,16 @@ class Stage:
     directory: Path
 
     def hook(self, job: str, table: str, count: int = 1) -> None:
-        """Enable a job, and add so many hooks that lead all changes of a table to it."""
+        """Enable a job, and add so many hooks that lead all changes of a table to it, or to others like it."""
+        module, _, name = job.partition(".")
+        jobs = [job, *(f"{module}_{number}.{name}" for number in range(1, count))]
+        for number in range(1, count):  # a job runs once for a change, whichever hook leads to it
+            shutil.copy(self.directory / f"{module}.py", self.directory / f"{module}_{number}.py")
+        for number, one in enumerate(jobs):
+            self._enable(one)
+            add_hook(self.conn, f"hook {number}", [table], ["create", "update", "delete"], one, "")
+
+    def _enable(self, job: str) -> None:
         finished = subprocess.run(
             [sys.executable, "-m", "jobhooks", "job", "enable", job],
             check=False,
@@ -124,8 +133,6 @@ class Stage:
         )
         if finished.returncode != 0:
             raise BenchError(f"cannot enable {job}: {finished.stderr.strip()}")
-        for number in range(count):
-            add_hook(self.conn, f"hook {number}", [table], ["create", "update", "delete"], job, "")
 
     @contextlib.contextmanager
     def daemon(self) -> Generator[Daemon]:

@@ -137,14 +137,21 @@ begin
         jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),
         jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass),
         jobhooks.trigger_statements(integer), jobhooks.snapshot_expression(regclass, text, text [], text []),
-        jobhooks.depends_on_formats(regclass), jobhooks.depends_on_time_zone(regclass, text [])
+        jobhooks.depends_on_formats(regclass), jobhooks.depends_on_time_zone(regclass, text []),
+        jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer),
+        jobhooks.settings_of_jobs(), jobhooks.refusal_of_setting(text, jsonb)
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
 
     grant insert, update, delete on jobhooks.job_hook, jobhooks.job_hook_content_type to jobhooks_operator;
     grant update, delete on jobhooks.delivery to jobhooks_operator;
-    grant update (enabled) on jobhooks.job to jobhooks_operator;
+    grant update (enabled, overrides) on jobhooks.job to jobhooks_operator;
     grant execute on function
-        jobhooks.add_hook(text, text [], text [], text, text), jobhooks.enable_job(text, boolean),
+        jobhooks.add_hook(
+            text, text [], text [], text, text, text [], text, double precision, boolean, integer
+        ),
+        jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.delete_hook(text),
+        jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
+        jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []),
         jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),
         jobhooks.park_again(json)
     to jobhooks_operator;

@@ -140,6 +140,7 @@ CREATE TABLE jobhooks.job_hook (
     columns text[] DEFAULT '{}'::text[] NOT NULL,
     conditions text DEFAULT ''::text NOT NULL,
     coalesce_s double precision,
+    priority integer DEFAULT 0 NOT NULL,
     CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
     CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255)))
@@ -168,6 +169,8 @@ COMMENT ON COLUMN jobhooks.job_hook.columns IS 'An update fires only if one of t
 COMMENT ON COLUMN jobhooks.job_hook.conditions IS 'An expression in CEL that a change must satisfy; empty: none';
 
 COMMENT ON COLUMN jobhooks.job_hook.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds; null: each by itself';
+
+COMMENT ON COLUMN jobhooks.job_hook.priority IS 'In lists the higher is before the lower; it changes nothing else';
 
 CREATE SEQUENCE jobhooks.object_change_id_seq
     START WITH 1
@@ -480,7 +483,31 @@ CREATE VIEW jobhooks.hooks AS
     hook.enabled,
     (hook.enabled AND job.installed AND job.enabled) AS runs,
     hook.description,
-    hook.id
+    hook.id,
+    hook.priority,
+    hook.columns,
+    hook.conditions,
+    hook.coalesce_s,
+    NULLIF(concat_ws('; '::text,
+        CASE
+            WHEN (NOT hook.enabled) THEN 'it is not enabled'::text
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (NOT job.installed) THEN format('its job %s is not installed: no daemon finds its receiver'::text, job.class_path)
+            ELSE NULL::text
+        END,
+        CASE
+            WHEN (NOT job.enabled) THEN format('its job %1$s is not enabled: jobhooks job enable %1$s'::text, job.class_path)
+            ELSE NULL::text
+        END, ( SELECT string_agg((COALESCE(jobhooks.table_name(content_type.relation), content_type.name) ||
+                CASE
+                    WHEN (jobhooks.table_name(content_type.relation) IS NULL) THEN ' is gone'::text
+                    ELSE ' is not watched'::text
+                END), '; '::text ORDER BY content_type.id) AS string_agg
+           FROM (jobhooks.job_hook_content_type link
+             JOIN jobhooks.content_type content_type ON ((content_type.id = link.content_type_id)))
+          WHERE ((link.job_hook_id = hook.id) AND (NOT (content_type.watched AND (jobhooks.table_name(content_type.relation) IS NOT NULL)))))), ''::text) AS why_not
    FROM (jobhooks.job_hook hook
      JOIN jobhooks.job job ON ((job.id = hook.job_id)));
 
@@ -501,6 +528,16 @@ COMMENT ON COLUMN jobhooks.hooks.runs IS 'Whether changes lead to runs now: hook
 COMMENT ON COLUMN jobhooks.hooks.description IS 'What it is for';
 
 COMMENT ON COLUMN jobhooks.hooks.id IS 'What deliveries and results call it';
+
+COMMENT ON COLUMN jobhooks.hooks.priority IS 'In lists the higher is before the lower; it changes nothing else';
+
+COMMENT ON COLUMN jobhooks.hooks.columns IS 'An update fires only if one of these columns changed; empty: whichever changed';
+
+COMMENT ON COLUMN jobhooks.hooks.conditions IS 'An expression in CEL that a change must satisfy; empty: none';
+
+COMMENT ON COLUMN jobhooks.hooks.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds';
+
+COMMENT ON COLUMN jobhooks.hooks.why_not IS 'What keeps changes, or those of one of its tables, from leading to runs, in words; null: nothing';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -603,8 +640,8 @@ COMMENT ON COLUMN jobhooks.job_result.value IS 'What the receiver returned; null
 
 CREATE VIEW jobhooks.jobs AS
  SELECT job.class_path,
-    job.name,
-    job.description,
+    chosen.name,
+    chosen.description,
     job.installed,
     job.enabled,
     chosen.hidden,
@@ -620,7 +657,10 @@ CREATE VIEW jobhooks.jobs AS
     chosen.is_singleton,
     chosen.order_by,
     chosen.order_columns,
-    chosen.batch_size,
+        CASE
+            WHEN (job.batch_size IS NOT NULL) THEN chosen.batch_size
+            ELSE NULL::integer
+        END AS batch_size,
     chosen.batch_wait_s,
     ARRAY( SELECT jsonb_object_keys(job.overrides) AS jsonb_object_keys
           ORDER BY (jsonb_object_keys(job.overrides))) AS overridden,
@@ -776,6 +816,14 @@ CREATE INDEX delivery_table_lane ON jobhooks.delivery USING btree (hook_id, cont
 
 CREATE INDEX object_change_1_transaction_id_idx ON jobhooks.object_change_1 USING btree (transaction_id, id);
 
+CREATE TRIGGER check_hook BEFORE INSERT OR UPDATE ON jobhooks.job_hook FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook();
+
+CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR UPDATE OF job_id, events, columns ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('id');
+
+CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('job_hook_id');
+
+CREATE TRIGGER check_overrides BEFORE INSERT OR UPDATE OF overrides ON jobhooks.job FOR EACH ROW EXECUTE FUNCTION jobhooks.check_overrides();
+
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
 
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
@@ -787,6 +835,12 @@ CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON
 CREATE TRIGGER note_hook_enabled BEFORE UPDATE ON jobhooks.job_hook FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION jobhooks.note_hook_enabled();
 
 CREATE TRIGGER note_job_enabled AFTER UPDATE ON jobhooks.job FOR EACH ROW WHEN ((new.enabled AND (NOT old.enabled))) EXECUTE FUNCTION jobhooks.note_job_enabled();
+
+CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.record_configuration('job', 'id');
+
+CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.record_configuration('hook', 'id');
+
+CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.record_configuration('hook', 'job_hook_id');
 
 ALTER TABLE ONLY jobhooks.condition_failure
     ADD CONSTRAINT condition_failure_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
@@ -806,14 +860,23 @@ GRANT USAGE ON SCHEMA jobhooks TO jobhooks_operator;
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_daemon;
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_receiver;
 
-REVOKE ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text) TO jobhooks_operator;
+REVOKE ALL ON FUNCTION jobhooks.actions_called(hook text, events text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.actions_called(hook text, events text[]) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text, columns text[], conditions text, coalesce_s double precision, enabled boolean, priority integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text, columns text[], conditions text, coalesce_s double precision, enabled boolean, priority integer) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.add_segment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.adopt() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.capture_change() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.check_hook() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.check_hook_targets() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.check_overrides() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.check_watchable(relation regclass, key_columns text[], exclude text[], ignore text[]) FROM PUBLIC;
 
@@ -824,8 +887,23 @@ GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhoo
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.configuration_of_hook(hook_id integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.configuration_of_job(job_id integer) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.configuration_version() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.configuration_version() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.conflicts_of_hooks(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.conflicts_of_hooks(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.conflicts_of_hooks(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.conflicts_of_hooks(hook_id integer) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.content_types_called(hook text, names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.content_types_called(hook text, names text[]) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.delete_hook(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.delete_hook(name text) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_viewer;
@@ -855,6 +933,12 @@ GRANT ALL ON FUNCTION jobhooks.drop_old_results(retention interval, after bigint
 REVOKE ALL ON FUNCTION jobhooks.drop_old_segment(retention interval) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.drop_triggers(content_type_id integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.edit_hook(name text, changes jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.edit_hook(name text, changes jsonb) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.enable_hook(name text, enabled boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.enable_hook(name text, enabled boolean) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO jobhooks_operator;
@@ -958,6 +1042,8 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.record_configuration() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_receiver;
@@ -970,11 +1056,27 @@ REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id in
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.refusal_of_setting(column_name text, value jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(column_name text, value jsonb) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(column_name text, value jsonb) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(column_name text, value jsonb) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.reset_job(class_path text, names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.reset_job(class_path text, names text[]) TO jobhooks_operator;
+
 REVOKE ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids integer[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids integer[]) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.settings_of_jobs() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) TO jobhooks_daemon;
@@ -1003,6 +1105,11 @@ GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jo
 
 REVOKE ALL ON FUNCTION jobhooks.unblock(lanes json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.unblock(lanes json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.unwatch(relation regclass) FROM PUBLIC;
 
@@ -1078,6 +1185,8 @@ GRANT SELECT ON TABLE jobhooks.job TO jobhooks_operator;
 GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.job TO jobhooks_daemon;
 
 GRANT UPDATE(enabled) ON TABLE jobhooks.job TO jobhooks_operator;
+
+GRANT UPDATE(overrides) ON TABLE jobhooks.job TO jobhooks_operator;
 
 GRANT SELECT ON TABLE jobhooks.job_hook_content_type TO jobhooks_viewer;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook_content_type TO jobhooks_operator;

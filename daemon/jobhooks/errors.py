@@ -68,6 +68,26 @@ class HookExists(Refused):
     """There is a hook of that name."""
 
 
+class HookConflict(Refused):
+    """Two hooks would run one job for the same event of the same table."""
+
+
+class UnknownColumn(Refused):
+    """None of the hook's tables records such a column."""
+
+
+class JobIsOff(Refused):
+    """The hook cannot be enabled, since its job is not installed, or not enabled."""
+
+
+class InvalidSetting(Refused):
+    """The job or the hook cannot be set so."""
+
+
+class InvalidHookFile(Refused):
+    """The file says what no hook can be."""
+
+
 class InvalidName(Refused):
     """The name cannot be taken: it takes 1 to 255 characters."""
 
@@ -126,6 +146,11 @@ BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH022": NotWatched,
     "JH023": HookExists,
     "JH024": InvalidName,
+    "JH025": HookConflict,
+    "JH026": UnknownColumn,
+    "JH027": JobIsOff,
+    "JH028": InvalidSetting,
+    "JH029": UnknownHook,
     "JH030": NothingToAdopt,
     "22021": Unreadable,
     "22P05": Unreadable,

@@ -1,4 +1,4 @@
--- jobhooks.problems_of_hooks(): enabled job hooks that lead to no runs.
+-- jobhooks.problems_of_hooks(): job hooks that are enabled and lead to no runs, or to fewer than was asked for.
 create or replace function jobhooks.problems_of_hooks()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -28,6 +28,29 @@ as $$
     join jobhooks.job_hook_content_type as link on link.job_hook_id = hook.id
     join jobhooks.content_type as known on known.id = link.content_type_id
     where hook.enabled and not known.watched
+    union all
+    select
+        -- Of an update that touches one of the others it still hears.
+        case when cardinality(unknown.columns) = cardinality(hook.columns) then 'error' else 'warning' end,
+        format('hook "%s"', hook.name),
+        format('none of its tables records %s any more, so that no update is for it by that',
+            case cardinality(unknown.columns)
+                when 1 then 'its column ' || unknown.columns[1]
+                else 'its columns ' || array_to_string(unknown.columns, ', ')
+            end),
+        -- As a shell takes it.
+        format('jobhooks hook edit ''%s'' --column COLUMN', replace(hook.name, '''', '''\'''''))
+    from jobhooks.job_hook as hook
+    cross join lateral (select array(select jobhooks.unknown_columns(hook.id)) as columns) as unknown
+    where hook.enabled and cardinality(unknown.columns) > 0
+    union all
+    -- Written while triggers were off, as restoring a dump can be, or before there was a check.
+    select
+        'warning', format('hook "%s"', conflict.hook),
+        format('the hook "%s" runs %s for %s of %s, too', conflict.other, conflict.job, conflict.event, conflict.content_type),
+        'have one of the two do without this event or table'
+    from jobhooks.conflicts_of_hooks() as conflict
 $$;
 
-comment on function jobhooks.problems_of_hooks() is 'Enabled job hooks that lead to no runs';
+comment on function jobhooks.problems_of_hooks() is
+'Job hooks that are enabled and lead to no runs, or to fewer than was asked for';

@@ -7,9 +7,11 @@
 alter table jobhooks.job_hook
 add column columns text [] not null default '{}',
 add column conditions text not null default '',
-add column coalesce_s double precision check (coalesce_s between 0 and 86400);
+add column coalesce_s double precision check (coalesce_s between 0 and 86400),
+add column priority integer not null default 0;
 comment on column jobhooks.job_hook.columns is 'An update fires only if one of these columns changed; empty: whichever changed';
 comment on column jobhooks.job_hook.conditions is 'An expression in CEL that a change must satisfy; empty: none';
+comment on column jobhooks.job_hook.priority is 'In lists the higher is before the lower; it changes nothing else';
 comment on column jobhooks.job_hook.coalesce_s is
 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds; null: each by itself';
 
@@ -77,6 +79,39 @@ comment on column jobhooks.condition_failure.failures is 'How many, since the co
 comment on column jobhooks.condition_failure.change_id is 'The last of them';
 comment on column jobhooks.condition_failure.error is 'Why that one could not be';
 comment on column jobhooks.condition_failure.time is 'When that was';
+
+-- What is there begins its history here.
+insert into jobhooks.configuration_change (kind, object_id, name, action, user_name, after)
+select 'job', job.id, job.class_path, 'create', session_user, (to_jsonb(job) - array['id', 'created_at'])::json
+from jobhooks.job
+union all
+select
+    'hook', hook.id, hook.name, 'create', session_user,
+    json_build_object(
+        'name', hook.name,
+        'content_types', array(
+            select coalesce(quote_ident(namespace.nspname) || '.' || quote_ident(class.relname), content_type.name)
+            from jobhooks.job_hook_content_type as link
+            join jobhooks.content_type as content_type on content_type.id = link.content_type_id
+            left join pg_class as class on class.oid = content_type.relation
+            left join pg_namespace as namespace on namespace.oid = class.relnamespace
+            where link.job_hook_id = hook.id
+            order by 1
+        ),
+        'events', hook.events,
+        'job', job.class_path,
+        'enabled', hook.enabled,
+        'priority', hook.priority,
+        'description', hook.description,
+        'columns', hook.columns,
+        'conditions', hook.conditions,
+        'coalesce_s', hook.coalesce_s
+    )
+from jobhooks.job_hook as hook
+join jobhooks.job as job on job.id = hook.job_id;
+
+-- Functions come with every installation, and go with a migration.
+drop function if exists jobhooks.add_hook(text, text [], text [], text, text);
 
 -- Functions come with every installation, and go with a migration.
 drop function if exists jobhooks.record_result(

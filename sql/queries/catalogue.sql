@@ -1,4 +1,4 @@
--- Tables, jobs and hooks, as the command line lists and changes them.
+-- Tables and jobs, as the command line lists and changes them.
 
 -- name: set_lock_timeout
 select set_config('lock_timeout', '500ms', true)
@@ -69,13 +69,9 @@ where relation = $1::bigint::oid
 select jobhooks.register_jobs($1, $2)
 
 -- name: jobs
-select class_path, name, installed, enabled, description from jobhooks.job order by class_path
+select class_path, name, grouping, installed, enabled, hidden, description
+from jobhooks.jobs
+order by grouping, class_path
 
 -- name: enable_job
 select jobhooks.enable_job($1, $2)
-
--- name: add_hook
-select jobhooks.add_hook($1, $2, $3, $4, $5)
-
--- name: hooks
-select name, content_types, events, job, enabled, runs from jobhooks.hooks order by name

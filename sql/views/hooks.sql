@@ -14,7 +14,30 @@ select
     hook.enabled,
     hook.enabled and job.installed and job.enabled as runs,
     hook.description,
-    hook.id
+    hook.id,
+    hook.priority,
+    hook.columns,
+    hook.conditions,
+    hook.coalesce_s,
+    nullif(concat_ws(
+        '; ',
+        case when not hook.enabled then 'it is not enabled' end,
+        case when not job.installed then format('its job %s is not installed: no daemon finds its receiver', job.class_path) end,
+        case when not job.enabled then format('its job %1$s is not enabled: jobhooks job enable %1$s', job.class_path) end,
+        (
+            select string_agg(
+                coalesce(jobhooks.table_name(content_type.relation), content_type.name)
+                || case
+                    when jobhooks.table_name(content_type.relation) is null then ' is gone' else ' is not watched'
+                end,
+                '; ' order by content_type.id
+            )
+            from jobhooks.job_hook_content_type as link
+            join jobhooks.content_type as content_type on content_type.id = link.content_type_id
+            where link.job_hook_id = hook.id
+                and not (content_type.watched and jobhooks.table_name(content_type.relation) is not null)
+        )
+    ), '') as why_not
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id;
 

@@ -2,8 +2,8 @@
 create or replace view jobhooks.jobs as
 select
     job.class_path,
-    job.name,
-    job.description,
+    chosen.name,
+    chosen.description,
     job.installed,
     job.enabled,
     chosen.hidden,
@@ -19,7 +19,7 @@ select
     chosen.is_singleton,
     chosen.order_by,
     chosen.order_columns,
-    chosen.batch_size,
+    case when job.batch_size is not null then chosen.batch_size end as batch_size, -- else it takes one, whoever says what
     chosen.batch_wait_s,
     array(select jsonb_object_keys(job.overrides) order by 1) as overridden,
     job.id

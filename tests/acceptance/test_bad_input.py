@@ -124,7 +124,7 @@ def test_what_a_hook_cannot_be_made_of(device: Connection, database: str) -> Non
     assert "public.none is not a watched table (Watch it with: jobhooks table watch public.none)" in line
     line = refused(REFUSED, "hook", "add", "h", *table, "--events", "create,rename", *job, **url)
     assert "there is no event rename" in line and "create, update, delete and truncate" in line
-    assert "you must select at least one event" in refused(
+    assert "You must select at least one event." in refused(
         REFUSED, "hook", "add", "h", *table, "--events", ",", *job, **url
     )
     for name in ("", "x" * 256):
@@ -144,13 +144,23 @@ def test_a_table_that_cannot_be_watched(database: str, conn: Connection) -> None
 
 
 def test_a_hook_on_a_job_that_is_not_enabled_says_so(device: Connection, database: str) -> None:
-    """The most reported confusion there is: two switches."""
+    """The most reported confusion there is: two switches. What is off is said, and what turns it on."""
     url = {"JOBHOOKS_DATABASE_URL": database}
     assert jobhooks("job", "list", **url).returncode == 0
-    finished = jobhooks(
-        "hook", "add", "h", "--content-type", "public.device", "--events", "create", "--job", VALIDATE, **url
-    )
-    assert finished.returncode == 0 and f"jobhooks job enable {VALIDATE}" in finished.stderr
+    add = ["hook", "add", "h", "--content-type", "public.device", "--events", "create", "--job", VALIDATE]
+    line = refused(REFUSED, *add, **url)
+    assert f"its job {VALIDATE} is not enabled" in line and f"jobhooks job enable {VALIDATE}" in line
+    finished = jobhooks(*add, "--disabled", **url)
+    assert (finished.returncode, finished.stderr) == (0, 'added hook "h", which is not enabled\n')
+    line = refused(REFUSED, "hook", "enable", "h", **url)
+    assert f"its job {VALIDATE} is not enabled" in line and f"jobhooks job enable {VALIDATE}" in line
+    for command in (["job", "enable", VALIDATE], ["hook", "enable", "h"]):
+        assert jobhooks(*command, **url).returncode == 0
+    finished = jobhooks("job", "disable", VALIDATE, **url)
+    assert 'warning: enabled hooks of it run nothing until it is enabled again: "h"' in finished.stderr
+    (hook,) = json.loads(jobhooks("hook", "list", "--json", **url).stdout)
+    assert hook["enabled"] and not hook["runs"]
+    assert hook["why_not"] == f"its job {VALIDATE} is not enabled: jobhooks job enable {VALIDATE}"
 
 
 def test_a_role_without_rights(database: str, conn: Connection, role: str) -> None:

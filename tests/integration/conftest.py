@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.engine import groups
-from jobhooks.store import catalogue
+from jobhooks.store import catalogue, hooks
 from jobhooks.store.catalogue import JobRecord
 from jobhooks.store.connections import connect
 from support.daemon import wait_until
@@ -41,7 +41,8 @@ def hooked(device: Connection, database: str) -> Connection:
     job = JobRecord("m.C", "C")
     with contextlib.closing(connect(database)) as admin:
         catalogue.register_jobs(admin, [job], complete=True)
-        catalogue.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
+        catalogue.enable_job(admin, "m.C")
+        hooks.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
     return device
 
 

@@ -204,7 +204,7 @@ def test_where_it_would_be_another_event_than_the_hooks_nothing_is_merged(
 
 def test_what_is_merged_is_taken_in_batches_too(seen: Connection, database: str, receivers: Path, log: Path) -> None:
     hook_merged(seen, database, receivers, "Batches")
-    seen.execute("""update jobhooks.job set overrides = '{"batch_size": 10, "batch_wait_s": 60}'""")
+    seen.execute("""select jobhooks.set_job('r.Batches', '{"batch_size": 10, "batch_wait": 60}')""")
     with seen.transaction():
         seen.execute("insert into public.device (serial) select '1' from generate_series(1, 10)")
         seen.execute("update public.device set serial = '2' where id < 10")

@@ -46,7 +46,7 @@ def most_at_once(
     jobs = ["r.Runs", "r.RunsToo"] if "queue" in said else ["r.Runs"]
     for job in jobs:
         add_hook(database, receivers, job)
-        seen.execute("update jobhooks.job set overrides = %s where class_path = %s", [json.dumps(said), job])
+        seen.execute("select jobhooks.set_job(%s, %s)", [job, json.dumps(said)])
         said = {**said, "concurrency": 8}
     with seen.transaction():
         for statement in changes:
@@ -72,10 +72,8 @@ OTHER_OBJECTS = ["insert into public.device (name, serial) values ('a', ''), ('a
         pytest.param(OTHER_OBJECTS, {}, 2, id="those of different objects beside each other"),
         pytest.param(SAME_OBJECT, {"order_by": "none"}, 2, id="no order"),
         pytest.param(OTHER_OBJECTS, {"order_by": "table"}, 1, id="a whole table in order"),
-        pytest.param(
-            OTHER_OBJECTS, {"order_by": "columns", "order_columns": ["serial"]}, 1, id="by a column that agrees"
-        ),
-        pytest.param(OTHER_OBJECTS, {"order_by": "columns", "order_columns": ["name"]}, 2, id="by one that differs"),
+        pytest.param(OTHER_OBJECTS, {"order_by": ["serial"]}, 1, id="by a column that agrees"),
+        pytest.param(OTHER_OBJECTS, {"order_by": ["name"]}, 2, id="by one that differs"),
         pytest.param(OTHER_OBJECTS, {"concurrency": 1}, 1, id="a hook's concurrency"),
         pytest.param(OTHER_OBJECTS, {"queue": "erp", "concurrency": 1}, 1, id="the lowest concurrency of a queue"),
     ],

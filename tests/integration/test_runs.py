@@ -16,7 +16,7 @@ from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.engine.outcome import Outcome
 from jobhooks.errors import AlreadySettled
-from jobhooks.store import catalogue
+from jobhooks.store import catalogue, hooks
 from jobhooks.store.catalogue import JobRecord
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
 from jobhooks.store.install import install
@@ -585,7 +585,8 @@ def test_a_database_in_another_encoding_takes_what_it_can_of_a_log(server: Serve
                 install(admin)
                 catalogue.watch(admin, "public.device", None, keyless=False, always=False)
                 catalogue.register_jobs(admin, [JobRecord("m.C", "C")], complete=True)
-                catalogue.add_hook(admin, "h", ["public.device"], ["create"], "m.C", "")
+                catalogue.enable_job(admin, "m.C")
+                hooks.add_hook(admin, "h", ["public.device"], ["create"], "m.C", "")
 
             class Logs(JobHookReceiver):
                 def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:

@@ -197,6 +197,9 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         )
         admin.execute("insert into jobhooks.job_log_entry values (1, 1, 'info', now(), null, 'a line')")
         admin.execute("insert into jobhooks.delivery (change_id, hook_id, status, attempts) values (1, 1, 'dead', 1)")
+        admin.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
+        admin.execute("insert into jobhooks.job_hook (name, job_id, events) values ('h', 1, '{update,create}')")
+        admin.execute("insert into jobhooks.job_hook_content_type values (1, 1)")
         assert install(admin) == [
             "0007_log_segments",
             "0008_ways_of_watching",
@@ -210,6 +213,11 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         assert admin.execute("select status, attempts, failures, blocks from jobhooks.delivery").fetchall() == [
             ("dead", 1, 1, False)
         ]
+        # The history begins with what was there, which is as it would be recorded today.
+        admin.execute("update jobhooks.job set enabled = enabled; update jobhooks.job_hook set enabled = enabled")
+        assert admin.execute(
+            "select kind, name, action, after ->> 'events' from jobhooks.configuration_change order by id"
+        ).fetchall() == [("job", "a.B", "create", None), ("hook", "h", "create", '["update","create"]')]
         assert (
             admin.execute("select id, transaction_id::text, time, postchange from jobhooks.object_change").fetchall()
             == former

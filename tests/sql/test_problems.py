@@ -42,10 +42,10 @@ def the_problem(conn: Connection) -> tuple[str, str, str, str]:
 
 
 def add_hook(conn: Connection, *, enabled: bool = True) -> None:
-    conn.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
+    conn.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
     conn.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
-    if enabled:
-        conn.execute("select jobhooks.enable_job('a.B')")
+    if not enabled:
+        conn.execute("select jobhooks.enable_job('a.B', false)")
 
 
 def test_nothing_is_wrong_with_a_table_that_is_just_watched(device: Connection, admin: SyncConnection) -> None:
@@ -221,6 +221,34 @@ def test_a_hook_that_leads_to_no_runs(device: Connection) -> None:
     assert the_problem(device)[:2] == ("error", 'hook "h"') and "not installed" in the_problem(device)[2]
     device.execute("update jobhooks.job_hook set enabled = false")
     assert problems(device) == []
+
+
+def test_a_hook_whose_columns_are_gone(device: Connection) -> None:
+    """An update that touches another column of its own is still for it; with none left, none is."""
+    add_hook(device)
+    device.execute("""select jobhooks.edit_hook('h', '{"name": "the device''s", "columns": ["name", "serial"]}')""")
+    assert problems(device) == []
+    device.execute("alter table public.device rename column serial to serial_number")
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject) == ("warning", 'hook "the device\'s"')
+    assert "none of its tables records its column serial any more" in problem
+    assert remedy == r"jobhooks hook edit 'the device'\''s' --column COLUMN"
+    device.execute("select jobhooks.watch('public.device', ignore => '{name}')")
+    assert the_problem(device)[0] == "error" and "its columns name, serial any more" in the_problem(device)[2]
+    device.execute("select jobhooks.enable_hook('the device''s', false)")
+    assert problems(device) == []
+
+
+def test_hooks_in_conflict_that_were_restored_from_a_dump(device: Connection) -> None:
+    """It writes the rows with triggers off, which is the one way around the check."""
+    add_hook(device)
+    with device.transaction():
+        device.execute("set local session_replication_role = replica")
+        device.execute("insert into jobhooks.job_hook (name, job_id, events) values ('i', 1, '{update,delete}')")
+        device.execute("insert into jobhooks.job_hook_content_type values (2, 1)")
+    severity, subject, problem, _ = the_problem(device)
+    assert (severity, subject) == ("warning", 'hook "i"')
+    assert problem == 'the hook "h" runs a.B for update of public.device, too'
 
 
 def test_a_hook_on_a_table_that_is_not_watched(device: Connection) -> None:

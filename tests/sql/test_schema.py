@@ -39,12 +39,14 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
     ).fetchall()
     assert definers == [
         ("jobhooks.capture_change()",),
+        ("jobhooks.check_hook_targets()",),
         ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),
         ("jobhooks.note_configuration()",),
         ("jobhooks.park_again(json)",),
         ("jobhooks.previous_change(bigint,integer)",),
+        ("jobhooks.record_configuration()",),
         ("jobhooks.retry_deliveries(bigint[],integer[])",),
         ("jobhooks_capture.departed(text)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),

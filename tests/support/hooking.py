@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobhooks.cli import receivers
 from jobhooks.engine.loading import find_receivers
-from jobhooks.store import catalogue
+from jobhooks.store import catalogue, hooks
 from jobhooks.store.connections import connect
 
 EVENTS = ("create", "update", "delete", "truncate")
@@ -28,4 +28,4 @@ def add_hook(
         assert not findings.broken, findings.broken
         catalogue.register_jobs(conn, receivers.records(findings), complete=True)
         catalogue.enable_job(conn, job, enabled=True)
-        catalogue.add_hook(conn, f"hook of {job}", [table], list(events), job, "")
+        hooks.add_hook(conn, f"hook of {job}", [table], list(events), job, "")

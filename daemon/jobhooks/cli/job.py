@@ -1,25 +1,54 @@
-"""``jobhooks job``: the receivers that were found, and whether they may run."""
+"""``jobhooks job``: the receivers that were found, whether they may run, and what is said of them instead."""
 
+import contextlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from jobhooks.cli import receivers
+from jobhooks.cli.history import LimitFlag, print_history
+from jobhooks.cli.hook_plan import in_words
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag, connection
-from jobhooks.cli.output import print_records, say
-from jobhooks.errors import UnknownJob
+from jobhooks.cli.output import console, print_json, print_records, printable, say
+from jobhooks.contract.choices import Ordering
+from jobhooks.engine.loading import Findings
+from jobhooks.errors import Forbidden, UnknownJob
 from jobhooks.service.settings import load
-from jobhooks.store import catalogue
+from jobhooks.store import catalogue, jobs
+from jobhooks.store.connections import SyncConnection
+from jobhooks.store.history import Kind
+from jobhooks.store.jobs import JobDetails, Setting
 
 JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB")]
+WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A job on one line of a list."""
+
+    class_path: str
+    name: str
+    grouping: str
+    installed: bool
+    enabled: bool
+    description: str
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(no_args_is_help=True, help="Jobs: the receivers that were found.")
     group.command("list")(list_jobs)
+    group.command("show")(show)
     group.command("enable")(enable)
     group.command("disable")(disable)
+    group.command("set")(set_settings)
+    group.command("reset")(reset)
+    group.command("history")(history)
     app.add_typer(group, name="job")
 
 
@@ -36,37 +65,180 @@ def enable(
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     findings = receivers.find(chosen)
     with connection(chosen) as conn:
-        receivers.register(conn, findings, complete=False)
-        if job not in findings.receivers:
+        _register(conn, findings)
+        # One that the daemon found counts, too, where this command cannot see its file.
+        installed = {known.class_path for known in catalogue.jobs(conn) if known.installed}
+        if job not in findings.receivers and job not in installed:
             raise UnknownJob(f"cannot enable {job}: {findings.why_missing(job)}")
         catalogue.enable_job(conn, job)
         say(f"enabled {job}")
 
 
 def disable(job: JobArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """Keep a receiver from running: changes from now on pass it by.
+    """Keep a receiver from running: changes from now on pass it by. Its hooks stay enabled, and run nothing.
 
     Example: jobhooks job disable validate_serial.ValidateSerial
     """
     with connection(load(config, database_url=database_url)) as conn:
         catalogue.enable_job(conn, job, enabled=False)
         say(f"disabled {job}")
+        if idle := [hook.name for hook in jobs.job_details(conn, job).hooks if hook.enabled]:
+            quoted = ", ".join(f'"{name}"' for name in idle)
+            say(f"warning: enabled hooks of it run nothing until it is enabled again: {quoted}")
 
 
 def list_jobs(
+    everything: Annotated[bool, typer.Option("--all", help="Those that are hidden, too.")] = False,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """List the jobs; modules that do not import are told on stderr."""
+    """List the jobs; modules that do not import are told on stderr.
+
+    Example: jobhooks job list --all
+    """
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     findings = receivers.find(chosen)
     with connection(chosen) as conn:
-        receivers.register(conn, findings, complete=False)
+        _register(conn, findings)
         for broken in findings.broken:
             say(f"broken receiver module: {broken}")
-        for found in findings.receivers.values():
-            for warning in found.meta.warnings:
-                say(f"warning: {found.path}: {warning}")
-        print_records(catalogue.Job, catalogue.jobs(conn), as_json=as_json)
+        for receiver in findings.receivers.values():
+            for warning in receiver.meta.warnings:
+                say(f"warning: {receiver.path}: {warning}")
+        found = [job for job in catalogue.jobs(conn) if everything or not job.hidden]
+    if as_json:
+        print_json(found)
+        return
+    lines = [
+        Line(job.class_path, job.name, job.grouping or "-", job.installed, job.enabled, job.description)
+        for job in found
+    ]
+    print_records(Line, lines, as_json=False)
+
+
+def show(
+    job: JobArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
+    """Show a job: whether it runs, its hooks, what is in force of it, and what its receiver says instead.
+
+    Example: jobhooks job show validate_serial.ValidateSerial
+    """
+    with connection(load(config, database_url=database_url)) as conn:
+        details = jobs.job_details(conn, job)
+    if as_json:
+        print_json(details)
+        return
+    out = console()
+    for fact, value in _facts(details):
+        out.print(Text.assemble((f"{fact:23} ", "dim"), printable(value)))
+
+
+def set_settings(
+    job: JobArgument,
+    settings: Annotated[
+        list[str], typer.Argument(help="What is said instead of the receiver's class Meta.", metavar="NAME=VALUE...")
+    ],
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Say something of a job instead of its receiver, until it is reset. A running daemon goes by it at once.
+
+    A time limit of none is no limit; order_by is object, table, none, or columns separated by commas.
+
+    Example: jobhooks job set validate_serial.ValidateSerial max_attempts=5 time_limit=30
+    """
+    said = dict(_split(setting) for setting in settings)
+    with connection(load(config, database_url=database_url)) as conn:
+        kinds = {known.name: known.kind for known in jobs.settings_of_jobs(conn)}
+        wanted = {name: _value(kinds.get(name, "text"), text) for name, text in said.items()}
+        jobs.set_job(conn, job, wanted)
+        details = jobs.job_details(conn, job)
+    for name in wanted:
+        say(
+            f"set {name} of {job} to {in_words(details.settings[name])};"
+            f" its receiver says {in_words(details.receiver[name])}"
+        )
+    soft, hard = details.settings["soft_time_limit"], details.settings["time_limit"]
+    if isinstance(soft, float) and isinstance(hard, float) and soft >= hard:
+        say(f"warning: a soft_time_limit of {in_words(soft)} is never met before a time_limit of {in_words(hard)}")
+
+
+def reset(
+    job: JobArgument,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Settings; without any, all that were set.", metavar="[NAME...]")
+    ] = None,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Let a job be again what its receiver says, in all or in what is named.
+
+    Example: jobhooks job reset validate_serial.ValidateSerial time_limit
+    """
+    with connection(load(config, database_url=database_url)) as conn:
+        was_set = jobs.reset_job(conn, job, names or None)
+    say(f"reset {', '.join(was_set)} of {job}" if was_set else f"nothing of that was set of {job}")
+
+
+def history(
+    job: Annotated[str | None, typer.Argument(help="module.Class", metavar="[JOB]")] = None,
+    limit: LimitFlag = 50,
+    as_json: JsonFlag = False,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Show who changed the jobs, or one of them, when, and how; the newest last. A receiver changes its job, too.
+
+    Example: jobhooks job history validate_serial.ValidateSerial
+    """
+    print_history(load(config, database_url=database_url), Kind.JOB, job, limit, as_json=as_json)
+
+
+def _register(conn: SyncConnection, findings: Findings) -> None:
+    """Make jobs of receivers that are new; a role that may not leaves that to the daemon."""
+    with contextlib.suppress(Forbidden):
+        receivers.register(conn, findings, complete=False)
+
+
+def _split(setting: str) -> tuple[str, str]:
+    name, equals, value = setting.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{setting} is not NAME=VALUE", param_hint="'NAME=VALUE...'")
+    return name.strip().replace("-", "_"), value.strip()
+
+
+def _value(kind: str, text: str) -> Setting:
+    """Return what was written, as its kind has it; what is none of that kind stays text, which the database refuses."""
+    match kind:
+        case "flag":
+            return WORDS.get(text.lower(), text)
+        case "count":
+            return int(text) if text.isdecimal() else text
+        case "seconds":
+            return None if text == "none" else _number(text)
+        case "order":
+            return text if text in tuple(Ordering) else [column.strip() for column in text.split(",")]
+        case _:
+            return text
+
+
+def _number(text: str) -> float | str:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def _facts(job: JobDetails) -> Iterator[tuple[str, str]]:
+    yield "job", job.class_path
+    yield "installed", "yes" if job.installed else "no: no daemon finds its receiver"
+    yield "enabled", "yes" if job.enabled else f"no: jobhooks job enable {job.class_path}"
+    for name, value in job.settings.items():
+        own = f", set instead of {in_words(job.receiver[name])}" if name in job.overridden else ""
+        yield name, f"{in_words(value)}{own}"
+    for hook in job.hooks:
+        runs = "" if hook.enabled and job.installed and job.enabled else ", which does not run now"
+        yield "hook", f'"{hook.name}" on {", ".join(hook.events)} of {", ".join(hook.content_types)}{runs}'

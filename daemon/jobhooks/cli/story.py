@@ -11,7 +11,7 @@ from jobhooks.cli.narrator import Narrator, ToldChange, changes_after
 from jobhooks.cli.receivers import BUILT_IN, register
 from jobhooks.engine.loading import find_receivers
 from jobhooks.errors import JobhooksError
-from jobhooks.store import catalogue
+from jobhooks.store import catalogue, hooks
 from jobhooks.store.connections import SyncConnection
 from jobhooks.store.install import install
 
@@ -64,7 +64,7 @@ def prepare(conn: SyncConnection, narrator: Narrator) -> None:
     register(conn, find_receivers([BUILT_IN]), complete=True)
     catalogue.enable_job(conn, RECEIVER)
     narrator.command(f"jobhooks job enable {RECEIVER}")
-    catalogue.add_hook(conn, HOOK, [TABLE], ["create", "update", "delete"], RECEIVER, "")
+    hooks.add_hook(conn, HOOK, [TABLE], ["create", "update", "delete"], RECEIVER, "")
     narrator.command(
         f'jobhooks hook add "{HOOK}" --content-type {TABLE} --events create,update,delete --job {RECEIVER}'
     )

@@ -1,4 +1,4 @@
-"""The tables that are watched, the jobs and the hooks: what the command line lists and changes."""
+"""The tables that are watched, and the jobs: what the command line lists and changes."""
 
 import datetime
 from collections.abc import Callable, Iterable, Sequence
@@ -36,7 +36,7 @@ class TriggerState:
 
 @dataclass(frozen=True)
 class TableHook:
-    """A hook on a table; see ``JobHook``."""
+    """A hook on a table; see ``hooks.JobHook``."""
 
     name: str
     events: list[str]
@@ -58,25 +58,15 @@ class TableDetails(WatchedTable):
 
 @dataclass(frozen=True)
 class Job:
-    """The record of a receiver."""
+    """The record of a receiver, with what is in force of what it says."""
 
     class_path: str
     name: str
+    grouping: str
     installed: bool
     enabled: bool
+    hidden: bool
     description: str
-
-
-@dataclass(frozen=True)
-class JobHook:
-    """A rule. ``runs`` tells whether changes lead to runs now: hook enabled, and job installed and enabled."""
-
-    name: str
-    content_types: list[str]
-    events: list[str]
-    job: str
-    enabled: bool
-    runs: bool
 
 
 @dataclass(frozen=True)
@@ -189,7 +179,7 @@ def register_jobs(conn: SyncConnection, found: Iterable[JobRecord], *, complete:
 
 
 def jobs(conn: SyncConnection) -> list[Job]:
-    """Return all jobs, by class path."""
+    """Return all jobs, by grouping and class path."""
     return [Job(*row) for row in call(conn, "jobs")]
 
 
@@ -200,22 +190,6 @@ def enable_job(conn: SyncConnection, class_path: str, *, enabled: bool = True) -
         UnknownJob: there is none of that class path.
     """
     call(conn, "enable_job", class_path, enabled)
-
-
-def add_hook(
-    conn: SyncConnection, name: str, content_types: Sequence[str], events: Sequence[str], job: str, description: str
-) -> None:
-    """Add a job hook, enabled.
-
-    Raises:
-        UnknownJob, UnknownEvent, NotWatched, HookExists: as the message says; nothing was changed.
-    """
-    call(conn, "add_hook", name, list(content_types), list(events), job, description)
-
-
-def hooks(conn: SyncConnection) -> list[JobHook]:
-    """Return all job hooks, by name."""
-    return [JobHook(*row) for row in call(conn, "hooks")]
 
 
 def adopt(conn: SyncConnection) -> None:

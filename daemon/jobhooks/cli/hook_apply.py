@@ -1,0 +1,123 @@
+"""``jobhooks hook export`` and ``apply``: all hooks as a file, and the hooks that a file says."""
+
+import contextlib
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobhooks.cli import hook_file
+from jobhooks.cli.consent import ask_for_consent, number
+from jobhooks.cli.hook_plan import Doing, Step, carry_out, plan, print_plan
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.output import console, print_json, print_text, say
+from jobhooks.errors import Forbidden, Refused, UnknownTable
+from jobhooks.service.settings import load
+from jobhooks.store import hooks
+from jobhooks.store.connections import SyncConnection
+from jobhooks.store.hooks import HookSettings
+
+DONE = {Doing.ADD: "added", Doing.EDIT: "changed", Doing.DELETE: "deleted"}
+
+
+def add_to(group: typer.Typer) -> None:
+    """Add the commands to those of hooks."""
+    group.command("export")(export)
+    group.command("apply")(apply)
+
+
+def export(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
+    """Print the hooks as a file for apply, by name.
+
+    Example: jobhooks hook export > hooks.toml
+    """
+    with connection(load(config, database_url=database_url)) as conn:
+        found = sorted(hooks.hooks(conn), key=lambda hook: hook.name)
+    if as_json:
+        print_json(found)
+    elif found:
+        print_text(hook_file.written(found).rstrip("\n"))
+
+
+def apply(
+    file: Annotated[
+        Path, typer.Argument(help="A file as export prints it.", metavar="FILE", exists=True, dir_okay=False)
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, see whether it can be, and do nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Make the hooks those of a file: add, edit, and delete those that it does not have; all of it or nothing.
+
+    It prints what it is about to do, and asks.
+
+    Example: jobhooks hook apply hooks.toml --dry-run
+
+    Example: jobhooks hook apply hooks.toml --yes
+    """
+    in_file = hook_file.read(file)
+    with connection(load(config, database_url=database_url)) as conn:
+        with _naming(file):
+            wanted = [_by_listed_names(conn, hook) for hook in in_file]
+            seen = hooks.hooks(conn)
+            steps = plan(conn, seen, wanted)
+        if as_json:
+            print_json(steps)
+        else:
+            print_plan(console(), steps)
+        if not steps:
+            say("nothing to do: the hooks are those of the file")
+            return
+        if not yes:  # what cannot be done is said before anybody is asked
+            with _naming(file), _unless_forbidden(dry_run):
+                carry_out(conn, seen, steps, keep=False)
+        if dry_run:
+            return
+        ask_for_consent(f"change {number(len(steps), 'hook', 'hooks')}", _consequence(steps), yes=yes)
+        with _naming(file):
+            carry_out(conn, seen, steps)
+    say(_summary(steps))
+
+
+def _by_listed_names(conn: SyncConnection, hook: HookSettings) -> HookSettings:
+    try:
+        return replace(hook, content_types=hooks.table_names(conn, hook.content_types))
+    except UnknownTable as exc:
+        raise UnknownTable(f'hook "{hook.name}": {exc}') from exc
+
+
+@contextlib.contextmanager
+def _naming(file: Path) -> Generator[None]:
+    """Have what is refused name the file; that it names the hook is the database's part."""
+    try:
+        yield
+    except Refused as exc:
+        raise type(exc)(f"{file}: {exc}") from exc
+
+
+@contextlib.contextmanager
+def _unless_forbidden(dry_run: bool) -> Generator[None]:
+    """Let one who may only look see the plan."""
+    try:
+        yield
+    except Forbidden as exc:
+        if not dry_run:
+            raise
+        say(f"not tried, since you may not change hooks: {exc}")
+
+
+def _consequence(steps: Sequence[Step]) -> str:
+    owed = sum(one.owed for one in steps)
+    gone = f" {number(owed, 'delivery', 'deliveries')} that deleted hooks are owed will be discarded." if owed else ""
+    return f"This is what is done, or nothing.{gone}"
+
+
+def _summary(steps: Sequence[Step]) -> str:
+    counts = [(word, sum(one.doing is doing for one in steps)) for doing, word in DONE.items()]
+    return f"hooks: {', '.join(f'{count} {word}' for word, count in counts if count)}"

@@ -1,0 +1,159 @@
+"""The job hooks: as they are, as they should be, and what makes them so. The checks are the database's."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import psycopg
+
+from jobhooks.errors import Refused, UnknownHook
+from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.locking import attempt_with_lock
+
+
+@dataclass(frozen=True)
+class HookSettings:
+    """All that a hook can be asked to be; see jobhooks.job_hook.
+
+    ``coalesce_s``: 0 for the changes of a transaction, else seconds; None: each change by itself.
+    """
+
+    name: str
+    content_types: list[str]
+    job: str
+    events: list[str]
+    enabled: bool
+    priority: int
+    description: str
+    columns: list[str]
+    conditions: str
+    coalesce_s: float | None
+
+
+@dataclass(frozen=True)
+class JobHook(HookSettings):
+    """A hook as it is. ``runs``: hook and job are both on; ``why_not``: what is in the way, perhaps of one table."""
+
+    runs: bool
+    why_not: str | None
+
+
+@dataclass(frozen=True)
+class HookDetails(JobHook):
+    """A hook with how many deliveries it is owed, by status."""
+
+    owed: dict[str, int]
+
+
+def hooks(conn: SyncConnection) -> list[JobHook]:
+    """Return all job hooks: those of a higher priority first, then by name."""
+    return [JobHook(*row) for row in call(conn, "hooks")]
+
+
+def hook_details(conn: SyncConnection, name: str) -> HookDetails:
+    """Return what there is to know about a hook.
+
+    Raises:
+        UnknownHook: there is none of that name.
+    """
+    rows = call(conn, "hook_shown", name)
+    if not rows:
+        raise UnknownHook(f'there is no hook "{name}": jobhooks hook list shows those that are')
+    return HookDetails(*rows[0], owed=owed_to(conn, name))
+
+
+def owed_to(conn: SyncConnection, name: str) -> dict[str, int]:
+    """Return how many deliveries a hook is owed, by status."""
+    return dict(call(conn, "owed_to_hook", name))
+
+
+def add_hook(  # noqa: PLR0913, RUF100 - all that a hook can be
+    conn: SyncConnection,
+    name: str,
+    content_types: Sequence[str],
+    events: Sequence[str],
+    job: str,
+    description: str = "",
+    *,
+    columns: Sequence[str] = (),
+    conditions: str = "",
+    coalesce_s: float | None = None,
+    enabled: bool = True,
+    priority: int = 0,
+) -> None:
+    """Add a job hook.
+
+    Raises:
+        UnknownJob, UnknownEvent, NotWatched, HookExists, InvalidName, HookConflict, UnknownColumn, JobIsOff: as the
+            message says; nothing was changed.
+    """
+    call(
+        conn,
+        "add_hook",
+        *(name, list(content_types), list(events), job, description, list(columns), conditions, coalesce_s),
+        *(enabled, priority),
+    )
+
+
+def edit_hook(conn: SyncConnection, name: str, changes: Mapping[str, object]) -> None:
+    """Change a hook in what is named, by the fields of ``HookSettings``.
+
+    Raises:
+        UnknownHook, and what ``add_hook`` raises: nothing was changed.
+    """
+    call(conn, "edit_hook", name, msgspec.json.encode(changes).decode())
+
+
+def enable_hook(conn: SyncConnection, name: str, *, enabled: bool = True) -> None:
+    """Enable or disable a hook.
+
+    Raises:
+        UnknownHook, JobIsOff: as the message says; nothing was changed.
+    """
+    call(conn, "enable_hook", name, enabled)
+
+
+def delete_hook(conn: SyncConnection, name: str) -> int:
+    """Delete a hook, and discard what it is owed; return how many deliveries that were.
+
+    Raises:
+        UnknownHook, LockNotAvailable: nothing was changed.
+    """
+    ((discarded,),) = call(conn, "delete_hook", name)
+    return discarded
+
+
+def table_names(conn: SyncConnection, names: Sequence[str]) -> list[str]:
+    """Return tables by the names that they are listed by, sorted; what is none stays as it is.
+
+    Raises:
+        UnknownTable: what cannot be the name of one.
+    """
+    return sorted({name for (name,) in call(conn, "table_names", list(names))})
+
+
+def change_all(
+    conn: SyncConnection, seen: Sequence[JobHook], steps: Sequence[Callable[[], object]], *, keep: bool = True
+) -> None:
+    """Take all steps in one transaction, if the hooks are those that were seen when they were decided on.
+
+    Without ``keep`` all is rolled back: it is seen whether it can be done.
+
+    Raises:
+        Refused: they are not.
+        LockNotAvailable: somebody else is changing hooks.
+        JobhooksError: of a step, or of what the steps lead to together; nothing was changed.
+    """
+
+    def changed() -> None:
+        # So that nobody changes hooks between this look and the commit.
+        call(conn, "lock_hooks")
+        if hooks(conn) != list(seen):
+            raise Refused("somebody has changed the hooks meanwhile, so nothing was done: run it again")
+        for step in steps:
+            step()
+        call(conn, "check_now")
+        if not keep:
+            raise psycopg.Rollback
+
+    attempt_with_lock(conn, changed)

@@ -1,0 +1,41 @@
+-- jobhooks.check_hook(): the trigger function that refuses a hook without an event, and one that is enabled on a job that is off.
+--
+-- That is asked when a hook is enabled, or led to another job. A job may be disabled, or disappear, with hooks on it: they stay
+-- enabled, run nothing, and say why in jobhooks.hooks. So two transactions, of which one enables the hook and the other disables
+-- its job, lead to what they would lead to one after the other.
+create or replace function jobhooks.check_hook()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    job constant jobhooks.job := (select known from jobhooks.job as known where known.id = new.job_id);
+begin
+    if length(new.name) not between 1 and 255 then
+        raise exception 'cannot save a hook whose name has % characters: it takes 1 to 255', length(new.name)
+        using errcode = 'JH024';
+    end if;
+    if cardinality(new.events) = 0 then
+        raise exception 'cannot save hook "%": You must select at least one event.', new.name using errcode = 'JH021';
+    end if;
+    if new.enabled
+        and (tg_op = 'INSERT' or not old.enabled or old.job_id <> new.job_id)
+        and not (job.installed and job.enabled) then
+        raise exception 'cannot enable hook "%": its job % is not %', new.name, job.class_path,
+            case when job.installed then 'enabled' else 'installed, since no daemon finds its receiver' end
+        using errcode = 'JH027', hint = case tg_op when 'INSERT' then 'Add the hook without enabling it, or ' else '' end || case
+            when job.installed then format('enable the job with: jobhooks job enable %s', job.class_path)
+            else 'put the receiver back where the daemon looks for it'
+        end;
+    end if;
+    return new;
+end
+$$;
+
+create or replace trigger check_hook
+before insert or update on jobhooks.job_hook
+for each row
+execute function jobhooks.check_hook();
+
+comment on function jobhooks.check_hook() is
+'The trigger function that refuses a hook without an event, and one that is enabled on a job that is off';

@@ -1,0 +1,68 @@
+-- jobhooks.check_hook_targets(): the trigger function that refuses hooks in conflict, without a table, or with unknown columns.
+--
+-- A hook and its tables are rows of two tables, written one after the other, by our functions or by anybody: so all is looked
+-- at when the transaction commits. In between two hooks may swap their events, for example.
+--
+-- The race: of two transactions that each add half of a conflict neither sees the other's half as long as that has not
+-- committed. So each locks the one row of jobhooks.configuration first, and keeps it until it has committed: the second waits
+-- here. In READ COMMITTED, what it asks next it sees as of then, with what the first has committed. In REPEATABLE READ and
+-- SERIALIZABLE it goes on seeing what was when it began; but the first has changed that row before it committed
+-- (note_configuration, for each row that this is called for), and so the lock is refused: "could not serialize access".
+-- Without the lock both would commit. It is the last that a transaction locks, as in note_configuration, so that no two wait
+-- for one another. Security definer, since whoever may change a hook need not be allowed to lock that row.
+create or replace function jobhooks.check_hook_targets()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- Of a hook, or of a link to a table, which an update may have moved from one hook to another.
+    hook_ids constant integer [] := array(
+        select (image ->> tg_argv[0])::integer from unnest(array[to_jsonb(old), to_jsonb(new)]) as image where image is not null
+    );
+    columns_changed constant boolean := tg_argv[0] <> 'id'
+        or to_jsonb(old) -> 'columns' is distinct from to_jsonb(new) -> 'columns';
+    hook record;
+    conflict record;
+    unknown text;
+begin
+    perform from jobhooks.configuration for update;
+    -- Those that are still there at the end of the transaction, as they are then.
+    for hook in select known.id, known.name, known.columns from jobhooks.job_hook as known where known.id = any (hook_ids) loop
+        if not exists (select from jobhooks.job_hook_content_type as link where link.job_hook_id = hook.id) then
+            raise exception 'cannot save hook "%": You must select at least one content type.', hook.name using errcode = 'JH022';
+        end if;
+        select * into conflict from jobhooks.conflicts_of_hooks(hook.id) limit 1;
+        if found then
+            raise exception 'cannot save hook "%": the hook "%" runs % for % of % already', hook.name, conflict.other,
+                conflict.job, conflict.event, conflict.content_type
+            using errcode = 'JH025', hint = 'A job runs once for a change: have one of the two hooks do without this event or table.';
+        end if;
+        unknown := (select string_agg(missing, ', ') from jobhooks.unknown_columns(hook.id) as missing);
+        if columns_changed and unknown is not null then
+            raise exception 'cannot save hook "%": none of its tables records a column %', hook.name, unknown
+            using errcode = 'JH026', hint = 'It goes by the names of columns, less those that are excluded or ignored.';
+        end if;
+    end loop;
+    return null;
+end
+$$;
+
+comment on function jobhooks.check_hook_targets() is
+'The trigger function that refuses hooks in conflict, without a table, or with unknown columns';
+
+do $$
+begin
+    if not exists (
+        select from pg_trigger where tgrelid = 'jobhooks.job_hook'::regclass and tgname = 'check_hook_targets'
+    ) then
+        create constraint trigger check_hook_targets
+        after insert or update of job_id, events, columns on jobhooks.job_hook
+        deferrable initially deferred for each row execute function jobhooks.check_hook_targets('id');
+        create constraint trigger check_hook_targets
+        after insert or update or delete on jobhooks.job_hook_content_type
+        deferrable initially deferred for each row execute function jobhooks.check_hook_targets('job_hook_id');
+    end if;
+end
+$$;

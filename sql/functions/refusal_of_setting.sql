@@ -1,0 +1,46 @@
+-- jobhooks.refusal_of_setting(column_name, value): what a setting of a job must be, if this value is not that; else null.
+create or replace function jobhooks.refusal_of_setting(column_name text, value jsonb)
+returns text
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- As settings_of_jobs has them.
+    known record;
+    fits boolean;
+begin
+    select * into known from jobhooks.settings_of_jobs() as setting where setting.column_name = refusal_of_setting.column_name;
+    if known.optional and value = 'null' then
+        return null;
+    end if;
+    fits := case jsonb_typeof(value)
+        when 'boolean' then known.kind = 'flag'
+        when 'number' then
+            (known.kind = 'seconds' or (known.kind = 'count' and value::text ~ '^[0-9]+$'))
+            and value::numeric between known.lowest::numeric and known.highest::numeric
+        when 'string' then
+            known.kind in ('text', 'name') and (known.kind = 'text' or value <> '""')
+            or known.kind = 'policy' and value in ('"block"', '"skip"')
+            or known.kind = 'order' and value in ('"object"', '"table"', '"none"', '"columns"')
+        when 'array' then
+            known.kind = 'columns' and not jsonb_path_exists(value, '$[*] ? (@.type() != "string" || @ == "")')
+        else false
+    end;
+    return case when fits then null else case known.kind
+        when 'name' then 'a text, and not empty'
+        when 'text' then 'a text'
+        when 'flag' then 'true or false'
+        when 'count' then format('a whole number from %s to %s', known.lowest, known.highest)
+        when 'seconds' then format(
+            'a number of seconds, %s and at most %s%s', case known.lowest when 0 then 'not less than 0' else 'more than 0' end,
+            known.highest, case when known.optional then ', or null for no limit' else '' end
+        )
+        when 'policy' then '"block" or "skip"'
+        else '"object", "table", "none" or names of columns'
+    end end;
+end
+$$;
+
+comment on function jobhooks.refusal_of_setting(text, jsonb) is
+'What a setting of a job must be, if this value is not that; else null';

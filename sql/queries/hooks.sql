@@ -1,0 +1,80 @@
+-- Hooks and jobs, as the command line shows and changes them, and who did.
+
+-- name: hooks
+select
+    name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not
+from jobhooks.hooks
+order by priority desc, name
+
+-- name: hook_shown
+select
+    name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not
+from jobhooks.hooks
+where name = $1
+
+-- name: owed_to_hook
+select delivery.status, count(*)
+from jobhooks.delivery as delivery
+where delivery.hook_id = (select id from jobhooks.job_hook where name = $1)
+group by delivery.status
+order by delivery.status
+
+-- name: add_hook
+select jobhooks.add_hook($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+
+-- name: edit_hook
+select jobhooks.edit_hook($1, $2::text::jsonb)
+
+-- name: enable_hook
+select jobhooks.enable_hook($1, $2)
+
+-- name: delete_hook
+select jobhooks.delete_hook($1)
+
+-- name: table_names
+-- As tables are listed; what is none, or is gone, stays as it was written.
+select coalesce(jobhooks.table_name(to_regclass(written)), written)
+from unnest($1::text []) as written
+
+-- name: lock_hooks
+lock table jobhooks.job_hook, jobhooks.job_hook_content_type in share row exclusive mode
+
+-- name: check_now
+-- What is looked at when a transaction commits, a moment before.
+set constraints all immediate
+
+-- name: settings_of_jobs
+select setting, column_name, kind from jobhooks.settings_of_jobs() where setting is not null
+
+-- name: job_shown
+-- As it is in force, and as its receiver says.
+select job.installed, job.enabled, to_jsonb(in_force) || jsonb_build_object('overrides', job.overrides), to_jsonb(job)
+from jobhooks.job as job
+join jobhooks.jobs as in_force on in_force.id = job.id
+where job.class_path = $1
+
+-- name: hooks_of_job
+select name, content_types, events, enabled
+from jobhooks.hooks
+where job = $1
+order by priority desc, name
+
+-- name: set_job
+select jobhooks.set_job($1, $2::text::jsonb)
+
+-- name: reset_job
+select jobhooks.reset_job($1, $2)
+
+-- name: configuration_changes
+-- Of a kind ($1), of what is or was called so ($2), if given; at most $3, the newest.
+select time, user_name, name, action, before, after
+from jobhooks.configuration_change as change
+where change.kind = $1
+    and (
+        $2::text is null
+        or change.object_id in (
+            select named.object_id from jobhooks.configuration_change as named where named.kind = $1 and named.name = $2::text
+        )
+    )
+order by change.id desc
+limit $3

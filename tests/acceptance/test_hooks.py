@@ -1,0 +1,399 @@
+"""``jobhooks hook`` and ``jobhooks job`` as a person, or a program, runs them."""
+
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from conftest import Connection
+from jobhooks.errors import Refused
+from jobhooks.store.connections import connect
+from jobhooks.store.hooks import change_all, hooks
+from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
+from support.hooking import add_hook, write_receivers
+
+REFUSED, USAGE = 5, 2
+
+
+@pytest.fixture
+def jobs(device: Connection) -> Connection:
+    """The client, with two jobs that are on, one that is not and is hidden, and a second watched table."""
+    device.execute("create table public.site (id integer primary key, place text)")
+    device.execute("select jobhooks.watch('public.site')")
+    device.execute(
+        "insert into jobhooks.job (class_path, name, enabled, hidden, grouping, max_attempts) values"
+        " ('a.On', 'On', true, false, 'z', 15), ('a.Too', 'Too', true, false, 'a', 15),"
+        " ('a.Off', 'Off', false, true, '', 15)"
+    )
+    return device
+
+
+def run(database: str, *arguments: str, code: int = 0, cwd: Path | None = None) -> tuple[str, str]:
+    finished = jobhooks(*arguments, cwd=cwd, JOBHOOKS_DATABASE_URL=database)
+    assert finished.returncode == code, finished.stderr
+    assert "Traceback" not in finished.stderr
+    return finished.stdout, finished.stderr
+
+
+def shown(database: str, *arguments: str) -> Any:
+    return json.loads(run(database, *arguments, "--json")[0])
+
+
+def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connection, database: str) -> None:
+    table, site = ["--content-type", "public.device"], ["--content-type", "public.site"]
+    more = [
+        "--column",
+        "name",
+        "--column",
+        "place",
+        "--conditions",
+        "true",
+        "--coalesce",
+        "transaction",
+        "--priority",
+        "7",
+    ]
+    run(database, "hook", "add", "h", *table, *site, "--events", "update,create", "--job", "a.On", *more)
+    hook = shown(database, "hook", "show", "h")
+    assert hook == {
+        "name": "h",
+        "content_types": ["public.device", "public.site"],
+        "job": "a.On",
+        "events": ["create", "update"],
+        "enabled": True,
+        "priority": 7,
+        "description": "",
+        "columns": ["name", "place"],
+        "conditions": "true",
+        "coalesce_s": 0.0,
+        "runs": True,
+        "why_not": None,
+        "owed": {},
+    }
+    _, words = run(
+        database, "hook", "edit", "h", "--name", "i", *table, "--column", "", "--coalesce", "90", "--priority", "7"
+    )
+    assert words == (
+        'changed hook "h": name h -> i; content_types public.device, public.site -> public.device;'
+        " columns name, place -> none; coalesce transaction -> 90 seconds\n"
+    )
+    assert run(database, "hook", "edit", "i", "--coalesce", "90")[1] == 'hook "i" is so already\n'
+    jobs.execute("update jobhooks.job set enabled = false where class_path = 'a.On'")
+    lines = run(database, "hook", "show", "i")[0].splitlines()
+    for line in (
+        "hook          i",
+        "content type  public.device",
+        "events        create, update",
+        "conditions    true",
+        "coalesce      the changes of an object within 90 seconds are delivered as one",
+        "runs          no",
+        "why not       its job a.On is not enabled: jobhooks job enable a.On",
+    ):
+        assert line in lines
+    for arguments, code, expected in (
+        (["edit", "i"], USAGE, "say what to change"),
+        (["edit", "i", "--coalesce", "nan"], USAGE, "neither transaction nor a number of seconds"),
+        (["edit", "i", "--column", "no"], REFUSED, 'hook "i": none of its tables records a column no'),
+        (["show", "h"], REFUSED, 'there is no hook "h"'),
+    ):
+        assert expected in " ".join(run(database, "hook", *arguments, code=code)[1].split())
+
+
+def test_a_hook_that_is_owed_something_is_not_deleted_unasked(jobs: Connection, database: str) -> None:
+    run(database, "hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On")
+    jobs.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values"
+        " (1, 1, 1, 'dead'), (2, 1, 1, 'blocked')"
+    )
+    _, words = run(database, "hook", "delete", "h", code=REFUSED)
+    assert words == 'jobhooks: will not delete hook "h", which is owed 2 deliveries unasked: confirm with --yes\n'
+    assert shown(database, "hook", "show", "h")["owed"] == {"blocked": 1, "dead": 1}
+    _, words = run(database, "hook", "delete", "h", "--yes")
+    assert words == 'deleted hook "h", and discarded 2 deliveries\n'
+    history = shown(database, "hook", "history", "h")
+    assert [(change["action"], change["user_name"]) for change in history] == [
+        ("create", jobs.info.user),
+        ("delete", jobs.info.user),
+    ]
+
+
+HOOKS = """
+[[hook]]
+name = "Devices"
+content_types = ["public.device"]
+job = "a.On"
+events = ["create", "update"]
+columns = ["serial", "name"]
+coalesce = "transaction"
+
+[[hook]]
+name = "Sites"
+content_types = ['"public"."site"']
+job = "a.Too"
+events = ["delete"]
+enabled = false
+description = "Says \\"gone\\"\\nand why"
+priority = 2
+"""
+
+
+def test_the_hooks_are_made_those_of_a_file_and_exported_as_the_same(
+    jobs: Connection, database: str, tmp_path: Path
+) -> None:
+    """It shows what is added, changed with old and new values, and deleted; and an export, applied, changes nothing."""
+    file = tmp_path / "hooks.toml"
+    file.write_text(HOOKS)
+    for name, job in (("Devices", "a.Too"), ("Gone", "a.On")):
+        jobs.execute("select jobhooks.add_hook(%s, '{public.device}', '{create}', %s)", [name, job])
+    jobs.execute("insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values (1, 2, 1, 'dead')")
+    plan = [
+        '- delete hook "Gone", which is owed 1 delivery: discarded',
+        '~ edit hook "Devices"',
+        "    job: a.Too -> a.On",
+        "    events: create -> create, update",
+        "    columns: none -> name, serial",
+        "    coalesce: none -> transaction",
+        '+ add hook "Sites"',
+        "    name: Sites",
+        "    content_types: public.site",
+        "    job: a.Too",
+        "    events: delete",
+        "    enabled: no",
+        "    priority: 2",
+        '    description: Says "gone"\\nand why',
+    ]
+    before = jobs.execute("select * from jobhooks.hooks order by id").fetchall()
+    out, words = run(database, "hook", "apply", str(file), "--dry-run")
+    assert (out.splitlines(), words) == (plan, "")
+    out, words = run(database, "hook", "apply", str(file), code=REFUSED)
+    assert words == "jobhooks: will not change 3 hooks unasked: confirm with --yes\n"
+    assert jobs.execute("select * from jobhooks.hooks order by id").fetchall() == before
+    out, words = run(database, "hook", "apply", str(file), "--yes")
+    assert (out.splitlines(), words) == (plan, "hooks: 1 added, 1 changed, 1 deleted\n")
+    exported, _ = run(database, "hook", "export")
+    file.write_text(exported)
+    assert run(database, "hook", "apply", str(file), "--json") == (
+        "[]\n",
+        "nothing to do: the hooks are those of the file\n",
+    )
+    assert 'columns = ["name", "serial"]\ncoalesce = "transaction"\n' in exported
+    assert jobs.execute("select name, enabled, coalesce_s from jobhooks.hooks order by name").fetchall() == [
+        ("Devices", True, 0.0),
+        ("Sites", False, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('job = "a.On"', 'job = "a.Off"', 'cannot enable hook "Devices": its job a.Off is not enabled'),
+        ('"serial"', '"place"', 'cannot save hook "Devices": none of its tables records a column place'),
+        ('["public.device"]', '["public.none"]', 'cannot save hook "Devices": public.none is not a watched table'),
+        ('["public.device"]', '["a..b"]', 'hook "Devices": '),  # by 16 and newer servers it is just no table
+        ('["delete"]', '["rename"]', 'cannot save hook "Sites": there is no event rename'),
+        ('["delete"]', "[]", 'cannot save hook "Sites": You must select at least one event.'),
+        ("enabled = false", "enabled = 0", 'hook "Sites": enabled: expected `bool`, got `int`'),
+        ('"a.Too"', '"a.None"', 'cannot save hook "Sites": there is no job a.None'),
+    ],
+)
+def test_a_file_with_a_mistake_changes_nothing(
+    jobs: Connection, database: str, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    """All is done or nothing; and the one line names the file and the hook."""
+    file = tmp_path / "hooks.toml"
+    file.write_text(HOOKS.replace(old, new))
+    _, told = run(database, "hook", "apply", str(file), "--yes", code=REFUSED)
+    assert told.startswith(f"jobhooks: {file}: ") and words in told and len(told.splitlines()) == 1
+    assert jobs.execute("select name from jobhooks.job_hook").fetchall() == []
+
+
+def test_hooks_may_swap_in_a_file_and_cannot_be_in_conflict_there(
+    jobs: Connection, database: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "hooks.toml"
+    hook = '[[hook]]\nname = "{}"\ncontent_types = ["public.device"]\njob = "a.On"\nevents = ["{}"]\n'
+    file.write_text(hook.format("one", "create") + hook.format("two", "update"))
+    run(database, "hook", "apply", str(file), "--yes")
+    file.write_text(hook.format("one", "update") + hook.format("two", "create"))
+    run(database, "hook", "apply", str(file), "--yes")
+    file.write_text(hook.format("one", "update") + hook.format("two", "update"))
+    _, words = run(database, "hook", "apply", str(file), "--yes", code=REFUSED)
+    assert 'cannot save hook "two": the hook "one" runs a.On for update of public.device already' in words
+    assert jobs.execute("select name, events from jobhooks.hooks order by name").fetchall() == [
+        ("one", ["update"]),
+        ("two", ["create"]),
+    ]
+
+
+def test_what_was_changed_while_a_person_thought_is_not_overwritten(jobs: Connection, database: str) -> None:
+    """A plan is for the hooks that it was made for."""
+    with contextlib.closing(connect(database)) as conn:
+        seen = hooks(conn)
+        jobs.execute("select jobhooks.add_hook('new', '{public.device}', '{create}', 'a.On')")
+        with pytest.raises(Refused, match="somebody has changed the hooks meanwhile"):
+            change_all(conn, seen, [lambda: conn.execute("delete from jobhooks.job_hook")])
+    assert [hook.name for hook in hooks(jobs)] == ["new"]
+
+
+def test_apply_asks_on_a_terminal(jobs: Connection, database: str, tmp_path: Path) -> None:
+    file = tmp_path / "hooks.toml"
+    file.write_text(HOOKS)
+    for answer, code, count in ((b"n\n", 1, 0), (b"y\n", 0, 2)):
+        ours, theirs = pty.openpty()
+        with subprocess.Popen(
+            [sys.executable, "-m", "jobhooks", "hook", "apply", str(file), "--database-url", database],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment(),
+        ) as command:
+            os.close(theirs)
+            os.write(ours, answer)
+            _, words = command.communicate(timeout=LIMIT)
+            assert command.returncode == code and b"Change 2 hooks? [y/N]" in words
+        os.close(ours)
+        assert len(hooks(jobs)) == count
+
+
+def test_a_job_is_set_shown_and_reset(jobs: Connection, database: str) -> None:
+    settings = ["max-attempts=5", "time_limit=2.5", "soft_time_limit=3", "order_by=site_id, rack", "hidden=no"]
+    _, words = run(database, "job", "set", "a.On", *settings)
+    assert "set max_attempts of a.On to 5; its receiver says 15\n" in words
+    assert "warning: a soft_time_limit of 3 seconds is never met before a time_limit of 2.5 seconds\n" in words
+    job = shown(database, "job", "show", "a.On")
+    assert job["overridden"] == ["hidden", "soft_time_limit", "time_limit", "max_attempts", "order_by"]
+    assert job["settings"]["order_by"] == ["site_id", "rack"] and job["receiver"]["order_by"] == "object"
+    jobs.execute("select jobhooks.add_hook('h', '{public.device}', '{create}', 'a.On')")
+    lines = run(database, "job", "show", "a.On")[0].splitlines()
+    for line in (
+        "job                     a.On",
+        "time_limit              2.5 seconds, set instead of none",
+        "max_attempts            5, set instead of 15",
+        "concurrency             8",
+        'hook                    "h" on create of public.device',
+    ):
+        assert line in lines
+    run(database, "job", "set", "a.On", "time_limit=none")
+    assert run(database, "job", "reset", "a.On", "time_limit", "queue")[1] == "reset time_limit of a.On\n"
+    assert shown(database, "job", "show", "a.On")["settings"]["time_limit"] is None
+    run(database, "job", "reset", "a.On")
+    assert shown(database, "job", "show", "a.On")["overridden"] == []
+    for setting, code, expected in (
+        ("max_attempts=many", REFUSED, 'cannot set max_attempts of job a.On to "many": it must be a whole number'),
+        ("time_limit=nan", REFUSED, "it must be a number of seconds, more than 0"),
+        ("colour=red", REFUSED, "cannot set colour of job a.On: it has no such setting (There are name, description"),
+        ("max_attempts", USAGE, "max_attempts is not NAME=VALUE"),
+    ):
+        assert expected in " ".join(run(database, "job", "set", "a.On", setting, code=code)[1].split())
+    for command in (["show"], ["set", "--"], ["reset"], ["history"]):
+        arguments = ["max_attempts=5"] if command[0] == "set" else []
+        assert "a.None" in run(database, "job", command[0], "a.None", *arguments, code=REFUSED)[1]
+    told = run(database, "job", "history", "a.On")[0]
+    assert f"{jobs.info.user}: update job a.On\n    overrides: " in told
+
+
+def test_jobs_are_listed_by_their_grouping_and_hidden_ones_if_asked_for(jobs: Connection, database: str) -> None:
+    ours = [job["class_path"] for job in shown(database, "job", "list") if job["class_path"].startswith("a.")]
+    assert ours == ["a.Too", "a.On"]
+    ours = [job["class_path"] for job in shown(database, "job", "list", "--all") if job["class_path"].startswith("a.")]
+    assert ours == ["a.Off", "a.Too", "a.On"]
+
+
+def test_an_operator_does_all_of_it_and_a_viewer_looks(
+    jobs: Connection, database: str, role: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "hooks.toml"
+    file.write_text(HOOKS)
+    theirs = make_conninfo(database, user=role)
+    jobs.execute(f"grant jobhooks_viewer to {role}".encode())
+    jobs.execute("select jobhooks.add_hook('h', '{public.device}', '{delete}', 'a.On')")
+    for looks in (
+        ["hook", "list"],
+        ["hook", "show", "h"],
+        ["hook", "history"],
+        ["hook", "export"],
+        ["hook", "apply", str(file), "--dry-run"],
+        ["job", "list"],
+        ["job", "show", "a.On"],
+        ["job", "history"],
+    ):
+        run(theirs, *looks)
+    changes = (
+        ["hook", "disable", "h"],
+        ["hook", "enable", "h"],
+        ["hook", "edit", "h", "--description", "d"],
+        ["hook", "apply", str(file), "--yes"],
+        ["hook", "delete", "Sites"],
+        ["hook", "add", "i", "--content-type", "public.site", "--events", "update", "--job", "a.On"],
+        ["job", "disable", "a.On"],
+        ["job", "enable", "a.On"],
+        ["job", "set", "a.On", "queue=slow"],
+        ["job", "reset", "a.On"],
+    )
+    for change in changes[:4] + changes[-3:]:
+        assert "permission denied" in run(theirs, *change, code=REFUSED)[1], change
+    jobs.execute(f"grant jobhooks_operator to {role}".encode())
+    for change in changes:
+        run(theirs, *change)
+    users = jobs.execute("select distinct user_name from jobhooks.configuration_change where name <> 'h'").fetchall()
+    assert (role,) in users
+
+
+SEES = """
+from jobhooks import JobHookReceiver
+
+class {0}(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        if (name := change.postchange["name"]) == "fail" and "{0}" == "Sees":
+            raise ValueError
+        await self.connection.execute("insert into public.seen values ($1, '{0}')", name)
+"""
+
+
+def test_a_running_daemon_goes_by_what_is_set_edited_and_deleted(
+    device: Connection, database: str, tmp_path: Path
+) -> None:
+    """Without a restart; and one that starts again with the same receivers is no change of a job."""
+    device.execute("create table public.seen (name text, job text)")
+    receivers = write_receivers(tmp_path / "receivers", SEES.format("Sees") + SEES.format("Witness"))
+    for job in ("r.Sees", "r.Witness"):
+        add_hook(database, receivers, job, ["update"])
+    log = tmp_path / "log"
+
+    def update(name: str) -> None:
+        """Make a change, and wait until the daemon has read it and found the hooks that it is for."""
+        device.execute("update public.device set name = %s", [name])
+        wait_until("it is read", lambda: name in seen("Witness"))
+
+    def seen(job: str) -> list[object]:
+        return [name for (name,) in device.execute("select name from public.seen where job = %s order by name", [job])]
+
+    with Daemon(database, receivers, log).await_started() as daemon:
+        update("a")
+        wait_until("it is seen", lambda: seen("Sees") == ["a"])
+        device.execute("""select jobhooks.edit_hook('hook of r.Sees', '{"events": ["delete"]}')""")
+        update("b")
+        device.execute("""select jobhooks.edit_hook('hook of r.Sees', '{"events": ["update"]}')""")
+        device.execute("""select jobhooks.set_job('r.Sees', '{"max_attempts": 1}')""")
+        update("fail")
+        dead = "select status, attempts from jobhooks.delivery"
+        wait_until("it is dead", lambda: device.execute(dead).fetchall() == [("dead", 1)])
+        device.execute("select jobhooks.delete_hook('hook of r.Sees')")
+        update("c")
+        add_hook(database, receivers, "r.Sees", ["update"])
+        update("d")
+        wait_until("the new hook's is seen", lambda: "d" in seen("Sees"))
+        assert daemon.terminate() == 0
+    recorded = "select count(*) from jobhooks.configuration_change where name = 'r.Sees'"
+    before = device.execute(recorded).fetchall()
+    with Daemon(database, receivers, log).await_started() as daemon:
+        assert daemon.terminate() == 0
+    assert device.execute(recorded).fetchall() == before
+    assert seen("Sees") == ["a", "d"] and device.execute(dead).fetchall() == []

@@ -1,0 +1,515 @@
+"""Hooks and jobs in SQL: what cannot be saved, in whatever way it is written, and what is recorded of each change."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+
+from conftest import Connection
+from jobhooks.errors import HookConflict, InvalidSetting, JobIsOff, NotWatched, UnknownColumn, UnknownEvent, UnknownHook
+from jobhooks.store.connections import translated_errors
+from support.capturing import client_with
+from support.daemon import LIMIT, wait_until
+
+HISTORY = "select kind, name, action, user_name, before, after from jobhooks.configuration_change order by id"
+LINK = "insert into jobhooks.job_hook_content_type select id, {1} from jobhooks.job_hook where name = '{0}'"
+ID = "(select id from jobhooks.job_hook where name = '{}')"
+
+
+@pytest.fixture
+def jobs(device: Connection) -> Connection:
+    """The client, with two jobs that are on and one that is not, and a second watched table."""
+    device.execute("create table public.site (id integer primary key, place text, secret text)")
+    device.execute("select jobhooks.watch('public.site', exclude => '{secret}')")
+    device.execute(
+        "insert into jobhooks.job (class_path, name, enabled) values ('a.On', 'On', true), ('a.Too', 'Too', true),"
+        " ('a.Off', 'Off', false)"
+    )
+    device.execute("delete from jobhooks.configuration_change")
+    return device
+
+
+def add(conn: Connection, name: str, more: str = "", *, events: str = "create,update", job: str = "a.On") -> None:
+    with translated_errors():
+        conn.execute(
+            f"select jobhooks.add_hook(%s, '{{public.device}}', %s, %s {more})".encode(), [name, f"{{{events}}}", job]
+        )
+
+
+def run(conn: Connection, statement: str, *parameters: object) -> None:
+    with translated_errors():
+        conn.execute(statement.encode(), parameters or None)
+
+
+def names(conn: Connection) -> list[object]:
+    return [name for (name,) in conn.execute("select name from jobhooks.hooks order by name")]
+
+
+def plainly(conn: Connection, name: str, events: str = "update", columns: str = "") -> None:
+    """Write a hook and its table with two INSERTs in one transaction, as whoever knows no function of ours might."""
+    with translated_errors(), conn.transaction():
+        conn.execute(
+            "insert into jobhooks.job_hook (name, job_id, events, columns) values (%s, 1, %s, %s)",
+            [name, f"{{{events}}}", f"{{{columns}}}"],
+        )
+        conn.execute(LINK.format(name, 1).encode())
+
+
+def test_two_hooks_cannot_share_a_table_a_job_and_an_event(jobs: Connection) -> None:
+    """A change would run the job twice. The message names the other hook, the table and the event."""
+    add(jobs, "first")
+    with pytest.raises(HookConflict) as caught:
+        add(jobs, "second", events="delete,update")
+    assert 'cannot save hook "second": the hook "first" runs a.On for update of public.device already' in str(
+        caught.value
+    )
+    add(jobs, "another event", events="delete,truncate")
+    add(jobs, "another job", job="a.Too")
+    run(jobs, "select jobhooks.add_hook('another table', '{public.site}', '{update}', 'a.On')")
+    assert names(jobs) == ["another event", "another job", "another table", "first"]
+
+
+def test_a_hook_that_is_not_enabled_is_in_conflict_all_the_same(jobs: Connection) -> None:
+    """Else the conflict would come up when it is enabled, perhaps by somebody else and much later."""
+    add(jobs, "first", ", enabled => false")
+    with pytest.raises(HookConflict):
+        add(jobs, "second")
+    with pytest.raises(HookConflict):
+        add(jobs, "second", ", enabled => false")
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [
+            "insert into jobhooks.job_hook (name, job_id, events) values ('plain', 1, '{update}')",
+            LINK.format("plain", 1),
+        ],
+        ["update jobhooks.job_hook set events = '{delete,update}' where name = 'other event'"],
+        ["update jobhooks.job_hook set job_id = 1 where name = 'other job'"],
+        [LINK.format("other table", 1)],
+        [
+            "update jobhooks.job_hook_content_type set content_type_id = 1"
+            f" where job_hook_id = {ID.format('other table')}"
+        ],
+        [
+            f"update jobhooks.job_hook_content_type set job_hook_id = {ID.format('other table')}"
+            f" where job_hook_id = {ID.format('first')}",
+            f"update jobhooks.job_hook_content_type set job_hook_id = {ID.format('first')}"
+            f" where job_hook_id = {ID.format('other event')}",
+            LINK.format("other event", 2),
+        ],
+        ["""select jobhooks.edit_hook('other event', '{"events": ["update"]}')"""],
+        ["""select jobhooks.edit_hook('other job', '{"job": "a.On"}')"""],
+        ["""select jobhooks.edit_hook('other table', '{"content_types": ["public.device", "public.site"]}')"""],
+    ],
+)
+def test_no_way_of_writing_leads_around_the_conflict(jobs: Connection, statements: list[str]) -> None:
+    add(jobs, "first", events="create,update")
+    add(jobs, "other event", events="delete")
+    add(jobs, "other job", job="a.Too")
+    run(jobs, "select jobhooks.add_hook('other table', '{public.site}', '{update,delete}', 'a.On')")
+    with pytest.raises(HookConflict):
+        run(jobs, "; ".join(statements))
+    assert jobs.execute("select * from jobhooks.conflicts_of_hooks()").fetchall() == []
+
+
+def test_hooks_may_swap_within_a_transaction(jobs: Connection) -> None:
+    """What is in between is nobody's business: it is looked at when the transaction commits."""
+    add(jobs, "first", events="create")
+    add(jobs, "second", events="update")
+    with jobs.transaction():
+        jobs.execute("""select jobhooks.edit_hook('first', '{"events": ["update"]}')""")
+        jobs.execute("""select jobhooks.edit_hook('second', '{"events": ["create"]}')""")
+    events = jobs.execute("select name, events from jobhooks.hooks order by name").fetchall()
+    assert events == [("first", ["update"]), ("second", ["create"])]
+
+
+HALVES = [
+    pytest.param(
+        "select jobhooks.add_hook('one', '{public.device}', '{update}', 'a.On')",
+        "select jobhooks.add_hook('two', '{public.device}', '{update}', 'a.On')",
+        id="two hooks",
+    ),
+    pytest.param(
+        "update jobhooks.job_hook set events = '{update}' where name = 'device'",
+        "insert into jobhooks.job_hook_content_type select id, 1 from jobhooks.job_hook where name = 'site'",
+        id="an event of one hook and a table of another",
+    ),
+    pytest.param(
+        "update jobhooks.job_hook set events = '{create,delete}' where name = 'device'",
+        "insert into jobhooks.job_hook_content_type select id, 2 from jobhooks.job_hook where name = 'device'",
+        id="an event and a table of one hook",
+    ),
+]
+ISOLATION = ["read committed", "repeatable read", "serializable"]
+
+
+@pytest.mark.parametrize(("half", "other_half"), HALVES)
+@pytest.mark.parametrize("isolation", ISOLATION)
+def test_two_transactions_at_once_cannot_make_a_conflict(
+    jobs: Connection, half: str, other_half: str, isolation: str
+) -> None:
+    """Neither sees what the other has written: the second waits until the first has committed, and is refused then."""
+    add(jobs, "device", events="create")
+    run(jobs, "select jobhooks.add_hook('site', '{public.site}', '{update,delete}', 'a.On')")
+    with psycopg.connect(jobs.info.dsn) as one, psycopg.connect(jobs.info.dsn) as two, ThreadPoolExecutor(1) as thread:
+        for session in (one, two):
+            session.execute(f"set transaction isolation level {isolation}".encode())
+        one.execute(half.encode())
+        two.execute(other_half.encode())
+        one.execute("set constraints all immediate")  # it is checked, and has not committed
+        committed = thread.submit(two.commit)
+        wait_until("the second waits", lambda: waiting(jobs, two) or committed.done())
+        assert not committed.done(), "the second did not wait for the first"
+        one.commit()
+        with pytest.raises(psycopg.Error) as caught:
+            committed.result(LIMIT)
+    assert caught.value.sqlstate == ("JH025" if isolation == "read committed" else "40001")
+    assert jobs.execute("select * from jobhooks.conflicts_of_hooks()").fetchall() == []
+
+
+def waiting(conn: Connection, session: Connection) -> bool:
+    activity = "select from pg_stat_activity where pid = %s and wait_event_type = 'Lock'"
+    return conn.execute(activity, [session.info.backend_pid]).fetchone() is not None
+
+
+@pytest.mark.parametrize(
+    ("job", "column", "words", "remedy"),
+    [
+        ("a.Off", "enabled", "its job a.Off is not enabled", "jobhooks job enable a.Off"),
+        ("a.Too", "installed", "its job a.Too is not installed", "put the receiver back"),
+    ],
+)
+def test_a_hook_cannot_be_enabled_on_a_job_that_is_off(
+    jobs: Connection, job: str, column: str, words: str, remedy: str
+) -> None:
+    """Two switches are the most reported confusion there is: the message says which is off, and what turns it on."""
+    jobs.execute(f"update jobhooks.job set {column} = false where class_path = %s".encode(), [job])
+    add(jobs, "later", ", enabled => false", job=job)
+    add(jobs, "moves", events="delete")
+    for statement in (
+        f"select jobhooks.add_hook('now', '{{public.site}}', '{{update}}', '{job}')",
+        "select jobhooks.enable_hook('later')",
+        "update jobhooks.job_hook set enabled = true where name = 'later'",
+        "insert into jobhooks.job_hook (name, events, job_id)"
+        f" select 'plain', '{{update}}', id from jobhooks.job where class_path = '{job}'",
+        f"""select jobhooks.edit_hook('moves', '{{"job": "{job}"}}')""",
+    ):
+        with pytest.raises(JobIsOff) as caught:
+            run(jobs, statement)
+        assert words in str(caught.value) and remedy in str(caught.value), statement
+    jobs.execute(f"update jobhooks.job set {column} = true where class_path = %s".encode(), [job])
+    run(jobs, "select jobhooks.enable_hook('later')")
+    assert jobs.execute("select runs, why_not from jobhooks.hooks where name = 'later'").fetchall() == [(True, None)]
+
+
+def test_the_hooks_of_a_job_that_goes_stay_enabled_and_say_why_they_run_nothing(jobs: Connection) -> None:
+    """At once, and in words; and they can still be edited and disabled."""
+    add(jobs, "h")
+    run(jobs, "select jobhooks.enable_job('a.On', false)")
+    state = "select enabled, runs, why_not from jobhooks.hooks"
+    off = "its job a.On is not enabled: jobhooks job enable a.On"
+    assert jobs.execute(state).fetchall() == [(True, False, off)]
+    run(jobs, """select jobhooks.edit_hook('h', '{"description": "d", "events": ["delete"]}')""")
+    run(jobs, "select jobhooks.register_jobs('[]', true)")
+    gone = "its job a.On is not installed: no daemon finds its receiver"
+    assert jobs.execute(state).fetchall() == [(True, False, f"{gone}; {off}")]
+    run(jobs, "select jobhooks.enable_hook('h', false); drop table public.device")
+    assert jobs.execute(state).fetchall() == [
+        (False, False, f"it is not enabled; {gone}; {off}; public.device is gone")
+    ]
+
+
+def test_a_hook_needs_an_event_and_a_table(jobs: Connection) -> None:
+    for events in ("", "rename"):
+        with pytest.raises(UnknownEvent) as caught:
+            add(jobs, "h", events=events)
+        assert events or 'cannot save hook "h": You must select at least one event.' in str(caught.value)
+    with pytest.raises(UnknownEvent, match=r"You must select at least one event\."):
+        plainly(jobs, "h", events="")
+    with pytest.raises(NotWatched, match=r"You must select at least one content type\."):
+        run(jobs, "insert into jobhooks.job_hook (name, job_id, events) values ('h', 1, '{update}')")
+    add(jobs, "h")
+    with pytest.raises(NotWatched, match=r"You must select at least one content type\."):
+        run(jobs, "delete from jobhooks.job_hook_content_type")
+    run(jobs, "delete from jobhooks.job_hook")
+
+
+def test_the_columns_of_a_hook_are_those_of_its_tables(jobs: Connection) -> None:
+    add(jobs, "h", ", columns => '{serial,name,serial}'")
+    assert jobs.execute("select columns from jobhooks.hooks").fetchall() == [(["name", "serial"],)]
+    with pytest.raises(UnknownColumn) as caught:
+        run(jobs, """select jobhooks.edit_hook('h', '{"columns": ["serial", "place", "nothing"]}')""")
+    assert 'hook "h": none of its tables records a column nothing, place' in str(caught.value)
+    tables = '{"content_types": ["public.device", "public.site"], "columns": ["serial", "place"]}'
+    run(jobs, f"select jobhooks.edit_hook('h', '{tables}')")
+    for statement in (
+        "delete from jobhooks.job_hook_content_type where content_type_id = 2",
+        "update jobhooks.job_hook set columns = '{secret}'",  # which is excluded: nothing tells of it
+    ):
+        with pytest.raises(UnknownColumn):
+            run(jobs, statement)
+    with pytest.raises(UnknownColumn):
+        plainly(jobs, "plain", events="delete", columns="ctid")
+
+
+def test_a_hook_whose_column_is_dropped_can_still_be_changed(jobs: Connection) -> None:
+    """The doctor tells of it. Refused would be, of all things, to disable it."""
+    add(jobs, "h", ", columns => '{serial}'")
+    jobs.execute("alter table public.device drop column serial")
+    run(jobs, """select jobhooks.edit_hook('h', '{"description": "d", "enabled": false, "events": ["update"]}')""")
+    with pytest.raises(UnknownColumn):
+        run(jobs, """select jobhooks.edit_hook('h', '{"columns": ["serial", "name"]}')""")
+
+
+def test_a_hook_is_edited_in_what_is_named(jobs: Connection) -> None:
+    add(jobs, "h", ", 'd', '{name}', 'true', 5, priority => 3")
+    since = jobs.execute("select enabled_since from jobhooks.job_hook").fetchall()
+    run(jobs, """select jobhooks.edit_hook('h', '{"name": "i", "job": "a.Too", "coalesce_s": null, "priority": 4}')""")
+    run(jobs, "select jobhooks.edit_hook('i', '{}')")
+    assert jobs.execute(
+        "select name, job, events, description, columns, conditions, coalesce_s, priority, enabled from jobhooks.hooks"
+    ).fetchall() == [("i", "a.Too", ["create", "update"], "d", ["name"], "true", None, 4, True)]
+    assert jobs.execute("select enabled_since from jobhooks.job_hook").fetchall() == since
+    for statement in ("edit_hook('h', '{}')", "enable_hook('h')", "delete_hook('h')"):
+        with pytest.raises(UnknownHook, match='there is no hook "h"'):
+            run(jobs, f"select jobhooks.{statement}")
+    with pytest.raises(InvalidSetting, match="it has no colour"):
+        run(jobs, """select jobhooks.edit_hook('i', '{"colour": "red"}')""")
+
+
+def test_a_deleted_hook_is_owed_nothing(jobs: Connection) -> None:
+    """Nobody could attempt it, and the log would keep the change for ever."""
+    add(jobs, "h")
+    add(jobs, "other", job="a.Too")
+    jobs.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, attempts) values"
+        " (1, 1, 1, 'dead', 2), (2, 1, 1, 'blocked', 0), (3, 1, 1, 'blocked', 0), (1, 2, 1, 'dead', 1)"
+    )
+    # Of change 3 an attempt was settled, and nobody has paid the debt yet.
+    jobs.execute(
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at)"
+        " values (3, 1, 1, 1, 'success', now())"
+    )
+    assert jobs.execute("select jobhooks.delete_hook('h')").fetchall() == [(2,)]
+    assert jobs.execute("select change_id, hook_id from jobhooks.delivery").fetchall() == [(1, 2)]
+    assert jobs.execute(
+        "select change_id, attempt, status, error from jobhooks.job_result order by change_id"
+    ).fetchall() == [
+        (1, 3, "discarded", f'the hook "h" was deleted by {jobs.info.user}'),
+        (2, 1, "discarded", f'the hook "h" was deleted by {jobs.info.user}'),
+        (3, 1, "success", None),
+    ]
+    assert names(jobs) == ["other"]
+
+
+def test_each_change_of_a_hook_is_recorded_once_for_a_transaction(jobs: Connection) -> None:
+    """Who, when, before and after; and the tables are part of the hook."""
+    user = jobs.info.user
+    with jobs.transaction():
+        jobs.execute("set local jobhooks.user_name = 'alice'")
+        add(jobs, "h")
+        jobs.execute("update jobhooks.job_hook set description = 'd'")
+    with jobs.transaction():
+        jobs.execute("update jobhooks.job_hook set events = '{delete}'; update jobhooks.job_hook set enabled = false")
+        jobs.execute(LINK.format("h", 2).encode())
+    jobs.execute("update jobhooks.job_hook set enabled = false, enabled_since = pg_current_snapshot()")
+    with jobs.transaction():
+        jobs.execute("update jobhooks.job_hook set priority = 9; update jobhooks.job_hook set priority = 0")
+    jobs.execute("delete from jobhooks.job_hook_content_type where content_type_id = 1")
+    jobs.execute("delete from jobhooks.job_hook")
+    first = {
+        "name": "h",
+        "content_types": ["public.device"],
+        "events": ["create", "update"],
+        "job": "a.On",
+        "enabled": True,
+        "priority": 0,
+        "description": "d",
+        "columns": [],
+        "conditions": "",
+        "coalesce_s": None,
+    }
+    second = {**first, "content_types": ["public.device", "public.site"], "events": ["delete"], "enabled": False}
+    third = {**second, "content_types": ["public.site"]}
+    assert jobs.execute(HISTORY).fetchall() == [
+        ("hook", "h", "create", "alice", None, first),
+        ("hook", "h", "update", user, first, second),
+        ("hook", "h", "update", user, second, third),
+        ("hook", "h", "delete", user, third, None),
+    ]
+
+
+def test_transactions_at_once_are_recorded_one_after_the_other(jobs: Connection) -> None:
+    """Each says what the one before it left, although neither saw the other's half when it was written."""
+    add(jobs, "h")
+    with psycopg.connect(jobs.info.dsn) as one, psycopg.connect(jobs.info.dsn) as two, ThreadPoolExecutor(1) as thread:
+        one.execute("update jobhooks.job_hook set events = '{delete}'")
+        two.execute(LINK.format("h", 2).encode())
+        one.execute("set constraints all immediate")
+        committed = thread.submit(two.commit)
+        wait_until("the second waits", lambda: waiting(jobs, two) or committed.done())
+        one.commit()
+        committed.result(LIMIT)
+    states = [after for *_, after in jobs.execute(HISTORY).fetchall()]
+    assert [(state["events"], len(state["content_types"])) for state in states] == [
+        (["create", "update"], 1),
+        (["delete"], 1),
+        (["delete"], 2),
+    ]
+
+
+def test_each_change_of_a_job_is_recorded_and_nothing_else(jobs: Connection) -> None:
+    """Above all not that a daemon has started and found what it found before."""
+    found = (
+        '[{"class_path": "a.New", "name": "%s", "description": "", "max_attempts": 15, "backoff_s": 1,'
+        ' "on_failure": "block", "concurrency": 8, "hidden": false, "grouping": "", "has_sensitive_variables": false,'
+        ' "queue": "", "is_singleton": false, "order_by": "object", "order_columns": [], "batch_wait_s": 0}]'
+    )
+    for name in ("New", "New", "Newer"):
+        jobs.execute("select jobhooks.register_jobs(%s, false)", [found % name])
+    jobs.execute("select jobhooks.enable_job('a.New')")
+    jobs.execute("select jobhooks.enable_job('a.New')")
+    jobs.execute("""select jobhooks.set_job('a.New', '{"max_attempts": 5}')""")
+    rows = jobs.execute(HISTORY).fetchall()
+    assert [(kind, name, action) for kind, name, action, *_ in rows] == [
+        ("job", "a.New", "create"),
+        *[("job", "a.New", "update")] * 3,
+    ]
+    assert [sorted(name for name in after if not before or before[name] != after[name]) for *_, before, after in rows][
+        1:
+    ] == [["name"], ["enabled"], ["overrides"]]
+
+
+def test_the_user_that_is_recorded_may_be_no_text(jobs: Connection) -> None:
+    """A session can set any bytes, and is not to be kept from changing a hook by that."""
+    for options in (b"-c jobhooks.user_name=m\xc3\xbcller", b"-c jobhooks.user_name=m\xfcller"):
+        with client_with(jobs, options) as client:
+            client.execute("update jobhooks.job set description = description || 'x' where class_path = 'a.On'")
+    rows = jobs.execute("select user_name from jobhooks.configuration_change order by id").fetchall()
+    assert rows == [("müller",), ("m\\374ller",)]
+
+
+SETTINGS = [
+    (
+        '{"max_attempts": 5, "time_limit": null, "soft_time_limit": 0.5}',
+        ["max_attempts", "soft_time_limit_s", "time_limit_s"],
+    ),
+    ('{"order_by": ["site_id", "rack"]}', ["order_by", "order_columns"]),
+    ('{"order_by": "none", "hidden": true, "grouping": "", "queue": "slow"}', None),
+    ('{"on_failure": "skip", "concurrency": 1, "backoff": 1e3, "is_singleton": false, "name": "N"}', None),
+]
+
+
+@pytest.mark.parametrize(("settings", "overridden"), SETTINGS)
+def test_a_job_is_set_otherwise_than_its_receiver_says_and_reset(
+    jobs: Connection, settings: str, overridden: list[str] | None
+) -> None:
+    own = jobs.execute("select * from jobhooks.jobs where class_path = 'a.On'").fetchall()
+    jobs.execute("select jobhooks.set_job('a.On', %s)", [settings])
+    ((columns,),) = jobs.execute("select overridden from jobhooks.jobs where class_path = 'a.On'").fetchall()
+    assert overridden is None or columns == overridden
+    assert jobs.execute("select * from jobhooks.jobs where class_path = 'a.On'").fetchall() != own
+    jobs.execute("select jobhooks.reset_job('a.On')")
+    assert jobs.execute("select * from jobhooks.jobs where class_path = 'a.On'").fetchall() == own
+
+
+def test_one_setting_is_reset_and_the_others_stay(jobs: Connection) -> None:
+    jobs.execute("""select jobhooks.set_job('a.On', '{"max_attempts": 5, "order_by": ["id"], "time_limit": 3}')""")
+    jobs.execute("""select jobhooks.set_job('a.On', '{"max_attempts": 6}')""")
+    assert jobs.execute("select jobhooks.reset_job('a.On', '{order_by,backoff}')").fetchall() == [(["order_by"],)]
+    assert jobs.execute("select overrides from jobhooks.job where class_path = 'a.On'").fetchall() == [
+        ({"max_attempts": 6, "time_limit_s": 3},)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ('{"attempts": 5}', "cannot set attempts of job a.On: it has no such setting"),
+        ('{"order_columns": ["id"]}', "it has no such setting"),
+        ('{"max_attempts": 0}', "cannot set max_attempts of job a.On to 0: it must be a whole number from 1 to 100000"),
+        ('{"max_attempts": 1.5}', "a whole number"),
+        ('{"max_attempts": 2.0}', "a whole number"),
+        ('{"max_attempts": "5"}', "a whole number"),
+        ('{"max_attempts": null}', "a whole number"),
+        ('{"concurrency": 1e400}', "a whole number"),
+        ('{"time_limit": 0}', "more than 0 and at most 315360000, or null for no limit"),
+        ('{"time_limit": 1e-400}', "more than 0"),
+        ('{"backoff": null}', "a number of seconds"),
+        ('{"batch_wait": -1}', "not less than 0"),
+        ('{"hidden": "yes"}', "true or false"),
+        ('{"on_failure": "explode"}', '"block" or "skip"'),
+        ('{"order_by": []}', "names of columns"),
+        ('{"order_by": "columns"}', "names of columns"),
+        ('{"order_by": ["id", ""]}', "names of columns"),
+        ('{"order_by": [1]}', "names of columns"),
+        ('{"order_by": null}', "names of columns"),
+        ('{"name": ""}', "a text, and not empty"),
+        ('{"queue": 1}', "a text"),
+        ('{"batch_size": 10}', "its receiver takes one change at a time"),
+    ],
+)
+def test_what_a_job_cannot_be_set_to(jobs: Connection, settings: str, words: str) -> None:
+    """It is refused where it is said; a daemon could not read its hooks otherwise."""
+    with pytest.raises(InvalidSetting) as caught:
+        run(jobs, "select jobhooks.set_job('a.On', %s)", settings)
+    assert words in str(caught.value)
+    assert jobs.execute("select overrides from jobhooks.job where overrides <> '{}'").fetchall() == []
+
+
+@pytest.mark.parametrize(
+    "overrides", ['{"max_attempts": "x"}', '{"order_by": "columns"}', '{"order_columns": ["id"]}', '{"time_limit": 3}']
+)
+def test_no_way_of_writing_leads_around_the_checks_of_a_setting(jobs: Connection, overrides: str) -> None:
+    with pytest.raises(InvalidSetting):
+        run(jobs, "update jobhooks.job set overrides = %s where class_path = 'a.On'", overrides)
+
+
+def test_the_size_of_a_batch_is_for_receivers_of_batches(jobs: Connection) -> None:
+    """One that was changed to take single changes takes single ones, whatever was said before."""
+    jobs.execute("update jobhooks.job set batch_size = 100 where class_path = 'a.On'")
+    jobs.execute("""select jobhooks.set_job('a.On', '{"batch_size": 10}')""")
+    in_force = "select batch_size from jobhooks.jobs where class_path = 'a.On'"
+    assert jobs.execute(in_force).fetchall() == [(10,)]
+    jobs.execute("update jobhooks.job set batch_size = null where class_path = 'a.On'")
+    assert jobs.execute(in_force).fetchall() == [(None,)]
+    jobs.execute("""select jobhooks.set_job('a.On', '{"max_attempts": 3}')""")
+
+
+def test_every_setting_of_a_receiver_can_be_set(jobs: Connection) -> None:
+    """And is a column of both the table and the view."""
+    rows = jobs.execute("select column_name from jobhooks.settings_of_jobs() order by 1").fetchall()
+    columns = jobs.execute(
+        "select attname from pg_attribute where attrelid = 'jobhooks.job'::regclass and attnum > 0 and attname <> all"
+        " ('{id,class_path,installed,enabled,created_at,overrides}') order by 1"
+    ).fetchall()
+    assert rows == columns
+    assert (
+        jobs.execute(
+            "select known.column_name from jobhooks.settings_of_jobs() as known where not exists"
+            " (select from pg_attribute where attrelid = 'jobhooks.jobs'::regclass and attname = known.column_name)"
+        ).fetchall()
+        == []
+    )
+
+
+def test_the_daemon_hears_of_each_change(jobs: Connection) -> None:
+    """So that it needs no restart."""
+    with psycopg.connect(jobs.info.dsn, autocommit=True) as listener:
+        listener.execute("listen jobhooks")
+        add(jobs, "h")
+        for statement in (
+            """edit_hook('h', '{"description": "d"}')""",
+            """edit_hook('h', '{"content_types": ["public.device", "public.site"]}')""",
+            "enable_hook('h', false)",
+            """set_job('a.On', '{"max_attempts": 5}')""",
+            "reset_job('a.On')",
+            "enable_job('a.On', false)",
+            "delete_hook('h')",
+        ):
+            list(listener.notifies(timeout=0))
+            jobs.execute(f"select jobhooks.{statement}".encode())
+            (notice,) = listener.notifies(timeout=LIMIT, stop_after=1)
+            assert notice.payload == "configuration", statement

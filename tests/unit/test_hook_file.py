@@ -1,0 +1,117 @@
+"""Hooks in a file: what is read and refused, and that what is written is read as the same."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, strategies as st
+
+from jobhooks.cli import hook_file
+from jobhooks.cli.hook_plan import Difference, Doing, saving
+from jobhooks.errors import InvalidHookFile
+from jobhooks.store.hooks import HookSettings, JobHook
+
+PLAIN = HookSettings(
+    *("h", ["public.device"], "a.B", ["create", "update"]),
+    enabled=True,
+    priority=0,
+    description="",
+    columns=[],
+    conditions="",
+    coalesce_s=None,
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+HOOKS = st.builds(
+    HookSettings,
+    TEXTS,
+    st.lists(TEXTS).map(lambda names: sorted({*names})),
+    TEXTS,
+    st.lists(st.sampled_from(hook_file.EVENTS)).map(hook_file.in_order),
+    enabled=st.booleans(),
+    priority=st.integers(-(2**31), 2**31 - 1),
+    description=TEXTS,
+    columns=st.lists(TEXTS).map(lambda names: sorted({*names})),
+    conditions=TEXTS,
+    coalesce_s=st.none() | st.just(0.0) | st.floats(0, hook_file.LONGEST_WAIT, exclude_min=True),
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "hooks.toml"
+
+
+def test_a_hook_is_read_with_what_is_so_by_default(file: Path) -> None:
+    events = '["update", "create", "update"]'
+    file.write_text(f'[[hook]]\nname = "h"\ncontent_types = ["public.device"]\njob = "a.B"\nevents = {events}\n')
+    assert hook_file.read(file) == [PLAIN]
+
+
+def test_what_is_so_by_default_is_not_written() -> None:
+    assert hook_file.written([PLAIN]) == (
+        '[[hook]]\nname = "h"\ncontent_types = ["public.device"]\njob = "a.B"\nevents = ["create", "update"]\n'
+    )
+
+
+@given(hooks=st.lists(HOOKS, unique_by=lambda hook: hook.name))
+def test_what_is_written_is_read_as_the_same(
+    tmp_path_factory: pytest.TempPathFactory, hooks: list[HookSettings]
+) -> None:
+    """Quotes, line breaks, control characters and all: an export that is applied changes nothing."""
+    file = tmp_path_factory.mktemp("written") / "hooks.toml"
+    file.write_bytes(hook_file.written(hooks).encode())
+    assert hook_file.read(file) == hooks
+
+
+HOOK = 'name = "h"\ncontent_types = ["t"]\njob = "a.B"\nevents = ["update"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[hook]\n", "is not TOML: "),
+        ("hook = 1\n", "there is nothing to be done with hook: each hook begins with a line [[hook]]"),
+        (f"[hooks]\n{HOOK}", "there is nothing to be done with hooks: each hook begins with a line [[hook]]"),
+        ('[[hook]]\nname = "h"\n', 'hook "h": it has no `content_types`'),
+        ("[[hook]]\njob = 'a.B'\n", "hook number 1: it has no `name`"),
+        (f"[[hook]]\n{HOOK}\n[[hook]]\n{HOOK}", 'there are two hooks "h"'),
+        (f"[[hook]]\n{HOOK}event = 'x'\n", 'hook "h": it cannot have `event`'),
+        (f"[[hook]]\n{HOOK}enabled = 'no'\n", 'hook "h": enabled: expected `bool`, got `str`'),
+        (f"[[hook]]\n{HOOK}columns = ['a', 1]\n", 'hook "h": columns[1]: expected `str`, got `int`'),
+        (f"[[hook]]\n{HOOK}coalesce = 'always'\n", 'hook "h": coalesce: must be "transaction" or a number of seconds'),
+        (f"[[hook]]\n{HOOK}coalesce = 0\n", 'hook "h": coalesce: '),
+        (f"[[hook]]\n{HOOK}coalesce = nan\n", 'hook "h": coalesce: '),
+        (f"[[hook]]\n{HOOK}coalesce = 86401\n", 'hook "h": coalesce: '),
+        (f"[[hook]]\n{HOOK}coalesce = true\n", 'hook "h": coalesce: '),
+    ],
+)
+def test_what_a_file_cannot_say(file: Path, text: str, words: str) -> None:
+    """The message names the file and the hook."""
+    file.write_text(text)
+    with pytest.raises(InvalidHookFile) as caught:
+        hook_file.read(file)
+    assert str(caught.value).startswith(str(file)) and words in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read(file: Path) -> None:
+    file.write_bytes(b"\xff")
+    for path in (file, file.parent):
+        with pytest.raises(InvalidHookFile, match="cannot read "):
+            hook_file.read(path)
+
+
+def test_lists_have_no_order_of_their_own() -> None:
+    """Whoever wrote the row by hand wrote them in any order: that is no difference."""
+    there = JobHook(
+        *("h", ["b", "a"], "a.B", ["update", "create"], True, 0, "", ["y", "x"], "", None, True, None),
+    )
+    wanted = HookSettings(
+        *("h", ["a", "b"], "a.B", ["create", "update"]),
+        enabled=True,
+        priority=0,
+        description="",
+        columns=["x", "y"],
+        conditions="",
+        coalesce_s=0.0,
+    )
+    step = saving(there, wanted)
+    assert (step.doing, step.differences) == (Doing.EDIT, [Difference("coalesce", None, "transaction")])
