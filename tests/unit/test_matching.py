@@ -1,8 +1,10 @@
 """Which changes are for which hooks."""
 
 import datetime
+import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, strategies as st
 
 from jobhooks.contract.change import Change, ContentType
@@ -45,6 +47,16 @@ def test_a_change_is_for_every_hook_that_wants_it() -> None:
     other = replace(HOOK, id=2, events=frozenset({Action.ACTION_UPDATE, Action.ACTION_DELETE}))
     assert matching(CHANGE, HOOK, other) == [1, 2]
     assert matching(replace(CHANGE, action=Action.ACTION_DELETE), HOOK, other) == [2]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\tb", "\u00e4", "a b"])
+def test_a_key_column_may_have_any_name(name: str) -> None:
+    """PostgreSQL takes them all, and a change without lanes would stop every hook."""
+    content_type = replace(DEVICE, key_columns=(name,))
+    for ensure_ascii in (False, True):
+        row = json.dumps({name: 1}, ensure_ascii=ensure_ascii)
+        change = replace(CHANGE, content_type=content_type, prechange_json=row, postchange_json=row)
+        assert change.lane_keys() == (b"1",)
 
 
 @given(st.integers(1, 50), st.integers(0, 50), st.sets(st.integers(0, 120)), st.integers(0, 120))
