@@ -303,19 +303,23 @@ COMMENT ON COLUMN jobhooks.changes.transaction_id IS 'The top-level transaction 
 CREATE TABLE jobhooks.condition_failure (
     hook_id integer NOT NULL,
     failures bigint NOT NULL,
-    change_id bigint NOT NULL,
+    change_id bigint,
+    invalid boolean NOT NULL,
     error text NOT NULL,
     "time" timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT condition_failure_failures_check CHECK ((failures > 0))
+    CONSTRAINT a_change_failed_or_all_will CHECK ((((change_id IS NULL) = (failures = 0)) AND ((change_id IS NOT NULL) OR invalid))),
+    CONSTRAINT condition_failure_failures_check CHECK ((failures >= 0))
 );
 
 COMMENT ON TABLE jobhooks.condition_failure IS 'Hooks whose conditions could not be evaluated, so that changes passed them by';
 
-COMMENT ON COLUMN jobhooks.condition_failure.failures IS 'How many, since the conditions were last changed';
+COMMENT ON COLUMN jobhooks.condition_failure.failures IS 'For about how many changes, since the conditions were last changed';
 
-COMMENT ON COLUMN jobhooks.condition_failure.change_id IS 'The last of them';
+COMMENT ON COLUMN jobhooks.condition_failure.change_id IS 'The last of them; null where there was none yet';
 
-COMMENT ON COLUMN jobhooks.condition_failure.error IS 'Why that one could not be';
+COMMENT ON COLUMN jobhooks.condition_failure.invalid IS 'The conditions cannot be evaluated for any change';
+
+COMMENT ON COLUMN jobhooks.condition_failure.error IS 'Why that one could not be, or none can';
 
 COMMENT ON COLUMN jobhooks.condition_failure."time" IS 'When that was';
 
@@ -773,6 +777,8 @@ CREATE INDEX delivery_table_lane ON jobhooks.delivery USING btree (hook_id, cont
 
 CREATE INDEX object_change_1_transaction_id_idx ON jobhooks.object_change_1 USING btree (transaction_id, id);
 
+CREATE CONSTRAINT TRIGGER forget_condition_failures AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.conditions <> old.conditions)) EXECUTE FUNCTION jobhooks.forget_condition_failures();
+
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
 
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
@@ -856,6 +862,8 @@ REVOKE ALL ON FUNCTION jobhooks.drop_triggers(content_type_id integer) FROM PUBL
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.live_triggers() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_operator;
@@ -870,6 +878,9 @@ GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.note_condition_failures(failures json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.note_condition_failures(failures json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
 
@@ -896,6 +907,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems_of_columns() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_conditions() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_deliveries() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_deliveries() TO jobhooks_viewer;

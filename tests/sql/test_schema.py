@@ -39,6 +39,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
     assert definers == [
         ("jobhooks.capture_change()",),
         ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
+        ("jobhooks.forget_condition_failures()",),
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),
         ("jobhooks.note_configuration()",),

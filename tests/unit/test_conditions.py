@@ -3,9 +3,11 @@
 import datetime
 import json
 import math
+import re
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -538,3 +540,36 @@ def test_threads_ask_about_changes_of_their_own() -> None:
 def test_a_double_is_the_nearest_there_is() -> None:
     row = conditions._Columns(None).read('{"a":0.1,"b":1e400}')  # pyright: ignore[reportPrivateUsage] - what CEL gets
     assert row == {"a": 0.1, "b": math.inf}
+
+
+def test_the_examples_in_the_manual_are_right() -> None:
+    """Each can be saved, and gives true or false for a row as the manual has it in mind."""
+    text = (Path(__file__).parents[2] / "docs/reference/hooks.md").read_text()
+    (block,) = re.findall(r"```cel\n(.*?)```", text, re.DOTALL)
+    row = {
+        "serial": "A",
+        "name": "edge-1",
+        "status": "active",
+        "owner": "x",
+        "price": 1.5,
+        "tags": ["urgent"],
+        "site": {"country": "NL", "city": "Delft"},
+        "members": [{"active": True}],
+        "data": {"vlan": 4},
+        "due": "2026-11-25T08:00:00.123+02:00",
+        "Serial No": "",
+    }
+    examples = block.strip().split("\n")
+    assert len(examples) >= 12
+    change = replace(UPDATE, prechange_json=json.dumps(row), postchange_json=json.dumps(row))
+    for example in examples:
+        assert hold(example, change) in (True, False), example
+    assert hold('timestamp(new.due) < timestamp("2026-11-25T06:00:01Z")', change)
+
+
+def test_a_column_may_be_called_like_a_word_of_the_language() -> None:
+    words = ["in", "if", "for", "package", "null", "true", "map", "size", "old", "a b", "\u00e4", 'a"b', "a\\b"]
+    for word in words:
+        row = json.dumps({word: 1}, ensure_ascii=False)
+        change = replace(UPDATE, prechange_json=row, postchange_json=row)
+        assert hold(f"new[{json.dumps(word)}] == 1 && !changed({json.dumps(word)})", change)

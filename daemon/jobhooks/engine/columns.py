@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypedDict, cast
+from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from jobhooks.contract.change import Change, raw_values
 from jobhooks.contract.snapshots import decode_value, identical
 
-KEPT = 1_000  # decoders, of which each set of columns that is asked for has one
+KEPT = 1_000  # readers, of which each set of columns that is asked for has one
 NULL = b"null"
+ReadColumns = Callable[[str], dict[str, Any]]
 
 
 class MissingColumn(ValueError):
@@ -49,22 +51,39 @@ def any_changed(change: Change, names: tuple[str, ...], *, strict: bool) -> bool
 def raw_columns(names: tuple[str, ...], row_json: str) -> dict[str, bytes | msgspec.Raw]:
     """Return those of the columns that the row has, as the JSON that they are written in."""
     try:
-        return _raw_decoder(names).decode(row_json)
+        return _raw_reader(names)(row_json)
     except (msgspec.DecodeError, RecursionError):
         # The faster reader refuses half of a surrogate pair, and what is nested some hundred deep.
         values = raw_values(row_json)
         return {name: values[name] for name in names if name in values}
 
 
-def decoder_of(names: tuple[str, ...], value: object) -> msgspec.json.Decoder[dict[str, Any]]:
-    """Return what reads these columns of a row, as far as it has them, each as a ``value``."""
-    make_type = cast("Callable[..., type[dict[str, Any]]]", TypedDict)  # for which checkers want names that they know
-    return msgspec.json.Decoder(make_type("Columns", dict.fromkeys(names, value), total=False))
+def reader_of(names: tuple[str, ...], value: object) -> ReadColumns:
+    """Return what reads these columns of a row, as far as it has them, each as a ``value``.
+
+    It raises DecodeError or RecursionError where it cannot, and the other way of reading has to be taken.
+    """
+    fields = {f"column_{number}": name for number, name in enumerate(names)}
+    try:
+        row_type = msgspec.defstruct("Columns", [(field, value, msgspec.UNSET) for field in fields], rename=fields)
+    except ValueError:
+        return _refuse  # it takes no names with quotes, backslashes or control characters
+    decode = msgspec.json.Decoder(row_type).decode
+
+    def read(row_json: str) -> dict[str, Any]:
+        row = zip(names, astuple(decode(row_json)), strict=True)
+        return {name: value for name, value in row if value is not msgspec.UNSET}
+
+    return read
+
+
+def _refuse(_row_json: str) -> dict[str, Any]:
+    raise msgspec.DecodeError
 
 
 @lru_cache(KEPT)
-def _raw_decoder(names: tuple[str, ...]) -> msgspec.json.Decoder[dict[str, Any]]:
-    return decoder_of(names, msgspec.Raw)
+def _raw_reader(names: tuple[str, ...]) -> ReadColumns:
+    return reader_of(names, msgspec.Raw)
 
 
 def _differ(one: bytes | msgspec.Raw, other: bytes | msgspec.Raw) -> bool:

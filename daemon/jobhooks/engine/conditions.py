@@ -18,7 +18,7 @@ from cel_expr_python import cel  # pyright: ignore[reportMissingTypeStubs] - it 
 from jobhooks.contract.change import Change, raw_values
 from jobhooks.engine.cel_messages import evaluation_failure, pointed, where_and_why
 from jobhooks.engine.cel_syntax import uses_of
-from jobhooks.engine.columns import any_changed, decoder_of
+from jobhooks.engine.columns import any_changed, reader_of
 from jobhooks.errors import InvalidConditions
 
 LONGEST = 10_000  # characters of an expression
@@ -104,7 +104,7 @@ class _Columns:
 
     def __init__(self, names: tuple[str, ...] | None) -> None:
         self._names = names
-        self._decoder = msgspec.json.Decoder(dict[str, object]) if names is None else decoder_of(names, object)
+        self._read = msgspec.json.Decoder(dict[str, object]).decode if names is None else reader_of(names, object)
 
     def read(self, row_json: str) -> dict[str, object]:
         """Return the columns that the row has.
@@ -115,7 +115,7 @@ class _Columns:
         if self._names == ():
             return {}
         try:
-            row = self._read_slowly(row_json) if NUL in row_json else self._decoder.decode(row_json)
+            row = self._read_slowly(row_json) if NUL in row_json else self._read(row_json)
         except (msgspec.DecodeError, RecursionError):
             row = self._read_slowly(row_json)
         for name, value in row.items():
