@@ -32,14 +32,18 @@ class ConditionFailures:
         return bool(self._counts)
 
     def note(self, failure: Failure) -> None:
-        """Take note of a failure, and log it if none of the hook was logged lately."""
+        """Count a failure, and log it if none of the hook was logged lately."""
+        self.count(failure)
+        self._log(failure)
+
+    def count(self, failure: Failure) -> None:
+        """Take note of a failure."""
         hook_id = failure.hook.id
         count = self._counts.get(hook_id)
         if count is None or count.last.hook.conditions != failure.hook.conditions:
             count = self._counts[hook_id] = Count(failure)
         count.last = failure
         count.changes += failure.change is not None
-        self._log(failure)
 
     def take(self) -> dict[int, Count]:
         """Return what is to be written down, which then is not any more."""

@@ -22,7 +22,10 @@ ROWS = 100  # changes whose rows are in memory at once
 
 @dataclass(frozen=True)
 class NamedHook:
-    """A hook that was asked for by its name. ``enabled_since`` is a snapshot; ``runs``: hook and job are both on."""
+    """A hook that was asked for by its name. ``enabled_since`` is a snapshot; ``runs``: hook and job are both on.
+
+    ``columns`` and ``conditions``: what it asks of a change, where there are any.
+    """
 
     id: int
     name: str
@@ -32,6 +35,8 @@ class NamedHook:
     enabled_since: str
     content_type_ids: list[int]
     runs: bool
+    columns: list[str]
+    conditions: str
 
 
 @dataclass(frozen=True)
