@@ -74,6 +74,8 @@ begin
             ('hooks', 'conditions', 'An expression in CEL that a change must satisfy; empty: none'),
             ('hooks', 'coalesce_s', 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds'),
             ('hooks', 'why_not', 'What keeps changes, or those of one of its tables, from leading to runs, in words; null: nothing'),
+            ('hooks', 'condition_failures', 'For about how many changes the conditions could not be evaluated'),
+            ('hooks', 'condition_error', 'Why not, for the last of them, or for any'),
             ('results', 'change_id', 'What was delivered'),
             ('results', 'hook', 'To which hook; null once it is gone'),
             ('results', 'job', 'The job that ran; null once it is gone'),

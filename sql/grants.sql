@@ -133,8 +133,8 @@ begin
     grant execute on function
         jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(), jobhooks.problems_of_columns(),
         jobhooks.problems_of_triggers(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(),
-        jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint), jobhooks.problems_of_marks(),
-        jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),
+        jobhooks.problems_of_conditions(), jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint),
+        jobhooks.problems_of_marks(), jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),
         jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass),
         jobhooks.trigger_statements(integer), jobhooks.snapshot_expression(regclass, text, text [], text []),
         jobhooks.depends_on_formats(regclass), jobhooks.depends_on_time_zone(regclass, text []),
@@ -164,7 +164,7 @@ begin
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
         jobhooks.drop_old_results(interval, bigint), jobhooks.wait_for_lock(integer, double precision),
         jobhooks.take_the_lead(), jobhooks.depose_silent_leader(double precision), jobhooks.settle_rest(json),
-        jobhooks.unblock(json), jobhooks.settle(
+        jobhooks.unblock(json), jobhooks.note_condition_failures(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
         )
     to jobhooks_daemon;

@@ -306,19 +306,23 @@ COMMENT ON COLUMN jobhooks.changes.transaction_id IS 'The top-level transaction 
 CREATE TABLE jobhooks.condition_failure (
     hook_id integer NOT NULL,
     failures bigint NOT NULL,
-    change_id bigint NOT NULL,
+    change_id bigint,
+    invalid boolean NOT NULL,
     error text NOT NULL,
     "time" timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT condition_failure_failures_check CHECK ((failures > 0))
+    CONSTRAINT a_change_failed_or_all_will CHECK ((((change_id IS NULL) = (failures = 0)) AND ((change_id IS NOT NULL) OR invalid))),
+    CONSTRAINT condition_failure_failures_check CHECK ((failures >= 0))
 );
 
 COMMENT ON TABLE jobhooks.condition_failure IS 'Hooks whose conditions could not be evaluated, so that changes passed them by';
 
-COMMENT ON COLUMN jobhooks.condition_failure.failures IS 'How many, since the conditions were last changed';
+COMMENT ON COLUMN jobhooks.condition_failure.failures IS 'For about how many changes, since the conditions were last changed';
 
-COMMENT ON COLUMN jobhooks.condition_failure.change_id IS 'The last of them';
+COMMENT ON COLUMN jobhooks.condition_failure.change_id IS 'The last of them; null where there was none yet';
 
-COMMENT ON COLUMN jobhooks.condition_failure.error IS 'Why that one could not be';
+COMMENT ON COLUMN jobhooks.condition_failure.invalid IS 'The conditions cannot be evaluated for any change';
+
+COMMENT ON COLUMN jobhooks.condition_failure.error IS 'Why that one could not be, or none can';
 
 COMMENT ON COLUMN jobhooks.condition_failure."time" IS 'When that was';
 
@@ -494,6 +498,10 @@ CREATE VIEW jobhooks.hooks AS
             ELSE NULL::text
         END,
         CASE
+            WHEN failure.invalid THEN format('its conditions are none: %s'::text, failure.error)
+            ELSE NULL::text
+        END,
+        CASE
             WHEN (NOT job.installed) THEN format('its job %s is not installed: no daemon finds its receiver'::text, job.class_path)
             ELSE NULL::text
         END,
@@ -507,9 +515,12 @@ CREATE VIEW jobhooks.hooks AS
                 END), '; '::text ORDER BY content_type.id) AS string_agg
            FROM (jobhooks.job_hook_content_type link
              JOIN jobhooks.content_type content_type ON ((content_type.id = link.content_type_id)))
-          WHERE ((link.job_hook_id = hook.id) AND (NOT (content_type.watched AND (jobhooks.table_name(content_type.relation) IS NOT NULL)))))), ''::text) AS why_not
-   FROM (jobhooks.job_hook hook
-     JOIN jobhooks.job job ON ((job.id = hook.job_id)));
+          WHERE ((link.job_hook_id = hook.id) AND (NOT (content_type.watched AND (jobhooks.table_name(content_type.relation) IS NOT NULL)))))), ''::text) AS why_not,
+    COALESCE(failure.failures, (0)::bigint) AS condition_failures,
+    failure.error AS condition_error
+   FROM ((jobhooks.job_hook hook
+     JOIN jobhooks.job job ON ((job.id = hook.job_id)))
+     LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)));
 
 COMMENT ON VIEW jobhooks.hooks IS 'The job hooks, and whether changes lead to runs now';
 
@@ -538,6 +549,10 @@ COMMENT ON COLUMN jobhooks.hooks.conditions IS 'An expression in CEL that a chan
 COMMENT ON COLUMN jobhooks.hooks.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds';
 
 COMMENT ON COLUMN jobhooks.hooks.why_not IS 'What keeps changes, or those of one of its tables, from leading to runs, in words; null: nothing';
+
+COMMENT ON COLUMN jobhooks.hooks.condition_failures IS 'For about how many changes the conditions could not be evaluated';
+
+COMMENT ON COLUMN jobhooks.hooks.condition_error IS 'Why not, for the last of them, or for any';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -824,6 +839,8 @@ CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR DELETE OR UPDATE ON
 
 CREATE TRIGGER check_overrides BEFORE INSERT OR UPDATE OF overrides ON jobhooks.job FOR EACH ROW EXECUTE FUNCTION jobhooks.check_overrides();
 
+CREATE CONSTRAINT TRIGGER forget_condition_failures AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.conditions <> old.conditions)) EXECUTE FUNCTION jobhooks.forget_condition_failures();
+
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
 
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
@@ -943,6 +960,8 @@ GRANT ALL ON FUNCTION jobhooks.enable_hook(name text, enabled boolean) TO jobhoo
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.live_triggers() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_operator;
@@ -957,6 +976,9 @@ GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.note_condition_failures(failures json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.note_condition_failures(failures json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
 
@@ -991,6 +1013,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems_of_columns() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_conditions() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_deliveries() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_deliveries() TO jobhooks_viewer;

@@ -92,6 +92,10 @@ class InvalidName(Refused):
     """The name cannot be taken: it takes 1 to 255 characters."""
 
 
+class InvalidConditions(Refused):
+    """The conditions are no expression that is true or false."""
+
+
 class NothingToAdopt(Refused):
     """This database is no copy."""
 

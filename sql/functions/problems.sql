@@ -17,6 +17,7 @@ as $$
         union all select * from jobhooks.problems_of_triggers()
         union all select * from jobhooks.problems_of_partitions()
         union all select * from jobhooks.problems_of_hooks()
+        union all select * from jobhooks.problems_of_conditions()
         union all select * from jobhooks.problems_of_deliveries()
         union all select * from jobhooks.problems_of_log(problems.retention, problems.segment_size)
         union all select * from jobhooks.problems_of_marks()

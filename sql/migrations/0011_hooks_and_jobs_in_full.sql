@@ -69,15 +69,18 @@ comment on column jobhooks.configuration_change.after is 'As it is since; null o
 
 create table jobhooks.condition_failure (
     hook_id integer primary key references jobhooks.job_hook (id) on delete cascade,
-    failures bigint not null check (failures > 0),
-    change_id bigint not null,
+    failures bigint not null check (failures >= 0),
+    change_id bigint,
+    invalid boolean not null,
     error text not null,
-    time timestamptz not null default clock_timestamp()
+    time timestamptz not null default clock_timestamp(),
+    constraint a_change_failed_or_all_will check ((change_id is null) = (failures = 0) and (change_id is not null or invalid))
 );
 comment on table jobhooks.condition_failure is 'Hooks whose conditions could not be evaluated, so that changes passed them by';
-comment on column jobhooks.condition_failure.failures is 'How many, since the conditions were last changed';
-comment on column jobhooks.condition_failure.change_id is 'The last of them';
-comment on column jobhooks.condition_failure.error is 'Why that one could not be';
+comment on column jobhooks.condition_failure.failures is 'For about how many changes, since the conditions were last changed';
+comment on column jobhooks.condition_failure.change_id is 'The last of them; null where there was none yet';
+comment on column jobhooks.condition_failure.invalid is 'The conditions cannot be evaluated for any change';
+comment on column jobhooks.condition_failure.error is 'Why that one could not be, or none can';
 comment on column jobhooks.condition_failure.time is 'When that was';
 
 -- What is there begins its history here.

@@ -4,7 +4,7 @@
 select
     hook.id, hook.name, hook.job_id, job.class_path, hook.events::text [], hook.enabled_since::text,
     array(select content_type_id from jobhooks.job_hook_content_type where job_hook_id = hook.id),
-    hook.enabled and job.installed and job.enabled, job.order_by, job.order_columns
+    hook.enabled and job.installed and job.enabled, job.order_by, job.order_columns, hook.columns, hook.conditions
 from jobhooks.job_hook as hook
 join jobhooks.jobs as job on job.id = hook.job_id
 where hook.name = $1

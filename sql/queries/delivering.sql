@@ -68,6 +68,9 @@ select extract(epoch from clock_timestamp())::double precision
 -- name: settle
 select jobhooks.settle($1, $2, $3, $4, $5, $6, $7, $8::text::json)
 
+-- name: note_condition_failures
+select jobhooks.note_condition_failures($1::text::json)
+
 -- name: last_settled
 -- No change with a greater id was settled or parked.
 select greatest(

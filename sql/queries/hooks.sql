@@ -2,13 +2,15 @@
 
 -- name: hooks
 select
-    name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not
+    name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not,
+    condition_failures, condition_error
 from jobhooks.hooks
 order by priority desc, name
 
 -- name: hook_shown
 select
-    name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not
+    name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not,
+    condition_failures, condition_error
 from jobhooks.hooks
 where name = $1
 

@@ -22,6 +22,7 @@ select
     nullif(concat_ws(
         '; ',
         case when not hook.enabled then 'it is not enabled' end,
+        case when failure.invalid then format('its conditions are none: %s', failure.error) end,
         case when not job.installed then format('its job %s is not installed: no daemon finds its receiver', job.class_path) end,
         case when not job.enabled then format('its job %1$s is not enabled: jobhooks job enable %1$s', job.class_path) end,
         (
@@ -37,8 +38,11 @@ select
             where link.job_hook_id = hook.id
                 and not (content_type.watched and jobhooks.table_name(content_type.relation) is not null)
         )
-    ), '') as why_not
+    ), '') as why_not,
+    coalesce(failure.failures, 0) as condition_failures,
+    failure.error as condition_error
 from jobhooks.job_hook as hook
-join jobhooks.job as job on job.id = hook.job_id;
+join jobhooks.job as job on job.id = hook.job_id
+left join jobhooks.condition_failure as failure on failure.hook_id = hook.id;
 
 comment on view jobhooks.hooks is 'The job hooks, and whether changes lead to runs now';

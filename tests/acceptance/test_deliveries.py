@@ -435,6 +435,31 @@ def test_what_was_settled_is_replayed_once_more_with_the_next_number(
     assert [change for (change,) in seen] == [2, 3, 4, 1, 2, 3, 4, 3, 1, 2]
 
 
+def test_a_replay_asks_what_the_hook_asks(device: Connection, database: str, receivers: Path, log: Path) -> None:
+    """Its columns and conditions of now, so that what should have come can be delivered once they are mended."""
+    replay = ["replay", "--hook", "hook of Writer", "--database-url", database]
+    rename(device, "a", "b", "c")
+    device.execute("update public.device set serial = 'other'")
+    add_hook(database, receivers, "Writer")
+    device.execute(
+        "update jobhooks.job_hook set columns = '{name}', conditions = 'new.name != \"b\" && old.size == null'"
+    )
+    with Daemon(database, receivers, log).await_started():
+        finished = jobhooks(*replay, "--yes")
+        assert finished.returncode == REFUSED
+        assert finished.stderr.splitlines() == [
+            'passed over, since the hook\'s conditions could not be evaluated: 2 changes; there is no "size"',
+            'jobhooks: nothing to replay: of 4 changes the hook "hook of Writer" asks for none',
+        ]
+        device.execute("update jobhooks.job_hook set conditions = 'new.name != \"b\"'")
+        assert done(jobhooks(*replay, "--yes")) == "queued 2 deliveries\n"
+        wait_until("two are delivered", lambda: [change for change, _, _ in results(device)] == [1, 3])
+        device.execute("update jobhooks.job_hook set conditions = 'new.name !='")
+        finished = jobhooks(*replay, "--yes")
+        assert finished.returncode == REFUSED
+        assert finished.stderr.startswith("jobhooks: invalid conditions, line 1, column 12: it ends too early")
+
+
 def test_what_is_yet_to_be_delivered_is_not_replayed(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:

@@ -75,6 +75,8 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "coalesce_s": 0.0,
         "runs": True,
         "why_not": None,
+        "condition_failures": 0,
+        "condition_error": None,
         "owed": {},
     }
     _, words = run(
@@ -212,6 +214,26 @@ def test_a_file_with_a_mistake_changes_nothing(
     _, told = run(database, "hook", "apply", str(file), "--yes", code=REFUSED)
     assert told.startswith(f"jobhooks: {file}: ") and words in told and len(told.splitlines()) == 1
     assert jobs.execute("select name from jobhooks.job_hook").fetchall() == []
+
+
+def test_conditions_that_are_none_are_refused_with_their_place(jobs: Connection, database: str, tmp_path: Path) -> None:
+    """By add, edit and apply alike: which hook, where, why, and the place under the text."""
+    file = tmp_path / "hooks.toml"
+    file.write_text('[[hook]]\nname = "h"\ncontent_types = ["public.device"]\njob = "a.On"\nevents = ["create"]\n')
+    run(database, "hook", "apply", str(file), "--yes")
+    with file.open("a") as more:
+        more.write("conditions = 'new.name = 1'\n")
+    add = ("hook", "add", "h2", "--content-type", "public.device", "--events", "delete", "--job", "a.On")
+    for arguments, name in [
+        ((*add, "--conditions", "new.name = 1"), "h2"),
+        (("hook", "edit", "h", "--conditions", "new.name = 1"), "h"),
+        (("hook", "apply", str(file), "--yes"), "h"),
+    ]:
+        _, told = run(database, *arguments, code=REFUSED)
+        first, text, place = told.splitlines()
+        assert f'cannot save hook "{name}": ' in first and "line 1, column 10" in first
+        assert (text.strip(), place.index("^") - text.index("new")) == ("new.name = 1", 9)
+    assert jobs.execute("select name, conditions from jobhooks.job_hook").fetchall() == [("h", "")]
 
 
 def test_hooks_may_swap_in_a_file_and_cannot_be_in_conflict_there(

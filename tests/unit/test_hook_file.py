@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_read(file: Path) -> None:
 def test_lists_have_no_order_of_their_own() -> None:
     """Whoever wrote the row by hand wrote them in any order: that is no difference."""
     there = JobHook(
-        *("h", ["b", "a"], "a.B", ["update", "create"], True, 0, "", ["y", "x"], "", None, True, None),
+        *("h", ["b", "a"], "a.B", ["update", "create"], True, 0, "", ["y", "x"], "", None, True, None, 0, None),
     )
     wanted = HookSettings(
         *("h", ["a", "b"], "a.B", ["create", "update"]),

@@ -1,13 +1,15 @@
 """Which changes are for which hooks."""
 
 import datetime
+import json
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, strategies as st
 
 from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
-from jobhooks.engine.matching import Hook, HookTable
+from jobhooks.engine.matching import Failure, Hook, HookTable
 from jobhooks.engine.snapshot import Snapshot
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
@@ -45,6 +47,64 @@ def test_a_change_is_for_every_hook_that_wants_it() -> None:
     other = replace(HOOK, id=2, events=frozenset({Action.ACTION_UPDATE, Action.ACTION_DELETE}))
     assert matching(CHANGE, HOOK, other) == [1, 2]
     assert matching(replace(CHANGE, action=Action.ACTION_DELETE), HOOK, other) == [2]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a\tb", "\u00e4", "a b"])
+def test_a_key_column_may_have_any_name(name: str) -> None:
+    """PostgreSQL takes them all, and a change without lanes would stop every hook."""
+    content_type = replace(DEVICE, key_columns=(name,))
+    for ensure_ascii in (False, True):
+        row = json.dumps({name: 1}, ensure_ascii=ensure_ascii)
+        change = replace(CHANGE, content_type=content_type, prechange_json=row, postchange_json=row)
+        assert change.lane_keys() == (b"1",)
+        assert matching(change, replace(HOOK, columns=frozenset({name}))) == []
+
+
+def test_an_update_is_for_a_hook_if_one_of_its_columns_changed() -> None:
+    """Other events have no columns that changed."""
+    wanting = replace(HOOK, id=2, columns=frozenset({"id", "name"}), events=frozenset(Action))
+    others = replace(HOOK, id=3, columns=frozenset({"serial", "nothing"}), events=frozenset(Action))
+    assert matching(CHANGE, HOOK, wanting, others) == [1, 2]
+    assert matching(replace(CHANGE, action=Action.ACTION_DELETE, postchange_json=None), wanting, others) == [2, 3]
+    truncate = replace(CHANGE, action=Action.ACTION_TRUNCATE, prechange_json=None, postchange_json=None)
+    assert matching(truncate, wanting, others) == [2, 3]
+    ignoring = replace(DEVICE, ignored_columns=frozenset({"id"}))
+    assert matching(replace(CHANGE, content_type=ignoring), wanting) == []
+
+
+def test_an_update_whose_rows_could_not_be_written_down_may_have_changed_any_column() -> None:
+    """No change is lost: rather one run too many."""
+    unbuilt = replace(CHANGE, prechange_json=None, postchange_json=None, snapshot_error="too large")
+    assert matching(unbuilt, replace(HOOK, columns=frozenset({"serial"}))) == [1]
+
+
+def test_a_hook_gets_what_satisfies_its_conditions_and_its_columns() -> None:
+    moved = replace(HOOK, id=2, conditions="old.id != new.id", columns=frozenset({"id"}))
+    other = replace(HOOK, id=3, conditions='user == "bob"', columns=frozenset({"id"}))
+    assert matching(CHANGE, HOOK, moved, other) == [1, 2]
+
+
+def test_conditions_that_cannot_be_evaluated_are_told_and_keep_the_change_from_their_hook_alone() -> None:
+    told: list[Failure] = []
+    failing = replace(HOOK, id=2, conditions="new.name == 1")
+    invalid = replace(HOOK, id=3, conditions="new.name ==")
+    table = HookTable("1", [HOOK, failing, invalid], told.append)
+    assert [(failure.hook.id, failure.change, failure.invalid) for failure in told] == [(3, None, True)]
+    assert table.matching(CHANGE) == [HOOK]
+    assert [(failure.hook.id, failure.change, failure.invalid) for failure in told[1:]] == [
+        (2, CHANGE, False),
+        (3, CHANGE, True),
+    ]
+    assert told[1].error == 'there is no "name"'
+    assert told[2].error.startswith("invalid conditions, line 1, column 12: ")
+
+
+def test_conditions_are_not_evaluated_for_what_committed_before_the_hook_was_enabled() -> None:
+    """It would count failures that are none of its business."""
+    told: list[Failure] = []
+    late = replace(HOOK, enabled_since=Snapshot.parse("101:101:"), conditions="new.name == 1")
+    assert HookTable("1", [late], told.append).matching(CHANGE) == []
+    assert told == []
 
 
 @given(st.integers(1, 50), st.integers(0, 50), st.sets(st.integers(0, 120)), st.integers(0, 120))

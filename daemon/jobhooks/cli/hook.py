@@ -283,6 +283,9 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
     yield "runs", in_words(hook.runs)
     if hook.why_not:
         yield "why not", hook.why_not
+    if hook.condition_failures:
+        changes = number(hook.condition_failures, "change", "changes")
+        yield "passed by", f"about {changes}, for which its conditions could not be evaluated: {hook.condition_error}"
     if hook.owed:
         by_status = ", ".join(f"{count} {status}" for status, count in hook.owed.items())
         yield "owed", f"{number(sum(hook.owed.values()), 'delivery', 'deliveries')}: {by_status}"

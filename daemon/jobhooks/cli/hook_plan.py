@@ -11,6 +11,8 @@ from jobhooks.cli.consent import number
 from jobhooks.cli.difference import ADDED, REMOVED
 from jobhooks.cli.hook_file import coalesce, in_order
 from jobhooks.cli.output import printable
+from jobhooks.engine.conditions import check_conditions
+from jobhooks.errors import InvalidConditions
 from jobhooks.store import hooks
 from jobhooks.store.connections import SyncConnection
 from jobhooks.store.hooks import HookSettings, JobHook
@@ -59,9 +61,16 @@ def plan(conn: SyncConnection, before: Sequence[JobHook], after: Sequence[HookSe
 def saving(before: JobHook | None, after: HookSettings) -> Step:
     """Return the step that makes a hook, or makes it another one; perhaps with no differences.
 
-    Every hook that is saved passes here, by add, edit or apply. What is to be refused of ``after`` before the database
-    is asked is refused here.
+    Every hook that is saved passes here, by add, edit or apply. What the database cannot tell is refused here.
+
+    Raises:
+        InvalidConditions: its conditions are none; the message names the hook, and shows the place.
     """
+    if after.conditions:
+        try:
+            check_conditions(after.conditions)
+        except InvalidConditions as exc:
+            raise InvalidConditions(f'cannot save hook "{after.name}": {exc}') from exc
     doing, name = (Doing.ADD, after.name) if before is None else (Doing.EDIT, before.name)
     return Step(doing, name, [*_differences(before, after)], 0, after)
 

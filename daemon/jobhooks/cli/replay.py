@@ -1,5 +1,6 @@
 """``jobhooks replay``: changes that are settled, or older than a hook, are delivered to it again."""
 
+from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -11,8 +12,10 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
 from jobhooks.cli.output import progress, say
 from jobhooks.contract.change import ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
+from jobhooks.engine.condition_failures import ConditionFailures
+from jobhooks.engine.conditions import check_conditions
 from jobhooks.engine.lanes import deliveries_of, lane_numbers
-from jobhooks.engine.matching import Hook
+from jobhooks.engine.matching import Hook, Rule
 from jobhooks.engine.reader import ContentTypes, change_of
 from jobhooks.engine.snapshot import Snapshot
 from jobhooks.errors import Refused
@@ -48,8 +51,8 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
 ) -> None:
     """Deliver changes of the log to a hook again: those that it had, and those from before there was the hook.
 
-    Of the log's changes those are meant that the hook is for, by its tables and events. What is owed to it already
-    stays as it is, and what the daemon has yet to read comes anyway.
+    Of the log's changes those are meant that the hook is for, by its tables, events, columns and conditions as they are
+    now. What is owed to it already stays as it is, and what the daemon has yet to read comes anyway.
 
     Example: jobhooks replay --hook "Check serials" --since 2h
 
@@ -71,6 +74,7 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
                 f'nothing to replay: no change that is meant is settled, or older than the hook "{hook}", and not owed'
                 " to it already; jobhooks delivery list shows what is owed"
             )
+        ids = _asked_for(conn, named, ids)
         if missing := sorted({*(change or [])} - {*ids}):
             say(f"passed over, since it cannot be replayed: {', '.join(f'change {id_}' for id_ in missing)}")
         what = number(len(ids), "change", "changes")
@@ -81,6 +85,38 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
         )
         queued = _queue(conn, named, ids)
         say(f"queued {number(queued, 'delivery', 'deliveries')}{_obstacle(named)}")
+
+
+def _asked_for(conn: SyncConnection, named: deliveries.NamedHook, ids: "array[int]") -> "array[int]":
+    """Return those of the changes that the hook's columns and conditions ask for.
+
+    Raises:
+        InvalidConditions: its conditions can be evaluated for none.
+        Refused: there are none.
+    """
+    hook, content_types = _hook(named), _content_types(conn)
+    if not hook.columns and not hook.conditions:
+        return ids
+    if hook.conditions:
+        check_conditions(hook.conditions)
+    failures = ConditionFailures()
+    rule = Rule(hook, failures.count)
+    wanted = array("q")
+    with progress("looking at", len(ids)) as done:
+        for batch in deliveries.batches(ids):
+            changes = (
+                change_of(cast("asyncpg.Record", row), content_types) for row in deliveries.logged_changes(conn, batch)
+            )
+            wanted.extend(change.id for change in changes if rule.wants(change))
+            done(len(batch))
+    for failed in failures.take().values():
+        many = number(failed.changes, "change", "changes")
+        say(f"passed over, since the hook's conditions could not be evaluated: {many}; {failed.last.error}")
+    if not wanted:
+        raise Refused(
+            f'nothing to replay: of {number(len(ids), "change", "changes")} the hook "{hook.name}" asks for none'
+        )
+    return wanted
 
 
 def _queue(conn: SyncConnection, named: deliveries.NamedHook, ids: Sequence[int]) -> int:
@@ -120,6 +156,8 @@ def _hook(named: deliveries.NamedHook) -> Hook:
         Snapshot.parse(named.enabled_since),
         order_by=Ordering(named.order_by),
         order_columns=tuple(named.order_columns),
+        columns=frozenset(named.columns),
+        conditions=named.conditions,
     )
 
 

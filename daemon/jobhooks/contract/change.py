@@ -144,13 +144,13 @@ def _key(columns: tuple[str, ...], row_json: str) -> bytes | None:
     """Return the key of a row, as the JSON of its columns, without decoding the rest of the row."""
     try:
         return b",".join(astuple(_key_decoder(columns).decode(row_json)))
-    except (msgspec.DecodeError, RecursionError):
-        # The faster reader refuses half of a surrogate pair, and what is nested some hundred deep.
-        values = _raw_values(row_json)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        # The faster reader refuses half of a surrogate pair, what is nested some hundred deep, and quotes in names.
+        values = raw_values(row_json)
         return b",".join([values[name] for name in columns]) if values.keys() >= set(columns) else None
 
 
-def _raw_values(row_json: str) -> dict[str, bytes]:
+def raw_values(row_json: str) -> dict[str, bytes]:
     """Return the columns of a row, each as the JSON that it is written in, however deep that is nested."""
     values: dict[str, bytes] = {}
     name = None

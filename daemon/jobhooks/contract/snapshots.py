@@ -37,14 +37,24 @@ def decode_row(text: str) -> Row:
         ValueError: the text is not a JSON object.
         RecursionError: a column holds JSON that is nested thousands deep.
     """
-    try:
-        row = _decoder.decode(text)
-    except msgspec.DecodeError:
-        # A json column may hold what the faster reader refuses, such as half of a surrogate pair.
-        row = json.loads(text, parse_float=Decimal, parse_int=_integer)
+    row = decode_value(text)
     if not isinstance(row, dict):
         raise ValueError(f"a row must be a JSON object, not {type(row).__name__}")
     return cast("Row", row)
+
+
+def decode_value(text: str | bytes) -> object:
+    """Return the value that JSON is, by the same rules.
+
+    Raises:
+        ValueError: the text is not JSON.
+        RecursionError: it is nested thousands deep.
+    """
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError:
+        # A json column may hold what the faster reader refuses, such as half of a surrogate pair.
+        return json.loads(text, parse_float=Decimal, parse_int=_integer)
 
 
 def encode_row(row: Row) -> str:
@@ -66,7 +76,7 @@ def differences(before: Row | None, after: Row | None, ignored: frozenset[str] =
     if before is None or after is None:
         return {"removed": _without(before, ignored), "added": _without(after, ignored)}
     columns = [name for name in {**before, **after} if name not in ignored]
-    changed = [name for name in columns if not _identical(before.get(name), after.get(name))]
+    changed = [name for name in columns if not identical(before.get(name), after.get(name))]
     return {
         "removed": {name: before.get(name) for name in changed},
         "added": {name: after.get(name) for name in changed},
@@ -77,7 +87,7 @@ def _without(row: Row | None, ignored: frozenset[str]) -> Row | None:
     return {name: value for name, value in row.items() if name not in ignored} if row and ignored else row
 
 
-def _identical(one: object, other: object) -> bool:
+def identical(one: object, other: object) -> bool:
     """Compare as JSON: ``true`` is not 1, and 1.0 is not 1.00, which Python's ``==`` holds for equal."""
     if type(one) is not type(other):
         return False
@@ -85,10 +95,10 @@ def _identical(one: object, other: object) -> bool:
         return str(one) == str(other)
     if isinstance(one, dict) and isinstance(other, dict):
         mine, theirs = cast("Row", one), cast("Row", other)
-        return mine.keys() == theirs.keys() and all(_identical(mine[name], theirs[name]) for name in mine)
+        return mine.keys() == theirs.keys() and all(identical(mine[name], theirs[name]) for name in mine)
     if isinstance(one, list) and isinstance(other, list):
         left, right = cast("list[object]", one), cast("list[object]", other)
-        return len(left) == len(right) and all(map(_identical, left, right))
+        return len(left) == len(right) and all(map(identical, left, right))
     return one == other
 
 

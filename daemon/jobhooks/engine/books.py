@@ -6,19 +6,24 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import asyncpg
+import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import FailurePolicy, ObjectChangeActionChoices, Ordering
+from jobhooks.contract.log import clean_text
 from jobhooks.engine.coalescing import can_be_merged, merged
+from jobhooks.engine.condition_failures import ConditionFailures
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lanes import deliveries_of, lane_numbers
 from jobhooks.engine.matching import Hook, HookTable
+from jobhooks.engine.outcome import storable
 from jobhooks.engine.reader import PAGE_BYTES, Cursor, change_of, load_content_types
 from jobhooks.engine.snapshot import Snapshot
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.unreadable import call_readable_async
 
 MOST_MERGED = 10_000  # debts in one delivery
+LONGEST_ERROR = 1_000  # characters of why conditions could not be evaluated
 BEGINNING = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -44,6 +49,7 @@ class Books:
 
     def __init__(self, conn: AsyncConnection) -> None:
         self._conn = conn
+        self.condition_failures = ConditionFailures()
 
     async def hooks(self) -> HookTable:
         """Return the active hooks.
@@ -51,7 +57,29 @@ class Books:
         The version first: so the hooks are of this version or newer, and never older than they are said to be.
         """
         ((version,),) = await call_async(self._conn, "configuration_version")
-        return HookTable(version, [_hook(row) for row in await call_async(self._conn, "active_hooks")])
+        hooks = [_hook(row) for row in await call_async(self._conn, "active_hooks")]
+        return HookTable(version, hooks, self.condition_failures.note)
+
+    async def write_condition_failures(self) -> None:
+        """Count those that are not written down; what cannot be, as somebody is changing a hook now, next time."""
+        counts = self.condition_failures.take()
+        encoding = self._conn.get_settings().server_encoding
+        rows = [
+            {
+                "hook_id": hook_id,
+                "conditions": count.last.hook.conditions,
+                "failures": count.changes,
+                "change_id": None if count.last.change is None else count.last.change.id,
+                "invalid": count.last.invalid,
+                "error": storable(clean_text(count.last.error)[:LONGEST_ERROR], encoding),
+            }
+            for hook_id, count in counts.items()
+        ]
+        if rows:
+            rows_json = msgspec.json.encode(rows).decode()
+            ((written,),) = await call_async(self._conn, "note_condition_failures", rows_json)
+            if not written:
+                self.condition_failures.put_back(counts)
 
     async def has_result(self, delivery: Delivery) -> bool:
         """Return whether the attempt that is next, or runs, has a result."""

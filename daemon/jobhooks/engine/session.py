@@ -26,6 +26,7 @@ from jobhooks.engine.workers import Workers
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
 
+COUNT_INTERVAL_S = 1.0  # between two countings of conditions that could not be evaluated
 STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements, none of which takes long: its connection is dead then
 
 log = structlog.stdlib.get_logger()
@@ -138,6 +139,7 @@ class Session:
                 group.create_task(settler.run())
                 group.create_task(dispatcher.run())
                 group.create_task(_reload_when_told(listener, dispatcher))
+                group.create_task(_count_condition_failures(settler, books))
                 group.create_task(Watchdog().run())
                 group.create_task(maintain(settings.asyncpg_arguments, settings.retention_days))
                 read = group.create_task(_read(reader, wakeup, listener, dispatcher))
@@ -147,6 +149,8 @@ class Session:
                     async with asyncio.timeout(settings.shutdown_grace_s):
                         await dispatcher.stop()
                         await settler.drain()
+                        async with settler.lock:
+                            await books.write_condition_failures()
                         raise Stopped
                 log.warning("shutdown_grace_exceeded", shutdown_grace_s=settings.shutdown_grace_s)
                 raise Stopped
@@ -191,6 +195,15 @@ async def _reload_when_told(listener: Listener, dispatcher: Dispatcher) -> None:
         if listener.indebted.is_set():
             listener.indebted.clear()
             dispatcher.look_at_debts()
+
+
+async def _count_condition_failures(settler: Settler, books: Books) -> None:
+    """Write down, now and then, for how many changes conditions could not be evaluated."""
+    while True:
+        await asyncio.sleep(COUNT_INTERVAL_S)
+        if books.condition_failures:
+            async with settler.lock:
+                await books.write_condition_failures()
 
 
 def _own_arguments(arguments: dict[str, Any]) -> dict[str, Any]:

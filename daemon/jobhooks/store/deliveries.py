@@ -22,7 +22,10 @@ ROWS = 100  # changes whose rows are in memory at once
 
 @dataclass(frozen=True)
 class NamedHook:
-    """A hook that was asked for by its name. ``enabled_since`` is a snapshot; ``runs``: hook and job are both on."""
+    """A hook that was asked for by its name. ``enabled_since`` is a snapshot; ``runs``: hook and job are both on.
+
+    ``columns`` and ``conditions``: what it asks of a change, where there are any.
+    """
 
     id: int
     name: str
@@ -34,6 +37,8 @@ class NamedHook:
     runs: bool
     order_by: str
     order_columns: list[str]
+    columns: list[str]
+    conditions: str
 
 
 @dataclass(frozen=True)

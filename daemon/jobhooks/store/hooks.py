@@ -32,10 +32,15 @@ class HookSettings:
 
 @dataclass(frozen=True)
 class JobHook(HookSettings):
-    """A hook as it is. ``runs``: hook and job are both on; ``why_not``: what is in the way, perhaps of one table."""
+    """A hook as it is. ``runs``: hook and job are both on; ``why_not``: what is in the way, perhaps of one table.
+
+    ``condition_failures``: for about how many changes its conditions could not be evaluated, and why not the last time.
+    """
 
     runs: bool
     why_not: str | None
+    condition_failures: int
+    condition_error: str | None
 
 
 @dataclass(frozen=True)

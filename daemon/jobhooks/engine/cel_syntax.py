@@ -1,0 +1,141 @@
+"""Which variables, and which columns of rows, an expression in CEL names: read from the compiled expression.
+
+That is a ``google.protobuf.Any`` which holds a ``cel.expr.CheckedExpr``; the numbers of the fields are those of
+github.com/google/cel-spec, proto/cel/expr/syntax.proto and checked.proto. Of the encoding no more is read than occurs.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+ROWS = ("old", "new")
+EQUALS = ("_==_", "_!=_")
+# Fields of an Expr.
+CONSTANT, IDENTIFIER, SELECT, CALL, LIST, STRUCT, COMPREHENSION = 3, 4, 5, 6, 7, 8, 9
+NULL, STRING = 1, 6  # of a Constant
+VARINT, FIXED64, BYTES = 0, 1, 2  # of the encoding
+
+Message = dict[int, list[bytes]]
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What an expression needs. ``columns``: by variable, those that it names of a row; None: it needs all of them."""
+
+    variables: frozenset[str]
+    columns: dict[str, frozenset[str] | None]
+
+
+def uses_of(compiled: bytes) -> Uses:
+    """Return what a compiled expression needs, rather too much than too little."""
+    variables: set[str] = set()
+    columns: dict[str, set[str]] = {name: set() for name in ROWS}
+    whole: set[str] = set()
+    checked = _fields(_fields(compiled)[2][0])
+    expressions = [checked[4][0]]
+    while expressions:
+        expression = _fields(expressions.pop())
+        row, column = _column(expression)
+        if row is None:
+            name = _identifier(expression)
+            if name is not None:
+                variables.add(name)
+                whole.add(name)
+            expressions += _parts(expression)
+        else:
+            variables.add(row)
+            if column is not None:
+                columns[row].add(column)
+    return Uses(
+        frozenset(variables),
+        {row: None if row in whole else frozenset(columns[row]) for row in ROWS if row in variables},
+    )
+
+
+def _column(expression: Message) -> tuple[str | None, str | None]:
+    """Return the row and the column that an expression is: ``new.serial``, ``new["serial"]``.
+
+    The row alone if it only asks whether there is one: ``new == null``. Else neither.
+    """
+    if SELECT in expression:
+        select = _fields(expression[SELECT][0])
+        row = _row(select[1][0])
+        return (row, _text(select[2])) if row is not None else (None, None)
+    if CALL in expression:
+        call = _fields(expression[CALL][0])
+        function, arguments = _text(call[2]), call[3]
+        if len(arguments) == 2 and (function == "_[_]" or function in EQUALS):
+            row, constant = _row(arguments[0]), _constant(arguments[1])
+            if row is None and function in EQUALS:
+                row, constant = _row(arguments[1]), _constant(arguments[0])
+            if row is not None and function in EQUALS and NULL in constant:
+                return row, None
+            if row is not None and function == "_[_]" and STRING in constant:
+                return row, _text(constant[STRING])
+    return None, None
+
+
+def _parts(expression: Message) -> list[bytes]:
+    """Return the expressions that an expression consists of."""
+    if SELECT in expression:
+        return _fields(expression[SELECT][0])[1]
+    if CALL in expression:
+        call = _fields(expression[CALL][0])
+        return call[1] + call[3]
+    if LIST in expression:
+        return _fields(expression[LIST][0])[1]
+    if STRUCT in expression:
+        entries = [_fields(entry) for entry in _fields(expression[STRUCT][0])[2]]
+        return [part for entry in entries for part in entry[3] + entry[4]]
+    if COMPREHENSION in expression:
+        comprehension = _fields(expression[COMPREHENSION][0])
+        return [part for number in (2, 4, 5, 6, 7) for part in comprehension[number]]
+    return []
+
+
+def _row(expression: bytes) -> str | None:
+    name = _identifier(_fields(expression))
+    return name if name in ROWS else None
+
+
+def _identifier(expression: Message) -> str | None:
+    """Return the name of a variable; ``.new`` is ``new``, where something else of that name would hide it."""
+    return _text(_fields(expression[IDENTIFIER][0])[1]).lstrip(".") if IDENTIFIER in expression else None
+
+
+def _constant(expression: bytes) -> Message:
+    constant = _fields(expression)[CONSTANT]
+    return _fields(constant[0]) if constant else defaultdict(list)
+
+
+def _text(values: list[bytes]) -> str:
+    """Return the text of a field, which is left out where it is empty."""
+    return values[0].decode() if values else ""
+
+
+def _fields(message: bytes) -> Message:
+    """Return the fields of a message by their numbers; those that are numbers are there, but without their values."""
+    fields: Message = defaultdict(list)
+    position = 0
+    while position < len(message):
+        tag, position = _varint(message, position)
+        number, kind = tag >> 3, tag & 7
+        if kind == BYTES:
+            length, position = _varint(message, position)
+        elif kind == VARINT:
+            length, position = 0, _varint(message, position)[1]
+        else:
+            length = 8 if kind == FIXED64 else 4
+        fields[number].append(message[position : position + length])
+        position += length
+    return fields
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[position]
+        position += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, position
+        shift += 7

@@ -1,0 +1,97 @@
+"""Single columns of a change: whether they changed, and their values, without decoding the rest of the rows."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from jobhooks.contract.change import Change, raw_values
+from jobhooks.contract.snapshots import decode_value, identical
+
+KEPT = 1_000  # readers, of which each set of columns that is asked for has one
+NULL = b"null"
+ReadColumns = Callable[[str], dict[str, Any]]
+
+
+class MissingColumn(ValueError):
+    """A row has no such column: it was dropped or renamed, or the table is watched without it."""
+
+
+def any_changed(change: Change, names: tuple[str, ...], *, strict: bool) -> bool:
+    """Return whether one of the columns has another value after the change than before, as ``differences`` has it.
+
+    Of a row that comes or goes: whether one is not null. A column that the content type ignores never changed, and one
+    that no row has counts as null, unless ``strict``.
+
+    Raises:
+        MissingColumn: none changed, and one that no row has was asked for.
+    """
+    ignored = change.content_type.ignored_columns
+    if ignored:
+        names = tuple(name for name in names if name not in ignored)
+    rows = [raw_columns(names, row) for row in (change.prechange_json, change.postchange_json) if row is not None]
+    missing = None
+    for name in names:
+        values = [row[name] for row in rows if name in row]
+        if len(values) == 2:
+            if _differ(*values):
+                return True
+        elif values:
+            if _differ(values[0], NULL):
+                return True
+        elif rows:
+            missing = name
+    if missing is not None and strict:
+        raise MissingColumn(f'there is no column "{missing}"')
+    return False
+
+
+def raw_columns(names: tuple[str, ...], row_json: str) -> dict[str, bytes | msgspec.Raw]:
+    """Return those of the columns that the row has, as the JSON that they are written in."""
+    try:
+        return _raw_reader(names)(row_json)
+    except (msgspec.DecodeError, RecursionError):
+        # The faster reader refuses half of a surrogate pair, and what is nested some hundred deep.
+        values = raw_values(row_json)
+        return {name: values[name] for name in names if name in values}
+
+
+def reader_of(names: tuple[str, ...], value: object) -> ReadColumns:
+    """Return what reads these columns of a row, as far as it has them, each as a ``value``.
+
+    It raises DecodeError or RecursionError where it cannot, and the other way of reading has to be taken.
+    """
+    fields = {f"column_{number}": name for number, name in enumerate(names)}
+    try:
+        row_type = msgspec.defstruct("Columns", [(field, value, msgspec.UNSET) for field in fields], rename=fields)
+    except ValueError:
+        return _refuse  # it takes no names with quotes, backslashes or control characters
+    decode = msgspec.json.Decoder(row_type).decode
+
+    def read(row_json: str) -> dict[str, Any]:
+        row = zip(names, astuple(decode(row_json)), strict=True)
+        return {name: value for name, value in row if value is not msgspec.UNSET}
+
+    return read
+
+
+def _refuse(_row_json: str) -> dict[str, Any]:
+    raise msgspec.DecodeError
+
+
+@lru_cache(KEPT)
+def _raw_reader(names: tuple[str, ...]) -> ReadColumns:
+    return reader_of(names, msgspec.Raw)
+
+
+def _differ(one: bytes | msgspec.Raw, other: bytes | msgspec.Raw) -> bool:
+    """Compare two columns' JSON. What is written differently may still be the same, as for ``differences``."""
+    one, other = bytes(one), bytes(other)
+    if one == other:
+        return False
+    try:
+        return not identical(decode_value(one), decode_value(other))
+    except RecursionError:
+        return True  # too deep to look closer
