@@ -28,6 +28,7 @@ from jobhooks.engine.snapshot import Snapshot
 from jobhooks.engine.workers import Workers
 from jobhooks.errors import AlreadySettled
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
+from jobhooks.testing.delivering import WorkersHere
 from support.daemon import LIMIT
 from support.reading import open_reader
 
@@ -92,22 +93,6 @@ class Running:
         settling = asyncio.create_task(self.settler.run())
         await settled.wait()
         settling.cancel()
-
-
-class WorkersHere(Workers):
-    """Runs ``def`` receivers in this process."""
-
-    def __init__(self, connection: worker.Connection) -> None:
-        super().__init__("", Findings((), {}), 1, None)
-        self._connection = connection
-
-    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
-        """Run them as a worker does."""
-        return worker.run_receivers(found, self.orders(deliveries), self._connection)
-
-    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
-        """Run it as a worker does."""
-        return worker.call_receiver(found, self.orders(deliveries), self._connection)
 
 
 @contextlib.asynccontextmanager

@@ -214,6 +214,11 @@ class Dispatcher:
             await asyncio.wait(self._tasks)
         self._journal.tell_more()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing runs, or waits to run, and nothing keeps a page open."""
+        return not self._tasks and not self._kept_open and not any(work.unwritten for work in self._work.values())
+
     async def cancel(self) -> None:
         """End what runs. A receiver that will not be cancelled is left to itself: it has no connection any more."""
         self._stopping = True

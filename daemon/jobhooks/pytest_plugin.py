@@ -1,0 +1,59 @@
+"""A pytest plugin: a clean database with jobhooks in it, tables to watch, and what is owed, delivered in the test.
+
+Loaded by pytest wherever jobhooks is installed: so it is beside jobhooks.testing, and imports nothing of it before a
+fixture is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from jobhooks.testing.databases import Database, Server
+    from jobhooks.testing.delivering import Result
+
+
+@pytest.fixture(scope="session")
+def jobhooks_server() -> Generator[Server]:
+    """A PostgreSQL on which databases may be made.
+
+    That of JOBHOOKS_TEST_DATABASE_URL, whose role may create databases; else one of our own, which takes
+    ``pip install 'jobhooks[testing]'``, or a PostgreSQL on this machine, and is gone afterwards.
+    """
+    from jobhooks.testing.databases import open_server
+
+    with open_server() as server:
+        yield server
+
+
+@pytest.fixture
+def jobhooks_database(jobhooks_server: Server) -> Generator[Database]:
+    """A database of this test's own, with jobhooks installed: its ``url``, and a psycopg ``connection``, autocommit."""
+    with jobhooks_server.new_database() as database:
+        yield database
+
+
+@pytest.fixture
+def watch(jobhooks_database: Database) -> Callable[..., None]:
+    """Watch a table of that database: ``watch("public.device", exclude=["secret"])``, as jobhooks.watch takes it."""
+    from jobhooks.store import catalogue
+
+    def watch_table(table: str, key: list[str] | None = None, **options: Any) -> None:
+        catalogue.watch(jobhooks_database.connection, table, key, **options)
+
+    return watch_table
+
+
+@pytest.fixture
+def run_hooks(jobhooks_database: Database) -> Callable[..., list[Result]]:
+    """Deliver all that is owed, in this process, to the end; return what each attempt did.
+
+    ``run_hooks(MyReceiver, Another)``: a class that no hook leads to yet gets one, on all watched tables and events. A
+    failure is in the results, and is not attempted again until the next call.
+    """
+    from jobhooks.testing.delivering import run_hooks as run
+
+    return lambda *receivers: run(jobhooks_database, receivers)

@@ -1,0 +1,156 @@
+"""Delivering what is owed to receivers that a test has, in its process, by the daemon's own engine, to the end."""
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobhooks.cli.receivers import records
+from jobhooks.contract.meta import read_meta
+from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.engine import worker
+from jobhooks.engine.attempts import Attempts
+from jobhooks.engine.books import Books
+from jobhooks.engine.delivery import Delivery
+from jobhooks.engine.dispatcher import Dispatcher
+from jobhooks.engine.leader import Guard
+from jobhooks.engine.loading import Findings, FoundReceiver
+from jobhooks.engine.outcome import Clock, Outcome
+from jobhooks.engine.reader import Reader
+from jobhooks.engine.receiver_connections import Connections
+from jobhooks.engine.runner import AsyncRunner
+from jobhooks.engine.settle import Settler
+from jobhooks.engine.workers import Workers
+from jobhooks.store import catalogue, hooks
+from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, close_async, connect_async
+from jobhooks.testing.databases import Database
+
+LEADER_TIMEOUT_S = 10.0
+PAGE_SIZE = 500
+LOOK_S = 0.01  # between two looks at whether anything is owed still
+EVENTS = ("create", "update", "delete", "truncate")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an attempt did. ``status``: success, failure or discarded; ``log``: level, object, message of each line."""
+
+    hook: str
+    change_id: int
+    action: str
+    attempt: int
+    status: str
+    error: str | None
+    traceback: str | None
+    value: Any
+    log: list[str]
+
+
+def run_hooks(database: Database, receivers: Sequence[type[JobHookReceiver[Any]]]) -> list[Result]:
+    """Deliver all that is owed; return what each attempt did, by change. See the fixture of that name."""
+    findings = Findings((), {found.class_path: found for found in map(_found, receivers)})
+    conn = database.connection
+    _hook(conn, findings)
+    before = {_identity(result) for result in _results(conn)}
+    asyncio.run(_deliver(database, findings))
+    return [result for result in _results(conn) if _identity(result) not in before]
+
+
+def _found(receiver: type[JobHookReceiver[Any]]) -> FoundReceiver:
+    # A module of a package is the package's last word here: a class path has no more of it than a receivers directory.
+    class_path = f"{receiver.__module__.rpartition('.')[2]}.{receiver.__name__}"
+    return FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
+
+
+def _hook(conn: SyncConnection, findings: Findings) -> None:
+    """Have a hook on each receiver that has none: on all tables, by all events."""
+    catalogue.register_jobs(conn, records(findings), complete=False)
+    hooked = {hook.job for hook in hooks.hooks(conn)}
+    tables = [table.name for table in catalogue.watched_tables(conn) if table.state == "watched"]
+    for class_path, found in findings.receivers.items():
+        catalogue.enable_job(conn, class_path)
+        if class_path not in hooked:
+            hooks.add_hook(conn, found.receiver.__name__, tables, list(EVENTS), class_path, "")
+            # What the test wrote before is what it is about.
+            call(conn, "hook_from_the_beginning", found.receiver.__name__)
+
+
+async def _deliver(database: Database, findings: Findings) -> None:
+    arguments = asyncpg_arguments(database.connection)
+    async with contextlib.AsyncExitStack() as stack:
+        guarding, reading, settling = [await connect_async(arguments) for _ in range(3)]
+        for each in (guarding, reading, settling):
+            stack.push_async_callback(close_async, each)
+        leader = await Guard(guarding, LEADER_TIMEOUT_S).lead(lambda: None)
+        reader = Reader(reading, PAGE_SIZE)
+        position = await reader.load()
+        settler, books, clock = Settler(settling, leader), Books(settling), Clock()
+        connections = Connections(arguments, 2)
+        stack.callback(connections.terminate)
+        connection = worker.Connection(database.url)
+        stack.callback(connection.close)
+        runner = AsyncRunner(connections, clock)
+        attempts = Attempts(runner, WorkersHere(connection), findings, settler, books, clock)
+        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * PAGE_SIZE)
+        await dispatcher.start(position)
+        await dispatcher.reload_hooks()
+        tasks = [asyncio.create_task(settler.run()), asyncio.create_task(dispatcher.run())]
+        try:
+            await _deliver_all(database.connection, reader, dispatcher, settler, tasks)
+        finally:
+            await dispatcher.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+
+async def _deliver_all(
+    conn: SyncConnection,
+    reader: Reader,
+    dispatcher: Dispatcher,
+    settler: Settler,
+    tasks: Iterable[asyncio.Task[None]],
+) -> None:
+    while True:
+        for task in tasks:
+            if task.done():
+                task.result()  # which raises what ended it
+        reading = await reader.read()
+        if reading.changes and reading.configuration != dispatcher.hooks_version:
+            await dispatcher.reload_hooks()
+        await dispatcher.admit(reading)
+        if not reading.changes and dispatcher.is_idle:
+            await settler.drain()
+            # What waits for seconds to pass, and has not failed, is delivered now.
+            ((hastened,),) = call(conn, "hasten_debts")
+            if not hastened and dispatcher.is_idle and not await reader.has_news():
+                return
+            dispatcher.look_at_debts()
+        await asyncio.sleep(LOOK_S)
+
+
+class WorkersHere(Workers):
+    """Runs ``def`` receivers in this process, one after the other, so that a debugger stops in them."""
+
+    def __init__(self, connection: worker.Connection) -> None:
+        super().__init__("", Findings((), {}), 1, None)
+        self._connection = connection
+
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
+        """Run them as a worker does."""
+        return worker.run_receivers(found, self.orders(deliveries), self._connection)
+
+    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Run it as a worker does."""
+        return worker.call_receiver(found, self.orders(deliveries), self._connection)
+
+
+def _results(conn: SyncConnection) -> list[Result]:
+    return [Result(*row) for row in call(conn, "results_of_attempts")]
+
+
+def _identity(result: Result) -> tuple[str, int, int]:
+    return result.hook, result.change_id, result.attempt

@@ -1,0 +1,263 @@
+"""Calling a receiver as the engine does, with a change that is made up and a row that is in memory."""
+
+import asyncio
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NoReturn
+
+from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject, LoadedRow
+from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.contract.current import current_run
+from jobhooks.contract.log import LogEntry, ReceiverLog
+from jobhooks.contract.meta import is_async, read_meta, takes_batches, wanted_arguments
+from jobhooks.contract.receiver import DeliveryIdentity, JobHookReceiver, Run
+from jobhooks.contract.snapshots import Row, decode_row, encode_row
+from jobhooks.engine.calling import (
+    after_failure,
+    after_failure_async,
+    in_steps,
+    in_steps_async,
+    refuse_awaitable,
+    steps_of,
+)
+from jobhooks.engine.outcome import Clock, Outcome, completed, failed
+
+Receiver = type[JobHookReceiver[Any]]
+HOOK = "a hook"
+
+
+@dataclass(frozen=True)
+class Received:
+    """What a receiver did. ``status``: success, failure or discarded; ``error`` and ``traceback``: why not success.
+
+    ``value``: what it returned. ``row``: the live row as it is afterwards, None where it is gone; ``saved``: whether
+    the receiver wrote it.
+    """
+
+    status: str
+    error: str | None
+    traceback: str | None
+    log: list[LogEntry]
+    value: Any
+    row: Row | None
+    saved: bool
+
+    @property
+    def messages(self) -> list[str]:
+        """What it logged, without levels and objects."""
+        return [entry.message for entry in self.log]
+
+
+def receive(
+    receiver: Receiver,
+    *,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+    action: str | None = None,
+    table: str = "public.table",
+    key: Sequence[str] = ("id",),
+    user_name: str = "tester",
+    request_id: str | None = None,
+    connection: Any = None,
+) -> Received:
+    """Run a receiver for one change, with no database, and return what it did; of an ``async def`` one, too.
+
+    ``before`` and ``after`` are the row before and after the change: without the first it is a create, without the
+    second a delete, without both a truncate. What is in them goes through JSON, as in reality: a date is a text then.
+    ``changed_object`` is a row in memory. ``connection``: what ``self.connection`` is; a run that asks for it without
+    one fails.
+    """
+    change = _change(before, after, action, table, key, user_name, request_id)
+    call = _Call(receiver, [change], connection)
+    return asyncio.run(call.run_async()) if is_async(receiver) else call.run()
+
+
+async def receive_async(receiver: Receiver, **arguments: Any) -> Received:
+    """Do what ``receive`` does, where a loop runs already; takes the same arguments."""
+    change = _change(
+        arguments.pop("before", None),
+        arguments.pop("after", None),
+        arguments.pop("action", None),
+        arguments.pop("table", "public.table"),
+        arguments.pop("key", ("id",)),
+        arguments.pop("user_name", "tester"),
+        arguments.pop("request_id", None),
+    )
+    call = _Call(receiver, [change], arguments.pop("connection", None))
+    if arguments:
+        raise TypeError(f"receive_async takes no {', '.join(arguments)}")
+    return await call.run_async() if is_async(receiver) else call.run()
+
+
+def receive_batch(
+    receiver: Receiver,
+    changes: Sequence[tuple[Mapping[str, object] | None, Mapping[str, object] | None]],
+    *,
+    table: str = "public.table",
+    key: Sequence[str] = ("id",),
+    connection: Any = None,
+) -> Received:
+    """Run a receiver that takes batches, for changes given as (before, after), and return what it did."""
+    made = [
+        _change(before, after, None, table, key, "tester", None, number)
+        for number, (before, after) in enumerate(changes, 1)
+    ]
+    call = _Call(receiver, made, connection)
+    return asyncio.run(call.run_async()) if is_async(receiver) else call.run()
+
+
+def _change(
+    before: Mapping[str, object] | None,
+    after: Mapping[str, object] | None,
+    action: str | None,
+    table: str,
+    key: Sequence[str],
+    user_name: str,
+    request_id: str | None,
+    number: int = 1,
+) -> Change:
+    schema, _, name = table.rpartition(".")
+    content_type = ContentType(
+        1, f"{schema or 'public'}.{name}", schema or "public", name, (*key,), ("text",) * len(key)
+    )
+    match before, after:
+        case None, None:
+            happened = Action.ACTION_TRUNCATE
+        case None, _:
+            happened = Action.ACTION_CREATE
+        case _, None:
+            happened = Action.ACTION_DELETE
+        case _:
+            happened = Action.ACTION_UPDATE
+    rows = [None if row is None else encode_row(dict(row)) for row in (before, after)]
+    now = datetime.datetime.now(datetime.UTC)
+    return Change(
+        number, 1, now, content_type, Action(action) if action else happened, user_name, request_id, rows[0], rows[1]
+    )
+
+
+@dataclass
+class _MemoryRow:
+    """The live row, where there is one."""
+
+    columns: Row | None
+    version: int = 1
+
+    def load(self, _content_type: ContentType, _key: Row) -> LoadedRow | None:
+        return None if self.columns is None else LoadedRow(dict(self.columns), str(self.version))
+
+    def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
+        if self.columns is None or version != str(self.version):
+            return None
+        self.columns = {**self.columns, **decode_row(encode_row(values))}
+        self.version += 1
+        return self.load(content_type, key)
+
+    def delete(self, _content_type: ContentType, _key: Row, version: str) -> bool:
+        if self.columns is None or version != str(self.version):
+            return False
+        self.columns = None
+        self.version += 1
+        return True
+
+
+class _AsyncMemoryRow:
+    """The same, to be awaited."""
+
+    def __init__(self, row: _MemoryRow) -> None:
+        self._row = row
+
+    async def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
+        return self._row.load(content_type, key)
+
+    async def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
+        return self._row.update(content_type, key, version, values)
+
+    async def delete(self, content_type: ContentType, key: Row, version: str) -> bool:
+        return self._row.delete(content_type, key, version)
+
+
+@dataclass
+class _Call:
+    """One call of a receiver, with what it does in memory."""
+
+    receiver: Receiver
+    changes: list[Change]
+    connection: Any
+    log: ReceiverLog = field(default_factory=ReceiverLog)
+    clock: Clock = field(default_factory=Clock)
+
+    def __post_init__(self) -> None:
+        after = self.changes[0].postchange
+        self.sensitive = read_meta(self.receiver).has_sensitive_variables
+        self.row = _MemoryRow(None if after is None else dict(after))
+        self.value: object = None
+
+    def run(self) -> Received:
+        started_at = self.clock.now()
+        receiver = self._instance(lambda _change: None)
+        try:
+            work = self._work(receiver, ChangedObject, self.row)
+            self.value = in_steps(receiver, work) if steps_of(self.receiver) else work()
+            refuse_awaitable(self.value)
+        except Exception as exc:  # noqa: BLE001 - it is what is to be found out
+            after_failure(receiver, exc)
+            return self._received(failed(started_at, self.clock, self.log, exc, sensitive=self.sensitive))
+        return self._received(completed(started_at, self.clock, self.log, self.value, sensitive=self.sensitive))
+
+    async def run_async(self) -> Received:
+        started_at = self.clock.now()
+        receiver = self._instance(_none_before)
+        try:
+            work = self._work(receiver, AsyncChangedObject, _AsyncMemoryRow(self.row))
+            self.value = await (in_steps_async(receiver, work) if steps_of(self.receiver) else work())
+        except Exception as exc:  # noqa: BLE001 - as there
+            await after_failure_async(receiver, exc)
+            return self._received(failed(started_at, self.clock, self.log, exc, sensitive=self.sensitive))
+        return self._received(completed(started_at, self.clock, self.log, self.value, sensitive=self.sensitive))
+
+    def _instance(self, previous: Callable[[Change], Any]) -> JobHookReceiver[Any]:
+        change = self.changes[0]
+        run: Run[Any] = Run(DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, previous)
+        current_run.set(run)
+        return self.receiver(run)
+
+    def _work(self, receiver: Any, kind: type[Any], rows: object) -> Callable[[], Any]:
+        if takes_batches(self.receiver):
+            return partial(receiver.receive_job_hook_batch, changes=self.changes)
+        change = self.changes[0]
+        live = None
+        if self.row.columns is not None and change.content_type.key_columns:
+            live = kind(change.content_type, rows, LoadedRow(dict(self.row.columns), str(self.row.version)))
+        given = {"change": change, "action": change.action, "changed_object": live}
+        return partial(
+            receiver.receive_job_hook, **{name: given[name] for name in {"change", *wanted_arguments(self.receiver)}}
+        )
+
+    def _connect(self) -> Any:
+        return self.connection if self.connection is not None else _no_connection()
+
+    def _received(self, outcome: Outcome) -> Received:
+        return Received(
+            outcome.status.value,
+            outcome.error,
+            outcome.traceback,
+            list(outcome.log),
+            self.value,
+            self.row.columns,
+            self.row.version > 1,
+        )
+
+
+async def _none_before(_change: Change) -> None:
+    return None
+
+
+def _no_connection() -> NoReturn:
+    raise RuntimeError(
+        "the receiver asks for self.connection, and there is none in a test without a database:"
+        " pass receive(..., connection=...), or test it with the fixture run_hooks"
+    )

@@ -1,0 +1,25 @@
+-- What the fixtures for authors of receivers ask, in a database of a test's own.
+
+-- name: hook_from_the_beginning
+-- What is in the log already is the hook's business, too.
+update jobhooks.job_hook set enabled_since = '1:1:' where name = $1 returning id
+
+-- name: hasten_debts
+-- Returns how many debts are left to be attempted that have not failed, all of them due now.
+with due as (
+    update jobhooks.delivery set due_at = least(due_at, clock_timestamp())
+    where status = 'waiting' and failures = 0
+    returning change_id
+)
+select count(*) from due
+
+-- name: results_of_attempts
+select
+    result.hook, result.change_id, change.action::text, result.attempt, result.status, result.error, attempt.traceback,
+    result.value, result.log
+from jobhooks.results as result
+join jobhooks.object_change as change on change.id = result.change_id
+join jobhooks.job_hook as hook on hook.name = result.hook
+join jobhooks.job_result as attempt
+    on attempt.change_id = result.change_id and attempt.hook_id = hook.id and attempt.attempt = result.attempt
+order by result.change_id, result.attempt, result.hook

@@ -1,0 +1,106 @@
+"""What authors of receivers test with: the guide is followed to the letter, in a project that is not ours."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.daemon import environment
+
+GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "test-a-receiver.md"
+
+
+def run_pytest(project: Path, *arguments: str) -> str:
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={**environment(), "PYTHONPATH": "receivers"},
+    )
+    return finished.stdout + finished.stderr
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    receiver, *tests = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    (tmp_path / "receivers").mkdir()
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "receivers" / "capitals.py").write_text(receiver)
+    for number, text in enumerate(tests):
+        (tmp_path / "tests" / f"test_capitals_{number}.py").write_text(text)
+    return tmp_path
+
+
+def test_the_guide_is_true(project: Path) -> None:
+    assert "3 passed" in run_pytest(project, "tests")
+
+
+OWED = """
+from jobhooks import JobHookReceiver
+
+
+class Counts(JobHookReceiver):
+    class Meta:
+        backoff = 3600
+
+    async def receive_job_hook(self, change):
+        await self.connection.execute("select 1")
+        if self.attempt == 1 and change.postchange and change.postchange["name"] == "bad":
+            raise ValueError("not yet")
+        self.log_info("counted")
+        return change.id
+
+
+class Together(JobHookReceiver):
+    def receive_job_hook_batch(self, changes):
+        return len(changes)
+
+
+def test_all_that_is_owed_is_delivered(jobhooks_database, watch, run_hooks):
+    conn = jobhooks_database.connection
+    conn.execute("create table t (id integer primary key, name text)")
+    watch("public.t")
+    conn.execute("insert into t select i, 'good' from generate_series(1, 1200) as i")
+    results = run_hooks(Counts)
+    assert len(results) == 1200 and {(one.status, len(one.log)) for one in results} == {("success", 1)}
+    assert [one.value for one in results] == list(range(1, 1201))
+
+    conn.execute("insert into t values (0, 'bad')")
+    (failed,) = run_hooks(Counts)
+    assert (failed.status, failed.error, failed.attempt) == ("failure", "ValueError: not yet", 1)
+    assert run_hooks(Counts) == []
+    conn.execute("update jobhooks.delivery set due_at = now()")
+    (again,) = run_hooks(Counts)
+    assert (again.status, again.attempt) == ("success", 2)
+
+
+def test_merged_and_batched_changes_are_not_waited_for(jobhooks_database, watch, run_hooks):
+    conn = jobhooks_database.connection
+    conn.execute("create table t (id integer primary key, name text)")
+    watch("public.t")
+    assert run_hooks(Together) == []
+    conn.execute("update jobhooks.job_hook set coalesce_s = 3600")
+    conn.execute("insert into t values (1, 'a'), (2, 'a')")
+    conn.execute("update t set name = 'b'")
+    results = run_hooks(Together)
+    assert [one.status for one in results] == ["success"] * 4
+    assert results[0].value == 2
+"""
+
+
+def test_what_is_owed_is_delivered_to_the_end(tmp_path: Path) -> None:
+    """Many pages, failures, what comes later; async def and batches."""
+    (tmp_path / "test_owed.py").write_text(OWED)
+    assert "2 passed" in run_pytest(tmp_path, "test_owed.py")
+
+
+def test_whoever_does_not_ask_for_a_fixture_loads_nothing(tmp_path: Path) -> None:
+    """The plugin is loaded in every test run of every project on that Python."""
+    (tmp_path / "test_other.py").write_text(
+        "import sys\ndef test_it():\n    assert not {'asyncpg', 'psycopg', 'jobhooks.engine'} & sys.modules.keys()\n"
+    )
+    assert "1 passed" in run_pytest(tmp_path, "test_other.py")

@@ -1,0 +1,122 @@
+"""Testing a receiver without a database: it gets what it gets in reality, and what it does is told."""
+
+import datetime
+from typing import Any
+
+import pytest
+
+from jobhooks import Change, Discard, JobHookReceiver, StaleObject
+from jobhooks.testing import receive, receive_async, receive_batch
+
+
+class Upper(JobHookReceiver):
+    """Writes names in capitals."""
+
+    def receive_job_hook(self, change: Change, action: str, changed_object: Any) -> object:
+        if action in ("delete", "truncate"):
+            raise Discard("nothing to write")
+        changed_object.name = changed_object.name.upper()
+        changed_object.save()
+        self.log_info(changed_object, "written")
+        return {"was": change.get_snapshots()["differences"]["added"]}
+
+
+class UpperAsync(JobHookReceiver[Any]):
+    """The same."""
+
+    async def receive_job_hook(self, change: Change, action: str, changed_object: Any) -> object:
+        if action in ("delete", "truncate"):
+            raise Discard("nothing to write")
+        changed_object.name = changed_object.name.upper()
+        await changed_object.save()
+        self.log_info(changed_object, "written")
+        return {"was": change.get_snapshots()["differences"]["added"]}
+
+
+EITHER = pytest.mark.parametrize("receiver", [Upper, UpperAsync])
+
+
+@EITHER
+def test_what_a_receiver_did_is_told(receiver: type[JobHookReceiver[Any]]) -> None:
+    done = receive(receiver, before={"id": 1, "name": "a"}, after={"id": 1, "name": "b"}, table="inventory.device")
+    assert (done.status, done.error, done.value) == ("success", None, {"was": {"name": "b"}})
+    assert (done.row, done.saved, done.messages) == ({"id": 1, "name": "B"}, True, ["written"])
+    assert done.log[0].object == "inventory.device id=1"
+
+
+@EITHER
+@pytest.mark.parametrize("before", [{"id": 1}, None])
+def test_without_a_row_after_it_is_a_delete_or_a_truncate(
+    receiver: type[JobHookReceiver[Any]], before: dict[str, object] | None
+) -> None:
+    done = receive(receiver, before=before)
+    assert (done.status, done.error, done.row, done.saved) == ("discarded", "nothing to write", None, False)
+
+
+async def test_where_a_loop_runs_it_is_awaited() -> None:
+    for receiver in (Upper, UpperAsync):
+        assert (await receive_async(receiver, after={"id": 1, "name": "b"})).row == {"id": 1, "name": "B"}
+    with pytest.raises(TypeError, match="takes no whatever"):
+        await receive_async(Upper, whatever={})
+
+
+def test_values_are_what_json_makes_of_them() -> None:
+    class Sees(JobHookReceiver):
+        def receive_job_hook(self, change: Change) -> object:
+            return change.postchange
+
+    done = receive(Sees, after={"id": 1, "day": datetime.date(2026, 1, 2), "price": 1.5})
+    assert done.value["day"] == "2026-01-02" and str(done.value["price"]) == "1.5"
+
+
+def test_a_failure_has_its_reason() -> None:
+    class Fails(JobHookReceiver):
+        told: list[str] = []  # noqa: RUF012 - what is seen here
+
+        def receive_job_hook(self, change: Change) -> None:
+            self.log_info("begins")
+            raise ValueError("password=hunter2")
+
+        def on_failure(self, exc: BaseException) -> None:
+            self.told.append(type(exc).__name__)
+
+    done = receive(Fails, after={"id": 1})
+    assert (done.status, done.error, done.messages) == ("failure", "ValueError: password=***", ["begins"])
+    assert "raise ValueError" in (done.traceback or "") and Fails.told == ["ValueError"]
+
+
+def test_a_connection_is_there_only_if_it_is_given() -> None:
+    class Writes(JobHookReceiver):
+        def receive_job_hook(self, change: Change) -> None:
+            self.connection.execute("select 1")
+
+    class Connection:
+        done: list[str] = []  # noqa: RUF012 - what is seen here
+
+        def execute(self, statement: str) -> None:
+            self.done.append(statement)
+
+    assert "pass receive(..., connection=...)" in (receive(Writes, after={"id": 1}).error or "")
+    assert receive(Writes, after={"id": 1}, connection=Connection()).status == "success"
+    assert Connection.done == ["select 1"]
+
+
+def test_a_row_that_is_gone_cannot_be_saved() -> None:
+    class DeletesTwice(JobHookReceiver):
+        def receive_job_hook(self, change: Change, changed_object: Any) -> None:
+            changed_object.delete()
+            changed_object.name = "c"
+            with pytest.raises(StaleObject):
+                changed_object.save()
+
+    done = receive(DeletesTwice, after={"id": 1, "name": "a"})
+    assert (done.status, done.row, done.saved) == ("success", None, True)
+
+
+def test_a_batch_is_many_changes() -> None:
+    class Counts(JobHookReceiver):
+        def receive_job_hook_batch(self, changes: list[Change]) -> object:
+            return [(change.action, self.idempotency_key_of(change)) for change in changes]
+
+    done = receive_batch(Counts, [(None, {"id": 1}), ({"id": 1}, {"id": 1, "a": 2}), ({"id": 1}, None)])
+    assert done.value == [("create", "1:1"), ("update", "2:1"), ("delete", "3:1")]
