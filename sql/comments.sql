@@ -19,7 +19,7 @@ begin
             ('job', 'description', 'The receiver''s Meta.description, or the first line of its docstring'),
             ('job', 'soft_time_limit_s', 'Seconds after which SoftTimeLimitExceeded is raised in the receiver; null: no limit'),
             ('job', 'time_limit_s', 'Seconds after which a run is ended; null: no limit'),
-            ('job', 'installed', 'Whether a daemon found the receiver when it was last started'),
+            ('job', 'installed', 'Whether the daemon finds the receiver'),
             ('job', 'enabled', 'Whether it may run: jobhooks job enable'),
             ('job', 'created_at', 'When the receiver was first found'),
             ('job_hook', 'id', 'What deliveries and results call it'),

@@ -434,7 +434,7 @@ COMMENT ON COLUMN jobhooks.job.soft_time_limit_s IS 'Seconds after which SoftTim
 
 COMMENT ON COLUMN jobhooks.job.time_limit_s IS 'Seconds after which a run is ended; null: no limit';
 
-COMMENT ON COLUMN jobhooks.job.installed IS 'Whether a daemon found the receiver when it was last started';
+COMMENT ON COLUMN jobhooks.job.installed IS 'Whether the daemon finds the receiver';
 
 COMMENT ON COLUMN jobhooks.job.enabled IS 'Whether it may run: jobhooks job enable';
 

@@ -10,11 +10,11 @@ as $$
         format('hook "%s"', hook.name),
         case
             when job.installed then format('its job %s is not enabled, so that changes pass it by', job.class_path)
-            else format('its job %s is not installed: no daemon found that receiver when it was last started', job.class_path)
+            else format('its job %s is not installed: the daemon does not find that receiver, and what is owed to it waits', job.class_path)
         end,
         case
             when job.installed then format('jobhooks job enable %s', job.class_path)
-            else 'put the receiver back and restart the daemon, or disable the hook'
+            else 'put the receiver back, or disable the hook'
         end
     from jobhooks.job_hook as hook
     join jobhooks.job as job on job.id = hook.job_id

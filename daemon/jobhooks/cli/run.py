@@ -51,7 +51,12 @@ def run(
     if end_with is not None:
         owner.end_with(end_with)
     engine_settings, findings = _prepare(chosen)
-    uvloop.run(supervisor.run(engine_settings, findings, systemd.notify))
+
+    def register(found: Findings) -> None:
+        with connection(chosen) as conn:
+            receivers.register(conn, found, complete=True)
+
+    uvloop.run(supervisor.run(engine_settings, findings, systemd.notify, register))
 
 
 def _prepare(chosen: Settings) -> tuple[EngineSettings, Findings]:

@@ -79,6 +79,8 @@ class HookWork:
 class Dispatcher:
     """Decides what runs when. In memory is what fits, ``most`` deliveries; the rest is parked, or not read yet.
 
+    ``is_there`` tells whether there is a receiver of a class path: deliveries to one that is missing wait as debts.
+
     All of it happens in one loop, and between looking at memory and changing it nothing is awaited. What also depends
     on the debts in the database is done under the settler's lock, so that none comes or goes meanwhile.
     """
@@ -89,8 +91,10 @@ class Dispatcher:
         settler: Settler,
         books: Books,
         most: int,
+        is_there: Callable[[str], bool] = lambda _class_path: True,
     ) -> None:
         self._work_off = work_off
+        self._is_there = is_there
         self._settler = settler
         self._books = books
         self._most = most
@@ -158,7 +162,7 @@ class Dispatcher:
         for delivery in owed:
             page.add(delivery)
             work = self._work[delivery.hook.id]
-            if work.in_debt or work.hook.coalesce_s is not None:
+            if work.in_debt or self._only_parks(work):
                 in_debt[delivery.hook.id].append(delivery)
             else:
                 self._add(work, delivery)
@@ -191,6 +195,17 @@ class Dispatcher:
             group.create_task(self._park_overdue())
             group.create_task(self._take_up_debts())
             group.create_task(self._raise_failure())
+
+    def receivers_have_changed(self) -> None:
+        """Park what has not begun for a receiver that is not there any more, and take it up when it is back."""
+        for work in self._work.values():
+            if not self._is_there(work.hook.class_path):
+                self._park([*work.ready, *(follower for begun in work.begun for follower in begun.followers)])
+        self.look_at_debts()
+
+    def _only_parks(self, work: HookWork) -> bool:
+        """Return whether all that comes for a hook is parked: to be merged, or until its receiver is there."""
+        return work.hook.coalesce_s is not None or not self._is_there(work.hook.class_path)
 
     def look_at_debts(self) -> None:
         """Search for due debts of all hooks: somebody else has changed them."""
@@ -444,7 +459,7 @@ class Dispatcher:
         Parking is always right, only slow: so it is done, too, while other debts of the hook are not written yet.
         """
         blocked: set[int] | None = None
-        if not work.behind and not work.unwritten and work.hook.coalesce_s is None:
+        if not work.behind and not work.unwritten and not self._only_parks(work):
             async with self._settler.lock:
                 if not work.unwritten:
                     blocked = await self._books.blocked(work.hook.id, deliveries)
@@ -476,7 +491,8 @@ class Dispatcher:
         work.in_debt = True
         work.unwritten += 1
         if delivery.parked and not delivery.running:
-            self._let_go(delivery)  # a debt that was taken up, and goes back
+            for each in (delivery, *delivery.merged):
+                self._let_go(each)  # a debt that was taken up, and goes back
         delivery.parked = True
         if batch is None:
             self._settler.park(delivery)
@@ -533,7 +549,8 @@ class Dispatcher:
         """Take up debts for the hooks that have use for them; return in how many seconds the next of them is due."""
         hungry: list[HookWork] = []
         for work in list(self._work.values()):
-            if work.in_debt and work.hook.id in self._hooks.by_id and work.could_use_debts:
+            is_on = work.hook.id in self._hooks.by_id and self._is_there(work.hook.class_path)
+            if work.in_debt and is_on and work.could_use_debts:
                 await self._take_up(work)
                 hungry.append(work)
         if not hungry:

@@ -127,11 +127,13 @@ class Session:
         connections = Connections(settings.asyncpg_arguments, settings.connections)
         runner = AsyncRunner(connections, clock)
         attempts = Attempts(runner, self._workers, self._findings, settler, books, clock)
-        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * settings.page_size)
+        receivers = self._findings.receivers
+        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * settings.page_size, receivers.__contains__)
         await dispatcher.start(position)
         await dispatcher.reload_hooks()
         log.info("started", receivers=sorted(self._findings.receivers))
         self._ready()
+        self._findings.listeners.append(dispatcher.receivers_have_changed)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(guard.keep_speaking())
@@ -155,6 +157,7 @@ class Session:
                 log.warning("shutdown_grace_exceeded", shutdown_grace_s=settings.shutdown_grace_s)
                 raise Stopped
         finally:
+            self._findings.listeners.clear()
             await wakeup.close()
             connections.terminate()
             await dispatcher.cancel()

@@ -5,12 +5,14 @@ import contextlib
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import cast
 
 import structlog
 
 from jobhooks.engine.loading import Findings
+from jobhooks.engine.reloading import Reloading
 from jobhooks.engine.retry import Backoff
 from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.engine.workers import Workers
@@ -21,8 +23,16 @@ LAST_RESORT_S = 2.0  # after the grace, when the process ends whatever still run
 log = structlog.stdlib.get_logger()
 
 
-async def run(settings: EngineSettings, findings: Findings, notify: Callable[[str], None]) -> None:
+async def run(
+    settings: EngineSettings,
+    findings: Findings,
+    notify: Callable[[str], None],
+    register: Callable[[Findings], None],
+) -> None:
     """Deliver until SIGTERM or SIGINT. ``notify`` gets systemd's words: READY=1 once listening and reading.
+
+    Receivers that are added, changed or removed are taken at once, or on SIGHUP; ``register``, called in a thread,
+    makes their jobs.
 
     What runs when the signal comes has ``shutdown_grace_s`` to end. What is not settled then, or was not begun, is
     read again by the next daemon. A second signal ends it at once. A database that goes away is waited for.
@@ -31,6 +41,10 @@ async def run(settings: EngineSettings, findings: Findings, notify: Callable[[st
     stop = asyncio.Event()
     workers = Workers(settings.database_url, findings, settings.workers, settings.worker_memory_limit)
     _stop_on_signals(stop, settings.shutdown_grace_s, notify)
+    told = asyncio.Event()
+    if not sys.stdin.isatty():  # there it says that the terminal is gone, which is to end the daemon
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
+    reloading = asyncio.create_task(Reloading(findings, workers, register).run(told))
     backoff = Backoff()
 
     def ready() -> None:
@@ -41,6 +55,8 @@ async def run(settings: EngineSettings, findings: Findings, notify: Callable[[st
         while not stop.is_set():
             await _run_session(Session(settings, findings, workers, stop, ready), backoff, stop)
     finally:
+        reloading.cancel()
+        await asyncio.wait([reloading])
         await workers.close()
     log.info("stopped")
     signal.setitimer(signal.ITIMER_REAL, 0)

@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -39,6 +40,7 @@ class Workers:
         self._count = count
         self._pools: dict[str, ProcessPool] = {}
         self._running: dict[asyncio.Future[Any], None] = {}
+        self._retired: list[tuple[ProcessPool, threading.Thread]] = []
         self._slots: dict[str, asyncio.Semaphore] = {}
         self.clock = Clock()
 
@@ -111,6 +113,15 @@ class Workers:
             for each in deliveries
         ]
 
+    def retire(self, class_path: str) -> None:
+        """Let the processes of a receiver end when what runs in them has ended; what comes next gets new ones."""
+        pool = self._pools.pop(class_path, None)
+        if pool is not None:
+            pool.close()
+            thread = threading.Thread(target=pool.join, name="jobhooks retired workers", daemon=True)
+            thread.start()
+            self._retired = [(pool, thread), *(each for each in self._retired if each[1].is_alive())]
+
     async def end_busy(self) -> None:
         """Kill the workers that run something."""
         for future in list(self._running):
@@ -119,8 +130,11 @@ class Workers:
 
     async def close(self) -> None:
         """End all workers."""
-        pools, self._pools = self._pools, {}
-        await asyncio.to_thread(_close, list(pools.values()))
+        pools, self._pools = list(self._pools.values()), {}
+        for pool, thread in self._retired:
+            pool.stop()
+            pools += [] if thread.is_alive() else [pool]
+        await asyncio.to_thread(_close, pools)
 
     def _pool(self, class_path: str) -> ProcessPool:
         pool = self._pools.get(class_path)
