@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from jobhooks.cli import change, delivery, demo, doctor, hook, install, job, replay, run, table
+from jobhooks.cli import change, delivery, demo, doctor, hook, install, job, receiver, replay, run, table
 from jobhooks.cli.output import say
 from jobhooks.errors import JobhooksError
 from jobhooks.store.install import PROGRAM_VERSION
@@ -25,6 +25,7 @@ install.add_to(app)
 table.add_to(app)
 job.add_to(app)
 hook.add_to(app)
+receiver.add_to(app)
 change.add_to(app)
 delivery.add_to(app)
 replay.add_to(app)
