@@ -573,3 +573,12 @@ def test_a_column_may_be_called_like_a_word_of_the_language() -> None:
         row = json.dumps({word: 1}, ensure_ascii=False)
         change = replace(UPDATE, prechange_json=row, postchange_json=row)
         assert hold(f"new[{json.dumps(word)}] == 1 && !changed({json.dumps(word)})", change)
+
+
+def test_an_expression_that_goes_over_lists_is_short() -> None:
+    """Each round may evaluate all of it: ten thousand rounds of ten thousand characters would take minutes."""
+    short = "new.tags.all(tag, " + "&&".join(["tag != 'b'"] * 70) + ")"
+    check_conditions(short)
+    with pytest.raises(InvalidConditions, match=r"they go over a list .* have 1\d\d\d characters, of which 1000"):
+        check_conditions("new.tags.all(tag, " + "&&".join(["tag != 'b'"] * 90) + ")")
+    check_conditions("&&".join(["new.tag != 'b'"] * 90))

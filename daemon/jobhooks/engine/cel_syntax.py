@@ -19,10 +19,14 @@ Message = dict[int, list[bytes]]
 
 @dataclass(frozen=True)
 class Uses:
-    """What an expression needs. ``columns``: by variable, those that it names of a row; None: it needs all of them."""
+    """What an expression needs. ``columns``: by variable, those that it names of a row; None: it needs all of them.
+
+    ``loops``: it goes over lists.
+    """
 
     variables: frozenset[str]
     columns: dict[str, frozenset[str] | None]
+    loops: bool
 
 
 def uses_of(compiled: bytes) -> Uses:
@@ -32,8 +36,10 @@ def uses_of(compiled: bytes) -> Uses:
     whole: set[str] = set()
     checked = _fields(_fields(compiled)[2][0])
     expressions = [checked[4][0]]
+    loops = False
     while expressions:
         expression = _fields(expressions.pop())
+        loops = loops or COMPREHENSION in expression
         row, column = _column(expression)
         if row is None:
             name = _identifier(expression)
@@ -48,6 +54,7 @@ def uses_of(compiled: bytes) -> Uses:
     return Uses(
         frozenset(variables),
         {row: None if row in whole else frozenset(columns[row]) for row in ROWS if row in variables},
+        loops,
     )
 
 

@@ -1,7 +1,7 @@
 """Conditions: an expression in CEL, Google's Common Expression Language, that a change must satisfy. No I/O.
 
-CEL has no loops but over lists, of which an evaluation takes 10,000 rounds at most; its regular expressions are RE2's;
-and what is nested deeper than 32 it refuses. So no expression runs for long, whoever wrote it. ``map`` is left out:
+CEL has no loops but over lists, of which an evaluation takes 10,000 rounds at most, and an expression with loops is short;
+its regular expressions are RE2's; and what is nested deeper than 32 it refuses. So none runs for long, whoever wrote it. ``map`` is left out:
 with that, a short expression could build what fills the memory.
 """
 
@@ -22,6 +22,7 @@ from jobhooks.engine.columns import any_changed, reader_of
 from jobhooks.errors import InvalidConditions
 
 LONGEST = 10_000  # characters of an expression
+LONGEST_LOOP = 1_000  # of one that goes over lists: all of it may be evaluated in each round
 DEEPEST = 200  # levels of lists and objects in a column: the evaluator's stack holds some thousands
 MOST_NAMES = 8  # of columns that one changed() takes
 KEPT = 2_000  # compiled expressions
@@ -66,6 +67,11 @@ class Conditions:
         self._text = text
         self._expression = _compile(text)
         uses = uses_of(self._expression.serialize())
+        if uses.loops and len(text) > LONGEST_LOOP:
+            raise InvalidConditions(
+                f"invalid conditions: they go over a list (exists, all and so on) and have {len(text)} characters, of which"
+                f" {LONGEST_LOOP} are taken then"
+            )
         self._variables = [(name, value) for name, value in VALUES.items() if name in uses.variables]
         self._variables += [
             (name, partial(_row, name, _Columns(None if columns is None else tuple(sorted(columns)))))
