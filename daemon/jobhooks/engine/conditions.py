@@ -1,8 +1,8 @@
 """Conditions: an expression in CEL, Google's Common Expression Language, that a change must satisfy. No I/O.
 
-CEL has no loops but over lists, of which an evaluation takes 10,000 rounds at most, and an expression with loops is short;
-its regular expressions are RE2's; and what is nested deeper than 32 it refuses. So none runs for long, whoever wrote it. ``map`` is left out:
-with that, a short expression could build what fills the memory.
+CEL has no loops but over lists, of which an evaluation takes 10,000 rounds at most, and an expression with loops is
+short; its regular expressions are RE2's; and what is nested deeper than 32 it refuses. So none runs for long, whoever
+wrote it. ``map`` is left out: with that, a short expression could build what fills the memory.
 """
 
 import json
@@ -69,8 +69,8 @@ class Conditions:
         uses = uses_of(self._expression.serialize())
         if uses.loops and len(text) > LONGEST_LOOP:
             raise InvalidConditions(
-                f"invalid conditions: they go over a list (exists, all and so on) and have {len(text)} characters, of which"
-                f" {LONGEST_LOOP} are taken then"
+                f"invalid conditions: they go over a list (exists, all and so on) and have {len(text)} characters, of"
+                f" which {LONGEST_LOOP} are taken then"
             )
         self._variables = [(name, value) for name, value in VALUES.items() if name in uses.variables]
         self._variables += [
