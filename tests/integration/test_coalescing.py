@@ -156,7 +156,7 @@ def test_what_fails_is_attempted_again_with_all_that_it_was_and_what_came_since(
 
 def test_the_changes_of_some_seconds_are_one(seen: Connection, database: str, receivers: Path, log: Path) -> None:
     """Counted from the first of them; and they wait as debts, so that a daemon that is killed loses none."""
-    hook_merged(seen, database, receivers, "Sees", 3)
+    hook_merged(seen, database, receivers, "Sees", 3600)
     with Daemon(database, receivers, log) as daemon:
         seen.execute("insert into public.device (serial) values ('1')")
         seen.execute("update public.device set serial = '2'")
@@ -165,6 +165,12 @@ def test_the_changes_of_some_seconds_are_one(seen: Connection, database: str, re
         daemon.kill()
     seen.execute("update public.device set serial = '3'")
     with Daemon(database, receivers, log.with_name("again")):
+        wait_until("all wait", lambda: len(debts(seen)) == 3)
+        due = "select due_at - parked_at = interval '1 hour' from jobhooks.delivery where status = 'waiting'"
+        assert seen.execute(due).fetchall() == [(True,)] and not seen_rows(seen)
+        # As if the hour were over.
+        seen.execute("update jobhooks.delivery set due_at = now() where status = 'waiting'")
+        seen.execute("select pg_notify('jobhooks', 'deliveries')")
         wait_until("all is settled", lambda: all_have_a_result(seen, 3))
     assert seen_rows(seen) == [(1, "None > 3", "create 3:1")]
 

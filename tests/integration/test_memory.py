@@ -30,6 +30,8 @@ class Fails(JobHookReceiver):
         if not Path("go on").exists():
             raise ValueError("not yet")
 """
+pytestmark = pytest.mark.nightly  # it takes hundreds of megabytes, and their time
+
 ROWS = 50
 MEGABYTES = 4  # a row, as JSON
 AT_MOST = 200  # megabytes: a daemon has 70 when it does nothing, and reads 64 ahead
@@ -74,7 +76,6 @@ def test_huge_rows_are_read_ahead_in_small_numbers(seen: Connection, database: s
         assert megabytes_at_most(daemon) < AT_MOST
 
 
-@pytest.mark.nightly
 def test_huge_rows_that_are_due_are_taken_up_in_small_numbers(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:

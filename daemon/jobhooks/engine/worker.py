@@ -180,6 +180,8 @@ def _run(found: FoundReceiver, orders: list[Order], shared: SharedTransaction, *
         if joined:
             shared.undo()
         return None if gives_way else _failure(found, receiver, order, failed_with=exc, started_at=started_at, log=log)
+    finally:
+        current_run.set(None)
 
 
 def _failure(

@@ -241,6 +241,7 @@ class _Call:
         return self.connection if self.connection is not None else _no_connection()
 
     def _received(self, outcome: Outcome) -> Received:
+        current_run.set(None)
         return Received(
             outcome.status.value,
             outcome.error,
