@@ -211,7 +211,7 @@ def test_a_replica_is_refused_until_it_is_promoted(server: OwnServer, receivers:
             wait_until("it delivers", lambda: is_settled(server))
             with psycopg.connect(standby.url()) as conn:
                 caught_up = "select count(*) from jobhooks.job_result"
-                wait_until("the standby has it, too", lambda: conn.execute(caught_up).fetchone() == (5,))
+                wait_until("the standby has it, too", lambda: conn.execute(caught_up).fetchone() == (5,), 60)
                 conn.rollback()
             server.stop(signal.SIGQUIT)
             proxy.target = standby.port
