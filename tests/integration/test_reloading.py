@@ -247,3 +247,50 @@ def test_processes_of_what_has_not_changed_stay_and_those_of_what_has_end(
 def one_worker(tmp_path: Path) -> str:
     (tmp_path / "one.toml").write_text("workers = 1\n")
     return str(tmp_path / "one.toml")
+
+
+def test_what_was_handed_over_and_has_not_begun_waits_without_an_attempt(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    """Many short ones go to a worker at a time; it gives back what one that is slow leaves no time for."""
+    receivers = write_receivers(tmp_path / "receivers", DEF)
+    add_hook(database, receivers, "r.C")
+    with Daemon(database, receivers, log, "--config", one_worker(tmp_path)).await_started() as daemon:
+        seen.execute("insert into public.device (name) select 'x' from generate_series(1, 300)")
+        wait_until("they are settled, many at a time", settled(seen, 300))
+        seen.execute(
+            "insert into public.device (name) select case when i = 1 then 'waits' else 'x' end"
+            " from generate_series(1, 100) as i"
+        )
+        wait_until("one runs", lambda: (receivers / "runs").exists())
+        (receivers / "r.py").unlink()
+        daemon.await_event("receivers_reloaded")
+        (receivers / "go on").touch()
+        wait_until("that one has ended", settled_one(seen, 301))
+        wait_until("the others wait", lambda: bool(debts(seen)) and all(not row[2] for row in debts(seen)))
+        assert {status for *_, status in statuses(seen)} == {"success"}
+        write_receivers(receivers, DEF)
+        wait_until("all are settled", settled(seen, 400))
+    assert {status for *_, status in statuses(seen)} == {"success"}
+    assert len({row[0] for row in seen_words(seen)}) == len(seen_words(seen)) == 400
+
+
+def test_the_log_is_read_on_past_a_receiver_that_is_missing(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    """Else its segments could not be dropped; also where more is owed to it already than fits into memory."""
+    receivers = write_receivers(tmp_path / "receivers", ASYNC)
+    add_hook(database, receivers, "r.C")
+    (receivers / "r.py").unlink()
+    with Daemon(database, receivers, log).await_started() as daemon:
+        seen.execute("insert into public.device (name) select 'x' from generate_series(1, 500)")
+        wait_until("they wait", lambda: len(debts(seen)) == 500)
+        assert daemon.terminate() == 0
+    with Daemon(database, receivers, log.with_name("again")).await_started() as daemon:
+        seen.execute("insert into public.device (name) select 'x' from generate_series(1, 1500)")
+        wait_until("the others wait, too", lambda: len(debts(seen)) == 2000)
+        assert {row[1:] for row in debts(seen)} == {("waiting", 0)} and not statuses(seen)
+        write_receivers(receivers, ASYNC)
+        wait_until("all are settled", settled(seen, 2000))
+    assert {status for *_, status in statuses(seen)} == {"success"}
+    assert len({row[0] for row in seen_words(seen)}) == len(seen_words(seen)) == 2000
