@@ -138,6 +138,12 @@ class InvalidReceiver(JobhooksError):
     exit_code = 5
 
 
+class Untrusted(JobhooksError):
+    """Others can write to it, so nothing of it is run."""
+
+    exit_code = 5
+
+
 # What sql/ raises by a SQLSTATE of its own class, and what PostgreSQL raises when a user names something wrong.
 BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH001": UnwatchableTable,

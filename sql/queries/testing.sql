@@ -5,10 +5,16 @@
 update jobhooks.job_hook set enabled_since = '1:1:' where name = $1 returning id
 
 -- name: hasten_debts
--- Returns how many debts are left to be attempted that have not failed, all of them due now.
+-- Returns how many debts of these jobs ($1) are left to be attempted that have not failed, all of them due now.
 with due as (
     update jobhooks.delivery set due_at = least(due_at, clock_timestamp())
     where status = 'waiting' and failures = 0
+        and hook_id in (
+            select hook.id
+            from jobhooks.job_hook as hook
+            join jobhooks.job as job on job.id = hook.job_id
+            where job.class_path = any($1)
+        )
     returning change_id
 )
 select count(*) from due

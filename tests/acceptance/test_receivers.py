@@ -20,6 +20,9 @@ def test_a_new_receiver_is_found_and_its_test_passes(tmp_path: Path, flags: tupl
     listed = jobhooks("receiver", "list", "--json", cwd=tmp_path)
     found = {one["class_path"]: one for one in json.loads(listed.stdout)}
     assert found["check_serial.CheckSerial"]["is_async"] == bool(flags)
+    lines = (tmp_path / "receivers" / "check_serial.py").read_text().splitlines()
+    line: int = found["check_serial.CheckSerial"]["line"]
+    assert lines[line - 1].startswith("class CheckSerial")
     tested = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         check=False,

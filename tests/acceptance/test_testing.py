@@ -89,13 +89,23 @@ def test_merged_and_batched_changes_are_not_waited_for(jobhooks_database, watch,
     results = run_hooks(Together)
     assert [one.status for one in results] == ["success"] * 4
     assert results[0].value == 2
+
+
+def test_what_is_owed_to_others_waits(jobhooks_database, watch, run_hooks):
+    conn = jobhooks_database.connection
+    conn.execute("create table t (id integer primary key, name text)")
+    watch("public.t")
+    assert run_hooks(Counts, Together) == []
+    conn.execute("insert into t values (1, 'a')")
+    assert [one.value for one in run_hooks(Counts)] == [1]
+    assert [one.value for one in run_hooks(Together)] == [1]
 """
 
 
 def test_what_is_owed_is_delivered_to_the_end(tmp_path: Path) -> None:
-    """Many pages, failures, what comes later; async def and batches."""
+    """Many pages, failures, what comes later; async def and batches. What is owed to others waits."""
     (tmp_path / "test_owed.py").write_text(OWED)
-    assert "2 passed" in run_pytest(tmp_path, "test_owed.py")
+    assert "3 passed" in run_pytest(tmp_path, "test_owed.py")
 
 
 def test_whoever_does_not_ask_for_a_fixture_loads_nothing(tmp_path: Path) -> None:

@@ -1,9 +1,6 @@
 """Receivers that are added, changed, broken, mended and removed while the daemon runs."""
 
-import importlib.metadata
-import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,17 +129,19 @@ def test_deliveries_of_a_receiver_that_is_gone_wait_until_it_is_back(
     assert {status for *_, status in statuses(seen)} == {"success"}
 
 
-def test_a_directory_that_comes_later_is_looked_into_and_so_it_is_on_a_signal(
+def test_a_signal_has_all_tried_again_that_did_not_import(
     seen: Connection, database: str, tmp_path: Path, log: Path
 ) -> None:
-    (tmp_path / "receivers").mkdir()
-    later = tmp_path / "later"
-    path = f"{tmp_path / 'receivers'}:{later}"
-    with Daemon(database, tmp_path / "receivers", log, "--receivers-path", path).await_started() as daemon:
-        write_receivers(later, ASYNC, "late")
-        os.kill(daemon.process.pid, signal.SIGHUP)
-        wait_until("its job is there", installed(seen, "late.C"))
-        assert seen.execute("select enabled from jobhooks.job where class_path = 'late.C'").fetchall() == [(False,)]
+    """Nothing tells that a library is there now, which the module asked for in vain: it itself has not changed."""
+    receivers = write_receivers(tmp_path / "receivers", "import comes_later\n" + ASYNC)
+    library = tmp_path / "library"
+    library.mkdir()
+    with Daemon(database, receivers, log, PYTHONPATH=str(library)).await_started() as daemon:
+        (library / "comes_later.py").write_text("")
+        daemon.process.send_signal(signal.SIGHUP)
+        wait_until("its job is there", installed(seen, "r.C"))
+        assert seen.execute("select enabled from jobhooks.job where class_path = 'r.C'").fetchall() == [(False,)]
+        assert len(daemon.events("receiver_module_broken")) == 1
 
 
 def test_what_has_not_changed_is_not_imported_again(tmp_path: Path) -> None:
@@ -157,31 +156,141 @@ def test_what_has_not_changed_is_not_imported_again(tmp_path: Path) -> None:
     assert find_receivers([receivers], again).receivers["one.C"] is not first.receivers["one.C"]
 
 
-@pytest.mark.parametrize("what", ["directory", "file", "package"])
-def test_what_others_can_write_to_is_not_run(tmp_path: Path, what: str) -> None:
+def test_a_worker_that_starts_later_has_the_code_that_still_counts(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    """The file does not import by then: the daemon goes on with what it knows, and so does the worker's process."""
+    receivers = write_receivers(tmp_path / "receivers", DEF)
+    add_hook(database, receivers, "r.C")
+    with Daemon(database, receivers, log).await_started() as daemon:
+        write_receivers(receivers, DEF + "\nclass D(")
+        daemon.await_event("receiver_module_broken")
+        write(seen, "x", 1)
+        wait_until("it is settled", settled(seen, 1))
+    assert [status for *_, status in statuses(seen)] == ["success"]
+
+
+@EITHER
+def test_receivers_of_a_directory_that_comes_later_run(
+    seen: Connection, database: str, tmp_path: Path, log: Path, text: str
+) -> None:
+    """Without a signal, too."""
+    (tmp_path / "receivers").mkdir()
+    later = tmp_path / "later"
+    path = f"{tmp_path / 'receivers'}:{later}"
+    with Daemon(database, tmp_path / "receivers", log, "--receivers-path", path).await_started():
+        write_receivers(later, text, "r")
+        wait_until("its job is there", installed(seen, "r.C"))
+        add_hook(database, later, "r.C")
+        write(seen, "x", 1)
+        wait_until("it is settled", settled(seen, 1))
+    assert [status for *_, status in statuses(seen)] == ["success"]
+
+
+@EITHER
+def test_another_directory_in_the_place_of_one_is_taken(
+    seen: Connection, database: str, tmp_path: Path, log: Path, text: str
+) -> None:
+    """As releases are rolled out: the new one is made aside, and a link is turned to it in one step."""
+    for release, word in (("1", "old"), ("2", "new")):
+        write_receivers(tmp_path / release, text.replace("'old'", f"'{word}'"))
+    (tmp_path / "receivers").symlink_to("1")
+    add_hook(database, tmp_path / "receivers", "r.C")
+    with Daemon(database, tmp_path / "receivers", log).await_started() as daemon:
+        write(seen, "x", 1)
+        wait_until("it is settled", settled(seen, 1))
+        (tmp_path / "next").symlink_to("2")
+        (tmp_path / "next").rename(tmp_path / "receivers")
+        daemon.await_event("receivers_reloaded")
+        write(seen, "x", 2)
+        wait_until("it is settled", settled(seen, 2))
+        write_receivers(tmp_path / "2", text.replace("'old'", "'newer'"))
+        daemon.await_event("receivers_reloaded", 2)
+        write(seen, "x", 3)
+        wait_until("it is settled", settled(seen, 3))
+    assert [word for _, word in seen_words(seen)] == ["old", "new", "newer"]
+
+
+PROCESS = """
+import os
+from jobhooks import JobHookReceiver
+
+class C(JobHookReceiver):
+    def receive_job_hook(self, change):
+        self.connection.execute(
+            "insert into public.seen (object, word) values (%s, %s)", [change.changed_object_id, str(os.getpid())]
+        )
+"""
+
+
+def test_processes_of_what_has_not_changed_stay_and_those_of_what_has_end(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    receivers = write_receivers(tmp_path / "receivers", PROCESS)
+    add_hook(database, receivers, "r.C")
+    with Daemon(database, receivers, log, "--config", one_worker(tmp_path)).await_started() as daemon:
+        write(seen, "x", 1)
+        wait_until("it is settled", settled(seen, 1))
+        write_receivers(receivers, ASYNC, "other")
+        daemon.await_event("receivers_reloaded")
+        write(seen, "x", 2)
+        wait_until("it is settled", settled(seen, 2))
+        write_receivers(receivers, PROCESS + "# changed")
+        daemon.await_event("receivers_reloaded", 2)
+        write(seen, "x", 3)
+        wait_until("it is settled", settled(seen, 3))
+        first, second, third = [str(word) for _, word in seen_words(seen)]
+        assert first == second != third
+        wait_until("the former process has ended", lambda: not Path("/proc", first).exists())
+
+
+def one_worker(tmp_path: Path) -> str:
+    (tmp_path / "one.toml").write_text("workers = 1\n")
+    return str(tmp_path / "one.toml")
+
+
+def test_what_was_handed_over_and_has_not_begun_waits_without_an_attempt(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    """Many short ones go to a worker at a time; it gives back what one that is slow leaves no time for."""
+    receivers = write_receivers(tmp_path / "receivers", DEF)
+    add_hook(database, receivers, "r.C")
+    with Daemon(database, receivers, log, "--config", one_worker(tmp_path)).await_started() as daemon:
+        seen.execute("insert into public.device (name) select 'x' from generate_series(1, 300)")
+        wait_until("they are settled, many at a time", settled(seen, 300))
+        seen.execute(
+            "insert into public.device (name) select case when i = 1 then 'waits' else 'x' end"
+            " from generate_series(1, 100) as i"
+        )
+        wait_until("one runs", lambda: (receivers / "runs").exists())
+        (receivers / "r.py").unlink()
+        daemon.await_event("receivers_reloaded")
+        (receivers / "go on").touch()
+        wait_until("that one has ended", settled_one(seen, 301))
+        wait_until("the others wait", lambda: bool(debts(seen)) and all(not row[2] for row in debts(seen)))
+        assert {status for *_, status in statuses(seen)} == {"success"}
+        write_receivers(receivers, DEF)
+        wait_until("all are settled", settled(seen, 400))
+    assert {status for *_, status in statuses(seen)} == {"success"}
+    assert len({row[0] for row in seen_words(seen)}) == len(seen_words(seen)) == 400
+
+
+def test_the_log_is_read_on_past_a_receiver_that_is_missing(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    """Else its segments could not be dropped; also where more is owed to it already than fits into memory."""
     receivers = write_receivers(tmp_path / "receivers", ASYNC)
-    (receivers / "p").mkdir()
-    (receivers / "p" / "__init__.py").write_text(ASYNC)
-    place = {"directory": receivers, "file": receivers / "r.py", "package": receivers / "p"}[what]
-    place.chmod(place.stat().st_mode | 0o002)
-    findings = find_receivers([receivers])
-    (broken,) = findings.broken
-    assert broken.error.endswith(f"so nothing of it is run: chmod o-w {place}")
-    assert len(findings.receivers) == (0 if what == "directory" else 1)
-
-
-def test_installed_packages_bring_receivers_by_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module or a class; one that does not load is told and stops nothing else."""
-    (tmp_path / "inventory_hooks.py").write_text(ASYNC)
-    metadata = tmp_path / "inventory_hooks-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: inventory-hooks\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(
-        "[jobhooks.receivers]\nall = inventory_hooks\none = inventory_hooks:C\nnone = no_such_module\n"
-    )
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    assert importlib.metadata.distribution("inventory-hooks").version == "1.0"
-    findings = find_receivers([])
-    assert list(findings.receivers) == ["inventory_hooks.C"]
-    ((module, error),) = [(broken.module, broken.error) for broken in findings.broken]
-    assert module == "no_such_module" and error == "ModuleNotFoundError: No module named 'no_such_module'"
+    add_hook(database, receivers, "r.C")
+    (receivers / "r.py").unlink()
+    with Daemon(database, receivers, log).await_started() as daemon:
+        seen.execute("insert into public.device (name) select 'x' from generate_series(1, 500)")
+        wait_until("they wait", lambda: len(debts(seen)) == 500)
+        assert daemon.terminate() == 0
+    with Daemon(database, receivers, log.with_name("again")).await_started() as daemon:
+        seen.execute("insert into public.device (name) select 'x' from generate_series(1, 1500)")
+        wait_until("the others wait, too", lambda: len(debts(seen)) == 2000)
+        assert {row[1:] for row in debts(seen)} == {("waiting", 0)} and not statuses(seen)
+        write_receivers(receivers, ASYNC)
+        wait_until("all are settled", settled(seen, 2000))
+    assert {status for *_, status in statuses(seen)} == {"success"}
+    assert len({row[0] for row in seen_words(seen)}) == len(seen_words(seen)) == 2000

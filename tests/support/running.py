@@ -46,7 +46,8 @@ class Running:
 
     async def attempt(self, receiver: type[JobHookReceiver[Any]], delivery: Delivery) -> Outcome:
         """Make one attempt, and settle it as the daemon does."""
-        outcome = await self.attempts(receiver, delivery.hook.class_path).make(delivery)
+        found = _found(receiver, delivery.hook.class_path)
+        outcome = await self.attempts(receiver, found.class_path).make(found, delivery)
         await self._settle([(delivery, outcome)])
         return outcome
 
@@ -71,8 +72,7 @@ class Running:
 
     def attempts(self, receiver: type[JobHookReceiver[Any]], class_path: str = HOOK.class_path) -> Attempts:
         """Return what makes attempts with this receiver, whatever it is called."""
-        found = FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
-        findings = Findings((), {class_path: found})
+        findings = Findings((), {class_path: _found(receiver, class_path)})
         return Attempts(self.runner, self.workers, findings, self.settler, self.books, Clock())
 
     async def _settle(self, outcomes: list[tuple[Delivery, Outcome]]) -> None:
@@ -93,6 +93,10 @@ class Running:
         settling = asyncio.create_task(self.settler.run())
         await settled.wait()
         settling.cancel()
+
+
+def _found(receiver: type[JobHookReceiver[Any]], class_path: str) -> FoundReceiver:
+    return FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
 
 
 @contextlib.asynccontextmanager

@@ -60,6 +60,7 @@ class FoundOne:
 
     class_path: str
     path: str
+    line: int | None
     is_async: bool
     takes_batches: bool
     warnings: list[str]
@@ -80,7 +81,7 @@ def list_receivers(as_json: JsonFlag = False, receivers_path: ReceiversFlag = No
     """
     findings = receivers.find(load(config, receivers_path=receivers_path))
     found = [
-        FoundOne(one.class_path, str(one.path), one.is_async, one.takes_batches, list(one.meta.warnings))
+        FoundOne(one.class_path, str(one.path), one.line, one.is_async, one.takes_batches, list(one.meta.warnings))
         for _, one in sorted(findings.receivers.items())
     ]
     print_records(FoundOne, found, as_json=as_json)

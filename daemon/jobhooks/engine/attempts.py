@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import msgspec
 import structlog
@@ -22,7 +23,7 @@ from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Settler
 from jobhooks.engine.sharing import Sharing
 from jobhooks.engine.workers import Workers
-from jobhooks.errors import AlreadySettled, DatabaseUnreachable, UnknownJob
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 
 MOST_LOSSES = 3  # of its connection, in a row, before that counts as the receiver's own failure
 SLICE_S = 0.005  # for so long receivers that never wait may keep the loop to themselves
@@ -80,30 +81,27 @@ class Attempts:
         found = self._findings.receivers.get(delivery.hook.class_path)
         if delivery.comes_to_nothing:
             tell(delivery, nothing_to_do(self._clock))
+        elif found is None:
+            give_back([delivery])  # and it is parked, until there is a receiver for it
         elif delivery.alone:
-            tell(delivery, await self._again(delivery))
-        elif found is not None and found.takes_batches:
+            tell(delivery, await self._again(found, delivery))
+        elif found.takes_batches:
             await self._together(found, await gather(delivery), give_back, tell)
-        elif found is None or delivery.merged:
-            tell(delivery, await self._settled(delivery))
+        elif delivery.merged:
+            tell(delivery, await self._settled(found, delivery))
         elif found.is_async:
             return await self._group(found, delivery, take, tell)
         else:
             await self._batch(found, delivery, take, give_back, tell)
         return None
 
-    async def make(self, delivery: Delivery) -> Outcome:
+    async def make(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
         """Make one attempt, by itself, and return what it came to.
 
         Raises:
             AlreadySettled: it has a result by now.
             DatabaseUnreachable: the database is gone, and not the connection of this run alone.
         """
-        found = self._findings.receivers.get(delivery.hook.class_path)
-        if found is None:
-            # Recorded and kept as a debt like any failure, so that a module that is broken for a day loses nothing.
-            missing = UnknownJob(self._findings.why_missing(delivery.hook.class_path))
-            return failed(self._clock.now(), self._clock, ReceiverLog(), missing)
         losses = 0
         while True:
             try:
@@ -117,7 +115,8 @@ class Attempts:
 
     async def _group(self, found: FoundReceiver, first: Delivery, take: Take, tell: Tell) -> Delivery | None:
         """Attempt this delivery, and with it others that can share its transaction; return the one after them."""
-        group = Group(self._runner, found, self._sharing[first.hook.id], first, tell, self._again)
+        again = partial(self._again, found)
+        group = Group(self._runner, found, self._sharing[first.hook.id], first, tell, again)
         slice_ends = time.monotonic() + SLICE_S
         delivery: Delivery | None = first
         try:
@@ -160,7 +159,7 @@ class Attempts:
             sharing.went_well(len(known))
             sharing.took(len(known), sum(outcome.finished_at - outcome.started_at for _, outcome in known))
         for delivery in again:
-            tell(delivery, await self._again(delivery))
+            tell(delivery, await self._again(found, delivery))
 
     async def _call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
         """Call a receiver once, for all of these, in a transaction of its own.
@@ -185,7 +184,7 @@ class Attempts:
                 tell(delivery, nothing_to_do(self._clock))
         deliveries = [delivery for delivery in deliveries if not delivery.comes_to_nothing]
         if len(deliveries) == 1:
-            tell(deliveries[0], await self._settled(deliveries[0]))
+            tell(deliveries[0], await self._settled(found, deliveries[0]))
         if len(deliveries) <= 1:
             return
         try:
@@ -204,7 +203,7 @@ class Attempts:
             delivery.alone = True
         give_back(deliveries)
 
-    async def _settled(self, delivery: Delivery) -> Outcome | None:
+    async def _settled(self, found: FoundReceiver, delivery: Delivery) -> Outcome | None:
         """Make an attempt; None: it is settled, since an earlier run of ours had committed without our knowing.
 
         If it was another daemon, that leads now, it may as well have failed there, and what comes after it must wait.
@@ -213,19 +212,19 @@ class Attempts:
             LeadsNoMore: so it was.
         """
         try:
-            return await self.make(delivery)
+            return await self.make(found, delivery)
         except AlreadySettled:
             async with self._settler.lock:
                 await self._settler.refuse_stale()
             return None
 
-    async def _again(self, delivery: Delivery) -> Outcome | None:
+    async def _again(self, found: FoundReceiver, delivery: Delivery) -> Outcome | None:
         """Make an attempt once more, by itself, whose transaction was undone, or perhaps was not."""
         async with self._settler.lock:
             await self._settler.refuse_stale()
             if await self._books.has_result(delivery):
                 return None
-        return await self._settled(delivery)
+        return await self._settled(found, delivery)
 
     async def _refuse_settled(self, delivery: Delivery) -> None:
         """Refuse an attempt that has a result by now.

@@ -91,7 +91,7 @@ class Dispatcher:
         settler: Settler,
         books: Books,
         most: int,
-        is_there: Callable[[str], bool] = lambda _class_path: True,
+        is_there: Callable[[str], bool],
     ) -> None:
         self._work_off = work_off
         self._is_there = is_there
@@ -142,8 +142,7 @@ class Dispatcher:
                     in_debt = hook_id in owing
                     self._work[hook_id] = HookWork(hook, in_debt=in_debt, behind=owing.get(hook_id, False))
             for hook_id in self._work.keys() - hooks.by_id.keys():
-                work = self._work[hook_id]
-                self._park([*work.ready, *(follower for begun in work.begun for follower in begun.followers)])
+                self._park_ready(self._work[hook_id])
             self._hooks = hooks
         self._debts_changed.set()
         self._room.set()  # perhaps there is a hook now that could use what comes
@@ -200,7 +199,7 @@ class Dispatcher:
         """Park what has not begun for a receiver that is not there any more, and take it up when it is back."""
         for work in self._work.values():
             if not self._is_there(work.hook.class_path):
-                self._park([*work.ready, *(follower for begun in work.begun for follower in begun.followers)])
+                self._park_ready(work)
         self.look_at_debts()
 
     def _only_parks(self, work: HookWork) -> bool:
@@ -334,6 +333,8 @@ class Dispatcher:
             if not delivery.waits_for:
                 work.ready.appendleft(delivery)
                 self._run_more(work)
+        if not self._is_there(work.hook.class_path):
+            self._park_ready(work)
 
     def _told(self, work: HookWork, delivery: Delivery, outcome: Outcome | None) -> None:
         delivery.running = False
@@ -463,7 +464,7 @@ class Dispatcher:
             async with self._settler.lock:
                 if not work.unwritten:
                     blocked = await self._books.blocked(work.hook.id, deliveries)
-                if work.unwritten or work.behind:
+                if work.unwritten or work.behind or self._only_parks(work):
                     blocked = None
                 self._admit_unblocked(work, deliveries, blocked)
         else:
@@ -484,6 +485,10 @@ class Dispatcher:
         for delivery in self._lanes.abandon(list(deliveries)):
             self._work[delivery.hook.id].abandoned += 1
             self._write_as_debt(delivery)
+
+    def _park_ready(self, work: HookWork) -> None:
+        """Park all that has not begun of a hook."""
+        self._park([*work.ready, *(follower for begun in work.begun for follower in begun.followers)])
 
     def _write_as_debt(self, delivery: Delivery, batch: Batch | None = None) -> None:
         """Have a delivery parked, with this batch or else the next."""
@@ -603,10 +608,11 @@ class Dispatcher:
     def _worth_reading(self) -> bool:
         """Return whether any hook could use what comes: not all that have anything to do are behind.
 
-        Or whether debts wait for what comes.
+        Or whether debts wait for what comes. A hook whose receiver is missing does not hold up the log.
         """
         active = [work for work in self._work.values() if work.hook.id in self._hooks.by_id]
-        return not active or self._too_early or any(not work.behind for work in active)
+        could_use = (not work.behind or not self._is_there(work.hook.class_path) for work in active)
+        return not active or self._too_early or any(could_use)
 
 
 def _begin(work: HookWork, delivery: Delivery) -> None:

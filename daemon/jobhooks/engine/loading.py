@@ -2,42 +2,40 @@
 
 import contextlib
 import importlib
-import importlib.util
 import inspect
-import os
-import stat
-import sys
+import operator
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.machinery import SourceFileLoader
-from importlib.metadata import entry_points
-from itertools import count
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import Any, TypeGuard, cast
+from types import ModuleType
+from typing import Any, NamedTuple, TypeGuard, cast
 
 from jobhooks.contract.meta import ReceiverMeta, is_async, read_meta, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.engine.calling import steps_of
-from jobhooks.errors import InvalidReceiver
+from jobhooks.engine.sources import INIT, Installed, Source, read_helpers, read_source
+from jobhooks.engine.trust import check_directory, owners_of
+from jobhooks.errors import InvalidReceiver, Untrusted
 
-# Modules are imported below a name of our own, so that a receiver module called json.py hides no other.
-PACKAGE = "jobhooks_receivers"
 ENTRY_POINTS = "jobhooks.receivers"
-
-_generations = count(2)  # of modules that are imported again
+TESTS = ("test_", "conftest")  # how the names of modules begin that are for pytest
 
 
 @dataclass(frozen=True)
 class FoundReceiver:
-    """A receiver class and where it came from. ``class_path`` is module.Class."""
+    """A receiver class and where it came from. ``class_path`` is module.Class.
+
+    ``origin``: what it was imported from, and can be again; receivers of one origin are of one version of their code.
+    """
 
     class_path: str
     receiver: type[JobHookReceiver[Any]]
     meta: ReceiverMeta
     path: Path
+    origin: Source | Installed | None = None
 
     @cached_property
     def is_async(self) -> bool:
@@ -59,6 +57,11 @@ class FoundReceiver:
         """The arguments that it takes."""
         return wanted_arguments(self.receiver)
 
+    @property
+    def line(self) -> int | None:
+        """The line at which the class begins, if that can be told."""
+        return _definition_line(self.receiver)
+
 
 @dataclass(frozen=True)
 class BrokenModule:
@@ -74,38 +77,48 @@ class BrokenModule:
         return f"{place}: {self.error}"
 
 
-# What tells a module's files from what they were: path, time of the last change, size.
-Print = tuple[tuple[str, int, int], ...]
+class Place(NamedTuple):
+    """A directory to look into. ``named``: by its absolute path, so that it is trusted whoever it belongs to."""
+
+    path: Path
+    named: bool
 
 
-@dataclass(frozen=True)
+@dataclass
 class Findings:
-    """What the receivers directories hold. ``directories`` are those that were looked in.
+    """What there is in the receivers directories, and in installed packages.
 
-    ``prints``: of each module, what its files were when it was imported. ``watched``: the directories that were asked
-    for, whether they are there or not.
+    ``directories`` are those that were looked in, ``places`` those that were asked for. ``sources``: of each module, by
+    its name, what it was when it was last imported, and ``invalid`` its classes that are no valid receivers.
+    ``listeners`` are called when all this is replaced.
     """
 
     directories: tuple[Path, ...]
     receivers: dict[str, FoundReceiver] = field(default_factory=dict[str, FoundReceiver])
     broken: list[BrokenModule] = field(default_factory=list[BrokenModule])
-    prints: dict[str, Print] = field(default_factory=dict[str, Print])
-    watched: tuple[Path, ...] = ()
+    sources: dict[str, Source] = field(default_factory=dict[str, Source])
+    invalid: dict[str, list[BrokenModule]] = field(default_factory=dict[str, list[BrokenModule]])
+    places: tuple[Place, ...] = ()
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     def take(self, newer: "Findings") -> None:
         """Become what was found later; what runs goes on with what it has, and whoever listens is told."""
-        self.receivers.clear()
-        self.receivers.update(newer.receivers)
-        self.prints.clear()
-        self.prints.update(newer.prints)
-        self.broken[:] = newer.broken
+        self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
+        self.sources, self.invalid = newer.sources, newer.invalid
         for listener in self.listeners:
             listener()
 
-    def of_module(self, module: str) -> dict[str, FoundReceiver]:
-        """Return the receivers of a module."""
-        return {path: found for path, found in self.receivers.items() if path.rpartition(".")[0] == module}
+    def has(self, class_path: str) -> bool:
+        """Return whether there is a receiver of a class path."""
+        return class_path in self.receivers
+
+    def of_file(self, path: Path) -> dict[str, FoundReceiver]:
+        """Return the receivers of a module, or of all modules in a directory."""
+        return {
+            class_path: found
+            for class_path, found in self.receivers.items()
+            if isinstance(found.origin, Source) and path in (found.path, found.origin.directory)
+        }
 
     def why_missing(self, class_path: str) -> str:
         """Return, in one line, why ``class_path`` is not among the receivers."""
@@ -123,98 +136,48 @@ def find_receivers(directories: Iterable[Path], former: Findings | None = None) 
     """Import every module of ``directories`` and return their receivers; of two modules of a name the first counts.
 
     A module is a file ``name.py`` or a folder with an ``__init__.py``; names that begin with ``_`` are left out, as are
-    directories that do not exist. Then come the entry points ``jobhooks.receivers`` of installed packages. A module
-    that does not import is reported and stops nothing else.
+    tests (``test_name.py``, ``conftest.py``) and directories that do not exist. Then come the entry points
+    ``jobhooks.receivers`` of installed packages. A module that does not import is reported and stops nothing else.
 
-    ``former``: modules that are what they were are not imported again; one that does not import any more is reported,
-    and its receivers stay what they were.
+    ``former``: see ``find_again``.
     """
-    asked_for = tuple(directories)
-    wanted = [directory for directory in asked_for if _is_directory(directory)]
-    findings = Findings((), watched=tuple(path.absolute() for path in asked_for))
-    trusted: list[Path] = []
-    for directory in wanted:
-        reason = _why_not_trusted(directory)
-        if reason is None:
-            trusted.append(directory.resolve())
-        else:
-            findings.broken.append(BrokenModule("*", directory.resolve(), None, reason))
-    findings = replace(findings, directories=tuple(dict.fromkeys(trusted)))
+    places = tuple(Place(directory.absolute(), directory.is_absolute()) for directory in directories)
+    return _find_in(places, former or Findings(()))
+
+
+def find_again(former: Findings) -> Findings:
+    """Return what there is by now. Modules that are what they were are not imported again.
+
+    Whatever is wrong by now with what is still there is reported, and its receivers stay what they were.
+    """
+    return _find_in(former.places, former)
+
+
+def _find_in(places: tuple[Place, ...], former: Findings) -> Findings:
+    findings = Findings((), places=places)
     seen: set[str] = set()
-    for directory in findings.directories:
-        for name, path in _modules(findings, directory):
+    for place in places:
+        if not _is_directory(place.path):
+            continue
+        directory = place.path.resolve()
+        if directory in findings.directories:
+            continue
+        try:
+            check_directory(place.path, directory, by_absolute_path=place.named)
+            owners = owners_of(place.path, directory)
+            helpers = _helpers(findings, directory, owners)
+            modules = _modules(findings, directory)
+        except (OSError, Untrusted) as exc:
+            findings.broken.append(BrokenModule("*", directory, None, _reason(exc)))
+            findings.receivers.update(former.of_file(directory))
+            continue
+        findings.directories += (directory,)
+        for name, path in modules:
             if name not in seen:
                 seen.add(name)
-                _find(findings, name, path, former)
-    _load_entry_points(findings)
+                _find(findings, former, name, path, helpers, owners)
+    _find_entry_points(findings, former)
     return findings
-
-
-def _find(findings: Findings, name: str, path: Path, former: Findings | None) -> None:
-    print_ = _print(path)
-    findings.prints[name] = print_
-    if former is not None and former.prints.get(name) == print_ and former.of_module(name):
-        findings.receivers.update(former.of_module(name))
-        findings.broken.extend(broken for broken in former.broken if broken.module == name)
-        return
-    unsafe = next((reason for file in _files(path) if (reason := why_unsafe(file))), None)
-    if unsafe is not None:
-        findings.broken.append(BrokenModule(name, path, None, unsafe))
-    elif not _load(findings, name, path, again=former is not None) and former is not None:
-        findings.receivers.update(former.of_module(name))
-
-
-def _files(path: Path) -> list[Path]:
-    """Return the files of a module, and what they are in."""
-    if path.name != "__init__.py":
-        return [path]
-    return [path.parent, *sorted(path.parent.rglob("*.py"))]
-
-
-def _print(path: Path) -> Print:
-    # With files beside it that are no modules of their own, which it may read or import.
-    files = [*_files(path), *sorted(path.parent.glob("_*.py"))]
-    found: list[tuple[str, int, int]] = []
-    for file in files:
-        with contextlib.suppress(OSError):
-            status = file.stat()
-            found.append((str(file), 0 if file.is_dir() else status.st_mtime_ns, status.st_size))
-    return tuple(found)
-
-
-def why_unsafe(path: Path) -> str | None:
-    """Return why a file, or a directory, is not to be run from: others may write to it, and would be us."""
-    status = path.stat()
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & stat.S_IWOTH:
-        return f"{path} can be written to by everybody (mode {mode:04o}), so nothing of it is run: chmod o-w {path}"
-    if mode & stat.S_IWGRP and status.st_gid not in (0, os.getegid()):
-        return f"{path} can be written to by a group (mode {mode:04o}), so nothing of it is run: chmod g-w {path}"
-    return None
-
-
-def _why_not_trusted(directory: Path) -> str | None:
-    if not _is_trusted(directory):
-        return "it belongs to another user, so nothing of it is run; to trust it, name it by its absolute path"
-    return why_unsafe(directory)
-
-
-def _load_entry_points(findings: Findings) -> None:
-    for point in entry_points(group=ENTRY_POINTS):
-        place = Path(point.dist.name if point.dist is not None else point.name)
-        try:
-            loaded: object = point.load()
-            module = loaded if isinstance(loaded, ModuleType) else sys.modules[point.module]
-            classes = vars(module) if loaded is module else {point.attr: loaded}
-            receivers = {key: value for key, value in classes.items() if _is_receiver(value, module)}
-            if not receivers:
-                raise InvalidReceiver(f"the entry point {point.name} leads to no receiver: {point.value}")
-        except KeyboardInterrupt:
-            raise
-        except BaseException as exc:  # noqa: BLE001 - a package may raise anything, and it is reported
-            findings.broken.append(BrokenModule(point.value, place, None, _reason(exc)))
-            continue
-        _describe(findings, module.__name__, Path(module.__file__ or place), receivers)
 
 
 def _is_directory(path: Path) -> bool:
@@ -223,22 +186,19 @@ def _is_directory(path: Path) -> bool:
     return False
 
 
-def _is_trusted(path: Path) -> bool:
-    """Return whether what is in a directory may be run: not where we merely stand in a directory of someone else's."""
-    return path.is_absolute() or path.stat().st_uid in (0, os.geteuid())
+def _helpers(findings: Findings, directory: Path, owners: frozenset[int] | None) -> dict[Path, bytes]:
+    helpers, refused = read_helpers(directory, owners)
+    for path, exc in refused.items():
+        findings.broken.append(BrokenModule(path.stem, path, None, _reason(exc)))
+    return helpers
 
 
 def _modules(findings: Findings, directory: Path) -> list[tuple[str, Path]]:
-    try:
-        entries = sorted(directory.iterdir())
-    except OSError as exc:
-        findings.broken.append(BrokenModule("*", directory, None, _reason(exc)))
-        return []
     modules: list[tuple[str, Path]] = []
-    for entry in entries:
-        path = entry / "__init__.py" if entry.is_dir() else entry
+    for entry in sorted(directory.iterdir()):
+        path = entry / INIT if entry.is_dir() else entry
         try:
-            if path.suffix != ".py" or entry.name.startswith(("_", ".")) or not path.is_file():
+            if path.suffix != ".py" or entry.name.startswith(("_", ".", *TESTS)) or not path.is_file():
                 continue
         except OSError as exc:  # a folder that is closed to us
             findings.broken.append(BrokenModule(entry.stem, path, None, _reason(exc)))
@@ -250,69 +210,146 @@ def _modules(findings: Findings, directory: Path) -> list[tuple[str, Path]]:
     return modules
 
 
-def _load(findings: Findings, name: str, path: Path, *, again: bool) -> bool:
-    """Import a module; return whether it could be. ``again``: beside what it was, which may still run."""
+def _find(
+    findings: Findings,
+    former: Findings,
+    name: str,
+    path: Path,
+    helpers: dict[Path, bytes],
+    owners: frozenset[int] | None,
+) -> None:
+    """Import a module, if it is not what it was; if it cannot be, it stays what it was."""
+    known = former.sources.get(name)
+    before = former.of_file(path)
     try:
-        module = _import(name, path, again=again)
-        receivers = {key: value for key, value in vars(module).items() if _is_receiver(value, module)}
+        source = read_source(name, path, helpers, owners)
+        if known is not None and known.is_like(source):
+            _stay(findings, former, name, path)
+            findings.broken += findings.invalid[name]
+            return
+        if before and not source.files[path].strip():
+            raise InvalidReceiver("it is empty, as a file is that is being written")
+        module = source.load()
+        receivers = {key: value for key, value in vars(module).items() if _is_receiver(value, module.__name__)}
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # noqa: BLE001 - a module may raise anything, and it is reported
         findings.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc)))
-        return False
-    _describe(findings, name, path, receivers)
-    return True
+        _stay(findings, former, name, path)
+        return
+    findings.sources[name] = source
+    findings.invalid[name] = _describe(findings, name, path, receivers, source, before)
+    findings.broken += findings.invalid[name]
 
 
-def _describe(findings: Findings, name: str, path: Path, receivers: Mapping[str, type[JobHookReceiver[Any]]]) -> None:
-    for class_name, receiver in sorted(receivers.items()):
+def _stay(findings: Findings, former: Findings, name: str, path: Path) -> None:
+    """Have a module be what it was."""
+    findings.receivers.update(former.of_file(path))
+    if name in former.sources and former.sources[name].path == path:
+        findings.sources[name] = former.sources[name]
+        findings.invalid[name] = former.invalid[name]
+
+
+def _describe(
+    findings: Findings,
+    module: str,
+    path: Path,
+    receivers: Mapping[str, type[JobHookReceiver[Any]]],
+    origin: Source | Installed,
+    before: Mapping[str, FoundReceiver],
+) -> list[BrokenModule]:
+    """Take the receivers of a module; return those that are not valid, which stay what they were ``before``."""
+    invalid: list[BrokenModule] = []
+    for name, receiver in sorted(receivers.items()):
+        class_path = f"{module}.{name}"
         try:
-            meta = read_meta(receiver)
+            found = FoundReceiver(class_path, receiver, read_meta(receiver), path, origin)
         except Exception as exc:  # noqa: BLE001 - a Meta may be made of anything, and it is reported
-            reason = str(exc) if isinstance(exc, InvalidReceiver) else f"{class_name} cannot be read: {_reason(exc)}"
-            findings.broken.append(BrokenModule(name, path, _definition_line(receiver), reason))
+            reason = str(exc) if isinstance(exc, InvalidReceiver) else f"{name} cannot be read: {_reason(exc)}"
+            invalid.append(BrokenModule(module, path, _definition_line(receiver), reason))
+            if class_path not in before:
+                continue
+            found = before[class_path]
+        findings.receivers.setdefault(class_path, found)
+    return invalid
+
+
+def _find_entry_points(findings: Findings, former: Findings) -> None:
+    for point in sorted(set(entry_points(group=ENTRY_POINTS)), key=lambda point: (point.value, point.name)):
+        try:
+            receivers = _receivers_of(point)
+            path = Path(inspect.getfile(inspect.getmodule(next(iter(receivers.values()))) or object))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # noqa: BLE001 - a package may raise anything, and it is reported
+            path, line = _place(exc, point)
+            findings.broken.append(BrokenModule(point.module, path, line, _reason(exc)))
             continue
-        class_path = f"{name}.{class_name}"
-        findings.receivers.setdefault(class_path, FoundReceiver(class_path, receiver, meta, path))
+        known = {
+            name: found
+            for name, receiver in receivers.items()
+            if (found := former.receivers.get(f"{point.module}.{name}")) is not None and found.receiver is receiver
+        }
+        for found in known.values():
+            findings.receivers.setdefault(found.class_path, found)
+        new = {name: receiver for name, receiver in receivers.items() if name not in known}
+        findings.broken += _describe(findings, point.module, path, new, Installed(point.module), {})
 
 
-def _is_receiver(candidate: object, module: ModuleType) -> TypeGuard[type[JobHookReceiver[Any]]]:
-    """Return whether this is a receiver class of the module's own, and not imported there, perhaps as a base class."""
+def _receivers_of(point: EntryPoint) -> dict[str, type[JobHookReceiver[Any]]]:
+    """Return the receivers that an entry point leads to, by their names in its module.
+
+    That is the class that it names, wherever that is defined; or those that its module has, and does not have from
+    elsewhere than from below itself, as a base class.
+
+    Raises:
+        InvalidReceiver: there is none. And whatever the module raises.
+    """
+    loaded: object = point.load()
+    if isinstance(loaded, ModuleType):
+        receivers = {name: value for name, value in vars(loaded).items() if _is_receiver(value, loaded.__name__)}
+    else:
+        receivers = {point.attr: loaded} if _is_receiver(loaded, "") else {}
+    if not receivers:
+        raise InvalidReceiver(f"the entry point {point.name} leads to no receiver: {point.value}")
+    return receivers
+
+
+def load_again(class_path: str, origin: Source | Installed) -> FoundReceiver:
+    """Import a receiver anew, in another process than the one that found it.
+
+    Raises:
+        InvalidReceiver: it does not import here.
+    """
+    try:
+        module = origin.load()
+        receiver: type[JobHookReceiver[Any]] = operator.attrgetter(class_path.removeprefix(f"{origin.name}."))(module)
+        return FoundReceiver(class_path, receiver, read_meta(receiver), Path(module.__file__ or ""), origin)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
+        raise InvalidReceiver(f"{class_path} cannot be imported in a worker process: {_reason(exc)}") from exc
+
+
+def _is_receiver(candidate: object, module: str) -> TypeGuard[type[JobHookReceiver[Any]]]:
+    """Return whether this is a receiver class that is defined in a module or below it; without a name, in any.
+
+    Else it is only imported there, perhaps as a base class.
+    """
     # type() and not isinstance(), which asks the object: a lazy one may do anything then.
     return issubclass(type(candidate), type) and _is_own_receiver(cast("type[object]", candidate), module)
 
 
-def _is_own_receiver(candidate: type[object], module: ModuleType) -> bool:
-    return issubclass(candidate, JobHookReceiver) and candidate.__module__ == module.__name__
+def _is_own_receiver(candidate: type[object], module: str) -> bool:
+    if not issubclass(candidate, JobHookReceiver) or candidate is JobHookReceiver:
+        return False
+    return not module or f"{candidate.__module__}.".startswith(f"{module}.")
 
 
 def _definition_line(receiver: type[object]) -> int | None:
     with contextlib.suppress(OSError, TypeError):
         return inspect.getsourcelines(receiver)[1]
     return None
-
-
-class _Loader(SourceFileLoader):
-    """Compiles what is in the file: a cached compilation is known by the second only, and may be that of before."""
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the module."""
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-
-def _import(name: str, path: Path, *, again: bool) -> ModuleType:
-    full_name = f"{PACKAGE}_{next(_generations)}.{name}" if again else f"{PACKAGE}.{name}"
-    importlib.invalidate_caches()
-    folders = [str(path.parent)] if path.name == "__init__.py" else None
-    spec = importlib.util.spec_from_file_location(
-        full_name, path, loader=_Loader(full_name, str(path)), submodule_search_locations=folders
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses and pickle look a class's module up there
-    spec.loader.exec_module(module)
-    return module
 
 
 def _line(exc: BaseException, path: Path) -> int | None:
@@ -323,6 +360,20 @@ def _line(exc: BaseException, path: Path) -> int | None:
     return lines[-1] if lines else None
 
 
+def _place(exc: BaseException, point: EntryPoint) -> tuple[Path, int | None]:
+    """Return at which file and line an entry point failed to load; the package's name, where no code of it ran."""
+    if isinstance(exc, SyntaxError) and exc.filename:
+        return Path(exc.filename), exc.lineno
+    ours_and_pythons = (__file__, *(inspect.getfile(each) for each in (EntryPoint, importlib)))
+    frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename not in ours_and_pythons]
+    frames = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
+    if frames:
+        return Path(frames[-1].filename), frames[-1].lineno
+    return Path(point.dist.name if point.dist is not None else point.name), None
+
+
 def _reason(exc: BaseException) -> str:
+    if isinstance(exc, Untrusted | InvalidReceiver):
+        return str(exc)
     text = exc.msg if isinstance(exc, SyntaxError) else " ".join(str(exc).split())
     return f"{type(exc).__name__}: {text}"

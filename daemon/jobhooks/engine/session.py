@@ -127,8 +127,7 @@ class Session:
         connections = Connections(settings.asyncpg_arguments, settings.connections)
         runner = AsyncRunner(connections, clock)
         attempts = Attempts(runner, self._workers, self._findings, settler, books, clock)
-        receivers = self._findings.receivers
-        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * settings.page_size, receivers.__contains__)
+        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * settings.page_size, self._findings.has)
         await dispatcher.start(position)
         await dispatcher.reload_hooks()
         log.info("started", receivers=sorted(self._findings.receivers))

@@ -5,7 +5,6 @@ import contextlib
 import gc
 import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import cast
 
@@ -42,7 +41,7 @@ async def run(
     workers = Workers(settings.database_url, findings, settings.workers, settings.worker_memory_limit)
     _stop_on_signals(stop, settings.shutdown_grace_s, notify)
     told = asyncio.Event()
-    if not sys.stdin.isatty():  # there it says that the terminal is gone, which is to end the daemon
+    if not os.isatty(0):  # there it says that the terminal is gone, which is to end the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
     reloading = asyncio.create_task(Reloading(findings, workers, register).run(told))
     backoff = Backoff()

@@ -10,7 +10,6 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -23,7 +22,7 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import DeliveryIdentity, Run
 from jobhooks.engine.calling import PreviousChanges, after_failure, in_steps, refuse_awaitable
 from jobhooks.engine.live_rows import SyncLiveRows, key_to_load
-from jobhooks.engine.loading import Findings, FoundReceiver, find_receivers
+from jobhooks.engine.loading import FoundReceiver, load_again
 from jobhooks.engine.outcome import (
     Clock,
     Outcome,
@@ -35,8 +34,9 @@ from jobhooks.engine.outcome import (
     says_only_success,
 )
 from jobhooks.engine.sharing import LONGEST_S, TOO_LONG_S, GaveWay
+from jobhooks.engine.sources import Installed, Source
 from jobhooks.engine.worker_connection import Connection, SharedTransaction
-from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError, UnknownJob
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
 from jobhooks.service.owner import end_with
 from jobhooks.store.connections import SyncConnection, call, is_lock_timeout
 from jobhooks.store.sql_files import query
@@ -57,40 +57,47 @@ class Order:
     merged: tuple[DeliveryIdentity, ...] = ()
 
 
-_findings: Findings
+_found: FoundReceiver | InvalidReceiver
 _connection: Connection
 
 
-def initialize(daemon: int, database_url: str, directories: tuple[Path, ...], memory_limit: int | None) -> None:
-    """Make this process a worker of the process ``daemon``: it finds the receivers by itself and ends with that one."""
-    global _findings, _connection
+def initialize(
+    daemon: int, database_url: str, memory_limit: int | None, class_path: str, origin: Source | Installed
+) -> None:
+    """Make this process a worker of the process ``daemon``, for one receiver in one version; it ends with that one.
+
+    The receiver is imported from what the daemon has read, and not from what its file is by now.
+    """
+    global _found, _connection
     end_with(daemon)  # nobody would hear what it does, and another takes over
     # What the terminal sends on Ctrl-C is for the daemon, which lets runs finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if memory_limit is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
-    _findings = find_receivers(directories)
+    try:
+        _found = load_again(class_path, origin)
+    except InvalidReceiver as exc:
+        _found = exc
     _connection = Connection(database_url)
 
 
 def run(orders: list[Order]) -> list[Outcome | None]:
     """Run a receiver for each order, in this process; as ``run_receivers``."""
-    found = _findings.receivers.get(orders[0].class_path)
-    if found is None:
-        return [_missing(order) for order in orders]
-    return run_receivers(found, orders, _connection)
+    if isinstance(_found, InvalidReceiver):
+        return [_not_imported(order, _found) for order in orders]
+    return run_receivers(_found, orders, _connection)
 
 
 def call_once(orders: list[Order]) -> Outcome:
     """Run a receiver once, for all orders, in this process; as ``call_receiver``."""
-    found = _findings.receivers.get(orders[0].class_path)
-    return _missing(orders[0]) if found is None else call_receiver(found, orders, _connection)
+    if isinstance(_found, InvalidReceiver):
+        return _not_imported(orders[0], _found)
+    return call_receiver(_found, orders, _connection)
 
 
-def _missing(order: Order) -> Outcome:
-    missing = UnknownJob(_findings.why_missing(order.class_path))
-    return failed(order.clock.now(), order.clock, ReceiverLog(), missing)
+def _not_imported(order: Order, error: InvalidReceiver) -> Outcome:
+    return failed(order.clock.now(), order.clock, ReceiverLog(), error)
 
 
 def call_receiver(found: FoundReceiver, orders: list[Order], connection: Connection) -> Outcome:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -19,8 +20,11 @@ from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.loading import Findings, FoundReceiver
 from jobhooks.engine.matching import Hook
 from jobhooks.engine.outcome import Clock, Outcome, failed
+from jobhooks.engine.sources import Installed, Source
 
 T = TypeVar("T")
+# A receiver in one version of its code, which has processes of its own.
+Version = tuple[str, Source | Installed]
 CLOSE_S = 2.0  # for which idle workers have to end
 
 
@@ -29,16 +33,19 @@ class WorkerDied(Exception):
 
 
 class Workers:
-    """For each receiver at most ``count`` processes, started when it first runs.
+    """For each receiver at most ``count`` processes that run something, started when it first runs.
 
     Each receiver has its own: so a slow one never waits in front of another, and what it does to its process or to its
     connection reaches no other. ``memory_limit``: bytes of data that a process may have; more is a MemoryError in it.
+    Code that is not that of ``findings`` any more has its processes until what runs in them has ended.
     """
 
     def __init__(self, database_url: str, findings: Findings, count: int, memory_limit: int | None) -> None:
-        self._initializer = (os.getpid(), database_url, findings.directories, memory_limit)
+        self._initializer = (os.getpid(), database_url, memory_limit)
+        self._findings = findings
         self._count = count
-        self._pools: dict[str, ProcessPool] = {}
+        self._pools: dict[Version, ProcessPool] = {}
+        self._in_use: Counter[Version] = Counter()
         self._running: dict[asyncio.Future[Any], None] = {}
         self._retired: list[tuple[ProcessPool, threading.Thread]] = []
         self._slots: dict[str, asyncio.Semaphore] = {}
@@ -83,9 +90,12 @@ class Workers:
     async def _schedule(
         self, found: FoundReceiver, hook: Hook, work: Callable[[list[worker.Order]], T], orders: list[worker.Order]
     ) -> T:
-        scheduled: Future[T] = self._pool(found.class_path).schedule(work, args=[orders], timeout=hook.time_limit)
+        assert found.origin is not None
+        version = (found.class_path, found.origin)
+        scheduled: Future[T] = self._pool(version).schedule(work, args=[orders], timeout=hook.time_limit)
         future = asyncio.wrap_future(scheduled)
         self._running[future] = None
+        self._in_use[version] += 1
         try:
             return await future
         except TimeoutError:
@@ -95,6 +105,8 @@ class Workers:
             raise WorkerDied(_how_it_ended(exc)) from None
         finally:
             self._running.pop(future, None)
+            self._in_use[version] -= 1
+            self._retire(version)
 
     def orders(self, deliveries: list[Delivery]) -> list[worker.Order]:
         """Return what a worker is told of them."""
@@ -113,9 +125,18 @@ class Workers:
             for each in deliveries
         ]
 
-    def retire(self, class_path: str) -> None:
-        """Let the processes of a receiver end when what runs in them has ended; what comes next gets new ones."""
-        pool = self._pools.pop(class_path, None)
+    def retire(self) -> None:
+        """End the processes of code that is replaced, each when what runs in it has ended."""
+        for version in list(self._pools):
+            self._retire(version)
+
+    def _retire(self, version: Version) -> None:
+        class_path, origin = version
+        found = self._findings.receivers.get(class_path)
+        if self._in_use[version] or (found is not None and found.origin == origin):
+            return
+        del self._in_use[version]
+        pool = self._pools.pop(version, None)
         if pool is not None:
             pool.close()
             thread = threading.Thread(target=pool.join, name="jobhooks retired workers", daemon=True)
@@ -136,16 +157,16 @@ class Workers:
             pools += [] if thread.is_alive() else [pool]
         await asyncio.to_thread(_close, pools)
 
-    def _pool(self, class_path: str) -> ProcessPool:
-        pool = self._pools.get(class_path)
+    def _pool(self, version: Version) -> ProcessPool:
+        pool = self._pools.get(version)
         if pool is None or not pool.active:
             # From a server process that has neither threads nor connections: a fork of the daemon would inherit both.
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload([worker.__name__])
-            pool = self._pools[class_path] = ProcessPool(
+            pool = self._pools[version] = ProcessPool(
                 max_workers=self._count,
                 initializer=worker.initialize,
-                initargs=self._initializer,
+                initargs=(*self._initializer, *version),
                 context=context,
             )
         return pool

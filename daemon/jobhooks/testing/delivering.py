@@ -94,12 +94,12 @@ async def _deliver(database: Database, findings: Findings) -> None:
         stack.callback(connection.close)
         runner = AsyncRunner(connections, clock)
         attempts = Attempts(runner, WorkersHere(connection), findings, settler, books, clock)
-        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * PAGE_SIZE)
+        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * PAGE_SIZE, findings.has)
         await dispatcher.start(position)
         await dispatcher.reload_hooks()
         tasks = [asyncio.create_task(settler.run()), asyncio.create_task(dispatcher.run())]
         try:
-            await _deliver_all(database.connection, reader, dispatcher, settler, tasks)
+            await _deliver_all(database.connection, findings, reader, dispatcher, settler, tasks)
         finally:
             await dispatcher.cancel()
             for task in tasks:
@@ -109,6 +109,7 @@ async def _deliver(database: Database, findings: Findings) -> None:
 
 async def _deliver_all(
     conn: SyncConnection,
+    findings: Findings,
     reader: Reader,
     dispatcher: Dispatcher,
     settler: Settler,
@@ -125,7 +126,7 @@ async def _deliver_all(
         if not reading.changes and dispatcher.is_idle:
             await settler.drain()
             # What waits for seconds to pass, and has not failed, is delivered now.
-            ((hastened,),) = call(conn, "hasten_debts")
+            ((hastened,),) = call(conn, "hasten_debts", list(findings.receivers))
             if not hastened and dispatcher.is_idle and not await reader.has_news():
                 return
             dispatcher.look_at_debts()

@@ -1,0 +1,333 @@
+"""What is found and run, and what is not: modules as they change, installed packages, and what others can write to."""
+
+import gc
+import os
+import pickle
+import sys
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobhooks.engine.loading import Findings, find_again, find_receivers, load_again
+from jobhooks.engine.sources import PACKAGE, Source
+
+GOOD = "from jobhooks import JobHookReceiver\nclass {0}(JobHookReceiver):\n    pass\n"
+WORD = "from jobhooks import JobHookReceiver\nclass C(JobHookReceiver):\n    word = {0!r}\n"
+NOBODY = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file of someone else's")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    receivers = tmp_path / "receivers"
+    receivers.mkdir()
+    return receivers
+
+
+def word(findings: Findings, class_path: str = "r.C") -> object:
+    return getattr(findings.receivers[class_path].receiver, "word", None)
+
+
+def imported() -> list[str]:
+    return [name for name in sys.modules if name.startswith(PACKAGE)]
+
+
+# Modules as they change.
+
+
+def test_what_is_not_used_any_more_is_forgotten(directory: Path) -> None:
+    """A daemon that runs for a year, with a file that changes daily, must not keep all that it was."""
+    (directory / "r.py").write_text(WORD.format("0"))
+    findings = find_receivers([directory])
+    of_first = weakref.ref(findings.receivers["r.C"].receiver)
+    before = len(imported())
+    for number in range(1, 4):
+        (directory / "r.py").write_text(WORD.format(str(number)))
+        findings = find_again(findings)
+    gc.collect()
+    assert word(findings) == "3" and len(imported()) == before
+    assert of_first() is None
+
+
+def test_what_still_runs_keeps_its_module(directory: Path) -> None:
+    """What its code imports while it runs is what it was, too; and a class is still found where pickle looks for it."""
+    (directory / "p").mkdir()
+    (directory / "p" / "__init__.py").write_text(
+        WORD.format("old") + "    def late(self=None):\n        from .late import WORD\n        return WORD\n"
+    )
+    (directory / "p" / "late.py").write_text("WORD = 'old'\n")
+    findings = find_receivers([directory])
+    old = findings.receivers["p.C"]
+    (directory / "p" / "late.py").write_text("WORD = 'new'\n")
+    findings = find_again(findings)
+    late: Callable[[], str] = getattr(old.receiver, "late")  # noqa: B009 - it is not known to a type checker
+    assert late() == "old"
+    assert getattr(findings.receivers["p.C"].receiver, "late")() == "new"  # noqa: B009
+    assert pickle.loads(pickle.dumps(old.receiver)) is old.receiver
+
+
+def test_it_can_be_imported_elsewhere_as_it_was(directory: Path) -> None:
+    """A worker process that starts later has the code that the daemon has, whatever the file is by then."""
+    (directory / "_shared.py").write_text("WORD = 'old'\n")
+    (directory / "r.py").write_text("from ._shared import WORD\n" + GOOD.format("C").replace("pass", "word = WORD"))
+    found = find_receivers([directory]).receivers["r.C"]
+    (directory / "r.py").write_text("broken(")
+    (directory / "_shared.py").unlink()
+    origin = pickle.loads(pickle.dumps(found.origin))
+    assert isinstance(origin, Source)
+    again = load_again("r.C", origin)
+    assert getattr(again.receiver, "word") == "old"  # noqa: B009
+    assert again.receiver is not found.receiver
+
+
+def test_helpers_beside_modules_can_be_imported_and_their_change_counts(directory: Path) -> None:
+    (directory / "_shared.py").write_text("WORD = 'old'\n")
+    (directory / "_more").mkdir()
+    (directory / "_more" / "deep.py").write_text("from .._shared import WORD\n")
+    (directory / "r.py").write_text("from ._more.deep import WORD\n" + GOOD.format("C").replace("pass", "word = WORD"))
+    findings = find_receivers([directory])
+    assert not findings.broken and word(findings) == "old"
+    (directory / "_shared.py").write_text("WORD = 'new'\n")
+    assert word(find_again(findings)) == "new"
+
+
+def test_what_is_written_again_as_it_was_is_not_imported_again(directory: Path) -> None:
+    """Its processes stay warm, when all files are copied anew, say."""
+    (directory / "p").mkdir()
+    (directory / "p" / "__init__.py").write_text(WORD.format("old"))
+    (directory / "p" / "data.sql").write_text("select 1")
+    findings = find_receivers([directory])
+    (directory / "p" / "__init__.py").write_text(WORD.format("old"))
+    os.utime(directory / "p" / "__init__.py", (1, 1))
+    again = find_again(findings)
+    assert again.receivers["p.C"] is findings.receivers["p.C"]
+    (directory / "p" / "data.sql").write_text("select 1, 2")  # which it may have read
+    assert find_again(again).receivers["p.C"] is not findings.receivers["p.C"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["class (", "import no_such_module_anywhere\n", "", WORD.format("new") + "    class Meta:\n        name = 5\n"],
+    ids=["syntax", "import", "empty", "meta"],
+)
+def test_whatever_is_wrong_its_receivers_stay_what_they_were(directory: Path, text: str) -> None:
+    """Until it is mended; and only a file that is gone takes them along."""
+    (directory / "r.py").write_text(WORD.format("old"))
+    first = find_receivers([directory])
+    (directory / "r.py").write_text(text)
+    findings = find_again(first)
+    assert len(findings.broken) == 1 and findings.receivers["r.C"] is first.receivers["r.C"]
+    findings = find_again(findings)
+    assert len(findings.broken) == 1 and findings.receivers["r.C"] is first.receivers["r.C"]
+    (directory / "r.py").write_text(WORD.format("old"))
+    assert not find_again(findings).broken and word(find_again(findings)) == "old"
+    (directory / "r.py").write_text(WORD.format("mended"))
+    findings = find_again(findings)
+    assert not findings.broken and word(findings) == "mended"
+    (directory / "r.py").unlink()
+    assert not find_again(findings).receivers
+
+
+def test_what_failed_for_want_of_something_else_is_tried_again(
+    directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library that was installed meanwhile: the module itself has not changed."""
+    (directory / "r.py").write_text("import comes_later_than_it_should\n" + GOOD.format("C"))
+    findings = find_receivers([directory])
+    assert findings.broken and not findings.receivers
+    (tmp_path / "comes_later_than_it_should.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    findings = find_again(findings)
+    assert not findings.broken and list(findings.receivers) == ["r.C"]
+
+
+def test_tests_and_what_editors_leave_are_no_receivers(directory: Path) -> None:
+    """Emacs marks a file that is edited by a link that leads nowhere."""
+    (directory / "p").mkdir()
+    (directory / "p" / "__init__.py").write_text(GOOD.format("C"))
+    for name in (".#r.py", "_gone.py", "gone.py", "p/.#__init__.py", "p/gone.py"):
+        (directory / name).symlink_to("somebody@somewhere.1")
+    for name in ("test_p.py", "conftest.py"):
+        (directory / name).write_text("raise RuntimeError('it is for pytest')")
+    findings = find_receivers([directory])
+    assert list(findings.receivers) == ["p.C"] and not findings.broken
+
+
+# What others can write to.
+
+
+def place_in(directory: Path, what: str) -> Path:
+    """Make a receivers directory with a module, a package and a helper, and return one of its files or folders."""
+    (directory / "r.py").write_text(GOOD.format("C"))
+    (directory / "_shared.py").write_text("")
+    (directory / "p").mkdir()
+    (directory / "p" / "__init__.py").write_text(GOOD.format("C"))
+    (directory / "p" / "sub").mkdir()
+    (directory / "p" / "sub" / "part.py").write_text("")
+    (directory / "p" / "data.json").write_text("{}")
+    return directory / what
+
+
+@pytest.mark.parametrize(
+    ("what", "found"),
+    [
+        ("", []),
+        ("r.py", ["p.C"]),
+        ("p", ["r.C"]),
+        ("p/__init__.py", ["r.C"]),
+        ("p/sub", ["r.C"]),
+        ("p/sub/part.py", ["r.C"]),
+        ("p/data.json", ["r.C"]),
+        ("_shared.py", ["p.C", "r.C"]),
+    ],
+)
+def test_what_everybody_can_write_to_is_not_run(directory: Path, what: str, found: list[str]) -> None:
+    place = place_in(directory, what)
+    place.chmod(place.stat().st_mode | 0o002)
+    mode = f"{place.stat().st_mode & 0o7777:04o}"
+    findings = find_receivers([directory])
+    assert sorted(findings.receivers) == found
+    (broken,) = findings.broken
+    assert broken.error == (
+        f"{place} can be written to by everybody (mode {mode}), so nothing of it is run: chmod o-w {place}"
+    )
+    place.chmod(place.stat().st_mode & ~0o002)
+    assert sorted(find_again(findings).receivers) == ["p.C", "r.C"]
+
+
+@as_root
+@pytest.mark.parametrize(("what", "found"), [("", []), ("r.py", ["p.C"]), ("p", ["r.C"])])
+def test_what_another_group_can_write_to_is_not_run(directory: Path, what: str, found: list[str]) -> None:
+    place = place_in(directory, what)
+    place.chmod(place.stat().st_mode | 0o020)
+    assert sorted(find_receivers([directory]).receivers) == ["p.C", "r.C"]  # the group is root's
+    os.chown(place, 0, NOBODY)
+    findings = find_receivers([directory])
+    assert sorted(findings.receivers) == found
+    assert f"chmod g-w {place}" in findings.broken[0].error
+
+
+@as_root
+def test_what_belongs_to_somebody_else_is_not_run(directory: Path) -> None:
+    """As what root unpacks from an archive may: it belongs to whoever has that number here."""
+    place = place_in(directory, "r.py")
+    os.chown(place, NOBODY, 0)
+    findings = find_receivers([directory])
+    assert list(findings.receivers) == ["p.C"] and f"chown root {place}" in findings.broken[0].error
+    os.chown(directory, NOBODY, 0)  # who named the directory trusts its owner
+    assert sorted(find_receivers([directory]).receivers) == ["p.C", "r.C"]
+
+
+@as_root
+def test_a_directory_of_somebody_elses_is_not_run_when_it_is_looked_at_again(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not named by its absolute path, whatever the daemon makes of that."""
+    place_in(directory, "r.py")
+    os.chown(directory, NOBODY, NOBODY)
+    monkeypatch.chdir(directory.parent)
+    findings = find_receivers([Path(directory.name)])
+    assert not findings.receivers
+    assert not find_again(findings).receivers
+
+
+def test_where_another_could_be_put_in_its_place_nothing_is_run(directory: Path, tmp_path: Path) -> None:
+    """In a directory that is open to all, which holds it, or a link to it; but where that is sticky, it cannot be."""
+    elsewhere = tmp_path / "open" / "deep"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "r.py").write_text(WORD.format("linked"))
+    (directory / "r.py").symlink_to(elsewhere / "r.py")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "receivers").symlink_to(directory)
+    ways = [directory, elsewhere, tmp_path / "links" / "receivers"]
+    assert [word(find_receivers([way])) for way in ways] == ["linked"] * 3
+    (tmp_path / "open").chmod(0o777)
+    for way in ways:
+        findings = find_receivers([way])
+        assert not findings.receivers and f"o-w {tmp_path / 'open'}" in findings.broken[0].error
+    (tmp_path / "open").chmod(0o1777)
+    assert [word(find_receivers([way])) for way in ways] == ["linked"] * 3
+    (tmp_path / "links").chmod(0o777)
+    assert not find_receivers([ways[2]]).receivers and find_receivers([directory]).receivers
+
+
+def test_receivers_that_run_stay_when_their_directory_is_opened_to_all(directory: Path) -> None:
+    """What is in memory was written by us; what is there now is not run."""
+    (directory / "r.py").write_text(WORD.format("old"))
+    first = find_receivers([directory])
+    directory.chmod(0o777)
+    (directory / "r.py").write_text(WORD.format("evil"))
+    findings = find_again(first)
+    assert findings.broken and findings.receivers["r.C"] is first.receivers["r.C"]
+    directory.chmod(0o755)
+    assert word(find_again(findings)) == "evil"  # now it counts as ours
+
+
+# Installed packages.
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, dict[str, str]], Path]:
+    """Installs a package of these files with these entry points."""
+
+    def install(points: str, files: dict[str, str]) -> Path:
+        site = tmp_path / "site"
+        metadata = site / "inventory_hooks-1.0.dist-info"
+        metadata.mkdir(parents=True, exist_ok=True)
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: inventory-hooks\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(f"[jobhooks.receivers]\n{points}")
+        for name, text in files.items():
+            (site / name).parent.mkdir(exist_ok=True)
+            (site / name).write_text(text)
+        monkeypatch.setattr(sys, "path", [str(site), *sys.path])
+        for name in [name for name in sys.modules if name.partition(".")[0].startswith("inventory_hooks")]:
+            del sys.modules[name]
+        return site
+
+    return install
+
+
+def test_a_package_may_define_its_receivers_where_it_likes(install: Callable[[str, dict[str, str]], Path]) -> None:
+    """A job is called as the entry point says: to move a class inside of the package makes no other job of it."""
+    install(
+        "all = inventory_hooks\none = inventory_hooks.parts:C\ndeep = inventory_hooks.parts:Outer.D\n",
+        {
+            "inventory_hooks/__init__.py": "from jobhooks import JobHookReceiver\nfrom .parts import C\n",
+            "inventory_hooks/parts.py": GOOD.format("C")
+            + "class Outer:\n    class D(JobHookReceiver):\n        pass\n",
+        },
+    )
+    findings = find_receivers([])
+    assert not findings.broken
+    names = ["inventory_hooks.C", "inventory_hooks.parts.C", "inventory_hooks.parts.Outer.D"]
+    assert sorted(findings.receivers) == names
+    again = find_again(findings)
+    assert all(again.receivers[name] is findings.receivers[name] for name in names)
+    for name in names:
+        origin = findings.receivers[name].origin
+        assert origin is not None and load_again(name, origin).receiver is findings.receivers[name].receiver
+
+
+def test_a_broken_entry_point_is_told_by_file_and_line(install: Callable[[str, dict[str, str]], Path]) -> None:
+    site = install(
+        "a = inventory_hooks.good\nb = inventory_hooks.bad:C\nc = inventory_hooks.syntax\nd = inventory_hooks.none\n"
+        "e = inventory_hooks.good:GOOD\nf = inventory_hooks_gone\n",
+        {
+            "inventory_hooks/__init__.py": "",
+            "inventory_hooks/good.py": GOOD.format("C") + "GOOD = 5\n",
+            "inventory_hooks/bad.py": "import os\nos.no_such_thing()\n",
+            "inventory_hooks/syntax.py": "x = 1\nclass (\n",
+            "inventory_hooks/none.py": "",
+        },
+    )
+    findings = find_receivers([])
+    assert list(findings.receivers) == ["inventory_hooks.good.C"]
+    told = {broken.module: str(broken) for broken in findings.broken}
+    assert told["inventory_hooks.bad"].startswith(f"{site}/inventory_hooks/bad.py:2: AttributeError: ")
+    assert told["inventory_hooks.syntax"].startswith(f"{site}/inventory_hooks/syntax.py:2: SyntaxError: ")
+    assert "the entry point d leads to no receiver: inventory_hooks.none" in told["inventory_hooks.none"]
+    assert "the entry point e leads to no receiver: inventory_hooks.good:GOOD" in told["inventory_hooks.good"]
+    assert told["inventory_hooks_gone"].startswith("inventory-hooks: ModuleNotFoundError: ")
+    assert "bad.py:2" in findings.why_missing("inventory_hooks.bad.C")
