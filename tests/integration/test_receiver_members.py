@@ -1,8 +1,10 @@
 """What a receiver has beside its work: steps before and after it, the change before, and what is kept of a run."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from conftest import Connection
@@ -140,8 +142,11 @@ def _returns(value: object) -> tuple[type[JobHookReceiver[Any]], type[JobHookRec
         (None, None, None),
         ([1, "é", None], [1, "é", None], None),
         (object(), None, "it cannot be written as JSON: Encoding objects of type object is unsupported"),
-        ("x" * 100_000, None, "as JSON it has 100002 characters, and at most 100000 are kept"),
+        ("é" * 50_000, None, "as JSON it has 100002 bytes, and at most 100000 are kept"),
         ("\ud800", None, None),
+        (Decimal("1.50"), 1.5, None),
+        (Decimal("NaN"), None, "it cannot be written as JSON: JSON is malformed: invalid character (byte 0)"),
+        (msgspec.Raw(b'{"a":'), None, "it cannot be written as JSON: Input data was truncated"),
     ],
 )
 def test_what_is_returned_is_kept_if_it_can_be(
