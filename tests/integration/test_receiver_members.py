@@ -124,6 +124,32 @@ async def test_nothing_is_stored_of_what_is_sensitive(
         assert outcome.error == "ValueError" and "raise ValueError" in (outcome.traceback or "")
 
 
+class LosesItsConnection(JobHookReceiver):
+    def receive_job_hook(self, change: Change) -> None:
+        self.connection.close()
+        raise ValueError("a secret of Ann's")
+
+
+class LosesItsConnectionAsync(JobHookReceiver[Any]):
+    async def receive_job_hook(self, change: Change) -> None:
+        await self.connection.close()
+        raise ValueError("a secret of Ann's")
+
+
+@pytest.mark.parametrize("receiver", [LosesItsConnection, LosesItsConnectionAsync])
+async def test_nor_of_what_is_raised_when_the_connection_is_lost(
+    copying: Connection, database: str, receiver: type[JobHookReceiver[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told why a run that lost its connection ended: in the daemon's log, too."""
+    copying.execute("update public.device set name = 'good'")
+    async with open_running(database) as running:
+        for sensitive in (True, False):
+            hook = replace(HOOK, has_sensitive_variables=sensitive)
+            outcome = await running.attempt(receiver, owed(await last_change(database), hook, attempts=1 - sensitive))
+            said = f"{outcome.error} {outcome.traceback} {capsys.readouterr().out}"
+            assert ("Ann" in said) is not sensitive and "DatabaseUnreachable" in said
+
+
 def _returns(value: object) -> tuple[type[JobHookReceiver[Any]], type[JobHookReceiver[Any]]]:
     class Returns(JobHookReceiver):
         def receive_job_hook(self, change: Change) -> object:
