@@ -84,7 +84,7 @@ class Attempts:
             tell(delivery, await self._again(delivery))
         elif found is not None and found.takes_batches:
             await self._together(found, await gather(delivery), give_back, tell)
-        elif found is None or delivery.merged:
+        elif found is None or delivery.merged or found.has_last_steps:
             tell(delivery, await self._settled(delivery))
         elif found.is_async:
             return await self._group(found, delivery, take, tell)
@@ -203,7 +203,7 @@ class Attempts:
             if not outcome.undone:
                 for delivery in deliveries:
                     tell(delivery, outcome)
-                    outcome = msgspec.structs.replace(outcome, log=())  # which is the first one's
+                    outcome = msgspec.structs.replace(outcome, log=(), afterwards=())  # which is the first one's
                 return
         log.warning("batch_failed", **facts(deliveries[0]), deliveries=len(deliveries), error=error)
         for delivery in deliveries:

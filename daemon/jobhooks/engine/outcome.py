@@ -30,6 +30,7 @@ class Outcome(msgspec.Struct, frozen=True):
     is not attempted again, since what was written is kept. ``unsure``: the run was ended from outside, perhaps while it
     committed; then its own result stands. ``joined``: what it wrote, or read, is in a transaction that it shares.
     ``value``: what the receiver returned, as JSON; None where that was None, or is not to be stored.
+    ``afterwards``: what it logged when its result was recorded already.
     """
 
     started_at: float
@@ -44,6 +45,7 @@ class Outcome(msgspec.Struct, frozen=True):
     unsure: bool = False
     joined: bool = False
     value: str | None = None
+    afterwards: tuple[LogEntry, ...] = ()
 
     @property
     def undone(self) -> bool:
