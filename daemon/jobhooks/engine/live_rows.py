@@ -26,6 +26,8 @@ UPDATE = (
     " where {is_key} and live.xmin::text = $2 returning row_to_json(live)::text, live.xmin::text"
 )
 DELETE = "delete from {table} as live where {is_key} and live.xmin::text = $2 returning live.xmin::text"
+# After a delete there may be a row of that key again: it is another object.
+WITHOUT_ROW = (ObjectChangeActionChoices.ACTION_DELETE, ObjectChangeActionChoices.ACTION_TRUNCATE)
 IS_KEY = "live.{column} = (select key.{column} from json_to_record($1::text::json) as key ({column} {type}))"
 
 
@@ -36,11 +38,7 @@ def key_to_load(change: Change) -> Row | None:
         UnwatchableTable: the table's key columns are not what they were when it was watched.
     """
     content_type = change.content_type
-    if (
-        content_type.table is None
-        or not content_type.key_columns
-        or change.action is ObjectChangeActionChoices.ACTION_TRUNCATE
-    ):
+    if content_type.table is None or not content_type.key_columns or change.action in WITHOUT_ROW:
         return None
     key = change.object_key()
     if key is None:
