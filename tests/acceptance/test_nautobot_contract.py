@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks import ObjectChangeActionChoices
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon, jobhooks, wait_until
 from support.delivering import make_seen
 from support.hooking import add_hook, write_receivers
 
@@ -388,10 +388,16 @@ def test_what_after_return_raises_is_logged_and_changes_nothing(world: World, re
 def test_a_meta_of_nautobots_is_taken_and_what_has_no_effect_is_told(world: World) -> None:
     assert world.deliver("HasNautobotsMeta", INSERT) == [("success", None)]
     told = [event["warning"] for event in world.events if event["event"] == "receiver_meta_warning"]
-    assert sorted(told) == [
+    warnings = [
         f"HasNautobotsMeta.Meta.{name} has no effect: it is Nautobot's, and jobhooks has nothing like it"
         for name in ("approval_required", "task_queues")
     ]
+    assert told == warnings
+    at = ["--receivers-path", str(world.receivers), "--database-url", world.database]
+    listed = jobhooks("job", "list", "--json", *at)
+    assert "r.HasNautobotsMeta" in [job["class_path"] for job in json.loads(listed.stdout)]
+    path = world.receivers / "r.py"
+    assert listed.stderr.splitlines() == [f"warning: {path}: {warning}" for warning in warnings]
 
 
 # Beside what does nothing a hook whose results show that the daemon has been at these changes.
