@@ -1,36 +1,84 @@
 -- jobhooks.previous_change(change_id, looked_at): the change of the same object before this one, if there is one.
 --
--- Looked for among so many changes of all tables before it, the newest first: no index leads to the changes of an object. The
--- object is what it was called before the change. Security definer: a receiver, which is given changes, may not read the log.
+-- Looked for among so many changes of all tables before it, the newest first: no index leads to the changes of an object. In
+-- steps, each ten times as long as the one before: what is near is found soon. The object is what it was called before the
+-- change; one that is created has none, whoever had its key. Security definer: a receiver, which is given changes, may not read
+-- the log.
 create or replace function jobhooks.previous_change(change_id bigint, looked_at integer)
 returns setof jobhooks.object_change
-language sql
+language plpgsql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    with this as materialized (
-        select
-            change.content_type_id, content_type.key_columns,
-            jobhooks.columns_of(coalesce(change.prechange, change.postchange), content_type.key_columns)::text as key
-        from jobhooks.object_change as change
-        join jobhooks.content_type as content_type on content_type.id = change.content_type_id
-        where change.id = previous_change.change_id
-    )
-    select recent.*
-    from this
-    cross join lateral (
-        select *
-        from jobhooks.object_change as change
-        where change.id < previous_change.change_id
-        order by change.id desc
-        limit previous_change.looked_at
-    ) as recent
-    where recent.content_type_id = this.content_type_id
-        and cardinality(this.key_columns) > 0
-        and jobhooks.columns_of(coalesce(recent.postchange, recent.prechange), this.key_columns)::text = this.key
-    order by recent.id desc
-    limit 1
+declare
+    type_id integer;
+    key_columns text [];
+    key json;
+    key_values text [];
+    previous bigint;
+    before bigint := change_id;
+    step integer := 100;
+    looked integer := 0;
+begin
+    select content_type.id, content_type.key_columns, jobhooks.columns_of(change.prechange, content_type.key_columns)
+    into type_id, key_columns, key
+    from jobhooks.object_change as change
+    join jobhooks.content_type as content_type on content_type.id = change.content_type_id
+    where change.id = previous_change.change_id;
+    key_values := array(select (key -> name)::text from unnest(key_columns) with ordinality as named (name, place) order by place);
+    if key is null or array_position(key_values, null) is not null then
+        return;
+    end if;
+
+    while before is not null and looked < looked_at loop
+        step := least(step, looked_at - looked);
+        begin
+            select max(recent.id)
+            into previous
+            from (
+                select change.id, change.content_type_id, coalesce(change.postchange, change.prechange) as object
+                from jobhooks.object_change as change
+                where change.id < before
+                order by change.id desc
+                limit step
+            ) as recent
+            where recent.content_type_id = type_id
+                and not exists (
+                    select from unnest(key_columns, key_values) as named (name, value)
+                    where (recent.object -> named.name)::text is distinct from named.value
+                );
+        exception when data_exception then -- a row that cannot be taken apart, which columns_of passes over, at a price
+            select max(recent.id)
+            into previous
+            from (
+                select change.id, change.content_type_id, coalesce(change.postchange, change.prechange) as object
+                from jobhooks.object_change as change
+                where change.id < before
+                order by change.id desc
+                limit step
+            ) as recent
+            where recent.content_type_id = type_id
+                and jobhooks.columns_of(recent.object, key_columns)::text = key::text;
+        end;
+        if previous is not null then
+            return query select change.* from jobhooks.object_change as change where change.id = previous;
+            return;
+        end if;
+
+        select min(recent.id)
+        into before
+        from (
+            select change.id
+            from jobhooks.object_change as change
+            where change.id < before
+            order by change.id desc
+            limit step
+        ) as recent;
+        looked := looked + step;
+        step := step * 10;
+    end loop;
+end
 $$;
 
 comment on function jobhooks.previous_change(bigint, integer) is

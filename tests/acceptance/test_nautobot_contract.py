@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks import ObjectChangeActionChoices
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon, jobhooks, wait_until
 from support.delivering import make_seen
 from support.hooking import add_hook, write_receivers
 
@@ -49,6 +49,10 @@ class ShowsAsync(JobHookReceiver):
         )
         return {"id": change.changed_object_id}
 
+class Witness(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        pass
+
 class Logs(JobHookReceiver):
     def receive_job_hook(self, change, action, changed_object):
         self.log_debug("a lone string")
@@ -57,31 +61,123 @@ class Logs(JobHookReceiver):
         self.log_warning(message="no object")
         self.logger.info("as a logger has it")
 
+class LogsAsync(JobHookReceiver):
+    async def receive_job_hook(self, change, action, changed_object):
+        Logs.receive_job_hook(self, change, action, changed_object)
+
+class Once:
+    max_attempts = 1
+
 class LogsFailure(JobHookReceiver):
-    class Meta:
-        max_attempts = 1
+    Meta = Once
     def receive_job_hook(self, change, action, changed_object):
         self.connection.execute("insert into public.seen (word) values ('kept')")
         self.log_failure("not good")
 
+class LogsFailureAsync(JobHookReceiver):
+    Meta = Once
+    async def receive_job_hook(self, change, action, changed_object):
+        await self.connection.execute("insert into public.seen (word) values ('kept')")
+        self.log_failure("not good")
+
+class CallsFail(JobHookReceiver):
+    Meta = Once
+    def receive_job_hook(self, change, action, changed_object):
+        self.fail("not good")
+        self.log_info("goes on")
+
 class Fails(JobHookReceiver):
-    class Meta:
-        max_attempts = 1
+    Meta = Once
     def receive_job_hook(self, change, action, changed_object):
         self.connection.execute("insert into public.seen (word) values ('undone')")
-        self.fail("not good")
+        self.log_info("about to fail")
+        raise ValueError("it broke")
+
+class FailsAsync(JobHookReceiver):
+    Meta = Once
+    async def receive_job_hook(self, change, action, changed_object):
+        await self.connection.execute("insert into public.seen (word) values ('undone')")
+        self.log_info("about to fail")
         raise ValueError("it broke")
 
 class HasNone(JobHookReceiver):
-    class Meta:
-        max_attempts = 1
+    Meta = Once
 
 class Saves(JobHookReceiver):
     def receive_job_hook(self, change, action, changed_object):
         changed_object.name = "saved"
         changed_object.save()
+        self.connection.execute("update public.device set serial = 'by connection'")
+
+class SavesAsync(JobHookReceiver):
+    async def receive_job_hook(self, change, action, changed_object):
+        changed_object.name = "saved"
+        await changed_object.save()
+        await self.connection.execute("update public.device set serial = 'by connection'")
+
+class Steps(JobHookReceiver):
+    def before_start(self):
+        self.log_info("before_start")
+    def receive_job_hook(self, change, action, changed_object):
+        self.log_info("receive_job_hook")
+        return {"id": change.changed_object_id}
+    def on_success(self, value):
+        self.log_info(f"on_success {value}")
+
+class StepsAsync(JobHookReceiver):
+    async def before_start(self):
+        self.log_info("before_start")
+    async def receive_job_hook(self, change, action, changed_object):
+        self.log_info("receive_job_hook")
+        return {"id": change.changed_object_id}
+    async def on_success(self, value):
+        self.log_info(f"on_success {value}")
+
+class FailsInSteps(JobHookReceiver):
+    Meta = Once
+    def receive_job_hook(self, change, action, changed_object):
+        raise ValueError("it broke")
+    def on_failure(self, exc):
+        self.log_info(f"on_failure {exc}")
+    def after_return(self, status, value):
+        self.log_info(f"after_return {status}")
+
+class FailsInStepsAsync(JobHookReceiver):
+    Meta = Once
+    async def receive_job_hook(self, change, action, changed_object):
+        raise ValueError("it broke")
+    on_failure, after_return = FailsInSteps.on_failure, FailsInSteps.after_return
+
+class RaisesAtTheEnd(JobHookReceiver):
+    def receive_job_hook(self, change, action, changed_object):
+        self.connection.execute("insert into public.seen (word) values ('kept')")
+    def after_return(self, status, value):
+        raise ValueError(f"after a {status}: password=hunter2")
+
+class RaisesAtTheEndAsync(JobHookReceiver):
+    async def receive_job_hook(self, change, action, changed_object):
+        await self.connection.execute("insert into public.seen (word) values ('kept')")
+    async def after_return(self, status, value):
+        raise ValueError(f"after a {status}: password=hunter2")
+
+class HasNautobotsMeta(JobHookReceiver):
+    class Meta:
+        name = "From Nautobot"
+        approval_required = False
+        has_sensitive_variables = False
+        task_queues = ["default"]
+        soft_time_limit, time_limit = 5, 10
+    def receive_job_hook(self, change, action, changed_object):
+        return "done"
 """
-EITHER = pytest.mark.parametrize("receiver", ["Shows", "ShowsAsync"])
+
+
+def either(name: str) -> pytest.MarkDecorator:
+    """Try it with a ``def`` and with an ``async def`` receiver."""
+    return pytest.mark.parametrize("receiver", [name, f"{name}Async"])
+
+
+EITHER = either("Shows")
 
 
 class World:
@@ -101,19 +197,30 @@ class World:
         for statement in statements:
             self.conn.execute(statement.encode())
         with Daemon(self.database, self.receivers, self.log).await_started() as daemon:
-            wait_until("the log is read", self._is_read)
+            wait_until("all is settled", self._is_settled)
             assert daemon.terminate() == 0
-        return self.conn.execute("select status, error from jobhooks.job_result order by change_id").fetchall()
+        return self.results()
 
-    def _is_read(self) -> bool:
-        """Return whether all changes have a result, or no hook could have wanted them."""
+    def results(self) -> list[tuple[Any, ...]]:
+        return self.conn.execute(
+            "select status, error from jobhooks.results where job <> 'r.Witness' order by change_id"
+        ).fetchall()
+
+    def _is_settled(self) -> bool:
+        """Return whether each hook that is enabled has a result for each change."""
         row = self.conn.execute(
             "select (select count(*) from jobhooks.object_change where triggering)"
-            " = (select count(*) from jobhooks.job_result) or not exists ("
-            " select from jobhooks.job_hook as hook join jobhooks.job as job on job.id = job_id"
-            " where hook.enabled and job.enabled) and (select last_id + seen_floor > 0 from jobhooks.cursor)"
+            " * (select count(*) from jobhooks.hooks where runs) = (select count(*) from jobhooks.job_result)"
         ).fetchone()
         return row == (True,)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What the daemon has logged."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def logged(self) -> list[str]:
+        return [message for (message,) in self.conn.execute("select message from jobhooks.job_log_entry order by line")]
 
     def shown(self) -> list[dict[str, Any]]:
         return [json.loads(word) for (word,) in self.conn.execute("select word from public.seen order by n")]
@@ -154,9 +261,17 @@ def test_the_changed_object_is_the_live_row(world: World, receiver: str) -> None
 
 
 @EITHER
-def test_a_vanished_object_is_none(world: World, receiver: str) -> None:
+def test_an_object_that_has_vanished_since_is_none(world: World, receiver: str) -> None:
     world.deliver(receiver, INSERT, "delete from public.device")
-    assert [shown["object"] for shown in world.shown()] == [None, None]
+    assert (world.shown()[0]["action"], world.shown()[0]["object"]) == ("create", None)
+
+
+@EITHER
+def test_the_changed_object_of_a_delete_is_none(world: World, receiver: str) -> None:
+    """Also where there is such a row again."""
+    again = "insert into public.device (id, name) overriding system value values (1, 'again')"
+    world.deliver(receiver, INSERT, "delete from public.device", again)
+    assert (world.shown()[1]["action"], world.shown()[1]["object"]) == ("delete", None)
 
 
 ROW = {"id": 1, "name": "a", "serial": "1"}
@@ -214,8 +329,9 @@ def test_snapshots_of_json_differ_as_a_whole(world: World, before: object, after
     assert world.shown()[1]["snapshots"]["differences"] == differences
 
 
-def test_log_methods_take_an_object_first_or_a_lone_string(world: World) -> None:
-    assert world.deliver("Logs", INSERT) == [("success", None)]
+@either("Logs")
+def test_log_methods_take_an_object_first_or_a_lone_string(world: World, receiver: str) -> None:
+    assert world.deliver(receiver, INSERT) == [("success", None)]
     lines = world.conn.execute("select level, object, message from jobhooks.job_log_entry order by line").fetchall()
     assert lines == [
         ("debug", None, "a lone string"),
@@ -226,36 +342,96 @@ def test_log_methods_take_an_object_first_or_a_lone_string(world: World) -> None
     ]
 
 
-def test_log_failure_marks_the_run_failed_and_keeps_its_writes(world: World) -> None:
-    assert world.deliver("LogsFailure", INSERT) == [("failure", "not good")]
+@either("LogsFailure")
+def test_log_failure_marks_the_run_failed_and_keeps_its_writes(world: World, receiver: str) -> None:
+    assert world.deliver(receiver, INSERT) == [("failure", "not good")]
     assert world.conn.execute("select word from public.seen").fetchall() == [("kept",)]
 
 
-def test_an_exception_rolls_its_writes_back(world: World) -> None:
-    assert world.deliver("Fails", INSERT) == [("failure", "ValueError: it broke")]
+def test_fail_marks_the_run_failed_and_raises_nothing(world: World) -> None:
+    assert world.deliver("CallsFail", INSERT) == [("failure", "not good")]
+    assert world.logged() == ["not good", "goes on"]
+
+
+@either("Fails")
+def test_an_exception_rolls_its_writes_back_and_keeps_its_log(world: World, receiver: str) -> None:
+    assert world.deliver(receiver, INSERT) == [("failure", "ValueError: it broke")]
     assert world.conn.execute("select word from public.seen").fetchall() == []
-    assert world.conn.execute("select message from jobhooks.job_log_entry").fetchall() == [("not good",)]
+    assert world.logged() == ["about to fail"]
 
 
 def test_a_missing_receive_job_hook_is_a_failed_result_and_not_a_crash(world: World) -> None:
     assert world.deliver("HasNone", INSERT) == [("failure", "NotImplementedError: HasNone has no receive_job_hook")]
 
 
-def test_a_disabled_hook_does_nothing(world: World) -> None:
-    assert world.deliver("Shows", INSERT, prepare="update jobhooks.job_hook set enabled = false") == []
+@either("Steps")
+def test_before_start_and_on_success_are_called_around_it(world: World, receiver: str) -> None:
+    assert world.deliver(receiver, INSERT) == [("success", None)]
+    assert world.logged() == ["before_start", "receive_job_hook", "on_success {'id': 1}"]
 
 
-def test_a_disabled_job_does_nothing(world: World) -> None:
-    assert world.deliver("Shows", INSERT, prepare="update jobhooks.job set enabled = false") == []
+@either("FailsInSteps")
+def test_on_failure_and_after_return_are_called_after_it(world: World, receiver: str) -> None:
+    assert world.deliver(receiver, INSERT) == [("failure", "ValueError: it broke")]
+    assert world.logged() == ["on_failure it broke", "after_return failure"]
 
 
-def test_a_change_by_a_receiver_triggers_nothing(world: World) -> None:
-    assert world.deliver("Saves", INSERT) == [("success", None)]
+@either("RaisesAtTheEnd")
+def test_what_after_return_raises_is_logged_and_changes_nothing(world: World, receiver: str) -> None:
+    assert world.deliver(receiver, INSERT) == [("success", None)]
+    assert world.conn.execute("select word from public.seen").fetchall() == [("kept",)]
+    (event,) = [event for event in world.events if event["event"] == "logged_after_result"]
+    assert (event["receiver"], event["level"], event["about"]) == (f"r.{receiver}", "warning", "after_return")
+    assert event["message"] == "raised ValueError: after a success: password=***"
+
+
+def test_a_meta_of_nautobots_is_taken_and_what_has_no_effect_is_told(world: World) -> None:
+    assert world.deliver("HasNautobotsMeta", INSERT) == [("success", None)]
+    told = [event["warning"] for event in world.events if event["event"] == "receiver_meta_warning"]
+    warnings = [
+        f"HasNautobotsMeta.Meta.{name} has no effect: it is Nautobot's, and jobhooks has nothing like it"
+        for name in ("approval_required", "task_queues")
+    ]
+    assert told == warnings
+    at = ["--receivers-path", str(world.receivers), "--database-url", world.database]
+    listed = jobhooks("job", "list", "--json", *at)
+    assert "r.HasNautobotsMeta" in [job["class_path"] for job in json.loads(listed.stdout)]
+    path = world.receivers / "r.py"
+    assert listed.stderr.splitlines() == [f"warning: {path}: {warning}" for warning in warnings]
+
+
+# Beside what does nothing a hook whose results show that the daemon has been at these changes.
+@pytest.fixture
+def witnessed(world: World) -> World:
+    add_hook(world.database, world.receivers, "r.Witness")
+    return world
+
+
+def test_a_disabled_hook_does_nothing(witnessed: World) -> None:
+    disable = "update jobhooks.job_hook set enabled = false where name = 'hook of r.Shows'"
+    assert witnessed.deliver("Shows", INSERT, prepare=disable) == []
+
+
+def test_a_disabled_job_does_nothing(witnessed: World) -> None:
+    disable = "update jobhooks.job set enabled = false where class_path = 'r.Shows'"
+    assert witnessed.deliver("Shows", INSERT, prepare=disable) == []
+
+
+@either("Saves")
+def test_a_change_by_a_receiver_triggers_nothing(world: World, receiver: str) -> None:
+    """Neither by the row nor by the connection, and no other hook either; the next change of a user's is delivered."""
+    assert world.deliver(receiver, INSERT) == [("success", None)]
     changes = world.conn.execute("select action, triggering from jobhooks.object_change order by id").fetchall()
-    assert changes == [("create", True), ("update", False)]
+    assert changes == [("create", True), ("update", False), ("update", False)]
+    with Daemon(world.database, world.receivers, world.log).await_started():
+        world.conn.execute("update public.device set serial = 'by a user'")
+        wait_until("that is delivered", lambda: len(world.results()) > 1)
+    delivered = world.conn.execute("select change_id from jobhooks.job_result order by 1").fetchall()
+    assert delivered == [(1,), (4,)]
 
 
-def test_results_keep_their_hook_and_change(world: World) -> None:
-    world.deliver("Shows", INSERT)
+@EITHER
+def test_results_keep_their_hook_and_change_and_what_was_returned(world: World, receiver: str) -> None:
+    world.deliver(receiver, INSERT)
     row = world.conn.execute("select change_id, hook, job, attempt, status, value from jobhooks.results").fetchone()
-    assert row == (1, "hook of r.Shows", "r.Shows", 1, "success", {"id": 1})
+    assert row == (1, f"hook of r.{receiver}", f"r.{receiver}", 1, "success", {"id": 1})

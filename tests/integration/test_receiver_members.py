@@ -1,8 +1,10 @@
 """What a receiver has beside its work: steps before and after it, the change before, and what is kept of a run."""
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from conftest import Connection
@@ -122,6 +124,32 @@ async def test_nothing_is_stored_of_what_is_sensitive(
         assert outcome.error == "ValueError" and "raise ValueError" in (outcome.traceback or "")
 
 
+class LosesItsConnection(JobHookReceiver):
+    def receive_job_hook(self, change: Change) -> None:
+        self.connection.close()
+        raise ValueError("a secret of Ann's")
+
+
+class LosesItsConnectionAsync(JobHookReceiver[Any]):
+    async def receive_job_hook(self, change: Change) -> None:
+        await self.connection.close()
+        raise ValueError("a secret of Ann's")
+
+
+@pytest.mark.parametrize("receiver", [LosesItsConnection, LosesItsConnectionAsync])
+async def test_nor_of_what_is_raised_when_the_connection_is_lost(
+    copying: Connection, database: str, receiver: type[JobHookReceiver[Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is told why a run that lost its connection ended: in the daemon's log, too."""
+    copying.execute("update public.device set name = 'good'")
+    async with open_running(database) as running:
+        for sensitive in (True, False):
+            hook = replace(HOOK, has_sensitive_variables=sensitive)
+            outcome = await running.attempt(receiver, owed(await last_change(database), hook, attempts=1 - sensitive))
+            said = f"{outcome.error} {outcome.traceback} {capsys.readouterr().out}"
+            assert ("Ann" in said) is not sensitive and "DatabaseUnreachable" in said
+
+
 def _returns(value: object) -> tuple[type[JobHookReceiver[Any]], type[JobHookReceiver[Any]]]:
     class Returns(JobHookReceiver):
         def receive_job_hook(self, change: Change) -> object:
@@ -140,8 +168,11 @@ def _returns(value: object) -> tuple[type[JobHookReceiver[Any]], type[JobHookRec
         (None, None, None),
         ([1, "é", None], [1, "é", None], None),
         (object(), None, "it cannot be written as JSON: Encoding objects of type object is unsupported"),
-        ("x" * 100_000, None, "as JSON it has 100002 characters, and at most 100000 are kept"),
+        ("é" * 50_000, None, "as JSON it has 100002 bytes, and at most 100000 are kept"),
         ("\ud800", None, None),
+        (Decimal("1.50"), 1.5, None),
+        (Decimal("NaN"), None, "it cannot be written as JSON: JSON is malformed: invalid character (byte 0)"),
+        (msgspec.Raw(b'{"a":'), None, "it cannot be written as JSON: Input data was truncated"),
     ],
 )
 def test_what_is_returned_is_kept_if_it_can_be(
@@ -199,8 +230,14 @@ def test_a_change_knows_the_one_before_it_of_its_object(
         assert found == expected
 
 
-async def test_to_look_for_the_previous_one_takes_a_run(hooked: Connection, database: str) -> None:
+@pytest.mark.parametrize("receiver", [Looks, LooksAsync])
+async def test_to_look_for_the_previous_one_takes_a_run(
+    hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
+) -> None:
+    """One that goes on: a run before is over, and its connection another's."""
     hooked.execute("update public.device set name = 'other'")
     change = await last_change(database)
+    async with open_running(database) as running:
+        assert (await running.attempt(receiver, owed(change))).error is None
     with pytest.raises(RuntimeError, match="for receivers"):
         change.previous()

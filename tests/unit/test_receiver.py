@@ -73,7 +73,8 @@ def test_meta_is_by_default_the_class_itself() -> None:
         ("is_singleton", "yes"),
         ("has_sensitive_variables", None),
         ("queue", 3),
-        ("order_by", "serial"),
+        ("order_by", "objects"),
+        ("order_by", ""),
         ("order_by", []),
         ("order_by", ["serial", 3]),
         ("batch_size", 0),
@@ -95,6 +96,9 @@ def test_meta_of_the_wrong_type_is_refused_by_class_and_attribute(attribute: str
         ("none", (Ordering.NONE, ())),
         (["serial", "site"], (Ordering.COLUMNS, ("serial", "site"))),
         (("serial",), (Ordering.COLUMNS, ("serial",))),
+        ("serial", (Ordering.COLUMNS, ("serial",))),
+        (["serial", "serial"], (Ordering.COLUMNS, ("serial",))),
+        (["tables"], (Ordering.COLUMNS, ("tables",))),
     ],
 )
 def test_meta_says_what_is_in_order(said: object, expected: object) -> None:
@@ -121,6 +125,19 @@ def test_meta_of_a_batch_is_for_receivers_that_take_batches() -> None:
     assert single.warnings == ("Single.Meta.batch_size has no effect: the class has no receive_job_hook_batch",)
 
 
+@pytest.mark.parametrize("step", ["before_start", "on_success", "on_failure", "after_return"])
+def test_a_step_that_nobody_would_await_is_refused_when_it_is_loaded(step: str) -> None:
+    """At the end of a failure it would be too late to find out."""
+
+    async def wait(self: object, *_: object) -> None: ...
+
+    async def receive(self: object, change: Change) -> None: ...
+
+    with pytest.raises(InvalidReceiver, match=rf"Wrong\.{step} must be def, not async def"):
+        read_meta(type("Wrong", (JobHookReceiver,), {step: wait}))
+    read_meta(type("Right", (JobHookReceiver,), {step: wait, "receive_job_hook": receive}))
+
+
 def test_what_has_no_effect_in_meta_is_warned_of() -> None:
     """What Nautobot knows and we do not, what is misspelt, also in a class above, and a limit that never comes."""
 
@@ -134,7 +151,7 @@ def test_what_has_no_effect_in_meta_is_warned_of() -> None:
             time_limit = 10
 
     assert read_meta(Odd).warnings == (
-        "Odd.Meta.approval_required has no effect",
+        "Odd.Meta.approval_required has no effect: it is Nautobot's, and jobhooks has nothing like it",
         "Odd.Meta.max_attemps has no effect: did you mean max_attempts?",
         "Odd.Meta.soft_time_limit is not below time_limit, so that it has no effect",
     )

@@ -120,3 +120,24 @@ def test_a_batch_is_many_changes() -> None:
 
     done = receive_batch(Counts, [(None, {"id": 1}), ({"id": 1}, {"id": 1, "a": 2}), ({"id": 1}, None)])
     assert done.value == [("create", "1:1"), ("update", "2:1"), ("delete", "3:1")]
+
+
+class Keeps(JobHookReceiver):
+    changes: list[Change] = []  # noqa: RUF012 - what outlives the run
+
+    def receive_job_hook(self, change: Change) -> None:
+        assert change.previous() is None
+        self.changes.append(change)
+
+
+class KeepsAsync(JobHookReceiver[Any]):
+    async def receive_job_hook(self, change: Change) -> None:
+        assert await change.previous() is None
+        Keeps.changes.append(change)
+
+
+@pytest.mark.parametrize("receiver", [Keeps, KeepsAsync])
+async def test_when_a_run_has_ended_nothing_is_asked_in_its_name(receiver: type[JobHookReceiver[Any]]) -> None:
+    assert (await receive_async(receiver, after={"id": 1})).error is None
+    with pytest.raises(RuntimeError, match="for receivers"):
+        Keeps.changes[-1].previous()

@@ -85,8 +85,8 @@ class Change:
     def previous(self) -> Any:
         """Return the change of this object before this one, or None: to be awaited in an ``async def`` receiver.
 
-        Found among the 100,000 changes of all tables before this one, as far as the log has them, through the
-        receiver's connection.
+        None for a create, whoever had its key before. Found among the 100,000 changes of all tables before this one, as
+        far as the log has them, through the receiver's connection.
 
         Raises:
             RuntimeError: no receiver runs.

@@ -28,6 +28,10 @@ class Discard(Exception):
         super().__init__(reason)
 
 
+class LoggedFailure(Exception):
+    """What ``on_failure`` is told where a receiver logged a failure and raised nothing; its text is the message."""
+
+
 class SoftTimeLimitExceeded(Exception):
     """Raised in a receiver that has run for its ``soft_time_limit``: the moment to clean up before ``time_limit``."""
 

@@ -6,5 +6,5 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jobhooks.contract.receiver import Run
 
-# Set around each call of a receiver, in the task or the process that it runs in.
+# Set around each call of a receiver, in the task or the process that it runs in, and taken back when that has ended.
 current_run: ContextVar["Run[Any] | None"] = ContextVar("current_run", default=None)

@@ -14,6 +14,15 @@ from jobhooks.errors import InvalidReceiver
 ARGUMENTS = ("change", "action", "changed_object")
 MOST = 100_000
 BATCH_SIZE = 100
+STEPS = ("before_start", "on_success", "on_failure", "after_return")
+# Of the Meta of Nautobot's jobs and job hook receivers, what has no counterpart here.
+NAUTOBOT_ATTRIBUTES = frozenset(
+    {
+        *("approval_required", "console_log_default", "dryrun_default", "enabled", "field_order", "installed"),
+        *("is_job_button_receiver", "is_job_hook_receiver", "job_queues", "profile", "read_only", "soft"),
+        *("supports_dryrun", "task_queues", "template_name"),
+    }
+)
 ORDERINGS = (Ordering.OBJECT, Ordering.TABLE, Ordering.NONE)
 LONGEST = 10 * 365 * 86_400  # seconds; whoever wants no limit says nothing
 
@@ -53,8 +62,10 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
     """Return what ``receiver.Meta`` says; by default the class's name and its docstring's first line.
 
     Raises:
-        InvalidReceiver: an attribute has the wrong type; the message names class and attribute.
+        InvalidReceiver: an attribute has the wrong type, or a step cannot be called; the message names class and
+            attribute.
     """
+    _check_steps(receiver)
     order_by, order_columns = _ordering(receiver)
     batches = takes_batches(receiver)
     return ReceiverMeta(
@@ -85,7 +96,9 @@ def _warnings(receiver: type[JobHookReceiver[Any]]) -> Iterator[str]:
     where = f"{receiver.__name__}.Meta"
     said = sorted({name for base in meta.__mro__[:-1] for name in vars(base) if not name.startswith("_")})
     for name in said:
-        if name not in ATTRIBUTES:
+        if name in NAUTOBOT_ATTRIBUTES:
+            yield f"{where}.{name} has no effect: it is Nautobot's, and jobhooks has nothing like it"
+        elif name not in ATTRIBUTES:
             meant = difflib.get_close_matches(name, ATTRIBUTES, 1)
             yield f"{where}.{name} has no effect" + (f": did you mean {meant[0]}?" if meant else "")
         elif name in ("batch_size", "batch_wait") and not takes_batches(receiver):
@@ -132,13 +145,26 @@ def _ordering(receiver: type[JobHookReceiver[Any]]) -> tuple[Ordering, tuple[str
     value: object = getattr(receiver.Meta, "order_by", Ordering.OBJECT)
     if isinstance(value, str) and value in ORDERINGS:
         return Ordering(value), ()
-    columns = tuple(cast("Sequence[object]", value)) if isinstance(value, list | tuple) else ()
+    # A word that is nearly one of these is hardly a column, and whoever has such a column lists it.
+    meant = difflib.get_close_matches(value.lower(), list(ORDERINGS), 1, 0.75) if isinstance(value, str) else []
+    listed: object = [value] if isinstance(value, str) else value
+    columns = tuple(cast("Sequence[object]", listed)) if isinstance(listed, list | tuple) else ()
     names = [name for name in columns if isinstance(name, str) and name and clean_text(name) == name]
-    if not columns or len(names) < len(columns):
+    if not columns or meant or len(names) < len(columns):
         raise InvalidReceiver(
-            f'{receiver.__name__}.Meta.order_by must be "object", "table", "none" or a list of columns, not {value!r}'
+            f'{receiver.__name__}.Meta.order_by must be "object", "table", "none", a column or a list of columns,'
+            f" not {value!r}" + (f': did you mean "{meant[0]}"?' if meant else "")
         )
-    return Ordering.COLUMNS, tuple(names)
+    return Ordering.COLUMNS, tuple(dict.fromkeys(names))
+
+
+def _check_steps(receiver: type[JobHookReceiver[Any]]) -> None:
+    """Refuse a ``def`` receiver with a step that would have to be awaited."""
+    if is_async(receiver):
+        return
+    for step in STEPS:
+        if inspect.iscoroutinefunction(getattr(receiver, step)):
+            raise InvalidReceiver(f"{receiver.__name__}.{step} must be def, not async def: the receiver is a def one")
 
 
 def _seconds(receiver: type[JobHookReceiver[Any]], attribute: str, *, at_least: float | None = None) -> float | None:

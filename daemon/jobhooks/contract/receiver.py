@@ -87,23 +87,25 @@ class JobHookReceiver(Generic[ConnectionT]):
     def before_start(self) -> Any:
         """Prepare what the run needs; called before ``receive_job_hook``, and a part of the run.
 
+        What is raised makes the run a failure, and so does ``log_failure``: ``receive_job_hook`` is not called then.
         Of an ``async def`` receiver this and the next three may be ``async def``, too.
         """
 
     def on_success(self, value: Any) -> Any:
         """Act on what the run returned, ``value``; a part of the run: what is written commits with it.
 
-        What is raised makes the run a failure.
+        What is raised makes the run a failure. Not called where a failure was logged.
         """
 
     def on_failure(self, exc: BaseException) -> Any:
-        """Act on what made the run fail. Its connection is of no use any more: what was written is undone.
+        """Act on what made the run fail: ``exc``, which was raised, or a LoggedFailure. Called for each such attempt.
 
-        Not called for a failure that was logged only. What is raised is logged, and changes nothing.
+        The run has ended: what it wrote is undone (or committed, where the failure was only logged), there is no
+        connection any more, and what is raised here is logged and changes nothing.
         """
 
     def after_return(self, status: JobResultStatus, value: Any) -> Any:
-        """Act on the end of the run, whatever it is; after a success a part of it, else as ``on_failure``.
+        """Act on the end of the run, whatever it is, when what it wrote is committed or undone; as ``on_failure``.
 
         ``value``: what the run returned, or raised.
         """

@@ -87,7 +87,7 @@ class Attempts:
             tell(delivery, await self._again(found, delivery))
         elif found.takes_batches:
             await self._together(found, await gather(delivery), give_back, tell)
-        elif delivery.merged:
+        elif delivery.merged or found.has_last_steps:
             tell(delivery, await self._settled(found, delivery))
         elif found.is_async:
             return await self._group(found, delivery, take, tell)
@@ -109,9 +109,15 @@ class Attempts:
             except DatabaseUnreachable as exc:
                 losses += 1
                 await self._refuse_settled(delivery)
+                lost = self._lost(delivery, exc)
                 if losses == MOST_LOSSES:
-                    return failed(self._clock.now(), self._clock, ReceiverLog(), exc)
-                log.warning("run_lost_its_connection", **facts(delivery), error=str(exc))
+                    return lost
+                log.warning("run_lost_its_connection", **facts(delivery), error=lost.error)
+
+    def _lost(self, delivery: Delivery, exc: Exception) -> Outcome:
+        """Return the outcome of a run that was lost with its connection, of which the receiver may have said more."""
+        sensitive = delivery.hook.has_sensitive_variables
+        return failed(self._clock.now(), self._clock, ReceiverLog(), exc, sensitive=sensitive)
 
     async def _group(self, found: FoundReceiver, first: Delivery, take: Take, tell: Tell) -> Delivery | None:
         """Attempt this delivery, and with it others that can share its transaction; return the one after them."""
@@ -190,13 +196,13 @@ class Attempts:
         try:
             outcome = await self._call(found, deliveries)
         except (AlreadySettled, DatabaseUnreachable) as exc:
-            error: str | None = str(exc)
+            error = self._lost(deliveries[0], exc).error
         else:
             error = outcome.error if outcome.undone else None
             if not outcome.undone:
                 for delivery in deliveries:
                     tell(delivery, outcome)
-                    outcome = msgspec.structs.replace(outcome, log=())  # which is the first one's
+                    outcome = msgspec.structs.replace(outcome, log=(), afterwards=())  # which is the first one's
                 return
         log.warning("batch_failed", **facts(deliveries[0]), deliveries=len(deliveries), error=error)
         for delivery in deliveries:

@@ -1,26 +1,56 @@
 """What comes before and after a receiver's work, and how it finds the change before one."""
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import asyncpg
-import structlog
+import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import JobResultStatus
-from jobhooks.contract.control import Discard
+from jobhooks.contract.control import LoggedFailure
+from jobhooks.contract.log import clean_text
+from jobhooks.contract.meta import STEPS
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.engine.live_rows import AsyncTransaction
+from jobhooks.engine.outcome import Outcome
 from jobhooks.engine.reader import change_of
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.sql_files import query
 
 LOOKED_AT = 100_000  # changes before one, among which the one before it of its object is looked for
-STEPS = ("before_start", "on_success", "on_failure", "after_return")
+LAST_STEPS = frozenset({"on_failure", "after_return"})  # which come when the run has ended
 
-log = structlog.stdlib.get_logger()
+
+class Step(NamedTuple):
+    """A step and what to call for it."""
+
+    name: str
+    call: Callable[[], object]
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a run ended, for the steps that come after it: what the ``receiver`` returned, or ``exc`` that it raised."""
+
+    receiver: JobHookReceiver[Any] | None = None
+    value: object = None
+    exc: BaseException | None = None
+
+    def steps(self, outcome: Outcome) -> list[Step]:
+        """Return the steps that this ending is told in."""
+        if self.receiver is None:
+            return []
+        exc = self.exc
+        if exc is None and outcome.error is not None:
+            exc = LoggedFailure(outcome.error)
+        value = self.value if self.exc is None else self.exc
+        after = Step("after_return", partial(self.receiver.after_return, outcome.status, value))
+        return [after] if exc is None else [Step("on_failure", partial(self.receiver.on_failure, exc)), after]
 
 
 def steps_of(receiver: type[JobHookReceiver[Any]]) -> frozenset[str]:
@@ -29,45 +59,89 @@ def steps_of(receiver: type[JobHookReceiver[Any]]) -> frozenset[str]:
 
 
 def in_steps(receiver: JobHookReceiver[Any], work: Callable[[], object]) -> object:
-    """Call a ``def`` receiver's steps and its work; return what that returns."""
+    """Call a ``def`` receiver's work with the steps that are a part of it; return what it returns.
+
+    A failure that was logged before the start keeps it from being called, and one that was logged in it is no success.
+    """
     refuse_awaitable(receiver.before_start())
+    if receiver.logger.failure_message() is not None:
+        return None
     value = work()
     refuse_awaitable(value)
-    refuse_awaitable(receiver.on_success(value))
-    refuse_awaitable(receiver.after_return(JobResultStatus.SUCCESS, value))
+    if receiver.logger.failure_message() is None:
+        refuse_awaitable(receiver.on_success(value))
     return value
 
 
 async def in_steps_async(receiver: JobHookReceiver[Any], work: Callable[[], Awaitable[object]]) -> object:
     """Do the same for an ``async def`` receiver, whose steps may be ``async def`` or not."""
-    await _maybe(receiver.before_start())
+    await _awaited(receiver.before_start)
+    if receiver.logger.failure_message() is not None:
+        return None
     value = await work()
-    await _maybe(receiver.on_success(value))
-    await _maybe(receiver.after_return(JobResultStatus.SUCCESS, value))
+    if receiver.logger.failure_message() is None:
+        await _awaited(partial(receiver.on_success, value))
     return value
 
 
-def after_failure(receiver: JobHookReceiver[Any], exc: BaseException) -> None:
-    """Tell a ``def`` receiver that its run failed; what it raises then is logged, and changes nothing."""
-    for step in _steps_after(receiver, exc):
+def after_run(
+    ending: Ending,
+    outcome: Outcome,
+    limited: Callable[[], AbstractContextManager[None]] = nullcontext,
+    *,
+    sensitive: bool = False,
+) -> Outcome:
+    """Tell a ``def`` receiver how its run ended; return the outcome with what was logged meanwhile.
+
+    What a step raises is logged, and changes nothing. Each has limits of its own.
+    """
+    for step in ending.steps(outcome):
         try:
-            refuse_awaitable(step())
-        except Exception:
-            log.warning("receiver_failed_after_its_failure", receiver=type(receiver).__name__, exc_info=True)
+            with limited():
+                refuse_awaitable(step.call())
+        except BaseException as exc:  # noqa: BLE001 - SystemExit, too: the run has ended as it has
+            _note(ending, step, exc, sensitive=sensitive)
+    return _with_later_lines(ending, outcome)
 
 
-async def after_failure_async(receiver: JobHookReceiver[Any], exc: BaseException) -> None:
+async def after_run_async(
+    ending: Ending,
+    outcome: Outcome,
+    limited: Callable[[Coroutine[Any, Any, object]], Awaitable[object]],
+    *,
+    sensitive: bool = False,
+) -> Outcome:
     """Do the same for an ``async def`` receiver."""
-    for step in _steps_after(receiver, exc):
+    for step in ending.steps(outcome):
         try:
-            await _maybe(step())
-        except Exception:
-            log.warning("receiver_failed_after_its_failure", receiver=type(receiver).__name__, exc_info=True)
+            await limited(_awaited(step.call))
+        except GeneratorExit:
+            raise
+        except BaseException as exc:
+            task = asyncio.current_task()
+            if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # it is the daemon that ends
+            _note(ending, step, exc, sensitive=sensitive)
+    return _with_later_lines(ending, outcome)
 
 
-def _steps_after(receiver: JobHookReceiver[Any], exc: BaseException) -> list[Callable[[], Any]]:
-    status = JobResultStatus.DISCARDED if isinstance(exc, Discard) else JobResultStatus.FAILURE
-    return [partial(receiver.on_failure, exc), partial(receiver.after_return, status, exc)]
+def _note(ending: Ending, step: Step, exc: BaseException, *, sensitive: bool) -> None:
+    assert ending.receiver is not None
+    message = "" if sensitive else clean_text(exc)
+    ending.receiver.logger.warning(step.name, f"raised {type(exc).__name__}" + (f": {message}" if message else ""))
+
+
+def _with_later_lines(ending: Ending, outcome: Outcome) -> Outcome:
+    """Add the lines that came after the run: to its result, or where that is recorded by now to the daemon's log."""
+    ending.exc = None  # whose frames lead back to here: a cycle, and nobody looks for those soon
+    if ending.receiver is None:
+        return outcome
+    lines = tuple(ending.receiver.logger.entries)
+    if len(lines) == len(outcome.log):
+        return outcome
+    if outcome.recorded:
+        return msgspec.structs.replace(outcome, afterwards=lines[len(outcome.log) :])
+    return msgspec.structs.replace(outcome, log=lines)
 
 
 def refuse_awaitable(returned: object) -> None:
@@ -82,9 +156,9 @@ def refuse_awaitable(returned: object) -> None:
         raise TypeError("a def receiver returned an awaitable and is no async def: what it returned was not awaited")
 
 
-async def _maybe(returned: object) -> None:
-    if inspect.isawaitable(returned):
-        await returned
+async def _awaited(step: Callable[[], object]) -> object:
+    returned = step()
+    return await returned if inspect.isawaitable(returned) else returned
 
 
 class PreviousChanges:

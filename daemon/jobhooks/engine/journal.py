@@ -28,6 +28,14 @@ class Journal:
             log.warning("delivery_failed", **facts(delivery), status=outcome.status.value, error=outcome.error)
         else:
             self._delivered(delivery)
+        for line in () if outcome is None else outcome.afterwards:
+            log.warning(
+                "logged_after_result",
+                **facts(delivery),
+                level=line.level.value,
+                about=line.object,
+                message=line.message,
+            )
 
     def _delivered(self, delivery: Delivery) -> None:
         second = int(time.monotonic())

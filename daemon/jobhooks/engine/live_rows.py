@@ -4,7 +4,7 @@ A row travels as JSON both ways, and PostgreSQL makes each column's type of it. 
 write finds the row only where nobody else has written it since it was read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import LiteralString, Protocol, cast
 
@@ -26,6 +26,8 @@ UPDATE = (
     " where {is_key} and live.xmin::text = $2 returning row_to_json(live)::text, live.xmin::text"
 )
 DELETE = "delete from {table} as live where {is_key} and live.xmin::text = $2 returning live.xmin::text"
+# After a delete there may be a row of that key again: it is another object.
+WITHOUT_ROW = (ObjectChangeActionChoices.ACTION_DELETE, ObjectChangeActionChoices.ACTION_TRUNCATE)
 IS_KEY = "live.{column} = (select key.{column} from json_to_record($1::text::json) as key ({column} {type}))"
 
 
@@ -36,11 +38,7 @@ def key_to_load(change: Change) -> Row | None:
         UnwatchableTable: the table's key columns are not what they were when it was watched.
     """
     content_type = change.content_type
-    if (
-        content_type.table is None
-        or not content_type.key_columns
-        or change.action is ObjectChangeActionChoices.ACTION_TRUNCATE
-    ):
+    if content_type.table is None or not content_type.key_columns or change.action in WITHOUT_ROW:
         return None
     key = change.object_key()
     if key is None:
@@ -52,10 +50,10 @@ def key_to_load(change: Change) -> Row | None:
 
 
 class SyncLiveRows:
-    """The live rows as a psycopg connection sees them."""
+    """The live rows as a psycopg connection sees them: the one that ``connect`` returns as long as the run lasts."""
 
-    def __init__(self, conn: SyncConnection) -> None:
-        self._conn = conn
+    def __init__(self, connect: Callable[[], SyncConnection]) -> None:
+        self._connect = connect
 
     def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
         """Return the row of that key, or None."""
@@ -71,7 +69,7 @@ class SyncLiveRows:
         return self._fetch(_statement(DELETE, content_type), encode_row(key), version) is not None
 
     def _fetch(self, statement: sql.Composed, *parameters: str) -> tuple[str, ...] | None:
-        rows = execute(self._conn, statement, *parameters)
+        rows = execute(self._connect(), statement, *parameters)
         return rows[0] if rows else None
 
 

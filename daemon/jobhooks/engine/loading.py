@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeGuard, cast
 
 from jobhooks.contract.meta import ReceiverMeta, is_async, read_meta, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.engine.calling import steps_of
+from jobhooks.engine.calling import LAST_STEPS, steps_of
 from jobhooks.engine.sources import INIT, Installed, Source, read_helpers, read_source
 from jobhooks.engine.trust import check_directory, owners_of
 from jobhooks.errors import InvalidReceiver, Untrusted
@@ -51,6 +51,11 @@ class FoundReceiver:
     def steps(self) -> frozenset[str]:
         """What it does before and after its work."""
         return steps_of(self.receiver)
+
+    @cached_property
+    def has_last_steps(self) -> bool:
+        """Whether it is told when a run has ended. Each has a transaction of its own then: nobody waits for that."""
+        return bool(self.steps & LAST_STEPS)
 
     @cached_property
     def wanted(self) -> frozenset[str]:

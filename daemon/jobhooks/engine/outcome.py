@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 import msgspec
 
@@ -15,9 +16,10 @@ from jobhooks.contract.receiver import DeliveryIdentity
 from jobhooks.contract.redaction import redact
 from jobhooks.store.sql_files import filled, query
 
-LARGEST_VALUE = 100_000  # characters of what a receiver returned, as JSON
+LARGEST_VALUE = 100_000  # bytes of what a receiver returned, as JSON
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_decoder = msgspec.json.Decoder(object, float_hook=Decimal)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -28,6 +30,7 @@ class Outcome(msgspec.Struct, frozen=True):
     is not attempted again, since what was written is kept. ``unsure``: the run was ended from outside, perhaps while it
     committed; then its own result stands. ``joined``: what it wrote, or read, is in a transaction that it shares.
     ``value``: what the receiver returned, as JSON; None where that was None, or is not to be stored.
+    ``afterwards``: what it logged when its result was recorded already.
     """
 
     started_at: float
@@ -42,6 +45,7 @@ class Outcome(msgspec.Struct, frozen=True):
     unsure: bool = False
     joined: bool = False
     value: str | None = None
+    afterwards: tuple[LogEntry, ...] = ()
 
     @property
     def undone(self) -> bool:
@@ -75,13 +79,14 @@ def completed(
 def _storable_value(value: object, log: ReceiverLog) -> str | None:
     """Return ``value`` as JSON; if that cannot be stored, say so in the log."""
     try:
-        text = _encoder.encode(value).decode()
-    except (TypeError, ValueError, RecursionError, OverflowError) as exc:
+        encoded = _encoder.encode(value)
+        _decoder.decode(encoded)  # a Decimal that is NaN, or msgspec's Raw, is written as what is no JSON
+    except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as exc:
         reason = f"it cannot be written as JSON: {exc}"
     else:
-        if len(text) <= LARGEST_VALUE:
-            return text
-        reason = f"as JSON it has {len(text)} characters, and at most {LARGEST_VALUE} are kept"
+        if len(encoded) <= LARGEST_VALUE:
+            return encoded.decode()
+        reason = f"as JSON it has {len(encoded)} bytes, and at most {LARGEST_VALUE} are kept"
     log.warning("what was returned is not stored", reason)
     return None
 

@@ -1,7 +1,7 @@
 """Running ``async def`` receivers, in the daemon's loop."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,7 @@ from jobhooks.contract.changed_object import AsyncChangedObject
 from jobhooks.contract.current import current_run
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import Run
-from jobhooks.engine.calling import AsyncPreviousChanges, after_failure_async, in_steps_async
+from jobhooks.engine.calling import AsyncPreviousChanges, Ending, after_run_async, in_steps_async
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lazy_connection import LazyConnection
 from jobhooks.engine.limits import Limited
@@ -63,13 +63,21 @@ class AsyncRunner:
         """
         first = deliveries[0]
         transaction = self.transaction(first)
+        ending = Ending() if found.has_last_steps else None
         try:
-            outcome = await self.begin(found, first, transaction, deliveries)
-            if transaction.joined is None or outcome.undone:
-                return outcome
-            return await self._written(transaction.joined, deliveries, outcome, commit=True)
+            outcome = await self.begin(found, first, transaction, deliveries, ending)
+            if transaction.joined is not None and not outcome.undone:
+                outcome = await self._written(transaction.joined, deliveries, outcome, ending, commit=True)
         finally:
             await end_transaction(transaction)
+        if ending is None:
+            return outcome
+        hook = first.hook
+
+        def limited(step: Coroutine[Any, Any, object]) -> Awaitable[object]:
+            return Limited(step, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
+
+        return await after_run_async(ending, outcome, limited, sensitive=hook.has_sensitive_variables)
 
     async def begin(
         self,
@@ -77,10 +85,11 @@ class AsyncRunner:
         delivery: Delivery,
         transaction: RunTransaction,
         batch: Sequence[Delivery] = (),
+        ending: Ending | None = None,
     ) -> Outcome:
         """Run a receiver, and return what it did; what it wrote is not committed, and if it failed not undone either.
 
-        ``batch``: the deliveries of one that takes batches.
+        ``batch``: the deliveries of one that takes batches. ``ending``: takes what its last steps are to be told.
 
         Raises:
             DatabaseUnreachable: the connection was lost.
@@ -93,16 +102,19 @@ class AsyncRunner:
         run = Run(transaction.delivery, lambda: LazyConnection(transaction), log, change.id, hook.name)
         run.previous = AsyncPreviousChanges(transaction)
         current_run.set(run)
-        instance: Any = None
         try:
-            instance = found.receiver(run)
+            instance: Any = found.receiver(run)
             if found.takes_batches:
                 changes = [each.shown or each.change for each in batch]
                 work = partial(instance.receive_job_hook_batch, changes=changes)
             else:
                 work = partial(instance.receive_job_hook, **await _arguments(found, change, transaction))
             coroutine: Any = in_steps_async(instance, work) if found.steps else work()
+            if ending is not None:
+                ending.receiver = instance
             value = await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
+            if ending is not None:
+                ending.value = value
             return completed(started_at, self._clock, log, value, sensitive=hook.has_sensitive_variables)
         except (GeneratorExit, GaveWay):
             raise
@@ -113,9 +125,11 @@ class AsyncRunner:
             if transaction.conn is not None and transaction.conn.is_closed():
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
             transaction.give_way(exc)
-            if found.steps and instance is not None:
-                await after_failure_async(instance, exc)
+            if ending is not None:
+                ending.exc = exc
             return failed(started_at, self._clock, log, exc, sensitive=hook.has_sensitive_variables)
+        finally:
+            current_run.set(None)
 
     async def record(self, shared: SharedTransaction, delivery: Delivery, outcome: Outcome) -> Outcome:
         """Record the result of a run in its transaction, or return it as a failure because that cannot be.
@@ -153,7 +167,13 @@ class AsyncRunner:
         return [(delivery, msgspec.structs.replace(outcome, recorded=True)) for delivery, outcome in runs]
 
     async def _written(
-        self, shared: SharedTransaction, deliveries: Sequence[Delivery], outcome: Outcome, *, commit: bool
+        self,
+        shared: SharedTransaction,
+        deliveries: Sequence[Delivery],
+        outcome: Outcome,
+        ending: Ending | None = None,
+        *,
+        commit: bool,
     ) -> Outcome:
         conn = shared.conn
         assert conn is not None
@@ -174,7 +194,10 @@ class AsyncRunner:
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
             log = ReceiverLog()
             log.entries = list(outcome.log)
-            return failed(outcome.started_at, self._clock, log, exc)
+            if ending is not None:
+                ending.exc = exc
+            sensitive = deliveries[0].hook.has_sensitive_variables
+            return failed(outcome.started_at, self._clock, log, exc, sensitive=sensitive)
         return msgspec.structs.replace(outcome, recorded=True)
 
 

@@ -20,7 +20,7 @@ from jobhooks.contract.control import SoftTimeLimitExceeded
 from jobhooks.contract.current import current_run
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import DeliveryIdentity, Run
-from jobhooks.engine.calling import PreviousChanges, after_failure, in_steps, refuse_awaitable
+from jobhooks.engine.calling import Ending, PreviousChanges, after_run, in_steps, refuse_awaitable
 from jobhooks.engine.live_rows import SyncLiveRows, key_to_load
 from jobhooks.engine.loading import FoundReceiver, load_again
 from jobhooks.engine.outcome import (
@@ -35,7 +35,7 @@ from jobhooks.engine.outcome import (
 )
 from jobhooks.engine.sharing import LONGEST_S, TOO_LONG_S, GaveWay
 from jobhooks.engine.sources import Installed, Source
-from jobhooks.engine.worker_connection import Connection, SharedTransaction
+from jobhooks.engine.worker_connection import Connection, RunConnection, SharedTransaction
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
 from jobhooks.service.owner import end_with
 from jobhooks.store.connections import SyncConnection, call, is_lock_timeout
@@ -108,12 +108,16 @@ def call_receiver(found: FoundReceiver, orders: list[Order], connection: Connect
         DatabaseUnreachable: the connection was lost: whether it had committed is not known.
     """
     shared = SharedTransaction(connection)
+    ending = Ending()
+    order = orders[0]
     try:
-        outcome = _run(found, orders, shared, alone=True)
+        outcome = _run(found, orders, shared, ending, alone=True)
         assert outcome is not None  # nobody is before it to whom it would give way
-        return outcome
     finally:
         shared.end()
+    if not found.has_last_steps:
+        return outcome
+    return after_run(ending, outcome, partial(_limits, order.soft_time_limit, None), sensitive=order.sensitive)
 
 
 def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connection) -> list[Outcome | None]:
@@ -132,7 +136,7 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connect
     outcomes: list[Outcome | None] = []
     try:
         for order in orders:
-            outcomes.append(_run(found, [order], shared, alone=len(orders) == 1))
+            outcomes.append(_run(found, [order], shared, Ending(), alone=len(orders) == 1))
             if outcomes[-1] is None or shared.closed or time.monotonic() > until:
                 break
         return _commit_all(shared, orders, outcomes)
@@ -146,8 +150,12 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connect
         shared.end()
 
 
-def _run(found: FoundReceiver, orders: list[Order], shared: SharedTransaction, *, alone: bool) -> Outcome | None:
+def _run(
+    found: FoundReceiver, orders: list[Order], shared: SharedTransaction, ending: Ending, *, alone: bool
+) -> Outcome | None:
     """Run a receiver once; its result is in the transaction, or it is to be committed with one, or was not recorded.
+
+    ``ending`` takes what its last steps are to be told.
 
     Raises:
         JobhooksError: the transaction, and with it all that is in it, is lost.
@@ -156,53 +164,34 @@ def _run(found: FoundReceiver, orders: list[Order], shared: SharedTransaction, *
     order = orders[0]
     clock = order.clock
     started_at = clock.now()
-    joined: list[SyncConnection] = []
-
-    def connected() -> SyncConnection:
-        if not joined:
-            joined.append(shared.join(order.delivery))
-        return joined[0]
-
-    run = Run(order.delivery, connected, log, order.change.id, order.hook_name, PreviousChanges(connected))
+    connection = RunConnection(shared, order.delivery)
+    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, PreviousChanges(connection))
     current_run.set(run)
-    receiver: Any = None
     try:
         with _limits(order.soft_time_limit, None if shared.conn is None else TOO_LONG_S):
-            receiver = found.receiver(run)
-            value = _call(found, receiver, orders, connected)
+            ending.receiver = found.receiver(run)
+            ending.value = value = _call(found, ending.receiver, orders, connection)
         outcome = completed(started_at, clock, log, value, sensitive=order.sensitive)
+        joined = connection.conn is not None
         if joined and (alone or not says_only_success(outcome)):
             outcome = _record(shared, orders, outcome, commit=alone)
         return msgspec.structs.replace(outcome, joined=True) if joined else outcome
     except (AlreadySettled, GaveWay):
         if alone:
             raise
-        if joined:
-            shared.undo()
+        connection.undo()
         return None
     except BaseException as exc:  # noqa: BLE001 - SystemExit, too: it is the receiver that ends, not the worker
-        if (joined and joined[0].closed) or isinstance(exc, DatabaseUnreachable):
+        if connection.is_lost or isinstance(exc, DatabaseUnreachable):
             raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from None
         gives_way = shared.is_shared and is_lock_timeout(exc)
-        if joined:
-            shared.undo()
-        return None if gives_way else _failure(found, receiver, order, failed_with=exc, started_at=started_at, log=log)
+        connection.undo()
+        if found.has_last_steps:
+            ending.exc = exc
+        return None if gives_way else failed(started_at, clock, log, exc, sensitive=order.sensitive)
     finally:
+        connection.ended = True
         current_run.set(None)
-
-
-def _failure(
-    found: FoundReceiver,
-    receiver: Any,
-    order: Order,
-    *,
-    failed_with: BaseException,
-    started_at: float,
-    log: ReceiverLog,
-) -> Outcome:
-    if found.steps and receiver is not None:
-        after_failure(receiver, failed_with)
-    return failed(started_at, order.clock, log, failed_with, sensitive=order.sensitive)
 
 
 def _call(found: FoundReceiver, receiver: Any, orders: list[Order], connected: Callable[[], SyncConnection]) -> object:
@@ -260,7 +249,7 @@ def _load(connected: Callable[[], SyncConnection], change: Change) -> ChangedObj
     key = key_to_load(change)
     if key is None:
         return None
-    rows = SyncLiveRows(connected())
+    rows = SyncLiveRows(connected)
     loaded = rows.load(change.content_type, key)
     return None if loaded is None else ChangedObject(change.content_type, rows, loaded)
 

@@ -18,6 +18,7 @@ from jobhooks.store.connections import SyncConnection, connect, execute, is_lock
 from jobhooks.store.sql_files import filled, query
 
 APPLICATION_NAME = "jobhooks receiver"
+RUN_HAS_ENDED = "this run of the receiver has ended, and its connection with it"
 CANCEL_S = 2.0  # for which the server may take to hear that a statement is to end
 
 
@@ -56,7 +57,11 @@ class ReceiverCursor(psycopg.Cursor[Any]):
     @contextlib.contextmanager
     def _watched(self, query: Query) -> Generator[None]:
         connection = self.connection
-        shared = connection.shared if isinstance(connection, ReceiverConnection) else None
+        shared = None
+        if isinstance(connection, ReceiverConnection):
+            shared = connection.shared
+            if shared is None:
+                raise psycopg.InterfaceError(RUN_HAS_ENDED)  # what is written now would be nobody's
         if shared is not None and not may_share(_text(query, connection)):
             shared.keep_to_one()
         try:
@@ -181,10 +186,12 @@ class SharedTransaction:
         assert self.conn is not None
         with translated_errors():
             execute(self.conn, statements.encode())
+        _leave(self.conn)
 
     def end(self) -> None:
         """Roll back what is not committed; a connection that cannot is closed."""
         conn, self.conn, self._joined = self.conn, None, 0
+        _leave(conn)
         if conn is None or conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
             return
         try:
@@ -195,3 +202,45 @@ class SharedTransaction:
                 execute(conn, query("rollback").encode())
         except psycopg.Error:
             conn.close()
+
+
+class RunConnection:
+    """The connection of one run, as long as that lasts; it joins the transaction when it is first asked for."""
+
+    def __init__(self, shared: SharedTransaction, delivery: DeliveryIdentity) -> None:
+        self._shared = shared
+        self._delivery = delivery
+        self.conn: SyncConnection | None = None
+        self.ended = False
+
+    def __call__(self) -> SyncConnection:
+        """Return it.
+
+        Raises:
+            psycopg.InterfaceError: the run has ended: what would be written now would be nobody's.
+            DatabaseUnreachable, GaveWay: as ``SharedTransaction.join``.
+        """
+        if self.ended:
+            raise psycopg.InterfaceError(RUN_HAS_ENDED)
+        if self.conn is None:
+            self.conn = self._shared.join(self._delivery)
+        return self.conn
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it was opened, and is closed by now."""
+        return self.conn is not None and self.conn.closed
+
+    def undo(self) -> None:
+        """Undo what the run wrote.
+
+        Raises: as ``SharedTransaction.undo``.
+        """
+        if self.conn is not None:
+            self._shared.undo()
+
+
+def _leave(conn: SyncConnection | None) -> None:
+    """Let nothing more be written by whoever has kept the connection: the transaction is over."""
+    if isinstance(conn, ReceiverConnection):
+        conn.shared = None

@@ -16,8 +16,9 @@ from jobhooks.contract.meta import is_async, read_meta, takes_batches, wanted_ar
 from jobhooks.contract.receiver import DeliveryIdentity, JobHookReceiver, Run
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
 from jobhooks.engine.calling import (
-    after_failure,
-    after_failure_async,
+    Ending,
+    after_run,
+    after_run_async,
     in_steps,
     in_steps_async,
     refuse_awaitable,
@@ -199,25 +200,36 @@ class _Call:
     def run(self) -> Received:
         started_at = self.clock.now()
         receiver = self._instance(lambda _change: None)
+        ending = Ending(receiver)
         try:
             work = self._work(receiver, ChangedObject, self.row)
             self.value = in_steps(receiver, work) if steps_of(self.receiver) else work()
             refuse_awaitable(self.value)
         except Exception as exc:  # noqa: BLE001 - it is what is to be found out
-            after_failure(receiver, exc)
-            return self._received(failed(started_at, self.clock, self.log, exc, sensitive=self.sensitive))
-        return self._received(completed(started_at, self.clock, self.log, self.value, sensitive=self.sensitive))
+            ending.exc = exc
+        finally:
+            current_run.set(None)
+        return self._received(after_run(ending, self._outcome(started_at, ending), sensitive=self.sensitive))
 
     async def run_async(self) -> Received:
         started_at = self.clock.now()
         receiver = self._instance(_none_before)
+        ending = Ending(receiver)
         try:
             work = self._work(receiver, AsyncChangedObject, _AsyncMemoryRow(self.row))
             self.value = await (in_steps_async(receiver, work) if steps_of(self.receiver) else work())
         except Exception as exc:  # noqa: BLE001 - as there
-            await after_failure_async(receiver, exc)
-            return self._received(failed(started_at, self.clock, self.log, exc, sensitive=self.sensitive))
-        return self._received(completed(started_at, self.clock, self.log, self.value, sensitive=self.sensitive))
+            ending.exc = exc
+        finally:
+            current_run.set(None)
+        outcome = self._outcome(started_at, ending)
+        return self._received(await after_run_async(ending, outcome, asyncio.ensure_future, sensitive=self.sensitive))
+
+    def _outcome(self, started_at: float, ending: Ending) -> Outcome:
+        if ending.exc is not None:
+            return failed(started_at, self.clock, self.log, ending.exc, sensitive=self.sensitive)
+        ending.value = self.value
+        return completed(started_at, self.clock, self.log, self.value, sensitive=self.sensitive)
 
     def _instance(self, previous: Callable[[Change], Any]) -> JobHookReceiver[Any]:
         change = self.changes[0]
