@@ -29,6 +29,27 @@ def run(*arguments: str) -> str:
     return finished.stdout
 
 
+def test_the_conditions_benchmark_prints_every_line() -> None:
+    """For people and for programs."""
+    command = [sys.executable, "-m", "bench.conditions", "--rounds", "1", "--changes", "5"]
+    printed: list[str] = []
+    for arguments in ([], ["--json"]):
+        finished = subprocess.run(
+            [*command, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=environment(),
+            timeout=110,
+        )
+        assert (finished.returncode, finished.stderr) == (0, "")
+        printed.append(finished.stdout)
+    lines = json.loads(printed[1])
+    assert len(lines) > 10 and all(line["asked"][:60] in printed[0] for line in lines)
+    assert all(spread["median"] > 0 for line in lines for spread in line["microseconds"].values())
+
+
 def test_the_capture_benchmark_prints_every_row_for_people() -> None:
     """With its ratios; and it would fail if a change were not captured, or the daemon that sleeps not woken."""
     lines = [line.split() for line in run("--clients", "1,2").splitlines()]
