@@ -1,10 +1,11 @@
-"""Which variables, and which columns of rows, an expression in CEL names: read from the compiled expression.
+"""Which columns of rows an expression in CEL names, and how much it may have to do: read from the compiled expression.
 
 That is a ``google.protobuf.Any`` which holds a ``cel.expr.CheckedExpr``; the numbers of the fields are those of
 github.com/google/cel-spec, proto/cel/expr/syntax.proto and checked.proto. Of the encoding no more is read than occurs.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 ROWS = ("old", "new")
@@ -12,7 +13,12 @@ EQUALS = ("_==_", "_!=_")
 # Fields of an Expr.
 CONSTANT, IDENTIFIER, SELECT, CALL, LIST, STRUCT, COMPREHENSION = 3, 4, 5, 6, 7, 8, 9
 NULL, STRING = 1, 6  # of a Constant
+# Of a Comprehension: over what it goes, what it begins with, what is evaluated for each element, and at the end.
+RANGE, ACCUMULATOR, LOOP, RESULT = 2, 4, (5, 6), 7
 VARINT, FIXED64, BYTES = 0, 1, 2  # of the encoding
+
+LENGTH = 20  # of a list of which nothing is known
+WEIGHTS = {"_+_": 100, "string": 100, "bytes": 100, "matches": 20}  # steps; the first three copy texts
 
 Message = dict[int, list[bytes]]
 
@@ -58,6 +64,48 @@ def uses_of(compiled: bytes) -> Uses:
     )
 
 
+@dataclass(frozen=True)
+class Work:
+    """How much an expression has to do.
+
+    ``written``: elements of lists that are written in it. ``steps``: about how many it takes where other lists have
+    ``LENGTH`` elements. ``rounds``: the same of rounds over lists where those have one; 0: it goes through no list.
+    """
+
+    written: int
+    steps: int
+    rounds: int
+
+
+def work_of(compiled: bytes) -> Work:
+    """Return how much a compiled expression has to do."""
+    return _work(_fields(_fields(compiled)[2][0])[4][0])
+
+
+def _work(message: bytes) -> Work:
+    """It calls itself: what is compiled is not nested deep."""
+    expression = _fields(message)
+    if COMPREHENSION in expression:
+        return _work_of_loop(_fields(expression[COMPREHENSION][0]))
+    works = [_work(part) for part in _parts(expression)]
+    weight = WEIGHTS.get(_text(_fields(expression[CALL][0])[2]), 1) if CALL in expression else 1
+    written = len(works) if LIST in expression or STRUCT in expression else 0
+    return _sum([Work(written, weight, 0), *works])
+
+
+def _work_of_loop(comprehension: Message) -> Work:
+    over = _sum(map(_work, comprehension[RANGE]))
+    once = _sum([_work(part) for number in (ACCUMULATOR, RESULT) for part in comprehension[number]])
+    each = _sum([_work(part) for number in LOOP for part in comprehension[number]])
+    looping = Work(0, each.steps * max(LENGTH, over.written), max(1, each.rounds) * max(1, over.written))
+    return _sum([over, once, looping])
+
+
+def _sum(works: Iterable[Work]) -> Work:
+    numbers = [(work.written, work.steps, work.rounds) for work in works]
+    return Work(*map(sum, zip(*numbers, strict=True)))
+
+
 def _column(expression: Message) -> tuple[str | None, str | None]:
     """Return the row and the column that an expression is: ``new.serial``, ``new["serial"]``.
 
@@ -95,7 +143,7 @@ def _parts(expression: Message) -> list[bytes]:
         return [part for entry in entries for part in entry[3] + entry[4]]
     if COMPREHENSION in expression:
         comprehension = _fields(expression[COMPREHENSION][0])
-        return [part for number in (2, 4, 5, 6, 7) for part in comprehension[number]]
+        return [part for number in (RANGE, ACCUMULATOR, *LOOP, RESULT) for part in comprehension[number]]
     return []
 
 

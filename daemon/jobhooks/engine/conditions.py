@@ -1,8 +1,9 @@
 """Conditions: an expression in CEL, Google's Common Expression Language, that a change must satisfy. No I/O.
 
-CEL has no loops but over lists, of which an evaluation takes 10,000 rounds at most, and an expression with loops is
-short; its regular expressions are RE2's; and what is nested deeper than 32 it refuses. So none runs for long, whoever
-wrote it. ``map`` is left out: with that, a short expression could build what fills the memory.
+CEL has no loops but over lists, of which an evaluation takes 10,000 rounds at most; its regular expressions are RE2's;
+and what is nested deeper than 32 it refuses. What could take many steps all the same, as three lists in one another, is
+refused here, as are ``map``, with which a short expression could fill the memory, and loops over much text. So none
+takes long, whoever wrote it.
 """
 
 import json
@@ -17,17 +18,19 @@ from cel_expr_python import cel  # pyright: ignore[reportMissingTypeStubs] - it 
 
 from jobhooks.contract.change import Change, raw_values
 from jobhooks.engine.cel_messages import evaluation_failure, pointed, where_and_why
-from jobhooks.engine.cel_syntax import uses_of
+from jobhooks.engine.cel_syntax import uses_of, work_of
 from jobhooks.engine.columns import any_changed, reader_of
 from jobhooks.errors import InvalidConditions
 
 LONGEST = 10_000  # characters of an expression
-LONGEST_LOOP = 1_000  # of one that goes over lists: all of it may be evaluated in each round
 DEEPEST = 200  # levels of lists and objects in a column: the evaluator's stack holds some thousands
+MOST_STEPS = 50_000  # that an expression may take, as far as it can be guessed; each is a tenth of a microsecond
+LARGEST = 20_000_000  # rounds over lists, times characters and values in the columns: what can be copied in each round
 MOST_NAMES = 8  # of columns that one changed() takes
 KEPT = 2_000  # compiled expressions
 INTEGERS = range(-(2**63), 2**63)  # that CEL has
 TOO_DEEP = f"a column is nested deeper than {DEEPEST} levels"
+TOO_MUCH = "invalid conditions: they go through lists too often, or ask too much of each element"
 NUL = "\\u0000"  # as JSON has it
 NO_TEXT = re.compile("[\0\ud800-\udfff]")
 NOT_WRITTEN = "the rows of this change could not be written down"
@@ -66,12 +69,12 @@ class Conditions:
     def __init__(self, text: str) -> None:
         self._text = text
         self._expression = _compile(text)
-        uses = uses_of(self._expression.serialize())
-        if uses.loops and len(text) > LONGEST_LOOP:
-            raise InvalidConditions(
-                f"invalid conditions: they go over a list (exists, all and so on) and have {len(text)} characters, of"
-                f" which {LONGEST_LOOP} are taken then"
-            )
+        serialized = self._expression.serialize()
+        work = work_of(serialized)
+        if work.steps > MOST_STEPS:
+            raise InvalidConditions(f"{TOO_MUCH}: {work.steps:,} steps, of which {MOST_STEPS:,} are taken")
+        self._rounds = work.rounds
+        uses = uses_of(serialized)
         self._variables = [(name, value) for name, value in VALUES.items() if name in uses.variables]
         self._variables += [
             (name, partial(_row, name, _Columns(None if columns is None else tuple(sorted(columns)))))
@@ -86,7 +89,10 @@ class Conditions:
         """
         _asked.change = change
         try:
-            result = self._expression.eval(data={name: value(change) for name, value in self._variables})
+            data = {name: value(change) for name, value in self._variables}
+            if self._rounds:
+                _refuse_too_much(data, self._rounds)
+            result = self._expression.eval(data=data)
         except (RuntimeError, ValueError) as exc:
             raise self._failure(str(exc)) from exc
         finally:
@@ -174,6 +180,24 @@ def _double(value: int) -> float:
         return float(value)
     except OverflowError:
         return float("inf") if value > 0 else float("-inf")
+
+
+def _refuse_too_much(data: dict[str, object], rounds: int) -> None:
+    """Refuse to go through a list with as much as that: with all of it in each round, it could fill the memory."""
+    values, size = _weight(data)
+    if rounds * values * size > LARGEST:
+        raise ValueError("the columns hold too much to go through lists")
+
+
+def _weight(value: object) -> tuple[int, int]:
+    """Return how many values there are, and how many characters with them."""
+    if isinstance(value, str):
+        return 1, 1 + len(value)
+    if not isinstance(value, dict | list):
+        return 1, 1
+    items = cast("dict[str, object]", value).values() if isinstance(value, dict) else cast("list[object]", value)
+    weights = [_weight(item) for item in items]
+    return 1 + sum(values for values, _ in weights), 1 + sum(size for _, size in weights)
 
 
 def _row(name: str, columns: _Columns, change: Change) -> dict[str, object] | None:
