@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from jobhooks.cli import completing
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
 from jobhooks.cli.output import print_records, say
 from jobhooks.service.settings import load
@@ -21,13 +22,18 @@ def add_to(app: typer.Typer) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="A name of your choice.", metavar="NAME")],
     content_type: Annotated[
-        list[str], typer.Option(help="A watched table, schema.table. Repeatable.", metavar="TABLE")
+        list[str],
+        typer.Option(
+            help="A watched table, schema.table. Repeatable.", metavar="TABLE", autocompletion=completing.tables
+        ),
     ],
     events: Annotated[
         str,
         typer.Option(help="Of create, update, delete and truncate, separated by commas.", metavar="EVENT[,EVENT...]"),
     ],
-    job: Annotated[str, typer.Option(help="module.Class, as job list shows it.", metavar="JOB")],
+    job: Annotated[
+        str, typer.Option(help="module.Class, as job list shows it.", metavar="JOB", autocompletion=completing.jobs)
+    ],
     description: Annotated[str, typer.Option(help="What the hook is for.")] = "",
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
@@ -46,6 +52,9 @@ def add(
 
 
 def list_hooks(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """List the hooks."""
+    """List the hooks.
+
+    Example: jobhooks hook list
+    """
     with connection(load(config, database_url=database_url)) as conn:
         print_records(catalogue.JobHook, catalogue.hooks(conn), as_json=as_json)

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from jobhooks.cli import receivers
+from jobhooks.cli import completing, receivers
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag, connection
 from jobhooks.cli.output import print_records, say
 from jobhooks.errors import UnknownJob
 from jobhooks.service.settings import load
 from jobhooks.store import catalogue
 
-JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB")]
+JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB", autocompletion=completing.jobs)]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,7 +59,10 @@ def list_jobs(
     receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """List the jobs; modules that do not import are told on stderr."""
+    """List the jobs; modules that do not import are told on stderr.
+
+    Example: jobhooks job list
+    """
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     findings = receivers.find(chosen)
     with connection(chosen) as conn:
