@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from jobhooks.cli import change, delivery, demo, doctor, hook, install, job, replay, result, run, table
+from jobhooks.cli import change, delivery, demo, doctor, hook, install, job, replay, result, run, status, table
 from jobhooks.cli.options import JsonFlag
 from jobhooks.cli.output import print_json, say
 from jobhooks.cli.tree import command_tree
@@ -33,6 +33,7 @@ delivery.add_to(app)
 result.add_to(app)
 replay.add_to(app)
 run.add_to(app)
+status.add_to(app)
 doctor.add_to(app)
 demo.add_to(app)
 
