@@ -69,7 +69,7 @@ format: $(VENV)/.installed ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/.installed ## Write anew what is generated: sql/schema.sql, example settings, settings reference
+generate: $(VENV)/.installed ## Write anew what is generated: sql/schema.sql, example settings, references of settings and commands
 	cd tests && ../$(BIN)/python -m support.generated
 
 lock: ## Write requirements.lock and requirements-dev.lock anew, with the newest versions

@@ -62,6 +62,7 @@ CREATE TABLE jobhooks.cursor (
     database_oid oid NOT NULL,
     saved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     leader bigint DEFAULT 0 NOT NULL,
+    leader_since timestamp with time zone,
     CONSTRAINT cursor_check CHECK ((horizon_floor >= seen_floor)),
     CONSTRAINT cursor_first_id_check CHECK ((first_id >= 0)),
     CONSTRAINT cursor_last_id_check CHECK ((last_id >= 0)),
@@ -84,6 +85,8 @@ COMMENT ON COLUMN jobhooks.cursor.first_id IS 'Changes up to it belong to the da
 COMMENT ON COLUMN jobhooks.cursor.system_identifier IS 'With database_oid: whose transactions the snapshots speak of, so that a copy of the database is noticed';
 
 COMMENT ON COLUMN jobhooks.cursor.leader IS 'Counts the daemons that have led. A daemon that finds another number than its own leads no more';
+
+COMMENT ON COLUMN jobhooks.cursor.leader_since IS 'When the last daemon to lead began to; whether it still does, its lock tells';
 
 CREATE TABLE jobhooks.delivery (
     change_id bigint NOT NULL,
@@ -828,6 +831,10 @@ CREATE INDEX delivery_of_table ON jobhooks.delivery USING btree (hook_id, conten
 CREATE INDEX delivery_other_lane ON jobhooks.delivery USING btree (hook_id, other_lane, change_id) WHERE (blocks AND (other_lane IS NOT NULL));
 
 CREATE INDEX delivery_table_lane ON jobhooks.delivery USING btree (hook_id, content_type_id, change_id) WHERE (blocks AND (lane IS NULL));
+
+CREATE INDEX job_log_entry_alarming ON jobhooks.job_log_entry USING btree (change_id, hook_id, attempt, line) WHERE (level = ANY (ARRAY['warning'::text, 'failure'::text]));
+
+CREATE INDEX job_result_unsuccessful ON jobhooks.job_result USING btree (change_id, hook_id, attempt) WHERE (status <> 'success'::text);
 
 CREATE INDEX object_change_1_transaction_id_idx ON jobhooks.object_change_1 USING btree (transaction_id, id);
 

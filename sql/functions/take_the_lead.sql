@@ -11,7 +11,9 @@ as $$
 declare
     leader bigint;
 begin
-    update jobhooks.cursor set leader = cursor.leader + 1 returning cursor.leader into leader;
+    update jobhooks.cursor
+    set leader = cursor.leader + 1, leader_since = clock_timestamp()
+    returning cursor.leader into leader;
     perform pg_terminate_backend(pid)
     from pg_stat_activity
     where datname = current_database() and usename = current_user and application_name = 'jobhooks receiver';

@@ -44,6 +44,14 @@ comment on column jobhooks.job.overrides is
 alter table jobhooks.job_result add column value json;
 comment on column jobhooks.job_result.value is 'What the receiver returned; null where that was nothing, or nothing that JSON has';
 
+-- What people look for, among very many results that are of no interest, which these cost nothing.
+create index job_result_unsuccessful on jobhooks.job_result (change_id, hook_id, attempt) where status <> 'success';
+create index job_log_entry_alarming on jobhooks.job_log_entry (change_id, hook_id, attempt, line)
+where level in ('warning', 'failure');
+
+alter table jobhooks.cursor add column leader_since timestamptz;
+comment on column jobhooks.cursor.leader_since is 'When the last daemon to lead began to; whether it still does, its lock tells';
+
 create table jobhooks.configuration_change (
     id bigint generated always as identity primary key,
     time timestamptz not null default clock_timestamp(),

@@ -29,7 +29,7 @@ def refused(code: int, *arguments: str, cwd: Path | str | None = None, **setting
     return lines[0].removeprefix("jobhooks: ")
 
 
-@pytest.mark.parametrize("command", [["install"], ["job", "list"]])
+@pytest.mark.parametrize("command", [["install"], ["job", "list"], ["status"], ["result", "list"]])
 def test_no_such_database(server: Server, command: list[str]) -> None:
     line = refused(UNREACHABLE, *command, "--database-url", server.url("there_is_none"))
     assert "cannot connect to the database: connection to server" in line
@@ -71,7 +71,10 @@ def test_a_wrong_password(server: Server, database: str, conn: Connection) -> No
         conn.execute(f"drop role {role}".encode())
 
 
-@pytest.mark.parametrize("command", [["run"], ["job", "list"], ["hook", "list"], ["table", "watch", "public.t"]])
+@pytest.mark.parametrize(
+    "command",
+    [["run"], ["job", "list"], ["hook", "list"], ["table", "watch", "public.t"], ["status"], ["result", "logs"]],
+)
 def test_sql_not_installed(empty_database: str, command: list[str]) -> None:
     line = refused(MISMATCH, *command, "--database-url", empty_database)
     assert "jobhooks is not installed in the database" in line and line.endswith("run jobhooks install")

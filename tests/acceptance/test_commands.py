@@ -388,7 +388,7 @@ def test_following_loses_and_doubles_nothing_whatever_overlaps(device: Connectio
     assert sorted(followed) == values(device, "select id from jobhooks.object_change order by id")
 
 
-@pytest.mark.parametrize("group", ["", "table", "job", "hook", "change", "delivery"])
+@pytest.mark.parametrize("group", ["", "table", "job", "hook", "change", "delivery", "result"])
 def test_every_command_is_in_the_reference(group: str) -> None:
     reference = (ROOT / "docs" / "reference" / "command-line.md").read_text()
     listed = re.findall(r"^│ ([a-z]+) +", jobhooks(*group.split(), "--help").stdout, re.MULTILINE)

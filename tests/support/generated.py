@@ -3,9 +3,15 @@
 import contextlib
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import typer
+
+from jobhooks.cli.app import app
+from jobhooks.cli.options import PANEL
+from jobhooks.cli.tree import command_tree, commands
 from jobhooks.embedded import EmbeddedServer, run_server, wheel_binaries
 from jobhooks.service.settings import PREFIX, Settings, example
 from jobhooks.store.connections import connect
@@ -15,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "sql" / "schema.sql"
 EXAMPLE = ROOT / "daemon" / "jobhooks.example.toml"
 REFERENCE = ROOT / "docs" / "reference" / "settings.md"
+COMMANDS = ROOT / "docs" / "reference" / "commands.md"
 
 
 def schema() -> str:
@@ -72,9 +79,58 @@ def _default(name: str) -> str:
     return ":".join(map(str, cast("tuple[object, ...]", default))) if isinstance(default, tuple) else str(default)
 
 
+def command_reference() -> str:
+    """Return the reference of all commands and their options, as ``--help`` tells them."""
+    told = [
+        "# Commands",
+        "",
+        "Each command as its `--help` tells it; [the command line](command-line.md) says what goes for all of them,",
+        "and [settings](settings.md) what the settings are. `make generate` writes this.",
+    ]
+    for context in commands(command_tree(app)):
+        told += ["", f"## {context.command_path}", "", *_told(context)]
+    return "\n".join([*told, ""])
+
+
+def _told(context: typer.Context) -> Iterator[str]:
+    paragraphs = (context.command.help or "").split("\n\n")
+    yield "\n\n".join(text for text in paragraphs if not text.startswith("Example: "))
+    yield ""
+    examples = [text.removeprefix("Example: ") for text in paragraphs if text.startswith("Example: ")]
+    yield from (f"    {example}" for example in examples)
+    parameters = [(_name(shown), shown) for shown in context.command.params if not getattr(shown, "hidden", False)]
+    rows = [f"| {name} | {_help(shown)} |" for name, shown in parameters if not _is_setting(shown)]
+    if rows:
+        yield from ("", "| option | what it is |", "|---|---|", *rows)
+    if settings := ", ".join(name for name, shown in parameters if _is_setting(shown)):
+        yield from ("", f"Settings: {settings}")
+
+
+def _name(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        return f"`{parameter.metavar or parameter.name.upper()}`"
+    value = f" {parameter.metavar}" if parameter.metavar else ""
+    return f"`{', '.join(parameter.opts)}{value}`".replace("|", "\\|")
+
+
+def _help(parameter: Any) -> str:
+    text = parameter.help.replace("|", "\\|")
+    default = parameter.default
+    if parameter.required:
+        return f"{text} Required."
+    if default in (None, False) or callable(default):
+        return text
+    return f"{text} Default: `{getattr(default, 'value', default)}`."
+
+
+def _is_setting(parameter: Any) -> bool:
+    return getattr(parameter, "rich_help_panel", None) == PANEL
+
+
 def main() -> None:
     """Write them all."""
-    for path, text in ((SCHEMA, schema()), (EXAMPLE, example()), (REFERENCE, reference())):
+    written = ((SCHEMA, schema()), (EXAMPLE, example()), (REFERENCE, reference()), (COMMANDS, command_reference()))
+    for path, text in written:
         path.write_text(text, "utf-8")
 
 

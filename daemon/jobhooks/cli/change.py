@@ -2,17 +2,16 @@
 
 import contextlib
 import datetime
-import errno
 import re
-import select
 import sys
 from typing import Annotated
 
 import typer
 
+from jobhooks.cli import completing
 from jobhooks.cli.difference import Line, line, print_change, print_line
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, print_json_line, print_records
+from jobhooks.cli.output import console, print_json, print_json_line, print_records, wait_for_reader_to_leave
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.service.settings import load
 from jobhooks.store import changes
@@ -23,14 +22,21 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
 TableFlag = Annotated[
-    list[str] | None, typer.Option("--table", help="Of this table only, schema.table. Repeatable.", metavar="TABLE")
+    list[str] | None,
+    typer.Option(
+        "--table",
+        help="Of this table only, schema.table. Repeatable.",
+        metavar="TABLE",
+        autocompletion=completing.tables,
+    ),
 ]
 ActionFlag = Annotated[
     list[ObjectChangeActionChoices] | None,
     typer.Option("--action", help="Of this action only. Repeatable.", metavar="create|update|delete|truncate"),
 ]
 UserFlag = Annotated[
-    str | None, typer.Option("--user", help="By this user only, as the application said it, or else this role.")
+    str | None,
+    typer.Option("--user", metavar="NAME", help="By this user only, as the application said it, or else this role."),
 ]
 LimitOption = typer.Option("--limit", min=0, metavar="N", help="At most so many, the newest.", show_default=True)
 
@@ -135,19 +141,7 @@ def _follow(conn: SyncConnection, wanted: changes.Wanted, limit: int, *, as_json
         for change in follower.new_changes():
             tell(change)
         sys.stdout.flush()
-        _wait_for_reader_to_leave(TAIL_INTERVAL)
-
-
-def _wait_for_reader_to_leave(seconds: float) -> None:
-    """Wait, but not for a reader that is gone: as in ``... | head -1``, where nothing may come to be written for long.
-
-    Raises:
-        BrokenPipeError: whoever read what we write has closed it.
-    """
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)  # errors are told unasked
-    if poll.poll(seconds * 1000):
-        raise BrokenPipeError(errno.EPIPE, "nobody reads it any more")
+        wait_for_reader_to_leave(TAIL_INTERVAL)
 
 
 def parse_moment(text: str | None, now: datetime.datetime, option: str) -> datetime.datetime | None:

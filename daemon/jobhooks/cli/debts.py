@@ -7,7 +7,7 @@ from rich.text import Text
 
 from jobhooks.cli.consent import number
 from jobhooks.cli.difference import ADDED, ASIDE, REMOVED
-from jobhooks.cli.output import printable
+from jobhooks.cli.output import one_line, printable
 from jobhooks.store.deliveries import Attempt, ListedDelivery, ShownDelivery
 
 ERROR_WIDTH = 100  # characters of an error on a line with others
@@ -58,7 +58,9 @@ def duration(seconds: float) -> str:
 def print_delivery(out: Console, delivery: ShownDelivery) -> None:
     """Print a debt: its attempts, and what becomes of it."""
     name = "a hook that is gone" if delivery.hook is None else f'hook "{delivery.hook}"'
-    out.print(Text.assemble((_plain(f"{name}: "), "bold"), (delivery.status, "yellow"), _plain(f", {_next(delivery)}")))
+    out.print(
+        Text.assemble((one_line(f"{name}: "), "bold"), (delivery.status, "yellow"), one_line(f", {_next(delivery)}"))
+    )
     for attempt in delivery.results:
         _print_attempt(out, attempt)
     if not delivery.results:
@@ -86,14 +88,10 @@ def _print_attempt(out: Console, attempt: Attempt) -> None:
         Text.assemble(
             f"  attempt {attempt.attempt}, {started_at}: ",
             (attempt.status, ADDED if attempt.status == "success" else REMOVED),
-            _plain(f" in {attempt.duration_ms:.0f} ms{error}"),
+            one_line(f" in {attempt.duration_ms:.0f} ms{error}"),
         )
     )
     for entry in attempt.log:
-        out.print(Text(_plain(f"    {entry}"), ASIDE))
+        out.print(Text(one_line(f"    {entry}"), ASIDE))
     for traced in (attempt.traceback or "").splitlines():
         out.print(Text(printable(f"    {traced}"), ASIDE))
-
-
-def _plain(text: str) -> str:
-    return printable(text).replace("\n", "\\n")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from jobhooks.cli import completing
 from jobhooks.cli.change import parse_moment
 from jobhooks.cli.consent import ask_for_consent, number
 from jobhooks.cli.debts import Line, line, print_delivery
@@ -31,12 +32,22 @@ class Status(Enum):
 ChangesArgument = Annotated[
     list[int] | None, typer.Argument(help="Numbers of changes.", metavar="CHANGE", max=changes.LAST_ID)
 ]
-HookFlag = Annotated[str | None, typer.Option("--hook", help="Owed to this hook only.", metavar="NAME")]
+HookFlag = Annotated[
+    str | None,
+    typer.Option("--hook", help="Owed to this hook only.", metavar="NAME", autocompletion=completing.hooks),
+]
 TableFlag = Annotated[
     list[str] | None,
-    typer.Option("--table", help="For changes of this table only, schema.table. Repeatable.", metavar="TABLE"),
+    typer.Option(
+        "--table",
+        help="For changes of this table only, schema.table. Repeatable.",
+        metavar="TABLE",
+        autocompletion=completing.tables,
+    ),
 ]
-StatusFlag = Annotated[Status | None, typer.Option("--status", help="Of this status only.")]
+StatusFlag = Annotated[
+    Status | None, typer.Option("--status", help="Of this status only.", metavar="waiting|blocked|dead")
+]
 SinceFlag = Annotated[
     str | None,
     typer.Option("--since", help="For changes from then on: 90s, 15m, 2h, 7d ago, or a time.", metavar="DURATION|TIME"),

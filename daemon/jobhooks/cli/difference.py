@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from jobhooks.cli.output import printable
+from jobhooks.cli.output import local, one_line
 from jobhooks.store.changes import ChangeResult, Debt, ListedChange, ShownChange
 from jobhooks.store.rows import Columns, columns
 
@@ -32,7 +32,7 @@ class Line:
 
 def line(change: ListedChange) -> Line:
     """Return a change as one line."""
-    time = change.time.isoformat(" ", "seconds")
+    time = local(change.time)
     key = ", ".join(_columns(change.object_key).values())
     return Line(change.id, time, change.table, change.action, key or "-", change.user, summary(change))
 
@@ -56,22 +56,25 @@ def print_line(out: Console, change: ListedChange) -> None:
             (f"{told.time} ", ASIDE),
             f"{told.id} ",
             (f"{told.action:8} ", ACTION_STYLES[told.action]),
-            _plain(f"{told.table} {told.object} by {told.user}"),
-            (_plain(f"  {told.changes}".rstrip()), ASIDE),
+            one_line(f"{told.table} {told.object} by {told.user}"),
+            (one_line(f"  {told.changes}".rstrip()), ASIDE),
         )
     )
 
 
 def print_heading(out: Console, change: ListedChange) -> None:
     """Print which change it is: its number, and what happened to what."""
+    out.print(heading(change))
+
+
+def heading(change: ListedChange) -> Text:
+    """Return which change it is."""
     key = ", ".join(f"{name} = {value}" for name, value in _columns(change.object_key).items())
-    out.print(
-        Text.assemble(
-            (f"change {change.id}", "bold"),
-            ": ",
-            (change.action, ACTION_STYLES[change.action]),
-            _plain(f" {change.table} {key}".rstrip()),
-        )
+    return Text.assemble(
+        (f"change {change.id}", "bold"),
+        ": ",
+        (change.action, ACTION_STYLES[change.action]),
+        one_line(f" {change.table} {key}".rstrip()),
     )
 
 
@@ -79,7 +82,7 @@ def print_change(out: Console, shown: ShownChange) -> None:
     """Print a change in full: who and why, what differs, and what came of it."""
     print_heading(out, shown)
     for name, value in _circumstances(shown):
-        out.print(Text.assemble((f"  {name:12} ", ASIDE), _plain(value)))
+        out.print(Text.assemble((f"  {name:12} ", ASIDE), one_line(value)))
     print_difference(out, shown)
     unchanged = len(_columns(shown.postchange).keys() - _columns(shown.added).keys())
     if shown.action == "update" and unchanged:
@@ -87,7 +90,7 @@ def print_change(out: Console, shown: ShownChange) -> None:
     for result in shown.results:
         _print_result(out, result)
     for debt in shown.deliveries:
-        out.print(Text(_plain(f'  hook "{debt.hook}" is owed it: {_debt(debt)}'), "yellow"))
+        out.print(Text(one_line(f'  hook "{debt.hook}" is owed it: {_debt(debt)}'), "yellow"))
     if not shown.results and not shown.deliveries:
         out.print(Text("  no receiver has run for it", ASIDE))
 
@@ -120,7 +123,7 @@ def print_difference(out: Console, change: ListedChange) -> None:
     for name in {**removed, **added}:
         for sign, style, row in (("-", REMOVED, removed), ("+", ADDED, added)):
             if name in row:
-                out.print(Text(_plain(f"  {sign} {name}: {row[name]}"), style))
+                out.print(Text(one_line(f"  {sign} {name}: {row[name]}"), style))
 
 
 def _print_result(out: Console, result: ChangeResult) -> None:
@@ -128,23 +131,19 @@ def _print_result(out: Console, result: ChangeResult) -> None:
     error = f": {result.error}" if result.error else ""
     out.print(
         Text.assemble(
-            _plain(f'  hook "{result.hook}" ran {result.job}, attempt {result.attempt}: '),
+            one_line(f'  hook "{result.hook}" ran {result.job}, attempt {result.attempt}: '),
             (result.status, style),
-            _plain(f" in {result.duration_ms:.0f} ms{error}"),
+            one_line(f" in {result.duration_ms:.0f} ms{error}"),
         )
     )
     for entry in result.log:
-        out.print(Text(_plain(f"    {entry}"), ASIDE))
+        out.print(Text(one_line(f"    {entry}"), ASIDE))
 
 
 def _debt(debt: Debt) -> str:
     if debt.due_at is None:
         return f"{debt.status} after {debt.attempts} attempts"
     return f"{debt.status} until {debt.due_at.isoformat(' ', 'seconds')}, after {debt.attempts} attempts"
-
-
-def _plain(text: str) -> str:
-    return printable(text).replace("\n", "\\n")
 
 
 def _short(value: str | None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from jobhooks.cli import hook_apply, hook_file
+from jobhooks.cli import completing, hook_apply, hook_file
 from jobhooks.cli.consent import ask_for_consent, number
 from jobhooks.cli.history import LimitFlag, print_history
 from jobhooks.cli.hook_plan import Step, in_words, saving, take
@@ -19,7 +19,9 @@ from jobhooks.store.connections import SyncConnection
 from jobhooks.store.history import Kind
 from jobhooks.store.hooks import HookDetails, HookSettings
 
-NameArgument = Annotated[str, typer.Argument(help="The name of a hook.", metavar="NAME")]
+NameArgument = Annotated[
+    str, typer.Argument(help="The name of a hook.", metavar="NAME", autocompletion=completing.hooks)
+]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 TABLES = "A watched table, schema.table. Repeatable."
 EVENTS = "Of create, update, delete and truncate, separated by commas."
@@ -61,9 +63,9 @@ def add_to(app: typer.Typer) -> None:
 
 def add(  # noqa: PLR0913, RUF100 - all that a hook can be
     name: Annotated[str, typer.Argument(help="A name of your choice.", metavar="NAME")],
-    content_type: Annotated[list[str], typer.Option(help=TABLES, metavar="TABLE")],
+    content_type: Annotated[list[str], typer.Option(help=TABLES, metavar="TABLE", autocompletion=completing.tables)],
     events: Annotated[str, typer.Option(help=EVENTS, metavar="EVENT[,EVENT...]")],
-    job: Annotated[str, typer.Option(help=JOB, metavar="JOB")],
+    job: Annotated[str, typer.Option(help=JOB, metavar="JOB", autocompletion=completing.jobs)],
     description: Annotated[str, typer.Option(help=DESCRIPTION)] = "",
     column: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="COLUMN")] = None,
     conditions: Annotated[str, typer.Option(help=CONDITIONS, metavar="EXPRESSION")] = "",
@@ -98,9 +100,11 @@ def add(  # noqa: PLR0913, RUF100 - all that a hook can be
 def edit(  # noqa: PLR0913, RUF100 - all that a hook can be
     name: NameArgument,
     new_name: Annotated[str | None, typer.Option("--name", help="A new name.", metavar="NAME")] = None,
-    content_type: Annotated[list[str] | None, typer.Option(help=TABLES, metavar="TABLE")] = None,
+    content_type: Annotated[
+        list[str] | None, typer.Option(help=TABLES, metavar="TABLE", autocompletion=completing.tables)
+    ] = None,
     events: Annotated[str | None, typer.Option(help=EVENTS, metavar="EVENT[,EVENT...]")] = None,
-    job: Annotated[str | None, typer.Option(help=JOB, metavar="JOB")] = None,
+    job: Annotated[str | None, typer.Option(help=JOB, metavar="JOB", autocompletion=completing.jobs)] = None,
     description: Annotated[str | None, typer.Option(help=DESCRIPTION)] = None,
     column: Annotated[
         list[str] | None, typer.Option(help=f"{COLUMNS} Empty: whichever changed.", metavar="COLUMN")

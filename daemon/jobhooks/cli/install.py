@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from jobhooks.cli import completing
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
 from jobhooks.cli.output import print_text, say
 from jobhooks.errors import Forbidden, JobhooksError, Refused
@@ -23,7 +24,12 @@ def add_to(app: typer.Typer) -> None:
 
 
 def install(
-    watch: Annotated[list[str] | None, typer.Argument(help="Tables to watch, too.", metavar="[TABLE]...")] = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Tables to watch, too, as schema.table.", metavar="TABLE", autocompletion=completing.watchable_tables
+        ),
+    ] = None,
     as_script: Annotated[
         bool, typer.Option("--print", help="Print the same as an SQL script for psql, and do nothing.")
     ] = False,

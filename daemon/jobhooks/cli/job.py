@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobhooks.cli import receivers
+from jobhooks.cli import completing, receivers
 from jobhooks.cli.history import LimitFlag, print_history
 from jobhooks.cli.hook_plan import in_words
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag, connection
@@ -23,7 +23,7 @@ from jobhooks.store.connections import SyncConnection
 from jobhooks.store.history import Kind
 from jobhooks.store.jobs import JobDetails, Setting
 
-JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB")]
+JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB", autocompletion=completing.jobs)]
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 

@@ -2,8 +2,11 @@
 
 import contextlib
 import dataclasses
+import datetime
+import errno
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, ClassVar, Protocol
@@ -11,8 +14,8 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
-from rich.text import Text
+
+from jobhooks.cli.columns import fitted, unbounded
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -27,11 +30,14 @@ def print_records(kind: type[_Record], records: Sequence[_Record], *, as_json: b
         print_json(records)
         return
     fields = [field.name for field in dataclasses.fields(kind)]
-    table = Table(*(name.replace("_", " ") for name in fields), box=None, pad_edge=False)
-    for record in records:
-        table.add_row(*(Text(_one_line(_cell(getattr(record, name)))) for name in fields))
-    # A pipe has no width to fit into: let each row be a line.
-    Console(width=None if sys.stdout.isatty() else 1000).print(table)
+    headings = [name.replace("_", " ") for name in fields]
+    rows = [[one_line(_cell(getattr(record, name))) for name in fields] for record in records]
+    if not sys.stdout.isatty():
+        print_text("\n".join(unbounded(headings, rows)))
+        return
+    out = console()
+    for line in fitted(headings, rows, out.width):
+        out.print(line)
 
 
 def print_json(value: object) -> None:
@@ -43,11 +49,11 @@ def print_json(value: object) -> None:
     print_text(encoded.decode())
 
 
-def print_json_line(value: object) -> None:
-    """Print JSON on one line, at once: for programs that read a stream."""
+def print_json_line(value: object, *, flush: bool = True) -> None:
+    """Print JSON on one line, for programs that read a stream; ``flush``: at once."""
     # Line breaks that are not between values, but in them, are escaped.
     line = msgspec.json.encode(value).decode().replace("\n", " ").replace("\r", " ")
-    print(line, flush=True)  # noqa: T201 - this is the data
+    print(line, flush=flush)  # noqa: T201 - this is the data
 
 
 def console() -> Console:
@@ -80,8 +86,26 @@ def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return ``text`` as what is printable on one line."""
     return printable(text).replace("\n", "\\n")
+
+
+def local(moment: datetime.datetime) -> str:
+    """Return a time as that of the machine, as in lists, where a column for the zone would be in the way."""
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def wait_for_reader_to_leave(seconds: float) -> None:
+    """Wait, but not for a reader that is gone: as in ``... | head -1``, where nothing may come to be written for long.
+
+    Raises:
+        BrokenPipeError: whoever read what we write has closed it.
+    """
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors are told unasked
+    if poll.poll(seconds * 1000):
+        raise BrokenPipeError(errno.EPIPE, "nobody reads it any more")
 
 
 def _cell(value: object) -> str:

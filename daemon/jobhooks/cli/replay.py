@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from jobhooks.cli import completing
 from jobhooks.cli.change import parse_moment
 from jobhooks.cli.consent import ask_for_consent, number
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
@@ -33,9 +34,16 @@ def add_to(app: typer.Typer) -> None:
 
 
 def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
-    hook: Annotated[str, typer.Option(help="The hook that they are delivered to.", metavar="NAME")],
+    hook: Annotated[
+        str, typer.Option(help="The hook that they are delivered to.", metavar="NAME", autocompletion=completing.hooks)
+    ],
     table: Annotated[
-        list[str] | None, typer.Option(help="Changes of this table only, schema.table. Repeatable.", metavar="TABLE")
+        list[str] | None,
+        typer.Option(
+            help="Changes of this table only, schema.table. Repeatable.",
+            metavar="TABLE",
+            autocompletion=completing.tables,
+        ),
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="From then on: 90s, 15m, 2h, 7d ago, or a time.", metavar="DURATION|TIME")

@@ -7,6 +7,7 @@ import msgspec
 import typer
 from rich.text import Text
 
+from jobhooks.cli import completing
 from jobhooks.cli.doctor import print_problems
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
 from jobhooks.cli.output import console, print_json, print_records, printable, say
@@ -14,7 +15,14 @@ from jobhooks.service.settings import load
 from jobhooks.store import catalogue
 from jobhooks.store.doctor import problems
 
-TableArgument = Annotated[str, typer.Argument(help="schema.table", metavar="TABLE")]
+TableArgument = Annotated[
+    str,
+    typer.Argument(help="A table, as schema.table.", metavar="TABLE", autocompletion=completing.tables),
+]
+WatchableArgument = Annotated[
+    str,
+    typer.Argument(help="A table, as schema.table.", metavar="TABLE", autocompletion=completing.watchable_tables),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,7 +36,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def watch(
-    table: TableArgument,
+    table: WatchableArgument,
     key: Annotated[
         list[str] | None,
         typer.Option(help="A column that identifies a row; by default the primary key. Repeatable.", metavar="COLUMN"),
@@ -96,7 +104,10 @@ def show(
 
 
 def list_tables(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """List the watched tables, and those that were."""
+    """List the watched tables, and those that were.
+
+    Example: jobhooks table list
+    """
     with connection(load(config, database_url=database_url)) as conn:
         print_records(catalogue.WatchedTable, catalogue.watched_tables(conn), as_json=as_json)
 

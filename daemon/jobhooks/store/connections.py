@@ -71,13 +71,14 @@ def connect(
             **{**_default_timeout(database_url), **options},
         )
     except (psycopg.ProgrammingError, UnicodeEncodeError) as exc:
-        raise SettingsError(f"cannot read database_url: {_one_line(exc)}") from exc
+        raise SettingsError(f"cannot read database_url: {_without_secrets(exc, database_url)}") from exc
+    _check_parts(database_url)
     try:
         conn = kind.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as exc:
         raise DatabaseUnreachable(f"cannot connect to the database: {_reason(exc)}") from exc
     except (psycopg.Error, UnicodeEncodeError) as exc:
-        raise SettingsError(f"wrong database_url: {_one_line(exc)}") from exc
+        raise SettingsError(f"wrong database_url: {_without_secrets(exc, database_url)}") from exc
     conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # whatever the database's default is
     return conn
 
@@ -203,6 +204,28 @@ def _error(sqlstate: str | None, message: str, hint: str | None, *, lost: bool) 
 
 def _default_timeout(database_url: str) -> dict[str, int]:
     return {} if "connect_timeout" in conninfo_to_dict(database_url) else {"connect_timeout": CONNECT_TIMEOUT}
+
+
+def _check_parts(database_url: str) -> None:
+    """Check that no part of a password is taken for another part: libpq would name that in its error.
+
+    Raises:
+        SettingsError: the password holds what a URL has for other ends.
+    """
+    parts = conninfo_to_dict(database_url)
+    taken_for = "host" if "@" in str(parts.get("host", "")) else "port"
+    if taken_for == "host" or re.search(r"[^\d, ]", str(parts.get("port", ""))):
+        raise SettingsError(
+            f"cannot read database_url: its {taken_for} is none; in a user name or a password write @ as %40, / as %2F,"
+            " : as %3A and % as %25"
+        )
+
+
+def _without_secrets(exc: BaseException, database_url: str) -> str:
+    """Return what is wrong with a URL, less what is quoted of it, if there may be a password in it."""
+    text = _one_line(exc)
+    may_hold_one = "@" in database_url or "password" in database_url.lower()
+    return re.sub('".*"', '"..."', text) if may_hold_one else text
 
 
 def _reason(exc: psycopg.OperationalError) -> str:

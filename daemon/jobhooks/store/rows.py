@@ -18,6 +18,18 @@ def columns(row: str | None) -> Columns:
     return dict(_members(row)) if row else {}
 
 
+def columns_called(row: str | None, names: Collection[str]) -> Columns:
+    """Return only these columns; where they come first, as keys do, the rest is not looked at."""
+    found: Columns = {}
+    if row and names:
+        for name, value in _members(row):
+            if name in names:
+                found[name] = value
+                if len(found) == len(names):
+                    break
+    return found
+
+
 def as_json(chosen: Columns | None) -> str:
     """Return these columns as a JSON object again, or null."""
     if chosen is None:

@@ -1,0 +1,107 @@
+-- How things stand: what `jobhooks status` shows. All of it is cheap, however much is written.
+
+-- name: sessions_of_daemons
+-- Those that hold the lock of the leader, or wait for it; whether they ask to be woken; what only a member of
+-- pg_read_all_stats sees of others is null to others.
+select
+    lock.granted, lock.pid, activity.usename::text, activity.application_name,
+    case when activity.client_port = -1 then 'local socket' else host(activity.client_addr) end, activity.backend_start,
+    exists (
+        select from pg_locks as sleep
+        where sleep.locktype = 'advisory' and sleep.classid = 1785684584 and sleep.objid = 2 and sleep.objsubid = 2
+            and sleep.database = lock.database and sleep.pid = lock.pid and sleep.granted and sleep.mode = 'ExclusiveLock'
+    )
+from pg_locks as lock
+left join pg_stat_activity as activity on activity.pid = lock.pid
+where lock.locktype = 'advisory' and lock.classid = 1785684584 and lock.objid = 4 and lock.objsubid = 2
+    and lock.database = (select oid from pg_database where datname = current_database())
+order by lock.granted desc, activity.backend_start, lock.pid
+
+-- name: leadership
+select leader_since from jobhooks.cursor
+
+-- name: unread_changes
+-- As jobhooks.backlog has them, without the debts: how many, about, and the time of the oldest.
+select
+    greatest(
+        (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq)
+        - greatest(cursor.horizon_floor, cursor.last_id, cursor.first_id), 0
+    ),
+    (
+        select change.time
+        from jobhooks.object_change as change
+        where change.id > greatest(cursor.horizon_floor, cursor.last_id, cursor.first_id)
+        order by change.id
+        limit 1
+    ),
+    clock_timestamp()
+from jobhooks.cursor
+
+-- name: debts_by_hook
+-- Counted among the first $1 of all debts.
+select
+    hook.name, debt.waiting, debt.blocked, debt.dead, debt.oldest_due_at,
+    extract(epoch from debt.oldest_due_at - clock_timestamp())::double precision, debt.counted
+from (
+    select
+        debt.hook_id, min(debt.due_at) as oldest_due_at, count(*) filter (where debt.status = 'waiting') as waiting,
+        count(*) filter (where debt.status = 'blocked') as blocked, count(*) filter (where debt.status = 'dead') as dead,
+        sum(count(*)) over ()::bigint as counted
+    from (select hook_id, status, due_at from jobhooks.delivery limit $1) as debt
+    group by debt.hook_id
+) as debt
+left join jobhooks.job_hook as hook on hook.id = debt.hook_id
+order by debt.dead desc, debt.waiting + debt.blocked desc, hook.name
+
+-- name: recent_results
+-- Of the results of the newest changes, $1 of them at most, those of the last $2 seconds: since when they are all there are, in
+-- all and by status, how many came in the last minute, and the median and the 95th percentile of the seconds from a change to
+-- its success, by the newest $3.
+with newest as materialized (
+    select change_id, status, finished_at
+    from jobhooks.job_result
+    order by change_id desc, hook_id desc, attempt desc
+    limit $1
+),
+recent as (
+    select * from newest where finished_at >= clock_timestamp() - $2::double precision * interval '1 second'
+),
+delays as (
+    select percentile_cont(array[0.5, 0.95]) within group (
+        order by extract(epoch from success.finished_at - change.time)::double precision
+    ) as of_them
+    from (select * from recent where status = 'success' order by change_id desc limit $3) as success
+    join jobhooks.object_change as change on change.id = success.change_id
+),
+extent as (
+    select greatest(
+        clock_timestamp() - $2::double precision * interval '1 second',
+        case when count(*) = $1 then min(finished_at) end
+    ) as since
+    from newest
+)
+select
+    extent.since, extract(epoch from clock_timestamp() - extent.since)::double precision,
+    count(recent.status), count(*) filter (where recent.status = 'success'),
+    count(*) filter (where recent.status = 'failure'), count(*) filter (where recent.status = 'discarded'),
+    count(*) filter (where recent.finished_at >= clock_timestamp() - interval '1 minute'),
+    delays.of_them[1], delays.of_them[2]
+from extent
+cross join delays
+left join recent on true
+group by extent.since, delays.of_them
+
+-- name: extent_of_log
+-- Segments, bytes, the oldest change and its time, and the newest; then the bytes of the results with what they logged.
+select
+    (select count(*) from jobhooks.log_segment),
+    (
+        select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
+        from pg_inherits
+        where inhparent = 'jobhooks.object_change'::regclass
+    ),
+    oldest.id, oldest.time,
+    (select id from jobhooks.object_change order by id desc limit 1),
+    coalesce(pg_total_relation_size('jobhooks.job_result'), 0) + coalesce(pg_total_relation_size('jobhooks.job_log_entry'), 0)
+from (select) as one
+left join (select id, time from jobhooks.object_change order by id limit 1) as oldest on true

@@ -1,0 +1,348 @@
+"""What became of deliveries, as a person finds it among very many: listed, shown, read line by line, exported."""
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from conftest import Connection
+from jobhooks.store.sql_files import query
+from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
+
+USAGE, REFUSED = 2, 5
+RECEIVERS = """
+from jobhooks import JobHookReceiver
+
+class Writes(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+
+    def receive_job_hook(self, change, action, changed_object):
+        self.log_info(changed_object, "writing")
+        with self.connection.cursor() as cursor:
+            cursor.execute("insert into public.device (name) values ('made')")
+        if action == "delete":
+            raise ValueError("nothing is kept")
+        self.log_warning("two\\nlines")
+"""
+
+
+@pytest.fixture
+def ledger(device: Connection) -> Connection:
+    """The client of a log with results of two hooks and two tables; the first change is two hours old."""
+    device.execute("create table public.link (a integer, b text, primary key (a, b))")
+    device.execute("select jobhooks.watch('public.link')")
+    device.execute("""update public.device set name = 'a', serial = e'"17"\n' where id = 1""")
+    device.execute("alter table public.device alter column id drop identity")
+    device.execute("insert into public.device (id, name) values (17, 'b')")
+    device.execute("update public.device set id = 18 where id = 17")
+    device.execute("insert into public.link values (1, 'x=y\u00e9')")
+    device.execute("update jobhooks.object_change set time = now() - interval '2 hours' where id = 1")
+    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true), ('a.C', 'C', true)")
+    for name, table, job in (("first", "device", "B"), ("second", "link", "C")):
+        statement = f"select jobhooks.add_hook('{name}', '{{public.{table}}}', '{{create,update}}', 'a.{job}')"
+        device.execute(statement.encode())
+    device.execute(
+        "insert into jobhooks.job_result"
+        " (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value) values"
+        " (1, 1, 1, 1, 'failure', now(), now() + interval '25 ms', e'Key\\tError: \x1b[31m100%', 'T', null),"
+        " (1, 1, 1, 2, 'success', now(), now() + interval '5 ms', null, null, '{\"n\": 1.10}'),"
+        " (2, 1, 1, 1, 'discarded', now(), now(), 'not needed', null, null),"
+        " (3, 1, 1, 1, 'success', now(), now(), null, null, null),"
+        " (4, 2, 2, 1, 'failure', now(), now(), 'Timeout', null, null)"
+    )
+    device.execute(
+        "insert into jobhooks.job_log_entry (line, level, time, object, message, change_id, hook_id, attempt) values"
+        " (1, 'debug', now(), null, 'begins', 1, 1, 1), (2, 'failure', now(), 'device 1', e'bad\n\x1b[31m', 1, 1, 1),"
+        " (1, 'info', now(), null, 'again', 1, 1, 2), (1, 'warning', now(), null, 'slow', 4, 2, 1)"
+    )
+    return device
+
+
+def done(finished: subprocess.CompletedProcess[str]) -> str:
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
+
+
+FILTERS: list[tuple[list[str], list[str]]] = [
+    ([], ["1/1", "1/2", "2/1", "3/1", "4/1"]),
+    (["--hook", "first"], ["1/1", "1/2", "2/1", "3/1"]),
+    (["--job", "a.C"], ["4/1"]),
+    (["--job", "a.C", "--hook", "first"], []),
+    (["--status", "failure"], ["1/1", "4/1"]),
+    (["--status", "success"], ["1/2", "3/1"]),
+    (["--table", "public.device"], ["1/1", "1/2", "2/1", "3/1"]),
+    (["--since", "1h"], ["2/1", "3/1", "4/1"]),
+    (["--until", "1h"], ["1/1", "1/2"]),
+    (["--object", "17"], ["2/1", "3/1"]),
+    (["--object", "id=18"], ["3/1"]),
+    (["--object", "1", "--table", "public.device"], ["1/1", "1/2"]),
+    (["--object", "a=1"], ["4/1"]),
+    (["--object", "b=x=y\u00e9", "--object", "a=1"], ["4/1"]),
+    (["--object", "a=1", "--object", "b=other"], []),
+    (["--object", "7"], []),
+]
+
+
+@pytest.mark.parametrize(("arguments", "found"), FILTERS)
+def test_results_are_listed_and_exported_as_asked_for(
+    ledger: Connection, database: str, arguments: list[str], found: list[str]
+) -> None:
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    listed = json.loads(done(jobhooks("result", "list", "--json", *arguments, **url)))
+    assert [f"{result['change_id']}/{result['attempt']}" for result in listed] == found
+    exported = done(jobhooks("result", "export", "--format", "jsonl", *arguments, **url))
+    results = [json.loads(line) for line in exported.splitlines()]
+    assert [f"{result['change_id']}/{result['attempt']}" for result in results] == found
+
+
+@pytest.mark.parametrize(("limit", "found"), [("0", []), ("2", [3, 4]), ("3", [2, 3, 4])])
+def test_a_limit_keeps_the_newest(ledger: Connection, database: str, limit: str, found: list[int]) -> None:
+    listed = json.loads(done(jobhooks("result", "list", "--json", "--limit", limit, "--database-url", database)))
+    assert [result["change_id"] for result in listed] == found
+
+
+def test_the_list_of_results_is_for_people_too(ledger: Connection, database: str) -> None:
+    lines = done(jobhooks("result", "list", "--database-url", database)).splitlines()
+    assert lines[0].split() == ["change", "started", "hook", "object", "attempt", "status", "ms", "error"]
+    assert "\x1b" not in lines[1]
+    facts = lines[1].split()
+    assert [*facts[:1], *facts[3:]] == (
+        ["1", "first", "public.device", "1", "1", "failure", "25", "Key", "Error:", "\\x1b[31m100%"]
+    )
+
+
+def test_results_outlive_hooks_and_changes(ledger: Connection, database: str) -> None:
+    """Retention drops changes first, and a hook can be deleted."""
+    ledger.execute("delete from jobhooks.object_change where id = 1")
+    ledger.execute("delete from jobhooks.job_hook where id = 2")
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    listed = json.loads(done(jobhooks("result", "list", "--json", **url)))
+    assert [(result["table"], result["object_key"]) for result in listed[:2]] == [(None, None)] * 2
+    assert listed[-1]["hook"] is None and listed[-1]["job"] == "a.C"
+    assert "(gone)" in done(jobhooks("result", "list", **url))
+    text = done(jobhooks("result", "show", "4", **url))
+    assert "a hook that is gone ran a.C, attempt 1: failure" in text
+    shown = json.loads(done(jobhooks("result", "show", "1", "--json", **url)))
+    assert shown["change"] is None and len(shown["results"]) == 2
+
+
+def test_a_result_is_shown_with_all_that_is_known_of_it(database: str, device: Connection, tmp_path: Path) -> None:
+    """What a receiver wrote is found by the mark that its changes bear."""
+    (tmp_path / "some.py").write_text(RECEIVERS)
+    url = {"JOBHOOKS_DATABASE_URL": database, "JOBHOOKS_RECEIVERS_PATH": str(tmp_path)}
+    done(jobhooks("job", "enable", "some.Writes", **url))
+    events = ["--content-type", "public.device", "--events", "update,delete", "--job", "some.Writes"]
+    done(jobhooks("hook", "add", "writes", *events, **url))
+    with Daemon(database, tmp_path, tmp_path / "log").await_started():
+        device.execute("update public.device set name = 'new' where id = 1")
+        device.execute("delete from public.device where id = 1")
+        count = "select count(*) from jobhooks.job_result"
+        wait_until("both have run", lambda: device.execute(count.encode()).fetchone() == (2,))
+    text = done(jobhooks("result", "show", "1", **url))
+    lines = text.splitlines()
+    assert lines[0] == "change 1: update public.device id = 1"
+    assert '  + name: "new"' in lines
+    assert 'hook "writes" ran some.Writes, attempt 1: success in ' in text
+    assert "  wrote     change 3: create public.device id = 2" in lines
+    assert " warning: two\\nlines" in text and " info: " in text
+    text = done(jobhooks("result", "show", "2", "--hook", "writes", "--attempt", "1", **url))
+    assert "  error     ValueError: nothing is kept" in text.splitlines()
+    assert "Traceback (most recent call last):" in text and "wrote" not in text
+    (result,) = json.loads(done(jobhooks("result", "show", "1", "--json", **url)))["results"]
+    assert [change["id"] for change in result["wrote"]] == [3]
+    assert [(entry["level"], entry["message"]) for entry in result["log"]] == [
+        ("info", "writing"),
+        ("warning", "two\nlines"),
+    ]
+
+
+def test_what_a_receiver_returned_is_shown_as_it_is(ledger: Connection, database: str) -> None:
+    text = done(jobhooks("result", "show", "1", "--attempt", "2", "--database-url", database))
+    assert '  value     {"n": 1.10}' in text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        ([], ["begins", "bad\n\x1b[31m", "again", "slow"]),
+        (["--level", "info"], ["bad\n\x1b[31m", "again", "slow"]),
+        (["--level", "warning"], ["bad\n\x1b[31m", "slow"]),
+        (["--level", "failure"], ["bad\n\x1b[31m"]),
+        (["--level", "warning", "--hook", "second"], ["slow"]),
+        (["--status", "success"], ["again"]),
+        (["--object", "1", "--limit", "2"], ["bad\n\x1b[31m", "again"]),
+        (["--since", "1h"], ["slow"]),
+        (["--limit", "0"], []),
+    ],
+)
+def test_what_was_logged_is_read_over_results(
+    ledger: Connection, database: str, arguments: list[str], messages: list[str]
+) -> None:
+    finished = jobhooks("result", "logs", "--json", *arguments, "--database-url", database)
+    assert [line["message"] for line in json.loads(done(finished))] == messages
+
+
+def test_lines_are_told_with_the_attempt_that_logged_them(ledger: Connection, database: str) -> None:
+    lines = done(jobhooks("result", "logs", "--database-url", database)).splitlines()
+    assert len(lines) == 4
+    assert lines[1].endswith(' change 1, hook "first", attempt 1: failure: device 1: bad\\n\\x1b[31m')
+
+
+def test_an_export_is_whole(ledger: Connection, database: str) -> None:
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    rows = list(csv.DictReader(io.StringIO(done(jobhooks("result", "export", "--format", "csv", **url)))))
+    first = rows[0]
+    assert (first["change_id"], first["hook"], first["job"], first["status"]) == ("1", "first", "a.B", "failure")
+    assert first["error"] == "Key\tError: \x1b[31m100%" and first["traceback"] == "T" and first["value"] == ""
+    assert json.loads(first["object_key"]) == {"id": 1}
+    assert [entry["message"] for entry in json.loads(first["log"])] == ["begins", "bad\n\x1b[31m"]
+    assert json.loads(rows[1]["value"]) == {"n": 1.1} and '"n": 1.10' in rows[1]["value"]
+    lines = done(jobhooks("result", "export", "--format", "jsonl", **url)).splitlines()
+    assert len(lines) == 5 and json.loads(lines[1])["value"] == {"n": 1.1}
+    # Nothing to export is no error, and a table of nothing has headings.
+    assert done(jobhooks("result", "export", "--format", "csv", "--object", "7", **url)).startswith("change_id,hook,")
+    assert done(jobhooks("result", "export", "--format", "jsonl", "--object", "7", **url)) == ""
+
+
+MANY = 30_000
+
+
+@pytest.fixture
+def many(ledger: Connection) -> Connection:
+    """The same with very many results more, of changes that are gone, and lines."""
+    ledger.execute(
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at)"
+        f" select 100 + i, 1, 1, 1, 'success', now() from generate_series(1, {MANY}) as i".encode()
+    )
+    ledger.execute(
+        "insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, message)"
+        f" select 100 + i, 1, 1, 1, 'info', now(), 'm' from generate_series(1, {MANY}) as i".encode()
+    )
+    ledger.execute("vacuum analyze jobhooks.job_result, jobhooks.job_log_entry")
+    return ledger
+
+
+def test_pages_fit_together(many: Connection, database: str) -> None:
+    """Nothing is passed over, and nothing told twice, where one page ends and the next begins."""
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    exported = done(jobhooks("result", "export", "--format", "csv", **url))
+    ids = [int(row["change_id"]) for row in csv.DictReader(io.StringIO(exported))]
+    assert ids == [1, 1, 2, 3, 4, *range(101, 101 + MANY)]
+    listed = json.loads(done(jobhooks("result", "list", "--json", "--limit", str(2 * MANY), **url)))
+    assert [result["change_id"] for result in listed] == ids
+    lines = json.loads(done(jobhooks("result", "logs", "--json", "--limit", str(2 * MANY), **url)))
+    assert [line["change_id"] for line in lines] == [1, 1, 1, 4, *range(101, 101 + MANY)]
+    # What is rare is found behind all that is not.
+    listed = json.loads(done(jobhooks("result", "list", "--json", "--hook", "second", **url)))
+    assert [result["change_id"] for result in listed] == [4]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "index"),
+    [
+        ("result_ids_before", [2**63 - 1, 1, 1, 0, None, 2000], "job_result_pkey"),
+        ("result_ids_before", [20_000, 1, 1, 0, "failure", 2000], "job_result_unsuccessful"),
+        ("result_ids_after", [20_000, 1, 1, 2**63 - 1, None, 2000], "job_result_pkey"),
+        ("result_ids_after", [-1, 1, 1, 2**63 - 1, "discarded", 2000], "job_result_unsuccessful"),
+        ("matching_results", [[1, 2], [1, 1], [1, 1], 1, None, None, None, None, None, 50], "job_result_pkey"),
+        ("results_by_identity", [[1, 2], [1, 1], [1, 1]], "job_result_pkey"),
+        ("result_ids_of_change", [1, 1, None], "job_result_pkey"),
+        ("log_of_results", [[1, 2], [1, 1], [1, 1]], "job_log_entry_pkey"),
+        ("log_lines_before", [20_000, 1, 1, 1, 0, None, 100], "job_log_entry_pkey"),
+        ("log_lines_before", [20_000, 1, 1, 1, 0, ["warning", "failure"], 100], "job_log_entry_alarming"),
+        ("ends_of_results", [], "job_result_pkey"),
+    ],
+)
+def test_results_are_found_by_index(many: Connection, name: str, parameters: list[object], index: str) -> None:
+    """There are as many as deliveries ever were: none of these may read them all."""
+    with psycopg.connect(many.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
+        plan = raw.execute(f"explain (costs off) {query(name)}".encode(), parameters).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    assert "Seq Scan on job_result" not in text and "Seq Scan on job_log_entry" not in text, text
+    assert index in text and not ("Sort" in text and name.startswith("result_ids")), text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["list", "--hook", "none"], REFUSED, 'there is no hook "none"'),
+        (["list", "--job", "a.None"], REFUSED, "there is no job a.None: jobhooks job list shows"),
+        (["list", "--table", "public.none"], REFUSED, "public.none is not watched"),
+        (["list", "--object", "serial=7"], REFUSED, "no table that is meant has serial in its key (keys: a, b; id)"),
+        (["list", "--table", "public.link", "--object", "7"], REFUSED, "say COLUMN=VALUE (keys: a, b)"),
+        (["list", "--object", "7", "--object", "8"], USAGE, "say each as"),
+        (["list", "--object", "=7"], USAGE, "say each as"),
+        (["list", "--status", "dead"], USAGE, "dead"),
+        (["list", "--since", "yesterday"], USAGE, "neither a duration"),
+        (["show", "5"], REFUSED, "change 5 has no result: jobhooks delivery show 5 shows what is owed"),
+        (["show", "1", "--attempt", "9"], REFUSED, "change 1 has no result that is meant"),
+        (["show", "1", "--hook", "none"], REFUSED, 'there is no hook "none"'),
+        (["show", "nine"], USAGE, "'CHANGE'"),
+        (["logs", "--level", "loud"], USAGE, "loud"),
+        (["export"], USAGE, "--format"),
+        (["export", "--format", "xml"], USAGE, "xml"),
+    ],
+)
+def test_what_cannot_be_asked_of_results(
+    ledger: Connection, database: str, arguments: list[str], code: int, words: str
+) -> None:
+    finished = jobhooks("result", *arguments, "--database-url", database)
+    assert finished.returncode == code and finished.stdout == "" and "Traceback" not in finished.stderr, finished
+    assert words in finished.stderr
+
+
+def test_an_export_ends_quietly_when_nobody_reads_it_any_more(many: Connection, database: str) -> None:
+    """As in ``jobhooks result export ... | head -1``."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "jobhooks", "result", "export", "--format", "jsonl", "--database-url", database],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline().startswith(b'{"change_id":1,')
+        process.stdout.close()
+        assert process.wait(LIMIT) == 1
+        assert process.stderr.read() == b""
+
+
+def test_an_export_shows_its_progress_on_a_terminal_only(many: Connection, database: str, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with (
+        (tmp_path / "results").open("wb") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", "jobhooks", "result", "export", "--format", "csv", "--database-url", database],
+            stdout=out,
+            stderr=theirs,
+            env=environment(TERM="xterm"),
+        ) as process,
+    ):
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:  # which Linux raises once the other side is closed
+            pass
+        assert process.wait(LIMIT) == 0
+    os.close(ours)
+    assert b"exporting" in shown and b"exporting" not in (tmp_path / "results").read_bytes()
+    assert jobhooks("result", "export", "--format", "csv", "--database-url", database).stderr == ""
+
+
+def test_a_viewer_may_look_at_results_and_a_stranger_may_not(ledger: Connection, database: str, role: str) -> None:
+    url = make_conninfo(database, user=role)
+    finished = jobhooks("result", "list", "--database-url", url)
+    assert finished.returncode == REFUSED and f"the role {role} has no access" in finished.stderr
+    ledger.execute(f"grant jobhooks_viewer to {role}".encode())
+    for arguments in (["list", "--object", "17"], ["show", "1"], ["logs"], ["export", "--format", "csv"]):
+        assert done(jobhooks("result", *arguments, "--database-url", url)) != ""

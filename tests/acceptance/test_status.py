@@ -1,0 +1,250 @@
+"""How things stand, on one screen: what a person at night looks at first."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from conftest import Connection
+from jobhooks.store.connections import connect
+from jobhooks.store.sql_files import query
+from jobhooks.store.status import status
+from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
+
+MISMATCH, UNREACHABLE, REFUSED, INTERRUPTED = 4, 3, 5, 130
+
+
+@pytest.fixture
+def ledger(device: Connection) -> Connection:
+    """The client of a database with results, debts and problems, and no daemon."""
+    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true), ('a.C', 'C', true)")
+    device.execute("select jobhooks.add_hook('first', '{public.device}', '{update}', 'a.B')")
+    device.execute("select jobhooks.add_hook('gone by now', '{public.device}', '{update}', 'a.C')")
+    for name in "abcd":
+        device.execute("update public.device set name = %s", [name])
+    device.execute("update jobhooks.object_change set time = now() - interval '90 seconds'")
+    device.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at) values"
+        " (1, 1, 1, 7, 'dead', null), (2, 1, 1, 7, 'blocked', null), (3, 1, 1, 8, 'waiting', now() + '1 hour'),"
+        " (4, 1, 1, 9, 'waiting', now() - '5 minutes'::interval), (4, 2, 1, 9, 'waiting', now() + '2 hours')"
+    )
+    device.execute("delete from jobhooks.job_hook where id = 2")
+    device.execute(
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error)"
+        " values (1, 1, 1, 1, 'failure', now(), now(), 'no'), (2, 1, 1, 1, 'discarded', now(), now(), 'no'),"
+        " (3, 1, 1, 1, 'success', now(), now() - interval '30 seconds', null),"
+        " (4, 1, 1, 1, 'success', now(), now() - interval '5 minutes', null),"
+        " (4, 1, 1, 2, 'success', now(), now() - interval '2 hours', null)"
+    )
+    return device
+
+
+def read(finished: subprocess.CompletedProcess[str], code: int = 0) -> dict[str, Any]:
+    assert finished.returncode == code and finished.stderr == "", finished
+    return json.loads(finished.stdout)
+
+
+def test_nothing_leads_and_much_is_owed(ledger: Connection, database: str) -> None:
+    told = read(jobhooks("status", "--json", "--database-url", database), 1)
+    assert (told["leader"], told["standbys"]) == (None, [])
+    assert told["database"] == ledger.info.dbname and told["retention_days"] == 30
+    unread, hour, log, problems = (told[name] for name in ("unread", "last_hour", "log", "problems"))
+    assert unread["changes"] == 4 and 80 < unread["oldest_age_s"] < 200
+    debts = [[debt[name] for name in ("hook", "waiting", "blocked", "dead")] for debt in told["debts"]]
+    assert debts == [["first", 2, 1, 1], [None, 1, 0, 0]]
+    assert -400 < told["debts"][0]["oldest_due_in_s"] < -290
+    counts = [hour[name] for name in ("results", "success", "failure", "discarded")]
+    assert counts == [4, 2, 1, 1] and hour["per_second_in_the_last_minute"] == pytest.approx(3 / 60, abs=1e-3)
+    assert hour["p95_delay_s"] == pytest.approx(60, abs=20)
+    assert (log["segments"], log["changes"]) == (1, 4) and log["log_bytes"] > 8000
+    assert problems["error"] >= 1 and problems["first"][0]["severity"] == "error"
+
+
+def test_a_person_sees_it_on_one_screen(ledger: Connection, database: str) -> None:
+    finished = jobhooks("status", "--database-url", database)
+    assert finished.returncode == 1 and finished.stderr == "" and "\x1b" not in finished.stdout
+    lines = finished.stdout.splitlines()
+    for words in (
+        "daemon     none leads: nothing is delivered; see jobhooks run, or its service",
+        "last hour  4 results: 2 success, 1 failure, 1 discarded",
+    ):
+        assert words in lines, finished.stdout
+    assert any(re.fullmatch(r" +first +2 +1 +1  5m \d+s late", line) for line in lines), finished.stdout
+    assert any(line.startswith("behind     about 4 changes unread, the oldest for 1m ") for line in lines)
+    assert any("-> jobhooks delivery list --status dead --hook 'first'" in line for line in lines)
+
+
+def test_who_leads_and_who_stands_by(device: Connection, database: str, tmp_path: Path) -> None:
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    with Daemon(database, tmp_path, tmp_path / "one", PGAPPNAME="one").await_started() as first:
+        with Daemon(database, tmp_path, tmp_path / "two", PGAPPNAME="two") as second:
+            second.await_event("standing_by")
+
+            def seen() -> list[Any]:
+                """It does not wait at each moment, nor sleep at first."""
+                told = read(jobhooks("status", "--json", **url))
+                leader = told["leader"]
+                assert leader["application_name"] == "one" and leader["leads_since"]
+                return told["standbys"] if leader["asleep"] else []
+
+            standbys = wait_until("both are seen", seen)
+            assert [standby["application_name"] for standby in standbys] == ["two"]
+        text = jobhooks("status", **url).stdout
+        assert "daemon     leads since " in text and "asleep: writers wake it; session " in text and '"one"' in text
+        assert first.terminate() == 0
+    assert jobhooks("status", **url).returncode == 1
+
+
+def test_all_that_is_read_is_read_and_not_owed(device: Connection, database: str, tmp_path: Path) -> None:
+    """What no hook wants is behind the daemon, too."""
+    with Daemon(database, tmp_path, tmp_path / "log").await_started():
+        device.execute("update public.device set name = 'new'")
+
+        def nothing_is_unread() -> bool:
+            with contextlib.closing(connect(database)) as conn:
+                return status(conn).unread.changes == 0
+
+        wait_until("all is read", nothing_is_unread)
+
+
+def test_a_viewer_sees_enough(device: Connection, database: str, role: str, tmp_path: Path) -> None:
+    """Not of which program the daemon's session is: that takes pg_read_all_stats, too."""
+    url = make_conninfo(database, user=role)
+    assert jobhooks("status", "--database-url", url).returncode == REFUSED
+    device.execute(f"grant jobhooks_receiver to {role}".encode())
+    finished = jobhooks("status", "--database-url", url)
+    assert finished.returncode == REFUSED and "permission denied" in finished.stderr
+    device.execute(f"grant jobhooks_viewer to {role}".encode())
+    with Daemon(database, tmp_path, tmp_path / "log").await_started():
+        leader = read(jobhooks("status", "--json", "--database-url", url))["leader"]
+        assert leader["role"] == device.info.user
+        assert leader["client"] is None and leader["since"] is None and leader["leads_since"]
+        text = jobhooks("status", "--database-url", url).stdout
+        assert f"session {leader['pid']} of {device.info.user}" in text and "insufficient" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "bad"),
+    [
+        ("recent_results", [50_000, 3600.0, 10_000], "Seq Scan on job_result"),
+        ("unread_changes", [], "Seq Scan on object_change_1"),
+        ("extent_of_log", [], "Seq Scan on object_change_1"),
+    ],
+)
+def test_it_is_cheap_however_much_there_is(device: Connection, name: str, parameters: list[object], bad: str) -> None:
+    device.execute("insert into public.device (name) select 'd' from generate_series(1, 60000)")
+    device.execute(
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at)"
+        " select i, 1, 1, 1, 'success', now() from generate_series(1, 60000) as i"
+    )
+    device.execute("vacuum analyze jobhooks.job_result, jobhooks.object_change_1")
+    with psycopg.connect(device.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
+        plan = raw.execute(f"explain (costs off) {query(name)}".encode(), parameters).fetchall()
+    text = "\n".join(line for (line,) in plan)
+    # But for the delays, whose sample of the log may be joined as suits best.
+    assert bad not in text.replace("Seq Scan on object_change_1 change", ""), text
+    with contextlib.closing(connect(device.info.dsn)) as conn:
+        hour = status(conn).last_hour
+    assert hour.results == 50_000 and hour.median_delay_s is not None
+
+
+@contextlib.contextmanager
+def watching(database: str, *arguments: str, terminal: bool) -> Generator[tuple[subprocess.Popen[bytes], int]]:
+    """Run ``status --watch`` on a terminal or in a pipe; yield it with what reads its output."""
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    command = ["status", "--watch", "--interval", "0.1", *arguments, "--database-url", database]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jobhooks", *command],
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        env=environment(TERM="xterm", PGAPPNAME="watching"),
+    )
+    os.close(theirs)
+    try:
+        yield process, ours
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)
+
+
+def read_until(reader: int, words: bytes, times: int) -> bytes:
+    text = b""
+    while text.count(words) < times:
+        part = os.read(reader, 65536)
+        assert part, text
+        text += part
+    return text
+
+
+def rest(reader: int) -> bytes:
+    text = b""
+    with contextlib.suppress(OSError):  # which Linux raises once the other side is closed
+        while part := os.read(reader, 65536):
+            text += part
+    return text
+
+
+def test_watching_refreshes_in_place_and_ends_with_an_interrupt(ledger: Connection, database: str) -> None:
+    with watching(database, terminal=True) as (process, screen):
+        text = read_until(screen, b"none leads", 3)
+        assert b"\x1b[?25l" in text and b"\x1b[1A" in text, "no cursor, and each over the one before"
+        process.send_signal(signal.SIGINT)
+        assert b"\x1b[?25h" in rest(screen), "the cursor is back"
+        _, words = process.communicate(timeout=LIMIT)
+        assert (process.returncode, words) == (INTERRUPTED, b"")
+
+
+def test_watching_in_a_pipe_is_one_look_after_another(ledger: Connection, database: str) -> None:
+    with watching(database, terminal=False) as (_, reader):
+        text = read_until(reader, b"\n\njobhooks   ", 2)
+        assert b"\x1b" not in text
+    with watching(database, "--json", terminal=False) as (process, reader):
+        text = read_until(reader, b"\n", 2)
+        assert [json.loads(line)["leader"] for line in text.splitlines()[:2]] == [None, None]
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT) == INTERRUPTED
+
+
+def test_watching_ends_when_nobody_reads(ledger: Connection, database: str) -> None:
+    with watching(database, "--interval", "60", terminal=False) as (process, reader):
+        read_until(reader, b"problems", 1)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), reader)  # which closes what we read from
+        _, words = process.communicate(timeout=LIMIT)
+        assert (process.returncode, words) == (1, b"")
+
+
+def test_watching_awaits_a_database_that_goes_away(ledger: Connection, database: str) -> None:
+    """At night it is the database that is restarted, and the screen is to come back with it."""
+    with watching(database, "--json", terminal=False) as (_, reader):
+        read_until(reader, b"\n", 1)
+        ledger.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'watching'")
+        text = read_until(reader, b"lost the connection", 1)
+        if not text.endswith(b"\n"):
+            text += read_until(reader, b"\n", 1)
+        assert json.loads(read_until(reader, b"\n", 2).splitlines()[0])["leader"] is None
+
+
+@pytest.mark.parametrize("arguments", [[], ["--watch"], ["--json"]])
+def test_a_database_that_cannot_be_told_of(empty_database: str, tmp_path: Path, arguments: list[str]) -> None:
+    finished = jobhooks("status", *arguments, "--database-url", empty_database)
+    assert (finished.returncode, finished.stdout) == (MISMATCH, "")
+    assert finished.stderr.endswith("run jobhooks install\n") and len(finished.stderr.splitlines()) == 1
+    finished = jobhooks("status", *arguments, "--database-url", f"postgresql:///x?host={tmp_path}")
+    assert (finished.returncode, finished.stdout) == (UNREACHABLE, "") and len(finished.stderr.splitlines()) == 1
+
+
+def test_wrong_intervals_are_wrong_usage(database: str) -> None:
+    for interval in ("0", "-1", "often"):
+        assert jobhooks("status", "--watch", "--interval", interval, "--database-url", database).returncode == 2
