@@ -20,7 +20,7 @@ from jobhooks.cli.tree import command_tree, commands, contexts
 from support import generated
 from support.daemon import LIMIT, environment, jobhooks
 
-# What these do is all there is to say, in words on stderr; the others print data. Results are exported as --format says.
+# What these do is all there is to say, in words on stderr; the others print data. Results have a --format.
 WITHOUT_DATA = {
     "install",
     "uninstall",
