@@ -38,7 +38,6 @@ WITHOUT_DATA = {
     "reset",
     "retry",
     "discard",
-    "replay",
     "result export",
 }
 COMMANDS = list(commands(command_tree(app)))

@@ -32,9 +32,8 @@ class Line:
 
 def line(change: ListedChange) -> Line:
     """Return a change as one line."""
-    time = local(change.time)
-    key = ", ".join(_columns(change.object_key).values())
-    return Line(change.id, time, change.table, change.action, key or "-", change.user, summary(change))
+    values = ", ".join(_columns(change.object_key).values())
+    return Line(change.id, local(change.time), change.table, change.action, values or "-", change.user, summary(change))
 
 
 def summary(change: ListedChange) -> str:
@@ -69,13 +68,17 @@ def print_heading(out: Console, change: ListedChange) -> None:
 
 def heading(change: ListedChange) -> Text:
     """Return which change it is."""
-    key = ", ".join(f"{name} = {value}" for name, value in _columns(change.object_key).items())
     return Text.assemble(
         (f"change {change.id}", "bold"),
         ": ",
         (change.action, ACTION_STYLES[change.action]),
-        one_line(f" {change.table} {key}".rstrip()),
+        one_line(f" {change.table} {key(change)}".rstrip()),
     )
+
+
+def key(change: ListedChange) -> str:
+    """Return which row it is of: ``id = 1``, or nothing."""
+    return ", ".join(f"{name} = {value}" for name, value in _columns(change.object_key).items())
 
 
 def print_change(out: Console, shown: ShownChange) -> None:

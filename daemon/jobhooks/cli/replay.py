@@ -9,9 +9,10 @@ import typer
 from jobhooks.cli import completing
 from jobhooks.cli.change import parse_moment
 from jobhooks.cli.consent import ask_for_consent, number
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
+from jobhooks.cli.dry_run import print_dry_run
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, ReceiversFlag, connection
 from jobhooks.cli.output import progress, say
-from jobhooks.contract.change import ContentType
+from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
 from jobhooks.engine.condition_failures import ConditionFailures
 from jobhooks.engine.conditions import check_conditions
@@ -35,8 +36,9 @@ def add_to(app: typer.Typer) -> None:
 
 def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
     hook: Annotated[
-        str, typer.Option(help="The hook that they are delivered to.", metavar="NAME", autocompletion=completing.hooks)
-    ],
+        str | None,
+        typer.Option(help="The hook that they are delivered to.", metavar="NAME", autocompletion=completing.hooks),
+    ] = None,
     table: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,6 +56,15 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
         typer.Option(help="This change only, by its number. Repeatable.", metavar="CHANGE", max=changes.LAST_ID),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Run --job for --change here, show what it would have changed, and keep nothing."
+        ),
+    ] = False,
+    job: Annotated[str | None, typer.Option(help="With --dry-run: the receiver, module.Class.", metavar="JOB")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: print JSON, for programs.")] = False,
+    receivers_path: ReceiversFlag = None,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
@@ -62,11 +73,26 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
     Of the log's changes those are meant that the hook is for, by its tables, events, columns and conditions as they are
     now. What is owed to it already stays as it is, and what the daemon has yet to read comes anyway.
 
+    With --dry-run a receiver runs for one change in a process of this command, be its job enabled or not, and what it
+    wrote is shown and rolled back. What it does outside of its connection does happen: requests, files, mails.
+
     Example: jobhooks replay --hook "Check serials" --since 2h
 
     Example: jobhooks replay --hook "Check serials" --table public.device --since 2026-03-01 --until 2026-03-02
+
+    Example: jobhooks replay --dry-run --change 42 --job validate_serial.ValidateSerial
     """
-    with connection(load(config, database_url=database_url)) as conn:
+    chosen = load(config, database_url=database_url, receivers_path=receivers_path)
+    if dry_run:
+        job_named, change_id = _to_be_tried(job, change, others=[hook, table, since, until, yes or None])
+        with connection(chosen) as conn:
+            print_dry_run(chosen, conn, job_named, _logged_change(conn, change_id), as_json=as_json)
+        return
+    if hook is None:
+        raise typer.BadParameter("say to which --hook, or --dry-run with a --job")
+    if job is not None or as_json:
+        raise typer.BadParameter("--job and --json are for --dry-run")
+    with connection(chosen) as conn:
         now = changes.server_time(conn)
         named = deliveries.hook_called(conn, hook)
         wanted = deliveries.WantedReplay(
@@ -91,8 +117,22 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
             f"{named.job} will run again, for changes {ids[0]} to {ids[-1]}.",
             yes=yes,
         )
-        queued = _queue(conn, named, ids)
+        queued = queue(conn, named, ids)
         say(f"queued {number(queued, 'delivery', 'deliveries')}{_obstacle(named)}")
+
+
+def _to_be_tried(job: str | None, change: list[int] | None, others: list[object]) -> tuple[str, int]:
+    """Return the receiver and the change of a dry run."""
+    if job is None or change is None or len(change) != 1 or any(other is not None for other in others):
+        raise typer.BadParameter("--dry-run takes a --job and one --change, and nothing else that says which")
+    return job, change[0]
+
+
+def _logged_change(conn: SyncConnection, id_: int) -> Change:
+    rows = list(deliveries.logged_changes(conn, [id_]))
+    if not rows:
+        changes.change_by_id(conn, id_)  # which says that there is none, and which there are
+    return change_of(cast("asyncpg.Record", rows[0]), _content_types(conn))
 
 
 def _asked_for(conn: SyncConnection, named: deliveries.NamedHook, ids: "array[int]") -> "array[int]":
@@ -127,7 +167,7 @@ def _asked_for(conn: SyncConnection, named: deliveries.NamedHook, ids: "array[in
     return wanted
 
 
-def _queue(conn: SyncConnection, named: deliveries.NamedHook, ids: Sequence[int]) -> int:
+def queue(conn: SyncConnection, named: deliveries.NamedHook, ids: Sequence[int]) -> int:
     """Make debts of the changes, the oldest first, so that none is due before one that it must wait for."""
     hook, content_types = _hook(named), _content_types(conn)
     queued = 0
@@ -172,7 +212,7 @@ def _hook(named: deliveries.NamedHook) -> Hook:
 def _content_types(conn: SyncConnection) -> ContentTypes:
     return {
         id_: ContentType(id_, name, schema, table, tuple(key_columns), tuple(key_types), frozenset(ignored))
-        for id_, name, schema, table, key_columns, key_types, ignored in deliveries.content_types(conn)
+        for id_, name, schema, table, key_columns, ignored, key_types in deliveries.content_types(conn)
     }
 
 

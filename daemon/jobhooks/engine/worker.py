@@ -73,13 +73,18 @@ def initialize(
     # What the terminal sends on Ctrl-C is for the daemon, which lets runs finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if memory_limit is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
+    limit_memory(memory_limit)
     try:
         _found = load_again(class_path, origin)
     except InvalidReceiver as exc:
         _found = exc
     _connection = Connection(database_url)
+
+
+def limit_memory(memory_limit: int | None) -> None:
+    """Have this process meet a MemoryError when it has so many bytes of data."""
+    if memory_limit is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
 
 
 def run(orders: list[Order]) -> list[Outcome | None]:
@@ -148,6 +153,17 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connect
         return [None] * max(1, len(outcomes))
     finally:
         shared.end()
+
+
+def rehearse(found: FoundReceiver, order: Order, shared: SharedTransaction) -> Outcome:
+    """Run a receiver as ``run_receivers`` does, but commit nothing: what it wrote is in ``shared``, to be rolled back.
+
+    Raises:
+        DatabaseUnreachable: the connection was lost.
+    """
+    outcome = _run(found, [order], shared, Ending(), alone=False)
+    assert outcome is not None  # it has nobody before it to give way to
+    return outcome
 
 
 def _run(

@@ -67,7 +67,7 @@ class Workers:
         """
         started_at = self.clock.now()
         try:
-            return await self._schedule(found, deliveries[0].hook, worker.run, self.orders(deliveries))
+            return await self._schedule(found, deliveries[0].hook, worker.run, orders_of(deliveries, self.clock))
         except (TimeLimitExceeded, WorkerDied) as exc:
             if len(deliveries) > 1:
                 return [None] * len(deliveries)  # by itself, each shows whether it was the one
@@ -80,7 +80,7 @@ class Workers:
         """
         started_at = self.clock.now()
         try:
-            return await self._schedule(found, deliveries[0].hook, worker.call_once, self.orders(deliveries))
+            return await self._schedule(found, deliveries[0].hook, worker.call_once, orders_of(deliveries, self.clock))
         except (TimeLimitExceeded, WorkerDied) as exc:
             return self._ended(started_at, exc)
 
@@ -102,28 +102,11 @@ class Workers:
             assert hook.time_limit is not None
             raise TimeLimitExceeded(hook.time_limit) from None
         except ProcessExpired as exc:
-            raise WorkerDied(_how_it_ended(exc)) from None
+            raise WorkerDied(how_it_ended(exc)) from None
         finally:
             self._running.pop(future, None)
             self._in_use[version] -= 1
             self._retire(version)
-
-    def orders(self, deliveries: list[Delivery]) -> list[worker.Order]:
-        """Return what a worker is told of them."""
-        return [
-            worker.Order(
-                each.hook.class_path,
-                each.identity,
-                each.hook.job_id,
-                each.shown or each.change,
-                each.hook.soft_time_limit,
-                self.clock,
-                each.hook.name,
-                each.hook.has_sensitive_variables,
-                tuple(merged.identity for merged in each.merged),
-            )
-            for each in deliveries
-        ]
 
     def retire(self) -> None:
         """End the processes of code that is replaced, each when what runs in it has ended."""
@@ -179,7 +162,26 @@ def _close(pools: list[ProcessPool]) -> None:
         pool.join(CLOSE_S)
 
 
-def _how_it_ended(expired: ProcessExpired) -> str:
+def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
+    """Return what a worker is told of deliveries."""
+    return [
+        worker.Order(
+            each.hook.class_path,
+            each.identity,
+            each.hook.job_id,
+            each.shown or each.change,
+            each.hook.soft_time_limit,
+            clock,
+            each.hook.name,
+            each.hook.has_sensitive_variables,
+            tuple(merged.identity for merged in each.merged),
+        )
+        for each in deliveries
+    ]
+
+
+def how_it_ended(expired: ProcessExpired) -> str:
+    """Return how a worker process came to its end."""
     code = expired.exitcode
     if code < 0:
         return f"the worker process was ended by {signal.Signals(-code).name} while it ran the receiver"

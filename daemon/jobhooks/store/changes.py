@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from jobhooks.errors import NotWatched, Refused
-from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.connections import AsyncConnection, SyncConnection, call
 from jobhooks.store.rows import as_json, columns, difference
-from jobhooks.store.unreadable import call_readable
+from jobhooks.store.unreadable import call_readable, call_readable_async
 
 CLOCK_SLACK = datetime.timedelta(minutes=1)  # by which times may fall although ids rise
 BATCH = 500  # changes whose rows are read at once
@@ -118,7 +118,7 @@ def newest_changes(conn: SyncConnection, wanted: Wanted, limit: int, snapshot: s
         *(snapshot, limit),
     )
     ids = sorted(id_ for (id_,) in rows)
-    return [change for batch in _batches(ids) for change in _changes(conn, batch)]
+    return [change for batch in _batches(ids) for change in changes_with_ids(conn, batch)]
 
 
 def ids_between(
@@ -132,7 +132,7 @@ def ids_between(
 
 def listed_change(conn: SyncConnection, id_: int) -> ListedChange | None:
     """Return one change; None: it is not in the log any more."""
-    return next(iter(_changes(conn, [id_])), None)
+    return next(iter(changes_with_ids(conn, [id_])), None)
 
 
 def change_by_id(conn: SyncConnection, id_: int) -> ShownChange:
@@ -184,7 +184,7 @@ class Follower:
         last_id = 0
         while ids := self._new_ids(horizon, last_id):
             for batch in _batches(ids):
-                yield from _changes(self._conn, batch)
+                yield from changes_with_ids(self._conn, batch)
             last_id = ids[-1]
             if len(ids) < WINDOW:
                 break
@@ -223,7 +223,13 @@ def _first_id_from(conn: SyncConnection, moment: datetime.datetime) -> int:
     return lowest
 
 
-def _changes(conn: SyncConnection, ids: list[int]) -> list[ListedChange]:
+async def changes_with_ids_async(conn: AsyncConnection, ids: list[int]) -> list[ListedChange]:
+    """Do what ``changes_with_ids`` does."""
+    return [ListedChange(*_listed(tuple(row))) for row in await call_readable_async(conn, "changes_by_id", ids)]
+
+
+def changes_with_ids(conn: SyncConnection, ids: list[int]) -> list[ListedChange]:
+    """Return those of the changes that are in the log, in order."""
     return [ListedChange(*_listed(row)) for row in call_readable(conn, "changes_by_id", ids)]
 
 

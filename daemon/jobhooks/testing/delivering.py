@@ -23,7 +23,7 @@ from jobhooks.engine.reader import Reader
 from jobhooks.engine.receiver_connections import Connections
 from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Settler
-from jobhooks.engine.workers import Workers
+from jobhooks.engine.workers import Workers, orders_of
 from jobhooks.store import catalogue, hooks
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, close_async, connect_async
 from jobhooks.testing.databases import Database
@@ -142,11 +142,11 @@ class WorkersHere(Workers):
 
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
         """Run them as a worker does."""
-        return worker.run_receivers(found, self.orders(deliveries), self._connection)
+        return worker.run_receivers(found, orders_of(deliveries, self.clock), self._connection)
 
     async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
         """Run it as a worker does."""
-        return worker.call_receiver(found, self.orders(deliveries), self._connection)
+        return worker.call_receiver(found, orders_of(deliveries, self.clock), self._connection)
 
 
 def _results(conn: SyncConnection) -> list[Result]:
