@@ -460,6 +460,19 @@ def test_a_replay_asks_what_the_hook_asks(device: Connection, database: str, rec
         assert finished.stderr.startswith("jobhooks: invalid conditions, line 1, column 12: it ends too early")
 
 
+def test_a_replay_knows_which_columns_are_ignored(device: Connection, database: str, receivers: Path) -> None:
+    """As the daemon does, for which a column that is ignored never changes."""
+    device.execute("select jobhooks.watch('public.device', ignore => '{serial}')")
+    device.execute("update public.device set name = 'b', serial = 'other'")
+    add_hook(database, receivers, "Writer")
+    device.execute("update jobhooks.job_hook set columns = '{serial}'")
+    replay = ["replay", "--hook", "hook of Writer", "--yes", "--database-url", database]
+    finished = jobhooks(*replay)
+    assert finished.returncode == REFUSED and "asks for none" in finished.stderr
+    device.execute("update jobhooks.job_hook set columns = '{name}'")
+    assert done(jobhooks(*replay)) == "queued 1 delivery\n"
+
+
 def test_what_is_yet_to_be_delivered_is_not_replayed(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:

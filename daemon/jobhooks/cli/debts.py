@@ -62,7 +62,7 @@ def print_delivery(out: Console, delivery: ShownDelivery) -> None:
         Text.assemble((one_line(f"{name}: "), "bold"), (delivery.status, "yellow"), one_line(f", {_next(delivery)}"))
     )
     for attempt in delivery.results:
-        _print_attempt(out, attempt)
+        print_attempt(out, attempt)
     if not delivery.results:
         out.print(Text("  not attempted yet", ASIDE))
 
@@ -81,7 +81,8 @@ def _next(delivery: ShownDelivery) -> str:
     return "and goes on at once"
 
 
-def _print_attempt(out: Console, attempt: Attempt) -> None:
+def print_attempt(out: Console, attempt: Attempt) -> None:
+    """Print what an attempt did, with its log and its traceback."""
     started_at = attempt.started_at.isoformat(" ", "seconds")
     error = f": {attempt.error}" if attempt.error else ""
     out.print(

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobhooks.cli import completing, receivers
+from jobhooks.cli import completing, job_run, receivers
 from jobhooks.cli.history import LimitFlag, print_history
 from jobhooks.cli.hook_plan import in_words
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag, connection
@@ -48,6 +48,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("disable")(disable)
     group.command("set")(set_settings)
     group.command("reset")(reset)
+    group.command("run")(job_run.run)
     group.command("history")(history)
     app.add_typer(group, name="job")
 

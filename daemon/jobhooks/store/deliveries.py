@@ -171,11 +171,16 @@ def shown(conn: SyncConnection, change_id: int, hook: NamedHook | None) -> list[
     found: list[ShownDelivery] = []
     for debt in chosen:
         for row in _by_identity(conn, [debt]):
-            results = [Attempt(*result) for result in call(conn, "attempts_of_delivery", change_id, debt.hook_id)]
+            results = attempts(conn, change_id, debt.hook_id)
             blockers = call(conn, "blocker_of_delivery", change_id, debt.hook_id)
             blocker = Blocker(*blockers[0]) if blockers else None
             found.append(ShownDelivery(*row, results=results, blocked_by=blocker))
     return found
+
+
+def attempts(conn: SyncConnection, change_id: int, hook_id: int) -> list[Attempt]:
+    """Return what the attempts at a delivery did, the first one first."""
+    return [Attempt(*row) for row in call(conn, "attempts_of_delivery", change_id, hook_id)]
 
 
 def retry(conn: SyncConnection, debts: Sequence[Owed], done: Callable[[int], None]) -> int:
