@@ -465,11 +465,11 @@ def test_a_replay_knows_which_columns_are_ignored(device: Connection, database: 
     device.execute("select jobhooks.watch('public.device', ignore => '{serial}')")
     device.execute("update public.device set name = 'b', serial = 'other'")
     add_hook(database, receivers, "Writer")
-    device.execute("update jobhooks.job_hook set columns = '{serial}'")
+    device.execute("update jobhooks.job_hook set conditions = 'changed(\"serial\")'")
     replay = ["replay", "--hook", "hook of Writer", "--yes", "--database-url", database]
     finished = jobhooks(*replay)
     assert finished.returncode == REFUSED and "asks for none" in finished.stderr
-    device.execute("update jobhooks.job_hook set columns = '{name}'")
+    device.execute("update jobhooks.job_hook set conditions = 'changed(\"name\")'")
     assert done(jobhooks(*replay)) == "queued 1 delivery\n"
 
 
