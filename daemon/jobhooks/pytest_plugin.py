@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from jobhooks.contract.receiver import JobHookReceiver
     from jobhooks.testing.databases import Database, Server
     from jobhooks.testing.delivering import Result
 
@@ -52,8 +53,11 @@ def run_hooks(jobhooks_database: Database) -> Callable[..., list[Result]]:
     """Deliver all that is owed, in this process, to the end; return what each attempt did.
 
     ``run_hooks(MyReceiver, Another)``: a class that no hook leads to yet gets one, on all watched tables and events. A
-    failure is in the results, and is not attempted again until the next call.
+    failure is in the results, and is not attempted again until the next call. A TimeoutError after ``timeout`` seconds.
     """
     from jobhooks.testing.delivering import run_hooks as run
 
-    return lambda *receivers: run(jobhooks_database, receivers)
+    def deliver(*receivers: type[JobHookReceiver[Any]], timeout: float = 60.0) -> list[Result]:  # noqa: ASYNC109, RUF100
+        return run(jobhooks_database, receivers, timeout)
+
+    return deliver

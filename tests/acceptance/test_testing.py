@@ -108,6 +108,76 @@ def test_what_is_owed_is_delivered_to_the_end(tmp_path: Path) -> None:
     assert "3 passed" in run_pytest(tmp_path, "test_owed.py")
 
 
+ANYHOW = """
+import asyncio
+import time
+
+import pytest
+from jobhooks import JobHookReceiver
+from jobhooks.errors import Refused
+
+
+class HasALoop(JobHookReceiver):
+    def receive_job_hook(self, change):
+        return asyncio.run(asyncio.sleep(0, change.id))
+
+
+class Awaits(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        return await asyncio.sleep(0, change.id)
+
+
+class Hangs(JobHookReceiver):
+    def receive_job_hook(self, change):
+        self.connection.execute("insert into t values (99)")
+        time.sleep(600)
+
+
+class HangsToo(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await self.connection.execute("insert into t values (99)")
+        await asyncio.sleep(600)
+
+
+@pytest.fixture
+def conn(jobhooks_database, watch):
+    conn = jobhooks_database.connection
+    conn.execute("create table t (id integer primary key)")
+    watch("public.t")
+    conn.execute("insert into t values (1)")
+    return conn
+
+
+def test_in_a_loop_that_runs(conn, run_hooks):
+    async def test():
+        return run_hooks(HasALoop, Awaits)
+
+    assert [(one.status, one.value) for one in asyncio.run(test())] == [("success", 1)] * 2
+
+
+def test_with_none(conn, run_hooks):
+    assert [(one.status, one.value) for one in run_hooks(HasALoop, Awaits)] == [("success", 1)] * 2
+
+
+@pytest.mark.parametrize("receiver", [Hangs, HangsToo])
+def test_what_hangs_is_ended(conn, run_hooks, receiver):
+    with pytest.raises(TimeoutError, match="within 2 seconds: does one hang"):
+        run_hooks(receiver, timeout=2)
+    assert conn.execute("select id from t").fetchall() == [(1,)]
+
+
+def test_what_is_not_committed(conn, run_hooks):
+    with conn.transaction(), pytest.raises(Refused, match="transaction open"):
+        run_hooks(Awaits)
+"""
+
+
+def test_it_works_wherever_a_test_calls_it(tmp_path: Path) -> None:
+    """In async def tests, too, and with receivers that have a loop of their own, or never end."""
+    (tmp_path / "test_anyhow.py").write_text(ANYHOW)
+    assert "5 passed" in run_pytest(tmp_path, "test_anyhow.py")
+
+
 def test_whoever_does_not_ask_for_a_fixture_loads_nothing(tmp_path: Path) -> None:
     """The plugin is loaded in every test run of every project on that Python."""
     (tmp_path / "test_other.py").write_text(

@@ -3,10 +3,15 @@
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from psycopg.pq import TransactionStatus
 
 from jobhooks.cli.receivers import records
 from jobhooks.contract.meta import read_meta
@@ -24,10 +29,12 @@ from jobhooks.engine.receiver_connections import Connections
 from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Settler
 from jobhooks.engine.workers import Workers, orders_of
+from jobhooks.errors import Refused
 from jobhooks.store import catalogue, hooks
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, close_async, connect_async
 from jobhooks.testing.databases import Database
 
+T = TypeVar("T")
 LEADER_TIMEOUT_S = 10.0
 PAGE_SIZE = 500
 LOOK_S = 0.01  # between two looks at whether anything is owed still
@@ -49,14 +56,37 @@ class Result:
     log: list[str]
 
 
-def run_hooks(database: Database, receivers: Sequence[type[JobHookReceiver[Any]]]) -> list[Result]:
-    """Deliver all that is owed; return what each attempt did, by change. See the fixture of that name."""
+def run_hooks(database: Database, receivers: Sequence[type[JobHookReceiver[Any]]], timeout_s: float) -> list[Result]:
+    """Deliver all that is owed; return what each attempt did, by change. See the fixture of that name.
+
+    Raises:
+        Refused: the connection of the test has a transaction open, of which nobody else sees anything.
+        TimeoutError: it was not at its end in time; nothing is kept of the run that hangs.
+    """
     findings = Findings((), {found.class_path: found for found in map(_found, receivers)})
     conn = database.connection
+    if conn.info.transaction_status != TransactionStatus.IDLE:
+        raise Refused(
+            "the test has a transaction open: what it wrote there is nobody's business before it is committed"
+        )
     _hook(conn, findings)
     before = {_identity(result) for result in _results(conn)}
-    asyncio.run(_deliver(database, findings))
+    try:
+        _run_to_the_end(lambda: _deliver(database, findings, timeout_s))
+    except TimeoutError as exc:
+        raise TimeoutError(f"not all that is owed was delivered within {timeout_s:g} seconds: does one hang?") from exc
     return [result for result in _results(conn) if _identity(result) not in before]
+
+
+def _run_to_the_end(deliver: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run it in a loop of its own, beside that of an ``async def`` test, which waits meanwhile."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        asyncio.run(deliver())
+        return
+    with ThreadPoolExecutor(1, "jobhooks delivery") as pool:
+        pool.submit(lambda: asyncio.run(deliver())).result()
 
 
 def _found(receiver: type[JobHookReceiver[Any]]) -> FoundReceiver:
@@ -78,9 +108,9 @@ def _hook(conn: SyncConnection, findings: Findings) -> None:
             call(conn, "hook_from_the_beginning", found.receiver.__name__)
 
 
-async def _deliver(database: Database, findings: Findings) -> None:
+async def _deliver(database: Database, findings: Findings, timeout_s: float) -> None:
     arguments = asyncpg_arguments(database.connection)
-    async with contextlib.AsyncExitStack() as stack:
+    async with asyncio.timeout(timeout_s), contextlib.AsyncExitStack() as stack:
         guarding, reading, settling = [await connect_async(arguments) for _ in range(3)]
         for each in (guarding, reading, settling):
             stack.push_async_callback(close_async, each)
@@ -134,19 +164,52 @@ async def _deliver_all(
 
 
 class WorkersHere(Workers):
-    """Runs ``def`` receivers in this process, one after the other, so that a debugger stops in them."""
+    """Runs ``def`` receivers in this process, one after the other, so that a debugger stops in them.
+
+    Each in a thread, as in a worker: so it may run a loop of its own, and one that hangs ends no test run. Time limits
+    do not hold there.
+    """
 
     def __init__(self, connection: worker.Connection) -> None:
         super().__init__("", Findings((), {}), 1, None)
         self._connection = connection
 
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
-        """Run them as a worker does."""
-        return worker.run_receivers(found, orders_of(deliveries, self.clock), self._connection)
+        """Run the first one as a worker does."""
+        return await _in_thread(partial(worker.run_receivers, found, self._orders(deliveries[:1]), self._connection))
 
     async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
         """Run it as a worker does."""
-        return worker.call_receiver(found, orders_of(deliveries, self.clock), self._connection)
+        return await _in_thread(partial(worker.call_receiver, found, self._orders(deliveries), self._connection))
+
+    def _orders(self, deliveries: list[Delivery]) -> list[worker.Order]:
+        return [replace(order, soft_time_limit=None) for order in orders_of(deliveries, self.clock)]
+
+
+async def _in_thread(function: Callable[[], T]) -> T:
+    """Run a function in a thread that nobody waits for when this is cancelled: a receiver may hang."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def end(error: Exception | None, value: Any) -> None:
+        if future.done():
+            return
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
+
+    def work() -> None:
+        error, value = None, None
+        try:
+            value = function()
+        except Exception as exc:  # noqa: BLE001 - it is the caller's
+            error = exc
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(end, error, value)
+
+    threading.Thread(target=work, name="jobhooks receiver", daemon=True).start()
+    return await future
 
 
 def _results(conn: SyncConnection) -> list[Result]:
