@@ -63,12 +63,13 @@ class Reading:
     """What a look at the log found: changes in order of id, the position after them, and the version of the
     configuration.
 
-    No changes: all that has committed is read.
+    No changes: all that has committed is read. ``full``: there is more where these were.
     """
 
     changes: list[Change]
     after: Cursor
     configuration: str
+    full: bool = False
 
 
 class Reader:
@@ -171,7 +172,7 @@ class Reader:
             content_types = self._content_types
             changes = [change_of(row, content_types) for row in rows]
         complete = found < self._page_size and len(changes) == found
-        return Reading(changes, cursor.after(changes, complete=complete), configuration)
+        return Reading(changes, cursor.after(changes, complete=complete), configuration, not complete)
 
 
 async def load_content_types(conn: AsyncConnection) -> ContentTypes:

@@ -179,6 +179,8 @@ async def _read(reader: Reader, wakeup: Wakeup, listener: Listener, dispatcher: 
         wakeup.found(len(reading.changes))
         if not reading.changes:
             await wakeup.wait()  # what had news was not for us: our receivers' own transactions, say
+        elif not reading.full:
+            await wakeup.gather()
         await dispatcher.room()
 
 
