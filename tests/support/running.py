@@ -25,10 +25,9 @@ from jobhooks.engine.receiver_connections import Connections
 from jobhooks.engine.runner import AsyncRunner
 from jobhooks.engine.settle import Batch, Settler
 from jobhooks.engine.snapshot import Snapshot
-from jobhooks.engine.workers import Workers
+from jobhooks.engine.workers import Workers, orders_of
 from jobhooks.errors import AlreadySettled
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
-from jobhooks.testing.delivering import WorkersHere
 from support.daemon import LIMIT
 from support.reading import open_reader
 
@@ -95,6 +94,22 @@ class Running:
         settling.cancel()
 
 
+class WorkersInLoop(Workers):
+    """Runs ``def`` receivers in the loop's own thread, which is the main one: so their time limits hold."""
+
+    def __init__(self, connection: worker.Connection) -> None:
+        super().__init__("", Findings((), {}), 1, None)
+        self._connection = connection
+
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
+        """Run them as a worker does."""
+        return worker.run_receivers(found, orders_of(deliveries, self.clock), self._connection)
+
+    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Run it as a worker does."""
+        return worker.call_receiver(found, orders_of(deliveries, self.clock), self._connection)
+
+
 def _found(receiver: type[JobHookReceiver[Any]], class_path: str) -> FoundReceiver:
     return FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
 
@@ -110,7 +125,7 @@ async def open_running(database: str) -> AsyncGenerator[Running]:
     connection = worker.Connection(database)
     try:
         settler = Settler(settling, leader)
-        yield Running(settler, Books(settling), AsyncRunner(connections, Clock()), WorkersHere(connection))
+        yield Running(settler, Books(settling), AsyncRunner(connections, Clock()), WorkersInLoop(connection))
     finally:
         connection.close()
         connections.terminate()
