@@ -9,7 +9,6 @@ import typer
 from jobhooks.cli import completing
 from jobhooks.cli.change import parse_moment
 from jobhooks.cli.consent import ask_for_consent, number
-from jobhooks.cli.dry_run import print_dry_run
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, ReceiversFlag, connection
 from jobhooks.cli.output import progress, say
 from jobhooks.contract.change import Change, ContentType
@@ -84,6 +83,8 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
     """
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     if dry_run:
+        from jobhooks.cli.dry_run import print_dry_run  # noqa: PLC0415, RUF100 - the engine, which all commands would load
+
         job_named, change_id = _to_be_tried(job, change, others=[hook, table, since, until, yes or None])
         with connection(chosen) as conn:
             print_dry_run(chosen, conn, job_named, _logged_change(conn, change_id), as_json=as_json)
