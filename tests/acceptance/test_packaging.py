@@ -70,6 +70,7 @@ def test_the_wheel_works_without_a_checkout(built: Path, tmp_path: Path, empty_d
     assert "validate_serial.ValidateSerial" in finished.stdout
 
 
+@pytest.mark.nightly
 def test_make_install_puts_everything_in_place_and_keeps_settings(tmp_path: Path) -> None:
     """With DESTDIR, as a packager does; what is installed runs from where it will be."""
     if os.environ.get("JOBHOOKS_TEST_OFFLINE"):

@@ -321,6 +321,7 @@ def test_an_export_ends_quietly_when_nobody_reads_it_any_more(many: Connection, 
         assert process.stderr.read() == b""
 
 
+@pytest.mark.nightly
 def test_an_export_shows_its_progress_on_a_terminal_only(many: Connection, database: str, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     with (
