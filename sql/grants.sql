@@ -162,7 +162,8 @@ begin
     grant insert, update, delete on jobhooks.delivery to jobhooks_daemon;
     grant execute on function
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
-        jobhooks.drop_old_results(interval, bigint), jobhooks.wait_for_lock(integer, double precision),
+        jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
+        jobhooks.wait_for_lock(integer, double precision),
         jobhooks.take_the_lead(), jobhooks.depose_silent_leader(double precision), jobhooks.settle_rest(json),
         jobhooks.unblock(json), jobhooks.note_condition_failures(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json

@@ -951,6 +951,9 @@ GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) 
 REVOKE ALL ON FUNCTION jobhooks.discard_deliveries(change_ids bigint[], hook_ids integer[], reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.discard_deliveries(change_ids bigint[], hook_ids integer[], reason text) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.drop_old_history(retention interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.drop_old_history(retention interval) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.drop_old_results(retention interval, after bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.drop_old_results(retention interval, after bigint) TO jobhooks_daemon;
 

@@ -382,7 +382,7 @@ class {0}(JobHookReceiver):
 def test_a_running_daemon_goes_by_what_is_set_edited_and_deleted(
     device: Connection, database: str, tmp_path: Path
 ) -> None:
-    """Without a restart; and one that starts again with the same receivers is no change of a job."""
+    """Without a restart; one that starts again with the same receivers is no change of a job, and drops old history."""
     device.execute("create table public.seen (name text, job text)")
     receivers = write_receivers(tmp_path / "receivers", SEES.format("Sees") + SEES.format("Witness"))
     for job in ("r.Sees", "r.Witness"):
@@ -415,7 +415,13 @@ def test_a_running_daemon_goes_by_what_is_set_edited_and_deleted(
         assert daemon.terminate() == 0
     recorded = "select count(*) from jobhooks.configuration_change where name = 'r.Sees'"
     before = device.execute(recorded).fetchall()
+    device.execute(
+        "insert into jobhooks.configuration_change (time, kind, object_id, name, action, user_name, before)"
+        " values ('2001-02-03', 'hook', 999, 'gone', 'delete', 'alice', '{}')"
+    )
+    old = "select from jobhooks.configuration_change where name = 'gone'"
     with Daemon(database, receivers, log).await_started() as daemon:
+        wait_until("what is old is dropped", lambda: device.execute(old).fetchall() == [])
         assert daemon.terminate() == 0
     assert device.execute(recorded).fetchall() == before
     assert seen("Sees") == ["a", "d"] and device.execute(dead).fetchall() == []

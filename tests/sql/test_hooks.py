@@ -391,6 +391,25 @@ def test_the_user_that_is_recorded_may_be_no_text(jobs: Connection) -> None:
     assert rows == [("müller",), ("m\\374ller",)]
 
 
+def test_history_goes_after_a_year_but_for_what_is_so_still(jobs: Connection) -> None:
+    """Else the next change of such a hook would be taken for its creation. Of what is deleted all goes."""
+    for name, events in (("stays", "create"), ("goes", "update"), ("new", "delete")):
+        add(jobs, name, events=events)
+        run(jobs, """select jobhooks.edit_hook(%s, '{"description": "d"}')""", name)
+    run(jobs, "select jobhooks.delete_hook('goes')")
+    jobs.execute("update jobhooks.configuration_change set time = now() - interval '366 days' where name <> 'new'")
+    history = "select name, action from jobhooks.configuration_change order by id"
+
+    jobs.execute("select jobhooks.drop_old_history('367 days')")
+    assert len(jobs.execute(history).fetchall()) == 7
+    jobs.execute("select jobhooks.drop_old_history('1 day')")
+    kept = [("stays", "update"), ("new", "create"), ("new", "update")]
+    assert jobs.execute(history).fetchall() == kept
+    run(jobs, """select jobhooks.edit_hook('stays', '{"description": "e"}')""")
+    run(jobs, """select jobhooks.edit_hook('stays', '{"description": "e"}')""")
+    assert jobs.execute(history).fetchall() == [*kept, ("stays", "update")]
+
+
 SETTINGS = [
     (
         '{"max_attempts": 5, "time_limit": null, "soft_time_limit": 0.5}',

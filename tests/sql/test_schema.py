@@ -41,6 +41,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.capture_change()",),
         ("jobhooks.check_hook_targets()",),
         ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
+        ("jobhooks.drop_old_history(interval)",),
         ("jobhooks.forget_condition_failures()",),
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),

@@ -1,4 +1,4 @@
-"""Keeping the log and the results from growing for ever, now and then."""
+"""Keeping the log, the results and the history of hooks and jobs from growing for ever, now and then."""
 
 import asyncio
 import datetime
@@ -41,6 +41,7 @@ async def _round(asyncpg_arguments: dict[str, Any], retention: datetime.timedelt
         while after is not None:
             ((after,),) = await call_async(conn, "drop_old_results", retention, after)
             await asyncio.sleep(PAUSE_S)
+        await call_async(conn, "drop_old_history", retention)
         return done
     finally:
         await close_async(conn)
