@@ -161,27 +161,15 @@ async def _awaited(step: Callable[[], object]) -> object:
     return await returned if inspect.isawaitable(returned) else returned
 
 
-class PreviousChanges:
-    """Finds the change before one, of the same object, for a ``def`` receiver."""
-
-    def __init__(self, connect: Callable[[], SyncConnection]) -> None:
-        self._connect = connect
-
-    def __call__(self, change: Change) -> Change | None:
-        """Return it, or None."""
-        rows = call(self._connect(), "previous_change", change.id, LOOKED_AT)
-        return _change(change, rows[0] if rows else None)
+def previous_change(connect: Callable[[], SyncConnection], change: Change) -> Change | None:
+    """Return the change before this one, of the same object, or None."""
+    rows = call(connect(), "previous_change", change.id, LOOKED_AT)
+    return _change(change, rows[0] if rows else None)
 
 
-class AsyncPreviousChanges:
-    """The same for an ``async def`` receiver; to look does not begin its transaction."""
-
-    def __init__(self, transaction: AsyncTransaction) -> None:
-        self._transaction = transaction
-
-    async def __call__(self, change: Change) -> Change | None:
-        """Return it, or None."""
-        return _change(change, await self._transaction.reading(query("previous_change"), change.id, LOOKED_AT))
+async def previous_change_async(transaction: AsyncTransaction, change: Change) -> Change | None:
+    """Return the same; to look does not begin the transaction."""
+    return _change(change, await transaction.reading(query("previous_change"), change.id, LOOKED_AT))
 
 
 def _change(change: Change, row: object) -> Change | None:

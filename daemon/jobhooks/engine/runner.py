@@ -12,7 +12,7 @@ from jobhooks.contract.changed_object import AsyncChangedObject
 from jobhooks.contract.current import current_run
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import Run
-from jobhooks.engine.calling import AsyncPreviousChanges, Ending, after_run_async, in_steps_async
+from jobhooks.engine.calling import Ending, after_run_async, in_steps_async, previous_change_async
 from jobhooks.engine.delivery import Delivery
 from jobhooks.engine.lazy_connection import LazyConnection
 from jobhooks.engine.limits import Limited
@@ -99,8 +99,8 @@ class AsyncRunner:
         started_at = self._clock.now()
         hook = delivery.hook
         change = delivery.shown or delivery.change
-        run = Run(transaction.delivery, lambda: LazyConnection(transaction), log, change.id, hook.name)
-        run.previous = AsyncPreviousChanges(transaction)
+        connect, previous = partial(LazyConnection, transaction), partial(previous_change_async, transaction)
+        run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, previous)
         current_run.set(run)
         try:
             instance: Any = found.receiver(run)
@@ -108,7 +108,10 @@ class AsyncRunner:
                 changes = [each.shown or each.change for each in batch]
                 work = partial(instance.receive_job_hook_batch, changes=changes)
             else:
-                work = partial(instance.receive_job_hook, **await _arguments(found, change, transaction))
+                arguments = _arguments(found, change)
+                if "changed_object" in found.wanted:
+                    arguments["changed_object"] = await _load(transaction, change)
+                work = partial(instance.receive_job_hook, **arguments)
             coroutine: Any = in_steps_async(instance, work) if found.steps else work()
             if ending is not None:
                 ending.receiver = instance
@@ -208,13 +211,9 @@ async def end_transaction(transaction: RunTransaction) -> None:
         await asyncio.shield(transaction.joined.end())
 
 
-async def _arguments(found: FoundReceiver, change: Change, transaction: RunTransaction) -> dict[str, Any]:
-    arguments: dict[str, Any] = {"change": change}
-    if "action" in found.wanted:
-        arguments["action"] = change.action
-    if "changed_object" in found.wanted:
-        arguments["changed_object"] = await _load(transaction, change)
-    return arguments
+def _arguments(found: FoundReceiver, change: Change) -> dict[str, Any]:
+    """Return what a receiver takes, but for the live row."""
+    return {"change": change, "action": change.action} if "action" in found.wanted else {"change": change}
 
 
 async def _load(transaction: RunTransaction, change: Change) -> AsyncChangedObject | None:

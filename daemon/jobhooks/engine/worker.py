@@ -20,7 +20,7 @@ from jobhooks.contract.control import SoftTimeLimitExceeded
 from jobhooks.contract.current import current_run
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.receiver import DeliveryIdentity, Run
-from jobhooks.engine.calling import Ending, PreviousChanges, after_run, in_steps, refuse_awaitable
+from jobhooks.engine.calling import Ending, after_run, in_steps, previous_change, refuse_awaitable
 from jobhooks.engine.live_rows import SyncLiveRows, key_to_load
 from jobhooks.engine.loading import FoundReceiver, load_again
 from jobhooks.engine.outcome import (
@@ -181,7 +181,8 @@ def _run(
     clock = order.clock
     started_at = clock.now()
     connection = RunConnection(shared, order.delivery)
-    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, PreviousChanges(connection))
+    previous = partial(previous_change, connection)
+    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, previous)
     current_run.set(run)
     try:
         with _limits(order.soft_time_limit, None if shared.conn is None else TOO_LONG_S):
