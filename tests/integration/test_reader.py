@@ -152,10 +152,9 @@ async def _random_history(database: str, device: Connection, rng: random.Random,
     device.execute("insert into public.device (name, serial) select 'd', '0' from generate_series(1, 4)")
     expected: dict[int, list[int]] = defaultdict(list)  # object -> the values committed to it, in order
     read: dict[int, list[int]] = defaultdict(list)
-    async with open_reader(database, page_size) as reader:
-        await read_all(reader)
     value = 0
-    with contextlib.ExitStack() as stack:
+    async with open_reader(database, page_size) as reader, contextlib.AsyncExitStack() as stack:
+        await read_all(reader)
         writers = [stack.enter_context(psycopg.connect(database)) for _ in range(3)]
         pending: list[list[tuple[int, int]]] = [[] for _ in writers]
         locked: dict[int, int] = {}
@@ -186,13 +185,23 @@ async def _random_history(database: str, device: Connection, rng: random.Random,
                 pending[number] = []
                 locked = {row: owner for row, owner in locked.items() if owner != number}
             else:
-                async with open_reader(database, page_size) as reader:
-                    _note(read, await read_all(reader))
+                _note(read, await _read_some(reader, rng))
         for writer in writers:
             writer.rollback()
     async with open_reader(database, page_size) as reader:
         _note(read, await read_all(reader))
     assert {row: values for row, values in read.items() if values} == dict(expected)
+
+
+async def _read_some(reader: Pages, rng: random.Random) -> list[Change]:
+    """Read until there is nothing more: on and on, as if NOTIFYs had come, or from where the saved cursor is."""
+    if rng.random() < 0.5:
+        await reader.reader.load()
+    changes: list[Change] = []
+    while page := await reader.next_page(called=rng.random() < 0.5):
+        changes += page
+        await reader.save()
+    return changes
 
 
 def _note(read: dict[int, list[int]], changes: list[Change]) -> None:

@@ -115,7 +115,7 @@ async def test_what_many_sessions_write_at_once_is_read_once_and_in_order(
             unsaved: list[Change] = []
             async with open_reader(database, rng.randint(1, 1000)) as reader:
                 for _ in range(rng.randint(1, 30)):
-                    unsaved += await reader.next_page()
+                    unsaved += await reader.next_page(called=rng.random() < 0.5)
                     if rng.random() < 0.7:
                         await reader.save()
                         count += _in_order(unsaved, values)

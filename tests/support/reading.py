@@ -17,11 +17,11 @@ class Pages:
         self._settler = Settler(conn, leader)
         self._after: Cursor | None = None
 
-    async def next_page(self) -> list[Change]:
-        """Return the next changes; none: all is read."""
-        if not await self.reader.has_news():
+    async def next_page(self, *, called: bool = False) -> list[Change]:
+        """Return the next changes; none: all is read. ``called``: by a NOTIFY."""
+        if not called and not await self.reader.has_news():
             return []
-        reading = await self.reader.read()
+        reading = await self.reader.read(soon=called)
         self._after = reading.after
         return reading.changes
 

@@ -171,7 +171,7 @@ async def _read(reader: Reader, wakeup: Wakeup, listener: Listener, dispatcher: 
         if not called and not await reader.has_news():
             await wakeup.wait()
             continue
-        reading = await reader.read()
+        reading = await reader.read(soon=called)
         if reading.changes and reading.configuration != dispatcher.hooks_version:
             # After the page, never before: a hook that committed before a change must be there when it is matched.
             await dispatcher.reload_hooks()
