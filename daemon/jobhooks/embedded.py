@@ -34,6 +34,9 @@ SETTINGS = {
     "max_prepared_transactions": "10",
     "shared_buffers": "64MB",
 }
+MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has an unpredictable name, and is ours alone
+MEMORY_NEEDED = 4 << 30  # bytes that must be free there
+IN_MEMORY = {"max_wal_size": "256MB"}
 
 
 class EmbeddedServerError(Exception):
@@ -80,17 +83,22 @@ def system_binaries() -> Path | None:
 
 
 @contextlib.contextmanager
-def run_server(binaries: Path, settings: Mapping[str, str] | None = None) -> Generator[EmbeddedServer]:
+def run_server(
+    binaries: Path, settings: Mapping[str, str] | None = None, *, in_memory: bool = False
+) -> Generator[EmbeddedServer]:
     """Run a fresh server with the programs in ``binaries``; it and its data are gone when the block is left.
 
-    ``settings``: what it is to have instead of, and besides, SETTINGS.
+    ``settings``: what it is to have instead of, and besides, SETTINGS. ``in_memory``: where there is room, its data are
+    in a file system in memory, where a database is made and dropped in a tenth of the time.
 
     Raises:
         EmbeddedServerError: the server did not start; the message holds the end of its log.
     """
     # start_new_session: a Ctrl-C on the terminal is for the owner, which first winds up what uses the server.
+    parent = _memory() if in_memory else None
+    all_settings = {**(IN_MEMORY if parent else {}), **(settings or {})}
     with subprocess.Popen(
-        [sys.executable, "-I", __file__, str(binaries), json.dumps(dict(settings or {}))],
+        [sys.executable, "-I", __file__, str(binaries), json.dumps(all_settings), str(parent or "")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -104,6 +112,14 @@ def run_server(binaries: Path, settings: Mapping[str, str] | None = None) -> Gen
         finally:
             keeper.stdin.close()  # the keeper sees end of file, stops the server and deletes the directory
             keeper.wait()
+
+
+def _memory() -> Path | None:
+    """Return where files are in memory; None where that cannot be written to, or has little room."""
+    with contextlib.suppress(OSError):
+        if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
+            return MEMORY
+    return None
 
 
 # What follows runs in the keeper process.
@@ -129,21 +145,29 @@ def server_account() -> Account:
     raise EmbeddedServerError("PostgreSQL does not run as root, and there is no account 'postgres' or 'nobody' here")
 
 
-def keep(binaries: Path, settings: Mapping[str, str] | None = None) -> int:
-    """Start a server, report it as one line of JSON on stdout, stop it when stdin ends; return an exit code."""
+def keep(binaries: Path, settings: Mapping[str, str], parent_of_data: str) -> int:
+    """Start a server, report it as one line of JSON on stdout, stop it when stdin ends; return an exit code.
+
+    ``parent_of_data``: another directory than that of the rest, if not empty.
+    """
     # The owner decides when this ends, by closing the pipe or by dying; nobody else does.
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, signal.SIG_IGN)
     # A socket's path has at most 107 bytes, so neither TMPDIR nor the checkout will do.
     directory = Path(tempfile.mkdtemp(prefix="jobhooks-", dir="/tmp"))
+    directories = [directory]
     server: subprocess.Popen[bytes] | None = None
     try:
+        if parent_of_data:
+            directories.append(Path(tempfile.mkdtemp(prefix="jobhooks-", dir=parent_of_data)))
+            (directory / "data").symlink_to(directories[-1])
         account = server_account()
         if account.uid is not None and account.gid is not None:
-            os.chown(directory, account.uid, account.gid)
+            for each in directories:
+                os.chown(each, account.uid, account.gid)
         binaries = usable_binaries(binaries, directory, account)
         initialise(binaries, directory, account)
-        server = launch(binaries, directory, account, settings or {})
+        server = launch(binaries, directory, account, settings)
         await_ready(server, directory)
         report = {"binaries": str(binaries), "directory": str(directory), "version": server_version(binaries, account)}
         tell_owner(report)
@@ -154,7 +178,8 @@ def keep(binaries: Path, settings: Mapping[str, str] | None = None) -> int:
     finally:
         if server is not None:
             stop(server)
-        shutil.rmtree(directory, ignore_errors=True)
+        for each in directories:
+            shutil.rmtree(each, ignore_errors=True)
     return 0
 
 
@@ -263,4 +288,4 @@ def clean_environment() -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(keep(Path(sys.argv[1]), json.loads(sys.argv[2])))
+    sys.exit(keep(Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]))

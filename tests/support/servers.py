@@ -56,7 +56,7 @@ def open_server() -> Generator[Server]:
             yield server
     else:
         binaries = chosen_binaries()
-        with run_server(binaries) as server:
+        with run_server(binaries, in_memory=True) as server:
             yield Server(server.url(), "embedded" if binaries == wheel_binaries() else wanted or "system")
 
 

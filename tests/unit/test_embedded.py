@@ -45,6 +45,21 @@ def test_a_server_runs_and_is_gone_afterwards(binaries: Path, monkeypatch: pytes
     assert not server.directory.exists()
 
 
+def test_a_servers_data_are_in_memory_where_there_is_room(binaries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they are where the rest is."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as memory:
+        Path(memory).chmod(0o755)
+        for place, needed, is_there in ((memory, 0, True), (memory, 1 << 62, False), (f"{memory}/nowhere", 0, False)):
+            monkeypatch.setattr(embedded, "MEMORY", Path(place))
+            monkeypatch.setattr(embedded, "MEMORY_NEEDED", needed)
+            with run_server(binaries, in_memory=True) as server:
+                data = (server.directory / "data").resolve()
+                assert data.is_relative_to(memory) is is_there
+                with psycopg.connect(server.url()) as conn:
+                    conn.execute("select")
+            assert not server.directory.exists() and not data.exists()
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_server_ends_with_its_owner(binaries: Path, signal_number: int) -> None:
     with subprocess.Popen(
@@ -89,7 +104,7 @@ def make_and_tell(**options):
     print(directory, file=sys.stderr)
     return directory
 tempfile.mkdtemp = make_and_tell
-sys.exit(embedded.keep(Path(sys.argv[1])))
+sys.exit(embedded.keep(Path(sys.argv[1]), {}, ""))
 """
 
 

@@ -80,5 +80,5 @@ def open_server() -> Generator[Server]:
                     f" {VARIABLE} names another on which databases may be created",
                     pytrace=False,
                 )
-            url = stack.enter_context(run_server(binaries)).url()
+            url = stack.enter_context(run_server(binaries, in_memory=True)).url()
         yield stack.enter_context(contextlib.closing(Server(url)))
