@@ -86,13 +86,13 @@ class Reader:
         self._cursor: Cursor
         self._content_types: ContentTypes = {}
         self._configuration = ""
-        self._may_hurry = False  # the last window had a floor of its own
+        self._floor_is_new = False  # the last window has a floor of its own
 
     async def load(self) -> Cursor:
         """Take up the position that is saved in the database, which alone is right after a reconnection; return it."""
         (row,) = await call_async(self._conn, "load_cursor")
         self._cursor = Cursor(*row)
-        self._may_hurry = False
+        self._floor_is_new = False
         return self._cursor
 
     async def has_news(self) -> bool:
@@ -102,7 +102,7 @@ class Reader:
         is in it by name.
         """
         cursor = self._cursor
-        if cursor.horizon != cursor.seen:
+        if cursor.horizon != cursor.seen or not self._floor_is_new:
             return True
         ((last_id, snapshot),) = await call_async(self._conn, "log_position")
         if last_id > cursor.horizon_floor:
@@ -119,7 +119,7 @@ class Reader:
         reading = None
         if self._cursor.horizon != self._cursor.seen:
             reading = await self._read(self._cursor.horizon)
-        elif soon and self._may_hurry:
+        elif soon and self._floor_is_new:
             reading = await self._hurry()
         if reading is None or not reading.changes:
             reading = await self._open_window()
@@ -133,7 +133,7 @@ class Reader:
         of it holds. But the window after this one passes over all that has come since it was read: so there is never a
         second one with the same floor, and none of more than a page.
         """
-        self._may_hurry = False
+        self._floor_is_new = False
         cursor = self._cursor
         self._cursor = replace(cursor, seen=cursor.horizon, seen_floor=cursor.horizon_floor, last_id=0)
         full = True
@@ -161,7 +161,7 @@ class Reader:
         - The snapshot: that of the statement that reads the page, which therefore sees no more and no less.
         """
         ((floor, _),) = await call_async(self._conn, "begin_window")
-        self._may_hurry = True
+        self._floor_is_new = True
         cursor = self._cursor
         self._cursor = replace(
             cursor, seen=cursor.horizon, seen_floor=cursor.horizon_floor, horizon_floor=floor, last_id=0
