@@ -51,6 +51,25 @@ def test_what_is_not_used_any_more_is_forgotten(directory: Path) -> None:
     assert of_first() is None
 
 
+def test_whoever_listens_is_told_of_other_receivers_and_of_nothing_else(directory: Path) -> None:
+    """A receiver may write files where it is found: each look after that is not to have all debts searched anew."""
+    (directory / "r.py").write_text(WORD.format("old"))
+    findings = find_receivers([directory])
+    told: list[object] = []
+    findings.listeners.append(lambda: told.append(sorted(findings.receivers)))
+    (directory / "notes.txt").write_text("written by a receiver")
+    (directory / "broken.py").write_text("broken(")
+    findings.take(find_again(findings))
+    assert told == [] and [broken.module for broken in findings.broken] == ["broken"]
+    (directory / "r.py").write_text(WORD.format("new"))
+    findings.take(find_again(findings))
+    assert told == [["r.C"]] and word(findings) == "new"
+    (directory / "r.py").unlink()
+    for _ in range(2):
+        findings.take(find_again(findings))
+    assert told == [["r.C"], []]
+
+
 def test_what_still_runs_keeps_its_module(directory: Path) -> None:
     """What its code imports while it runs is what it was, too; and a class is still found where pickle looks for it."""
     (directory / "p").mkdir()

@@ -107,10 +107,11 @@ class Findings:
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     def take(self, newer: "Findings") -> None:
-        """Become what was found later; what runs goes on with what it has, and whoever listens is told."""
+        """Become what was found later; what runs goes on with what it has, and whoever listens is told of others."""
+        are_others = self.receivers != newer.receivers
         self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
         self.sources, self.invalid = newer.sources, newer.invalid
-        for listener in self.listeners:
+        for listener in self.listeners if are_others else ():
             listener()
 
     def has(self, class_path: str) -> bool:
