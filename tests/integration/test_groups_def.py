@@ -16,6 +16,7 @@ from jobhooks.engine import worker
 from jobhooks.engine.loading import FoundReceiver
 from jobhooks.engine.outcome import Clock, Outcome
 from jobhooks.engine.worker_connection import Connection as WorkerConnection
+from support.daemon import wait_until
 from support.grouping import copied, owed_deliveries, transactions, write
 
 Work = Callable[["Receiver", Change], None]
@@ -158,4 +159,4 @@ def test_one_that_takes_long_is_ended_where_others_wait_for_it(
     assert set(run_at_once(database, what, monkeypatch).values()) == {None}
     assert copied(copying) == []
     running = "select from pg_stat_activity where query like '%pg_sleep(60)%' and pid <> pg_backend_pid()"
-    assert copying.execute(running).fetchall() == []
+    wait_until("its session has ended", lambda: copying.execute(running).fetchall() == [])
