@@ -31,8 +31,6 @@ class Limited:
     a task is cancelled. At the hard one it is cancelled, and TimeLimitExceeded is raised from here.
     """
 
-    __slots__ = ("_coroutine", "_hard", "_hard_over", "_over", "_receiver", "_soft", "_waited_for")
-
     def __init__(
         self, coroutine: Coroutine[Any, Any, object], receiver: str, soft: float | None, hard: float | None
     ) -> None:

@@ -3,7 +3,7 @@
 import json
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -170,19 +170,19 @@ def end_results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Ou
 
 def end_runs(runs: list[tuple[DeliveryIdentity, int, Outcome]]) -> str:
     """Return the statements that record such outcomes of one hook, each with its job's id, and commit."""
-    first, job_id, _ = runs[0]
+    deliveries, job_ids, outcomes = zip(*runs, strict=True)
     return filled(
         "end_runs",
-        _array([delivery.change_id for delivery, _, _ in runs]),
-        repr(first.hook_id),
-        repr(job_id),
-        _array([delivery.attempt for delivery, _, _ in runs]),
-        _array([outcome.started_at for _, _, outcome in runs]),
-        _array([outcome.finished_at for _, _, outcome in runs]),
+        _array(delivery.change_id for delivery in deliveries),
+        repr(deliveries[0].hook_id),
+        repr(job_ids[0]),
+        _array(delivery.attempt for delivery in deliveries),
+        _array(outcome.started_at for outcome in outcomes),
+        _array(outcome.finished_at for outcome in outcomes),
     )
 
 
-def _array(numbers: list[int] | list[float]) -> str:
+def _array(numbers: Iterable[float]) -> str:
     return f"'{{{','.join(map(repr, numbers))}}}'"
 
 

@@ -134,8 +134,6 @@ class RunTransaction:
     It is the ``shared`` one, or one of its own where that is closed by then, or there is none.
     """
 
-    __slots__ = ("_connections", "_ended", "_owner", "_private", "_shared", "delivery", "joined")
-
     def __init__(
         self, connections: Connections, owner: str, delivery: DeliveryIdentity, shared: SharedTransaction | None = None
     ) -> None:
