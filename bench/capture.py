@@ -35,8 +35,8 @@ from bench.harness import (
 from bench.pgbench import PROTOCOL, SINGLE_ROW_UPDATE, Load, run_pgbench
 from bench.variants import BULK, NOTIFY, SINGLE_ROW, Capture, Variant, captured, set_up, table_of, tidy
 from jobhooks.embedded import EmbeddedServer
-from jobhooks.engine.leader import SLEEP_LOCK
-from jobhooks.engine.wakeup import CHANNEL
+from jobhooks.engine.leadership import SLEEP_LOCK
+from jobhooks.engine.reading.wakeup import CHANNEL
 from jobhooks.errors import JobhooksError
 from jobhooks.store.connections import SyncConnection, call, connect, execute
 

@@ -14,8 +14,8 @@ from bench.harness import Spread, print_json, report_console, shown, shuffled, s
 from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.contract.snapshots import Row
-from jobhooks.engine.matching import Hook, HookTable
-from jobhooks.engine.snapshot import Snapshot
+from jobhooks.matching.hook_table import Hook, HookTable
+from jobhooks.store.snapshot import Snapshot
 
 # As a hook asks: which columns must have changed, and the conditions.
 ASKED: dict[str, tuple[frozenset[str], str]] = {

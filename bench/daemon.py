@@ -18,8 +18,8 @@ from psycopg import sql
 from bench.harness import BenchError
 from bench.variants import set_up
 from jobhooks.embedded import EmbeddedServer, clean_environment
+from jobhooks.operations.hooks import add_hook
 from jobhooks.store.connections import SyncConnection, connect, execute
-from jobhooks.store.hooks import add_hook
 
 SETUP = Path(__file__).with_name("delivery.sql")
 RECEIVERS = Path(__file__).with_name("receivers.py")

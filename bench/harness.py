@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import track
 
 from jobhooks.embedded import EmbeddedServer, EmbeddedServerError, run_server, system_binaries, wheel_binaries
+from jobhooks.schema.install import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, execute
-from jobhooks.store.install import PROGRAM_VERSION
 
 VARIABLE = "JOBHOOKS_BENCH_POSTGRES"
 # As a server that holds data has them, but large enough that no checkpoint and no autovacuum falls into a measurement.

@@ -15,7 +15,7 @@ from bench.pgbench import SINGLE_ROW_UPDATE, Load, run_pgbench
 from bench.receivers import LATENCIES
 from bench.variants import BARE, JOBHOOKS, make
 from jobhooks.embedded import EmbeddedServer
-from jobhooks.store.catalogue import watch
+from jobhooks.operations.tables import watch
 from jobhooks.store.connections import connect, execute
 
 CAPTURED, DAEMON = "no daemon", "jobhooks"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from psycopg import sql
 
-from jobhooks.store.catalogue import watch
+from jobhooks.operations.tables import watch
+from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection, execute
-from jobhooks.store.install import install
 
 SETUP = Path(__file__).with_name("setup.sql")
 PARTITIONS = 4

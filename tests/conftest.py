@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from psycopg.rows import TupleRow
 
-from jobhooks.store import catalogue
+from jobhooks.operations import tables
 from jobhooks.store.connections import connect
 from support.servers import TEMPLATE, Server, clone_template, create_template, drop_database, open_server
 
@@ -89,7 +89,7 @@ def device(conn: Connection, database: str) -> Connection:
     )
     conn.execute("insert into public.device (name, serial) values ('edge-1', 'FX2024-00017')")
     with contextlib.closing(connect(database)) as admin:
-        catalogue.watch(admin, "public.device", None, keyless=False, always=False)
+        tables.watch(admin, "public.device", None, keyless=False, always=False)
     return conn
 
 

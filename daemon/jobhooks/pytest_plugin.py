@@ -40,10 +40,10 @@ def jobhooks_database(jobhooks_server: Server) -> Generator[Database]:
 @pytest.fixture
 def watch(jobhooks_database: Database) -> Callable[..., None]:
     """Watch a table of that database: ``watch("public.device", exclude=["secret"])``, as jobhooks.watch takes it."""
-    from jobhooks.store import catalogue
+    from jobhooks.operations import tables
 
     def watch_table(table: str, key: list[str] | None = None, **options: Any) -> None:
-        catalogue.watch(jobhooks_database.connection, table, key, **options)
+        tables.watch(jobhooks_database.connection, table, key, **options)
 
     return watch_table
 

@@ -18,7 +18,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from jobhooks.store.changes import Follower, Wanted
+from jobhooks.operations.changes import Follower, Wanted
 from jobhooks.store.connections import connect
 from support.daemon import LIMIT, environment, jobhooks, wait_until
 

@@ -15,8 +15,8 @@ import typer
 
 from conftest import Connection
 from jobhooks.cli.app import app
-from jobhooks.cli.columns import fitted, unbounded
-from jobhooks.cli.tree import command_tree, commands, contexts
+from jobhooks.cli.command_tree import command_tree, commands, contexts
+from jobhooks.cli.show.table_layout import fitted, unbounded
 from support import generated
 from support.daemon import LIMIT, environment, jobhooks
 

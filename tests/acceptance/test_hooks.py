@@ -14,8 +14,8 @@ from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
 from jobhooks.errors import Refused
+from jobhooks.operations.hooks import change_all, hooks
 from jobhooks.store.connections import connect
-from jobhooks.store.hooks import change_all, hooks
 from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
 from support.hooking import add_hook, write_receivers
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from jobhooks.store.sql_files import query
+from jobhooks.store.queries import query
 from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
 
 USAGE, REFUSED = 2, 5

@@ -17,9 +17,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
+from jobhooks.operations.status import status
 from jobhooks.store.connections import connect
-from jobhooks.store.sql_files import query
-from jobhooks.store.status import status
+from jobhooks.store.queries import query
 from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
 
 MISMATCH, UNREACHABLE, REFUSED, INTERRUPTED = 4, 3, 5, 130

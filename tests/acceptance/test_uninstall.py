@@ -15,10 +15,10 @@ import pytest
 
 from conftest import Connection
 from jobhooks.embedded import EmbeddedServer, run_server
-from jobhooks.store import catalogue
+from jobhooks.operations import tables
+from jobhooks.schema.install import check_installed, install
 from jobhooks.store.connections import connect
-from jobhooks.store.install import check_installed, install
-from jobhooks.store.sql_files import migrations
+from jobhooks.store.queries import migrations
 from support.daemon import LIMIT, environment, jobhooks, wait_until
 from support.programs import binaries, dump, psql
 from support.servers import Server
@@ -104,7 +104,7 @@ def test_the_script_upgrades_the_former_schema_with_its_data(
     assert dump(empty_database, *SCHEMAS) == dump(database, *SCHEMAS)
     with contextlib.closing(connect(empty_database)) as admin:
         check_installed(admin)
-        assert catalogue.watch_outdated(admin) == 0
+        assert tables.watch_outdated(admin) == 0
 
 
 def test_the_script_refuses_a_newer_schema_and_changes_nothing(database: str, script: str, conn: Connection) -> None:

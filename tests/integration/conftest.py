@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Connection
-from jobhooks.engine import groups
-from jobhooks.store import catalogue, hooks
-from jobhooks.store.catalogue import JobRecord
+from jobhooks.engine.running.in_loop import group
+from jobhooks.operations import hooks, tables
+from jobhooks.operations.tables import JobRecord
 from jobhooks.store.connections import connect
 from support.daemon import wait_until
 from support.delivering import RECEIVERS, make_seen
@@ -40,8 +40,8 @@ def hooked(device: Connection, database: str) -> Connection:
     """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to job m.C."""
     job = JobRecord("m.C", "C")
     with contextlib.closing(connect(database)) as admin:
-        catalogue.register_jobs(admin, [job], complete=True)
-        catalogue.enable_job(admin, "m.C")
+        tables.register_jobs(admin, [job], complete=True)
+        tables.enable_job(admin, "m.C")
         hooks.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
     return device
 
@@ -53,12 +53,12 @@ def copying(hooked: Connection, database: str) -> Generator[Connection]:
     hooked.execute("create table public.ledger (id integer primary key, amount integer)")
     hooked.execute("insert into public.ledger values (1, 0)")
     with contextlib.closing(connect(database)) as admin:
-        catalogue.watch(admin, "public.copy")
+        tables.watch(admin, "public.copy")
     yield hooked
 
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, runs come soon enough after one another to share a transaction."""
-    monkeypatch.setattr(groups, "LONGEST_S", 60)
-    monkeypatch.setattr(groups, "LATE_S", 60)
+    monkeypatch.setattr(group, "LONGEST_S", 60)
+    monkeypatch.setattr(group, "LATE_S", 60)

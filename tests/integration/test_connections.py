@@ -11,13 +11,13 @@ import pytest
 from conftest import Connection
 from jobhooks.contract.control import TimeLimitExceeded
 from jobhooks.contract.receiver import DeliveryIdentity
-from jobhooks.engine.limits import Limited
-from jobhooks.engine.receiver_connections import Connections
-from jobhooks.engine.run_transaction import RunTransaction
-from jobhooks.engine.runner import end_transaction
-from jobhooks.store import catalogue
+from jobhooks.engine.running.in_loop.limits import Limited
+from jobhooks.engine.running.in_loop.pool import Connections
+from jobhooks.engine.running.in_loop.runner import end_transaction
+from jobhooks.engine.running.in_loop.transaction import RunTransaction
+from jobhooks.operations import tables
+from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect
-from jobhooks.store.install import install
 from support.daemon import Daemon, wait_until
 from support.delivering import RECEIVERS as SHARED, make_seen, seen_by, settled, statuses, write
 from support.faults import OwnServer, Proxy, own_server
@@ -65,7 +65,7 @@ def own() -> Generator[OwnServer]:
         with closing(connect(server.url())) as conn:
             install(conn)
             conn.execute("create table public.device (id bigserial primary key, name text, serial text)")
-            catalogue.watch(conn, "public.device")
+            tables.watch(conn, "public.device")
             make_seen(conn)
         yield server
 

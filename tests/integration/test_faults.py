@@ -12,9 +12,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from jobhooks.store import catalogue
+from jobhooks.operations import tables
+from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from jobhooks.store.install import install
 from support.daemon import Daemon, wait_until
 from support.faults import OwnServer, Proxy, own_server
 from support.hooking import add_hook, write_receivers
@@ -81,7 +81,7 @@ def prepare(server: OwnServer) -> None:
         conn.execute("create table public.device (id bigserial primary key, account integer, amount integer)")
         conn.execute("create table public.balance (account integer primary key, amount bigint, last bigint)")
         conn.execute("insert into public.balance select i, 0, 0 from generate_series(1, 10) as i")
-        catalogue.watch(conn, "public.device")
+        tables.watch(conn, "public.device")
 
 
 @pytest.fixture

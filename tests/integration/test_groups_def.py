@@ -12,10 +12,10 @@ import pytest
 from conftest import Connection
 from jobhooks import Change, Discard, JobHookReceiver
 from jobhooks.contract.meta import read_meta
-from jobhooks.engine import worker
-from jobhooks.engine.loading import FoundReceiver
-from jobhooks.engine.outcome import Clock, Outcome
-from jobhooks.engine.worker_connection import Connection as WorkerConnection
+from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process.transaction import Connection as WorkerConnection
+from jobhooks.engine.running.result_statements import Clock, Outcome
 from support.daemon import wait_until
 from support.grouping import copied, owed_deliveries, transactions, write
 

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks.store import catalogue
+from jobhooks.operations import tables
+from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from jobhooks.store.install import install
 from support.daemon import Daemon, wait_until
 from support.delivering import seen_by, write
 from support.faults import OwnServer, Proxy, own_server
@@ -35,7 +35,7 @@ def own() -> Generator[OwnServer]:
             install(conn)
             conn.execute("create table public.device (id bigserial primary key, name text, serial text)")
             conn.execute("create table public.seen (n bigserial, receiver text, object bigint, value text, word text)")
-            catalogue.watch(conn, "public.device")
+            tables.watch(conn, "public.device")
         yield server
 
 

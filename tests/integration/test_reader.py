@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from conftest import Connection
 from jobhooks.contract.change import Change
 from jobhooks.store.connections import AsyncConnection
-from jobhooks.store.sql_files import query
+from jobhooks.store.queries import query
 from support.reading import Pages, open_reader, read_all
 
 
@@ -65,7 +65,7 @@ async def test_what_commits_between_the_floor_and_the_snapshot_is_read_next_time
 ) -> None:
     """The critical moment of opening a window: a change that is in neither must be above the floor."""
     async with open_reader(database) as reader:
-        from jobhooks.engine import reader as module
+        from jobhooks.engine.reading import reader as module
 
         original = module.call_async
 

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.change import Change
-from jobhooks.store.sql_files import query
+from jobhooks.store.queries import query
 from support.reading import open_reader
 
 WRITERS = 8

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Connection
-from jobhooks.engine.loading import find_receivers
+from jobhooks.discovery.loading import find_receivers
 from support.daemon import Daemon, wait_until
 from support.delivering import debts, settled, statuses, write
 from support.hooking import add_hook, write_receivers

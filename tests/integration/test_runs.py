@@ -14,12 +14,12 @@ from psycopg.rows import dict_row
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
-from jobhooks.engine.outcome import Outcome
+from jobhooks.engine.running.result_statements import Outcome
 from jobhooks.errors import AlreadySettled
-from jobhooks.store import catalogue, hooks
-from jobhooks.store.catalogue import JobRecord
+from jobhooks.operations import hooks, tables
+from jobhooks.operations.tables import JobRecord
+from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
-from jobhooks.store.install import install
 from support.running import HOOK, deliver, last_change, open_running, owed
 from support.servers import Server, drop_database
 
@@ -336,7 +336,7 @@ def test_a_live_row_keeps_every_type_when_a_snapshot_is_assigned_back(
     definitions = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     conn.execute(f"create table public.kinds (id integer primary key, {definitions})".encode())
     with contextlib.closing(connect(database)) as admin:
-        catalogue.watch(admin, "public.kinds", None, keyless=False, always=False)
+        tables.watch(admin, "public.kinds", None, keyless=False, always=False)
     conn.execute(
         r"""insert into public.kinds values (1, 1, 12345678901234567890.12345678901234567890, 1e-300, E'x''\n', true,
         '\x00ff', '-infinity', 'infinity', '1 mon 2 days 03:04:05.6', gen_random_uuid(),
@@ -362,7 +362,7 @@ def test_python_values_are_taken_for_columns(hooked: Connection, conn: Connectio
         "create table public.kinds (id integer primary key, d date, y bytea, iv interval, f float8, ts timestamptz)"
     )
     with contextlib.closing(connect(database)) as admin:
-        catalogue.watch(admin, "public.kinds", None, keyless=False, always=False)
+        tables.watch(admin, "public.kinds", None, keyless=False, always=False)
 
     class Assigns(JobHookReceiver):
         def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
@@ -560,7 +560,7 @@ def test_a_table_with_a_domain_that_is_never_null_is_read_and_written(
     conn.execute("create domain public.never_null as text not null")
     conn.execute("create table public.kinds (id public.never_null primary key, a public.never_null, b text)")
     with contextlib.closing(connect(database)) as admin:
-        catalogue.watch(admin, "public.kinds", None, keyless=False, always=False)
+        tables.watch(admin, "public.kinds", None, keyless=False, always=False)
 
     class Writes(JobHookReceiver):
         def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
@@ -583,9 +583,9 @@ def test_a_database_in_another_encoding_takes_what_it_can_of_a_log(server: Serve
             conn.execute("create table public.device (id integer primary key, name text, serial text)")
             with contextlib.closing(connect(database)) as admin:
                 install(admin)
-                catalogue.watch(admin, "public.device", None, keyless=False, always=False)
-                catalogue.register_jobs(admin, [JobRecord("m.C", "C")], complete=True)
-                catalogue.enable_job(admin, "m.C")
+                tables.watch(admin, "public.device", None, keyless=False, always=False)
+                tables.register_jobs(admin, [JobRecord("m.C", "C")], complete=True)
+                tables.enable_job(admin, "m.C")
                 hooks.add_hook(admin, "h", ["public.device"], ["create"], "m.C", "")
 
             class Logs(JobHookReceiver):

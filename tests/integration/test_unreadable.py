@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from conftest import Connection
+from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from jobhooks.store.install import install
-from jobhooks.store.unreadable import decoded
+from jobhooks.store.undecodable_text import decoded
 from support.capturing import client_with
 from support.daemon import Daemon, jobhooks, wait_until
 from support.hooking import add_hook, write_receivers

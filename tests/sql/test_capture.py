@@ -8,7 +8,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from conftest import Connection
-from jobhooks.store import catalogue
+from jobhooks.operations import tables
 from jobhooks.store.connections import connect
 from support.capturing import client_with
 
@@ -17,7 +17,7 @@ def watch(
     database: str, table: str, *, key: list[str] | None = None, keyless: bool = False, always: bool = False
 ) -> None:
     with contextlib.closing(connect(database)) as admin:
-        catalogue.watch(admin, table, key, keyless=keyless, always=always)
+        tables.watch(admin, table, key, keyless=keyless, always=always)
 
 
 def changes(conn: Connection) -> list[tuple[object, ...]]:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks.store.sql_files import query
+from jobhooks.store.queries import query
 from support.daemon import LIMIT, wait_until
 
 Row = dict[str, Any]

@@ -11,10 +11,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Connection
 from jobhooks.errors import CopiedDatabase, Forbidden, NothingToAdopt, SqlMismatch
-from jobhooks.store import catalogue, install as installing
+from jobhooks.operations import tables
+from jobhooks.schema import install as installing
+from jobhooks.schema.install import capture_is_confined, check_installed, check_may_mark, check_original, install
 from jobhooks.store.connections import connect
-from jobhooks.store.install import capture_is_confined, check_installed, check_may_mark, check_original, install
-from jobhooks.store.sql_files import migrations
+from jobhooks.store.queries import migrations
 from support.reading import open_reader, read_all
 from support.servers import Server
 
@@ -89,10 +90,10 @@ def test_a_copy_of_a_database_is_noticed_and_can_be_adopted(database: str, conn:
     with contextlib.closing(connect(database)) as admin:
         with pytest.raises(CopiedDatabase):
             check_original(admin)
-        catalogue.adopt(admin)
+        tables.adopt(admin)
         check_original(admin)
         with pytest.raises(NothingToAdopt):
-            catalogue.adopt(admin)
+            tables.adopt(admin)
 
 
 def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Connection, database: str) -> None:
@@ -103,7 +104,7 @@ def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Co
     )
     device.execute("update jobhooks.cursor set system_identifier = 1")
     with contextlib.closing(connect(database)) as admin:
-        catalogue.adopt(admin)
+        tables.adopt(admin)
     for _ in range(30):
         device.execute("update public.device set name = 'ours' || name where id = 1")
 
@@ -223,8 +224,8 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
             == former
         )
         admin.execute("update public.t set v = 'between'")
-        assert catalogue.watch_outdated(admin) == 1
-        assert catalogue.watch_outdated(admin) == 0
+        assert tables.watch_outdated(admin) == 1
+        assert tables.watch_outdated(admin) == 0
         admin.execute("update public.t set v = 'after'")
         changes = admin.execute(
             "select id, action::text, postchange ->> 'v', triggering, context from jobhooks.object_change order by id"
@@ -261,7 +262,7 @@ def test_what_an_earlier_versions_triggers_call_stays_until_they_are_replaced(
         admin.execute("update jobhooks.content_type set triggers = '{}'")
         install(admin)
         application.execute("update public.device set name = 'between'")
-        assert catalogue.watch_outdated(admin) == 1
+        assert tables.watch_outdated(admin) == 1
         install(admin)
         application.execute("update public.device set name = 'after'")
         assert admin.execute("select to_regprocedure(%s) is null", [signature]).fetchone() == (True,)
@@ -306,7 +307,7 @@ def test_the_triggers_of_a_partitioned_table_go_on_until_they_are_replaced(datab
             f" for values from ({start}) to ({start + 10})".encode()
         )
     with contextlib.closing(connect(database)) as admin:
-        catalogue.watch(admin, "public.parted", None)
+        tables.watch(admin, "public.parted", None)
         names = "select tgrelid::regclass::text, tgname from pg_trigger where tgname ~ 'jobhooks_' order by 1, 2"
         wanted = conn.execute(names.encode()).fetchall()
         conn.execute(FORMER_TRIGGERS.encode())
@@ -319,7 +320,7 @@ def test_the_triggers_of_a_partitioned_table_go_on_until_they_are_replaced(datab
             ("delete", 2, None),
             ("create", None, 12),
         ]
-        assert catalogue.watch_outdated(admin) == 1
+        assert tables.watch_outdated(admin) == 1
         assert conn.execute(names.encode()).fetchall() == wanted
     conn.execute("delete from jobhooks.object_change")
     conn.execute("update public.parted set id = 3; delete from public.parted; insert into public.parted values (4)")

@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from conftest import Connection
+from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from jobhooks.store.install import install
 from support.daemon import Daemon, wait_until
 
 READ_ALL = "update jobhooks.cursor set seen = pg_current_snapshot(), horizon = pg_current_snapshot()"

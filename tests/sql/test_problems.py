@@ -9,9 +9,9 @@ from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
 from jobhooks.embedded import run_server
-from jobhooks.store import catalogue
+from jobhooks.operations import tables
+from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection, connect
-from jobhooks.store.install import install
 from support.programs import binaries
 from support.servers import Server
 
@@ -52,14 +52,14 @@ def test_nothing_is_wrong_with_a_table_that_is_just_watched(device: Connection, 
     """Whoever is told of problems that are none stops listening."""
     device.execute(PARTITIONED)
     device.execute("create table public.note (line text, seen timestamptz, many float8[])")
-    catalogue.watch(admin, "public.reading")
-    catalogue.watch(admin, "public.note", keyless=True, always=True, exclude=["line"], ignore=["seen"])
+    tables.watch(admin, "public.reading")
+    tables.watch(admin, "public.note", keyless=True, always=True, exclude=["line"], ignore=["seen"])
     assert problems(device) == []
 
 
 def test_a_rename_is_no_problem(device: Connection, admin: SyncConnection) -> None:
     device.execute(PARTITIONED)
-    catalogue.watch(admin, "public.reading")
+    tables.watch(admin, "public.reading")
     device.execute("create schema attic")
     device.execute("alter table public.device rename to gadget; alter table public.gadget set schema attic")
     device.execute("alter table public.reading rename to value; alter table public.reading_1 rename to value_1")
@@ -71,7 +71,7 @@ def test_a_table_that_is_gone(device: Connection, admin: SyncConnection) -> None
     severity, subject, problem, remedy = the_problem(device)
     assert (severity, subject) == ("warning", "public.device")
     assert "gone" in problem and "jobhooks table unwatch public.device" in remedy
-    catalogue.unwatch(admin, "public.device")
+    tables.unwatch(admin, "public.device")
     assert problems(device) == []
 
 
@@ -101,7 +101,7 @@ def test_a_trigger_that_does_not_fire_as_asked(device: Connection, how: str, sev
 def test_a_table_that_should_always_be_captured_and_is_not(device: Connection, admin: SyncConnection) -> None:
     """The remedy keeps how the table is watched: it could be pasted, and must not make things worse."""
     device.execute('alter table public.device add column "the Note" text')
-    catalogue.watch(admin, "public.device", ["id"], always=True, exclude=["the Note"], ignore=["serial"])
+    tables.watch(admin, "public.device", ["id"], always=True, exclude=["the Note"], ignore=["serial"])
     device.execute('alter table public.device enable trigger "!jobhooks_1_create"')
     _, _, problem, remedy = the_problem(device)
     assert "not for what logical replication applies, as was asked: !jobhooks_1_create" in problem
@@ -110,7 +110,7 @@ def test_a_table_that_should_always_be_captured_and_is_not(device: Connection, a
 
 def test_a_partition_whose_trigger_is_disabled(device: Connection, admin: SyncConnection) -> None:
     device.execute(PARTITIONED)
-    catalogue.watch(admin, "public.reading")
+    tables.watch(admin, "public.reading")
     device.execute('alter table public.reading_2 disable trigger "!jobhooks_2_update"')
     severity, subject, problem, _ = the_problem(device)
     assert (severity, subject) == ("error", "public.reading")
@@ -118,7 +118,7 @@ def test_a_partition_whose_trigger_is_disabled(device: Connection, admin: SyncCo
 
 
 def test_an_ignored_column_that_is_renamed(device: Connection, admin: SyncConnection) -> None:
-    catalogue.watch(admin, "public.device", ignore=["serial"])
+    tables.watch(admin, "public.device", ignore=["serial"])
     device.execute("alter table public.device rename column serial to number")
     severity, subject, problem, remedy = the_problem(device)
     assert (severity, subject) == ("error", "public.device")
@@ -146,7 +146,7 @@ def test_triggers_of_an_earlier_version(device: Connection) -> None:
 
 def test_partitions_that_came_and_went(conn: Connection, admin: SyncConnection) -> None:
     conn.execute(PARTITIONED)
-    catalogue.watch(admin, "public.reading")
+    tables.watch(admin, "public.reading")
     conn.execute("create table public.reading_3 (id integer not null, day integer not null)")
     conn.execute("insert into public.reading_3 values (1, 3)")
     conn.execute("alter table public.reading attach partition public.reading_3 for values from (3) to (4)")
@@ -154,14 +154,14 @@ def test_partitions_that_came_and_went(conn: Connection, admin: SyncConnection) 
     came, went = problems(conn)
     assert came[:2] == ("warning", "public.reading") and "1: public.reading_3" in came[2] and "TRUNCATE" in came[2]
     assert went[:2] == ("note", "public.reading") and "2: public.reading_1" in went[2]
-    catalogue.watch(admin, "public.reading")
+    tables.watch(admin, "public.reading")
     assert problems(conn) == []
 
 
 def test_a_child_by_inheritance_that_is_not_watched(device: Connection, admin: SyncConnection) -> None:
     device.execute("create table public.phone (primary key (id)) inherits (public.device)")
     device.execute("create table public.smartphone (primary key (id)) inherits (public.phone)")
-    catalogue.watch(admin, "public.phone")
+    tables.watch(admin, "public.phone")
     found = [(subject, problem.partition(" ")[0], remedy) for _, subject, problem, remedy in problems(device)]
     assert found == [
         ("public.device", "public.smartphone", "jobhooks table watch public.smartphone"),
@@ -192,7 +192,7 @@ def test_a_key_that_tells_no_row_from_another(
     device: Connection, admin: SyncConnection, index: str, words: str
 ) -> None:
     device.execute(index.encode())
-    catalogue.watch(admin, "public.device", ["serial"])
+    tables.watch(admin, "public.device", ["serial"])
     found = the_problem(device)
     assert found[:2] == ("warning", "public.device") and words in found[2]
     device.execute("alter table public.device alter column serial set not null")
@@ -202,7 +202,7 @@ def test_a_key_that_tells_no_row_from_another(
 
 def test_a_trigger_of_the_users_that_fires_after_ours(conn: Connection, admin: SyncConnection) -> None:
     conn.execute(PARTITIONED)
-    catalogue.watch(admin, "public.reading")
+    tables.watch(admin, "public.reading")
     conn.execute("create function public.f() returns trigger language plpgsql as 'begin return null; end'")
     for name in ("a_usual_name", "~last"):
         conn.execute(
@@ -362,7 +362,7 @@ def test_a_wake_lock_in_strange_hands(device: Connection) -> None:
 
 def test_a_viewer_is_told_the_same_and_what_it_cannot_see(device: Connection, admin: SyncConnection, role: str) -> None:
     device.execute("create schema hidden; create table hidden.t (a integer primary key, b float8)")
-    catalogue.watch(admin, "hidden.t", exclude=["b"])
+    tables.watch(admin, "hidden.t", exclude=["b"])
     device.execute('alter table hidden.t disable trigger all; drop trigger "!jobhooks_1_update" on public.device')
     device.execute(f"grant jobhooks_viewer to {role}".encode())
     with psycopg.connect(device.info.dsn, user=role, autocommit=True) as viewer:

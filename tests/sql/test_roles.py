@@ -9,9 +9,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from jobhooks.store import catalogue, hooks
+from jobhooks.operations import hooks, tables
+from jobhooks.schema.install import check_installed, check_may_mark
 from jobhooks.store.connections import connect
-from jobhooks.store.install import check_installed, check_may_mark
 from support.daemon import Daemon
 
 WRITABLE = """
@@ -144,7 +144,7 @@ def test_the_daemon_runs_with_two_grants_and_cannot_change_the_applications_tabl
         daemon.await_started()
         with contextlib.closing(connect(database)) as admin:
             for name in ("Looks", "Writes"):
-                catalogue.enable_job(admin, f"both.{name}")
+                tables.enable_job(admin, f"both.{name}")
                 hooks.add_hook(admin, name, ["public.device"], ["update"], f"both.{name}", "")
         device.execute("update public.device set name = 'a'")
         (failed,) = daemon.await_event("delivery_failed")

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from conftest import Connection
-from jobhooks.store.sql_files import QUERY_NAME, SQL
+from jobhooks.store.queries import QUERY_NAME, SQL
 from support import generated
 
 # These put statements together from lists, each part quoted by itself, which plpgsql_check cannot see.
@@ -116,7 +116,7 @@ def test_every_table_and_function_says_what_it_is_for(conn: Connection) -> None:
 
 def test_each_function_file_holds_the_function_it_is_named_for() -> None:
     """One object per file, with the sentence of its header as its comment."""
-    for path in sorted((generated.ROOT / "sql" / "functions").glob("*.sql")):
+    for path in sorted((generated.ROOT / "sql" / "functions").glob("*/*.sql")):
         text = path.read_text()
         capture = f"jobhooks_capture.{path.stem.removeprefix('capture_')}("
         function = capture if f"function {capture}" in text else f"jobhooks.{path.stem}("

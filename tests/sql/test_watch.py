@@ -9,9 +9,9 @@ import pytest
 
 from conftest import Connection
 from jobhooks.errors import JobhooksError, LockNotAvailable, NotWatched, UnknownTable, UnwatchableTable
-from jobhooks.store import catalogue
+from jobhooks.operations import tables
+from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection, connect
-from jobhooks.store.install import install
 from support.daemon import wait_until
 
 WAITING = "select from pg_locks where not granted and relation = 'public.device'::regclass"
@@ -24,7 +24,7 @@ def admin(database: str) -> Generator[SyncConnection]:
 
 
 def watch(admin: SyncConnection, table: str, key: list[str] | None = None, *, keyless: bool = False) -> None:
-    catalogue.watch(admin, table, key, keyless=keyless, always=False)
+    tables.watch(admin, table, key, keyless=keyless, always=False)
 
 
 def triggers(conn: Connection, table: str) -> list[str]:
@@ -38,7 +38,7 @@ def test_watching_again_changes_how_and_adds_nothing(conn: Connection, admin: Sy
     conn.execute("create table public.t (a integer primary key, b integer)")
     watch(admin, "public.t")
     watch(admin, "t", ["b", "a"])
-    assert [(table.name, table.state, table.key) for table in catalogue.watched_tables(admin)] == [
+    assert [(table.name, table.state, table.key) for table in tables.watched_tables(admin)] == [
         ("public.t", "watched", ["b", "a"])
     ]
     assert triggers(conn, "public.t") == [f"!jobhooks_1_{name}" for name in ("create", "delete", "truncate", "update")]
@@ -47,12 +47,12 @@ def test_watching_again_changes_how_and_adds_nothing(conn: Connection, admin: Sy
 def test_unwatching_leaves_the_table_as_it_was(conn: Connection, admin: SyncConnection) -> None:
     conn.execute("create table public.t (a integer primary key)")
     watch(admin, "public.t")
-    catalogue.unwatch(admin, "public.t")
+    tables.unwatch(admin, "public.t")
     assert triggers(conn, "public.t") == []
     conn.execute("insert into public.t values (1)")
     assert conn.execute("select from jobhooks.object_change").fetchall() == []
     with pytest.raises(NotWatched, match=r"cannot unwatch public\.t: it is not watched"):
-        catalogue.unwatch(admin, "public.t")
+        tables.unwatch(admin, "public.t")
     watch(admin, "public.t")
     conn.execute("insert into public.t values (2)")
     assert len(conn.execute("select from jobhooks.object_change").fetchall()) == 1
@@ -97,7 +97,7 @@ def test_what_cannot_be_watched_is_refused_with_the_reason(  # noqa: PLR0913, RU
     conn.execute(prepare.encode())
     with pytest.raises(error, match=message):
         watch(admin, table, key)
-    assert catalogue.watched_tables(admin) == []
+    assert tables.watched_tables(admin) == []
 
 
 def test_a_table_without_a_key_is_watched_on_request(conn: Connection, admin: SyncConnection) -> None:
@@ -114,7 +114,7 @@ def test_odd_names_are_watched_and_told_as_sql_writes_them(conn: Connection, adm
     conn.execute(f'create table "My Schema".{quoted} ("Key" integer primary key)'.encode())
     watch(admin, f'"My Schema".{quoted}')
     conn.execute(f'insert into "My Schema".{quoted} values (1)'.encode())
-    assert [table.name for table in catalogue.watched_tables(admin)] == [f'"My Schema".{quoted}']
+    assert [table.name for table in tables.watched_tables(admin)] == [f'"My Schema".{quoted}']
     assert conn.execute("select postchange from jobhooks.object_change").fetchall() == [({"Key": 1},)]
 
 
@@ -125,13 +125,13 @@ def test_a_content_type_follows_its_table_and_is_taken_over_by_one_made_again(
     conn.execute("create table public.t (a integer primary key)")
     watch(admin, "public.t")
     conn.execute("alter table public.t rename to u")
-    assert [table.name for table in catalogue.watched_tables(admin)] == ["public.u"]
+    assert [table.name for table in tables.watched_tables(admin)] == ["public.u"]
     watch(admin, "public.u")
     conn.execute("drop table public.u")
-    assert [(table.name, table.state) for table in catalogue.watched_tables(admin)] == [("public.u", "gone")]
+    assert [(table.name, table.state) for table in tables.watched_tables(admin)] == [("public.u", "gone")]
     conn.execute("create table public.u (a integer primary key)")
     watch(admin, "public.u")
-    assert [(table.name, table.state) for table in catalogue.watched_tables(admin)] == [("public.u", "watched")]
+    assert [(table.name, table.state) for table in tables.watched_tables(admin)] == [("public.u", "watched")]
     conn.execute("insert into public.u values (1)")
     assert (
         conn.execute("select content_type_id from jobhooks.object_change").fetchall()
@@ -164,7 +164,7 @@ def test_a_table_that_is_in_use_for_a_moment_is_watched_after_it(
     released.wait(10)
     watch(admin, "public.device", ["name"])
     holder.join()
-    assert [table.key for table in catalogue.watched_tables(admin)] == [["name"]]
+    assert [table.key for table in tables.watched_tables(admin)] == [["name"]]
 
 
 def test_two_tables_of_one_name_that_are_gone_are_taken_over_by_one(conn: Connection, admin: SyncConnection) -> None:
@@ -176,7 +176,7 @@ def test_two_tables_of_one_name_that_are_gone_are_taken_over_by_one(conn: Connec
         conn.execute("drop table public.t")
     conn.execute("create table public.t (a integer primary key)")
     watch(admin, "public.t")
-    assert sorted(table.state for table in catalogue.watched_tables(admin)) == ["gone", "watched"]
+    assert sorted(table.state for table in tables.watched_tables(admin)) == ["gone", "watched"]
 
 
 def test_a_reader_that_stays_keeps_nobody_from_writing(
@@ -197,14 +197,14 @@ def test_a_reader_that_stays_keeps_nobody_from_writing(
         thread.start()
         try:
             with pytest.raises(LockNotAvailable):
-                catalogue.unwatch(admin, "public.device")
+                tables.unwatch(admin, "public.device")
             so_far = len(written)
             wait_until("writes go on", lambda: len(written) > so_far)
             watch(admin, "public.device", ["name"])  # which needs not wait for readers
         finally:
             stop.set()
             thread.join()
-    catalogue.unwatch(admin, "public.device")
+    tables.unwatch(admin, "public.device")
     assert triggers(device, "public.device") == []
     captured = device.execute("select count(*) from jobhooks.object_change").fetchone()
     assert captured == (len(written),)
@@ -216,7 +216,7 @@ def test_installing_waits_for_no_writer(device: Connection, admin: SyncConnectio
         writer.execute("update public.device set name = 'open'")
         admin.execute("set lock_timeout = '200ms'")
         install(admin)
-        assert catalogue.watch_outdated(admin) == 0
+        assert tables.watch_outdated(admin) == 0
         device.execute("insert into public.device (name) values ('goes on')")
     assert len(device.execute("select from jobhooks.object_change").fetchall()) == 2
 

@@ -9,7 +9,7 @@ import pytest
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from jobhooks.store import catalogue
+from jobhooks.operations import tables
 from jobhooks.store.connections import connect
 
 
@@ -24,7 +24,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
 ) -> None:
     """Watch ``table`` in the database of ``conn``, in a session of its own."""
     with contextlib.closing(connect(conn.info.dsn)) as admin:
-        catalogue.watch(admin, table, key, always=always, exclude=exclude, ignore=ignore)
+        tables.watch(admin, table, key, always=always, exclude=exclude, ignore=ignore)
 
 
 def changes(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:

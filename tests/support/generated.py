@@ -10,12 +10,12 @@ from typing import Any, cast
 import typer
 
 from jobhooks.cli.app import app
+from jobhooks.cli.command_tree import command_tree, commands
 from jobhooks.cli.options import PANEL
-from jobhooks.cli.tree import command_tree, commands
 from jobhooks.embedded import EmbeddedServer, run_server, wheel_binaries
-from jobhooks.service.settings import PREFIX, Settings, example
+from jobhooks.runtime.settings import PREFIX, Settings, example
+from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from jobhooks.store.install import install
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "sql" / "schema.sql"

@@ -9,8 +9,8 @@ from psycopg import Connection as PsycopgConnection
 from psycopg.rows import TupleRow
 
 from jobhooks import Change, JobHookReceiver
-from jobhooks.engine.delivery import Delivery
-from jobhooks.engine.outcome import Outcome
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.running.result_statements import Outcome
 from support.reading import open_reader, read_all
 from support.running import open_running, owed
 

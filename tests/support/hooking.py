@@ -4,9 +4,8 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobhooks.cli import receivers
-from jobhooks.engine.loading import find_receivers
-from jobhooks.store import catalogue, hooks
+from jobhooks.discovery.loading import find_receivers
+from jobhooks.operations import hooks, receivers, tables
 from jobhooks.store.connections import connect
 
 EVENTS = ("create", "update", "delete", "truncate")
@@ -26,6 +25,6 @@ def add_hook(
     with contextlib.closing(connect(database)) as conn:
         findings = find_receivers([directory])
         assert not findings.broken, findings.broken
-        catalogue.register_jobs(conn, receivers.records(findings), complete=True)
-        catalogue.enable_job(conn, job, enabled=True)
+        tables.register_jobs(conn, receivers.records(findings), complete=True)
+        tables.enable_job(conn, job, enabled=True)
         hooks.add_hook(conn, f"hook of {job}", [table], list(events), job, "")

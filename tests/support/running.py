@@ -13,21 +13,21 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.engine import worker
-from jobhooks.engine.attempts import Attempts
-from jobhooks.engine.books import Books
-from jobhooks.engine.delivery import Delivery
-from jobhooks.engine.lanes import deliveries_of
-from jobhooks.engine.loading import Findings, FoundReceiver
-from jobhooks.engine.matching import Hook
-from jobhooks.engine.outcome import Clock, Outcome
-from jobhooks.engine.receiver_connections import Connections
-from jobhooks.engine.runner import AsyncRunner
-from jobhooks.engine.settle import Batch, Settler
-from jobhooks.engine.snapshot import Snapshot
-from jobhooks.engine.workers import Workers, orders_of
+from jobhooks.discovery.loading import Findings, FoundReceiver
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.running.attempts import Attempts
+from jobhooks.engine.running.in_loop.pool import Connections
+from jobhooks.engine.running.in_loop.runner import AsyncRunner
+from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process.runner import Workers, orders_of
+from jobhooks.engine.running.result_statements import Clock, Outcome
+from jobhooks.engine.scheduling.lanes import deliveries_of
+from jobhooks.engine.settling.ledger import Books
+from jobhooks.engine.settling.settler import Batch, Settler
 from jobhooks.errors import AlreadySettled
+from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
+from jobhooks.store.snapshot import Snapshot
 from support.daemon import LIMIT
 from support.reading import open_reader
 

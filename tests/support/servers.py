@@ -13,9 +13,9 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from jobhooks.embedded import run_server, system_binaries, wheel_binaries
-from jobhooks.store.catalogue import adopt
+from jobhooks.operations.tables import adopt
+from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from jobhooks.store.install import install
 
 TEMPLATE = "jobhooks_test_template"
 

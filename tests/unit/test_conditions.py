@@ -15,9 +15,9 @@ from hypothesis import given, settings, strategies as st
 from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.contract.snapshots import Row, differences
-from jobhooks.engine import cel_syntax, conditions
-from jobhooks.engine.conditions import ConditionFailed, Conditions, check_conditions, compiled
 from jobhooks.errors import InvalidConditions
+from jobhooks.matching import cel_cost, conditions
+from jobhooks.matching.conditions import ConditionFailed, Conditions, check_conditions, compiled
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
 OLD: Row = {"id": 1, "serial": "A-1", "status": "planned", "site": None, "tags": ["a"], "price": 10, "Odd Name": 1}
@@ -256,7 +256,7 @@ def test_no_row_ends_the_daemon(one: object, other: object) -> None:
 )
 def test_the_columns_that_an_expression_names_are_known(text: str, columns: dict[str, set[str] | None]) -> None:
     compiled_text = conditions._environment.compile(text).serialize()  # pyright: ignore[reportPrivateUsage] - no other way in
-    assert cel_syntax.uses_of(compiled_text).columns == columns
+    assert cel_cost.uses_of(compiled_text).columns == columns
 
 
 legible_values = json_values.filter(lambda value: "\\u0000" not in json.dumps(value))

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from jobhooks.cli import hook_file
 from jobhooks.cli.hook_plan import Difference, Doing, saving
 from jobhooks.errors import InvalidHookFile
-from jobhooks.store.hooks import HookSettings, JobHook
+from jobhooks.operations import hook_file
+from jobhooks.operations.hooks import HookSettings, JobHook
 
 PLAIN = HookSettings(
     *("h", ["public.device"], "a.B", ["create", "update"]),

@@ -8,10 +8,10 @@ from hypothesis import given, strategies as st
 
 from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action, Ordering
-from jobhooks.engine.delivery import Delivery
-from jobhooks.engine.lanes import Lanes, deliveries_of, lane_numbers
-from jobhooks.engine.matching import Hook
-from jobhooks.engine.snapshot import Snapshot
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.scheduling.lanes import Lanes, deliveries_of, lane_numbers
+from jobhooks.matching.hook_table import Hook
+from jobhooks.store.snapshot import Snapshot
 
 TABLES = [
     ContentType(1, "public.device", "public", "device", ("id",), ("integer",)),

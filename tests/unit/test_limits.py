@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
-from jobhooks.engine.limits import Limited, Watchdog
+from jobhooks.engine.running.in_loop.limits import Limited, Watchdog
 
 
 async def test_the_soft_limit_is_raised_where_the_receiver_waits() -> None:

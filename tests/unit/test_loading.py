@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobhooks.engine.loading import Findings, find_again, find_receivers, load_again
-from jobhooks.engine.sources import PACKAGE, Source
+from jobhooks.discovery.loading import Findings, find_again, find_receivers, load_again
+from jobhooks.discovery.sources import PACKAGE, Source
 
 GOOD = "from jobhooks import JobHookReceiver\nclass {0}(JobHookReceiver):\n    pass\n"
 WORD = "from jobhooks import JobHookReceiver\nclass C(JobHookReceiver):\n    word = {0!r}\n"

@@ -9,8 +9,8 @@ from hypothesis import given, strategies as st
 
 from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
-from jobhooks.engine.matching import Failure, Hook, HookTable
-from jobhooks.engine.snapshot import Snapshot
+from jobhooks.matching.hook_table import Failure, Hook, HookTable
+from jobhooks.store.snapshot import Snapshot
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
 CHANGE = Change(

@@ -11,7 +11,7 @@ from jobhooks.contract.choices import LogLevel, Ordering
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import DeliveryIdentity, Run
-from jobhooks.engine.loading import find_receivers
+from jobhooks.discovery.loading import find_receivers
 from jobhooks.errors import InvalidReceiver
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobhooks.engine.retry import LONGEST, Backoff, next_step
+from jobhooks.engine.delivery.retry import LONGEST, Backoff, next_step
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 from hypothesis import given, strategies as st
 
-from jobhooks.store.rows import as_json, columns, difference
+from jobhooks.store.json_rows import as_json, columns, difference
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from jobhooks.errors import SettingsError
-from jobhooks.service import settings as settings_module, systemd
-from jobhooks.service.settings import FILE_VARIABLE, PREFIX, Settings, load
+from jobhooks.runtime import settings as settings_module, systemd
+from jobhooks.runtime.settings import FILE_VARIABLE, PREFIX, Settings, load
 from support import generated
 
 

@@ -4,27 +4,14 @@ import sys
 
 import typer
 
-from jobhooks.cli import (
-    change,
-    delivery,
-    demo,
-    doctor,
-    hook,
-    install,
-    job,
-    receiver,
-    replay,
-    result,
-    run,
-    status,
-    table,
-)
+from jobhooks.cli import change, delivery, doctor, hook, install, job, receiver, replay, result, run, status, table
+from jobhooks.cli.command_tree import command_tree
+from jobhooks.cli.demo import command as demo
 from jobhooks.cli.options import JsonFlag
-from jobhooks.cli.output import print_json, say
-from jobhooks.cli.tree import command_tree
+from jobhooks.cli.show.output import print_json, say
 from jobhooks.errors import JobhooksError
-from jobhooks.store.install import PROGRAM_VERSION
-from jobhooks.store.sql_files import migrations
+from jobhooks.schema.install import PROGRAM_VERSION
+from jobhooks.store.queries import migrations
 
 INTERRUPTED = 130  # as shells report SIGINT
 

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from jobhooks.cli import completing
-from jobhooks.cli.difference import Line, line, print_change, print_line
+from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, print_json_line, print_records, wait_for_reader_to_leave
+from jobhooks.cli.show.change_diff import Line, line, print_change, print_line
+from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, wait_for_reader_to_leave
 from jobhooks.contract.choices import ObjectChangeActionChoices
-from jobhooks.service.settings import load
-from jobhooks.store import changes
+from jobhooks.operations import changes
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 
 TAIL_INTERVAL = 0.5  # seconds
@@ -27,7 +27,7 @@ TableFlag = Annotated[
         "--table",
         help="Of this table only, schema.table. Repeatable.",
         metavar="TABLE",
-        autocompletion=completing.tables,
+        autocompletion=completion.tables,
     ),
 ]
 ActionFlag = Annotated[

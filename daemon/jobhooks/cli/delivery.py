@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from jobhooks.cli import completing
+from jobhooks.cli import completion
 from jobhooks.cli.change import parse_moment
-from jobhooks.cli.consent import ask_for_consent, number
-from jobhooks.cli.debts import Line, line, print_delivery
-from jobhooks.cli.difference import print_difference, print_heading
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, print_records, progress, say
+from jobhooks.cli.show.change_diff import print_difference, print_heading
+from jobhooks.cli.show.confirm import ask_for_consent, number
+from jobhooks.cli.show.deliveries import Line, line, print_delivery
+from jobhooks.cli.show.output import console, print_json, print_records, progress, say
 from jobhooks.errors import Refused
-from jobhooks.service.settings import load
-from jobhooks.store import changes, deliveries
+from jobhooks.operations import changes, deliveries
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 
 
@@ -34,7 +34,7 @@ ChangesArgument = Annotated[
 ]
 HookFlag = Annotated[
     str | None,
-    typer.Option("--hook", help="Owed to this hook only.", metavar="NAME", autocompletion=completing.hooks),
+    typer.Option("--hook", help="Owed to this hook only.", metavar="NAME", autocompletion=completion.hooks),
 ]
 TableFlag = Annotated[
     list[str] | None,
@@ -42,7 +42,7 @@ TableFlag = Annotated[
         "--table",
         help="For changes of this table only, schema.table. Repeatable.",
         metavar="TABLE",
-        autocompletion=completing.tables,
+        autocompletion=completion.tables,
     ),
 ]
 StatusFlag = Annotated[

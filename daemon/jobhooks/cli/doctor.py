@@ -4,9 +4,9 @@ import typer
 from rich.text import Text
 
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_records, printable, say
-from jobhooks.service.settings import load
-from jobhooks.store.doctor import Problem, problems
+from jobhooks.cli.show.output import console, print_records, printable, say
+from jobhooks.operations.doctor import Problem, problems
+from jobhooks.runtime.settings import load
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 

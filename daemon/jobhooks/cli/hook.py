@@ -7,20 +7,20 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from jobhooks.cli import completing, hook_apply, hook_file
-from jobhooks.cli.consent import ask_for_consent, number
-from jobhooks.cli.history import LimitFlag, print_history
+from jobhooks.cli import completion, hook_apply
 from jobhooks.cli.hook_plan import Step, in_words, saving, take
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, print_records, printable, say
-from jobhooks.service.settings import load
-from jobhooks.store import hooks
+from jobhooks.cli.show.confirm import ask_for_consent, number
+from jobhooks.cli.show.history import LimitFlag, print_history
+from jobhooks.cli.show.output import console, print_json, print_records, printable, say
+from jobhooks.operations import hook_file, hooks
+from jobhooks.operations.history import Kind
+from jobhooks.operations.hooks import HookDetails, HookSettings
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
-from jobhooks.store.history import Kind
-from jobhooks.store.hooks import HookDetails, HookSettings
 
 NameArgument = Annotated[
-    str, typer.Argument(help="The name of a hook.", metavar="NAME", autocompletion=completing.hooks)
+    str, typer.Argument(help="The name of a hook.", metavar="NAME", autocompletion=completion.hooks)
 ]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 TABLES = "A watched table, schema.table. Repeatable."
@@ -63,9 +63,9 @@ def add_to(app: typer.Typer) -> None:
 
 def add(  # noqa: PLR0913, RUF100 - all that a hook can be
     name: Annotated[str, typer.Argument(help="A name of your choice.", metavar="NAME")],
-    content_type: Annotated[list[str], typer.Option(help=TABLES, metavar="TABLE", autocompletion=completing.tables)],
+    content_type: Annotated[list[str], typer.Option(help=TABLES, metavar="TABLE", autocompletion=completion.tables)],
     events: Annotated[str, typer.Option(help=EVENTS, metavar="EVENT[,EVENT...]")],
-    job: Annotated[str, typer.Option(help=JOB, metavar="JOB", autocompletion=completing.jobs)],
+    job: Annotated[str, typer.Option(help=JOB, metavar="JOB", autocompletion=completion.jobs)],
     description: Annotated[str, typer.Option(help=DESCRIPTION)] = "",
     column: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="COLUMN")] = None,
     conditions: Annotated[str, typer.Option(help=CONDITIONS, metavar="EXPRESSION")] = "",
@@ -101,10 +101,10 @@ def edit(  # noqa: PLR0913, RUF100 - all that a hook can be
     name: NameArgument,
     new_name: Annotated[str | None, typer.Option("--name", help="A new name.", metavar="NAME")] = None,
     content_type: Annotated[
-        list[str] | None, typer.Option(help=TABLES, metavar="TABLE", autocompletion=completing.tables)
+        list[str] | None, typer.Option(help=TABLES, metavar="TABLE", autocompletion=completion.tables)
     ] = None,
     events: Annotated[str | None, typer.Option(help=EVENTS, metavar="EVENT[,EVENT...]")] = None,
-    job: Annotated[str | None, typer.Option(help=JOB, metavar="JOB", autocompletion=completing.jobs)] = None,
+    job: Annotated[str | None, typer.Option(help=JOB, metavar="JOB", autocompletion=completion.jobs)] = None,
     description: Annotated[str | None, typer.Option(help=DESCRIPTION)] = None,
     column: Annotated[
         list[str] | None, typer.Option(help=f"{COLUMNS} Empty: whichever changed.", metavar="COLUMN")

@@ -8,16 +8,15 @@ from typing import Annotated
 
 import typer
 
-from jobhooks.cli import hook_file
-from jobhooks.cli.consent import ask_for_consent, number
 from jobhooks.cli.hook_plan import Doing, Step, carry_out, plan, print_plan
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, print_text, say
+from jobhooks.cli.show.confirm import ask_for_consent, number
+from jobhooks.cli.show.output import console, print_json, print_text, say
 from jobhooks.errors import Forbidden, Refused, UnknownTable
-from jobhooks.service.settings import load
-from jobhooks.store import hooks
+from jobhooks.operations import hook_file, hooks
+from jobhooks.operations.hooks import HookSettings
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
-from jobhooks.store.hooks import HookSettings
 
 DONE = {Doing.ADD: "added", Doing.EDIT: "changed", Doing.DELETE: "deleted"}
 

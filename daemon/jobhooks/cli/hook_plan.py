@@ -7,15 +7,15 @@ from enum import Enum
 from rich.console import Console
 from rich.text import Text
 
-from jobhooks.cli.consent import number
-from jobhooks.cli.difference import ADDED, REMOVED
-from jobhooks.cli.hook_file import coalesce, in_order
-from jobhooks.cli.output import printable
-from jobhooks.engine.conditions import check_conditions
+from jobhooks.cli.show.change_diff import ADDED, REMOVED
+from jobhooks.cli.show.confirm import number
+from jobhooks.cli.show.output import printable
 from jobhooks.errors import InvalidConditions
-from jobhooks.store import hooks
+from jobhooks.matching.conditions import check_conditions
+from jobhooks.operations import hooks
+from jobhooks.operations.hook_file import coalesce, in_order
+from jobhooks.operations.hooks import HookSettings, JobHook
 from jobhooks.store.connections import SyncConnection
-from jobhooks.store.hooks import HookSettings, JobHook
 
 CHANGED = "yellow"
 

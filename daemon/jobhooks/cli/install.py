@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 
-from jobhooks.cli import completing
+from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
-from jobhooks.cli.output import print_text, say
+from jobhooks.cli.show.output import print_text, say
 from jobhooks.errors import Forbidden, JobhooksError, Refused
-from jobhooks.service.settings import load
-from jobhooks.store import catalogue, uninstall as uninstalling
+from jobhooks.operations import tables
+from jobhooks.runtime.settings import load
+from jobhooks.schema import uninstall as uninstalling
+from jobhooks.schema.install import PROGRAM_VERSION, capture_is_confined, check_may_mark, install as install_sql
+from jobhooks.schema.script import installation_script
 from jobhooks.store.connections import SyncConnection
-from jobhooks.store.install import PROGRAM_VERSION, capture_is_confined, check_may_mark, install as install_sql
-from jobhooks.store.script import installation_script
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +28,7 @@ def install(
     watch: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Tables to watch, too, as schema.table.", metavar="TABLE", autocompletion=completing.watchable_tables
+            help="Tables to watch, too, as schema.table.", metavar="TABLE", autocompletion=completion.watchable_tables
         ),
     ] = None,
     as_script: Annotated[
@@ -52,10 +53,10 @@ def install(
         applied = install_sql(conn)
         say(f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(applied)} migrations applied")
         _warn_of_missing_rights(conn)
-        if count := catalogue.watch_outdated(conn, _warn_of_outdated_table):
+        if count := tables.watch_outdated(conn, _warn_of_outdated_table):
             say(f"watching {count} {'table' if count == 1 else 'tables'} again, with the triggers of this version")
         for table in watch or []:
-            catalogue.watch(conn, table, None, keyless=False, always=False)
+            tables.watch(conn, table, None, keyless=False, always=False)
             say(f"watching {table}")
 
 
@@ -86,7 +87,7 @@ def adopt(database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
     Example: jobhooks adopt --database-url postgresql:///staging
     """
     with connection(load(config, database_url=database_url)) as conn:
-        catalogue.adopt(conn)
+        tables.adopt(conn)
         say(f"{conn.info.dbname} starts afresh: changes from now on are delivered here")
 
 

@@ -9,21 +9,21 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobhooks.cli import completing, job_run, receivers
-from jobhooks.cli.history import LimitFlag, print_history
+from jobhooks.cli import completion, job_run
 from jobhooks.cli.hook_plan import in_words
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag, connection
-from jobhooks.cli.output import console, print_json, print_records, printable, say
+from jobhooks.cli.show.history import LimitFlag, print_history
+from jobhooks.cli.show.output import console, print_json, print_records, printable, say
 from jobhooks.contract.choices import Ordering
-from jobhooks.engine.loading import Findings
+from jobhooks.discovery.loading import Findings
 from jobhooks.errors import Forbidden, UnknownJob
-from jobhooks.service.settings import load
-from jobhooks.store import catalogue, jobs
+from jobhooks.operations import jobs, receivers, tables
+from jobhooks.operations.history import Kind
+from jobhooks.operations.jobs import JobDetails, Setting
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
-from jobhooks.store.history import Kind
-from jobhooks.store.jobs import JobDetails, Setting
 
-JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB", autocompletion=completing.jobs)]
+JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB", autocompletion=completion.jobs)]
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -68,10 +68,10 @@ def enable(
     with connection(chosen) as conn:
         _register(conn, findings)
         # One that the daemon found counts, too, where this command cannot see its file.
-        installed = {known.class_path for known in catalogue.jobs(conn) if known.installed}
+        installed = {known.class_path for known in tables.jobs(conn) if known.installed}
         if job not in findings.receivers and job not in installed:
             raise UnknownJob(f"cannot enable {job}: {findings.why_missing(job)}")
-        catalogue.enable_job(conn, job)
+        tables.enable_job(conn, job)
         say(f"enabled {job}")
 
 
@@ -81,7 +81,7 @@ def disable(job: JobArgument, database_url: DatabaseFlag = None, config: ConfigF
     Example: jobhooks job disable validate_serial.ValidateSerial
     """
     with connection(load(config, database_url=database_url)) as conn:
-        catalogue.enable_job(conn, job, enabled=False)
+        tables.enable_job(conn, job, enabled=False)
         say(f"disabled {job}")
         if idle := [hook.name for hook in jobs.job_details(conn, job).hooks if hook.enabled]:
             quoted = ", ".join(f'"{name}"' for name in idle)
@@ -108,7 +108,7 @@ def list_jobs(
         for receiver in findings.receivers.values():
             for warning in receiver.meta.warnings:
                 say(f"warning: {receiver.path}: {warning}")
-        found = [job for job in catalogue.jobs(conn) if everything or not job.hidden]
+        found = [job for job in tables.jobs(conn) if everything or not job.hidden]
     if as_json:
         print_json(found)
         return

@@ -8,17 +8,17 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobhooks.cli import completing
-from jobhooks.cli.debts import print_attempt
-from jobhooks.cli.difference import print_heading
+from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, printable, progress, say
 from jobhooks.cli.replay import queue
+from jobhooks.cli.show.change_diff import print_heading
+from jobhooks.cli.show.deliveries import print_attempt
+from jobhooks.cli.show.output import console, print_json, printable, progress, say
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.errors import JobhooksError, Refused, UnknownJob
-from jobhooks.service.settings import load
-from jobhooks.store import changes, deliveries
-from jobhooks.store.changes import ShownChange
+from jobhooks.operations import changes, deliveries
+from jobhooks.operations.changes import ShownChange
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection, call
 
 LOOK_S = 0.1  # between two looks at what has come of it
@@ -40,7 +40,7 @@ class _Queued:
 
 
 def run(
-    job: Annotated[str, typer.Argument(help="module.Class", metavar="JOB", autocompletion=completing.jobs)],
+    job: Annotated[str, typer.Argument(help="module.Class", metavar="JOB", autocompletion=completion.jobs)],
     change: Annotated[
         int, typer.Option("--change", help="For this change, by its number.", metavar="CHANGE", max=changes.LAST_ID)
     ],

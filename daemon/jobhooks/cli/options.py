@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from jobhooks.service import settings
-from jobhooks.service.settings import LogFormat, LogLevel, Settings, describe
+from jobhooks.runtime import settings
+from jobhooks.runtime.settings import LogFormat, LogLevel, Settings, describe
+from jobhooks.schema.install import check_installed
 from jobhooks.store.connections import SyncConnection, connect
-from jobhooks.store.install import check_installed
 
 PANEL = "Settings"
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from jobhooks.cli import receivers
 from jobhooks.cli.options import ConfigFlag, JsonFlag, ReceiversFlag
-from jobhooks.cli.output import print_json, print_records, say
+from jobhooks.cli.show.output import print_json, print_records, say
 from jobhooks.errors import InvalidName, JobhooksError
-from jobhooks.service.settings import load
+from jobhooks.operations import receivers
+from jobhooks.runtime.settings import load
 
 RECEIVER = '''
 """What this is for, in a sentence."""

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from jobhooks.cli import completing
+from jobhooks.cli import completion
 from jobhooks.cli.change import parse_moment
-from jobhooks.cli.consent import ask_for_consent, number
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, ReceiversFlag, connection
-from jobhooks.cli.output import progress, say
+from jobhooks.cli.show.confirm import ask_for_consent, number
+from jobhooks.cli.show.output import progress, say
 from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
-from jobhooks.engine.condition_failures import ConditionFailures
-from jobhooks.engine.conditions import check_conditions
-from jobhooks.engine.lanes import deliveries_of, lane_numbers
-from jobhooks.engine.matching import Hook, Rule
-from jobhooks.engine.reader import ContentTypes, change_of
-from jobhooks.engine.snapshot import Snapshot
+from jobhooks.engine.reading.reader import ContentTypes, change_of
+from jobhooks.engine.scheduling.lanes import deliveries_of, lane_numbers
 from jobhooks.errors import Refused
-from jobhooks.service.settings import load
-from jobhooks.store import changes, deliveries
+from jobhooks.matching.condition_failures import ConditionFailures
+from jobhooks.matching.conditions import check_conditions
+from jobhooks.matching.hook_table import Hook, Rule
+from jobhooks.operations import changes, deliveries
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
+from jobhooks.store.snapshot import Snapshot
 
 if TYPE_CHECKING:
     import asyncpg
@@ -36,14 +36,14 @@ def add_to(app: typer.Typer) -> None:
 def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
     hook: Annotated[
         str | None,
-        typer.Option(help="The hook that they are delivered to.", metavar="NAME", autocompletion=completing.hooks),
+        typer.Option(help="The hook that they are delivered to.", metavar="NAME", autocompletion=completion.hooks),
     ] = None,
     table: Annotated[
         list[str] | None,
         typer.Option(
             help="Changes of this table only, schema.table. Repeatable.",
             metavar="TABLE",
-            autocompletion=completing.tables,
+            autocompletion=completion.tables,
         ),
     ] = None,
     since: Annotated[
@@ -83,7 +83,7 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
     """
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     if dry_run:
-        from jobhooks.cli.dry_run import print_dry_run  # noqa: PLC0415, RUF100 - the engine, which all commands would load
+        from jobhooks.cli.show.dry_run import print_dry_run  # noqa: PLC0415, RUF100 - the engine, which all commands would load
 
         job_named, change_id = _to_be_tried(job, change, others=[hook, table, since, until, yes or None])
         with connection(chosen) as conn:

@@ -10,14 +10,14 @@ from typing import Annotated
 import msgspec
 import typer
 
-from jobhooks.cli import completing
-from jobhooks.cli.attempts import Line, line, print_line, print_result
+from jobhooks.cli import completion
 from jobhooks.cli.change import parse_moment
-from jobhooks.cli.difference import print_difference, print_heading
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, print_json_line, print_records, progress
-from jobhooks.service.settings import load
-from jobhooks.store import changes, deliveries, object_keys, results
+from jobhooks.cli.show.change_diff import print_difference, print_heading
+from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, progress
+from jobhooks.cli.show.results import Line, line, print_line, print_result
+from jobhooks.operations import changes, deliveries, object_keys, results
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 
 
@@ -48,11 +48,11 @@ class Format(Enum):
 
 HookFlag = Annotated[
     str | None,
-    typer.Option("--hook", help="Of this hook only.", metavar="NAME", autocompletion=completing.hooks),
+    typer.Option("--hook", help="Of this hook only.", metavar="NAME", autocompletion=completion.hooks),
 ]
 JobFlag = Annotated[
     str | None,
-    typer.Option("--job", help="Of this job only, module.Class.", metavar="JOB", autocompletion=completing.jobs),
+    typer.Option("--job", help="Of this job only, module.Class.", metavar="JOB", autocompletion=completion.jobs),
 ]
 TableFlag = Annotated[
     list[str] | None,
@@ -60,7 +60,7 @@ TableFlag = Annotated[
         "--table",
         help="For changes of this table only, schema.table. Repeatable.",
         metavar="TABLE",
-        autocompletion=completing.tables,
+        autocompletion=completion.tables,
     ),
 ]
 ObjectFlag = Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, LogFormatFlag, LogLevelFlag, ReceiversFlag
-from jobhooks.service.settings import load
+from jobhooks.runtime.settings import load
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,6 +32,6 @@ def run(
         log_level=log_level,
         log_format=log_format,
     )
-    from jobhooks.cli.daemon import run_daemon  # noqa: PLC0415, RUF100 - the engine, which all commands would load
+    from jobhooks.app import run_daemon  # noqa: PLC0415, RUF100 - the engine, which all commands would load
 
     run_daemon(chosen, end_with)

@@ -14,14 +14,14 @@ from rich.live import Live
 from rich.text import Text
 
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, print_json_line, wait_for_reader_to_leave
-from jobhooks.cli.screen import Problems, lines, on_terminal
+from jobhooks.cli.show.output import console, print_json, print_json_line, wait_for_reader_to_leave
+from jobhooks.cli.show.status import Problems, lines, on_terminal
 from jobhooks.errors import DatabaseUnreachable
-from jobhooks.service.settings import Settings, load
+from jobhooks.operations.doctor import problems
+from jobhooks.operations.status import Status, status as current_status
+from jobhooks.runtime.settings import Settings, load
+from jobhooks.schema.install import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection
-from jobhooks.store.doctor import problems
-from jobhooks.store.install import PROGRAM_VERSION
-from jobhooks.store.status import Status, status as current_status
 
 TOLD_PROBLEMS = 5
 PROBLEMS_AGE_S = 30.0  # for which what the doctor found is good enough while we watch: it looks far

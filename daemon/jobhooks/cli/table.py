@@ -7,21 +7,21 @@ import msgspec
 import typer
 from rich.text import Text
 
-from jobhooks.cli import completing
+from jobhooks.cli import completion
 from jobhooks.cli.doctor import print_problems
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
-from jobhooks.cli.output import console, print_json, print_records, printable, say
-from jobhooks.service.settings import load
-from jobhooks.store import catalogue
-from jobhooks.store.doctor import problems
+from jobhooks.cli.show.output import console, print_json, print_records, printable, say
+from jobhooks.operations import tables
+from jobhooks.operations.doctor import problems
+from jobhooks.runtime.settings import load
 
 TableArgument = Annotated[
     str,
-    typer.Argument(help="A table, as schema.table.", metavar="TABLE", autocompletion=completing.tables),
+    typer.Argument(help="A table, as schema.table.", metavar="TABLE", autocompletion=completion.tables),
 ]
 WatchableArgument = Annotated[
     str,
-    typer.Argument(help="A table, as schema.table.", metavar="TABLE", autocompletion=completing.watchable_tables),
+    typer.Argument(help="A table, as schema.table.", metavar="TABLE", autocompletion=completion.watchable_tables),
 ]
 
 
@@ -67,7 +67,7 @@ def watch(
     Example: jobhooks table watch public.user --exclude password --ignore last_seen --ignore login_count
     """
     with connection(load(config, database_url=database_url)) as conn:
-        catalogue.watch(
+        tables.watch(
             conn, table, key or None, keyless=keyless, always=always, exclude=exclude or (), ignore=ignore or ()
         )
         say(f"watching {table}")
@@ -79,7 +79,7 @@ def unwatch(table: TableArgument, database_url: DatabaseFlag = None, config: Con
     Example: jobhooks table unwatch public.device
     """
     with connection(load(config, database_url=database_url)) as conn:
-        catalogue.unwatch(conn, table)
+        tables.unwatch(conn, table)
         say(f"not watching {table} any more")
 
 
@@ -92,7 +92,7 @@ def show(
     """
     chosen = load(config, database_url=database_url)
     with connection(chosen) as conn:
-        details = catalogue.table_details(conn, table)
+        details = tables.table_details(conn, table)
         found = [problem for problem in problems(conn, chosen.retention_days) if problem.subject == details.name]
     if as_json:
         print_json({**cast("dict[str, object]", msgspec.to_builtins(details)), "problems": found})
@@ -109,10 +109,10 @@ def list_tables(as_json: JsonFlag = False, database_url: DatabaseFlag = None, co
     Example: jobhooks table list
     """
     with connection(load(config, database_url=database_url)) as conn:
-        print_records(catalogue.WatchedTable, catalogue.watched_tables(conn), as_json=as_json)
+        print_records(tables.WatchedTable, tables.watched_tables(conn), as_json=as_json)
 
 
-def _facts(details: catalogue.TableDetails) -> Iterator[tuple[str, str]]:
+def _facts(details: tables.TableDetails) -> Iterator[tuple[str, str]]:
     yield "table", f"{details.name} ({details.state})"
     yield "key", ", ".join(details.key) or "none: its changes are in order as a whole, and lead to no object"
     if details.always:
@@ -127,7 +127,7 @@ def _facts(details: catalogue.TableDetails) -> Iterator[tuple[str, str]]:
     for hook in details.hooks:
         runs = "" if hook.runs else ", which does not run now"
         yield "hook", f'"{hook.name}" on {", ".join(hook.events)}: {hook.job}{runs}'
-    among = f" among the newest {details.counted} of the log" if details.counted == catalogue.COUNTED_CHANGES else ""
+    among = f" among the newest {details.counted} of the log" if details.counted == tables.COUNTED_CHANGES else ""
     last = ""
     if details.last_change_at is not None:
         last = f"; the last is {details.last_change_id}, at {details.last_change_at.isoformat(' ', 'seconds')}"

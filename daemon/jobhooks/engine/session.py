@@ -9,20 +9,20 @@ from typing import Any
 
 import structlog
 
-from jobhooks.engine.attempts import Attempts
-from jobhooks.engine.books import Books
-from jobhooks.engine.dispatcher import Dispatcher
-from jobhooks.engine.leader import Guard
-from jobhooks.engine.limits import Watchdog
-from jobhooks.engine.loading import Findings
+from jobhooks.discovery.loading import Findings
+from jobhooks.engine.leadership import Guard
 from jobhooks.engine.maintenance import maintain
-from jobhooks.engine.outcome import Clock
-from jobhooks.engine.reader import Reader
-from jobhooks.engine.receiver_connections import Connections
-from jobhooks.engine.runner import AsyncRunner
-from jobhooks.engine.settle import Settler
-from jobhooks.engine.wakeup import Listener, Wakeup, WakeupMode
-from jobhooks.engine.workers import Workers
+from jobhooks.engine.reading.reader import Reader
+from jobhooks.engine.reading.wakeup import Listener, Wakeup, WakeupMode
+from jobhooks.engine.running.attempts import Attempts
+from jobhooks.engine.running.in_loop.limits import Watchdog
+from jobhooks.engine.running.in_loop.pool import Connections
+from jobhooks.engine.running.in_loop.runner import AsyncRunner
+from jobhooks.engine.running.in_process.runner import Workers
+from jobhooks.engine.running.result_statements import Clock
+from jobhooks.engine.scheduling.dispatcher import Dispatcher
+from jobhooks.engine.settling.ledger import Books
+from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
 

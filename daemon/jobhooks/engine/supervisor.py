@@ -10,11 +10,11 @@ from typing import cast
 
 import structlog
 
-from jobhooks.engine.loading import Findings
-from jobhooks.engine.reloading import Reloading
-from jobhooks.engine.retry import Backoff
+from jobhooks.discovery.loading import Findings
+from jobhooks.engine.delivery.retry import Backoff
+from jobhooks.engine.receiver_reload import Reloading
+from jobhooks.engine.running.in_process.runner import Workers
 from jobhooks.engine.session import EngineSettings, Session, Stopped
-from jobhooks.engine.workers import Workers
 from jobhooks.errors import DatabaseUnreachable, LeadsNoMore
 
 LAST_RESORT_S = 2.0  # after the grace, when the process ends whatever still runs in it

@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow, tuple_row
 
 from jobhooks.errors import BY_SQLSTATE, DatabaseUnreachable, JobhooksError, Refused, SettingsError, Unreadable
-from jobhooks.store.sql_files import query
+from jobhooks.store.queries import query
 
 APPLICATION_NAME = "jobhooks"
 CONNECT_TIMEOUT = 10  # seconds

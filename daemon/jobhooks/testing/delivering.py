@@ -13,24 +13,24 @@ from typing import Any, TypeVar
 
 from psycopg.pq import TransactionStatus
 
-from jobhooks.cli.receivers import records
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.engine import worker
-from jobhooks.engine.attempts import Attempts
-from jobhooks.engine.books import Books
-from jobhooks.engine.delivery import Delivery
-from jobhooks.engine.dispatcher import Dispatcher
-from jobhooks.engine.leader import Guard
-from jobhooks.engine.loading import Findings, FoundReceiver
-from jobhooks.engine.outcome import Clock, Outcome
-from jobhooks.engine.reader import Reader
-from jobhooks.engine.receiver_connections import Connections
-from jobhooks.engine.runner import AsyncRunner
-from jobhooks.engine.settle import Settler
-from jobhooks.engine.workers import Workers, orders_of
+from jobhooks.discovery.loading import Findings, FoundReceiver
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.leadership import Guard
+from jobhooks.engine.reading.reader import Reader
+from jobhooks.engine.running.attempts import Attempts
+from jobhooks.engine.running.in_loop.pool import Connections
+from jobhooks.engine.running.in_loop.runner import AsyncRunner
+from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process.runner import Workers, orders_of
+from jobhooks.engine.running.result_statements import Clock, Outcome
+from jobhooks.engine.scheduling.dispatcher import Dispatcher
+from jobhooks.engine.settling.ledger import Books
+from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import Refused
-from jobhooks.store import catalogue, hooks
+from jobhooks.operations import hooks, tables
+from jobhooks.operations.receivers import records
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, close_async, connect_async
 from jobhooks.testing.databases import Database
 
@@ -97,13 +97,13 @@ def _found(receiver: type[JobHookReceiver[Any]]) -> FoundReceiver:
 
 def _hook(conn: SyncConnection, findings: Findings) -> None:
     """Have a hook on each receiver that has none: on all tables, by all events."""
-    catalogue.register_jobs(conn, records(findings), complete=False)
+    tables.register_jobs(conn, records(findings), complete=False)
     hooked = {hook.job for hook in hooks.hooks(conn)}
-    tables = [table.name for table in catalogue.watched_tables(conn) if table.state == "watched"]
+    watched = [table.name for table in tables.watched_tables(conn) if table.state == "watched"]
     for class_path, found in findings.receivers.items():
-        catalogue.enable_job(conn, class_path)
+        tables.enable_job(conn, class_path)
         if class_path not in hooked:
-            hooks.add_hook(conn, found.receiver.__name__, tables, list(EVENTS), class_path, "")
+            hooks.add_hook(conn, found.receiver.__name__, watched, list(EVENTS), class_path, "")
             # What the test wrote before is what it is about.
             call(conn, "hook_from_the_beginning", found.receiver.__name__)
 

@@ -15,7 +15,8 @@ from jobhooks.contract.log import LogEntry, ReceiverLog
 from jobhooks.contract.meta import is_async, read_meta, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import DeliveryIdentity, JobHookReceiver, Run
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
-from jobhooks.engine.calling import (
+from jobhooks.engine.running.result_statements import Clock, Outcome, completed, failed
+from jobhooks.engine.running.steps import (
     Ending,
     after_run,
     after_run_async,
@@ -24,7 +25,6 @@ from jobhooks.engine.calling import (
     refuse_awaitable,
     steps_of,
 )
-from jobhooks.engine.outcome import Clock, Outcome, completed, failed
 
 Receiver = type[JobHookReceiver[Any]]
 HOOK = "a hook"

@@ -1,0 +1,81 @@
+"""What ``jobhooks run`` runs: the engine, once there is a database, with the receivers that are there."""
+
+import time
+
+import structlog
+import uvloop
+
+from jobhooks.cli.options import connection
+from jobhooks.discovery.loading import Findings
+from jobhooks.engine import supervisor
+from jobhooks.engine.delivery.retry import Backoff
+from jobhooks.engine.reading.wakeup import WakeupMode
+from jobhooks.engine.session import EngineSettings
+from jobhooks.errors import DatabaseUnreachable
+from jobhooks.operations import receivers
+from jobhooks.runtime import logging, parent_process, systemd
+from jobhooks.runtime.settings import Settings
+from jobhooks.schema.install import check_may_mark, check_original
+from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call
+
+log = structlog.stdlib.get_logger()
+
+
+def run_daemon(chosen: Settings, end_with: int | None) -> None:
+    """Run the daemon, until SIGTERM or Ctrl-C, or until the process ``end_with`` has ended.
+
+    Raises:
+        JobhooksError: it cannot run, and will not by waiting.
+    """
+    logging.configure(chosen.log_level, chosen.log_format)
+    if end_with is not None:
+        parent_process.end_with(end_with)
+    engine_settings, findings = _prepare(chosen)
+
+    def register(found: Findings) -> None:
+        with connection(chosen) as conn:
+            receivers.register(conn, found, complete=True)
+
+    uvloop.run(supervisor.run(engine_settings, findings, systemd.notify, register))
+
+
+def _prepare(chosen: Settings) -> tuple[EngineSettings, Findings]:
+    """Find the receivers and make their jobs; wait for a database that is not there yet, for as long as it takes."""
+    backoff = Backoff()
+    while True:
+        try:
+            with connection(chosen) as conn:
+                return _prepare_with(chosen, conn)
+        except DatabaseUnreachable as exc:
+            wait_s = backoff.next()
+            log.warning("database_unreachable", error=str(exc), next_attempt_s=round(wait_s, 1))
+            time.sleep(wait_s)
+
+
+def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSettings, Findings]:
+    ((replica,),) = call(conn, "is_replica")
+    if replica:
+        raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
+    check_original(conn)
+    check_may_mark(conn)
+    findings = receivers.find(chosen)
+    for broken in findings.broken:
+        log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
+    for found in findings.receivers.values():
+        for warning in found.meta.warnings:
+            log.warning("receiver_meta_warning", receiver=found.class_path, path=str(found.path), warning=warning)
+    receivers.register(conn, findings, complete=True)
+    engine_settings = EngineSettings(
+        database_url=chosen.database_url,
+        asyncpg_arguments=asyncpg_arguments(conn),
+        page_size=chosen.page_size,
+        poll_interval_s=chosen.poll_interval,
+        wakeup=WakeupMode(chosen.wakeup.value),
+        shutdown_grace_s=chosen.shutdown_grace,
+        leader_timeout_s=chosen.leader_timeout,
+        retention_days=chosen.retention_days,
+        connections=chosen.connections,
+        workers=chosen.workers,
+        worker_memory_limit=chosen.worker_memory_limit * 1_000_000 or None,
+    )
+    return engine_settings, findings

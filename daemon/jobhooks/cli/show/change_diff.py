@@ -1,0 +1,158 @@
+"""Showing changes to a person: what differs, on one line or line by line in colours."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from jobhooks.cli.show.output import local, one_line
+from jobhooks.operations.changes import ChangeResult, Debt, ListedChange, ShownChange
+from jobhooks.store.json_rows import Columns, columns
+
+VALUE_WIDTH = 40  # characters of a value on a line with others
+SUMMARY_WIDTH = 160  # characters of all of them
+ACTION_STYLES = {"create": "green", "update": "yellow", "delete": "red", "truncate": "bold red"}
+REMOVED, ADDED, ASIDE = "red", "green", "dim"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A change on one line of a list."""
+
+    id: int
+    time: str
+    table: str
+    action: str
+    object: str
+    user: str
+    changes: str
+
+
+def line(change: ListedChange) -> Line:
+    """Return a change as one line."""
+    values = ", ".join(_columns(change.object_key).values())
+    return Line(change.id, local(change.time), change.table, change.action, values or "-", change.user, summary(change))
+
+
+def summary(change: ListedChange) -> str:
+    """Return what differs, in short: ``name: "a" -> "b"``, or the values of a row that came or went."""
+    removed, added = _columns(change.removed), _columns(change.added)
+    if change.action == "update":
+        parts = [f"{name}: {_short(removed.get(name))} -> {_short(added.get(name))}" for name in {**removed, **added}]
+    else:
+        parts = [f"{name}: {_short(value)}" for name, value in (added or removed).items()]
+    text = ", ".join(parts)
+    return text if len(text) <= SUMMARY_WIDTH else text[: SUMMARY_WIDTH - 3] + "..."
+
+
+def print_line(out: Console, change: ListedChange) -> None:
+    """Print a change as one line of a stream."""
+    told = line(change)
+    out.print(
+        Text.assemble(
+            (f"{told.time} ", ASIDE),
+            f"{told.id} ",
+            (f"{told.action:8} ", ACTION_STYLES[told.action]),
+            one_line(f"{told.table} {told.object} by {told.user}"),
+            (one_line(f"  {told.changes}".rstrip()), ASIDE),
+        )
+    )
+
+
+def print_heading(out: Console, change: ListedChange) -> None:
+    """Print which change it is: its number, and what happened to what."""
+    out.print(heading(change))
+
+
+def heading(change: ListedChange) -> Text:
+    """Return which change it is."""
+    return Text.assemble(
+        (f"change {change.id}", "bold"),
+        ": ",
+        (change.action, ACTION_STYLES[change.action]),
+        one_line(f" {change.table} {key(change)}".rstrip()),
+    )
+
+
+def key(change: ListedChange) -> str:
+    """Return which row it is of: ``id = 1``, or nothing."""
+    return ", ".join(f"{name} = {value}" for name, value in _columns(change.object_key).items())
+
+
+def print_change(out: Console, shown: ShownChange) -> None:
+    """Print a change in full: who and why, what differs, and what came of it."""
+    print_heading(out, shown)
+    for name, value in _circumstances(shown):
+        out.print(Text.assemble((f"  {name:12} ", ASIDE), one_line(value)))
+    print_difference(out, shown)
+    unchanged = len(_columns(shown.postchange).keys() - _columns(shown.added).keys())
+    if shown.action == "update" and unchanged:
+        out.print(Text(f"  {unchanged} {'column' if unchanged == 1 else 'columns'} as before", ASIDE))
+    for result in shown.results:
+        _print_result(out, result)
+    for debt in shown.deliveries:
+        out.print(Text(one_line(f'  hook "{debt.hook}" is owed it: {_debt(debt)}'), "yellow"))
+    if not shown.results and not shown.deliveries:
+        out.print(Text("  no receiver has run for it", ASIDE))
+
+
+def _circumstances(shown: ShownChange) -> Iterator[tuple[str, str]]:
+    yield "time", shown.time.isoformat(" ", "milliseconds")
+    yield "user", shown.user if shown.user == shown.session_role else f"{shown.user} (role {shown.session_role})"
+    if shown.request_id:
+        yield "request", shown.request_id
+    yield "transaction", str(shown.transaction_id)
+    cause = _columns(shown.caused_by)
+    if cause:
+        yield (
+            "caused by",
+            f"hook {cause['hook']}, run {cause['attempt']} for change {cause['change']}: so it triggers nothing",
+        )
+    elif not shown.triggering:
+        yield "triggers", "nothing: the role that wrote it is muted"
+    if shown.refused_mark is not None:
+        yield "refused mark", f"{shown.refused_mark} (the role may not mark what it writes, so it triggers hooks)"
+    if shown.partition is not None:
+        yield "partition", f"{shown.partition} alone"
+    if shown.snapshot_error is not None:
+        yield "no snapshot", shown.snapshot_error
+
+
+def print_difference(out: Console, change: ListedChange) -> None:
+    """Print the columns that differ, line by line."""
+    removed, added = _columns(change.removed), _columns(change.added)
+    for name in {**removed, **added}:
+        for sign, style, row in (("-", REMOVED, removed), ("+", ADDED, added)):
+            if name in row:
+                out.print(Text(one_line(f"  {sign} {name}: {row[name]}"), style))
+
+
+def _print_result(out: Console, result: ChangeResult) -> None:
+    style = "green" if result.status == "success" else "red"
+    error = f": {result.error}" if result.error else ""
+    out.print(
+        Text.assemble(
+            one_line(f'  hook "{result.hook}" ran {result.job}, attempt {result.attempt}: '),
+            (result.status, style),
+            one_line(f" in {result.duration_ms:.0f} ms{error}"),
+        )
+    )
+    for entry in result.log:
+        out.print(Text(one_line(f"    {entry}"), ASIDE))
+
+
+def _debt(debt: Debt) -> str:
+    if debt.due_at is None:
+        return f"{debt.status} after {debt.attempts} attempts"
+    return f"{debt.status} until {debt.due_at.isoformat(' ', 'seconds')}, after {debt.attempts} attempts"
+
+
+def _short(value: str | None) -> str:
+    text = value or "null"
+    return text if len(text) <= VALUE_WIDTH else text[: VALUE_WIDTH - 3] + "..."
+
+
+def _columns(row: msgspec.Raw) -> Columns:
+    return columns(bytes(row).decode())

@@ -1,0 +1,86 @@
+"""Showing results to a person: on one line of a list, in full, or line by line of what was logged."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+from rich.console import Console
+from rich.text import Text
+
+from jobhooks.cli.show.change_diff import ADDED, ASIDE, REMOVED, heading
+from jobhooks.cli.show.output import local, one_line, printable
+from jobhooks.operations.results import WRITTEN, FoundLine, ListedResult, LogLine, ShownResult
+from jobhooks.store.json_rows import columns
+
+ERROR_WIDTH = 100  # characters of an error on a line with others
+STATUS_STYLES = {"success": ADDED, "failure": REMOVED, "discarded": "yellow"}
+LEVEL_STYLES = {"debug": ASIDE, "info": "", "success": ADDED, "warning": "yellow", "failure": REMOVED}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A result on one line of a list."""
+
+    change: int
+    started: str
+    hook: str
+    object: str
+    attempt: int
+    status: str
+    ms: str
+    error: str
+
+
+def line(result: ListedResult) -> Line:
+    """Return a result as one line."""
+    error = result.error or "-"
+    key = ", ".join(columns(bytes(result.object_key).decode()).values())
+    return Line(
+        result.change_id,
+        local(result.started_at),
+        result.hook or "(gone)",
+        f"{result.table or '(gone)'} {key}".rstrip(),
+        result.attempt,
+        result.status,
+        f"{result.duration_ms:.0f}",
+        error if len(error) <= ERROR_WIDTH else error[: ERROR_WIDTH - 3] + "...",
+    )
+
+
+def print_result(out: Console, result: ShownResult) -> None:
+    """Print a result in full: when and how it ended, what it returned, wrote and logged."""
+    name = "a hook that is gone" if result.hook is None else f'hook "{result.hook}"'
+    status = (result.status, STATUS_STYLES[result.status])
+    ran = one_line(f"{name} ran {result.job or 'a job that is gone'}, attempt {result.attempt}: ")
+    out.print(Text.assemble((ran, "bold"), status, f" in {result.duration_ms:.0f} ms"))
+    for label, value in _facts(result):
+        out.print(Text.assemble((f"  {label:9} ", ASIDE), one_line(value)))
+    for change in result.wrote:
+        out.print(Text.assemble((f"  {'wrote':9} ", ASIDE), heading(change)))
+    if len(result.wrote) == WRITTEN:
+        out.print(Text(f"  {'':9} and perhaps more: these are the first {WRITTEN}", ASIDE))
+    for entry in result.log:
+        out.print(Text.assemble(f"  {entry.time.astimezone():%H:%M:%S.%f}"[:-3], " ", _logged(entry)))
+    for traced in (result.traceback or "").splitlines():
+        out.print(Text(printable(f"    {traced}"), ASIDE))
+
+
+def print_line(out: Console, logged: FoundLine) -> None:
+    """Print what was logged as one line, with the attempt that logged it."""
+    hook = "a hook that is gone" if logged.hook is None else f'hook "{logged.hook}"'
+    about = f"change {logged.change_id}, {hook}, attempt {logged.attempt}: "
+    out.print(Text.assemble((f"{local(logged.time)} ", ASIDE), one_line(about), _logged(logged)))
+
+
+def _facts(result: ShownResult) -> Iterator[tuple[str, str]]:
+    yield "started", result.started_at.isoformat(" ", "milliseconds")
+    yield "finished", result.finished_at.isoformat(" ", "milliseconds")
+    if result.error is not None:
+        yield "error", result.error
+    if result.value != msgspec.Raw(b"null"):
+        yield "value", bytes(result.value).decode()
+
+
+def _logged(entry: LogLine) -> Text:
+    about = "" if entry.object is None else f"{entry.object}: "
+    return Text.assemble((entry.level, LEVEL_STYLES[entry.level]), one_line(f": {about}{entry.message}"))

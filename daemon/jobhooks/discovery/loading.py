@@ -1,0 +1,385 @@
+"""Finding receivers: the classes in the modules of the receivers directories, and of installed packages."""
+
+import contextlib
+import importlib
+import inspect
+import operator
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, TypeGuard, cast
+
+from jobhooks.contract.meta import ReceiverMeta, is_async, read_meta, takes_batches, wanted_arguments
+from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.discovery.sources import INIT, Installed, Source, read_helpers, read_source
+from jobhooks.discovery.trust import check_directory, owners_of
+from jobhooks.engine.running.steps import LAST_STEPS, steps_of
+from jobhooks.errors import InvalidReceiver, Untrusted
+
+ENTRY_POINTS = "jobhooks.receivers"
+TESTS = ("test_", "conftest")  # how the names of modules begin that are for pytest
+
+
+@dataclass(frozen=True)
+class FoundReceiver:
+    """A receiver class and where it came from. ``class_path`` is module.Class.
+
+    ``origin``: what it was imported from, and can be again; receivers of one origin are of one version of their code.
+    """
+
+    class_path: str
+    receiver: type[JobHookReceiver[Any]]
+    meta: ReceiverMeta
+    path: Path
+    origin: Source | Installed | None = None
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether it is an ``async def`` one."""
+        return is_async(self.receiver)
+
+    @cached_property
+    def takes_batches(self) -> bool:
+        """Whether it takes many changes in one call."""
+        return takes_batches(self.receiver)
+
+    @cached_property
+    def steps(self) -> frozenset[str]:
+        """What it does before and after its work."""
+        return steps_of(self.receiver)
+
+    @cached_property
+    def has_last_steps(self) -> bool:
+        """Whether it is told when a run has ended. Each has a transaction of its own then: nobody waits for that."""
+        return bool(self.steps & LAST_STEPS)
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """The arguments that it takes."""
+        return wanted_arguments(self.receiver)
+
+    @property
+    def line(self) -> int | None:
+        """The line at which the class begins, if that can be told."""
+        return _definition_line(self.receiver)
+
+
+@dataclass(frozen=True)
+class BrokenModule:
+    """A module that could not be imported, or a class in it that is no valid receiver."""
+
+    module: str
+    path: Path
+    line: int | None
+    error: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{place}: {self.error}"
+
+
+class Place(NamedTuple):
+    """A directory to look into. ``named``: by its absolute path, so that it is trusted whoever it belongs to."""
+
+    path: Path
+    named: bool
+
+
+@dataclass
+class Findings:
+    """What there is in the receivers directories, and in installed packages.
+
+    ``directories`` are those that were looked in, ``places`` those that were asked for. ``sources``: of each module, by
+    its name, what it was when it was last imported, and ``invalid`` its classes that are no valid receivers.
+    ``listeners`` are called when all this is replaced.
+    """
+
+    directories: tuple[Path, ...]
+    receivers: dict[str, FoundReceiver] = field(default_factory=dict[str, FoundReceiver])
+    broken: list[BrokenModule] = field(default_factory=list[BrokenModule])
+    sources: dict[str, Source] = field(default_factory=dict[str, Source])
+    invalid: dict[str, list[BrokenModule]] = field(default_factory=dict[str, list[BrokenModule]])
+    places: tuple[Place, ...] = ()
+    listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+
+    def take(self, newer: "Findings") -> None:
+        """Become what was found later; what runs goes on with what it has, and whoever listens is told of others."""
+        are_others = self.receivers != newer.receivers
+        self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
+        self.sources, self.invalid = newer.sources, newer.invalid
+        for listener in self.listeners if are_others else ():
+            listener()
+
+    def has(self, class_path: str) -> bool:
+        """Return whether there is a receiver of a class path."""
+        return class_path in self.receivers
+
+    def of_file(self, path: Path) -> dict[str, FoundReceiver]:
+        """Return the receivers of a module, or of all modules in a directory."""
+        return {
+            class_path: found
+            for class_path, found in self.receivers.items()
+            if isinstance(found.origin, Source) and path in (found.path, found.origin.directory)
+        }
+
+    def why_missing(self, class_path: str) -> str:
+        """Return, in one line, why ``class_path`` is not among the receivers."""
+        module, _, class_name = class_path.rpartition(".")
+        for broken in self.broken:
+            if broken.module == module:
+                return f"the module of {class_path} does not import: {broken}"
+        if any(found.class_path.startswith(f"{module}.") for found in self.receivers.values()):
+            return f"there is no receiver {class_path}: its module has no receiver {class_name}"
+        places = ", ".join(map(str, self.directories)) or "no directory that exists"
+        return f"there is no receiver {class_path}: no module {module} with a receiver in {places}"
+
+
+def find_receivers(directories: Iterable[Path], former: Findings | None = None) -> Findings:
+    """Import every module of ``directories`` and return their receivers; of two modules of a name the first counts.
+
+    A module is a file ``name.py`` or a folder with an ``__init__.py``; names that begin with ``_`` are left out, as are
+    tests (``test_name.py``, ``conftest.py``) and directories that do not exist. Then come the entry points
+    ``jobhooks.receivers`` of installed packages. A module that does not import is reported and stops nothing else.
+
+    ``former``: see ``find_again``.
+    """
+    places = tuple(Place(directory.absolute(), directory.is_absolute()) for directory in directories)
+    return _find_in(places, former or Findings(()))
+
+
+def find_again(former: Findings) -> Findings:
+    """Return what there is by now. Modules that are what they were are not imported again.
+
+    Whatever is wrong by now with what is still there is reported, and its receivers stay what they were.
+    """
+    return _find_in(former.places, former)
+
+
+def _find_in(places: tuple[Place, ...], former: Findings) -> Findings:
+    findings = Findings((), places=places)
+    seen: set[str] = set()
+    for place in places:
+        if not _is_directory(place.path):
+            continue
+        directory = place.path.resolve()
+        if directory in findings.directories:
+            continue
+        try:
+            check_directory(place.path, directory, by_absolute_path=place.named)
+            owners = owners_of(place.path, directory)
+            helpers = _helpers(findings, directory, owners)
+            modules = _modules(findings, directory)
+        except (OSError, Untrusted) as exc:
+            findings.broken.append(BrokenModule("*", directory, None, _reason(exc)))
+            findings.receivers.update(former.of_file(directory))
+            continue
+        findings.directories += (directory,)
+        for name, path in modules:
+            if name not in seen:
+                seen.add(name)
+                _find(findings, former, name, path, helpers, owners)
+    _find_entry_points(findings, former)
+    return findings
+
+
+def _is_directory(path: Path) -> bool:
+    with contextlib.suppress(OSError):  # below a directory that is closed to us
+        return path.is_dir()
+    return False
+
+
+def _helpers(findings: Findings, directory: Path, owners: frozenset[int] | None) -> dict[Path, bytes]:
+    helpers, refused = read_helpers(directory, owners)
+    for path, exc in refused.items():
+        findings.broken.append(BrokenModule(path.stem, path, None, _reason(exc)))
+    return helpers
+
+
+def _modules(findings: Findings, directory: Path) -> list[tuple[str, Path]]:
+    modules: list[tuple[str, Path]] = []
+    for entry in sorted(directory.iterdir()):
+        path = entry / INIT if entry.is_dir() else entry
+        try:
+            if path.suffix != ".py" or entry.name.startswith(("_", ".", *TESTS)) or not path.is_file():
+                continue
+        except OSError as exc:  # a folder that is closed to us
+            findings.broken.append(BrokenModule(entry.stem, path, None, _reason(exc)))
+            continue
+        if entry.stem.isidentifier():
+            modules.append((entry.stem, path))
+        else:
+            findings.broken.append(BrokenModule(entry.stem, path, None, "its name is no name of a Python module"))
+    return modules
+
+
+def _find(
+    findings: Findings,
+    former: Findings,
+    name: str,
+    path: Path,
+    helpers: dict[Path, bytes],
+    owners: frozenset[int] | None,
+) -> None:
+    """Import a module, if it is not what it was; if it cannot be, it stays what it was."""
+    known = former.sources.get(name)
+    before = former.of_file(path)
+    try:
+        source = read_source(name, path, helpers, owners)
+        if known is not None and known.is_like(source):
+            _stay(findings, former, name, path)
+            findings.broken += findings.invalid[name]
+            return
+        if before and not source.files[path].strip():
+            raise InvalidReceiver("it is empty, as a file is that is being written")
+        module = source.load()
+        receivers = {key: value for key, value in vars(module).items() if _is_receiver(value, module.__name__)}
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # noqa: BLE001 - a module may raise anything, and it is reported
+        findings.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc)))
+        _stay(findings, former, name, path)
+        return
+    findings.sources[name] = source
+    findings.invalid[name] = _describe(findings, name, path, receivers, source, before)
+    findings.broken += findings.invalid[name]
+
+
+def _stay(findings: Findings, former: Findings, name: str, path: Path) -> None:
+    """Have a module be what it was."""
+    findings.receivers.update(former.of_file(path))
+    if name in former.sources and former.sources[name].path == path:
+        findings.sources[name] = former.sources[name]
+        findings.invalid[name] = former.invalid[name]
+
+
+def _describe(
+    findings: Findings,
+    module: str,
+    path: Path,
+    receivers: Mapping[str, type[JobHookReceiver[Any]]],
+    origin: Source | Installed,
+    before: Mapping[str, FoundReceiver],
+) -> list[BrokenModule]:
+    """Take the receivers of a module; return those that are not valid, which stay what they were ``before``."""
+    invalid: list[BrokenModule] = []
+    for name, receiver in sorted(receivers.items()):
+        class_path = f"{module}.{name}"
+        try:
+            found = FoundReceiver(class_path, receiver, read_meta(receiver), path, origin)
+        except Exception as exc:  # noqa: BLE001 - a Meta may be made of anything, and it is reported
+            reason = str(exc) if isinstance(exc, InvalidReceiver) else f"{name} cannot be read: {_reason(exc)}"
+            invalid.append(BrokenModule(module, path, _definition_line(receiver), reason))
+            if class_path not in before:
+                continue
+            found = before[class_path]
+        findings.receivers.setdefault(class_path, found)
+    return invalid
+
+
+def _find_entry_points(findings: Findings, former: Findings) -> None:
+    for point in sorted(set(entry_points(group=ENTRY_POINTS)), key=lambda point: (point.value, point.name)):
+        try:
+            receivers = _receivers_of(point)
+            path = Path(inspect.getfile(inspect.getmodule(next(iter(receivers.values()))) or object))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # noqa: BLE001 - a package may raise anything, and it is reported
+            path, line = _place(exc, point)
+            findings.broken.append(BrokenModule(point.module, path, line, _reason(exc)))
+            continue
+        known = {
+            name: found
+            for name, receiver in receivers.items()
+            if (found := former.receivers.get(f"{point.module}.{name}")) is not None and found.receiver is receiver
+        }
+        for found in known.values():
+            findings.receivers.setdefault(found.class_path, found)
+        new = {name: receiver for name, receiver in receivers.items() if name not in known}
+        findings.broken += _describe(findings, point.module, path, new, Installed(point.module), {})
+
+
+def _receivers_of(point: EntryPoint) -> dict[str, type[JobHookReceiver[Any]]]:
+    """Return the receivers that an entry point leads to, by their names in its module.
+
+    That is the class that it names, wherever that is defined; or those that its module has, and does not have from
+    elsewhere than from below itself, as a base class.
+
+    Raises:
+        InvalidReceiver: there is none. And whatever the module raises.
+    """
+    loaded: object = point.load()
+    if isinstance(loaded, ModuleType):
+        receivers = {name: value for name, value in vars(loaded).items() if _is_receiver(value, loaded.__name__)}
+    else:
+        receivers = {point.attr: loaded} if _is_receiver(loaded, "") else {}
+    if not receivers:
+        raise InvalidReceiver(f"the entry point {point.name} leads to no receiver: {point.value}")
+    return receivers
+
+
+def load_again(class_path: str, origin: Source | Installed) -> FoundReceiver:
+    """Import a receiver anew, in another process than the one that found it.
+
+    Raises:
+        InvalidReceiver: it does not import here.
+    """
+    try:
+        module = origin.load()
+        receiver: type[JobHookReceiver[Any]] = operator.attrgetter(class_path.removeprefix(f"{origin.name}."))(module)
+        return FoundReceiver(class_path, receiver, read_meta(receiver), Path(module.__file__ or ""), origin)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:
+        raise InvalidReceiver(f"{class_path} cannot be imported in a worker process: {_reason(exc)}") from exc
+
+
+def _is_receiver(candidate: object, module: str) -> TypeGuard[type[JobHookReceiver[Any]]]:
+    """Return whether this is a receiver class that is defined in a module or below it; without a name, in any.
+
+    Else it is only imported there, perhaps as a base class.
+    """
+    # type() and not isinstance(), which asks the object: a lazy one may do anything then.
+    return issubclass(type(candidate), type) and _is_own_receiver(cast("type[object]", candidate), module)
+
+
+def _is_own_receiver(candidate: type[object], module: str) -> bool:
+    if not issubclass(candidate, JobHookReceiver) or candidate is JobHookReceiver:
+        return False
+    return not module or f"{candidate.__module__}.".startswith(f"{module}.")
+
+
+def _definition_line(receiver: type[object]) -> int | None:
+    with contextlib.suppress(OSError, TypeError):
+        return inspect.getsourcelines(receiver)[1]
+    return None
+
+
+def _line(exc: BaseException, path: Path) -> int | None:
+    """Return the line of ``path`` at which importing it failed."""
+    if isinstance(exc, SyntaxError) and exc.filename == str(path):
+        return exc.lineno
+    lines = [frame.lineno for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == str(path)]
+    return lines[-1] if lines else None
+
+
+def _place(exc: BaseException, point: EntryPoint) -> tuple[Path, int | None]:
+    """Return at which file and line an entry point failed to load; the package's name, where no code of it ran."""
+    if isinstance(exc, SyntaxError) and exc.filename:
+        return Path(exc.filename), exc.lineno
+    ours_and_pythons = (__file__, *(inspect.getfile(each) for each in (EntryPoint, importlib)))
+    frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename not in ours_and_pythons]
+    frames = [frame for frame in frames if not frame.filename.startswith("<frozen ")]
+    if frames:
+        return Path(frames[-1].filename), frames[-1].lineno
+    return Path(point.dist.name if point.dist is not None else point.name), None
+
+
+def _reason(exc: BaseException) -> str:
+    if isinstance(exc, Untrusted | InvalidReceiver):
+        return str(exc)
+    text = exc.msg if isinstance(exc, SyntaxError) else " ".join(str(exc).split())
+    return f"{type(exc).__name__}: {text}"

@@ -1,0 +1,213 @@
+"""What a receiver module is made of, and importing that: as often as it changes, each time under a name of its own."""
+
+import importlib
+import importlib.util
+import os
+import stat
+import sys
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from itertools import count
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from jobhooks.discovery.trust import check_status, read_trusted
+from jobhooks.errors import Untrusted
+
+# Modules are imported below a name of our own, so that a receiver module called json.py hides no other.
+PACKAGE = "jobhooks_receivers"
+INIT = "__init__.py"
+
+# A file that is no Python, of which only this is looked at: when it was written, and its size.
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What a module was when it was read: its own files, and the helpers beside it, which begin with ``_``.
+
+    It can be imported again as it was, here or in another process, whatever has become of the files. What was imported
+    lives for as long as this does.
+    """
+
+    name: str
+    path: Path
+    directory: Path
+    files: dict[Path, bytes] = field(repr=False)
+    stamps: dict[Path, Stamp] = field(default_factory=dict[Path, Stamp], repr=False)
+
+    def is_like(self, other: "Source") -> bool:
+        """Return whether the other would do the same."""
+        return (self.path, self.files, self.stamps) == (other.path, other.files, other.stamps)
+
+    def load(self) -> ModuleType:
+        """Import the module, beside those that were imported of this name before.
+
+        Raises: whatever the module does.
+        """
+        package = f"{PACKAGE}_{next(_numbers)}"
+        _living[package] = self
+        parent = ModuleType(package)
+        parent.__path__ = []
+        sys.modules[package] = parent  # dataclasses and pickle look a class's module up there, too
+        weakref.finalize(self, _forget, package).atexit = False
+        return importlib.import_module(f"{package}.{self.name}")
+
+    def find(self, full_name: str) -> ModuleSpec | None:
+        """Return how a module is imported that is one of these files, by its name below ours."""
+        parts = full_name.split(".")[1:]
+        folder = self.directory.joinpath(*parts)
+        for path, places in ((folder / INIT, [str(folder)]), (folder.with_name(f"{folder.name}.py"), None)):
+            if path in self.files:
+                loader = _Loader(full_name, str(path))
+                loader.files = self.files
+                return importlib.util.spec_from_file_location(
+                    full_name, path, loader=loader, submodule_search_locations=places
+                )
+        if not any(folder in path.parents for path in self.files):
+            return None
+        spec = ModuleSpec(full_name, None, is_package=True)  # a folder with modules and without an __init__.py
+        spec.submodule_search_locations = [str(folder)]
+        return spec
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A module of an installed package, which is imported as any other, and once."""
+
+    name: str
+
+    def load(self) -> ModuleType:
+        """Import it.
+
+        Raises: whatever the module does.
+        """
+        return importlib.import_module(self.name)
+
+
+def read_source(name: str, path: Path, helpers: dict[Path, bytes], owners: frozenset[int] | None) -> Source:
+    """Read a module of a receivers directory: a file, or a folder by its ``__init__.py``, and all that is in it.
+
+    Raises:
+        Untrusted: others than ``owners`` can write to it.
+        OSError: it cannot be read.
+    """
+    if path.name != INIT:
+        return Source(name, path, path.parent, {**helpers, path: read_trusted(path, owners)})
+    files: dict[Path, bytes] = {}
+    stamps: dict[Path, Stamp] = {}
+    for file in folder_files(path.parent, owners):
+        if file.suffix == ".py":
+            files[file] = read_trusted(file, owners)
+        else:
+            status = file.stat()
+            check_status(file, status, owners)
+            stamps[file] = (status.st_mtime_ns, status.st_size)
+    return Source(name, path, path.parent.parent, {**helpers, **files}, stamps)
+
+
+def read_helpers(directory: Path, owners: frozenset[int] | None) -> tuple[dict[Path, bytes], dict[Path, Exception]]:
+    """Read what modules of a directory may import by ``from ._name import ...``; and why some of it cannot be."""
+    helpers: dict[Path, bytes] = {}
+    refused: dict[Path, Exception] = {}
+    for entry in sorted(directory.iterdir()):
+        if not entry.name.startswith("_") or entry.name == "__pycache__":
+            continue
+        try:
+            files = list(folder_files(entry, owners)) if entry.is_dir() else [entry]
+            read = {file: read_trusted(file, owners) for file in files if file.suffix == ".py" and file.is_file()}
+        except (OSError, Untrusted) as exc:
+            refused[entry] = exc
+        else:
+            helpers.update(read)
+    return helpers, refused
+
+
+def folder_files(folder: Path, owners: frozenset[int] | None) -> Iterator[Path]:
+    """Yield the files in a folder and those in it, but for hidden and cached ones, in order.
+
+    Raises:
+        Untrusted: others than ``owners`` can write to a folder.
+        OSError: a folder cannot be read.
+    """
+    check_status(folder, folder.stat(), owners)
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or entry.name == "__pycache__":
+            continue
+        if entry.is_dir():
+            if not entry.is_symlink():  # which may lead in a circle
+                yield from folder_files(entry, owners)
+        elif entry.is_file():
+            yield entry
+
+
+class _Loader(SourceFileLoader):
+    """Takes what was read, not what the file is by now, nor a compilation from a cache, which may be that of before."""
+
+    files: dict[Path, bytes]
+
+    def get_data(self, path: str) -> bytes:
+        """Return the contents of a file."""
+        known = self.files.get(Path(path))
+        return super().get_data(path) if known is None else known
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the module."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+class _Finder(MetaPathFinder):
+    """Leads names below ours to the sources that they are of."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,  # noqa: ARG002 - part of the signature
+        target: ModuleType | None = None,  # noqa: ARG002 - part of the signature
+    ) -> ModuleSpec | None:
+        """Return how to import a module of a receivers directory."""
+        package, _, rest = fullname.partition(".")
+        source = _living.get(package) if rest else None
+        return None if source is None else source.find(fullname)
+
+
+_numbers = count(1)
+_living: "weakref.WeakValueDictionary[str, Source]" = weakref.WeakValueDictionary()
+sys.meta_path.insert(0, _Finder())  # before those that would take what is in a package's folder by now
+
+
+def _forget(package: str) -> None:
+    """Let what was imported of a source go, when nobody has that any more: none of its receivers is known, or runs."""
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        sys.modules.pop(name, None)
+
+
+def look(directory: Path) -> list[tuple[str, tuple[int, ...]]]:
+    """Return what tells whether something in a receivers directory may have changed; it costs little."""
+    return [(str(path), _state(path)) for path in (directory, *_entries(directory))]
+
+
+def _entries(folder: Path, *, deep: bool = False) -> Iterator[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:  # not there, or closed to us, which its own state tells
+        return
+    for entry in entries:
+        if not entry.name.startswith(".") and entry.name != "__pycache__":
+            yield entry
+            if deep or entry.name.startswith("_") or os.path.exists(entry / INIT):  # noqa: PTH110 - it raises nothing
+                yield from _entries(entry, deep=True) if not entry.is_symlink() else ()
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError as exc:
+        return (exc.errno or 0,)
+    mode, owner = status.st_mode, (status.st_uid, status.st_gid)
+    written = (0, 0) if stat.S_ISDIR(mode) else (status.st_mtime_ns, status.st_size)
+    return (status.st_dev, status.st_ino, mode, *owner, *written)

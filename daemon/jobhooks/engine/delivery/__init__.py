@@ -1,0 +1,1 @@
+"""What a delivery is: data and pure decisions, no I/O."""

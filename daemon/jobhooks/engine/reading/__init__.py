@@ -1,0 +1,1 @@
+"""Reading the log: waiting for changes, and the snapshot cursor."""

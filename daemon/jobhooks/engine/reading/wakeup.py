@@ -1,0 +1,220 @@
+"""Waiting for changes: a NOTIFY from a writer only wakes, the log is the truth."""
+
+import asyncio
+import contextlib
+from enum import Enum
+
+from jobhooks.engine.leadership import Guard
+from jobhooks.errors import DatabaseUnreachable
+from jobhooks.store.connections import AsyncConnection, translated_errors
+from jobhooks.store.queries import query
+
+CHANNEL = "jobhooks"
+HEARTBEAT_INTERVAL_S = 1.0
+HEARTBEAT_TIMEOUT_S = 3.0
+BUSY = 500.0  # changes per second from which we stay awake: NOTIFY would make the writers' commits wait for one another
+CROWDED = 50.0  # changes per second from which we ask whether commits wait for one another
+ASK_S = 0.25  # between two such questions
+AWAKE_S = 5.0  # for which we stay awake at least
+SHORTEST_S = 0.002  # between two looks at the log while writers do not call
+LONGEST_S = 0.05  # the same after nothing has come for a while
+# Above this rate changes are gathered between two looks at the log, for so many seconds for each change per second that
+# it is exceeded by: 5 ms at 4,000 a second, for 20 changes a page; 20 ms, the longest, from 10,000 on, for 200.
+GATHERED = 2000.0
+GATHER_S = 0.000_002_5
+LONGEST_GATHER_S = 0.02
+MEASURED_S = 0.25  # over which the rate is taken
+
+
+class WakeupMode(Enum):
+    """How we learn of changes. Gated: writers call while we sleep; poll: never; always: at each commit."""
+
+    GATED = "gated"
+    POLL = "poll"
+    ALWAYS = "always"
+
+
+class Rate:
+    """Changes per second, of late."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._since = self._loop.time()
+        self._count = 0
+        self._rate = 0.0
+
+    def add(self, count: int) -> None:
+        """Take note of so many changes."""
+        self._count += count
+
+    def now(self) -> float:
+        """Return the rate."""
+        elapsed_s = self._loop.time() - self._since
+        if elapsed_s >= MEASURED_S:
+            self._rate = self._count / elapsed_s
+            self._since += elapsed_s
+            self._count = 0
+        return max(self._rate, self._count / MEASURED_S)
+
+
+def gather_s(rate: float) -> float:
+    """Return for how many seconds changes are gathered that come at this rate."""
+    return min(max(rate - GATHERED, 0.0) * GATHER_S, LONGEST_GATHER_S)
+
+
+class Listener:
+    """Listens on a connection of its own, which never opens a transaction: one would hold NOTIFYs back.
+
+    ``woken`` is set by each NOTIFY, ``configured`` by one that says that hooks or jobs have changed, ``indebted`` by
+    one that says that somebody has changed debts.
+    """
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+        self.woken = asyncio.Event()
+        self.configured = asyncio.Event()
+        self.indebted = asyncio.Event()
+        self._heard = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Listen; the caller reads the log after this, not before."""
+        self._conn.add_termination_listener(self._lost)
+        with translated_errors():
+            await self._conn.add_listener(CHANNEL, self._notified)
+
+    async def keep_hearing(self) -> None:
+        """Find out when nothing can be heard any more, by a NOTIFY to ourselves, until cancelled.
+
+        Raises:
+            DatabaseUnreachable: the connection is gone, or open on our side only, or its pooler keeps no LISTEN.
+        """
+        while True:
+            self._heard.clear()
+            try:
+                async with asyncio.timeout(HEARTBEAT_TIMEOUT_S):
+                    with translated_errors():
+                        await self._conn.execute(query("heartbeat"))
+                    await self._heard.wait()
+            except TimeoutError as exc:
+                self._conn.terminate()
+                raise DatabaseUnreachable(
+                    "no NOTIFY arrives on the connection that waits for changes; if there is a pooler between, it must"
+                    " be in session mode"
+                ) from exc
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+    def check(self) -> None:
+        """Raise DatabaseUnreachable if the connection is gone."""
+        if self._conn.is_closed():
+            raise DatabaseUnreachable("lost the connection to the database that waits for changes")
+
+    def _lost(self, *_connection: object) -> None:
+        self.woken.set()
+
+    def _notified(self, _connection: object, _process: int, _channel: str, payload: object) -> None:
+        match payload:
+            case "heartbeat":
+                self._heard.set()
+            case "configuration":
+                self.configured.set()
+                self.woken.set()
+            case "deliveries":
+                self.indebted.set()
+            case _:
+                self.woken.set()
+
+
+class Wakeup:
+    """Decides whether we sleep, and are called, or stay awake, and look.
+
+    At a low rate of changes sleeping is best: what comes is read at once. At a high one staying awake is, for the
+    writers above all, whose commits a NOTIFY puts in a row.
+    """
+
+    def __init__(self, listener: Listener, guard: Guard, mode: WakeupMode, poll_interval_s: float) -> None:
+        self._listener = listener
+        self._guard = guard
+        self._mode = mode
+        self._poll_interval_s = poll_interval_s
+        self._asleep = False
+        self._pause_s = SHORTEST_S
+        self._falling_asleep: asyncio.Task[bool] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._ask_at = 0.0
+        self._awake_until = 0.0
+        self.rate = Rate()
+
+    def clear(self) -> None:
+        """Forget what came until now: called before the log is read, so that what comes meanwhile is not forgotten."""
+        self._listener.woken.clear()
+
+    def found(self, count: int) -> None:
+        """Take note of what was read."""
+        self.rate.add(count)
+        if count:
+            self._pause_s = SHORTEST_S
+
+    async def gather(self) -> None:
+        """Let a little more come before the log is read again, where much comes and writers do not call.
+
+        Each look has a price, whatever it finds, and so has each recording of results: on a busy machine writers pay.
+        """
+        if not self._asleep:
+            await asyncio.sleep(gather_s(self.rate.now()))
+
+    async def wait(self) -> None:
+        """Wait until woken, or until the log should be read although nobody called.
+
+        Raises:
+            DatabaseUnreachable: the connection is gone, and nobody would wake us any more.
+        """
+        self._listener.check()  # it may have been cut while receivers ran, and that event is forgotten by now
+        busy = self._mode is WakeupMode.GATED and await self._is_busy()
+        fell_asleep = self._falls_asleep(wanted=self._mode is not WakeupMode.POLL and not busy)
+        if busy and self._asleep:
+            await self._guard.stay_awake()
+            self._asleep = False
+        elif fell_asleep:
+            return  # and read once more: see Guard.fall_asleep
+        if self._asleep:
+            pause_s = self._poll_interval_s
+        else:
+            pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, LONGEST_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._listener.woken.wait()
+        self._listener.check()
+
+    async def _is_busy(self) -> bool:
+        """Return whether we should be awake: much comes, or would come if writers did not wait for one another.
+
+        A NOTIFY has its commit wait for a lock until the one before is on disk. On a slow disk that alone keeps the
+        rate low, so what counts is that sessions wait for it.
+        """
+        now = self._loop.time()
+        rate = self.rate.now()
+        if rate > BUSY:
+            self._awake_until = now + MEASURED_S
+        elif self._asleep and rate > CROWDED and now > self._ask_at:
+            self._ask_at = now + ASK_S
+            if await self._guard.is_crowded():
+                self._awake_until = now + AWAKE_S
+        return now < self._awake_until
+
+    async def close(self) -> None:
+        """End what is still waited for."""
+        if self._falling_asleep is not None:
+            self._falling_asleep.cancel()
+            await asyncio.wait([self._falling_asleep])
+
+    def _falls_asleep(self, *, wanted: bool) -> bool:
+        """Return whether we have just fallen asleep; the lock is waited for beside, while the log is looked at."""
+        task = self._falling_asleep
+        if task is not None and task.done():
+            self._falling_asleep = None
+            self._asleep = task.result()
+            return self._asleep
+        if task is None and wanted and not self._asleep:
+            self._falling_asleep = task = asyncio.create_task(self._guard.fall_asleep())
+            task.add_done_callback(lambda _task: self._listener.woken.set())
+        return False

@@ -1,0 +1,1 @@
+"""Running async def receivers, in the daemon's event loop."""

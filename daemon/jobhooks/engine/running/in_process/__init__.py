@@ -1,0 +1,1 @@
+"""Running def receivers, in worker processes."""

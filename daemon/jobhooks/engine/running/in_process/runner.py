@@ -1,0 +1,188 @@
+"""Running ``def`` receivers in worker processes, so that one that hangs, leaks or crashes takes nothing with it."""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import msgspec
+from pebble import ProcessExpired, ProcessPool
+
+from jobhooks.contract.control import TimeLimitExceeded
+from jobhooks.contract.log import ReceiverLog
+from jobhooks.discovery.loading import Findings, FoundReceiver
+from jobhooks.discovery.sources import Installed, Source
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.result_statements import Clock, Outcome, failed
+from jobhooks.matching.hook_table import Hook
+
+T = TypeVar("T")
+# A receiver in one version of its code, which has processes of its own.
+Version = tuple[str, Source | Installed]
+CLOSE_S = 2.0  # for which idle workers have to end
+
+
+class WorkerDied(Exception):
+    """The worker process ended while it ran the receiver."""
+
+
+class Workers:
+    """For each receiver at most ``count`` processes that run something, started when it first runs.
+
+    Each receiver has its own: so a slow one never waits in front of another, and what it does to its process or to its
+    connection reaches no other. ``memory_limit``: bytes of data that a process may have; more is a MemoryError in it.
+    Code that is not that of ``findings`` any more has its processes until what runs in them has ended.
+    """
+
+    def __init__(self, database_url: str, findings: Findings, count: int, memory_limit: int | None) -> None:
+        self._initializer = (os.getpid(), database_url, memory_limit)
+        self._findings = findings
+        self._count = count
+        self._pools: dict[Version, ProcessPool] = {}
+        self._in_use: Counter[Version] = Counter()
+        self._running: dict[asyncio.Future[Any], None] = {}
+        self._retired: list[tuple[ProcessPool, threading.Thread]] = []
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self.clock = Clock()
+
+    def slot(self, class_path: str) -> asyncio.Semaphore:
+        """Return what to hold while a receiver runs in a worker, so that no more is begun than there are processes."""
+        return self._slots.setdefault(class_path, asyncio.Semaphore(self._count))
+
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
+        """Run a receiver in a worker, for one delivery after the other, for a moment; return what those did that began.
+
+        None: it is to be run again, by itself. Cancelling this kills the worker. The limits are those of the hook's
+        job. The caller holds a slot.
+
+        Raises:
+            AlreadySettled: somebody else was faster; nothing of the run is kept.
+            DatabaseUnreachable: the connection was lost: whether it had committed is not known.
+        """
+        started_at = self.clock.now()
+        try:
+            return await self._schedule(found, deliveries[0].hook, worker.run, orders_of(deliveries, self.clock))
+        except (TimeLimitExceeded, WorkerDied) as exc:
+            if len(deliveries) > 1:
+                return [None] * len(deliveries)  # by itself, each shows whether it was the one
+            return [self._ended(started_at, exc)]
+
+    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Run a receiver in a worker in one call, for one delivery or for a batch, and return what it did.
+
+        Cancelling, limits and errors are as for ``run``.
+        """
+        started_at = self.clock.now()
+        try:
+            return await self._schedule(found, deliveries[0].hook, worker.call_once, orders_of(deliveries, self.clock))
+        except (TimeLimitExceeded, WorkerDied) as exc:
+            return self._ended(started_at, exc)
+
+    def _ended(self, started_at: float, exc: Exception) -> Outcome:
+        return msgspec.structs.replace(failed(started_at, self.clock, ReceiverLog(), exc), unsure=True)
+
+    async def _schedule(
+        self, found: FoundReceiver, hook: Hook, work: Callable[[list[worker.Order]], T], orders: list[worker.Order]
+    ) -> T:
+        assert found.origin is not None
+        version = (found.class_path, found.origin)
+        scheduled: Future[T] = self._pool(version).schedule(work, args=[orders], timeout=hook.time_limit)
+        future = asyncio.wrap_future(scheduled)
+        self._running[future] = None
+        self._in_use[version] += 1
+        try:
+            return await future
+        except TimeoutError:
+            assert hook.time_limit is not None
+            raise TimeLimitExceeded(hook.time_limit) from None
+        except ProcessExpired as exc:
+            raise WorkerDied(how_it_ended(exc)) from None
+        finally:
+            self._running.pop(future, None)
+            self._in_use[version] -= 1
+            self._retire(version)
+
+    def retire(self) -> None:
+        """End the processes of code that is replaced, each when what runs in it has ended."""
+        for version in list(self._pools):
+            self._retire(version)
+
+    def _retire(self, version: Version) -> None:
+        class_path, origin = version
+        found = self._findings.receivers.get(class_path)
+        if self._in_use[version] or (found is not None and found.origin == origin):
+            return
+        del self._in_use[version]
+        pool = self._pools.pop(version, None)
+        if pool is not None:
+            pool.close()
+            thread = threading.Thread(target=pool.join, name="jobhooks retired workers", daemon=True)
+            thread.start()
+            self._retired = [(pool, thread), *(each for each in self._retired if each[1].is_alive())]
+
+    async def end_busy(self) -> None:
+        """Kill the workers that run something."""
+        for future in list(self._running):
+            future.cancel()
+        self._running.clear()
+
+    async def close(self) -> None:
+        """End all workers."""
+        pools, self._pools = list(self._pools.values()), {}
+        for pool, thread in self._retired:
+            pool.stop()
+            pools += [] if thread.is_alive() else [pool]
+        await asyncio.to_thread(_close, pools)
+
+    def _pool(self, version: Version) -> ProcessPool:
+        pool = self._pools.get(version)
+        if pool is None or not pool.active:
+            # From a server process that has neither threads nor connections: a fork of the daemon would inherit both.
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload([worker.__name__])
+            pool = self._pools[version] = ProcessPool(
+                max_workers=self._count,
+                initializer=worker.initialize,
+                initargs=(*self._initializer, *version),
+                context=context,
+            )
+        return pool
+
+
+def _close(pools: list[ProcessPool]) -> None:
+    for pool in pools:
+        pool.stop()
+    for pool in pools:
+        pool.join(CLOSE_S)
+
+
+def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
+    """Return what a worker is told of deliveries."""
+    return [
+        worker.Order(
+            each.hook.class_path,
+            each.identity,
+            each.hook.job_id,
+            each.shown or each.change,
+            each.hook.soft_time_limit,
+            clock,
+            each.hook.name,
+            each.hook.has_sensitive_variables,
+            tuple(merged.identity for merged in each.merged),
+        )
+        for each in deliveries
+    ]
+
+
+def how_it_ended(expired: ProcessExpired) -> str:
+    """Return how a worker process came to its end."""
+    code = expired.exitcode
+    if code < 0:
+        return f"the worker process was ended by {signal.Signals(-code).name} while it ran the receiver"
+    return f"the worker process ended with exit code {code} while it ran the receiver"

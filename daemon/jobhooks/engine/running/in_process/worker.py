@@ -1,0 +1,296 @@
+"""What happens inside a worker process: a ``def`` receiver runs, on a connection that the process keeps.
+
+Nothing here is called in the daemon's own process, but for what tests call.
+"""
+
+import resource
+import signal
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NoReturn
+
+import msgspec
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.changed_object import ChangedObject
+from jobhooks.contract.control import SoftTimeLimitExceeded
+from jobhooks.contract.current import current_run
+from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.receiver import DeliveryIdentity, Run
+from jobhooks.discovery.loading import FoundReceiver, load_again
+from jobhooks.discovery.sources import Installed, Source
+from jobhooks.engine.running.in_process.transaction import Connection, RunConnection, SharedTransaction
+from jobhooks.engine.running.live_rows import SyncLiveRows, key_to_load
+from jobhooks.engine.running.result_statements import (
+    Clock,
+    Outcome,
+    completed,
+    end_results,
+    end_runs,
+    failed,
+    results_parameters,
+    says_only_success,
+)
+from jobhooks.engine.running.sharing import LONGEST_S, TOO_LONG_S, GaveWay
+from jobhooks.engine.running.steps import Ending, after_run, in_steps, previous_change, refuse_awaitable
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
+from jobhooks.runtime.parent_process import end_with
+from jobhooks.store.connections import SyncConnection, call, is_lock_timeout
+from jobhooks.store.queries import query
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker is told of an attempt; times in seconds. ``merged``: deliveries that are settled with it."""
+
+    class_path: str
+    delivery: DeliveryIdentity
+    job_id: int
+    change: Change
+    soft_time_limit: float | None
+    clock: Clock
+    hook_name: str = ""
+    sensitive: bool = False
+    merged: tuple[DeliveryIdentity, ...] = ()
+
+
+_found: FoundReceiver | InvalidReceiver
+_connection: Connection
+
+
+def initialize(
+    daemon: int, database_url: str, memory_limit: int | None, class_path: str, origin: Source | Installed
+) -> None:
+    """Make this process a worker of the process ``daemon``, for one receiver in one version; it ends with that one.
+
+    The receiver is imported from what the daemon has read, and not from what its file is by now.
+    """
+    global _found, _connection
+    end_with(daemon)  # nobody would hear what it does, and another takes over
+    # What the terminal sends on Ctrl-C is for the daemon, which lets runs finish.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    limit_memory(memory_limit)
+    try:
+        _found = load_again(class_path, origin)
+    except InvalidReceiver as exc:
+        _found = exc
+    _connection = Connection(database_url)
+
+
+def limit_memory(memory_limit: int | None) -> None:
+    """Have this process meet a MemoryError when it has so many bytes of data."""
+    if memory_limit is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
+
+
+def run(orders: list[Order]) -> list[Outcome | None]:
+    """Run a receiver for each order, in this process; as ``run_receivers``."""
+    if isinstance(_found, InvalidReceiver):
+        return [_not_imported(order, _found) for order in orders]
+    return run_receivers(_found, orders, _connection)
+
+
+def call_once(orders: list[Order]) -> Outcome:
+    """Run a receiver once, for all orders, in this process; as ``call_receiver``."""
+    if isinstance(_found, InvalidReceiver):
+        return _not_imported(orders[0], _found)
+    return call_receiver(_found, orders, _connection)
+
+
+def _not_imported(order: Order, error: InvalidReceiver) -> Outcome:
+    return failed(order.clock.now(), order.clock, ReceiverLog(), error)
+
+
+def call_receiver(found: FoundReceiver, orders: list[Order], connection: Connection) -> Outcome:
+    """Run a receiver in one call, for one order or for a batch, in a transaction of its own, and return what it did.
+
+    Raises:
+        AlreadySettled: one of them has a result by now; nothing of this run is kept.
+        DatabaseUnreachable: the connection was lost: whether it had committed is not known.
+    """
+    shared = SharedTransaction(connection)
+    ending = Ending()
+    order = orders[0]
+    try:
+        outcome = _run(found, orders, shared, ending, alone=True)
+        assert outcome is not None  # nobody is before it to whom it would give way
+    finally:
+        shared.end()
+    if not found.has_last_steps:
+        return outcome
+    return after_run(ending, outcome, partial(_limits, order.soft_time_limit, None), sensitive=order.sensitive)
+
+
+def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connection) -> list[Outcome | None]:
+    """Run a receiver for one order after the other, for a moment, and return what those did that have begun.
+
+    What they wrote commits together, and so do their results; a run that wrote nothing, or failed, has its result
+    recorded by others. None stands for one that is to be run again, by itself: it would have had to wait for a lock, or
+    they cannot be committed together.
+
+    Raises:
+        AlreadySettled: the only one has a result by now; nothing of this run is kept.
+        DatabaseUnreachable: the connection was lost: whether they had committed is not known.
+    """
+    shared = SharedTransaction(connection)
+    until = time.monotonic() + LONGEST_S
+    outcomes: list[Outcome | None] = []
+    try:
+        for order in orders:
+            outcomes.append(_run(found, [order], shared, Ending(), alone=len(orders) == 1))
+            if outcomes[-1] is None or shared.closed or time.monotonic() > until:
+                break
+        return _commit_all(shared, orders, outcomes)
+    except (AlreadySettled, DatabaseUnreachable):
+        if len(orders) == 1:
+            raise
+        return [None] * max(1, len(outcomes))
+    except JobhooksError:
+        return [None] * max(1, len(outcomes))
+    finally:
+        shared.end()
+
+
+def rehearse(found: FoundReceiver, order: Order, shared: SharedTransaction) -> Outcome:
+    """Run a receiver as ``run_receivers`` does, but commit nothing: what it wrote is in ``shared``, to be rolled back.
+
+    Raises:
+        DatabaseUnreachable: the connection was lost.
+    """
+    outcome = _run(found, [order], shared, Ending(), alone=False)
+    assert outcome is not None  # it has nobody before it to give way to
+    return outcome
+
+
+def _run(
+    found: FoundReceiver, orders: list[Order], shared: SharedTransaction, ending: Ending, *, alone: bool
+) -> Outcome | None:
+    """Run a receiver once; its result is in the transaction, or it is to be committed with one, or was not recorded.
+
+    ``ending`` takes what its last steps are to be told.
+
+    Raises:
+        JobhooksError: the transaction, and with it all that is in it, is lost.
+    """
+    log = ReceiverLog()
+    order = orders[0]
+    clock = order.clock
+    started_at = clock.now()
+    connection = RunConnection(shared, order.delivery)
+    previous = partial(previous_change, connection)
+    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, previous)
+    current_run.set(run)
+    try:
+        with _limits(order.soft_time_limit, None if shared.conn is None else TOO_LONG_S):
+            ending.receiver = found.receiver(run)
+            ending.value = value = _call(found, ending.receiver, orders, connection)
+        outcome = completed(started_at, clock, log, value, sensitive=order.sensitive)
+        joined = connection.conn is not None
+        if joined and (alone or not says_only_success(outcome)):
+            outcome = _record(shared, orders, outcome, commit=alone)
+        return msgspec.structs.replace(outcome, joined=True) if joined else outcome
+    except (AlreadySettled, GaveWay):
+        if alone:
+            raise
+        connection.undo()
+        return None
+    except BaseException as exc:  # noqa: BLE001 - SystemExit, too: it is the receiver that ends, not the worker
+        if connection.is_lost or isinstance(exc, DatabaseUnreachable):
+            raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from None
+        gives_way = shared.is_shared and is_lock_timeout(exc)
+        connection.undo()
+        if found.has_last_steps:
+            ending.exc = exc
+        return None if gives_way else failed(started_at, clock, log, exc, sensitive=order.sensitive)
+    finally:
+        connection.ended = True
+        current_run.set(None)
+
+
+def _call(found: FoundReceiver, receiver: Any, orders: list[Order], connected: Callable[[], SyncConnection]) -> object:
+    if found.takes_batches:
+        work = partial(receiver.receive_job_hook_batch, changes=[each.change for each in orders])
+    else:
+        change = orders[0].change
+        arguments: dict[str, Any] = {"change": change}
+        if "action" in found.wanted:
+            arguments["action"] = change.action
+        if "changed_object" in found.wanted:
+            arguments["changed_object"] = _load(connected, change)
+        work = partial(receiver.receive_job_hook, **arguments)
+    if found.steps:
+        return in_steps(receiver, work)
+    value = work()
+    refuse_awaitable(value)
+    return value
+
+
+def _record(shared: SharedTransaction, orders: list[Order], outcome: Outcome, *, commit: bool) -> Outcome:
+    """Record results in the transaction, and commit: in one message where they consist of numbers only."""
+    conn = shared.conn
+    assert conn is not None
+    job_id = orders[0].job_id
+    identities = [identity for order in orders for identity in (order.delivery, *order.merged)]
+    if commit and says_only_success(outcome):
+        shared.commit(end_results(identities, job_id, outcome))
+    else:
+        encoding = conn.info.parameter_status("server_encoding")
+        call(conn, "record_results", *results_parameters(identities, job_id, outcome, encoding))
+        if commit:
+            shared.commit(query("commit"))
+    return msgspec.structs.replace(outcome, recorded=True)
+
+
+def _commit_all(shared: SharedTransaction, orders: list[Order], outcomes: list[Outcome | None]) -> list[Outcome | None]:
+    """Record the results of the runs that are in the transaction, as far as they are not, and commit."""
+    kept = [
+        (order, outcome)
+        for order, outcome in zip(orders, outcomes, strict=False)
+        if outcome is not None and outcome.joined
+    ]
+    if not kept or len(orders) == 1:
+        return outcomes
+    unrecorded = [(order.delivery, order.job_id, outcome) for order, outcome in kept if not outcome.recorded]
+    shared.commit(end_runs(unrecorded) if unrecorded else query("commit"))
+    return [
+        msgspec.structs.replace(outcome, recorded=True) if outcome is not None and outcome.joined else outcome
+        for outcome in outcomes
+    ]
+
+
+def _load(connected: Callable[[], SyncConnection], change: Change) -> ChangedObject | None:
+    key = key_to_load(change)
+    if key is None:
+        return None
+    rows = SyncLiveRows(connected)
+    loaded = rows.load(change.content_type, key)
+    return None if loaded is None else ChangedObject(change.content_type, rows, loaded)
+
+
+@contextmanager
+def _limits(soft_s: float | None, longest_s: float | None) -> Generator[None]:
+    """Raise SoftTimeLimitExceeded in the block when it has run for so long, or GaveWay.
+
+    Python's own code only is interrupted.
+    """
+    seconds = min((limit for limit in (soft_s, longest_s) if limit is not None), default=None)
+    if seconds is None:
+        yield
+        return
+
+    def exceeded(_number: int, _frame: object) -> NoReturn:
+        if soft_s is None or soft_s > seconds:
+            raise GaveWay
+        raise SoftTimeLimitExceeded(soft_s)
+
+    former = signal.signal(signal.SIGALRM, exceeded)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)

@@ -1,0 +1,1 @@
+"""Scheduling deliveries: order per key, concurrency per hook, and the backlog."""

@@ -1,0 +1,1 @@
+"""Recording results and backlog, and what the engine asks the database."""

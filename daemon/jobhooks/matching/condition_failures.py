@@ -1,0 +1,72 @@
+"""Conditions that could not be evaluated: logged, now and then, and counted until they are written down."""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from jobhooks.matching.hook_table import Failure
+
+TOLD_EVERY_S = 60.0  # for each hook: a condition that fails fails often
+
+log = structlog.stdlib.get_logger()
+
+
+@dataclass(slots=True)
+class Count:
+    """The failures of a hook's conditions that are not written down, and the last of them."""
+
+    last: Failure
+    changes: int = 0
+
+
+class ConditionFailures:
+    """What is to be written down, by hook: so it stays small, however many changes fail."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, Count] = {}
+        self._told_at: dict[int, float] = {}
+        self._untold: dict[int, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
+    def note(self, failure: Failure) -> None:
+        """Count a failure, and log it if none of the hook was logged lately."""
+        self.count(failure)
+        self._log(failure)
+
+    def count(self, failure: Failure) -> None:
+        """Take note of a failure."""
+        hook_id = failure.hook.id
+        count = self._counts.get(hook_id)
+        if count is None or count.last.hook.conditions != failure.hook.conditions:
+            count = self._counts[hook_id] = Count(failure)
+        count.last = failure
+        count.changes += failure.change is not None
+
+    def take(self) -> dict[int, Count]:
+        """Return what is to be written down, which then is not any more."""
+        counts, self._counts = self._counts, {}
+        return counts
+
+    def put_back(self, counts: dict[int, Count]) -> None:
+        """Take back what could not be written down."""
+        for hook_id, count in counts.items():
+            later = self._counts.setdefault(hook_id, Count(count.last))
+            if later.last.hook.conditions == count.last.hook.conditions:
+                later.changes += count.changes
+
+    def _log(self, failure: Failure) -> None:
+        hook = failure.hook
+        now = time.monotonic()
+        if now - self._told_at.get(hook.id, -TOLD_EVERY_S) < TOLD_EVERY_S:
+            self._untold[hook.id] = self._untold.get(hook.id, 0) + 1
+            return
+        self._told_at[hook.id] = now
+        if failure.change is None:
+            log.warning("condition_invalid", hook=hook.name, error=failure.public)
+        else:
+            more = self._untold.pop(hook.id, 0)
+            change = {"change": failure.change.id, "action": failure.change.action.value}
+            log.warning("condition_failed", hook=hook.name, **change, error=failure.public, more=more)

@@ -1,0 +1,271 @@
+"""Conditions: an expression in CEL, Google's Common Expression Language, that a change must satisfy. No I/O.
+
+CEL has no loops but over lists, of which an evaluation takes 10,000 rounds at most; its regular expressions are RE2's;
+and what is nested deeper than 32 it refuses. What could take many steps all the same, as three lists in one another, is
+refused here, as are ``map``, with which a short expression could fill the memory, and loops over much text. So none
+takes long, whoever wrote it.
+"""
+
+import json
+import re
+import threading
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import cast
+
+import msgspec
+from cel_expr_python import cel  # pyright: ignore[reportMissingTypeStubs] - it has types, and does not say so
+
+from jobhooks.contract.change import Change, raw_values
+from jobhooks.errors import InvalidConditions
+from jobhooks.matching.cel_cost import uses_of, work_of
+from jobhooks.matching.cel_errors import evaluation_failure, pointed, where_and_why
+from jobhooks.matching.changed_columns import any_changed, reader_of
+
+LONGEST = 10_000  # characters of an expression
+DEEPEST = 200  # levels of lists and objects in a column: the evaluator's stack holds some thousands
+MOST_STEPS = 50_000  # that an expression may take, as far as it can be guessed; each is a tenth of a microsecond
+LARGEST = 20_000_000  # rounds over lists, times characters and values in the columns: what can be copied in each round
+MOST_NAMES = 8  # of columns that one changed() takes
+KEPT = 2_000  # compiled expressions
+INTEGERS = range(-(2**63), 2**63)  # that CEL has
+TOO_DEEP = f"a column is nested deeper than {DEEPEST} levels"
+TOO_MUCH = "invalid conditions: they go through lists too often, or ask too much of each element"
+NUL = "\\u0000"  # as JSON has it
+NO_TEXT = re.compile("[\0\ud800-\udfff]")
+NOT_WRITTEN = "the rows of this change could not be written down"
+
+
+class ConditionFailed(Exception):
+    """Conditions could not be evaluated for a change. ``public``: why, without anything that a row holds."""
+
+    def __init__(self, reason: str, public: str) -> None:
+        super().__init__(reason)
+        self.public = public
+
+
+def check_conditions(text: str) -> None:
+    """Find out whether conditions can be taken.
+
+    Raises:
+        InvalidConditions: they cannot. The first line of its message says where and why, two more point there.
+    """
+    compiled(text)
+
+
+@lru_cache(KEPT)
+def compiled(text: str) -> "Conditions":
+    """Return conditions ready to be evaluated.
+
+    Raises:
+        InvalidConditions: they are no expression that is true or false.
+    """
+    return Conditions(text)
+
+
+class Conditions:
+    """A compiled expression. It is given the columns that it names, which alone are decoded, or else whole rows."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._expression = _compile(text)
+        serialized = self._expression.serialize()
+        work = work_of(serialized)
+        if work.steps > MOST_STEPS:
+            raise InvalidConditions(f"{TOO_MUCH}: {work.steps:,} steps, of which {MOST_STEPS:,} are taken")
+        self._rounds = work.rounds
+        uses = uses_of(serialized)
+        self._variables = [(name, value) for name, value in VALUES.items() if name in uses.variables]
+        self._variables += [
+            (name, partial(_row, name, _Columns(None if columns is None else tuple(sorted(columns)))))
+            for name, columns in uses.columns.items()
+        ]
+
+    def hold(self, change: Change) -> bool:
+        """Return whether a change satisfies the conditions.
+
+        Raises:
+            ConditionFailed: that cannot be said.
+        """
+        _asked.change = change
+        try:
+            data = {name: value(change) for name, value in self._variables}
+            if self._rounds:
+                _refuse_too_much(data, self._rounds)
+            result = self._expression.eval(data=data)
+        except (RuntimeError, ValueError) as exc:
+            raise self._failure(str(exc)) from exc
+        finally:
+            del _asked.change
+        value = result.value()
+        if value is True or value is False:
+            return value
+        if result.type() == cel.Type.ERROR:
+            raise self._failure(str(value))
+        raise self._failure(f"they are no true or false, but of type {_name(result.type())}")
+
+    def _failure(self, error: str) -> ConditionFailed:
+        return ConditionFailed(*evaluation_failure(error, self._text))
+
+
+class _Columns:
+    """Reads columns of rows, all for None, as values that CEL has.
+
+    Numbers are integers of 64 bits, or else doubles, the nearest there are.
+    """
+
+    def __init__(self, names: tuple[str, ...] | None) -> None:
+        self._names = names
+        self._read = msgspec.json.Decoder(dict[str, object]).decode if names is None else reader_of(names, object)
+
+    def read(self, row_json: str) -> dict[str, object]:
+        """Return the columns that the row has.
+
+        Raises:
+            ValueError: one of them holds what CEL has not.
+        """
+        if self._names == ():
+            return {}
+        try:
+            row = self._read_slowly(row_json) if NUL in row_json else self._read(row_json)
+        except (msgspec.DecodeError, RecursionError):
+            row = self._read_slowly(row_json)
+        for name, value in row.items():
+            if type(value) in CONVERTED:
+                row[name] = _cel_value(value, DEEPEST)
+        return row
+
+    def _read_slowly(self, row_json: str) -> dict[str, object]:
+        """Read numbers of any size, too, and look closely: a json column may hold what is no text, or too deep."""
+        values = raw_values(row_json)
+        names = values if self._names is None else self._names
+        try:
+            row = {name: json.loads(values[name], parse_int=_integer) for name in names if name in values}
+            if not all(map(_legible, row.values())):
+                raise ValueError("a column holds NUL or half of a surrogate pair, which are no text")
+        except RecursionError:
+            raise ValueError(TOO_DEEP) from None
+        return row
+
+
+def _legible(value: object) -> bool:
+    """Return whether all its texts are such: of one with a NUL, the evaluator would take what is before it."""
+    if isinstance(value, str):
+        return not NO_TEXT.search(value)
+    if isinstance(value, list):
+        return all(map(_legible, cast("list[object]", value)))
+    if isinstance(value, dict):
+        return all(_legible(name) and _legible(item) for name, item in cast("dict[str, object]", value).items())
+    return True
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) < 20 else float(digits)
+
+
+def _cel_value(value: object, levels: int) -> object:
+    if type(value) is int:
+        return value if value in INTEGERS else _double(value)
+    if not isinstance(value, dict | list):
+        return value
+    if not levels:
+        raise ValueError(TOO_DEEP)
+    if isinstance(value, list):
+        return [_cel_value(item, levels - 1) for item in cast("list[object]", value)]
+    return {name: _cel_value(item, levels - 1) for name, item in cast("dict[str, object]", value).items()}
+
+
+def _double(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def _refuse_too_much(data: dict[str, object], rounds: int) -> None:
+    """Refuse to go through a list with as much as that: with all of it in each round, it could fill the memory."""
+    values, size = _weight(data)
+    if rounds * values * size > LARGEST:
+        raise ValueError("the columns hold too much to go through lists")
+
+
+def _weight(value: object) -> tuple[int, int]:
+    """Return how many values there are, and how many characters with them."""
+    if isinstance(value, str):
+        return 1, 1 + len(value)
+    if not isinstance(value, dict | list):
+        return 1, 1
+    items = cast("dict[str, object]", value).values() if isinstance(value, dict) else cast("list[object]", value)
+    weights = [_weight(item) for item in items]
+    return 1 + sum(values for values, _ in weights), 1 + sum(size for _, size in weights)
+
+
+def _row(name: str, columns: _Columns, change: Change) -> dict[str, object] | None:
+    row_json = change.prechange_json if name == "old" else change.postchange_json
+    if row_json is not None:
+        return columns.read(row_json)
+    if change.snapshot_error is not None:
+        raise ValueError(NOT_WRITTEN)
+    return None
+
+
+def _changed(*names: str) -> bool:
+    change = _asked.change
+    if change.snapshot_error is not None:
+        raise ValueError(NOT_WRITTEN)
+    return any_changed(change, names, strict=True)
+
+
+class _Asked(threading.local):
+    """The change that conditions are evaluated for, which a function of theirs is not handed."""
+
+    change: Change
+
+
+def _compile(text: str) -> cel.Expression:
+    if not text.strip():
+        raise InvalidConditions("invalid conditions: they are empty")
+    if len(text) > LONGEST:
+        raise InvalidConditions(f"invalid conditions: they have {len(text)} characters, of which {LONGEST} are taken")
+    for number, line in enumerate(text.split("\n"), 1):
+        if strange := NO_TEXT.search(line):
+            what = f"U+{ord(strange[0]):04X} is no character of a text"
+            raise InvalidConditions(pointed(text, number, strange.start() + 1, what))
+    try:
+        expression = _environment.compile(text)
+    except RuntimeError as exc:
+        raise InvalidConditions(where_and_why(text, str(exc))) from None
+    type_ = expression.return_type()
+    if type_ not in (cel.Type.BOOL, cel.Type.DYN):
+        raise InvalidConditions(pointed(text, 1, 1, f"it is no true or false, but of type {_name(type_)}"))
+    return expression
+
+
+def _name(type_: cel.Type) -> str:
+    return type_.name().lower()
+
+
+VALUES: dict[str, Callable[[Change], object]] = {
+    "action": lambda change: change.action.value,
+    "request_id": lambda change: change.request_id,
+    "table": lambda change: change.content_type.name,
+    "user": lambda change: change.user_name,
+}
+CONVERTED = frozenset({int, list, dict})
+_asked = _Asked()
+_environment = cel.NewEnv(
+    config=cel.NewEnvConfigFromYaml("stdlib:\n  exclude_macros: [map]\n"),
+    variables={
+        **dict.fromkeys(("old", "new", "request_id"), cel.Type.DYN),
+        **dict.fromkeys(("action", "table", "user"), cel.Type.STRING),
+    },
+    functions=[
+        cel.FunctionDecl(
+            "changed",
+            [
+                cel.Overload(f"changed_{count}", cel.Type.BOOL, [cel.Type.STRING] * count, impl=_changed)
+                for count in range(1, MOST_NAMES + 1)
+            ],
+        )
+    ],
+)

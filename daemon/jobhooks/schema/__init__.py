@@ -1,0 +1,1 @@
+"""Installing sql/ in a database, removing it, and printing it as a script."""

@@ -1,0 +1,119 @@
+"""Installing sql/ in a database, and telling whether a database has this program's."""
+
+from importlib.metadata import version
+
+from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
+from jobhooks.store.connections import SyncConnection, call, translated_errors
+from jobhooks.store.locking import retried
+from jobhooks.store.queries import functions_digest, migrations, repeatable
+
+PROGRAM_VERSION = version("jobhooks")
+
+
+def install(conn: SyncConnection) -> list[str]:
+    """Apply the migrations that are missing, then functions and grants; return the names of those migrations.
+
+    All in one transaction, under an advisory lock: whoever installs at the same time waits, and finds it done.
+
+    Raises:
+        SqlMismatch: the database has migrations that this program does not know.
+        Forbidden: the role may not create what is needed.
+        LockNotAvailable: a table of ours was locked by others, time after time.
+    """
+    return retried(lambda: _install(conn))
+
+
+def _install(conn: SyncConnection) -> list[str]:
+    with translated_errors(), conn.transaction():
+        call(conn, "lock_installation")
+        installed = _installed_version(conn)
+        _refuse_newer(installed)
+        missing = [migration for migration in migrations() if migration.version > installed]
+        for migration in missing:
+            conn.execute(migration.text.encode())
+            call(conn, "record_migration", migration.version, migration.name)
+        conn.execute(repeatable().encode())
+        call(conn, "record_installation", PROGRAM_VERSION, functions_digest())
+    return [f"{migration.version:04d}_{migration.name}" for migration in missing]
+
+
+def capture_is_confined(conn: SyncConnection) -> bool:
+    """Return whether the capture function belongs to the role that can do nothing but write to the log."""
+    ((confined,),) = call(conn, "capture_is_confined")
+    return confined
+
+
+def check_installed(conn: SyncConnection) -> None:
+    """Check that the database has this program's SQL, whole.
+
+    Raises:
+        SqlMismatch: it has none, or that of an older or newer program.
+    """
+    check_schema(conn)
+    installed = _installed_version(conn)
+    _refuse_newer(installed)
+    ((by_version, digest),) = call(conn, "installation")
+    if installed < migrations()[-1].version or digest != functions_digest():
+        raise SqlMismatch(
+            f"the SQL in the database is that of jobhooks {by_version} (schema {installed}); this is jobhooks"
+            f" {PROGRAM_VERSION} (schema {migrations()[-1].version}): run jobhooks install"
+        )
+
+
+def check_schema(conn: SyncConnection) -> None:
+    """Check that the database has some version's SQL, which this role may use.
+
+    Raises:
+        SqlMismatch: it has none.
+        Forbidden: the role may not use it.
+    """
+    ((has_schema,),) = call(conn, "has_schema")
+    if not has_schema:
+        raise SqlMismatch(f"jobhooks is not installed in the database {conn.info.dbname}: run jobhooks install")
+    ((may_read,),) = call(conn, "may_read_schema")
+    if not may_read:
+        raise Forbidden(
+            f"the role {conn.info.user} has no access to schema jobhooks in the database {conn.info.dbname}"
+        )
+
+
+def check_original(conn: SyncConnection) -> None:
+    """Check that the cursor is about this very database.
+
+    Raises:
+        CopiedDatabase: the database is a copy; its snapshots mean nothing here and its changes are not ours to deliver.
+    """
+    ((original,),) = call(conn, "is_original")
+    if not original:
+        raise CopiedDatabase
+
+
+def check_may_mark(conn: SyncConnection) -> None:
+    """Check that the database honours this role's marks.
+
+    Raises:
+        Forbidden: it does not, so that what receivers write would trigger hooks, for ever.
+    """
+    ((may_mark,),) = call(conn, "may_mark")
+    if not may_mark:
+        raise Forbidden(
+            f"the role {conn.info.user} may not mark what receivers write, which would then trigger hooks again:"
+            f' grant jobhooks_receiver to "{conn.info.user}"'
+        )
+
+
+def _installed_version(conn: SyncConnection) -> int:
+    ((has_migrations,),) = call(conn, "has_schema")
+    if not has_migrations:
+        return 0
+    ((installed,),) = call(conn, "schema_version")
+    return installed
+
+
+def _refuse_newer(installed: int) -> None:
+    known = migrations()[-1].version
+    if installed > known:
+        raise SqlMismatch(
+            f"the database has a newer jobhooks (schema {installed}) than this program (jobhooks {PROGRAM_VERSION},"
+            f" schema {known}): upgrade the program"
+        )

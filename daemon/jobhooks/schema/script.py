@@ -1,0 +1,45 @@
+"""Installing as one plain SQL script, for those who let no program but psql change their database."""
+
+from jobhooks.schema.install import PROGRAM_VERSION
+from jobhooks.store.queries import filled, functions_digest, migrations, query, repeatable
+
+HEADER = f"""\
+-- jobhooks {PROGRAM_VERSION}, as jobhooks install would install it. In one transaction, and again at any time:
+--     psql -v ON_ERROR_STOP=1 -f THIS_FILE
+"""
+
+
+def installation_script() -> str:
+    """Return the script: what ``install`` does in the database, and after it ``catalogue.watch_outdated``."""
+    newest = str(migrations()[-1].version)
+    record = filled("record_installation", _literal(PROGRAM_VERSION), _literal(functions_digest()))
+    return "\n".join(
+        [
+            HEADER,
+            "begin transaction isolation level read committed;",
+            "set local client_encoding = 'utf8';",
+            "set local client_min_messages = warning;",
+            query("lock_installation") + ";\n",
+            filled("script_begin", newest),
+            *(
+                filled("script_migration", str(migration.version), _literal(migration.name), _quoted(migration.text))
+                for migration in migrations()
+            ),
+            "",
+            repeatable(),
+            record + ";",
+            "commit;\n",
+            filled("script_watch_outdated", query("outdated_tables"), query("watch_again")),
+            "",
+        ]
+    )
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _quoted(text: str) -> str:
+    """Quote many lines in a way that leaves them readable."""
+    assert "$migration$" not in text
+    return f"$migration$\n{text}$migration$"
