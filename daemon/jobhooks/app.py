@@ -5,7 +5,6 @@ import time
 import structlog
 import uvloop
 
-from jobhooks.cli.options import connection
 from jobhooks.discovery.loading import Findings
 from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
@@ -13,6 +12,7 @@ from jobhooks.engine.reading.wakeup import WakeupMode
 from jobhooks.engine.session import EngineSettings
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.operations import receivers
+from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
 from jobhooks.runtime.settings import Settings
 from jobhooks.schema.install import check_may_mark, check_original

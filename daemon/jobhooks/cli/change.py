@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from jobhooks.cli import completion
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import Line, line, print_change, print_line
 from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, wait_for_reader_to_leave
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.operations import changes
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 

@@ -10,13 +10,14 @@ import typer
 
 from jobhooks.cli import completion
 from jobhooks.cli.change import parse_moment
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.confirm import ask_for_consent, number
 from jobhooks.cli.show.deliveries import Line, line, print_delivery
 from jobhooks.cli.show.output import console, print_json, print_records, progress, say
 from jobhooks.errors import Refused
 from jobhooks.operations import changes, deliveries
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 

@@ -3,9 +3,10 @@
 import typer
 from rich.text import Text
 
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import console, print_records, printable, say
 from jobhooks.operations.doctor import Problem, problems
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 
 STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}

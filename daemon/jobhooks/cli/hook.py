@@ -9,13 +9,14 @@ from rich.text import Text
 
 from jobhooks.cli import completion, hook_apply
 from jobhooks.cli.hook_plan import Step, in_words, saving, take
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.confirm import ask_for_consent, number
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
 from jobhooks.operations import hook_file, hooks
 from jobhooks.operations.history import Kind
 from jobhooks.operations.hooks import HookDetails, HookSettings
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 

@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 
 from jobhooks.cli.hook_plan import Doing, Step, carry_out, plan, print_plan
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.confirm import ask_for_consent, number
 from jobhooks.cli.show.output import console, print_json, print_text, say
 from jobhooks.errors import Forbidden, Refused, UnknownTable
 from jobhooks.operations import hook_file, hooks
 from jobhooks.operations.hooks import HookSettings
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from jobhooks.cli import completion
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag
 from jobhooks.cli.show.output import print_text, say
 from jobhooks.errors import Forbidden, JobhooksError, Refused
 from jobhooks.operations import tables
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.schema import uninstall as uninstalling
 from jobhooks.schema.install import PROGRAM_VERSION, capture_is_confined, check_may_mark, install as install_sql

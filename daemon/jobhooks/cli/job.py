@@ -11,7 +11,7 @@ from rich.text import Text
 
 from jobhooks.cli import completion, job_run
 from jobhooks.cli.hook_plan import in_words
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
 from jobhooks.contract.choices import Ordering
@@ -20,6 +20,7 @@ from jobhooks.errors import Forbidden, UnknownJob
 from jobhooks.operations import jobs, receivers, tables
 from jobhooks.operations.history import Kind
 from jobhooks.operations.jobs import JobDetails, Setting
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 

@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from jobhooks.cli import completion
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.replay import queue
 from jobhooks.cli.show.change_diff import print_heading
 from jobhooks.cli.show.deliveries import print_attempt
@@ -18,6 +18,7 @@ from jobhooks.contract.choices import JobResultStatus
 from jobhooks.errors import JobhooksError, Refused, UnknownJob
 from jobhooks.operations import changes, deliveries
 from jobhooks.operations.changes import ShownChange
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection, call
 

@@ -1,16 +1,12 @@
 """The options that commands share, from the settings table, and what they lead to: settings, and a connection."""
 
-import contextlib
-from collections.abc import Generator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobhooks.runtime import settings
-from jobhooks.runtime.settings import LogFormat, LogLevel, Settings, describe
-from jobhooks.schema.install import check_installed
-from jobhooks.store.connections import SyncConnection, connect
+from jobhooks.runtime.settings import LogFormat, LogLevel, describe
 
 PANEL = "Settings"
 
@@ -34,12 +30,3 @@ ReceiversFlag = Annotated[str | None, _option("--receivers-path", "receivers_pat
 LogLevelFlag = Annotated[LogLevel | None, _option("--log-level", "log_level", "LEVEL")]
 LogFormatFlag = Annotated[LogFormat | None, _option("--log-format", "log_format", "FORMAT")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-
-
-@contextlib.contextmanager
-def connection(chosen: Settings, *, installed: bool = True) -> Generator[SyncConnection]:
-    """Open a connection for the duration of a command, and check that it finds this program's SQL there."""
-    with contextlib.closing(connect(chosen.database_url)) as conn:
-        if installed:
-            check_installed(conn)
-        yield conn

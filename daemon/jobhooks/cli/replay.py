@@ -8,7 +8,7 @@ import typer
 
 from jobhooks.cli import completion
 from jobhooks.cli.change import parse_moment
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, ReceiversFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, ReceiversFlag
 from jobhooks.cli.show.confirm import ask_for_consent, number
 from jobhooks.cli.show.output import progress, say
 from jobhooks.contract.change import Change, ContentType
@@ -20,6 +20,7 @@ from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import check_conditions
 from jobhooks.matching.hook_table import Hook, Rule
 from jobhooks.operations import changes, deliveries
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 from jobhooks.store.snapshot import Snapshot

@@ -12,11 +12,12 @@ import typer
 
 from jobhooks.cli import completion
 from jobhooks.cli.change import parse_moment
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, progress
 from jobhooks.cli.show.results import Line, line, print_line, print_result
 from jobhooks.operations import changes, deliveries, object_keys, results
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 

@@ -13,11 +13,12 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, connection
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import console, print_json, print_json_line, wait_for_reader_to_leave
 from jobhooks.cli.show.status import Problems, lines, on_terminal
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.operations.doctor import problems
+from jobhooks.operations.opening import connection
 from jobhooks.operations.status import Status, status as current_status
 from jobhooks.runtime.settings import Settings, load
 from jobhooks.schema.install import PROGRAM_VERSION

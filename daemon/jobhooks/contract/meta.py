@@ -15,6 +15,7 @@ ARGUMENTS = ("change", "action", "changed_object")
 MOST = 100_000
 BATCH_SIZE = 100
 STEPS = ("before_start", "on_success", "on_failure", "after_return")
+LAST_STEPS = frozenset({"on_failure", "after_return"})  # which come when the run has ended
 # Of the Meta of Nautobot's jobs and job hook receivers, what has no counterpart here.
 NAUTOBOT_ATTRIBUTES = frozenset(
     {
@@ -125,6 +126,11 @@ def is_async(receiver: type[JobHookReceiver[Any]]) -> bool:
     """Return whether the receiver is an ``async def`` one."""
     called: object = getattr(receiver, "receive_job_hook_batch", receiver.receive_job_hook)
     return inspect.iscoroutinefunction(called)
+
+
+def steps_of(receiver: type[JobHookReceiver[Any]]) -> frozenset[str]:
+    """Return which steps beside its work a receiver has."""
+    return frozenset(step for step in STEPS if getattr(receiver, step) is not getattr(JobHookReceiver, step))
 
 
 def _text(receiver: type[JobHookReceiver[Any]], attribute: str, default: str) -> str:

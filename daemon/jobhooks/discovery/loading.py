@@ -13,11 +13,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeGuard, cast
 
-from jobhooks.contract.meta import ReceiverMeta, is_async, read_meta, takes_batches, wanted_arguments
+from jobhooks.contract.meta import (
+    LAST_STEPS,
+    ReceiverMeta,
+    is_async,
+    read_meta,
+    steps_of,
+    takes_batches,
+    wanted_arguments,
+)
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.sources import INIT, Installed, Source, read_helpers, read_source
 from jobhooks.discovery.trust import check_directory, owners_of
-from jobhooks.engine.running.steps import LAST_STEPS, steps_of
 from jobhooks.errors import InvalidReceiver, Untrusted
 
 ENTRY_POINTS = "jobhooks.receivers"

@@ -3,35 +3,18 @@
 import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 from jobhooks.errors import NotWatched, Refused
-from jobhooks.store.connections import AsyncConnection, SyncConnection, call
-from jobhooks.store.json_rows import as_json, columns, difference
-from jobhooks.store.undecodable_text import call_readable, call_readable_async
+from jobhooks.store.captured_changes import ListedChange, changes_with_ids, listed_fields, raw_json
+from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.undecodable_text import call_readable
 
 CLOCK_SLACK = datetime.timedelta(minutes=1)  # by which times may fall although ids rise
 BATCH = 500  # changes whose rows are read at once
 WINDOW = 100_000  # ids that are read at once
 LAST_ID = 2**63 - 1
-
-
-@dataclass(frozen=True)
-class ListedChange:
-    """A change, with what differs. The rows are JSON as the log has it; ``object_key`` is null where there is none."""
-
-    id: int
-    time: datetime.datetime
-    table: str
-    action: str
-    user: str
-    request_id: str | None
-    triggering: bool
-    object_key: msgspec.Raw
-    removed: msgspec.Raw
-    added: msgspec.Raw
 
 
 @dataclass(frozen=True)
@@ -148,12 +131,12 @@ def change_by_id(conn: SyncConnection, id_: int) -> ShownChange:
         raise Refused(f"there is no change {id_} in the log: {extent}")
     transaction_id, session_role, cause, refused_mark, snapshot_error, partition = details[0]
     return ShownChange(
-        *_listed(rows[0]),
+        *listed_fields(rows[0]),
         transaction_id=transaction_id,
         session_role=session_role,
-        prechange=_raw(rows[0][-2]),
-        postchange=_raw(rows[0][-1]),
-        caused_by=_raw(cause),
+        prechange=raw_json(rows[0][-2]),
+        postchange=raw_json(rows[0][-1]),
+        caused_by=raw_json(cause),
         refused_mark=refused_mark,
         snapshot_error=snapshot_error,
         partition=partition,
@@ -223,30 +206,5 @@ def _first_id_from(conn: SyncConnection, moment: datetime.datetime) -> int:
     return lowest
 
 
-async def changes_with_ids_async(conn: AsyncConnection, ids: list[int]) -> list[ListedChange]:
-    """Do what ``changes_with_ids`` does."""
-    return [ListedChange(*_listed(tuple(row))) for row in await call_readable_async(conn, "changes_by_id", ids)]
-
-
-def changes_with_ids(conn: SyncConnection, ids: list[int]) -> list[ListedChange]:
-    """Return those of the changes that are in the log, in order."""
-    return [ListedChange(*_listed(row)) for row in call_readable(conn, "changes_by_id", ids)]
-
-
-def _listed(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the fields of a ListedChange: the row's own, and what its two snapshots tell."""
-    *facts, key_columns, ignored, written_key, prechange, postchange = row
-    before, after = columns(prechange), columns(postchange)
-    key = columns(written_key) or {name: (after or before)[name] for name in key_columns if name in (after or before)}
-    removed, added = before or None, after or None
-    if before and after:
-        removed, added = difference(before, after, ignored)
-    return (*facts, *(_raw(as_json(part)) for part in (key or None, removed, added)))
-
-
 def _batches(ids: list[int]) -> Iterator[list[int]]:
     return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
-
-
-def _raw(text: str | None) -> msgspec.Raw:
-    return msgspec.Raw(b"null" if text is None else text.encode())

@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from jobhooks.errors import Refused, UnknownJob
-from jobhooks.operations.changes import ListedChange, ids_between, listed_change
+from jobhooks.operations.changes import ids_between, listed_change
 from jobhooks.operations.object_keys import ObjectKey, key_of
+from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.json_rows import as_json
 from jobhooks.store.undecodable_text import call_readable

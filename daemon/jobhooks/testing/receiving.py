@@ -12,7 +12,7 @@ from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject, 
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.contract.current import current_run
 from jobhooks.contract.log import LogEntry, ReceiverLog
-from jobhooks.contract.meta import is_async, read_meta, takes_batches, wanted_arguments
+from jobhooks.contract.meta import is_async, read_meta, steps_of, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import DeliveryIdentity, JobHookReceiver, Run
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
 from jobhooks.engine.running.result_statements import Clock, Outcome, completed, failed
@@ -23,7 +23,6 @@ from jobhooks.engine.running.steps import (
     in_steps,
     in_steps_async,
     refuse_awaitable,
-    steps_of,
 )
 
 Receiver = type[JobHookReceiver[Any]]

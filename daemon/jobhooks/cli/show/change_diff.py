@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from jobhooks.cli.show.output import local, one_line
-from jobhooks.operations.changes import ChangeResult, Debt, ListedChange, ShownChange
+from jobhooks.operations.changes import ChangeResult, Debt, ShownChange
+from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.json_rows import Columns, columns
 
 VALUE_WIDTH = 40  # characters of a value on a line with others

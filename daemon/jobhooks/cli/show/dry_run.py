@@ -19,8 +19,8 @@ from jobhooks.engine.scheduling.lanes import deliveries_of
 from jobhooks.errors import TransactionEnded, UnknownJob
 from jobhooks.matching.hook_table import Hook
 from jobhooks.operations import changes, receivers
-from jobhooks.operations.changes import ListedChange
 from jobhooks.runtime.settings import Settings
+from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.snapshot import Snapshot
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.text import Text
 
 from jobhooks.cli.hook_plan import in_words
-from jobhooks.cli.options import connection
 from jobhooks.cli.show.change_diff import ACTION_STYLES
 from jobhooks.cli.show.output import console, print_json, printable
 from jobhooks.operations.history import ConfigurationChange, Kind, history
+from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import Settings
 
 LimitFlag = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="At most so many, of the newest.")]

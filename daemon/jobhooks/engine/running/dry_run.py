@@ -27,8 +27,8 @@ from jobhooks.engine.running.in_process.runner import WorkerDied, how_it_ended, 
 from jobhooks.engine.running.in_process.transaction import Connection, SharedTransaction
 from jobhooks.engine.running.result_statements import Clock, Outcome, failed
 from jobhooks.errors import JobhooksError, TransactionEnded
-from jobhooks.operations.changes import ListedChange, changes_with_ids, changes_with_ids_async
 from jobhooks.runtime.parent_process import end_with
+from jobhooks.store.captured_changes import ListedChange, changes_with_ids, changes_with_ids_async
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, call_async, connect
 from jobhooks.store.queries import query
 

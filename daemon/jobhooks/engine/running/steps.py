@@ -14,7 +14,6 @@ import msgspec
 from jobhooks.contract.change import Change
 from jobhooks.contract.control import LoggedFailure
 from jobhooks.contract.log import clean_text
-from jobhooks.contract.meta import STEPS
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.engine.reading.reader import change_of
 from jobhooks.engine.running.live_rows import AsyncTransaction
@@ -23,7 +22,6 @@ from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.queries import query
 
 LOOKED_AT = 100_000  # changes before one, among which the one before it of its object is looked for
-LAST_STEPS = frozenset({"on_failure", "after_return"})  # which come when the run has ended
 
 
 class Step(NamedTuple):
@@ -51,11 +49,6 @@ class Ending:
         value = self.value if self.exc is None else self.exc
         after = Step("after_return", partial(self.receiver.after_return, outcome.status, value))
         return [after] if exc is None else [Step("on_failure", partial(self.receiver.on_failure, exc)), after]
-
-
-def steps_of(receiver: type[JobHookReceiver[Any]]) -> frozenset[str]:
-    """Return which steps beside its work a receiver has."""
-    return frozenset(step for step in STEPS if getattr(receiver, step) is not getattr(JobHookReceiver, step))
 
 
 def in_steps(receiver: JobHookReceiver[Any], work: Callable[[], object]) -> object:

@@ -1,0 +1,17 @@
+"""Opening the connection that operations work on."""
+
+import contextlib
+from collections.abc import Generator
+
+from jobhooks.runtime.settings import Settings
+from jobhooks.schema.install import check_installed
+from jobhooks.store.connections import SyncConnection, connect
+
+
+@contextlib.contextmanager
+def connection(chosen: Settings, *, installed: bool = True) -> Generator[SyncConnection]:
+    """Open a connection for the duration of a command, and check that it finds this program's SQL there."""
+    with contextlib.closing(connect(chosen.database_url)) as conn:
+        if installed:
+            check_installed(conn)
+        yield conn
