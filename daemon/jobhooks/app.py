@@ -5,7 +5,7 @@ import time
 import structlog
 import uvloop
 
-from jobhooks.discovery.loading import Findings
+from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.reading.wakeup import WakeupMode
@@ -30,16 +30,16 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
     logging.configure(chosen.log_level, chosen.log_format)
     if end_with is not None:
         parent_process.end_with(end_with)
-    engine_settings, findings = _prepare(chosen)
+    engine_settings, registry = _prepare(chosen)
 
-    def register(found: Findings) -> None:
+    def register(found: ReceiverRegistry) -> None:
         with connection(chosen) as conn:
             receivers.register(conn, found, complete=True)
 
-    uvloop.run(supervisor.run(engine_settings, findings, systemd.notify, register))
+    uvloop.run(supervisor.run(engine_settings, registry, systemd.notify, register))
 
 
-def _prepare(chosen: Settings) -> tuple[EngineSettings, Findings]:
+def _prepare(chosen: Settings) -> tuple[EngineSettings, ReceiverRegistry]:
     """Find the receivers and make their jobs; wait for a database that is not there yet, for as long as it takes."""
     backoff = Backoff()
     while True:
@@ -52,19 +52,19 @@ def _prepare(chosen: Settings) -> tuple[EngineSettings, Findings]:
             time.sleep(wait_s)
 
 
-def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSettings, Findings]:
+def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSettings, ReceiverRegistry]:
     ((replica,),) = call(conn, "is_replica")
     if replica:
         raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
     check_original(conn)
     check_may_mark(conn)
-    findings = receivers.find(chosen)
-    for broken in findings.broken:
+    registry = receivers.find(chosen)
+    for broken in registry.broken:
         log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
-    for found in findings.receivers.values():
+    for found in registry.receivers.values():
         for warning in found.meta.warnings:
             log.warning("receiver_meta_warning", receiver=found.class_path, path=str(found.path), warning=warning)
-    receivers.register(conn, findings, complete=True)
+    receivers.register(conn, registry, complete=True)
     engine_settings = EngineSettings(
         database_url=chosen.database_url,
         asyncpg_arguments=asyncpg_arguments(conn),
@@ -78,4 +78,4 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
         workers=chosen.workers,
         worker_memory_limit=chosen.worker_memory_limit * 1_000_000 or None,
     )
-    return engine_settings, findings
+    return engine_settings, registry

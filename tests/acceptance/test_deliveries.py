@@ -284,7 +284,7 @@ def test_a_person_is_told_how_many_and_asked(ledger: Connection, database: str) 
 
 
 def test_a_viewer_may_look_and_an_operator_decide(ledger: Connection, database: str, role: str) -> None:
-    """Least privilege: who is on call for an application needs no right to its tables, nor to write to the books."""
+    """Least privilege: who is on call for an application needs no right to its tables, nor to write to the ledger."""
     ledger.execute("delete from jobhooks.delivery where change_id = 2")
     ledger.execute("update jobhooks.cursor set seen = pg_current_snapshot()")
     for group in ("viewer", "operator"):

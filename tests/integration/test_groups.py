@@ -153,7 +153,7 @@ def test_a_run_that_would_wait_for_a_lock_is_run_by_itself_and_holds_up_nobody(
     """The locks of those before it in the transaction would be held for as long as it waits."""
     attempts_seen: list[int] = []
 
-    class Books(Receiver):
+    class Ledger(Receiver):
         async def work(self, change: Change) -> None:
             await copy(self, change)
             if change.id == 5:
@@ -165,7 +165,7 @@ def test_a_run_that_would_wait_for_a_lock_is_run_by_itself_and_holds_up_nobody(
         with psycopg.connect(database) as other:
             other.execute("select from public.ledger for update")
             async with open_running(database) as running, asyncio.TaskGroup() as runners:
-                attempts = running.attempts(Books)
+                attempts = running.attempts(Ledger)
                 for _ in range(2):
                     runners.create_task(running.work_off(attempts, deliveries))
                 await until("all others have committed", lambda: len(results(copying)) == 9)

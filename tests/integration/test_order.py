@@ -73,7 +73,7 @@ def receivers(tmp_path: Path) -> Path:
 def test_what_is_overdue_stays_in_order_and_beside_nothing_of_its_object(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Another hook is what makes a slow one's changes go into the books while older ones of their object still run."""
+    """Another hook is what makes a slow one's changes go into the ledger while older ones of their object still run."""
     add_hook(database, receivers, "r.TellsOverlaps", ["update"])
     add_hook(database, receivers, "r.Sees", ["update"])
     seen.execute("insert into public.device (serial) select '0' from generate_series(1, 8)")
@@ -99,7 +99,7 @@ def assert_in_order(conn: Connection, receiver: str, objects: int, turns: int) -
 def test_a_hook_that_is_disabled_and_enabled_while_it_runs_keeps_its_order(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """What is behind the run that goes on was put into the books, and comes back from there before the run ends."""
+    """What is behind the run that goes on was put into the ledger, and comes back from there before the run ends."""
     add_hook(database, receivers, "r.Waits", ["create", "update"])
     with Daemon(database, receivers, log).await_started():
         with seen.transaction():

@@ -299,7 +299,7 @@ def test_a_row_changed_by_someone_else_is_not_overwritten(hooked: Connection, da
 
 
 def test_a_live_row_saves_refreshes_and_deletes(hooked: Connection, database: str) -> None:
-    class Works(JobHookReceiver):
+    class HookQueues(JobHookReceiver):
         def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
             changed_object.save()  # nothing assigned, nothing written
             changed_object.name = "one"
@@ -317,7 +317,7 @@ def test_a_live_row_saves_refreshes_and_deletes(hooked: Connection, database: st
                 changed_object.refresh()
 
     hooked.execute("update public.device set name = 'a'")
-    assert deliver(database, Works).error is None
+    assert deliver(database, HookQueues).error is None
     actions = hooked.execute(
         "select action::text from jobhooks.object_change where not triggering order by id"
     ).fetchall()

@@ -1,4 +1,4 @@
-"""Debts: which of them are due, whatever comes, fails, is paid, given up and owed anew, and in whatever order."""
+"""Backlog: which of them are due, whatever comes, fails, is paid, given up and owed anew, and in whatever order."""
 
 import json
 import random
@@ -20,7 +20,7 @@ CHANGES = 40
 
 
 @pytest.fixture
-def books(device: Connection) -> Connection:
+def ledger(device: Connection) -> Connection:
     """The client, with changes 1 to 40 in the log and two hooks."""
     for number in range(CHANGES):
         device.execute("update public.device set serial = %s", [str(number)])
@@ -73,17 +73,17 @@ def statuses(conn: Connection) -> dict[int, str]:
     return dict(conn.execute("select change_id, status from jobhooks.delivery order by change_id").fetchall())
 
 
-def test_what_is_behind_a_truncate_is_due_once_that_is_settled(books: Connection) -> None:
+def test_what_is_behind_a_truncate_is_due_once_that_is_settled(ledger: Connection) -> None:
     """The first of each object, up to the next truncate: nobody else would make them due, and an hour later neither."""
     first, last = parked(10), parked(20)
-    settle(books, parked=[first, parked(11, 1), parked(12, 1), parked(13, 2), last, parked(21, 1)])
-    assert statuses(books) == {10: "waiting"} | dict.fromkeys((11, 12, 13, 20, 21), "blocked")
-    settle(books, paid=[paid(first)])
-    assert statuses(books) == {11: "waiting", 12: "blocked", 13: "waiting", 20: "blocked", 21: "blocked"}
-    books.execute("select jobhooks.discard_deliveries('{11, 12, 13}', '{1, 1, 1}')")
-    assert statuses(books) == {20: "waiting", 21: "blocked"}
-    books.execute("select jobhooks.discard_deliveries('{20}', '{1}')")
-    assert statuses(books) == {21: "waiting"}
+    settle(ledger, parked=[first, parked(11, 1), parked(12, 1), parked(13, 2), last, parked(21, 1)])
+    assert statuses(ledger) == {10: "waiting"} | dict.fromkeys((11, 12, 13, 20, 21), "blocked")
+    settle(ledger, paid=[paid(first)])
+    assert statuses(ledger) == {11: "waiting", 12: "blocked", 13: "waiting", 20: "blocked", 21: "blocked"}
+    ledger.execute("select jobhooks.discard_deliveries('{11, 12, 13}', '{1, 1, 1}')")
+    assert statuses(ledger) == {20: "waiting", 21: "blocked"}
+    ledger.execute("select jobhooks.discard_deliveries('{20}', '{1}')")
+    assert statuses(ledger) == {21: "waiting"}
 
 
 @pytest.mark.parametrize(
@@ -98,72 +98,72 @@ def test_what_is_behind_a_truncate_is_due_once_that_is_settled(books: Connection
         (parked(5), parked(3)),
     ],
 )
-def test_what_was_due_waits_for_an_older_one_that_fails(books: Connection, younger: Row, older: Row) -> None:
+def test_what_was_due_waits_for_an_older_one_that_fails(ledger: Connection, younger: Row, older: Row) -> None:
     """It was parked while the older one ran, and must not overtake it now."""
-    settle(books, parked=[younger])
-    assert statuses(books) == {5: "waiting"}
-    settle(books, **failed(older))
-    assert statuses(books) == {3: "waiting", 5: "blocked"}
-    settle(books, paid=[paid({**older, "attempts": 1})])
-    assert statuses(books) == {5: "waiting"}
+    settle(ledger, parked=[younger])
+    assert statuses(ledger) == {5: "waiting"}
+    settle(ledger, **failed(older))
+    assert statuses(ledger) == {3: "waiting", 5: "blocked"}
+    settle(ledger, paid=[paid({**older, "attempts": 1})])
+    assert statuses(ledger) == {5: "waiting"}
 
 
-def test_a_debt_stays_in_the_lanes_in_which_it_was_parked(books: Connection) -> None:
+def test_a_debt_stays_in_the_lanes_in_which_it_was_parked(ledger: Connection) -> None:
     """If the key of its table is another one by now, the daemon has it in other lanes: what is behind it has not."""
-    settle(books, parked=[parked(1, 7), parked(2, 7), parked(3, 7)])
-    settle(books, **failed(parked(1, 8)))
-    assert statuses(books) == {1: "waiting", 2: "blocked", 3: "blocked"}
-    settle(books, paid=[paid(parked(1, 8, attempts=1))])
-    assert statuses(books) == {2: "waiting", 3: "blocked"}
-    books.execute("select jobhooks.retry_deliveries('{2}', '{1}')")
-    settle(books, paid=[paid(parked(2, 8))])
-    assert statuses(books) == {3: "waiting"}
+    settle(ledger, parked=[parked(1, 7), parked(2, 7), parked(3, 7)])
+    settle(ledger, **failed(parked(1, 8)))
+    assert statuses(ledger) == {1: "waiting", 2: "blocked", 3: "blocked"}
+    settle(ledger, paid=[paid(parked(1, 8, attempts=1))])
+    assert statuses(ledger) == {2: "waiting", 3: "blocked"}
+    ledger.execute("select jobhooks.retry_deliveries('{2}', '{1}')")
+    settle(ledger, paid=[paid(parked(2, 8))])
+    assert statuses(ledger) == {3: "waiting"}
 
 
-def test_what_does_not_block_waits_for_nothing(books: Connection) -> None:
+def test_what_does_not_block_waits_for_nothing(ledger: Connection) -> None:
     """A delivery that later ones may pass is due whatever is owed: nobody would make it due later."""
-    settle(books, parked=[parked(1, 7)])
-    settle(books, **failed(parked(2, 7), blocks=False))
-    settle(books, parked=[parked(3, 7), parked(2, 7, attempts=1, failures=1, blocks=False)])
-    assert statuses(books) == {1: "waiting", 2: "waiting", 3: "blocked"}
-    settle(books, paid=[paid(parked(1, 7))])
-    assert statuses(books) == {2: "waiting", 3: "waiting"}
+    settle(ledger, parked=[parked(1, 7)])
+    settle(ledger, **failed(parked(2, 7), blocks=False))
+    settle(ledger, parked=[parked(3, 7), parked(2, 7, attempts=1, failures=1, blocks=False)])
+    assert statuses(ledger) == {1: "waiting", 2: "waiting", 3: "blocked"}
+    settle(ledger, paid=[paid(parked(1, 7))])
+    assert statuses(ledger) == {2: "waiting", 3: "waiting"}
 
 
-def test_what_is_owed_anew_is_not_paid_by_an_attempt_from_before(books: Connection) -> None:
+def test_what_is_owed_anew_is_not_paid_by_an_attempt_from_before(ledger: Connection) -> None:
     """Someone gave it up while it ran, and had it delivered again: the end of that run settles the former debt."""
     running = parked(1, 7, status="waiting")
-    settle(books, parked=[running])
-    books.execute("select jobhooks.discard_deliveries('{1}', '{1}')")
+    settle(ledger, parked=[running])
+    ledger.execute("select jobhooks.discard_deliveries('{1}', '{1}')")
     again = json.dumps([{"change_id": 1, "hook_id": 1, "content_type_id": 1, "lane": 7, "other_lane": None}])
-    books.execute("select jobhooks.park_again(%s)", [again])
+    ledger.execute("select jobhooks.park_again(%s)", [again])
     due_at = "select due_at from jobhooks.delivery where status = 'waiting' and attempts = 1"
-    before = books.execute(due_at).fetchone()
+    before = ledger.execute(due_at).fetchone()
     for end in ({"paid": [paid(running)]}, failed(running), {"parked": [parked(1, 7)]}):
-        settle(books, **end)
-        after = books.execute(due_at).fetchone()
+        settle(ledger, **end)
+        after = ledger.execute(due_at).fetchone()
         # The daemon, which had the former one in hand, looks for what is due after what it has seen.
         assert before is not None and after is not None and after[0] > before[0]
         before = after
-    settle(books, paid=[paid({**running, "attempts": 1})])
-    assert statuses(books) == {}
+    settle(ledger, paid=[paid({**running, "attempts": 1})])
+    assert statuses(ledger) == {}
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_a_batch_costs_the_same_however_much_is_owed(books: Connection, known: bool) -> None:
+def test_a_batch_costs_the_same_however_much_is_owed(ledger: Connection, known: bool) -> None:
     """With 50,000 debts each of these looks at a few, whether the planner has heard of them or not.
 
     Of one object 20,000 are owed, 10,000 of others, 10,000 of a table without a key; 10,000 are behind a truncate.
     """
-    books.execute("alter table jobhooks.delivery set (autovacuum_enabled = off)")
+    ledger.execute("alter table jobhooks.delivery set (autovacuum_enabled = off)")
     debts = (
         parked(1, 7),
         parked(100_000, 30_000),
         parked(200_000, content_type_id=2),
         parked(300_000, content_type_id=3),
     )
-    settle(books, parked=list(debts))  # so that it is planned while there are hardly any
-    books.execute(
+    settle(ledger, parked=list(debts))  # so that it is planned while there are hardly any
+    ledger.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
         " select id, 1, 1, 7, 'blocked', null::timestamptz from generate_series(2, 20000) as id"
         " union all select 100000 + id, 1, 1, 30000 + id, 'waiting', now() from generate_series(1, 10000) as id"
@@ -171,30 +171,30 @@ def test_a_batch_costs_the_same_however_much_is_owed(books: Connection, known: b
         " union all select 300000 + id, 1, 3, id % 5000, 'blocked', null from generate_series(1, 10000) as id"
     )
     if known:
-        books.execute("analyze jobhooks.delivery")
+        ledger.execute("analyze jobhooks.delivery")
     steps: list[dict[str, list[Row]]] = [
         *[failed(debt) for debt in debts[:3]],
         *[{"paid": [paid({**debt, "attempts": 1})]} for debt in debts[:3]],
         {"parked": [parked(400_000, 40_000), parked(400_001, 40_000, 7), parked(400_002, content_type_id=4)]},
     ]
     for step in steps:
-        with books.transaction():
-            settle(books, **step)
-            read = _rows_read(books)
+        with ledger.transaction():
+            settle(ledger, **step)
+            read = _rows_read(ledger)
         assert read[0] == 0 and read[1] < 50, (step, read)
 
 
 @pytest.mark.parametrize(
     "owed", [(1, 50_000, 50_001), (1, 7, None), (2, None, None), (4, None, None), (4, 60_000, None)]
 )
-def test_what_is_read_is_compared_with_debts_by_index(books: Connection, owed: tuple[int | None, ...]) -> None:
+def test_what_is_read_is_compared_with_debts_by_index(ledger: Connection, owed: tuple[int | None, ...]) -> None:
     """While a hook has debts, that is done for each delivery that it comes to owe."""
-    books.execute(
+    ledger.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
         " select id, 1, 1, id, 'waiting', now() from generate_series(1, 20000) as id"
         " union all select 100000 + id, 1, 2, null, 'blocked', null from generate_series(1, 20000) as id"
     )
-    with psycopg.connect(books.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
+    with psycopg.connect(ledger.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         found = raw.execute(
             query("blocked_deliveries").encode(), [1, [300_000], *([value] for value in owed)]
         ).fetchall()
@@ -213,19 +213,19 @@ def _rows_read(conn: Connection) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def test_a_new_leader_waits_for_what_the_former_one_is_settling(books: Connection) -> None:
+def test_a_new_leader_waits_for_what_the_former_one_is_settling(ledger: Connection) -> None:
     """Else it would read the debts without those that are being written, and deliver what is behind them."""
-    dsn = books.info.dsn
+    dsn = ledger.info.dsn
     with psycopg.connect(dsn) as former, psycopg.connect(dsn) as new, ThreadPoolExecutor(1) as pool:
         settle(former, **failed(parked(1, 7)))
         taking = pool.submit(new.execute, "select jobhooks.take_the_lead()")
         waits = "select from pg_stat_activity where wait_event_type = 'Lock' and pid = %s"
-        wait_until("it waits", lambda: books.execute(waits, [new.info.backend_pid]).fetchone() is not None)
+        wait_until("it waits", lambda: ledger.execute(waits, [new.info.backend_pid]).fetchone() is not None)
         former.commit()
         assert taking.result(LIMIT).fetchone() == (1,)
         assert statuses(new) == {1: "waiting"}
         settling = pool.submit(settle, former)
-        wait_until("it waits", lambda: books.execute(waits, [former.info.backend_pid]).fetchone() is not None)
+        wait_until("it waits", lambda: ledger.execute(waits, [former.info.backend_pid]).fetchone() is not None)
         new.commit()
         with pytest.raises(psycopg.Error, match="another daemon leads"):
             settling.result(LIMIT)
@@ -399,15 +399,15 @@ class Life:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_exactly_those_debts_wait_that_must(books: Connection, seed: int) -> None:
+def test_exactly_those_debts_wait_that_must(ledger: Connection, seed: int) -> None:
     """Random lanes, keys that change, truncates, jobs that skip: after each step a debt is due unless one is before it.
 
     So none overtakes another, and none waits for ever.
     """
-    life = Life(books, seed)
+    life = Life(ledger, seed)
     steps = [life.batch, life.batch, life.batch, life.retry, life.discard, life.replay]
     for number in range(60):
         step = life.rng.choice(steps)
         step()
-        life.oracle.check(books, (number, step))
+        life.oracle.check(ledger, (number, step))
     life.end()

@@ -23,8 +23,8 @@ def add_hook(
 ) -> None:
     """Register the receivers of a directory, enable ``job`` and hook it."""
     with contextlib.closing(connect(database)) as conn:
-        findings = find_receivers([directory])
-        assert not findings.broken, findings.broken
-        tables.register_jobs(conn, receivers.records(findings), complete=True)
+        registry = find_receivers([directory])
+        assert not registry.broken, registry.broken
+        tables.register_jobs(conn, receivers.records(registry), complete=True)
         tables.enable_job(conn, job, enabled=True)
         hooks.add_hook(conn, f"hook of {job}", [table], list(events), job, "")

@@ -13,7 +13,7 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.discovery.loading import Findings, FoundReceiver
+from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
@@ -22,7 +22,7 @@ from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.runner import Workers, orders_of
 from jobhooks.engine.running.result_statements import Clock, Outcome
 from jobhooks.engine.scheduling.lanes import deliveries_of
-from jobhooks.engine.settling.ledger import Books
+from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Batch, Settler
 from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_table import Hook
@@ -39,7 +39,7 @@ class Running:
     """What delivers in one process; ``def`` receivers run in it, too, on one connection, as in one worker."""
 
     settler: Settler
-    books: Books
+    ledger: Ledger
     runner: AsyncRunner
     workers: Workers
 
@@ -71,8 +71,8 @@ class Running:
 
     def attempts(self, receiver: type[JobHookReceiver[Any]], class_path: str = HOOK.class_path) -> Attempts:
         """Return what makes attempts with this receiver, whatever it is called."""
-        findings = Findings((), {class_path: _found(receiver, class_path)})
-        return Attempts(self.runner, self.workers, findings, self.settler, self.books, Clock())
+        registry = ReceiverRegistry((), {class_path: _found(receiver, class_path)})
+        return Attempts(self.runner, self.workers, registry, self.settler, self.ledger, Clock())
 
     async def _settle(self, outcomes: list[tuple[Delivery, Outcome]]) -> None:
         unrecorded = [(delivery, outcome) for delivery, outcome in outcomes if not outcome.recorded]
@@ -98,7 +98,7 @@ class WorkersInLoop(Workers):
     """Runs ``def`` receivers in the loop's own thread, which is the main one: so their time limits hold."""
 
     def __init__(self, connection: worker.Connection) -> None:
-        super().__init__("", Findings((), {}), 1, None)
+        super().__init__("", ReceiverRegistry((), {}), 1, None)
         self._connection = connection
 
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
@@ -125,7 +125,7 @@ async def open_running(database: str) -> AsyncGenerator[Running]:
     connection = worker.Connection(database)
     try:
         settler = Settler(settling, leader)
-        yield Running(settler, Books(settling), AsyncRunner(connections, Clock()), WorkersInLoop(connection))
+        yield Running(settler, Ledger(settling), AsyncRunner(connections, Clock()), WorkersInLoop(connection))
     finally:
         connection.close()
         connections.terminate()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from jobhooks.discovery.loading import Findings, find_again, find_receivers, load_again
+from jobhooks.discovery.loading import ReceiverRegistry, find_again, find_receivers, load_again
 from jobhooks.discovery.sources import PACKAGE, Source
 
 GOOD = "from jobhooks import JobHookReceiver\nclass {0}(JobHookReceiver):\n    pass\n"
@@ -26,8 +26,8 @@ def directory(tmp_path: Path) -> Path:
     return receivers
 
 
-def word(findings: Findings, class_path: str = "r.C") -> object:
-    return getattr(findings.receivers[class_path].receiver, "word", None)
+def word(registry: ReceiverRegistry, class_path: str = "r.C") -> object:
+    return getattr(registry.receivers[class_path].receiver, "word", None)
 
 
 def imported() -> list[str]:
@@ -40,33 +40,33 @@ def imported() -> list[str]:
 def test_what_is_not_used_any_more_is_forgotten(directory: Path) -> None:
     """A daemon that runs for a year, with a file that changes daily, must not keep all that it was."""
     (directory / "r.py").write_text(WORD.format("0"))
-    findings = find_receivers([directory])
-    of_first = weakref.ref(findings.receivers["r.C"].receiver)
+    registry = find_receivers([directory])
+    of_first = weakref.ref(registry.receivers["r.C"].receiver)
     before = len(imported())
     for number in range(1, 4):
         (directory / "r.py").write_text(WORD.format(str(number)))
-        findings = find_again(findings)
+        registry = find_again(registry)
     gc.collect()
-    assert word(findings) == "3" and len(imported()) == before
+    assert word(registry) == "3" and len(imported()) == before
     assert of_first() is None
 
 
 def test_whoever_listens_is_told_of_other_receivers_and_of_nothing_else(directory: Path) -> None:
     """A receiver may write files where it is found: each look after that is not to have all debts searched anew."""
     (directory / "r.py").write_text(WORD.format("old"))
-    findings = find_receivers([directory])
+    registry = find_receivers([directory])
     told: list[object] = []
-    findings.listeners.append(lambda: told.append(sorted(findings.receivers)))
+    registry.listeners.append(lambda: told.append(sorted(registry.receivers)))
     (directory / "notes.txt").write_text("written by a receiver")
     (directory / "broken.py").write_text("broken(")
-    findings.take(find_again(findings))
-    assert told == [] and [broken.module for broken in findings.broken] == ["broken"]
+    registry.take(find_again(registry))
+    assert told == [] and [broken.module for broken in registry.broken] == ["broken"]
     (directory / "r.py").write_text(WORD.format("new"))
-    findings.take(find_again(findings))
-    assert told == [["r.C"]] and word(findings) == "new"
+    registry.take(find_again(registry))
+    assert told == [["r.C"]] and word(registry) == "new"
     (directory / "r.py").unlink()
     for _ in range(2):
-        findings.take(find_again(findings))
+        registry.take(find_again(registry))
     assert told == [["r.C"], []]
 
 
@@ -77,13 +77,13 @@ def test_what_still_runs_keeps_its_module(directory: Path) -> None:
         WORD.format("old") + "    def late(self=None):\n        from .late import WORD\n        return WORD\n"
     )
     (directory / "p" / "late.py").write_text("WORD = 'old'\n")
-    findings = find_receivers([directory])
-    old = findings.receivers["p.C"]
+    registry = find_receivers([directory])
+    old = registry.receivers["p.C"]
     (directory / "p" / "late.py").write_text("WORD = 'new'\n")
-    findings = find_again(findings)
+    registry = find_again(registry)
     late: Callable[[], str] = getattr(old.receiver, "late")  # noqa: B009 - it is not known to a type checker
     assert late() == "old"
-    assert getattr(findings.receivers["p.C"].receiver, "late")() == "new"  # noqa: B009
+    assert getattr(registry.receivers["p.C"].receiver, "late")() == "new"  # noqa: B009
     assert pickle.loads(pickle.dumps(old.receiver)) is old.receiver
 
 
@@ -106,10 +106,10 @@ def test_helpers_beside_modules_can_be_imported_and_their_change_counts(director
     (directory / "_more").mkdir()
     (directory / "_more" / "deep.py").write_text("from .._shared import WORD\n")
     (directory / "r.py").write_text("from ._more.deep import WORD\n" + GOOD.format("C").replace("pass", "word = WORD"))
-    findings = find_receivers([directory])
-    assert not findings.broken and word(findings) == "old"
+    registry = find_receivers([directory])
+    assert not registry.broken and word(registry) == "old"
     (directory / "_shared.py").write_text("WORD = 'new'\n")
-    assert word(find_again(findings)) == "new"
+    assert word(find_again(registry)) == "new"
 
 
 def test_what_is_written_again_as_it_was_is_not_imported_again(directory: Path) -> None:
@@ -117,13 +117,13 @@ def test_what_is_written_again_as_it_was_is_not_imported_again(directory: Path) 
     (directory / "p").mkdir()
     (directory / "p" / "__init__.py").write_text(WORD.format("old"))
     (directory / "p" / "data.sql").write_text("select 1")
-    findings = find_receivers([directory])
+    registry = find_receivers([directory])
     (directory / "p" / "__init__.py").write_text(WORD.format("old"))
     os.utime(directory / "p" / "__init__.py", (1, 1))
-    again = find_again(findings)
-    assert again.receivers["p.C"] is findings.receivers["p.C"]
+    again = find_again(registry)
+    assert again.receivers["p.C"] is registry.receivers["p.C"]
     (directory / "p" / "data.sql").write_text("select 1, 2")  # which it may have read
-    assert find_again(again).receivers["p.C"] is not findings.receivers["p.C"]
+    assert find_again(again).receivers["p.C"] is not registry.receivers["p.C"]
 
 
 @pytest.mark.parametrize(
@@ -136,17 +136,17 @@ def test_whatever_is_wrong_its_receivers_stay_what_they_were(directory: Path, te
     (directory / "r.py").write_text(WORD.format("old"))
     first = find_receivers([directory])
     (directory / "r.py").write_text(text)
-    findings = find_again(first)
-    assert len(findings.broken) == 1 and findings.receivers["r.C"] is first.receivers["r.C"]
-    findings = find_again(findings)
-    assert len(findings.broken) == 1 and findings.receivers["r.C"] is first.receivers["r.C"]
+    registry = find_again(first)
+    assert len(registry.broken) == 1 and registry.receivers["r.C"] is first.receivers["r.C"]
+    registry = find_again(registry)
+    assert len(registry.broken) == 1 and registry.receivers["r.C"] is first.receivers["r.C"]
     (directory / "r.py").write_text(WORD.format("old"))
-    assert not find_again(findings).broken and word(find_again(findings)) == "old"
+    assert not find_again(registry).broken and word(find_again(registry)) == "old"
     (directory / "r.py").write_text(WORD.format("mended"))
-    findings = find_again(findings)
-    assert not findings.broken and word(findings) == "mended"
+    registry = find_again(registry)
+    assert not registry.broken and word(registry) == "mended"
     (directory / "r.py").unlink()
-    assert not find_again(findings).receivers
+    assert not find_again(registry).receivers
 
 
 def test_what_failed_for_want_of_something_else_is_tried_again(
@@ -154,12 +154,12 @@ def test_what_failed_for_want_of_something_else_is_tried_again(
 ) -> None:
     """A library that was installed meanwhile: the module itself has not changed."""
     (directory / "r.py").write_text("import comes_later_than_it_should\n" + GOOD.format("C"))
-    findings = find_receivers([directory])
-    assert findings.broken and not findings.receivers
+    registry = find_receivers([directory])
+    assert registry.broken and not registry.receivers
     (tmp_path / "comes_later_than_it_should.py").write_text("")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    findings = find_again(findings)
-    assert not findings.broken and list(findings.receivers) == ["r.C"]
+    registry = find_again(registry)
+    assert not registry.broken and list(registry.receivers) == ["r.C"]
 
 
 def test_tests_and_what_editors_leave_are_no_receivers(directory: Path) -> None:
@@ -170,8 +170,8 @@ def test_tests_and_what_editors_leave_are_no_receivers(directory: Path) -> None:
         (directory / name).symlink_to("somebody@somewhere.1")
     for name in ("test_p.py", "conftest.py"):
         (directory / name).write_text("raise RuntimeError('it is for pytest')")
-    findings = find_receivers([directory])
-    assert list(findings.receivers) == ["p.C"] and not findings.broken
+    registry = find_receivers([directory])
+    assert list(registry.receivers) == ["p.C"] and not registry.broken
 
 
 # What others can write to.
@@ -206,14 +206,14 @@ def test_what_everybody_can_write_to_is_not_run(directory: Path, what: str, foun
     place = place_in(directory, what)
     place.chmod(place.stat().st_mode | 0o002)
     mode = f"{place.stat().st_mode & 0o7777:04o}"
-    findings = find_receivers([directory])
-    assert sorted(findings.receivers) == found
-    (broken,) = findings.broken
+    registry = find_receivers([directory])
+    assert sorted(registry.receivers) == found
+    (broken,) = registry.broken
     assert broken.error == (
         f"{place} can be written to by everybody (mode {mode}), so nothing of it is run: chmod o-w {place}"
     )
     place.chmod(place.stat().st_mode & ~0o002)
-    assert sorted(find_again(findings).receivers) == ["p.C", "r.C"]
+    assert sorted(find_again(registry).receivers) == ["p.C", "r.C"]
 
 
 @as_root
@@ -223,9 +223,9 @@ def test_what_another_group_can_write_to_is_not_run(directory: Path, what: str, 
     place.chmod(place.stat().st_mode | 0o020)
     assert sorted(find_receivers([directory]).receivers) == ["p.C", "r.C"]  # the group is root's
     os.chown(place, 0, NOBODY)
-    findings = find_receivers([directory])
-    assert sorted(findings.receivers) == found
-    assert f"chmod g-w {place}" in findings.broken[0].error
+    registry = find_receivers([directory])
+    assert sorted(registry.receivers) == found
+    assert f"chmod g-w {place}" in registry.broken[0].error
 
 
 @as_root
@@ -233,8 +233,8 @@ def test_what_belongs_to_somebody_else_is_not_run(directory: Path) -> None:
     """As what root unpacks from an archive may: it belongs to whoever has that number here."""
     place = place_in(directory, "r.py")
     os.chown(place, NOBODY, 0)
-    findings = find_receivers([directory])
-    assert list(findings.receivers) == ["p.C"] and f"chown root {place}" in findings.broken[0].error
+    registry = find_receivers([directory])
+    assert list(registry.receivers) == ["p.C"] and f"chown root {place}" in registry.broken[0].error
     os.chown(directory, NOBODY, 0)  # who named the directory trusts its owner
     assert sorted(find_receivers([directory]).receivers) == ["p.C", "r.C"]
 
@@ -247,9 +247,9 @@ def test_a_directory_of_somebody_elses_is_not_run_when_it_is_looked_at_again(
     place_in(directory, "r.py")
     os.chown(directory, NOBODY, NOBODY)
     monkeypatch.chdir(directory.parent)
-    findings = find_receivers([Path(directory.name)])
-    assert not findings.receivers
-    assert not find_again(findings).receivers
+    registry = find_receivers([Path(directory.name)])
+    assert not registry.receivers
+    assert not find_again(registry).receivers
 
 
 def test_where_another_could_be_put_in_its_place_nothing_is_run(directory: Path, tmp_path: Path) -> None:
@@ -264,8 +264,8 @@ def test_where_another_could_be_put_in_its_place_nothing_is_run(directory: Path,
     assert [word(find_receivers([way])) for way in ways] == ["linked"] * 3
     (tmp_path / "open").chmod(0o777)
     for way in ways:
-        findings = find_receivers([way])
-        assert not findings.receivers and f"o-w {tmp_path / 'open'}" in findings.broken[0].error
+        registry = find_receivers([way])
+        assert not registry.receivers and f"o-w {tmp_path / 'open'}" in registry.broken[0].error
     (tmp_path / "open").chmod(0o1777)
     assert [word(find_receivers([way])) for way in ways] == ["linked"] * 3
     (tmp_path / "links").chmod(0o777)
@@ -278,10 +278,10 @@ def test_receivers_that_run_stay_when_their_directory_is_opened_to_all(directory
     first = find_receivers([directory])
     directory.chmod(0o777)
     (directory / "r.py").write_text(WORD.format("evil"))
-    findings = find_again(first)
-    assert findings.broken and findings.receivers["r.C"] is first.receivers["r.C"]
+    registry = find_again(first)
+    assert registry.broken and registry.receivers["r.C"] is first.receivers["r.C"]
     directory.chmod(0o755)
-    assert word(find_again(findings)) == "evil"  # now it counts as ours
+    assert word(find_again(registry)) == "evil"  # now it counts as ours
 
 
 # Installed packages.
@@ -318,15 +318,15 @@ def test_a_package_may_define_its_receivers_where_it_likes(install: Callable[[st
             + "class Outer:\n    class D(JobHookReceiver):\n        pass\n",
         },
     )
-    findings = find_receivers([])
-    assert not findings.broken
+    registry = find_receivers([])
+    assert not registry.broken
     names = ["inventory_hooks.C", "inventory_hooks.parts.C", "inventory_hooks.parts.Outer.D"]
-    assert sorted(findings.receivers) == names
-    again = find_again(findings)
-    assert all(again.receivers[name] is findings.receivers[name] for name in names)
+    assert sorted(registry.receivers) == names
+    again = find_again(registry)
+    assert all(again.receivers[name] is registry.receivers[name] for name in names)
     for name in names:
-        origin = findings.receivers[name].origin
-        assert origin is not None and load_again(name, origin).receiver is findings.receivers[name].receiver
+        origin = registry.receivers[name].origin
+        assert origin is not None and load_again(name, origin).receiver is registry.receivers[name].receiver
 
 
 def test_a_broken_entry_point_is_told_by_file_and_line(install: Callable[[str, dict[str, str]], Path]) -> None:
@@ -341,12 +341,12 @@ def test_a_broken_entry_point_is_told_by_file_and_line(install: Callable[[str, d
             "inventory_hooks/none.py": "",
         },
     )
-    findings = find_receivers([])
-    assert list(findings.receivers) == ["inventory_hooks.good.C"]
-    told = {broken.module: str(broken) for broken in findings.broken}
+    registry = find_receivers([])
+    assert list(registry.receivers) == ["inventory_hooks.good.C"]
+    told = {broken.module: str(broken) for broken in registry.broken}
     assert told["inventory_hooks.bad"].startswith(f"{site}/inventory_hooks/bad.py:2: AttributeError: ")
     assert told["inventory_hooks.syntax"].startswith(f"{site}/inventory_hooks/syntax.py:2: SyntaxError: ")
     assert "the entry point d leads to no receiver: inventory_hooks.none" in told["inventory_hooks.none"]
     assert "the entry point e leads to no receiver: inventory_hooks.good:GOOD" in told["inventory_hooks.good"]
     assert told["inventory_hooks_gone"].startswith("inventory-hooks: ModuleNotFoundError: ")
-    assert "bad.py:2" in findings.why_missing("inventory_hooks.bad.C")
+    assert "bad.py:2" in registry.why_missing("inventory_hooks.bad.C")

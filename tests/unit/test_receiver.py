@@ -167,9 +167,9 @@ def test_receivers_are_found_in_modules_and_packages(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text(GOOD.format("Packed"))
-    findings = find_receivers([tmp_path, tmp_path / "missing"])
-    assert sorted(findings.receivers) == ["json.Json", "one.First", "one.Second", "package.Packed"]
-    assert not findings.broken
+    registry = find_receivers([tmp_path, tmp_path / "missing"])
+    assert sorted(registry.receivers) == ["json.Json", "one.First", "one.Second", "package.Packed"]
+    assert not registry.broken
 
 
 def test_a_broken_module_is_reported_by_file_and_line_and_stops_nothing_else(tmp_path: Path) -> None:
@@ -178,16 +178,16 @@ def test_a_broken_module_is_reported_by_file_and_line_and_stops_nothing_else(tmp
     (tmp_path / "syntax.py").write_text("x = 1\ndef broken(:\n")
     (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
     (tmp_path / "wrong_meta.py").write_text(GOOD.format("Wrong").replace("pass", "class Meta:\n        name = 5"))
-    findings = find_receivers([tmp_path])
-    assert list(findings.receivers) == ["good.Good"]
-    reported = {broken.module: (broken.line, broken.error.partition(":")[0]) for broken in findings.broken}
+    registry = find_receivers([tmp_path])
+    assert list(registry.receivers) == ["good.Good"]
+    reported = {broken.module: (broken.line, broken.error.partition(":")[0]) for broken in registry.broken}
     assert reported == {
         "import_error": (2, "ModuleNotFoundError"),
         "syntax": (2, "SyntaxError"),
         "exits": (1, "SystemExit"),
         "wrong_meta": (2, "Wrong.Meta.name must be a text, not 5"),
     }
-    assert "does not import" in findings.why_missing("syntax.Anything") and "syntax.py:2" in findings.why_missing(
+    assert "does not import" in registry.why_missing("syntax.Anything") and "syntax.py:2" in registry.why_missing(
         "syntax.Anything"
     )
 
@@ -217,9 +217,9 @@ def test_no_module_however_odd_takes_the_others_down(tmp_path: Path) -> None:
     (tmp_path / "a..b.py").write_text(GOOD.format("Odd"))
     (tmp_path / "generator_exit.py").write_text("raise GeneratorExit\n")
     (tmp_path / "surrogate.py").write_text(GOOD.format("S").replace("pass", "class Meta:\n        name = '\\ud800'"))
-    findings = find_receivers([tmp_path])
-    assert list(findings.receivers) == ["good.Good"]
-    assert sorted(broken.module for broken in findings.broken) == ["a..b", "generator_exit", "lazy", "surrogate"]
+    registry = find_receivers([tmp_path])
+    assert list(registry.receivers) == ["good.Good"]
+    assert sorted(broken.module for broken in registry.broken) == ["a..b", "generator_exit", "lazy", "surrogate"]
 
 
 def test_a_directory_of_someone_elses_is_not_run_because_one_stands_beside_it(
@@ -233,6 +233,6 @@ def test_a_directory_of_someone_elses_is_not_run_because_one_stands_beside_it(
     (theirs / "evil.py").write_text(GOOD.format("Evil"))
     os.chown(theirs, 65534, 65534)
     monkeypatch.chdir(tmp_path)
-    findings = find_receivers([Path("receivers")])
-    assert not findings.receivers and "belongs to another user" in str(findings.broken[0])
+    registry = find_receivers([Path("receivers")])
+    assert not registry.receivers and "belongs to another user" in str(registry.broken[0])
     assert list(find_receivers([theirs]).receivers) == ["evil.Evil"]

@@ -12,7 +12,7 @@ from jobhooks.cli import completion
 from jobhooks.cli.change import parse_moment
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
-from jobhooks.cli.show.confirm import ask_for_consent, number
+from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.deliveries import Line, line, print_delivery
 from jobhooks.cli.show.output import console, print_json, print_records, progress, say
 from jobhooks.errors import Refused
@@ -172,7 +172,7 @@ def retry(  # noqa: PLR0913, RUF100 - the ways in which deliveries are chosen
     filters = _Filters(change, hook, table, status, since, until, error)
     with connection(load(config, database_url=database_url)) as conn:
         chosen = _chosen(conn, filters, "retry", everything=everything)
-        ask_for_consent(f"retry {_count(chosen)}", f"Attempts at once: {_by_status(chosen)}.", yes=yes)
+        confirm(f"retry {_count(chosen)}", f"Attempts at once: {_by_status(chosen)}.", yes=yes)
         with progress("retrying", len(chosen)) as done:
             _report("retried", deliveries.retry(conn, chosen, done), len(chosen))
 
@@ -198,7 +198,7 @@ def discard(  # noqa: PLR0913, RUF100 - the ways in which deliveries are chosen
     filters = _Filters(change, hook, table, status, since, until, error)
     with connection(load(config, database_url=database_url)) as conn:
         chosen = _chosen(conn, filters, "discard", everything=everything)
-        ask_for_consent(f"discard {_count(chosen)}", f"Gives up for good: {_by_status(chosen)}.", yes=yes)
+        confirm(f"discard {_count(chosen)}", f"Gives up for good: {_by_status(chosen)}.", yes=yes)
         with progress("discarding", len(chosen)) as done:
             _report("discarded", deliveries.discard(conn, chosen, reason or None, done), len(chosen))
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from jobhooks.cli import completion, hook_apply
 from jobhooks.cli.hook_plan import Step, in_words, saving, take
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
-from jobhooks.cli.show.confirm import ask_for_consent, number
+from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
 from jobhooks.operations import hook_file, hooks
@@ -181,7 +181,7 @@ def delete(
         owed = hooks.hook_details(conn, name).owed
         if owed:
             by_status = ", ".join(f"{count} {status}" for status, count in owed.items())
-            ask_for_consent(
+            confirm(
                 f'delete hook "{name}", which is owed {number(sum(owed.values()), "delivery", "deliveries")}',
                 f"Gives them up for good: {by_status}.",
                 yes=yes,

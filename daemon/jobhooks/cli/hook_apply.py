@@ -10,7 +10,7 @@ import typer
 
 from jobhooks.cli.hook_plan import Doing, Step, carry_out, plan, print_plan
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
-from jobhooks.cli.show.confirm import ask_for_consent, number
+from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import console, print_json, print_text, say
 from jobhooks.errors import Forbidden, Refused, UnknownTable
 from jobhooks.operations import hook_file, hooks
@@ -79,7 +79,7 @@ def apply(
                 carry_out(conn, seen, steps, keep=False)
         if dry_run:
             return
-        ask_for_consent(f"change {number(len(steps), 'hook', 'hooks')}", _consequence(steps), yes=yes)
+        confirm(f"change {number(len(steps), 'hook', 'hooks')}", _consequence(steps), yes=yes)
         with _naming(file):
             carry_out(conn, seen, steps)
     say(_summary(steps))

@@ -15,7 +15,7 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFl
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
 from jobhooks.contract.choices import Ordering
-from jobhooks.discovery.loading import Findings
+from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.errors import Forbidden, UnknownJob
 from jobhooks.operations import jobs, receivers, tables
 from jobhooks.operations.history import Kind
@@ -65,13 +65,13 @@ def enable(
     Example: jobhooks job enable validate_serial.ValidateSerial
     """
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
-    findings = receivers.find(chosen)
+    registry = receivers.find(chosen)
     with connection(chosen) as conn:
-        _register(conn, findings)
+        _register(conn, registry)
         # One that the daemon found counts, too, where this command cannot see its file.
         installed = {known.class_path for known in tables.jobs(conn) if known.installed}
-        if job not in findings.receivers and job not in installed:
-            raise UnknownJob(f"cannot enable {job}: {findings.why_missing(job)}")
+        if job not in registry.receivers and job not in installed:
+            raise UnknownJob(f"cannot enable {job}: {registry.why_missing(job)}")
         tables.enable_job(conn, job)
         say(f"enabled {job}")
 
@@ -101,12 +101,12 @@ def list_jobs(
     Example: jobhooks job list --all
     """
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
-    findings = receivers.find(chosen)
+    registry = receivers.find(chosen)
     with connection(chosen) as conn:
-        _register(conn, findings)
-        for broken in findings.broken:
+        _register(conn, registry)
+        for broken in registry.broken:
             say(f"broken receiver module: {broken}")
-        for receiver in findings.receivers.values():
+        for receiver in registry.receivers.values():
             for warning in receiver.meta.warnings:
                 say(f"warning: {receiver.path}: {warning}")
         found = [job for job in tables.jobs(conn) if everything or not job.hidden]
@@ -198,10 +198,10 @@ def history(
     print_history(load(config, database_url=database_url), Kind.JOB, job, limit, as_json=as_json)
 
 
-def _register(conn: SyncConnection, findings: Findings) -> None:
+def _register(conn: SyncConnection, registry: ReceiverRegistry) -> None:
     """Make jobs of receivers that are new; a role that may not leaves that to the daemon."""
     with contextlib.suppress(Forbidden):
-        receivers.register(conn, findings, complete=False)
+        receivers.register(conn, registry, complete=False)
 
 
 def _split(setting: str) -> tuple[str, str]:

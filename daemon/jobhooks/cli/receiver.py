@@ -79,14 +79,14 @@ def list_receivers(as_json: JsonFlag = False, receivers_path: ReceiversFlag = No
 
     Example: jobhooks receiver list --receivers-path receivers
     """
-    findings = receivers.find(load(config, receivers_path=receivers_path))
+    registry = receivers.find(load(config, receivers_path=receivers_path))
     found = [
         FoundOne(one.class_path, str(one.path), one.line, one.is_async, one.takes_batches, list(one.meta.warnings))
-        for _, one in sorted(findings.receivers.items())
+        for _, one in sorted(registry.receivers.items())
     ]
     print_records(FoundOne, found, as_json=as_json)
-    if findings.broken:
-        raise JobhooksError("; ".join(f"broken: {broken}" for broken in findings.broken))
+    if registry.broken:
+        raise JobhooksError("; ".join(f"broken: {broken}" for broken in registry.broken))
 
 
 def new(

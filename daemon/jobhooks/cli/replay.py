@@ -9,7 +9,7 @@ import typer
 from jobhooks.cli import completion
 from jobhooks.cli.change import parse_moment
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, ReceiversFlag
-from jobhooks.cli.show.confirm import ask_for_consent, number
+from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import progress, say
 from jobhooks.contract.change import Change, ContentType
 from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
@@ -114,7 +114,7 @@ def replay(  # noqa: PLR0913, RUF100 - the ways in which changes are chosen
         if missing := sorted({*(change or [])} - {*ids}):
             say(f"passed over, since it cannot be replayed: {', '.join(f'change {id_}' for id_ in missing)}")
         what = number(len(ids), "change", "changes")
-        ask_for_consent(
+        confirm(
             f'deliver {what} to the hook "{hook}" again',
             f"{named.job} will run again, for changes {ids[0]} to {ids[-1]}.",
             yes=yes,

@@ -97,7 +97,7 @@ class Place(NamedTuple):
 
 
 @dataclass
-class Findings:
+class ReceiverRegistry:
     """What there is in the receivers directories, and in installed packages.
 
     ``directories`` are those that were looked in, ``places`` those that were asked for. ``sources``: of each module, by
@@ -113,7 +113,7 @@ class Findings:
     places: tuple[Place, ...] = ()
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
-    def take(self, newer: "Findings") -> None:
+    def take(self, newer: "ReceiverRegistry") -> None:
         """Become what was found later; what runs goes on with what it has, and whoever listens is told of others."""
         are_others = self.receivers != newer.receivers
         self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
@@ -145,7 +145,7 @@ class Findings:
         return f"there is no receiver {class_path}: no module {module} with a receiver in {places}"
 
 
-def find_receivers(directories: Iterable[Path], former: Findings | None = None) -> Findings:
+def find_receivers(directories: Iterable[Path], former: ReceiverRegistry | None = None) -> ReceiverRegistry:
     """Import every module of ``directories`` and return their receivers; of two modules of a name the first counts.
 
     A module is a file ``name.py`` or a folder with an ``__init__.py``; names that begin with ``_`` are left out, as are
@@ -155,10 +155,10 @@ def find_receivers(directories: Iterable[Path], former: Findings | None = None) 
     ``former``: see ``find_again``.
     """
     places = tuple(Place(directory.absolute(), directory.is_absolute()) for directory in directories)
-    return _find_in(places, former or Findings(()))
+    return _find_in(places, former or ReceiverRegistry(()))
 
 
-def find_again(former: Findings) -> Findings:
+def find_again(former: ReceiverRegistry) -> ReceiverRegistry:
     """Return what there is by now. Modules that are what they were are not imported again.
 
     Whatever is wrong by now with what is still there is reported, and its receivers stay what they were.
@@ -166,31 +166,31 @@ def find_again(former: Findings) -> Findings:
     return _find_in(former.places, former)
 
 
-def _find_in(places: tuple[Place, ...], former: Findings) -> Findings:
-    findings = Findings((), places=places)
+def _find_in(places: tuple[Place, ...], former: ReceiverRegistry) -> ReceiverRegistry:
+    registry = ReceiverRegistry((), places=places)
     seen: set[str] = set()
     for place in places:
         if not _is_directory(place.path):
             continue
         directory = place.path.resolve()
-        if directory in findings.directories:
+        if directory in registry.directories:
             continue
         try:
             check_directory(place.path, directory, by_absolute_path=place.named)
             owners = owners_of(place.path, directory)
-            helpers = _helpers(findings, directory, owners)
-            modules = _modules(findings, directory)
+            helpers = _helpers(registry, directory, owners)
+            modules = _modules(registry, directory)
         except (OSError, Untrusted) as exc:
-            findings.broken.append(BrokenModule("*", directory, None, _reason(exc)))
-            findings.receivers.update(former.of_file(directory))
+            registry.broken.append(BrokenModule("*", directory, None, _reason(exc)))
+            registry.receivers.update(former.of_file(directory))
             continue
-        findings.directories += (directory,)
+        registry.directories += (directory,)
         for name, path in modules:
             if name not in seen:
                 seen.add(name)
-                _find(findings, former, name, path, helpers, owners)
-    _find_entry_points(findings, former)
-    return findings
+                _find(registry, former, name, path, helpers, owners)
+    _find_entry_points(registry, former)
+    return registry
 
 
 def _is_directory(path: Path) -> bool:
@@ -199,14 +199,14 @@ def _is_directory(path: Path) -> bool:
     return False
 
 
-def _helpers(findings: Findings, directory: Path, owners: frozenset[int] | None) -> dict[Path, bytes]:
+def _helpers(registry: ReceiverRegistry, directory: Path, owners: frozenset[int] | None) -> dict[Path, bytes]:
     helpers, refused = read_helpers(directory, owners)
     for path, exc in refused.items():
-        findings.broken.append(BrokenModule(path.stem, path, None, _reason(exc)))
+        registry.broken.append(BrokenModule(path.stem, path, None, _reason(exc)))
     return helpers
 
 
-def _modules(findings: Findings, directory: Path) -> list[tuple[str, Path]]:
+def _modules(registry: ReceiverRegistry, directory: Path) -> list[tuple[str, Path]]:
     modules: list[tuple[str, Path]] = []
     for entry in sorted(directory.iterdir()):
         path = entry / INIT if entry.is_dir() else entry
@@ -214,18 +214,18 @@ def _modules(findings: Findings, directory: Path) -> list[tuple[str, Path]]:
             if path.suffix != ".py" or entry.name.startswith(("_", ".", *TESTS)) or not path.is_file():
                 continue
         except OSError as exc:  # a folder that is closed to us
-            findings.broken.append(BrokenModule(entry.stem, path, None, _reason(exc)))
+            registry.broken.append(BrokenModule(entry.stem, path, None, _reason(exc)))
             continue
         if entry.stem.isidentifier():
             modules.append((entry.stem, path))
         else:
-            findings.broken.append(BrokenModule(entry.stem, path, None, "its name is no name of a Python module"))
+            registry.broken.append(BrokenModule(entry.stem, path, None, "its name is no name of a Python module"))
     return modules
 
 
 def _find(
-    findings: Findings,
-    former: Findings,
+    registry: ReceiverRegistry,
+    former: ReceiverRegistry,
     name: str,
     path: Path,
     helpers: dict[Path, bytes],
@@ -237,8 +237,8 @@ def _find(
     try:
         source = read_source(name, path, helpers, owners)
         if known is not None and known.is_like(source):
-            _stay(findings, former, name, path)
-            findings.broken += findings.invalid[name]
+            _stay(registry, former, name, path)
+            registry.broken += registry.invalid[name]
             return
         if before and not source.files[path].strip():
             raise InvalidReceiver("it is empty, as a file is that is being written")
@@ -247,24 +247,24 @@ def _find(
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # noqa: BLE001 - a module may raise anything, and it is reported
-        findings.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc)))
-        _stay(findings, former, name, path)
+        registry.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc)))
+        _stay(registry, former, name, path)
         return
-    findings.sources[name] = source
-    findings.invalid[name] = _describe(findings, name, path, receivers, source, before)
-    findings.broken += findings.invalid[name]
+    registry.sources[name] = source
+    registry.invalid[name] = _describe(registry, name, path, receivers, source, before)
+    registry.broken += registry.invalid[name]
 
 
-def _stay(findings: Findings, former: Findings, name: str, path: Path) -> None:
+def _stay(registry: ReceiverRegistry, former: ReceiverRegistry, name: str, path: Path) -> None:
     """Have a module be what it was."""
-    findings.receivers.update(former.of_file(path))
+    registry.receivers.update(former.of_file(path))
     if name in former.sources and former.sources[name].path == path:
-        findings.sources[name] = former.sources[name]
-        findings.invalid[name] = former.invalid[name]
+        registry.sources[name] = former.sources[name]
+        registry.invalid[name] = former.invalid[name]
 
 
 def _describe(
-    findings: Findings,
+    registry: ReceiverRegistry,
     module: str,
     path: Path,
     receivers: Mapping[str, type[JobHookReceiver[Any]]],
@@ -283,11 +283,11 @@ def _describe(
             if class_path not in before:
                 continue
             found = before[class_path]
-        findings.receivers.setdefault(class_path, found)
+        registry.receivers.setdefault(class_path, found)
     return invalid
 
 
-def _find_entry_points(findings: Findings, former: Findings) -> None:
+def _find_entry_points(registry: ReceiverRegistry, former: ReceiverRegistry) -> None:
     for point in sorted(set(entry_points(group=ENTRY_POINTS)), key=lambda point: (point.value, point.name)):
         try:
             receivers = _receivers_of(point)
@@ -296,7 +296,7 @@ def _find_entry_points(findings: Findings, former: Findings) -> None:
             raise
         except BaseException as exc:  # noqa: BLE001 - a package may raise anything, and it is reported
             path, line = _place(exc, point)
-            findings.broken.append(BrokenModule(point.module, path, line, _reason(exc)))
+            registry.broken.append(BrokenModule(point.module, path, line, _reason(exc)))
             continue
         known = {
             name: found
@@ -304,9 +304,9 @@ def _find_entry_points(findings: Findings, former: Findings) -> None:
             if (found := former.receivers.get(f"{point.module}.{name}")) is not None and found.receiver is receiver
         }
         for found in known.values():
-            findings.receivers.setdefault(found.class_path, found)
+            registry.receivers.setdefault(found.class_path, found)
         new = {name: receiver for name, receiver in receivers.items() if name not in known}
-        findings.broken += _describe(findings, point.module, path, new, Installed(point.module), {})
+        registry.broken += _describe(registry, point.module, path, new, Installed(point.module), {})
 
 
 def _receivers_of(point: EntryPoint) -> dict[str, type[JobHookReceiver[Any]]]:

@@ -16,7 +16,7 @@ PATIENCE_S = 1.0  # for which one statement waits: while it does, it holds back 
 log = structlog.stdlib.get_logger()
 
 
-class Guard:
+class LeaderSession:
     """The session that holds our locks, on a connection of its own: that of the leader, and that of a daemon that
     sleeps.
 

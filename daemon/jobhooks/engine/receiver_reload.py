@@ -7,7 +7,7 @@ from collections.abc import Callable
 import structlog
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - of a type of a library that is not there
 
-from jobhooks.discovery.loading import Findings, find_again
+from jobhooks.discovery.loading import ReceiverRegistry, find_again
 from jobhooks.discovery.sources import look
 from jobhooks.engine.running.in_process.runner import Workers
 from jobhooks.errors import JobhooksError
@@ -26,8 +26,10 @@ class Reloading:
     what counts.
     """
 
-    def __init__(self, findings: Findings, workers: Workers, register: Callable[[Findings], None]) -> None:
-        self._findings = findings
+    def __init__(
+        self, registry: ReceiverRegistry, workers: Workers, register: Callable[[ReceiverRegistry], None]
+    ) -> None:
+        self._registry = registry
         self._workers = workers
         self._register = register
         self._is_registered = True
@@ -60,7 +62,7 @@ class Reloading:
         await self._make_jobs()
 
     def _look(self) -> list[object]:
-        return [look(place.path) for place in self._findings.places]
+        return [look(place.path) for place in self._registry.places]
 
     async def _watch(self, told: asyncio.Event) -> None:
         """Have it told at once when files change, as far as the system does that."""
@@ -85,7 +87,7 @@ class Reloading:
     def _that_exist(self) -> list[tuple[str, int, int]]:
         """Return the directories that are there, and what tells them from others of their name."""
         found: list[tuple[str, int, int]] = []
-        for place in self._findings.places:
+        for place in self._registry.places:
             with contextlib.suppress(OSError):
                 status = place.path.stat()
                 if place.path.is_dir():
@@ -93,7 +95,7 @@ class Reloading:
         return found
 
     async def _reload(self) -> None:
-        former = self._findings
+        former = self._registry
         found = await asyncio.to_thread(find_again, former)
         before, after = former.receivers, found.receivers
         for broken in found.broken:
@@ -115,7 +117,7 @@ class Reloading:
     async def _make_jobs(self) -> None:
         if not self._is_registered:
             try:
-                await asyncio.to_thread(self._register, self._findings)
+                await asyncio.to_thread(self._register, self._registry)
                 self._is_registered = True
             except JobhooksError as exc:
                 log.warning("jobs_not_recorded", error=str(exc), next_attempt_s=LOOK_S)

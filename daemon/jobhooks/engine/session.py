@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-from jobhooks.discovery.loading import Findings
-from jobhooks.engine.leadership import Guard
+from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.engine.leadership import LeaderSession
 from jobhooks.engine.maintenance import maintain
 from jobhooks.engine.reading.reader import Reader
 from jobhooks.engine.reading.wakeup import Listener, Wakeup, WakeupMode
@@ -21,7 +21,7 @@ from jobhooks.engine.running.in_loop.runner import AsyncRunner
 from jobhooks.engine.running.in_process.runner import Workers
 from jobhooks.engine.running.result_statements import Clock
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
-from jobhooks.engine.settling.ledger import Books
+from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
@@ -59,13 +59,13 @@ class Session:
     def __init__(
         self,
         settings: EngineSettings,
-        findings: Findings,
+        registry: ReceiverRegistry,
         workers: Workers,
         stop: asyncio.Event,
         ready: Callable[[], None],
     ) -> None:
         self._settings = settings
-        self._findings = findings
+        self._registry = registry
         self._workers = workers
         self._stop = stop
         self._ready = ready
@@ -79,22 +79,22 @@ class Session:
             LeadsNoMore: another daemon leads.
         """
         arguments = _own_arguments(self._settings.asyncpg_arguments)
-        async with _connection(arguments) as guarding:
-            ((replica,),) = await call_async(guarding, "is_replica")
+        async with _connection(arguments) as leading:
+            ((replica,),) = await call_async(leading, "is_replica")
             if replica:
                 raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
-            guard = Guard(guarding, self._settings.leader_timeout_s)
-            leader = await self._lead(guard)
+            leader_session = LeaderSession(leading, self._settings.leader_timeout_s)
+            leader = await self._lead(leader_session)
             async with (
                 _connection(arguments) as listening,
                 _connection(arguments) as reading,
                 _connection(arguments) as settling,
             ):
-                await self._deliver(guard, leader, listening, reading, settling)
+                await self._deliver(leader_session, leader, listening, reading, settling)
 
-    async def _lead(self, guard: Guard) -> int:
+    async def _lead(self, leader_session: LeaderSession) -> int:
         """Wait until we lead; to be told to stop meanwhile is enough to end."""
-        waiting = asyncio.create_task(guard.lead(self._ready))
+        waiting = asyncio.create_task(leader_session.lead(self._ready))
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -108,7 +108,7 @@ class Session:
 
     async def _deliver(
         self,
-        guard: Guard,
+        leader_session: LeaderSession,
         leader: int,
         listening: AsyncConnection,
         reading: AsyncConnection,
@@ -117,30 +117,30 @@ class Session:
         settings = self._settings
         listener = Listener(listening)
         await listener.listen()
-        wakeup = Wakeup(listener, guard, settings.wakeup, settings.poll_interval_s)
+        wakeup = Wakeup(listener, leader_session, settings.wakeup, settings.poll_interval_s)
         reader = Reader(reading, settings.page_size)
         position = await reader.load()
         clock = await _database_clock(settling)
         self._workers.clock = clock
         settler = Settler(settling, leader)
-        books = Books(settling)
+        ledger = Ledger(settling)
         connections = Connections(settings.asyncpg_arguments, settings.connections)
         runner = AsyncRunner(connections, clock)
-        attempts = Attempts(runner, self._workers, self._findings, settler, books, clock)
-        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * settings.page_size, self._findings.has)
+        attempts = Attempts(runner, self._workers, self._registry, settler, ledger, clock)
+        dispatcher = Dispatcher(attempts.work_off, settler, ledger, 4 * settings.page_size, self._registry.has)
         await dispatcher.start(position)
         await dispatcher.reload_hooks()
-        log.info("started", receivers=sorted(self._findings.receivers))
+        log.info("started", receivers=sorted(self._registry.receivers))
         self._ready()
-        self._findings.listeners.append(dispatcher.receivers_have_changed)
+        self._registry.listeners.append(dispatcher.receivers_have_changed)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(guard.keep_speaking())
+                group.create_task(leader_session.keep_speaking())
                 group.create_task(listener.keep_hearing())
                 group.create_task(settler.run())
                 group.create_task(dispatcher.run())
                 group.create_task(_reload_when_told(listener, dispatcher))
-                group.create_task(_count_condition_failures(settler, books))
+                group.create_task(_count_condition_failures(settler, ledger))
                 group.create_task(Watchdog().run())
                 group.create_task(maintain(settings.asyncpg_arguments, settings.retention_days))
                 read = group.create_task(_read(reader, wakeup, listener, dispatcher))
@@ -151,12 +151,12 @@ class Session:
                         await dispatcher.stop()
                         await settler.drain()
                         async with settler.lock:
-                            await books.write_condition_failures()
+                            await ledger.write_condition_failures()
                         raise Stopped
                 log.warning("shutdown_grace_exceeded", shutdown_grace_s=settings.shutdown_grace_s)
                 raise Stopped
         finally:
-            self._findings.listeners.clear()
+            self._registry.listeners.clear()
             await wakeup.close()
             connections.terminate()
             await dispatcher.cancel()
@@ -201,13 +201,13 @@ async def _reload_when_told(listener: Listener, dispatcher: Dispatcher) -> None:
             dispatcher.look_at_debts()
 
 
-async def _count_condition_failures(settler: Settler, books: Books) -> None:
+async def _count_condition_failures(settler: Settler, ledger: Ledger) -> None:
     """Write down, now and then, for how many changes conditions could not be evaluated."""
     while True:
         await asyncio.sleep(COUNT_INTERVAL_S)
-        if books.condition_failures:
+        if ledger.condition_failures:
             async with settler.lock:
-                await books.write_condition_failures()
+                await ledger.write_condition_failures()
 
 
 def _own_arguments(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import cast
 
 import structlog
 
-from jobhooks.discovery.loading import Findings
+from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.receiver_reload import Reloading
 from jobhooks.engine.running.in_process.runner import Workers
@@ -24,9 +24,9 @@ log = structlog.stdlib.get_logger()
 
 async def run(
     settings: EngineSettings,
-    findings: Findings,
+    registry: ReceiverRegistry,
     notify: Callable[[str], None],
-    register: Callable[[Findings], None],
+    register: Callable[[ReceiverRegistry], None],
 ) -> None:
     """Deliver until SIGTERM or SIGINT. ``notify`` gets systemd's words: READY=1 once listening and reading.
 
@@ -38,12 +38,12 @@ async def run(
     """
     _spare_the_collector()
     stop = asyncio.Event()
-    workers = Workers(settings.database_url, findings, settings.workers, settings.worker_memory_limit)
+    workers = Workers(settings.database_url, registry, settings.workers, settings.worker_memory_limit)
     _stop_on_signals(stop, settings.shutdown_grace_s, notify)
     told = asyncio.Event()
     if not os.isatty(0):  # there it says that the terminal is gone, which is to end the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
-    reloading = asyncio.create_task(Reloading(findings, workers, register).run(told))
+    reloading = asyncio.create_task(Reloading(registry, workers, register).run(told))
     backoff = Backoff()
 
     def ready() -> None:
@@ -52,7 +52,7 @@ async def run(
 
     try:
         while not stop.is_set():
-            await _run_session(Session(settings, findings, workers, stop, ready), backoff, stop)
+            await _run_session(Session(settings, registry, workers, stop, ready), backoff, stop)
     finally:
         reloading.cancel()
         await asyncio.wait([reloading])

@@ -1,4 +1,4 @@
-"""Debts as a person sees and decides about them, and settled changes that are delivered again."""
+"""Backlog as a person sees and decides about them, and settled changes that are delivered again."""
 
 import datetime
 from array import array

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jobhooks.discovery.loading import Findings, find_receivers
+from jobhooks.discovery.loading import ReceiverRegistry, find_receivers
 from jobhooks.operations.tables import JobRecord, register_jobs
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.connections import SyncConnection
@@ -11,20 +11,20 @@ from jobhooks.store.connections import SyncConnection
 BUILT_IN = Path(__file__).parent.parent / "receivers"
 
 
-def find(chosen: Settings) -> Findings:
+def find(chosen: Settings) -> ReceiverRegistry:
     """Import the receivers of all directories."""
     return find_receivers([*chosen.receivers_path, BUILT_IN])
 
 
-def register(conn: SyncConnection, findings: Findings, *, complete: bool) -> None:
+def register(conn: SyncConnection, registry: ReceiverRegistry, *, complete: bool) -> None:
     """Make jobs of the receivers; ``complete``: jobs whose receivers are not among them are not installed any more.
 
     Only the daemon knows that: another command may look into other directories than it does.
     """
-    register_jobs(conn, records(findings), complete=complete)
+    register_jobs(conn, records(registry), complete=complete)
 
 
-def records(findings: Findings) -> list[JobRecord]:
+def records(registry: ReceiverRegistry) -> list[JobRecord]:
     """Return what is recorded of the receivers."""
     return [
         JobRecord(
@@ -47,5 +47,5 @@ def records(findings: Findings) -> list[JobRecord]:
             batch_size=found.meta.batch_size,
             batch_wait_s=found.meta.batch_wait,
         )
-        for found in findings.receivers.values()
+        for found in registry.receivers.values()
     ]

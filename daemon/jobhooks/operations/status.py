@@ -111,7 +111,7 @@ def status(conn: SyncConnection) -> Status:
     """
     leader, standbys = _daemons(conn)
     ((unread, oldest_at, now),) = call(conn, "unread_changes")
-    debts, debts_are_all = _debts(conn)
+    debts, debts_are_all = _backlog(conn)
     return Status(
         time=now,
         database=conn.info.dbname,
@@ -140,7 +140,7 @@ def _daemons(conn: SyncConnection) -> tuple[Leader | None, list[DaemonSession]]:
     return leader, standbys
 
 
-def _debts(conn: SyncConnection) -> tuple[list[HookDebts], bool]:
+def _backlog(conn: SyncConnection) -> tuple[list[HookDebts], bool]:
     rows = call(conn, "debts_by_hook", COUNTED_DEBTS)
     return [HookDebts(*row[:-1]) for row in rows], not rows or rows[0][-1] < COUNTED_DEBTS
 

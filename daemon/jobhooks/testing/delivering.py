@@ -15,9 +15,9 @@ from psycopg.pq import TransactionStatus
 
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.discovery.loading import Findings, FoundReceiver
+from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.leadership import Guard
+from jobhooks.engine.leadership import LeaderSession
 from jobhooks.engine.reading.reader import Reader
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
@@ -26,7 +26,7 @@ from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.runner import Workers, orders_of
 from jobhooks.engine.running.result_statements import Clock, Outcome
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
-from jobhooks.engine.settling.ledger import Books
+from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import Refused
 from jobhooks.operations import hooks, tables
@@ -63,16 +63,16 @@ def run_hooks(database: Database, receivers: Sequence[type[JobHookReceiver[Any]]
         Refused: the connection of the test has a transaction open, of which nobody else sees anything.
         TimeoutError: it was not at its end in time; nothing is kept of the run that hangs.
     """
-    findings = Findings((), {found.class_path: found for found in map(_found, receivers)})
+    registry = ReceiverRegistry((), {found.class_path: found for found in map(_found, receivers)})
     conn = database.connection
     if conn.info.transaction_status != TransactionStatus.IDLE:
         raise Refused(
             "the test has a transaction open: what it wrote there is nobody's business before it is committed"
         )
-    _hook(conn, findings)
+    _hook(conn, registry)
     before = {_identity(result) for result in _results(conn)}
     try:
-        _run_to_the_end(lambda: _deliver(database, findings, timeout_s))
+        _run_to_the_end(lambda: _deliver(database, registry, timeout_s))
     except TimeoutError as exc:
         raise TimeoutError(f"not all that is owed was delivered within {timeout_s:g} seconds: does one hang?") from exc
     return [result for result in _results(conn) if _identity(result) not in before]
@@ -95,12 +95,12 @@ def _found(receiver: type[JobHookReceiver[Any]]) -> FoundReceiver:
     return FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
 
 
-def _hook(conn: SyncConnection, findings: Findings) -> None:
+def _hook(conn: SyncConnection, registry: ReceiverRegistry) -> None:
     """Have a hook on each receiver that has none: on all tables, by all events."""
-    tables.register_jobs(conn, records(findings), complete=False)
+    tables.register_jobs(conn, records(registry), complete=False)
     hooked = {hook.job for hook in hooks.hooks(conn)}
     watched = [table.name for table in tables.watched_tables(conn) if table.state == "watched"]
-    for class_path, found in findings.receivers.items():
+    for class_path, found in registry.receivers.items():
         tables.enable_job(conn, class_path)
         if class_path not in hooked:
             hooks.add_hook(conn, found.receiver.__name__, watched, list(EVENTS), class_path, "")
@@ -108,28 +108,28 @@ def _hook(conn: SyncConnection, findings: Findings) -> None:
             call(conn, "hook_from_the_beginning", found.receiver.__name__)
 
 
-async def _deliver(database: Database, findings: Findings, timeout_s: float) -> None:
+async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: float) -> None:
     arguments = asyncpg_arguments(database.connection)
     async with asyncio.timeout(timeout_s), contextlib.AsyncExitStack() as stack:
-        guarding, reading, settling = [await connect_async(arguments) for _ in range(3)]
-        for each in (guarding, reading, settling):
+        leading, reading, settling = [await connect_async(arguments) for _ in range(3)]
+        for each in (leading, reading, settling):
             stack.push_async_callback(close_async, each)
-        leader = await Guard(guarding, LEADER_TIMEOUT_S).lead(lambda: None)
+        leader = await LeaderSession(leading, LEADER_TIMEOUT_S).lead(lambda: None)
         reader = Reader(reading, PAGE_SIZE)
         position = await reader.load()
-        settler, books, clock = Settler(settling, leader), Books(settling), Clock()
+        settler, ledger, clock = Settler(settling, leader), Ledger(settling), Clock()
         connections = Connections(arguments, 2)
         stack.callback(connections.terminate)
         connection = worker.Connection(database.url)
         stack.callback(connection.close)
         runner = AsyncRunner(connections, clock)
-        attempts = Attempts(runner, WorkersHere(connection), findings, settler, books, clock)
-        dispatcher = Dispatcher(attempts.work_off, settler, books, 4 * PAGE_SIZE, findings.has)
+        attempts = Attempts(runner, WorkersHere(connection), registry, settler, ledger, clock)
+        dispatcher = Dispatcher(attempts.work_off, settler, ledger, 4 * PAGE_SIZE, registry.has)
         await dispatcher.start(position)
         await dispatcher.reload_hooks()
         tasks = [asyncio.create_task(settler.run()), asyncio.create_task(dispatcher.run())]
         try:
-            await _deliver_all(database.connection, findings, reader, dispatcher, settler, tasks)
+            await _deliver_all(database.connection, registry, reader, dispatcher, settler, tasks)
         finally:
             await dispatcher.cancel()
             for task in tasks:
@@ -139,7 +139,7 @@ async def _deliver(database: Database, findings: Findings, timeout_s: float) -> 
 
 async def _deliver_all(
     conn: SyncConnection,
-    findings: Findings,
+    registry: ReceiverRegistry,
     reader: Reader,
     dispatcher: Dispatcher,
     settler: Settler,
@@ -156,7 +156,7 @@ async def _deliver_all(
         if not reading.changes and dispatcher.is_idle:
             await settler.drain()
             # What waits for seconds to pass, and has not failed, is delivered now.
-            ((hastened,),) = call(conn, "hasten_debts", list(findings.receivers))
+            ((hastened,),) = call(conn, "hasten_debts", list(registry.receivers))
             if not hastened and dispatcher.is_idle and not await reader.has_news():
                 return
             dispatcher.look_at_debts()
@@ -171,7 +171,7 @@ class WorkersHere(Workers):
     """
 
     def __init__(self, connection: worker.Connection) -> None:
-        super().__init__("", Findings((), {}), 1, None)
+        super().__init__("", ReceiverRegistry((), {}), 1, None)
         self._connection = connection
 
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:

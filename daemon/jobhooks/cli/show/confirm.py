@@ -8,7 +8,7 @@ from jobhooks.cli.show.output import say
 from jobhooks.errors import Refused
 
 
-def ask_for_consent(what: str, consequence: str, *, yes: bool) -> None:
+def confirm(what: str, consequence: str, *, yes: bool) -> None:
     """Ask whether to do ``what``, such as "retry 3 deliveries"; ``yes``: it was said on the command line already.
 
     Raises:

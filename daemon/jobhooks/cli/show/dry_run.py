@@ -71,10 +71,10 @@ def print_dry_run(chosen: Settings, conn: SyncConnection, job: str, change: Chan
         UnknownJob: there is no such receiver.
         typer.Exit: it failed.
     """
-    findings = receivers.find(chosen)
-    found = findings.receivers.get(job)
+    registry = receivers.find(chosen)
+    found = registry.receivers.get(job)
     if found is None:
-        raise UnknownJob(f"cannot run {job}: {findings.why_missing(job)}")
+        raise UnknownJob(f"cannot run {job}: {registry.why_missing(job)}")
     memory_limit = chosen.worker_memory_limit * 1_000_000 or None
     rehearsal = rehearse(chosen.database_url, found, _delivery(conn, found, change), memory_limit)
     shown = _shown(job, change, rehearsal)

@@ -37,7 +37,7 @@ def lines(version: str, status: Status, problems: Problems, retention_days: floa
     yield "jobhooks", Text.assemble((version, "bold"), one_line(f" in {where}; {local(status.time)}"))
     yield from _daemons(status.leader, status.standbys)
     yield "behind", _unread(status)
-    yield from _debts(status)
+    yield from _backlog(status)
     yield from _last_hour(status.last_hour)
     yield from _log(status, retention_days)
     yield from _problems(problems)
@@ -87,7 +87,7 @@ def _unread(status: Status) -> Text:
     return Text(f"about {number(unread.changes, 'change', 'changes')} unread{age}", "yellow")
 
 
-def _debts(status: Status) -> Iterator[tuple[str, Text]]:
+def _backlog(status: Status) -> Iterator[tuple[str, Text]]:
     if not status.debts:
         yield "owed", Text("nothing")
         return

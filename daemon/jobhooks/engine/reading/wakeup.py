@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from enum import Enum
 
-from jobhooks.engine.leadership import Guard
+from jobhooks.engine.leadership import LeaderSession
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import AsyncConnection, translated_errors
 from jobhooks.store.queries import query
@@ -131,9 +131,11 @@ class Wakeup:
     writers above all, whose commits a NOTIFY puts in a row.
     """
 
-    def __init__(self, listener: Listener, guard: Guard, mode: WakeupMode, poll_interval_s: float) -> None:
+    def __init__(
+        self, listener: Listener, leader_session: LeaderSession, mode: WakeupMode, poll_interval_s: float
+    ) -> None:
         self._listener = listener
-        self._guard = guard
+        self._leader_session = leader_session
         self._mode = mode
         self._poll_interval_s = poll_interval_s
         self._asleep = False
@@ -172,10 +174,10 @@ class Wakeup:
         busy = self._mode is WakeupMode.GATED and await self._is_busy()
         fell_asleep = self._falls_asleep(wanted=self._mode is not WakeupMode.POLL and not busy)
         if busy and self._asleep:
-            await self._guard.stay_awake()
+            await self._leader_session.stay_awake()
             self._asleep = False
         elif fell_asleep:
-            return  # and read once more: see Guard.fall_asleep
+            return  # and read once more: see LeaderSession.fall_asleep
         if self._asleep:
             pause_s = self._poll_interval_s
         else:
@@ -197,7 +199,7 @@ class Wakeup:
             self._awake_until = now + MEASURED_S
         elif self._asleep and rate > CROWDED and now > self._ask_at:
             self._ask_at = now + ASK_S
-            if await self._guard.is_crowded():
+            if await self._leader_session.is_crowded():
                 self._awake_until = now + AWAKE_S
         return now < self._awake_until
 
@@ -215,6 +217,6 @@ class Wakeup:
             self._asleep = task.result()
             return self._asleep
         if task is None and wanted and not self._asleep:
-            self._falling_asleep = task = asyncio.create_task(self._guard.fall_asleep())
+            self._falling_asleep = task = asyncio.create_task(self._leader_session.fall_asleep())
             task.add_done_callback(lambda _task: self._listener.woken.set())
         return False

@@ -11,16 +11,16 @@ import msgspec
 import structlog
 
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.discovery.loading import Findings, FoundReceiver
+from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.running.concurrency_limits import Allotments
+from jobhooks.engine.running.concurrency_limits import ConcurrencyLimits
 from jobhooks.engine.running.in_loop.group import Group, Tell
 from jobhooks.engine.running.in_loop.runner import AsyncRunner
 from jobhooks.engine.running.in_process.runner import Workers
 from jobhooks.engine.running.result_statements import Clock, Outcome, failed, nothing_to_do
 from jobhooks.engine.running.sharing import Sharing
 from jobhooks.engine.scheduling.delivery_log import facts
-from jobhooks.engine.settling.ledger import Books
+from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
@@ -42,19 +42,19 @@ class Attempts:
         self,
         runner: AsyncRunner,
         workers: Workers,
-        findings: Findings,
+        registry: ReceiverRegistry,
         settler: Settler,
-        books: Books,
+        ledger: Ledger,
         clock: Clock,
     ) -> None:
         self._runner = runner
         self._workers = workers
-        self._findings = findings
+        self._registry = registry
         self._settler = settler
-        self._books = books
+        self._ledger = ledger
         self._clock = clock
         self._sharing: dict[int, Sharing] = defaultdict(Sharing)
-        self._allotments = Allotments()
+        self._concurrency_limits = ConcurrencyLimits()
 
     async def work_off(self, hook: Hook, take: Take, gather: Gather, give_back: GiveBack, tell: Tell) -> None:
         """Attempt what ``take`` gives, one after the other, until it gives no more, and tell what became of each.
@@ -68,7 +68,7 @@ class Attempts:
         shares = hook.is_singleton or hook.queue
         delivery: Delivery | None = None
         while True:
-            async with self._allotments.held(hook) if shares else UNLIMITED:
+            async with self._concurrency_limits.held(hook) if shares else UNLIMITED:
                 delivery = delivery or take()
                 if delivery is None:
                     return
@@ -78,7 +78,7 @@ class Attempts:
         self, delivery: Delivery, take: Take, gather: Gather, give_back: GiveBack, tell: Tell
     ) -> Delivery | None:
         """Attempt a delivery, and with it what can be; return one that was taken and is not attempted yet."""
-        found = self._findings.receivers.get(delivery.hook.class_path)
+        found = self._registry.receivers.get(delivery.hook.class_path)
         if delivery.comes_to_nothing:
             tell(delivery, nothing_to_do(self._clock))
         elif found is None:
@@ -228,7 +228,7 @@ class Attempts:
         """Make an attempt once more, by itself, whose transaction was undone, or perhaps was not."""
         async with self._settler.lock:
             await self._settler.refuse_stale()
-            if await self._books.has_result(delivery):
+            if await self._ledger.has_result(delivery):
                 return None
         return await self._settled(found, delivery)
 
@@ -242,5 +242,5 @@ class Attempts:
             AlreadySettled: it has.
         """
         async with self._settler.lock:
-            if await self._books.has_result(delivery):
+            if await self._ledger.has_result(delivery):
                 raise AlreadySettled

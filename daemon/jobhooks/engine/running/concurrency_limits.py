@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 from jobhooks.matching.hook_table import Hook
 
 
-class Allotments:
+class ConcurrencyLimits:
     """What a runner of a hook holds while it runs something."""
 
     def __init__(self) -> None:

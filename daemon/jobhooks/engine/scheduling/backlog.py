@@ -1,4 +1,4 @@
-"""Debts that are due come back into memory, as their hooks have use for them."""
+"""Backlog that are due come back into memory, as their hooks have use for them."""
 
 import asyncio
 import contextlib
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.reading.reader import Cursor
-from jobhooks.engine.scheduling.hook_queue import AT_A_TIME, HookWork, Works
-from jobhooks.engine.settling.ledger import Books, Position
+from jobhooks.engine.scheduling.hook_queue import AT_A_TIME, HookQueue, HookQueues
+from jobhooks.engine.settling.ledger import Ledger, Position
 from jobhooks.engine.settling.settler import Settler
 
 SEARCH_S = 60.0  # between two searches for due debts from the beginning, in case a clock was set back
 
 
-class Debts:
+class Backlog:
     """The debts in memory, taken up or parked while they run, and the search for those that are due.
 
     ``may_run`` tells whether a hook's deliveries run at present; ``add`` puts one into its lanes; ``room`` is set where
@@ -23,16 +23,16 @@ class Debts:
 
     def __init__(
         self,
-        works: Works,
+        queues: HookQueues,
         settler: Settler,
-        books: Books,
-        may_run: Callable[[HookWork], bool],
-        add: Callable[[HookWork, Delivery], None],
+        ledger: Ledger,
+        may_run: Callable[[HookQueue], bool],
+        add: Callable[[HookQueue, Delivery], None],
         room: asyncio.Event,
     ) -> None:
-        self._works = works
+        self._queues = queues
         self._settler = settler
-        self._books = books
+        self._ledger = ledger
         self._may_run = may_run
         self._add = add
         self._room = room
@@ -51,12 +51,12 @@ class Debts:
     def hold(self, delivery: Delivery) -> None:
         """Take note that a debt is in memory."""
         self._held[delivery.change.id, delivery.hook.id] = delivery
-        self._works[delivery.hook.id].has_more(delivery)
+        self._queues[delivery.hook.id].has_more(delivery)
 
     def let_go(self, delivery: Delivery) -> None:
         """Take note that it is not any more."""
         if self._held.pop((delivery.change.id, delivery.hook.id), None) is not None:
-            self._works[delivery.hook.id].has_less(delivery)
+            self._queues[delivery.hook.id].has_less(delivery)
         self._changed.set()
 
     def have_changed(self) -> None:
@@ -65,14 +65,14 @@ class Debts:
 
     def look_at_all(self) -> None:
         """Search for due debts of all hooks: somebody else has changed them."""
-        for work in self._works.values():
-            work.in_debt = True
+        for queue in self._queues.values():
+            queue.in_debt = True
         self.search_anew()
 
     def search_anew(self) -> None:
         """Search for due debts from the beginning."""
-        for work in self._works.values():
-            work.position = Position()
+        for queue in self._queues.values():
+            queue.position = Position()
         self._changed.set()
 
     async def run(self) -> None:
@@ -83,8 +83,8 @@ class Debts:
             self._changed.clear()
             if loop.time() - searched_at > SEARCH_S:
                 searched_at = loop.time()
-                for work in self._works.values():
-                    work.position = Position()
+                for queue in self._queues.values():
+                    queue.position = Position()
             due_in = await self._take_up_what_is_due()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.01, SEARCH_S if due_in is None else min(due_in, SEARCH_S))):
@@ -92,28 +92,28 @@ class Debts:
 
     async def _take_up_what_is_due(self) -> float | None:
         """Take up debts for the hooks that have use for them; return in how many seconds the next of them is due."""
-        hungry: list[HookWork] = []
-        for work in list(self._works.values()):
-            if work.in_debt and self._may_run(work) and work.could_use_debts:
-                await self._take_up(work)
-                hungry.append(work)
+        hungry: list[HookQueue] = []
+        for queue in list(self._queues.values()):
+            if queue.in_debt and self._may_run(queue) and queue.could_use_debts:
+                await self._take_up(queue)
+                hungry.append(queue)
         if not hungry:
             return None
         async with self._settler.lock:
-            return await self._books.next_due({work.hook.id: work.position for work in hungry})
+            return await self._ledger.next_due({queue.hook.id: queue.position for queue in hungry})
 
-    async def _take_up(self, work: HookWork) -> None:
+    async def _take_up(self, queue: HookQueue) -> None:
         admitted = self._admitted
-        merges = work.hook.coalesce_s is not None
+        merges = queue.hook.coalesce_s is not None
         if merges:
-            await self._settler.flush()  # so that what was admitted of a transaction is in the books, all of it
+            await self._settler.flush()  # so that what was admitted of a transaction is in the ledger, all of it
         async with self._settler.lock:
-            room = max(1, AT_A_TIME - work.taken_up)
-            position = work.position
-            found = await self._books.due(work.hook, position, room)
-            if work.abandoned or work.position is not position:
+            room = max(1, AT_A_TIME - queue.taken_up)
+            position = queue.position
+            found = await self._ledger.due(queue.hook, position, room)
+            if queue.abandoned or queue.position is not position:
                 return  # what is in no lane and no debt yet may be older than what was found; or all is to be searched
-            work.position = found.position
+            queue.position = found.position
             covers = admitted.covers_all if merges else self._admitted.covers
             reached = [delivery for delivery in found.deliveries if covers(delivery.change)]
             if len(reached) < len(found.deliveries):
@@ -122,27 +122,27 @@ class Debts:
                 self.wait_for_the_log = True
                 self._room.set()
             if merges:
-                await self._books.merge(reached, admitted)
-            self._take_in(work, reached)
+                await self._ledger.merge(reached, admitted)
+            self._take_in(queue, reached)
             for delivery in found.settled:
                 if not self._holds(delivery):
                     self._settler.paid(delivery)
             is_all = len(found.deliveries) + len(found.settled) < room
-            if is_all and not work.unwritten and not self.wait_for_the_log:
-                work.behind = False
+            if is_all and not queue.unwritten and not self.wait_for_the_log:
+                queue.behind = False
                 self._room.set()
-                if not work.taken_up and not found.settled:
-                    owing = await self._books.owing([work.hook.id], 1)
-                    told_meanwhile = work.unwritten or work.position is not found.position
-                    work.in_debt = bool(owing or told_meanwhile)
+                if not queue.taken_up and not found.settled:
+                    owing = await self._ledger.owing([queue.hook.id], 1)
+                    told_meanwhile = queue.unwritten or queue.position is not found.position
+                    queue.in_debt = bool(owing or told_meanwhile)
 
-    def _take_in(self, work: HookWork, deliveries: Iterable[Delivery]) -> None:
+    def _take_in(self, queue: HookQueue, deliveries: Iterable[Delivery]) -> None:
         """Put debts that were taken up into their lanes, but for those that run, or wait in memory."""
         for delivery in deliveries:
             if not self._holds(delivery):
                 for each in (delivery, *delivery.merged):
                     self.hold(each)
-                self._add(work, delivery)
+                self._add(queue, delivery)
 
     def _holds(self, delivery: Delivery) -> bool:
         return (delivery.change.id, delivery.hook.id) in self._held

@@ -12,7 +12,7 @@ TOLD_PER_S = 20  # deliveries that are told one by one; a line each would be slo
 log = structlog.stdlib.get_logger()
 
 
-class Journal:
+class DeliveryLog:
     """Logs what was settled: one by one while that is little, else each second how many more there were."""
 
     def __init__(self) -> None:

@@ -14,11 +14,11 @@ AT_A_TIME = 200  # deliveries of one hook that are in memory as debts; of their 
 
 
 @dataclass(slots=True, eq=False)
-class HookWork:
+class HookQueue:
     """What a hook has to do. ``runners`` are tasks that take from ``ready``, at most as many as the hook may have.
 
     ``in_debt``: it may have debts, so that what comes must be compared with them. ``behind``: it has more of them than
-    fit in memory: what comes is parked at once, and its work comes from its debts alone, in order. ``unwritten``: so
+    fit in memory: what comes is parked at once, and its queue comes from its debts alone, in order. ``unwritten``: so
     many of its deliveries are to become debts, or other debts, with the next batch. ``abandoned``: so many are in no
     lane any more, and no debts yet. ``begun``: those that run, or have run and are not settled. ``taken_up``: debts of
     it in memory, with ``taken_bytes`` of rows; ``position``: up to which they were searched. ``gathering``: set for
@@ -61,4 +61,4 @@ class HookWork:
         return self.taken_up <= AT_A_TIME // 2 and self.taken_bytes <= PAGE_BYTES
 
 
-Works = dict[int, HookWork]  # by the hook's id
+HookQueues = dict[int, HookQueue]  # by the hook's id

@@ -1,4 +1,4 @@
-"""Pages in work: the cursor moves past a page when it and all before it are settled or parked."""
+"""Pages in queue: the cursor moves past a page when it and all before it are settled or parked."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Page:
 
 
 class Pages:
-    """The pages in work, oldest first; ``bytes`` are those of the pages that are open."""
+    """The pages in queue, oldest first; ``bytes`` are those of the pages that are open."""
 
     def __init__(self) -> None:
         self._pages: deque[Page] = deque()

@@ -44,7 +44,7 @@ class TakenUp:
     settled: list[Delivery]
 
 
-class Books:
+class Ledger:
     """What the database says now. For whoever holds the settler's lock, whose connection this uses."""
 
     def __init__(self, conn: AsyncConnection) -> None:

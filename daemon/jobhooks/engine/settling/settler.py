@@ -37,7 +37,7 @@ class Batch:
 
 
 class Settler:
-    """Keeps the books, on a connection of its own.
+    """Keeps the ledger, on a connection of its own.
 
     One batch after the other: so what a batch parks and what it frees cannot miss one another, and whoever holds
     the ``lock`` sees the debts as they are, and knows that none comes or goes meanwhile; they may use the connection.
@@ -78,7 +78,7 @@ class Settler:
         self._wake()
 
     def paid(self, delivery: Delivery) -> None:
-        """Take a debt off the books whose result is recorded."""
+        """Take a debt off the ledger whose result is recorded."""
         self._batch.paid.append(delivery)
         self._wake()
 

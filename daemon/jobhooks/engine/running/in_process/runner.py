@@ -15,7 +15,7 @@ from pebble import ProcessExpired, ProcessPool
 
 from jobhooks.contract.control import TimeLimitExceeded
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.discovery.loading import Findings, FoundReceiver
+from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.running.in_process import worker
@@ -37,12 +37,12 @@ class Workers:
 
     Each receiver has its own: so a slow one never waits in front of another, and what it does to its process or to its
     connection reaches no other. ``memory_limit``: bytes of data that a process may have; more is a MemoryError in it.
-    Code that is not that of ``findings`` any more has its processes until what runs in them has ended.
+    Code that is not that of ``registry`` any more has its processes until what runs in them has ended.
     """
 
-    def __init__(self, database_url: str, findings: Findings, count: int, memory_limit: int | None) -> None:
+    def __init__(self, database_url: str, registry: ReceiverRegistry, count: int, memory_limit: int | None) -> None:
         self._initializer = (os.getpid(), database_url, memory_limit)
-        self._findings = findings
+        self._registry = registry
         self._count = count
         self._pools: dict[Version, ProcessPool] = {}
         self._in_use: Counter[Version] = Counter()
@@ -115,7 +115,7 @@ class Workers:
 
     def _retire(self, version: Version) -> None:
         class_path, origin = version
-        found = self._findings.receivers.get(class_path)
+        found = self._registry.receivers.get(class_path)
         if self._in_use[version] or (found is not None and found.origin == origin):
             return
         del self._in_use[version]
