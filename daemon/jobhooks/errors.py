@@ -108,6 +108,16 @@ class LockNotAvailable(Refused):
     """A lock could not be had in time, because of what others do with the table. Nothing was changed; try again."""
 
 
+class WrongUsage(JobhooksError):
+    """The request contradicts itself, or leaves out what it needs."""
+
+    exit_code = 2
+
+
+class InvalidMoment(WrongUsage):
+    """The text is neither a duration nor a time."""
+
+
 class Unreadable(JobhooksError):
     """The database holds bytes that are no characters where text is asked for."""
 
