@@ -57,13 +57,14 @@ bench-capture: $(VENV)/.installed ## Measure what capture costs writers (BENCH_A
 bench-delivery: $(VENV)/.installed ## Measure how the daemon delivers (BENCH_ARGUMENTS='--quick --rounds 1' for four minutes)
 	$(BIN)/python -m bench.delivery $(BENCH_ARGUMENTS)
 
-check: $(VENV)/.installed ## Check format, types, imports, migrations and spelling
+check: $(VENV)/.installed ## Check format, types, imports, migrations, spelling and prose
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/squawk sql/migrations/*.sql
 	$(BIN)/codespell
+	$(BIN)/python tools/prose.py --quiet
 
 format: $(VENV)/.installed ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix .
