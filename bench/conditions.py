@@ -11,8 +11,9 @@ import typer
 from rich.table import Table
 
 from bench.harness import Spread, print_json, report_console, shown, shuffled, spread, with_progress
-from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.snapshots import Row
 from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.store.snapshot import Snapshot

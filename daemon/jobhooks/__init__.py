@@ -4,7 +4,8 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject
 from jobhooks.contract.choices import JobResultStatus, ObjectChangeActionChoices
 from jobhooks.contract.control import Discard, LoggedFailure, Retry, SoftTimeLimitExceeded, TimeLimitExceeded
-from jobhooks.contract.receiver import DeliveryIdentity, HookIdentity, JobHookReceiver
+from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.contract.run import DeliveryIdentity, HookIdentity
 from jobhooks.contract.snapshots import Differences, Snapshots
 from jobhooks.errors import MarkRefused, StaleObject
 

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.control import TimeLimitExceeded
-from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.running.in_loop.limits import Limited
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import end_transaction

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.snapshots import Row, differences
 from jobhooks.errors import InvalidConditions
 from jobhooks.matching import cel_cost, conditions

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 
 from hypothesis import given, strategies as st
 
-from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action, Ordering
+from jobhooks.contract.content_type import ContentType
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.scheduling.lanes import Lanes, deliveries_of, lane_numbers
 from jobhooks.matching.hook_table import Hook

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
-from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.contract.content_type import ContentType
 from jobhooks.matching.hook_table import Failure, Hook, HookTable
 from jobhooks.store.snapshot import Snapshot
 

@@ -10,7 +10,7 @@ from jobhooks import Change, JobHookReceiver
 from jobhooks.contract.choices import LogLevel, Ordering
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.meta import read_meta
-from jobhooks.contract.receiver import DeliveryIdentity, Run
+from jobhooks.contract.run import DeliveryIdentity, Run
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.errors import InvalidReceiver
 

@@ -11,8 +11,9 @@ from jobhooks.cli.change import parse_moment
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, ReceiversFlag
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import progress, say
-from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
+from jobhooks.contract.content_type import ContentType
 from jobhooks.engine.reading.reader import ContentTypes, change_of
 from jobhooks.engine.scheduling.lanes import deliveries_of, lane_numbers
 from jobhooks.errors import Refused

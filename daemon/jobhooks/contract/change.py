@@ -11,28 +11,12 @@ import msgspec
 from msgspec.structs import astuple
 
 from jobhooks.contract.choices import ObjectChangeActionChoices
-from jobhooks.contract.current import current_run
+from jobhooks.contract.content_type import ContentType
+from jobhooks.contract.run import current_run
 from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
 
 # A string, or what JSON is divided by. Possessive, so that a string of megabytes needs no memory of its own.
 TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]')
-
-
-@dataclass(frozen=True)
-class ContentType:
-    """A watched table. ``name`` is ``schema.table``; without ``key_columns`` its rows have no identity.
-
-    ``schema`` and ``table`` are the bare names of the table, None once it is gone; ``key_types`` are SQL's names for
-    the types of the key columns. A change of ``ignored_columns`` alone is no change.
-    """
-
-    id: int
-    name: str
-    schema: str | None
-    table: str | None
-    key_columns: tuple[str, ...]
-    key_types: tuple[str, ...]
-    ignored_columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -94,7 +78,7 @@ class Change:
         run = current_run.get()
         if run is None or run.previous is None:
             raise RuntimeError("previous() is for receivers: it reads through the connection of a run")
-        return run.previous(self)
+        return run.previous(self.id, self.content_type)
 
     def get_snapshots(self) -> Snapshots:
         """Return the row before, the row after, and the top-level columns that differ, removed and added."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from jobhooks.contract.change import ContentType
+from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.snapshots import Row
 from jobhooks.errors import StaleObject
 

@@ -1,62 +1,13 @@
 """The base class of all receivers."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, Protocol
-
-from typing_extensions import TypeVar
+from collections.abc import Awaitable
+from typing import Any, ClassVar, Generic, Protocol
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.run import ConnectionT, DeliveryIdentity, HookIdentity, Run, idempotency_key
 from jobhooks.errors import MarkRefused
-
-if TYPE_CHECKING:
-    import psycopg
-    import psycopg.rows
-
-ConnectionT = TypeVar("ConnectionT", default="psycopg.Connection[psycopg.rows.TupleRow]")
-
-
-class HookIdentity(NamedTuple):
-    """Which job hook a run is for."""
-
-    id: int
-    name: str
-
-
-class DeliveryIdentity(NamedTuple):
-    """Which attempt at which delivery a run is."""
-
-    change_id: int
-    hook_id: int
-    attempt: int
-
-    @property
-    def mark(self) -> str:
-        """The text that marks what the run writes, as ``jobhooks.delivery`` holds it."""
-        return f"{self.change_id}:{self.hook_id}:{self.attempt}"
-
-
-def idempotency_key(change_id: int, hook_id: int) -> str:
-    """Return a text that is the same for every attempt at a delivery, and for no other delivery."""
-    return f"{change_id}:{hook_id}"
-
-
-@dataclass(slots=True)
-class Run(Generic[ConnectionT]):
-    """What one run of a receiver has: its identity, its log, and how it gets the connection of its transaction.
-
-    ``change_id``: of the change that it is shown, where that is another than the delivery's: the last of those merged.
-    ``previous``: finds the change before one, or returns what is to be awaited for that.
-    """
-
-    delivery: DeliveryIdentity
-    connect: Callable[[], ConnectionT]
-    log: ReceiverLog = field(default_factory=ReceiverLog)
-    change_id: int | None = None
-    hook_name: str = ""
-    previous: Callable[[Change], Any] | None = None
 
 
 class JobHookReceiver(Generic[ConnectionT]):

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn
 
-from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject, LoadedRow
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
-from jobhooks.contract.current import current_run
+from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.log import LogEntry, ReceiverLog
 from jobhooks.contract.meta import is_async, read_meta, steps_of, takes_batches, wanted_arguments
-from jobhooks.contract.receiver import DeliveryIdentity, JobHookReceiver, Run
+from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
 from jobhooks.engine.running.result_statements import Clock, Outcome, completed, failed
 from jobhooks.engine.running.steps import (
@@ -198,7 +199,7 @@ class _Call:
 
     def run(self) -> Received:
         started_at = self.clock.now()
-        receiver = self._instance(lambda _change: None)
+        receiver = self._instance(lambda _id, _content_type: None)
         ending = Ending(receiver)
         try:
             work = self._work(receiver, ChangedObject, self.row)
@@ -230,7 +231,7 @@ class _Call:
         ending.value = self.value
         return completed(started_at, self.clock, self.log, self.value, sensitive=self.sensitive)
 
-    def _instance(self, previous: Callable[[Change], Any]) -> JobHookReceiver[Any]:
+    def _instance(self, previous: Callable[[int, ContentType], Any]) -> JobHookReceiver[Any]:
         change = self.changes[0]
         run: Run[Any] = Run(DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, previous)
         current_run.set(run)
@@ -264,7 +265,7 @@ class _Call:
         )
 
 
-async def _none_before(_change: Change) -> None:
+async def _none_before(_id: int, _content_type: ContentType) -> None:
     return None
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.matching.hook_table import Hook
 
 if TYPE_CHECKING:

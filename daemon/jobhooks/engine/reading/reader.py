@@ -12,8 +12,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.content_type import ContentType
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.snapshot import Snapshot
 from jobhooks.store.undecodable_text import call_readable_async

@@ -11,9 +11,10 @@ from typing import LiteralString, Protocol, cast
 import asyncpg
 from psycopg import sql
 
-from jobhooks.contract.change import Change, ContentType
+from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import LoadedRow
 from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
 from jobhooks.errors import UnwatchableTable
 from jobhooks.store.connections import SyncConnection, execute

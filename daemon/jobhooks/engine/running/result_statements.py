@@ -12,8 +12,8 @@ import msgspec
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.control import Discard, Retry
 from jobhooks.contract.log import LogEntry, ReceiverLog, clean_text
-from jobhooks.contract.receiver import DeliveryIdentity
 from jobhooks.contract.redaction import redact
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.store.queries import filled, query
 
 LARGEST_VALUE = 100_000  # bytes of what a receiver returned, as JSON

@@ -1,4 +1,4 @@
-"""What comes before and after a receiver's work, and how it finds the change before one."""
+"""The steps of a run before and after the receiver's work: before_start, on_success, on_failure, after_return."""
 
 import asyncio
 import inspect
@@ -6,22 +6,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-import asyncpg
 import msgspec
 
-from jobhooks.contract.change import Change
 from jobhooks.contract.control import LoggedFailure
 from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.engine.reading.reader import change_of
-from jobhooks.engine.running.live_rows import AsyncTransaction
 from jobhooks.engine.running.result_statements import Outcome
-from jobhooks.store.connections import SyncConnection, call
-from jobhooks.store.queries import query
-
-LOOKED_AT = 100_000  # changes before one, among which the one before it of its object is looked for
 
 
 class Step(NamedTuple):
@@ -152,20 +144,3 @@ def refuse_awaitable(returned: object) -> None:
 async def _awaited(step: Callable[[], object]) -> object:
     returned = step()
     return await returned if inspect.isawaitable(returned) else returned
-
-
-def previous_change(connect: Callable[[], SyncConnection], change: Change) -> Change | None:
-    """Return the change before this one, of the same object, or None."""
-    rows = call(connect(), "previous_change", change.id, LOOKED_AT)
-    return _change(change, rows[0] if rows else None)
-
-
-async def previous_change_async(transaction: AsyncTransaction, change: Change) -> Change | None:
-    """Return the same; to look does not begin the transaction."""
-    return _change(change, await transaction.reading(query("previous_change"), change.id, LOOKED_AT))
-
-
-def _change(change: Change, row: object) -> Change | None:
-    if row is None:
-        return None
-    return change_of(cast("asyncpg.Record", row), {change.content_type.id: change.content_type})

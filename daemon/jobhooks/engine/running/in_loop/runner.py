@@ -9,9 +9,8 @@ import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject
-from jobhooks.contract.current import current_run
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.contract.receiver import Run
+from jobhooks.contract.run import Run, current_run
 from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.running.in_loop.lazy_connection import LazyConnection
@@ -19,6 +18,7 @@ from jobhooks.engine.running.in_loop.limits import Limited
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.transaction import RunTransaction, SharedTransaction
 from jobhooks.engine.running.live_rows import AsyncLiveRows, key_to_load
+from jobhooks.engine.running.previous_change import previous_change_async
 from jobhooks.engine.running.result_statements import (
     Clock,
     Outcome,
@@ -30,7 +30,7 @@ from jobhooks.engine.running.result_statements import (
     says_only_success,
 )
 from jobhooks.engine.running.sharing import GaveWay
-from jobhooks.engine.running.steps import Ending, after_run_async, in_steps_async, previous_change_async
+from jobhooks.engine.running.steps import Ending, after_run_async, in_steps_async
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.store.connections import call_async
 from jobhooks.store.queries import query

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 from asyncpg.transaction import Transaction
 
-from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.running.in_loop.pool import READER, Connections, borrowed, tell_of_transaction
 from jobhooks.engine.running.result_statements import join_run
 from jobhooks.engine.running.sharing import GaveWay

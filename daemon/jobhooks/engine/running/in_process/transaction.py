@@ -10,7 +10,7 @@ from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, tuple_row
 
-from jobhooks.contract.receiver import DeliveryIdentity
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.running.result_statements import join_run
 from jobhooks.engine.running.sharing import GaveWay, may_share
 from jobhooks.errors import DatabaseUnreachable, JobhooksError

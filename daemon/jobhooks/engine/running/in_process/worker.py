@@ -17,13 +17,13 @@ import msgspec
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import ChangedObject
 from jobhooks.contract.control import SoftTimeLimitExceeded
-from jobhooks.contract.current import current_run
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.contract.receiver import DeliveryIdentity, Run
+from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.running.in_process.transaction import Connection, RunConnection, SharedTransaction
 from jobhooks.engine.running.live_rows import SyncLiveRows, key_to_load
+from jobhooks.engine.running.previous_change import previous_change
 from jobhooks.engine.running.result_statements import (
     Clock,
     Outcome,
@@ -35,7 +35,7 @@ from jobhooks.engine.running.result_statements import (
     says_only_success,
 )
 from jobhooks.engine.running.sharing import LONGEST_S, TOO_LONG_S, GaveWay
-from jobhooks.engine.running.steps import Ending, after_run, in_steps, previous_change, refuse_awaitable
+from jobhooks.engine.running.steps import Ending, after_run, in_steps, refuse_awaitable
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
 from jobhooks.runtime.parent_process import end_with
 from jobhooks.store.connections import SyncConnection, call, is_lock_timeout
