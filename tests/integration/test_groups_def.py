@@ -13,9 +13,9 @@ from conftest import Connection
 from jobhooks import Change, Discard, JobHookReceiver
 from jobhooks.contract.meta import read_meta
 from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.transaction import Connection as WorkerConnection
-from jobhooks.engine.running.result_statements import Clock, Outcome
 from support.daemon import wait_until
 from support.grouping import copied, owed_deliveries, transactions, write
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import Connection
 from jobhooks import Change, Discard, JobHookReceiver
 from jobhooks.contract.choices import LogLevel
-from jobhooks.engine.running.result_statements import Outcome
+from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.matching.hook_table import Hook
 from support.grouping import deliver_all
 from support.running import HOOK, Running, deliver, last_change, open_running, owed

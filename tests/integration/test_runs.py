@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
-from jobhooks.engine.running.result_statements import Outcome
+from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.errors import AlreadySettled
 from jobhooks.operations import hooks, tables
 from jobhooks.operations.tables import JobRecord

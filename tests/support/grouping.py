@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from jobhooks import Change, JobHookReceiver
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.running.result_statements import Outcome
+from jobhooks.engine.delivery.outcome import Outcome
 from support.reading import open_reader, read_all
 from support.running import open_running, owed
 

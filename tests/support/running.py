@@ -15,12 +15,12 @@ from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import AsyncRunner
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.runner import Workers, orders_of
-from jobhooks.engine.running.result_statements import Clock, Outcome
 from jobhooks.engine.scheduling.lanes import deliveries_of
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Batch, Settler

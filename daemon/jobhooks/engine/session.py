@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.leadership import LeaderSession
 from jobhooks.engine.maintenance import maintain
 from jobhooks.engine.reading.reader import Reader
@@ -19,7 +20,6 @@ from jobhooks.engine.running.in_loop.limits import Watchdog
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import AsyncRunner
 from jobhooks.engine.running.in_process.runner import Workers
-from jobhooks.engine.running.result_statements import Clock
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler

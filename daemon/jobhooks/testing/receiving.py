@@ -16,7 +16,7 @@ from jobhooks.contract.meta import is_async, read_meta, steps_of, takes_batches,
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
-from jobhooks.engine.running.result_statements import Clock, Outcome, completed, failed
+from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
 from jobhooks.engine.running.steps import (
     Ending,
     after_run,

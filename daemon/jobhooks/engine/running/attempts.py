@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 import msgspec
@@ -13,11 +12,12 @@ import structlog
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Clock, Outcome, failed, nothing_to_do
+from jobhooks.engine.delivery.protocols import Gather, GiveBack, OnOutcome, Take
 from jobhooks.engine.running.concurrency_limits import ConcurrencyLimits
-from jobhooks.engine.running.in_loop.group import Group, Tell
+from jobhooks.engine.running.in_loop.group import Group
 from jobhooks.engine.running.in_loop.runner import AsyncRunner
 from jobhooks.engine.running.in_process.runner import Workers
-from jobhooks.engine.running.result_statements import Clock, Outcome, failed, nothing_to_do
 from jobhooks.engine.running.sharing import Sharing
 from jobhooks.engine.scheduling.delivery_log import facts
 from jobhooks.engine.settling.ledger import Ledger
@@ -28,9 +28,6 @@ from jobhooks.matching.hook_table import Hook
 MOST_LOSSES = 3  # of its connection, in a row, before that counts as the receiver's own failure
 SLICE_S = 0.005  # for so long receivers that never wait may keep the loop to themselves
 
-Take = Callable[[], Delivery | None]
-Gather = Callable[[Delivery], Awaitable[list[Delivery]]]
-GiveBack = Callable[[list[Delivery]], None]
 UNLIMITED = contextlib.nullcontext()
 log = structlog.stdlib.get_logger()
 
@@ -56,7 +53,7 @@ class Attempts:
         self._sharing: dict[int, Sharing] = defaultdict(Sharing)
         self._concurrency_limits = ConcurrencyLimits()
 
-    async def work_off(self, hook: Hook, take: Take, gather: Gather, give_back: GiveBack, tell: Tell) -> None:
+    async def work_off(self, hook: Hook, take: Take, gather: Gather, give_back: GiveBack, report: OnOutcome) -> None:
         """Attempt what ``take`` gives, one after the other, until it gives no more, and tell what became of each.
 
         ``gather`` gives what goes into one batch with a delivery. What was taken and has not begun after all is given
@@ -72,27 +69,27 @@ class Attempts:
                 delivery = delivery or take()
                 if delivery is None:
                     return
-                delivery = await self._work_off(delivery, take, gather, give_back, tell)
+                delivery = await self._work_off(delivery, take, gather, give_back, report)
 
     async def _work_off(
-        self, delivery: Delivery, take: Take, gather: Gather, give_back: GiveBack, tell: Tell
+        self, delivery: Delivery, take: Take, gather: Gather, give_back: GiveBack, report: OnOutcome
     ) -> Delivery | None:
         """Attempt a delivery, and with it what can be; return one that was taken and is not attempted yet."""
         found = self._registry.receivers.get(delivery.hook.class_path)
         if delivery.comes_to_nothing:
-            tell(delivery, nothing_to_do(self._clock))
+            report(delivery, nothing_to_do(self._clock))
         elif found is None:
             give_back([delivery])  # and it is parked, until there is a receiver for it
         elif delivery.alone:
-            tell(delivery, await self._again(found, delivery))
+            report(delivery, await self._again(found, delivery))
         elif found.takes_batches:
-            await self._together(found, await gather(delivery), give_back, tell)
+            await self._together(found, await gather(delivery), give_back, report)
         elif delivery.merged or found.has_last_steps:
-            tell(delivery, await self._settled(found, delivery))
+            report(delivery, await self._settled(found, delivery))
         elif found.is_async:
-            return await self._group(found, delivery, take, tell)
+            return await self._group(found, delivery, take, report)
         else:
-            await self._batch(found, delivery, take, give_back, tell)
+            await self._batch(found, delivery, take, give_back, report)
         return None
 
     async def make(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
@@ -119,10 +116,10 @@ class Attempts:
         sensitive = delivery.hook.has_sensitive_variables
         return failed(self._clock.now(), self._clock, ReceiverLog(), exc, sensitive=sensitive)
 
-    async def _group(self, found: FoundReceiver, first: Delivery, take: Take, tell: Tell) -> Delivery | None:
+    async def _group(self, found: FoundReceiver, first: Delivery, take: Take, report: OnOutcome) -> Delivery | None:
         """Attempt this delivery, and with it others that can share its transaction; return the one after them."""
         again = partial(self._again, found)
-        group = Group(self._runner, found, self._sharing[first.hook.id], first, tell, again)
+        group = Group(self._runner, found, self._sharing[first.hook.id], first, report, again)
         slice_ends = time.monotonic() + SLICE_S
         delivery: Delivery | None = first
         try:
@@ -140,7 +137,9 @@ class Attempts:
             await group.end()
         return take() if delivery is None else delivery
 
-    async def _batch(self, found: FoundReceiver, first: Delivery, take: Take, give_back: GiveBack, tell: Tell) -> None:
+    async def _batch(
+        self, found: FoundReceiver, first: Delivery, take: Take, give_back: GiveBack, report: OnOutcome
+    ) -> None:
         """Attempt this delivery in a worker, and with it others, as many as it should get done in a moment."""
         sharing = self._sharing[first.hook.id]
         begun = [first]
@@ -158,14 +157,14 @@ class Attempts:
         again = [delivery for delivery, outcome in zip(begun, outcomes, strict=False) if outcome is None]
         known = [(delivery, outcome) for delivery, outcome in zip(begun, outcomes, strict=False) if outcome is not None]
         for delivery, outcome in known:
-            tell(delivery, outcome)
+            report(delivery, outcome)
         if again:
             sharing.went_wrong()
         elif known:
             sharing.went_well(len(known))
             sharing.took(len(known), sum(outcome.finished_at - outcome.started_at for _, outcome in known))
         for delivery in again:
-            tell(delivery, await self._again(found, delivery))
+            report(delivery, await self._again(found, delivery))
 
     async def _call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
         """Call a receiver once, for all of these, in a transaction of its own.
@@ -178,7 +177,7 @@ class Attempts:
             return await self._workers.call(found, deliveries)
 
     async def _together(
-        self, found: FoundReceiver, deliveries: list[Delivery], give_back: GiveBack, tell: Tell
+        self, found: FoundReceiver, deliveries: list[Delivery], give_back: GiveBack, report: OnOutcome
     ) -> None:
         """Attempt a batch in one call. If that fails, none of it counts: each is to be attempted alone.
 
@@ -187,10 +186,10 @@ class Attempts:
         """
         for delivery in deliveries:
             if delivery.comes_to_nothing:
-                tell(delivery, nothing_to_do(self._clock))
+                report(delivery, nothing_to_do(self._clock))
         deliveries = [delivery for delivery in deliveries if not delivery.comes_to_nothing]
         if len(deliveries) == 1:
-            tell(deliveries[0], await self._settled(found, deliveries[0]))
+            report(deliveries[0], await self._settled(found, deliveries[0]))
         if len(deliveries) <= 1:
             return
         try:
@@ -201,7 +200,7 @@ class Attempts:
             error = outcome.error if outcome.undone else None
             if not outcome.undone:
                 for delivery in deliveries:
-                    tell(delivery, outcome)
+                    report(delivery, outcome)
                     outcome = msgspec.structs.replace(outcome, log=(), afterwards=())  # which is the first one's
                 return
         log.warning("batch_failed", **facts(deliveries[0]), deliveries=len(deliveries), error=error)

@@ -19,13 +19,13 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import AsyncRunner, end_transaction
 from jobhooks.engine.running.in_loop.transaction import RunTransaction
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.runner import WorkerDied, how_it_ended, orders_of
 from jobhooks.engine.running.in_process.transaction import Connection, SharedTransaction
-from jobhooks.engine.running.result_statements import Clock, Outcome, failed
 from jobhooks.errors import JobhooksError, TransactionEnded
 from jobhooks.runtime.parent_process import end_with
 from jobhooks.store.captured_changes import ListedChange, changes_with_ids, changes_with_ids_async

@@ -13,7 +13,7 @@ import msgspec
 from jobhooks.contract.control import LoggedFailure
 from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.engine.running.result_statements import Outcome
+from jobhooks.engine.delivery.outcome import Outcome
 
 
 class Step(NamedTuple):

@@ -5,7 +5,7 @@ import time
 import structlog
 
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.running.result_statements import Outcome
+from jobhooks.engine.delivery.outcome import Outcome
 
 TOLD_PER_S = 20  # deliveries that are told one by one; a line each would be slower than the delivery itself
 

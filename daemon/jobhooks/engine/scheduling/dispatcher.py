@@ -8,8 +8,8 @@ import msgspec
 
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.reading.reader import PAGE_BYTES, Cursor, Reading
-from jobhooks.engine.running.result_statements import Outcome
 from jobhooks.engine.scheduling.backlog import Backlog
 from jobhooks.engine.scheduling.delivery_log import DeliveryLog
 from jobhooks.engine.scheduling.hook_queue import AT_A_TIME, HookQueue, HookQueues

@@ -10,9 +10,8 @@ from math import inf
 import structlog
 
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.running.attempts import Gather, GiveBack, Take
-from jobhooks.engine.running.in_loop.group import Tell
-from jobhooks.engine.running.result_statements import Outcome
+from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.delivery.protocols import Gather, GiveBack, OnOutcome, Take
 from jobhooks.engine.scheduling.batching import Gathering
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.matching.hook_table import Hook
@@ -21,7 +20,7 @@ CANCEL_S = 5.0  # that receivers have to end once they are cancelled
 
 log = structlog.stdlib.get_logger()
 
-WorkOff = Callable[[Hook, Take, Gather, GiveBack, Tell], Awaitable[None]]
+WorkOff = Callable[[Hook, Take, Gather, GiveBack, OnOutcome], Awaitable[None]]
 
 
 class HookTasks:

@@ -14,12 +14,12 @@ from jobhooks.contract.log import clean_text
 from jobhooks.engine.delivery.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.reading.reader import PAGE_BYTES, Cursor, change_of, load_content_types
-from jobhooks.engine.running.result_statements import storable
 from jobhooks.engine.scheduling.lanes import deliveries_of, lane_numbers
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.snapshot import Snapshot
+from jobhooks.store.storable_text import storable
 from jobhooks.store.undecodable_text import call_readable_async
 
 MOST_MERGED = 10_000  # debts in one delivery

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 import msgspec
 
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.retry import next_step
 from jobhooks.engine.reading.reader import Cursor
-from jobhooks.engine.running.result_statements import Outcome, storable, storable_json, storable_log
 from jobhooks.engine.scheduling.lanes import lane_numbers
 from jobhooks.errors import LeadsNoMore
 from jobhooks.store.connections import AsyncConnection, call_async
+from jobhooks.store.storable_text import storable, storable_json, storable_log
 
 Row = dict[str, object]
 NOTHING: tuple[tuple[int, ...], ...] = ((),) * 6

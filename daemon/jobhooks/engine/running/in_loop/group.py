@@ -6,16 +6,15 @@ from collections.abc import Awaitable, Callable
 
 from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.delivery.protocols import OnOutcome
 from jobhooks.engine.running.in_loop.runner import AsyncRunner, end_transaction
 from jobhooks.engine.running.in_loop.transaction import RunTransaction
-from jobhooks.engine.running.result_statements import Outcome, says_only_success
+from jobhooks.engine.running.result_statements import says_only_success
 from jobhooks.engine.running.sharing import LONGEST_S, MOST, TOO_LONG_S, GaveWay, Sharing
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError
 
 LATE_S = 0.02  # a run that lasts longer is not waited for by the others, unless it is in the transaction with them
-
-# Who wants to know what became of a delivery; None: somebody else has settled it.
-Tell = Callable[[Delivery, Outcome | None], None]
 
 
 class Group:
@@ -32,7 +31,7 @@ class Group:
         found: FoundReceiver,
         sharing: Sharing,
         first: Delivery,
-        tell: Tell,
+        report: OnOutcome,
         again: Callable[[Delivery], Awaitable[Outcome | None]],
     ) -> None:
         self._runner = runner
@@ -40,7 +39,7 @@ class Group:
         self._hook = first.hook
         self._sharing = sharing
         self._may_share = sharing.is_allowed()
-        self._tell = tell
+        self._report = report
         self._run_again = again
         self._shared = runner.shared_transaction(first)
         self._kept: list[tuple[Delivery, Outcome]] = []  # runs that are in the transaction, to be committed
@@ -120,7 +119,7 @@ class Group:
             await self._undo(delivery)
         else:
             if outcome is not None:
-                self._tell(delivery, outcome)
+                self._report(delivery, outcome)
 
     async def _outcome(self, delivery: Delivery, transaction: RunTransaction) -> Outcome | None:
         """Run it; return its outcome if that depends on no commit of the group's.
@@ -177,7 +176,7 @@ class Group:
                 await self._settle_one(*kept[0])
             else:
                 for delivery, outcome in await self._runner.commit_all(self._shared, kept):
-                    self._tell(delivery, outcome)
+                    self._report(delivery, outcome)
                 self._sharing.went_well(len(kept))
         except JobhooksError:
             # Whether they have committed is not known where the connection was lost: it is looked up for each.
@@ -190,8 +189,8 @@ class Group:
     async def _run_undone(self) -> None:
         while self._undone:
             delivery = self._undone.pop(0)
-            self._tell(delivery, await self._run_again(delivery))
+            self._report(delivery, await self._run_again(delivery))
 
     async def _settle_one(self, delivery: Delivery, outcome: Outcome) -> None:
         """Commit a run that nobody shares the transaction with: that it cannot be committed is its own failure."""
-        self._tell(delivery, await self._runner.commit(self._shared, delivery, outcome))
+        self._report(delivery, await self._runner.commit(self._shared, delivery, outcome))

@@ -13,22 +13,14 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.run import Run, current_run
 from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
 from jobhooks.engine.running.in_loop.lazy_connection import LazyConnection
 from jobhooks.engine.running.in_loop.limits import Limited
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.transaction import RunTransaction, SharedTransaction
 from jobhooks.engine.running.live_rows import AsyncLiveRows, key_to_load
 from jobhooks.engine.running.previous_change import previous_change_async
-from jobhooks.engine.running.result_statements import (
-    Clock,
-    Outcome,
-    completed,
-    end_results,
-    end_runs,
-    failed,
-    results_parameters,
-    says_only_success,
-)
+from jobhooks.engine.running.result_statements import end_results, end_runs, results_parameters, says_only_success
 from jobhooks.engine.running.sharing import GaveWay
 from jobhooks.engine.running.steps import Ending, after_run_async, in_steps_async
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable

@@ -18,8 +18,8 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.result_statements import Clock, Outcome, failed
 from jobhooks.matching.hook_table import Hook
 
 T = TypeVar("T")

@@ -21,19 +21,11 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
+from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
 from jobhooks.engine.running.in_process.transaction import Connection, RunConnection, SharedTransaction
 from jobhooks.engine.running.live_rows import SyncLiveRows, key_to_load
 from jobhooks.engine.running.previous_change import previous_change
-from jobhooks.engine.running.result_statements import (
-    Clock,
-    Outcome,
-    completed,
-    end_results,
-    end_runs,
-    failed,
-    results_parameters,
-    says_only_success,
-)
+from jobhooks.engine.running.result_statements import end_results, end_runs, results_parameters, says_only_success
 from jobhooks.engine.running.sharing import LONGEST_S, TOO_LONG_S, GaveWay
 from jobhooks.engine.running.steps import Ending, after_run, in_steps, refuse_awaitable
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError

@@ -1,0 +1,34 @@
+"""Text in characters that the server's encoding has."""
+
+import json
+from dataclasses import replace
+
+from jobhooks.contract.log import LogEntry
+
+
+def storable(text: str | None, server_encoding: str | None) -> str | None:
+    """Return ``text`` in characters that the server's encoding has."""
+    if text is None or server_encoding == "UTF8":
+        return text
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def storable_json(text: str | None, server_encoding: str | None) -> str | None:
+    """Return JSON in characters that the server's encoding has."""
+    if text is None or server_encoding == "UTF8" or text.isascii():
+        return text
+    return json.dumps(json.loads(text))
+
+
+def storable_log(log: tuple[LogEntry, ...], server_encoding: str | None) -> list[LogEntry]:
+    """Return the lines in characters that the server's encoding has."""
+    if server_encoding == "UTF8":
+        return list(log)
+    return [
+        replace(
+            entry,
+            object=storable(entry.object, server_encoding),
+            message=storable(entry.message, server_encoding) or "",
+        )
+        for entry in log
+    ]
