@@ -5,12 +5,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
+
+from support import launcher
 
 T = TypeVar("T")
 LIMIT = 20.0  # seconds that anything waited for may take
@@ -24,15 +25,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 def jobhooks(*arguments: str, cwd: Path | str | None = None, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "jobhooks", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(**changes),
-        cwd=cwd,
-    )
+    return launcher.run(arguments, env=environment(**changes), cwd=cwd, timeout=60)
 
 
 def wait_until(what: str, attempt: Callable[[], T], limit: float = LIMIT) -> T:
@@ -51,14 +44,10 @@ class Daemon:
     def __init__(self, database: str, receivers: Path, log: Path, *arguments: str, **changes: str) -> None:
         self._log = log
         self._offset = log.stat().st_size if log.exists() else 0
-        command = [sys.executable, "-m", "jobhooks", "run", "--database-url", database]
+        command = ["run", "--database-url", database, "--receivers-path", str(receivers), "--log-format", "json"]
         with log.open("ab") as stderr:
-            self.process = subprocess.Popen(
-                [*command, "--receivers-path", str(receivers), "--log-format", "json", *arguments],
-                stdin=subprocess.DEVNULL,
-                stderr=stderr,
-                env=environment(**changes),
-                cwd=receivers,
+            self.process = launcher.Process(
+                [*command, *arguments], env=environment(**changes), cwd=receivers, stderr=stderr.fileno()
             )
 
     def events(self, name: str | None = None) -> list[dict[str, object]]:
