@@ -4,12 +4,24 @@ from typing import ClassVar
 
 
 class JobhooksError(Exception):
-    """Something went wrong in jobhooks."""
+    """An error in jobhooks."""
 
     exit_code: ClassVar[int] = 1
+    default_remedy: ClassVar[str | None] = None
 
-    def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or (self.__doc__ or "").partition("\n")[0])
+    def __init__(self, message: str | None = None, remedy: str | None = None) -> None:
+        """``message``: what failed and why. ``remedy``: a command or an action that helps; ``str()`` joins the two."""
+        self.message = message or (self.__doc__ or "").partition("\n")[0]
+        self.remedy = remedy or self.default_remedy
+        super().__init__(with_remedy(self.message, self.remedy))
+
+
+def with_remedy(message: str, remedy: str | None) -> str:
+    """Join a message and its remedy in the form that every error, warning and log line uses."""
+    if not remedy:
+        return message
+    end = "" if message.endswith(("?", "!")) else "."
+    return f"{message.removesuffix('.')}{end} Try: {remedy}"
 
 
 class SettingsError(JobhooksError):
@@ -24,18 +36,24 @@ class DatabaseUnreachable(JobhooksError):
     exit_code = 3
 
 
+class StatementInterrupted(DatabaseUnreachable):
+    """The database did not complete the statement, and may complete it when it runs again."""
+
+
 class SqlMismatch(JobhooksError):
-    """The SQL in the database is missing, or is not this program's."""
+    """The database has no SQL of jobhooks, or that of another version."""
 
     exit_code = 4
 
 
 class CopiedDatabase(SqlMismatch):
-    """This database is a copy of another: its log belongs to the original. To start afresh here: jobhooks adopt"""
+    """This database is a copy of another: the changes in its log belong to the original."""
+
+    default_remedy = "jobhooks adopt, to start from here"
 
 
 class Refused(JobhooksError):
-    """The database refused what was asked, because of what is in it."""
+    """The database refused the request because of what it holds."""
 
     exit_code = 5
 
@@ -47,6 +65,8 @@ class UnwatchableTable(Refused):
 class NotWatched(Refused):
     """The table is not watched."""
 
+    default_remedy = "jobhooks table list"
+
 
 class UnknownTable(Refused):
     """There is no such table."""
@@ -55,9 +75,13 @@ class UnknownTable(Refused):
 class UnknownJob(Refused):
     """There is no such job."""
 
+    default_remedy = "jobhooks job list"
+
 
 class UnknownHook(Refused):
     """There is no such hook."""
+
+    default_remedy = "jobhooks hook list"
 
 
 class UnknownEvent(Refused):
@@ -69,43 +93,45 @@ class HookExists(Refused):
 
 
 class HookConflict(Refused):
-    """Two hooks would run one job for the same event of the same table."""
+    """Two hooks would run the same job for the same event of the same table."""
 
 
 class UnknownColumn(Refused):
-    """None of the hook's tables records such a column."""
+    """No table of the hook records this column."""
 
 
 class JobIsOff(Refused):
-    """The hook cannot be enabled, since its job is not installed, or not enabled."""
+    """The hook cannot be enabled: its job is not installed or not enabled."""
 
 
 class InvalidSetting(Refused):
-    """The job or the hook cannot be set so."""
+    """The job or hook does not take this setting."""
 
 
 class InvalidHookFile(Refused):
-    """The file says what no hook can be."""
+    """The hook file is not valid."""
 
 
 class InvalidName(Refused):
-    """The name cannot be taken: it takes 1 to 255 characters."""
+    """A name must have 1 to 255 characters."""
 
 
 class InvalidConditions(Refused):
-    """The conditions are no expression that is true or false."""
+    """The conditions are not an expression that is true or false."""
 
 
 class NothingToAdopt(Refused):
-    """This database is no copy."""
+    """This database is not a copy."""
 
 
 class Forbidden(Refused):
-    """The database role that is connected may not do this."""
+    """The connected database role lacks a privilege."""
 
 
 class LockNotAvailable(Refused):
-    """A lock could not be had in time, because of what others do with the table. Nothing was changed; try again."""
+    """A lock was not available in time because other sessions use the table; nothing was changed."""
+
+    default_remedy = "the same command again"
 
 
 class WrongUsage(JobhooksError):
@@ -119,11 +145,11 @@ class InvalidMoment(WrongUsage):
 
 
 class Unreadable(JobhooksError):
-    """The database holds bytes that are no characters where text is asked for."""
+    """The database holds bytes that are not valid text in its encoding."""
 
 
 class AlreadySettled(JobhooksError):
-    """The delivery was settled by someone else."""
+    """The delivery was already settled by another daemon."""
 
 
 class LeadsNoMore(JobhooksError):
@@ -131,30 +157,30 @@ class LeadsNoMore(JobhooksError):
 
 
 class TransactionEnded(JobhooksError):
-    """The receiver ended the transaction that it was given: what it wrote may be kept although the run failed."""
+    """The receiver ended its transaction: its writes may be kept although the run failed."""
 
 
 class MarkRefused(JobhooksError):
-    """The connection cannot be marked: it has no transaction open, and what it writes would trigger hooks."""
+    """The connection cannot be marked: it has no open transaction, so its writes would trigger hooks."""
 
 
 class StaleObject(JobhooksError):
-    """The row was changed or deleted by someone else after the receiver read it."""
+    """Another session changed or deleted the row after the receiver read it."""
 
 
 class InvalidReceiver(JobhooksError):
-    """The receiver is not written as a receiver must be."""
+    """The receiver does not follow the rules for receivers."""
 
     exit_code = 5
 
 
 class Untrusted(JobhooksError):
-    """Others can write to it, so nothing of it is run."""
+    """Other users can write to this file or directory, so nothing in it is run."""
 
     exit_code = 5
 
 
-# What sql/ raises by a SQLSTATE of its own class, and what PostgreSQL raises when a user names something wrong.
+# SQLSTATEs of our own class, raised in sql/, and those that PostgreSQL raises for a name or a privilege that is wrong.
 BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH001": UnwatchableTable,
     "JH002": NotWatched,

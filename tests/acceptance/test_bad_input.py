@@ -124,9 +124,9 @@ def test_what_a_hook_cannot_be_made_of(device: Connection, database: str) -> Non
     table, events, job = ["--content-type", "public.device"], ["--events", "create"], ["--job", VALIDATE]
     assert "there is no job no.Job" in refused(REFUSED, "hook", "add", "h", *table, *events, "--job", "no.Job", **url)
     line = refused(REFUSED, "hook", "add", "h", "--content-type", "public.none", *events, *job, **url)
-    assert "public.none is not a watched table (Watch it with: jobhooks table watch public.none)" in line
+    assert "public.none is not a watched table. Try: jobhooks table watch public.none" in line
     line = refused(REFUSED, "hook", "add", "h", *table, "--events", "create,rename", *job, **url)
-    assert "there is no event rename" in line and "create, update, delete and truncate" in line
+    assert "there is no event rename" in line and "create, update, delete or truncate" in line
     assert "You must select at least one event." in refused(
         REFUSED, "hook", "add", "h", *table, "--events", ",", *job, **url
     )
@@ -186,7 +186,8 @@ def test_a_wrong_setting(settings: dict[str, str], words: str) -> None:
 
 def test_wrong_usage_is_told_with_the_usual_code() -> None:
     finished = jobhooks("hook", "add")
-    assert finished.returncode == 2 and "Usage:" in finished.stderr and "Traceback" not in finished.stderr
+    assert finished.returncode == 2
+    assert finished.stderr == "jobhooks: missing argument 'NAME'. Try: jobhooks hook add --help\n"
 
 
 def test_json_and_tables_go_to_stdout(device: Connection, database: str) -> None:

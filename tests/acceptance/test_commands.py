@@ -38,7 +38,7 @@ def test_the_doctor_tells_what_is_wrong_by_its_exit_code_too(device: Connection,
     assert finished.returncode == 1 and finished.stderr == "1 error\n"
     assert finished.stdout.splitlines() == [
         "error: public.device: its key column id is gone or renamed, so its changes lead to no object",
-        "    -> jobhooks table watch public.device",
+        "  Try: jobhooks table watch public.device",
     ]
     found = json.loads(jobhooks("doctor", "--json", "--database-url", database).stdout)
     assert [list(problem) for problem in found] == [["severity", "subject", "problem", "remedy"]]
@@ -62,7 +62,7 @@ def test_the_doctor_reports_sql_of_another_version(database: str, conn: Connecti
 def test_the_doctor_reports_a_copy_and_does_not_fail(database: str, conn: Connection) -> None:
     conn.execute("update jobhooks.cursor set database_oid = 1")
     finished = jobhooks("doctor", "--database-url", database)
-    assert finished.returncode == 1 and "-> jobhooks adopt" in finished.stdout
+    assert finished.returncode == 1 and "Try: jobhooks adopt" in finished.stdout
 
 
 def test_the_doctor_goes_by_the_retention_of_the_settings(device: Connection, database: str) -> None:

@@ -154,7 +154,7 @@ def test_what_is_owed_is_listed_and_shown(device: Connection, database: str, rec
         assert shown["change"]["added"] == {"name": "bad"}
         assert [debt["results"][0]["log"] for debt in shown["deliveries"]] == [["info: saw bad"]] * 2
         remedy = "jobhooks delivery list --status dead --hook 'hook of Picky'"
-        assert f"    -> {remedy}" in jobhooks("doctor", **url).stdout
+        assert f"  Try: {remedy}" in jobhooks("doctor", **url).stdout
 
 
 @pytest.fixture
@@ -228,8 +228,8 @@ def test_debts_are_chosen_by_filters(ledger: Connection, database: str, argument
         (["delivery", "retry", "99", "--yes"], REFUSED, "nothing to retry"),
         (["delivery", "retry", str(2**63)], USAGE, "CHANGE"),
         (["delivery", "discard", "1", "--hook", "second", "--yes"], REFUSED, "nothing to discard"),
-        (["delivery", "retry", "1"], REFUSED, "will not retry 1 delivery unasked: confirm with --yes"),
-        (["delivery", "discard", "--all"], REFUSED, "will not discard 4 deliveries unasked: confirm with --yes"),
+        (["delivery", "retry", "1"], REFUSED, "will not retry 1 delivery without confirmation"),
+        (["delivery", "discard", "--all"], REFUSED, "will not discard 4 deliveries without confirmation"),
         (["replay"], USAGE, "--hook"),
         (["replay", "--hook", "none"], REFUSED, 'there is no hook "none"'),
         (["replay", "--hook", "first", "--table", "public.none"], REFUSED, "public.none is not watched"),
@@ -414,7 +414,7 @@ def test_what_was_settled_is_replayed_once_more_with_the_next_number(
         wait_until("all is delivered", lambda: len(results(device)) == 3)
         finished = jobhooks(*replay)
         assert finished.returncode == REFUSED
-        assert 'will not deliver 4 changes to the hook "hook of Writer" again unasked' in finished.stderr
+        assert 'will not deliver 4 changes to the hook "hook of Writer" again without confirmation' in finished.stderr
         assert done(jobhooks(*replay, "--yes")) == "queued 4 deliveries\n"
         wait_until("all is delivered again", lambda: len(results(device)) == 7 and not debts(device))
         assert done(jobhooks(*replay, "--change", "3", "--change", "99", "--yes")).splitlines() == [

@@ -115,7 +115,7 @@ def test_a_hook_that_is_owed_something_is_not_deleted_unasked(jobs: Connection, 
         " (1, 1, 1, 'dead'), (2, 1, 1, 'blocked')"
     )
     _, words = run(database, "hook", "delete", "h", code=REFUSED)
-    assert words == 'jobhooks: will not delete hook "h", which is owed 2 deliveries unasked: confirm with --yes\n'
+    assert words == 'jobhooks: will not delete hook "h", which is owed 2 deliveries without confirmation. Try: --yes\n'
     assert shown(database, "hook", "show", "h")["owed"] == {"blocked": 1, "dead": 1}
     _, words = run(database, "hook", "delete", "h", "--yes")
     assert words == 'deleted hook "h", and discarded 2 deliveries\n'
@@ -175,7 +175,7 @@ def test_the_hooks_are_made_those_of_a_file_and_exported_as_the_same(
     out, words = run(database, "hook", "apply", str(file), "--dry-run")
     assert (out.splitlines(), words) == (plan, "")
     out, words = run(database, "hook", "apply", str(file), code=REFUSED)
-    assert words == "jobhooks: will not change 3 hooks unasked: confirm with --yes\n"
+    assert words == "jobhooks: will not change 3 hooks without confirmation. Try: --yes\n"
     assert jobs.execute("select * from jobhooks.hooks order by id").fetchall() == before
     out, words = run(database, "hook", "apply", str(file), "--yes")
     assert (out.splitlines(), words) == (plan, "hooks: 1 added, 1 changed, 1 deleted\n")

@@ -108,8 +108,8 @@ def test_one_that_waits_for_another_says_so(device: Connection, receivers: Path)
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["r.Counts"], USAGE, "Missing option '--change'"),
-        (["r.Nobody", "--change", "1"], REFUSED, "there is no job r.Nobody: jobhooks job list"),
+        (["r.Counts"], USAGE, "missing option '--change'"),
+        (["r.Nobody", "--change", "1"], REFUSED, "there is no job r.Nobody. Try: jobhooks job list"),
         (["r.Counts", "--change", "99"], REFUSED, "there is no change 99 in the log"),
         (
             ["r.Counts", "--change", "2"],

@@ -82,7 +82,7 @@ def test_a_person_sees_it_on_one_screen(ledger: Connection, database: str) -> No
         assert words in lines, finished.stdout
     assert any(re.fullmatch(r" +first +2 +1 +1  5m \d+s late", line) for line in lines), finished.stdout
     assert any(line.startswith("behind     about 4 changes unread, the oldest for 1m ") for line in lines)
-    assert any("-> jobhooks delivery list --status dead --hook 'first'" in line for line in lines)
+    assert any("Try: jobhooks delivery list --status dead --hook 'first'" in line for line in lines)
 
 
 def test_who_leads_and_who_stands_by(device: Connection, database: str, tmp_path: Path) -> None:

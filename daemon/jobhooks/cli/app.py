@@ -8,11 +8,13 @@ from jobhooks.cli import change, delivery, doctor, hook, install, job, receiver,
 from jobhooks.cli.command_tree import command_tree
 from jobhooks.cli.demo import command as demo
 from jobhooks.cli.options import JsonFlag
-from jobhooks.cli.show.output import print_json, say
+from jobhooks.cli.show.output import print_json, printable, say
+from jobhooks.cli.usage_errors import UsageError, line_of
 from jobhooks.errors import JobhooksError
 from jobhooks.schema.install import PROGRAM_VERSION
 from jobhooks.store.queries import migrations
 
+WRONG_USAGE = 2
 INTERRUPTED = 130  # as shells report SIGINT
 
 app = typer.Typer(
@@ -53,12 +55,20 @@ def version(as_json: JsonFlag = False) -> None:
 
 
 def main() -> None:
-    """Run the command line: one line for an error, with its exit code, and never a traceback for a user's mistake."""
+    """Run the command line. An error is one line and an exit code, never a traceback for a user's mistake."""
     try:
-        # The service's wrapper runs it as a module, by which name no shell would complete it.
-        command_tree(app)(prog_name="jobhooks")
+        # The service's wrapper runs it as a module; no shell would complete a command of that name.
+        code = command_tree(app)(prog_name="jobhooks", standalone_mode=False)
     except JobhooksError as error:
         say(f"jobhooks: {error}")
         sys.exit(error.exit_code)
+    except UsageError as error:
+        if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
+            say(f"jobhooks: {printable(line_of(error))}")
+        sys.exit(WRONG_USAGE)
+    except typer.Abort:
+        say("jobhooks: cancelled; nothing was changed")
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    sys.exit(code)

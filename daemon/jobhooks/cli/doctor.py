@@ -43,7 +43,7 @@ def print_problems(found: list[Problem]) -> None:
     for problem in found:
         severity = (f"{problem.severity}: ", STYLES[problem.severity])
         out.print(Text.assemble(severity, (printable(problem.subject), "bold"), f": {printable(problem.problem)}"))
-        out.print(Text.assemble("    -> ", printable(problem.remedy)))
+        out.print(Text(f"  Try: {printable(problem.remedy)}"))
 
 
 def _summary(found: list[Problem]) -> str:

@@ -111,7 +111,7 @@ def _warn_of_outdated_table(table: str, error: JobhooksError) -> None:
 def _ask_for_consent(database: str, installed: uninstalling.Installed) -> None:
     losses = f"{_number(installed.tables, 'table')} watched, and {_number(installed.changes, 'change')} in the log"
     if not sys.stdin.isatty():
-        raise Refused(f"will not remove jobhooks from {database} unasked ({losses}): confirm with --yes")
+        raise Refused(f"will not remove jobhooks from {database} without confirmation: {losses}", "--yes")
     say(f"This removes jobhooks from the database {database}: {losses}. It cannot be undone.")
     if installed.sessions:
         say(f"Stop the daemon first: {_number(installed.sessions, 'session')} of jobhooks connected.")

@@ -60,7 +60,7 @@ def run(
     """
     with connection(load(config, database_url=database_url)) as conn:
         if not call(conn, "settings_of_job", job):
-            raise UnknownJob(f"there is no job {job}: jobhooks job list shows those that were found")
+            raise UnknownJob(f"there is no job {job}")
         about = changes.change_by_id(conn, change)
         queued = [_queue(conn, named, about) for named in _hooks(conn, job, about)]
         runs = _await(conn, queued, about, timeout)

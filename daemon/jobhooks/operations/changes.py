@@ -78,9 +78,7 @@ def content_types_called(conn: SyncConnection, names: Sequence[str]) -> list[int
     for name in names:
         rows = call(conn, "content_types_called", name)
         if not rows:
-            raise NotWatched(
-                f"{name} is not watched, and never was: jobhooks table list shows those that are, as schema.table"
-            )
+            raise NotWatched(f"{name} is not watched, and never was")
         found += [content_type_id for (content_type_id,) in rows]
     return found or None
 

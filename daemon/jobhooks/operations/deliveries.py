@@ -133,7 +133,7 @@ def hook_called(conn: SyncConnection, name: str) -> NamedHook:
     """
     rows = call(conn, "hook_called", name)
     if not rows:
-        raise UnknownHook(f'there is no hook "{name}": jobhooks hook list shows those that are')
+        raise UnknownHook(f'there is no hook "{name}"')
     return NamedHook(*rows[0])
 
 

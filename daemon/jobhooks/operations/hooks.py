@@ -63,7 +63,7 @@ def hook_details(conn: SyncConnection, name: str) -> HookDetails:
     """
     rows = call(conn, "hook_shown", name)
     if not rows:
-        raise UnknownHook(f'there is no hook "{name}": jobhooks hook list shows those that are')
+        raise UnknownHook(f'there is no hook "{name}"')
     return HookDetails(*rows[0], owed=owed_to(conn, name))
 
 

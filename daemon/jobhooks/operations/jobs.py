@@ -56,7 +56,7 @@ def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
     """
     rows = call(conn, "job_shown", class_path)
     if not rows:
-        raise UnknownJob(f"there is no job {class_path}: jobhooks job list --all shows those that were found")
+        raise UnknownJob(f"there is no job {class_path}", "jobhooks job list --all")
     installed, enabled, in_force, own = rows[0]
     known = settings_of_jobs(conn)
     overridden = [setting.name for setting in known if setting.column in in_force["overrides"]]

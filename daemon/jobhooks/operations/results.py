@@ -102,7 +102,7 @@ def job_called(conn: SyncConnection, class_path: str) -> int:
     """
     rows = call(conn, "job_called", class_path)
     if not rows:
-        raise UnknownJob(f"there is no job {class_path}: jobhooks job list shows those that are")
+        raise UnknownJob(f"there is no job {class_path}")
     return rows[0][0]
 
 

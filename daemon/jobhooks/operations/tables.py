@@ -159,7 +159,7 @@ def table_details(conn: SyncConnection, name: str) -> TableDetails:
     """
     rows = call(conn, "content_types_called", name)
     if not rows:
-        raise NotWatched(f"{name} is not watched, and never was: jobhooks table list shows those that are, in full")
+        raise NotWatched(f"{name} is not watched, and never was")
     content_type_id = max(id_ for (id_,) in rows)
     ((number, counted, last_id, last_at),) = call(conn, "count_changes", content_type_id, COUNTED_CHANGES)
     return TableDetails(

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -11,16 +12,31 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow, tuple_row
 
-from jobhooks.errors import BY_SQLSTATE, DatabaseUnreachable, JobhooksError, Refused, SettingsError, Unreadable
+from jobhooks.errors import (
+    BY_SQLSTATE,
+    DatabaseUnreachable,
+    JobhooksError,
+    Refused,
+    SettingsError,
+    StatementInterrupted,
+    Unreadable,
+)
 from jobhooks.store.queries import query
 
 APPLICATION_NAME = "jobhooks"
 CONNECT_TIMEOUT = 10  # seconds
 CLOSE_TIMEOUT = 5  # seconds
 LOST = ("08", "57P")  # SQLSTATE classes: connection exceptions, and a server that shuts down
-# A statement that somebody cancelled or that timed out, a server without resources, one that has become a replica, a
-# transaction in the way of another: whoever begins anew may succeed.
+# A statement that was cancelled or timed out, a server short of resources, one that has become a replica, a conflict of
+# two transactions: the same statement may succeed later.
 INTERRUPTED = ("57014", "53", "25006", "40")
+OWN_CLASS = "JH"  # SQLSTATEs raised in sql/, whose hints are remedies
+REMEDIES = {
+    "57014": "PGOPTIONS='-c statement_timeout=0' before the command, if it ran into a statement_timeout",
+    "53200": "a larger max_locks_per_transaction or more memory for the server",
+    "53300": "a larger max_connections for the server, or fewer connections",
+    "58P01": "ask the server's administrator: a file of PostgreSQL's installation is missing",
+}
 # What asyncpg raises for a connection that is cut, besides PostgreSQL's own last words.
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 # What asyncpg takes in a URL as libpq does; the rest of what libpq knows (application_name, options) it sends apart.
@@ -168,18 +184,15 @@ class translated_errors:  # noqa: N801 - a context manager, and called for each 
 
 def _raise_translated(exc: BaseException) -> None:
     if isinstance(exc, psycopg.Error):
-        message = exc.diag.message_primary or _one_line(exc)
-        lost = isinstance(exc, psycopg.OperationalError)
-        raise _error(exc.sqlstate, message, exc.diag.message_hint, lost=lost) from exc
+        raise error_of(_report(exc)) from exc
     if isinstance(exc, asyncpg.PostgresError):
-        lost = (exc.sqlstate or "").startswith(LOST)
-        raise _error(exc.sqlstate, exc.message or _one_line(exc), exc.hint, lost=lost) from exc
+        raise error_of(ErrorReport(exc.sqlstate, exc.message or _one_line(exc), exc.hint)) from exc
     if isinstance(exc, BROKEN):
         raise DatabaseUnreachable(f"lost the connection to the database: {_one_line(exc)}") from exc
     if isinstance(exc, UnicodeDecodeError):
         raise Unreadable from exc
     if isinstance(exc, UnicodeEncodeError):
-        raise Refused(f"{exc.object!r} is no text that the database could take") from exc
+        raise Refused(f"the database cannot store this text: {exc.object!r}") from exc
 
 
 def is_lock_timeout(exc: BaseException | None) -> bool:
@@ -191,15 +204,35 @@ def is_lock_timeout(exc: BaseException | None) -> bool:
     return False
 
 
-def _error(sqlstate: str | None, message: str, hint: str | None, *, lost: bool) -> JobhooksError:
-    text = f"{message} ({hint})" if hint else message
+@dataclass(frozen=True)
+class ErrorReport:
+    """What PostgreSQL says of an error; ``sqlstate`` is None if the driver reports a broken connection by itself."""
+
+    sqlstate: str | None
+    message: str
+    hint: str | None = None
+    connection_failed: bool = False
+
+
+def _report(exc: psycopg.Error) -> ErrorReport:
+    failed = exc.sqlstate is None and isinstance(exc, psycopg.OperationalError)
+    return ErrorReport(exc.sqlstate, exc.diag.message_primary or _one_line(exc), exc.diag.message_hint, failed)
+
+
+def error_of(report: ErrorReport) -> JobhooksError:
+    """Our error for one of PostgreSQL's, with a remedy if one is known."""
+    sqlstate = report.sqlstate or ""
+    if sqlstate.startswith(OWN_CLASS):
+        return BY_SQLSTATE.get(sqlstate, JobhooksError)(report.message, report.hint)
+    text = f"{report.message}. {report.hint}" if report.hint else report.message
+    remedy = REMEDIES.get(sqlstate)
     if sqlstate in BY_SQLSTATE:
-        return BY_SQLSTATE[sqlstate](text)
-    if lost:
-        return DatabaseUnreachable(f"lost the connection to the database: {text}")
-    if (sqlstate or "").startswith(INTERRUPTED):
-        return DatabaseUnreachable(f"the database did not go on: {text}")
-    return JobhooksError(f"the database failed: {text}")
+        return BY_SQLSTATE[sqlstate](text, remedy)
+    if report.connection_failed or sqlstate.startswith(LOST):
+        return DatabaseUnreachable(f"lost the connection to the database: {text}", remedy)
+    if sqlstate.startswith(INTERRUPTED):
+        return StatementInterrupted(f"the database did not complete the statement: {text}", remedy)
+    return JobhooksError(f"the database failed: {text}", remedy)
 
 
 def _default_timeout(database_url: str) -> dict[str, int]:

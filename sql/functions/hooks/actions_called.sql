@@ -14,7 +14,7 @@ declare
 begin
     if unknown is not null or coalesce(cardinality(events), 0) = 0 then
         raise exception 'cannot save hook "%": %', hook, coalesce('there is no event ' || unknown, 'You must select at least one event.')
-        using errcode = 'JH021', hint = 'The events are create, update, delete and truncate.';
+        using errcode = 'JH021', hint = 'create, update, delete or truncate';
     end if;
     return array(select distinct event::jobhooks.action from unnest(events) as event order by 1);
 end

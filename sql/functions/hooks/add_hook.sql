@@ -25,7 +25,7 @@ declare
 begin
     if job_id is null then
         raise exception 'cannot save hook "%": there is no job %', left(name, 255), job
-        using errcode = 'JH020', hint = '"jobhooks job list" shows those that were found.';
+        using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
     content_type_ids := jobhooks.content_types_called(left(name, 255), content_types);
     begin
@@ -40,7 +40,7 @@ begin
         returning id into hook_id;
     exception when unique_violation then
         raise exception 'cannot save hook "%": there is a hook of that name', name
-        using errcode = 'JH023', hint = 'Choose another name; "jobhooks hook list" shows those taken.';
+        using errcode = 'JH023', hint = 'another name; jobhooks hook list shows the names taken';
     end;
     insert into jobhooks.job_hook_content_type (job_hook_id, content_type_id)
     select hook_id, content_type_id

@@ -23,9 +23,9 @@ begin
         and not (job.installed and job.enabled) then
         raise exception 'cannot enable hook "%": its job % is not %', new.name, job.class_path,
             case when job.installed then 'enabled' else 'installed, since no daemon finds its receiver' end
-        using errcode = 'JH027', hint = case tg_op when 'INSERT' then 'Add the hook without enabling it, or ' else '' end || case
-            when job.installed then format('enable the job with: jobhooks job enable %s', job.class_path)
-            else 'put the receiver back where the daemon looks for it'
+        using errcode = 'JH027', hint = case tg_op when 'INSERT' then 'add the hook without enabling it, or ' else '' end || case
+            when job.installed then format('jobhooks job enable %s', job.class_path)
+            else 'put the receiver back into a directory that the daemon reads'
         end;
     end if;
     return new;

@@ -37,12 +37,12 @@ begin
         if found then
             raise exception 'cannot save hook "%": the hook "%" runs % for % of % already', hook.name, conflict.other,
                 conflict.job, conflict.event, conflict.content_type
-            using errcode = 'JH025', hint = 'A job runs once for a change: have one of the two hooks do without this event or table.';
+            using errcode = 'JH025', hint = 'remove this event or table from one of the two hooks: a job runs once for a change';
         end if;
         unknown := (select string_agg(missing, ', ') from jobhooks.unknown_columns(hook.id) as missing);
         if columns_changed and unknown is not null then
             raise exception 'cannot save hook "%": none of its tables records a column %', hook.name, unknown
-            using errcode = 'JH026', hint = 'It goes by the names of columns, less those that are excluded or ignored.';
+            using errcode = 'JH026', hint = 'a column that is neither excluded nor ignored';
         end if;
     end loop;
     return null;

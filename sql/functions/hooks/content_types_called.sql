@@ -22,7 +22,7 @@ begin
                 when 1 then unknown[1] || ' is not a watched table'
                 else array_to_string(unknown, ', ') || ' are not watched tables'
             end
-        using errcode = 'JH022', hint = 'Watch it with: jobhooks table watch ' || coalesce(unknown[1], 'SCHEMA.TABLE');
+        using errcode = 'JH022', hint = 'jobhooks table watch ' || coalesce(unknown[1], 'SCHEMA.TABLE');
     end if;
     return array(
         select known.id

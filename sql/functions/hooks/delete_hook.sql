@@ -12,7 +12,7 @@ declare
 begin
     select id into its_id from jobhooks.job_hook as hook where hook.name = delete_hook.name for update;
     if not found then
-        raise exception 'there is no hook "%"', name using errcode = 'JH029', hint = '"jobhooks hook list" shows those that are.';
+        raise exception 'there is no hook "%"', name using errcode = 'JH029', hint = 'jobhooks hook list';
     end if;
     select jobhooks.discard_deliveries(
         array_agg(delivery.change_id), array_agg(delivery.hook_id),

@@ -22,7 +22,7 @@ begin
     -- Locked, since what the changes leave out is written as it was read.
     select * into hook from jobhooks.job_hook as known where known.name = edit_hook.name for update;
     if not found then
-        raise exception 'there is no hook "%"', name using errcode = 'JH029', hint = '"jobhooks hook list" shows those that are.';
+        raise exception 'there is no hook "%"', name using errcode = 'JH029', hint = 'jobhooks hook list';
     end if;
     if unknown is not null then
         raise exception 'cannot save hook "%": it has no %', name, unknown using errcode = 'JH028';
@@ -37,7 +37,7 @@ begin
     left join jobhooks.job as job on job.class_path = changed.job;
     if changes ? 'job' and wanted.job_id is null then
         raise exception 'cannot save hook "%": there is no job %', name, wanted.job
-        using errcode = 'JH020', hint = '"jobhooks job list" shows those that were found.';
+        using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
     begin
         update jobhooks.job_hook as known
@@ -58,7 +58,7 @@ begin
         where known.id = hook.id;
     exception when unique_violation then
         raise exception 'cannot save hook "%": there is a hook "%"', name, wanted.name
-        using errcode = 'JH023', hint = 'Choose another name; "jobhooks hook list" shows those taken.';
+        using errcode = 'JH023', hint = 'another name; jobhooks hook list shows the names taken';
     end;
     if changes ? 'content_types' then
         content_type_ids := jobhooks.content_types_called(hook.name, wanted.content_types);

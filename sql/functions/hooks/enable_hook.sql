@@ -9,7 +9,7 @@ begin
     set enabled = enable_hook.enabled
     where hook.name = enable_hook.name;
     if not found then
-        raise exception 'there is no hook "%"', name using errcode = 'JH029', hint = '"jobhooks hook list" shows those that are.';
+        raise exception 'there is no hook "%"', name using errcode = 'JH029', hint = 'jobhooks hook list';
     end if;
 end
 $$;

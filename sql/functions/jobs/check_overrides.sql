@@ -33,7 +33,7 @@ begin
     end if;
     if new.overrides ? 'batch_size' and new.batch_size is null and not coalesce(old.overrides ? 'batch_size', false) then
         raise exception 'cannot set batch_size of job %: its receiver takes one change at a time', new.class_path
-        using errcode = 'JH028', hint = 'A receiver takes many in a method receive_job_hook_batch.';
+        using errcode = 'JH028', hint = 'a method receive_job_hook_batch in the receiver';
     end if;
     return new;
 end

@@ -10,7 +10,7 @@ begin
     where job.class_path = enable_job.class_path;
     if not found then
         raise exception 'there is no job %', class_path
-        using errcode = 'JH020', hint = '"jobhooks job list" shows those that were found.';
+        using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
 end
 $$;

@@ -22,13 +22,13 @@ begin
     if unknown is not null then
         raise exception 'cannot reset % of job %: it has no such setting', unknown, class_path
         using errcode = 'JH028', hint = (
-            select 'There are ' || string_agg(known.setting, ', ') from jobhooks.settings_of_jobs() as known
+            select 'one of ' || string_agg(known.setting, ', ') from jobhooks.settings_of_jobs() as known
         );
     end if;
     select job.overrides into was from jobhooks.job as job where job.class_path = reset_job.class_path for update;
     if not found then
         raise exception 'there is no job %', class_path
-        using errcode = 'JH020', hint = '"jobhooks job list" shows those that were found.';
+        using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
     update jobhooks.job as job
     set overrides = job.overrides - column_names

@@ -17,7 +17,7 @@ begin
     if unknown is not null then
         raise exception 'cannot set % of job %: it has no such setting', unknown, class_path
         using errcode = 'JH028', hint = (
-            select 'There are ' || string_agg(known.setting, ', ') from jobhooks.settings_of_jobs() as known
+            select 'one of ' || string_agg(known.setting, ', ') from jobhooks.settings_of_jobs() as known
         );
     end if;
     update jobhooks.job as job
@@ -35,7 +35,7 @@ begin
     where job.class_path = set_job.class_path;
     if not found then
         raise exception 'there is no job %', class_path
-        using errcode = 'JH020', hint = '"jobhooks job list" shows those that were found.';
+        using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
 end
 $$;

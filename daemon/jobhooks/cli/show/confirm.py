@@ -18,7 +18,7 @@ def confirm(what: str, consequence: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"will not {what} unasked: confirm with --yes")
+        raise Refused(f"will not {what} without confirmation", "--yes")
     say(consequence)
     typer.confirm(f"{what[0].upper()}{what[1:]}?", abort=True, err=True)
 

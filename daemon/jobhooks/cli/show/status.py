@@ -153,7 +153,7 @@ def _problems(problems: Problems) -> Iterator[tuple[str, Text]]:
     for problem in problems.first:
         what = printable(f": {problem.subject}: {problem.problem}")
         yield "", Text.assemble((problem.severity, STYLES[problem.severity]), what)
-        yield "", Text(printable(f"-> {problem.remedy}"))
+        yield "", Text(printable(f"  Try: {problem.remedy}"))
 
 
 def _age(seconds: float) -> str:
