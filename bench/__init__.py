@@ -1,1 +1,1 @@
-"""What the performance claims rest on: each module measures one thing, and README.md says how and what it means."""
+"""The basis of the performance claims. Each module measures one thing; README.md explains how to read the figures."""

@@ -1,4 +1,4 @@
-"""``python -m bench.capture``: what capture costs those who write to a watched table, while no daemon runs."""
+"""``python -m bench.capture``: the cost of capture for writers to a watched table, while no daemon runs."""
 
 import contextlib
 import sys
@@ -49,7 +49,7 @@ BULK_STATEMENTS = {
 
 @dataclass(frozen=True)
 class Options:
-    """How long to measure."""
+    """The duration of the measurements."""
 
     rounds: int
     seconds: int  # of each single-row measurement
@@ -59,7 +59,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Report:
-    """The result. ``single_row``: transactions per second, by clients; ``bulk``: seconds, by statement."""
+    """All figures. ``single_row``: transactions per second, by clients; ``bulk``: seconds, by statement."""
 
     machine: Machine
     settings: dict[str, str]
@@ -79,7 +79,7 @@ def main(  # noqa: PLR0913, RUF100 - one parameter for each option
     quick: Annotated[bool, typer.Option("--quick", help="Three short rounds over 20,000 rows: two minutes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure what capture costs writers, on a throw-away PostgreSQL."""
+    """Measure the cost of capture for writers, on a throw-away PostgreSQL."""
     numbers = tuple(int(number) for number in clients.split(","))
     options = Options(3, 1, 20_000, numbers) if quick else Options(rounds, seconds, rows, numbers)
     try:
@@ -126,10 +126,10 @@ def measure(options: Options) -> Report:
     )
 
 
-def measure_single_row(  # noqa: PLR0913, RUF100 - all that a measurement depends on
+def measure_single_row(  # noqa: PLR0913, RUF100 - a measurement depends on all of them
     server: EmbeddedServer, conn: SyncConnection, variant: Variant, clients: int, number: int, options: Options
 ) -> Measurement:
-    """Return the transactions per second of clients that each update one row after the other, at random."""
+    """Measure the transactions per second of clients that update single rows at random."""
     sleeper = sleeping_daemon(server) if variant.notified else contextlib.nullcontext()
     with table_of(conn, variant, filled=True), sleeper:
         start = wal_position(conn)
@@ -142,7 +142,7 @@ def measure_single_row(  # noqa: PLR0913, RUF100 - all that a measurement depend
 
 
 def measure_bulk(conn: SyncConnection, variant: Variant, number: int, rows: int) -> Generator[Measurement]:
-    """Yield the seconds that each statement over all rows takes, its commit included."""
+    """Yield the seconds of each statement over all rows, including its commit."""
     with table_of(conn, variant, filled=False):
         for case, template in BULK_STATEMENTS.items():
             statement = template.format(sql.Identifier(variant.table))
@@ -156,10 +156,10 @@ def measure_bulk(conn: SyncConnection, variant: Variant, number: int, rows: int)
 
 
 def check_captured(conn: SyncConnection, variant: Variant, changes: int) -> None:
-    """Check that the log holds what was changed: a capture that loses changes is fast.
+    """Check that the log holds every change: a capture that loses changes is fast.
 
     Raises:
-        BenchError: it does not.
+        BenchError: a change is missing.
     """
     if variant.capture is not Capture.NONE and (found := captured(conn, variant)) != changes:
         raise BenchError(f"{variant.name}: {changes} changes were made, and {found} are in the log")
@@ -167,10 +167,10 @@ def check_captured(conn: SyncConnection, variant: Variant, changes: int) -> None
 
 @contextlib.contextmanager
 def sleeping_daemon(server: EmbeddedServer) -> Generator[None]:
-    """Be a daemon that sleeps, and goes on sleeping when woken, so that every commit wakes it.
+    """Act as a daemon that sleeps and does not get up when woken, so that every commit sends a NOTIFY.
 
     Raises:
-        BenchError: nobody woke it.
+        BenchError: no NOTIFY arrived.
     """
     with psycopg.connect(server.url(), autocommit=True) as listener:
         execute(listener, b"listen " + CHANNEL.encode())
@@ -179,7 +179,7 @@ def sleeping_daemon(server: EmbeddedServer) -> Generator[None]:
         woken, ended = threading.Event(), threading.Event()
 
         def take_all() -> None:
-            """Read on: a listener that does not would fill the server's queue."""
+            """Keep reading: otherwise the server's notification queue would fill up."""
             while not ended.is_set():
                 for _ in listener.notifies(timeout=0.1):
                     woken.set()
@@ -196,7 +196,7 @@ def sleeping_daemon(server: EmbeddedServer) -> Generator[None]:
 
 
 def print_report(report: Report) -> None:
-    """Print the report for a person, and for the docs."""
+    """Print the report for people and for the docs."""
     console, options = report_console(), report.options
     console.print(described(report.machine))
     console.print(", ".join(f"{name} {value}" for name, value in report.settings.items()))
@@ -214,7 +214,7 @@ def print_report(report: Report) -> None:
 
 
 def table(lines: Sequence[Line], unit: str, digits: int, ratios: Sequence[str]) -> Table:
-    """Return lines as a table; ``ratios``: what to call their ratios, in order."""
+    """Format lines as a table. ``ratios``: the headings of the ratios, in order."""
     result = Table("", "", box=None, pad_edge=False)
     for name in (unit, *ratios, "WAL bytes per change"):
         result.add_column(name, justify="right")

@@ -1,4 +1,4 @@
-"""``python -m bench.conditions``: what it takes to find out whether a change satisfies what a hook asks of it."""
+"""``python -m bench.conditions``: the cost of a hook's columns and conditions per change."""
 
 import datetime
 import json
@@ -18,7 +18,7 @@ from jobhooks.contract.snapshots import Row
 from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.store.snapshot import Snapshot
 
-# As a hook asks: which columns must have changed, and the conditions.
+# Arguments as in a hook: the columns that must have changed, and the conditions.
 ASKED: dict[str, tuple[frozenset[str], str]] = {
     "nothing": (frozenset(), ""),
     "columns: status": (frozenset({"status"}), ""),
@@ -65,7 +65,7 @@ ENABLED = Hook(1, "h", 1, "m.C", frozenset({1}), frozenset(Action), Snapshot.par
 
 @dataclass(frozen=True)
 class Line:
-    """Microseconds of CPU time that matching one change takes, by the size of its rows."""
+    """Microseconds of CPU time to match one change, by the size of its rows."""
 
     asked: str
     microseconds: dict[str, Spread]
@@ -77,7 +77,7 @@ def main(
     changes: Annotated[int, typer.Option(min=1, help="Of each thing in each round.")] = 3_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure how long a hook's columns and conditions take for a change, the reading of its rows included."""
+    """Measure the time to check a hook's columns and conditions for a change, including reading its rows."""
     lines = measure(rounds, changes)
     if as_json:
         print_json(lines)
@@ -86,7 +86,7 @@ def main(
 
 
 def measure(rounds: int, changes: int) -> list[Line]:
-    """Run all rounds, each in another order."""
+    """Run all rounds, each in a different order."""
     matchers = {(asked, size): _matcher(*rule, row) for asked, rule in ASKED.items() for size, row in ROWS.items()}
     values: dict[tuple[str, str], list[float]] = {key: [] for key in matchers}
     for _ in with_progress(range(rounds), "rounds"):
@@ -112,7 +112,7 @@ def _matcher(columns: frozenset[str], conditions: str, row: Row) -> Callable[[],
 
 
 def _microseconds(matcher: Callable[[], object], changes: int) -> float:
-    """Return the CPU time of this thread for one change: what else runs on the machine costs it less of that."""
+    """Measure this thread's CPU time per change, which other load on the machine affects less than elapsed time."""
     began = time.thread_time()
     for _ in range(changes):
         matcher()
@@ -120,7 +120,7 @@ def _microseconds(matcher: Callable[[], object], changes: int) -> float:
 
 
 def print_report(lines: Sequence[Line], rounds: int) -> None:
-    """Print it for people."""
+    """Print the report for people."""
     table = Table("a hook asks for", *ROWS, title=f"Microseconds of CPU time for each change, median of {rounds}")
     for line in lines:
         table.add_row(line.asked, *(shown(line.microseconds[size], 1) for size in ROWS))

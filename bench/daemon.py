@@ -1,4 +1,4 @@
-"""The daemon as a process of its own, as a service runs it, in a database of its own."""
+"""The measured daemon: a separate process, as a service runs it, with a separate database."""
 
 import contextlib
 import json
@@ -24,13 +24,13 @@ from jobhooks.store.connections import SyncConnection, connect, execute
 SETUP = Path(__file__).with_name("delivery.sql")
 RECEIVERS = Path(__file__).with_name("receivers.py")
 DATABASE = "bench_delivery"
-POLL_S = 0.02  # between two looks at the results; each is one look into an index
-PATIENCE_S = 60.0  # without a new result, after which the daemon counts as stuck
+POLL_S = 0.02  # between two queries of the results; each is one index lookup
+PATIENCE_S = 60.0  # without a new result; after this the daemon counts as stuck
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Daemon:
-    """``jobhooks run`` with the receivers of ``directory``, which it runs in, and which gets its log."""
+    """``jobhooks run`` with the receivers in ``directory``, which is also its working directory and holds its log."""
 
     def __init__(self, database_url: str, directory: Path) -> None:
         self.started_at = time.time()
@@ -45,12 +45,12 @@ class Daemon:
             )
 
     def events(self) -> list[dict[str, object]]:
-        """Return what it has logged, but for a line that it has not finished."""
+        """Read the complete lines of its log."""
         lines = self._log.read_text(errors="replace").split("\n")[:-1]
         return [json.loads(line) if line.startswith("{") else {"event": line, "level": "error"} for line in lines]
 
     def check(self) -> None:
-        """Check that it runs, and has had nothing to complain of.
+        """Check that it runs and has logged no trouble.
 
         Raises:
             BenchError: it has ended, or logged a warning or an error.
@@ -71,14 +71,14 @@ class Daemon:
             time.sleep(POLL_S)
 
     def memory(self, name: str) -> float:
-        """Return its megabytes of memory: VmRSS now, VmHWM at most."""
+        """Measure its memory in megabytes: VmRSS now, VmHWM at most."""
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024 / 1e6
         raise BenchError(f"the system does not tell {name} of a process")
 
     def cpu_s(self) -> float:
-        """Return the seconds of CPU that it has used."""
+        """Measure the seconds of CPU it has used."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
 
@@ -88,10 +88,10 @@ class Daemon:
         self._process.wait()
 
     def stop(self) -> None:
-        """Tell it to end, and wait until it has.
+        """Stop it and wait for its end.
 
         Raises:
-            BenchError: it had complained, or does not end, or not well.
+            BenchError: it logged trouble, does not end, or ends with an error.
         """
         self.check()
         self._process.send_signal(signal.SIGTERM)
@@ -105,7 +105,7 @@ class Daemon:
 
 @dataclass(frozen=True)
 class Stage:
-    """What one measurement has to itself: a database with jobhooks and its tables, and a directory of receivers."""
+    """The surroundings of one measurement: a database with jobhooks and the tables, and a directory of receivers."""
 
     server: EmbeddedServer
     url: str
@@ -113,10 +113,10 @@ class Stage:
     directory: Path
 
     def hook(self, job: str, table: str, count: int = 1) -> None:
-        """Enable a job, and add so many hooks that lead all changes of a table to it, or to others like it."""
+        """Enable a job and add ``count`` hooks for all changes of a table; further hooks get copies of the job."""
         module, _, name = job.partition(".")
         jobs = [job, *(f"{module}_{number}.{name}" for number in range(1, count))]
-        for number in range(1, count):  # a job runs once for a change, whichever hook leads to it
+        for number in range(1, count):  # two hooks may not share a table, a job and an event
             shutil.copy(self.directory / f"{module}.py", self.directory / f"{module}_{number}.py")
         for number, one in enumerate(jobs):
             self._enable(one)
@@ -136,7 +136,7 @@ class Stage:
 
     @contextlib.contextmanager
     def daemon(self) -> Generator[Daemon]:
-        """Run a daemon; killed in the end if it still runs then."""
+        """Run a daemon; kill it at the end if it still runs."""
         daemon = Daemon(self.url, self.directory)
         try:
             yield daemon
@@ -144,23 +144,23 @@ class Stage:
             daemon.kill()
 
     def figure(self, statement: bytes, *parameters: object) -> float:
-        """Return the one number that a statement asks for; 0 for null."""
+        """Run a query for one number; null counts as 0."""
         ((number,),) = execute(self.conn, statement, *parameters)
         return float(number or 0)
 
     def delivered(self) -> int:
-        """Return how many results there are."""
+        """Count the results."""
         return int(self.figure(b"select count(*) from jobhooks.job_result"))
 
     def await_change(self, daemon: Daemon, change_id: float) -> None:
-        """Wait until there is a result of that change, or of a later one."""
+        """Wait for a result of that change or of a later one."""
         progress = Progress(daemon)
         while (last := self.figure(b"select max(change_id) from jobhooks.job_result")) < change_id:
             progress.made(last)
             time.sleep(POLL_S)
 
     def await_delivered(self, daemon: Daemon, owed: int) -> float:
-        """Wait until there are so many results, and return when that was, in seconds since 1970."""
+        """Wait for that number of results. The value is the time of the last one, in seconds since 1970."""
         self.await_change(daemon, self.figure(b"select max(id) from jobhooks.object_change"))
         progress = Progress(daemon)
         while True:
@@ -173,7 +173,7 @@ class Stage:
 
 
 class Progress:
-    """Tells a daemon that takes its time from one that is stuck."""
+    """Distinguishes a slow daemon from a stuck one."""
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
@@ -181,10 +181,10 @@ class Progress:
         self._since = time.monotonic()
 
     def made(self, last: float) -> None:
-        """Take note of how far it is.
+        """Record its progress.
 
         Raises:
-            BenchError: it is no further than a long time before, or it complained.
+            BenchError: it made no progress for a long time, or logged trouble.
         """
         if last != self._last:
             self._last, self._since = last, time.monotonic()
@@ -199,7 +199,7 @@ class Progress:
 
 @contextlib.contextmanager
 def open_stage(server: EmbeddedServer, rows: int) -> Generator[Stage]:
-    """Make a database with jobhooks, and ``rows`` rows in bench.source; it is gone afterwards."""
+    """Create a database with jobhooks and ``rows`` rows in bench.source; drop it at the end."""
     with contextlib.closing(connect(server.url())) as admin, tempfile.TemporaryDirectory() as folder:
         directory = Path(folder)
         shutil.copy(RECEIVERS, directory)
@@ -216,7 +216,7 @@ def open_stage(server: EmbeddedServer, rows: int) -> Generator[Stage]:
 
 
 def daemon_environment(database_url: str, directory: Path) -> dict[str, str]:
-    """Return an environment with defaults but for where the database and the receivers are."""
+    """Make an environment of defaults, apart from the database and the receivers."""
     return {
         **clean_environment(),
         "JOBHOOKS_CONFIG": os.devnull,

@@ -1,4 +1,4 @@
-"""``python -m bench.delivery``: how fast the daemon delivers, what that costs writers, and what it takes meanwhile."""
+"""``python -m bench.delivery``: the daemon's throughput, its latency, its cost to writers and its use of resources."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ Measure = Callable[[EmbeddedServer, str], dict[str, float]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is measured: changes of the drains, rows of the writers' table, seconds of the rest."""
+    """The amount of work: changes of the drains, rows of the writers' table, seconds of the rest."""
 
     noop: int = 200_000
     write: int = 50_000
@@ -65,9 +65,7 @@ QUICK = Sizes(noop=20_000, write=5_000, flat=50_000, rows=20_000, latency_s=3, w
 
 @dataclass(frozen=True)
 class Scenario:
-    """Something that is measured in several variants. ``references``: with which others, if any, each is compared,
-    by the figure ``compared``.
-    """
+    """A measurement in several variants. ``references``: compare each with these, by the figure ``compared``."""
 
     title: str
     variants: dict[str, str | None]
@@ -87,7 +85,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Line:
-    """The figures of one variant in all rounds; ``ratio``: to the ``reference``, taken in each round."""
+    """The figures of one variant in all rounds. ``ratio``: to the ``reference``, taken in each round."""
 
     variant: str
     figures: dict[str, Spread]
@@ -97,7 +95,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Section:
-    """What a scenario came to. ``compared``: the figure that ratios are of."""
+    """The outcome of a scenario. ``compared``: the figure for ratios."""
 
     scenario: str
     title: str
@@ -107,7 +105,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The result."""
+    """All figures."""
 
     machine: Machine
     settings: dict[str, str]
@@ -117,7 +115,7 @@ class Report:
 
 
 def scenarios(sizes: Sizes) -> dict[str, Scenario]:
-    """Return all scenarios by name, in the order of the report."""
+    """List all scenarios by name, in the order of the report."""
     return {
         "drain_noop": Scenario(
             f"{sizes.noop:,} deliveries of a backlog to an async def receiver that does nothing",
@@ -189,7 +187,7 @@ def measure(chosen: dict[str, Scenario], rounds: int, sizes: Sizes) -> Report:
     """Run all rounds.
 
     Raises:
-        BenchError: the daemon lost something, did something twice, complained or is stuck; or a program failed.
+        BenchError: the daemon lost or repeated a delivery, logged trouble or is stuck; or a program failed.
     """
     steps = [
         (number, name, variant)
@@ -211,7 +209,7 @@ def measure(chosen: dict[str, Scenario], rounds: int, sizes: Sizes) -> Report:
 
 
 def section(name: str, scenario: Scenario, measurements: Sequence[Measurement]) -> Section:
-    """Return what the rounds of one scenario came to."""
+    """Summarise the rounds of one scenario."""
     figures = {(each.variant, each.round): each.figures for each in measurements if each.scenario == name}
     rounds = sorted({number for _, number in figures})
     lines: list[Line] = []
@@ -231,7 +229,7 @@ def section(name: str, scenario: Scenario, measurements: Sequence[Measurement]) 
 
 
 def print_report(report: Report) -> None:
-    """Print the report for a person, and for the docs."""
+    """Print the report for people and for the docs."""
     console = report_console()
     console.print(described(report.machine))
     console.print(", ".join(f"{name} {value}" for name, value in report.settings.items()))
@@ -241,7 +239,7 @@ def print_report(report: Report) -> None:
 
 
 def table(each: Section) -> Table:
-    """Return a section as a table: a column for each figure, and one for the ratio where there is one."""
+    """Format a section as a table: a column per figure, and one for the ratio if there is one."""
     names = list(dict.fromkeys(name for line in each.lines for name in line.figures))
     result = Table("", box=None, pad_edge=False)
     for name in names:
@@ -255,7 +253,7 @@ def table(each: Section) -> Table:
 
 
 def cell(figures: Spread) -> str:
-    """Return a figure with as many digits as tell something."""
+    """Format a figure: fewer decimals, the larger it is."""
     highest = figures.highest
     return shown(figures, 0 if highest >= 100 or highest == 0 else 1 if highest >= 10 else 2)
 

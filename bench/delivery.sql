@@ -1,6 +1,6 @@
--- What the measured daemon works on, beside the tables of setup.sql.
+-- The tables of the measured daemon, in addition to those of setup.sql.
 
--- No key: so that a row written twice is there twice, and is found.
+-- No key, so that a row written twice is found.
 create table bench.written (
     change_id bigint not null,
     device_id integer not null
@@ -20,7 +20,7 @@ add column sent_us bigint not null default (extract(epoch from clock_timestamp()
 
 comment on column public.device_timed.sent_us is 'When the row was inserted, in microseconds since 1970';
 
--- The floor of latency: the least that tells somebody of a row.
+-- The floor of latency: the cheapest notification of a row.
 create function bench.notify_id()
 returns trigger
 language plpgsql

@@ -1,4 +1,4 @@
-"""Draining: the changes are there when the daemon starts, and the question is how fast it delivers them."""
+"""Draining: all changes exist when the daemon starts, and we measure how fast it delivers them."""
 
 import contextlib
 import time
@@ -18,7 +18,7 @@ FLOOR, ASYNC, DEF = "floor", "async def", "def"
 UNBROKEN, KILLED = "unbroken", "killed"
 WRITERS = {ASYNC: "receivers.Write", DEF: "receivers.WriteDef"}
 HOOKS = 10
-# What a receiver that writes has to write at least: its row and its acknowledgement, in one transaction.
+# The least that a writing receiver must write: its row and its acknowledgement, in one transaction.
 FLOOR_WRITE = r"""
 \set id random(1, 1000000000)
 begin;
@@ -27,7 +27,7 @@ insert into bench.acknowledged (change_id) values (:id) on conflict do nothing;
 commit;
 """
 FLOOR_S = 3
-CONNECTIONS = 8  # as many as deliveries of a hook run at a time, unless its job says otherwise
+CONNECTIONS = 8  # the default concurrency of a hook
 TABLE = f"public.{JOBHOOKS.table}"
 PERIOD = b"""
 select extract(epoch from max(finished_at) - min(started_at))::double precision from jobhooks.job_result
@@ -39,7 +39,7 @@ select
     percentile_disc(array[0.1, 0.9, 1]) within group (order by extract(epoch from finished_at)::double precision)
 from jobhooks.job_result
 """
-# Each change is owed once to each hook: so as many deliveries as are owed, and as many successes.
+# Each change makes one delivery per hook, and each delivery must end in one success.
 SUCCESSES = b"""
 select count(*), (select count(*) from (select distinct change_id, hook_id from jobhooks.job_result) as delivery)
 from jobhooks.job_result
@@ -50,9 +50,9 @@ WRITTEN = b"select count(*) - count(distinct change_id), $1 - count(distinct cha
 
 
 def drain_noop(server: EmbeddedServer, variant: str, changes: int) -> dict[str, float]:
-    """Drain into a receiver that does nothing; with ten hooks a tenth of the changes, so the same deliveries.
+    """Drain into a receiver that does nothing. With ten hooks, a tenth of the changes makes the same work.
 
-    Where it takes the live row, which is read for each, a quarter is enough.
+    A receiver that takes the live row gets a quarter of the changes, because each row is read.
     """
     changes = changes // 4 if variant == WITH_OBJECT else changes
     job = "receivers.NoopWithObject" if variant == WITH_OBJECT else "receivers.Noop"
@@ -63,7 +63,7 @@ def drain_noop(server: EmbeddedServer, variant: str, changes: int) -> dict[str, 
 
 
 def drain_write(server: EmbeddedServer, variant: str, changes: int) -> dict[str, float]:
-    """Drain into a receiver that writes a row; the floor: let pgbench write such rows for some seconds."""
+    """Drain into a receiver that writes a row. The floor: pgbench writes such rows for some seconds."""
     if variant == FLOOR:
         with open_stage(server, 0) as stage:
             execute(stage.conn, b"checkpoint")
@@ -76,7 +76,7 @@ def drain_write(server: EmbeddedServer, variant: str, changes: int) -> dict[str,
 
 
 def kill(server: EmbeddedServer, variant: str, changes: int) -> dict[str, float]:
-    """Drain into a receiver that writes, and kill the daemon when half is done; or do not, to compare."""
+    """Drain into a receiver that writes, and kill the daemon half way; or not, for comparison."""
     kind, _, fate = variant.partition(", ")
     with backlog(server, WRITERS[kind], changes) as stage:
         began = time.time()
@@ -94,7 +94,7 @@ def kill(server: EmbeddedServer, variant: str, changes: int) -> dict[str, float]
 
 
 def flat(server: EmbeddedServer, _variant: str, changes: int) -> dict[str, float]:
-    """Drain a lot, and compare the end with the beginning."""
+    """Drain a long backlog, and compare the end with the beginning."""
     with backlog(server, "receivers.Noop", changes) as stage, stage.daemon() as daemon:
         stage.await_change(daemon, 1)
         first_mb = daemon.memory("VmRSS")
@@ -113,7 +113,7 @@ def flat(server: EmbeddedServer, _variant: str, changes: int) -> dict[str, float
 
 @contextlib.contextmanager
 def backlog(server: EmbeddedServer, job: str, changes: int, hooks: int = 1) -> Generator[Stage]:
-    """Make that many changes with one INSERT into a table with hooks that lead to ``job``."""
+    """Make that number of changes with one INSERT into a table whose hooks run ``job``."""
     with open_stage(server, changes) as stage:
         make(stage.conn, JOBHOOKS, filled=False)
         stage.hook(job, TABLE, hooks)
@@ -124,7 +124,7 @@ def backlog(server: EmbeddedServer, job: str, changes: int, hooks: int = 1) -> G
 
 
 def drained(stage: Stage, daemon: Daemon, deliveries: int) -> dict[str, float]:
-    """Wait until all is delivered, and return how fast it was."""
+    """Wait for all deliveries, and measure the rate."""
     daemon.await_started()
     cpu_s = daemon.cpu_s()
     all_at = stage.await_delivered(daemon, deliveries)
@@ -143,7 +143,7 @@ def check_delivered(stage: Stage, owed: int) -> None:
     """Check that each delivery has exactly one success.
 
     Raises:
-        BenchError: one has none, or more.
+        BenchError: a delivery has no success, or several.
     """
     ((successes, deliveries),) = execute(stage.conn, SUCCESSES)
     if (successes, deliveries) != (owed, owed):
@@ -151,10 +151,10 @@ def check_delivered(stage: Stage, owed: int) -> None:
 
 
 def check_written(stage: Stage, changes: int) -> tuple[float, float]:
-    """Return how many rows were repeated and how many are missing, which is none.
+    """Check that every change was written exactly once.
 
     Raises:
-        BenchError: it is not.
+        BenchError: a row was written again, or is missing.
     """
     check_delivered(stage, changes)
     ((repeated, missing),) = execute(stage.conn, WRITTEN, changes)
@@ -165,7 +165,7 @@ def check_written(stage: Stage, changes: int) -> tuple[float, float]:
 
 @contextlib.contextmanager
 def old_snapshot(server: EmbeddedServer) -> Generator[None]:
-    """Hold a snapshot from before the daemon starts, so that none of the dead rows that it leaves can be removed."""
+    """Hold a snapshot from before the daemon starts, so that vacuum cannot remove the dead rows it leaves."""
     with contextlib.closing(connect(server.url(DATABASE))) as conn:
         execute(conn, b"begin isolation level repeatable read")
         execute(conn, b"select")

@@ -1,4 +1,4 @@
-"""What all measuring has in common: server, facts about the machine, rounds, and the medians of their ratios."""
+"""Shared code of all benchmarks: server, facts about the machine, rounds, and medians of ratios."""
 
 import os
 import platform
@@ -20,14 +20,14 @@ from jobhooks.schema.install import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, execute
 
 VARIABLE = "JOBHOOKS_BENCH_POSTGRES"
-# As a server that holds data has them, but large enough that no checkpoint and no autovacuum falls into a measurement.
+# Like a server that holds data, but so large that no checkpoint and no autovacuum falls into a measurement.
 SETTINGS = {
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
     "shared_buffers": "1GB",
     "max_wal_size": "16GB",
-    "min_wal_size": "2GB",  # what is kept for use again: a new WAL file costs more than one that is there
+    "min_wal_size": "2GB",  # WAL to keep for reuse: a new file costs more than an old one
     "checkpoint_timeout": "1h",
     "autovacuum": "off",
     "max_connections": "100",
@@ -37,12 +37,12 @@ T = TypeVar("T")
 
 
 class BenchError(Exception):
-    """Something was not as it must be for figures to mean anything."""
+    """A condition for meaningful figures was not met."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where figures come from. ``load``: what else kept it busy in the last minute; measure again if that is much."""
+    """The origin of the figures. ``load``: the machine's load in the last minute; measure again if it is high."""
 
     postgresql: str
     jobhooks: str
@@ -55,7 +55,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Spread:
-    """What several rounds gave."""
+    """The outcome of several rounds."""
 
     median: float
     lowest: float
@@ -64,7 +64,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure. ``case``: what was done, ``variant``: to which table; ``value``: seconds, or as the report says."""
+    """One figure. ``case``: the action; ``variant``: the table; ``value``: seconds, or as the report says."""
 
     round: int
     case: str
@@ -75,7 +75,7 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a report. ``ratios``: by the variant that the value is compared with in each round."""
+    """One line of a report. ``ratios``: by the variant that each round's value is compared with."""
 
     case: str
     variant: str
@@ -85,12 +85,12 @@ class Line:
 
 
 def binaries() -> Path:
-    """Return the programs of the PostgreSQL that JOBHOOKS_BENCH_POSTGRES names: system, embedded, or a folder.
+    """Find the programs of the PostgreSQL in JOBHOOKS_BENCH_POSTGRES: system, embedded, or a folder.
 
-    By default the newest one of the system, or else the embedded one.
+    The default is the newest one of the system, or else the embedded one.
 
     Raises:
-        BenchError: there is none, or it has no pgbench.
+        BenchError: no such server exists, or it has no pgbench.
     """
     wanted = os.environ.get(VARIABLE, "")
     choices: dict[str, Path | None] = {"system": system_binaries(), "embedded": wheel_binaries()}
@@ -109,18 +109,18 @@ def open_server(settings: Mapping[str, str]) -> Generator[EmbeddedServer]:
     """Run a throw-away server.
 
     Raises:
-        BenchError: there is none, or it does not start.
+        BenchError: no server exists, or it does not start.
     """
     try:
         with run_server(binaries(), settings) as server:
-            os.sync()  # what initdb wrote, or the first round would wait for it
+            os.sync()  # flush the files of initdb now, or the first round would wait for that
             yield server
     except EmbeddedServerError as exc:
         raise BenchError(str(exc)) from exc
 
 
 def machine(server: EmbeddedServer) -> Machine:
-    """Return what the figures come from."""
+    """Describe the machine and the server."""
     cpuinfo = Path("/proc/cpuinfo")
     models = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.exists() else []
     return Machine(
@@ -142,27 +142,27 @@ def _system() -> str:
 
 
 def wal_position(conn: SyncConnection) -> int:
-    """Return how many bytes of WAL there are."""
+    """Read the WAL position in bytes."""
     ((position,),) = execute(conn, b"select (pg_current_wal_lsn() - '0/0')::bigint")
     return position
 
 
 def shuffled(variants: Sequence[T]) -> Sequence[T]:
-    """Return ``variants`` in another order each time: what comes after what should make no difference in the end."""
+    """Shuffle ``variants`` for each round, so that the order has no effect on the medians."""
     return random.sample(variants, len(variants))
 
 
 def with_progress(steps: Sequence[T], what: str) -> Iterable[T]:
-    """Yield ``steps``, with a bar on a terminal's stderr."""
+    """Yield ``steps``, with a progress bar on stderr if it is a terminal."""
     console = Console(stderr=True)
     return track(steps, what, console=console, disable=not console.is_terminal)
 
 
 def summary(measurements: Sequence[Measurement], references: Mapping[str, Sequence[str]]) -> list[Line]:
-    """Return a line for each case and variant, in the order of ``references``: variants to what each is compared with.
+    """Make a line for each case and variant, in the order of ``references``: variants to their reference variants.
 
-    The ratio is taken in each round, between neighbours in time, and only then the median: so a machine that was slow
-    for a while was slow for both.
+    The ratio is taken within each round, between neighbours in time, and then the median: if the machine was slow for a
+    while, it was slow for both.
     """
     values = {(each.case, each.variant, each.round): each for each in measurements}
     lines: list[Line] = []
@@ -179,12 +179,12 @@ def summary(measurements: Sequence[Measurement], references: Mapping[str, Sequen
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return median, lowest and highest."""
+    """Compute median, lowest and highest."""
     return Spread(statistics.median(values), min(values), max(values))
 
 
 def shown(figures: Spread, digits: int) -> str:
-    """Return the median, and where they differ in brackets the lowest and the highest."""
+    """Format the median, and in brackets the lowest and the highest if they differ."""
     median = f"{figures.median:,.{digits}f}"
     if figures.lowest == figures.highest:
         return median
@@ -192,12 +192,12 @@ def shown(figures: Spread, digits: int) -> str:
 
 
 def report_console() -> Console:
-    """Return a console for the report; a pipe has no width to fit into: there, each row is a line."""
+    """Make a console for the report. In a pipe each row is one line."""
     return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
 
 
 def described(about: Machine) -> str:
-    """Return the facts about the machine, for a person."""
+    """Format the facts about the machine for people."""
     return (
         f"PostgreSQL {about.postgresql}, jobhooks {about.jobhooks}, {about.system}, {about.kernel},"
         f" {about.cores} cores of {about.processor}, load before {about.load}"

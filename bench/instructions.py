@@ -1,7 +1,8 @@
-"""``python -m bench.instructions``: how many instructions a captured row takes, which a busy machine does not change.
+"""``python -m bench.instructions``: instructions per captured row, a figure that a busy machine does not change.
 
 It needs valgrind. The server is set up, stopped, and run again in single-user mode under callgrind, once with the
-statement in question and once without: the difference is the statement's, its share of the last checkpoint included.
+statement in question and once without. The difference is the statement's cost, including its share of the last
+checkpoint.
 """
 
 import contextlib
@@ -37,7 +38,7 @@ STATEMENTS = {
     "UPDATE": "update {table} set status = 'retired', updated = now()",
     "DELETE": "delete from {table}",
 }
-# What a session does once (it reads catalogues, and compiles functions) is none of the row's.
+# Work that a session does once (reading catalogues, compiling functions) is not counted for a row.
 WARM_UP = (
     "insert into {table} select * from bench.source where id <= 50",
     "update {table} set status = 'warm'",
@@ -49,7 +50,7 @@ SINGLE_USER = ["--single", "-j", "-c", "fsync=off", "-c", "autovacuum=off", "-c"
 
 @dataclass(frozen=True)
 class Count:
-    """The instructions per row of one statement, and how many times those of the bare table and of the floor."""
+    """The instructions per row of one statement, and the ratios to the bare table and to the floor."""
 
     variant: str
     case: str
@@ -60,7 +61,7 @@ class Count:
 
 @dataclass(frozen=True)
 class Report:
-    """The result."""
+    """All figures."""
 
     machine: Machine
     rows: int
@@ -74,7 +75,7 @@ def main(
     profiles: Annotated[Path | None, typer.Option(help="A folder for profiles, for callgrind_annotate.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Count the instructions that a captured row takes."""
+    """Count the instructions per captured row."""
     try:
         report = count_all(chosen(names or []), rows, profiles)
     except (BenchError, JobhooksError) as exc:
@@ -86,10 +87,10 @@ def main(
 
 
 def chosen(names: Sequence[str]) -> list[Variant]:
-    """Return the variants of these names and those that they are compared with; all if there are no names.
+    """List the variants of these names and their reference variants; all variants without names.
 
     Raises:
-        BenchError: there is none of a name.
+        BenchError: a name is unknown.
     """
     by_name = {each.name: each for each in BULK}
     if unknown := [name for name in names if name not in by_name]:
@@ -99,10 +100,10 @@ def chosen(names: Sequence[str]) -> list[Variant]:
 
 
 def count_all(variants: Sequence[Variant], rows: int, profiles: Path | None) -> Report:
-    """Count for these variants, those that they are compared with among them.
+    """Count the instructions of these variants; their references must be among them.
 
     Raises:
-        BenchError: there is no valgrind, or a statement failed.
+        BenchError: valgrind is missing, or a statement failed.
     """
     if shutil.which("valgrind") is None:
         raise BenchError("valgrind is not installed: on Debian, apt install valgrind")
@@ -130,7 +131,7 @@ def count_all(variants: Sequence[Variant], rows: int, profiles: Path | None) -> 
 
 
 def count(server: EmbeddedServer, variant: Variant, rows: int, profiles: Path | None) -> dict[str, float]:
-    """Return the instructions per row of each statement."""
+    """Count the instructions per row of each statement."""
     names = {"table": variant.table, "rows": rows}
     warm_up = [statement.format(**names) for statement in WARM_UP]
     tables = ", ".join([variant.table, *(log.value for log in Capture if log.value)])
@@ -143,8 +144,8 @@ def count(server: EmbeddedServer, variant: Variant, rows: int, profiles: Path | 
 
 
 def single_user_counted(server: EmbeddedServer, statements: Sequence[str], profile: Path | None) -> int:
-    """Run statements in single-user mode, and return how many instructions it all took."""
-    # Where the server's account may write.
+    """Run statements in single-user mode and count all instructions."""
+    # The server's account must be able to write here.
     written = server.directory / "callgrind.out" if profile else Path("/dev/null")
     said = single_user(server, statements, ["valgrind", "--tool=callgrind", f"--callgrind-out-file={written}"])
     if profile:
@@ -157,10 +158,10 @@ def single_user_counted(server: EmbeddedServer, statements: Sequence[str], profi
 
 
 def single_user(server: EmbeddedServer, statements: Sequence[str], command: Sequence[str]) -> str:
-    """Run statements in single-user mode, below ``command`` if that is not empty, and return what is said on stderr.
+    """Run statements in single-user mode, under ``command`` if it is not empty, and collect stderr.
 
     Raises:
-        BenchError: one of them failed.
+        BenchError: a statement failed.
     """
     account = server_account()
     program = [str(server.binaries / "postgres"), *SINGLE_USER, "-D", str(server.directory / "data"), "postgres"]
@@ -183,7 +184,7 @@ def single_user(server: EmbeddedServer, statements: Sequence[str], command: Sequ
 
 
 def print_report(report: Report) -> None:
-    """Print the report for a person, and for the docs."""
+    """Print the report for people and for the docs."""
     console = report_console()
     console.print(described(report.machine))
     console.print(

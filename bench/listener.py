@@ -1,6 +1,6 @@
 """``python -m bench.listener URL FILE``: the floor of latency.
 
-Each NOTIFY brings an id, and its row is read: no more.
+Each NOTIFY brings an id; the listener reads that row and nothing else.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ READ = "select * from public.device_timed where id = $1"
 
 
 async def listen(database_url: str) -> list[int]:
-    """Read the row of each NOTIFY until SIGTERM; return the microseconds from INSERT to row."""
+    """Read the row of each NOTIFY until SIGTERM. The values are the microseconds from INSERT to row."""
     listening, reading = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
     ids: asyncio.Queue[int] = asyncio.Queue()
     latencies: list[int] = []

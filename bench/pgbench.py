@@ -1,4 +1,4 @@
-"""Running pgbench: clients that do one thing over and over, as fast as they can or at a rate."""
+"""Running pgbench: clients that repeat one script at full speed or at a rate."""
 
 import re
 import subprocess
@@ -17,7 +17,7 @@ update {} set status = :status, updated = now() where id = :id;
 
 @dataclass(frozen=True)
 class Load:
-    """What the clients do. ``variables`` are the script's; ``rate``: transactions per second of all together."""
+    """The script of the clients. ``variables`` are the script's; ``rate``: transactions per second of all clients."""
 
     script: str
     clients: int
@@ -27,10 +27,10 @@ class Load:
 
 
 def run_pgbench(server: EmbeddedServer, database_url: str, load: Load) -> tuple[float, int]:
-    """Return the transactions per second, and how many there were.
+    """Run it, and compute the transactions per second and their number.
 
     Raises:
-        BenchError: it failed.
+        BenchError: pgbench failed.
     """
     arguments = [
         *("--no-vacuum", f"--protocol={PROTOCOL}", "--file=-"),

@@ -1,7 +1,7 @@
-"""The receivers whose deliveries are measured; copied into a directory of their own, from which the daemon runs."""
+"""The receivers of the measured daemon; the benchmark copies them into the daemon's directory."""
 
 # pyright: reportIncompatibleMethodOverride=false
-# A receiver leaves out the arguments that it does not need, as the daemon calls it with those that it takes.
+# The daemon passes only the arguments that a receiver names, so these leave out the rest.
 
 import atexit
 import time
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Connection = asyncpg.Connection[asyncpg.Record]
 
-LATENCIES = Path("latencies")  # in the directory that the daemon runs in: microseconds, a line for each delivery
+LATENCIES = Path("latencies")  # in the daemon's working directory: microseconds, a line for each delivery
 WRITE_ASYNC = "insert into bench.written (change_id, device_id) values ($1, $2)"
 WRITE_DEF = "insert into bench.written (change_id, device_id) values (%s, %s)"
 
@@ -30,7 +30,7 @@ class Noop(JobHookReceiver["Connection"]):
 
 
 class NoopWithObject(JobHookReceiver["Connection"]):
-    """Does nothing, with the live row."""
+    """Does nothing, but takes the live row."""
 
     async def receive_job_hook(self, change: Change, changed_object: AsyncChangedObject | None) -> None:
         """Do nothing."""
@@ -55,10 +55,10 @@ class WriteDef(JobHookReceiver):
 
 
 class Timed(JobHookReceiver["Connection"]):
-    """Remembers how long after its INSERT a change arrived."""
+    """Records the time from a change's INSERT to its arrival."""
 
     async def receive_job_hook(self, change: Change) -> None:
-        """Remember it."""
+        """Record it."""
         received_us = time.time_ns() // 1000
         assert change.postchange is not None
         latencies.append(received_us - cast("int", change.postchange["sent_us"]))
@@ -66,6 +66,6 @@ class Timed(JobHookReceiver["Connection"]):
 
 @atexit.register
 def write_latencies() -> None:
-    """Leave them where the benchmark looks for them, when the daemon has been told to end."""
+    """Write the latencies where the benchmark finds them, when the daemon ends."""
     if latencies:
         LATENCIES.write_text("".join(f"{latency}\n" for latency in latencies))

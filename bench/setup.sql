@@ -1,4 +1,4 @@
--- What the measured tables have in common: their shape, their rows, and the floors that capture is measured against.
+-- Shared by the measured tables: their columns, their rows, and the floors to compare capture with.
 create schema bench;
 
 create table bench.source (
@@ -16,7 +16,7 @@ create table bench.source (
 
 comment on table bench.source is 'The rows that the measured tables are filled with; each about 350 bytes as json';
 
--- A floor is the least that a log of rows can cost: one plain insert of the row as json, with nothing beside it.
+-- A floor is the least that a log of rows can cost: one plain insert of the row as json, and nothing else.
 create table bench.floor_log (
     id bigint generated always as identity primary key,
     object json not null
@@ -51,7 +51,7 @@ begin
 end
 $$;
 
--- The json of the row that an INSERT or a DELETE does not have is null.
+-- The missing row of an INSERT or a DELETE is null.
 create function bench.floor_both()
 returns trigger
 language plpgsql

@@ -1,4 +1,4 @@
-"""A daemon that runs while others write, or while nobody does."""
+"""A daemon that runs while clients write, and an idle one."""
 
 import contextlib
 import signal
@@ -28,20 +28,20 @@ values (
 );
 """
 FLOOR_TRIGGER = b"create trigger told after insert on device_timed for each row execute function bench.notify_id()"
-CLIENTS = 8  # that insert, together at the rate: one alone would wait for the disk
+CLIENTS = 8  # that insert, together at the rate: a single client would wait for the disk
 TIMED = "public.device_timed"
 BEHIND = b"select (select count(*) from jobhooks.object_change) - (select count(*) from jobhooks.job_result)"
-# Each flush takes 3 ms longer, for all who commit meanwhile, as on a disk behind a network.
+# Each flush takes 3 ms longer for every session that commits, as on a disk behind a network.
 SLOW_FLUSH = (
     b"alter database bench_delivery set commit_delay = 3000",
     b"alter database bench_delivery set commit_siblings = 0",
 )
 COMMITS = b"select xact_commit from pg_stat_database where datname = $1"
-SETTLED_S = 5.0  # after which a daemon that has started has nothing left to do
+SETTLED_S = 5.0  # by then a started daemon has finished its work
 
 
 def latency(server: EmbeddedServer, variant: str, seconds: int) -> dict[str, float]:
-    """Insert at a rate, and return how long it takes until the receiver, or the floor, has the row."""
+    """Insert at a rate, and measure the time until the receiver, or the floor, has the row."""
     who, _, rate = variant.partition(", ")
     load = Load(INSERT, CLIENTS, seconds, {}, rate=int(rate.removesuffix("/s").replace(",", "")))
     with open_stage(server, 0) as stage:
@@ -49,7 +49,7 @@ def latency(server: EmbeddedServer, variant: str, seconds: int) -> dict[str, flo
 
 
 def daemon_latency(stage: Stage, load: Load) -> dict[str, float]:
-    """Return the latencies of a receiver of the daemon, and how far it is behind when the load ends."""
+    """Measure the latencies of the daemon's receiver, and how far it is behind when the load ends."""
     watch(stage.conn, TIMED)
     stage.hook("receivers.Timed", TIMED)
     execute(stage.conn, b"checkpoint")
@@ -63,7 +63,7 @@ def daemon_latency(stage: Stage, load: Load) -> dict[str, float]:
 
 
 def floor_latency(stage: Stage, load: Load) -> dict[str, float]:
-    """Return the latencies of somebody who listens."""
+    """Measure the latencies of the listener."""
     execute(stage.conn, FLOOR_TRIGGER)
     execute(stage.conn, b"checkpoint")
     file = stage.directory / LATENCIES
@@ -73,7 +73,7 @@ def floor_latency(stage: Stage, load: Load) -> dict[str, float]:
             assert listener.stdout is not None
             listener.stdout.readline()
             rate, changes = run_pgbench(stage.server, stage.url, load)
-            time.sleep(1)  # the last NOTIFYs are on their way; if one were missing, the count would tell
+            time.sleep(1)  # the last NOTIFYs are on their way; the count below finds a missing one
             listener.send_signal(signal.SIGTERM)
             listener.wait(PATIENCE_S)
         finally:
@@ -82,10 +82,10 @@ def floor_latency(stage: Stage, load: Load) -> dict[str, float]:
 
 
 def percentiles(file: Path, changes: int) -> dict[str, float]:
-    """Return the latencies in a file as milliseconds.
+    """Read the latencies in a file as milliseconds.
 
     Raises:
-        BenchError: they are not as many as the changes.
+        BenchError: their number is not that of the changes.
     """
     latencies = sorted(int(line) / 1000 for line in file.read_text().splitlines()) if file.exists() else []
     if len(latencies) != changes:
@@ -94,8 +94,8 @@ def percentiles(file: Path, changes: int) -> dict[str, float]:
 
 
 def writers(server: EmbeddedServer, variant: str, seconds: int, rows: int) -> dict[str, float]:
-    """Return the transactions per second of clients that update single rows: of the bare table, of the watched one
-    without a daemon, and with one, and what that delivers meanwhile.
+    """Measure the transactions per second of clients that update single rows: of the bare table, of the watched one
+    without a daemon, and with one, including the daemon's deliveries.
     """
     name, clients, *disk = variant.split(", ")
     table = BARE if name == BARE.name else JOBHOOKS
@@ -124,9 +124,9 @@ def writers(server: EmbeddedServer, variant: str, seconds: int, rows: int) -> di
 
 
 def idle(server: EmbeddedServer, _variant: str, seconds: int) -> dict[str, float]:
-    """Return what a daemon uses that has nothing to do.
+    """Measure the resources of an idle daemon.
 
-    The transactions are counted from another database, so that to ask is not among them.
+    A session of another database counts the transactions, so that its queries are not among them.
     """
     with open_stage(server, 0) as stage, contextlib.closing(connect(server.url())) as outside:
         make(stage.conn, JOBHOOKS, filled=False)
@@ -149,7 +149,7 @@ def idle(server: EmbeddedServer, _variant: str, seconds: int) -> dict[str, float
 
 @contextlib.contextmanager
 def noop_daemon(stage: Stage, table: str) -> Generator[Daemon]:
-    """Run a daemon whose receiver does nothing for the changes of ``table``, once it has started."""
+    """Run a daemon whose receiver does nothing for the changes of ``table``, and wait for its start."""
     stage.hook("receivers.Noop", table)
     with stage.daemon() as daemon:
         daemon.await_started()

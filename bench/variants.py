@@ -1,4 +1,4 @@
-"""The tables that are measured against one another: the same rows, with different things that happen at a write."""
+"""The compared tables: the same rows, with different work at each write."""
 
 import contextlib
 from collections.abc import Generator
@@ -24,7 +24,7 @@ from generate_series(1, $1) as i
 
 
 class Capture(Enum):
-    """What is written when a row is: nothing, or a row of a log; the value is that log."""
+    """The work at each write: nothing, or a row in a log; the value is that log."""
 
     NONE = ""
     FLOOR = "bench.floor_log"
@@ -48,7 +48,7 @@ FLOOR_TRIGGERS = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A way for the table to be; ``notified``: a daemon sleeps, so that each commit has to wake it."""
+    """A kind of table. ``notified``: a daemon sleeps, so every commit has to wake it."""
 
     name: str
     capture: Capture
@@ -59,11 +59,11 @@ class Variant:
 
     @property
     def table(self) -> str:
-        """The name of the table, in schema public."""
+        """The table's name in the schema public."""
         return f"device_{self.name}"
 
     def peer(self, name: str) -> str:
-        """Return the name of the variant ``name`` of tables that are partitioned if this one is."""
+        """Name the variant ``name`` that is partitioned if this one is."""
         return f"partitioned_{name}" if self.partitioned else name
 
 
@@ -89,7 +89,7 @@ BULK = (
 
 
 def set_up(conn: SyncConnection, rows: int) -> None:
-    """Install jobhooks, and make what the tables have in common, ``rows`` rows for them among it."""
+    """Install jobhooks, and create the common parts of the tables, including ``rows`` rows to copy."""
     install(conn)
     execute(conn, SETUP.read_bytes())
     execute(conn, FILL.encode(), rows)
@@ -97,7 +97,7 @@ def set_up(conn: SyncConnection, rows: int) -> None:
 
 
 def make(conn: SyncConnection, variant: Variant, *, filled: bool) -> None:
-    """Make the table of ``variant``; ``filled``: with its rows, which are not captured."""
+    """Create the table of ``variant``. ``filled``: with its rows, which are not captured."""
     partition_by = sql.SQL("partition by hash (id)" if variant.partitioned else "")
     _run(conn, sql.SQL("create table {} (like bench.source including all) {}"), variant, partition_by)
     for number in range(PARTITIONS if variant.partitioned else 0):
@@ -113,10 +113,10 @@ def make(conn: SyncConnection, variant: Variant, *, filled: bool) -> None:
 
 @contextlib.contextmanager
 def table_of(conn: SyncConnection, variant: Variant, *, filled: bool) -> Generator[None]:
-    """Make the table of ``variant``, and drop it in the end; all that was there before is on disk.
+    """Create the table of ``variant``, and drop it at the end. Earlier data is on disk first.
 
-    The checkpoint comes first: so no page of the table is written to the WAL as a whole while we measure, which would
-    cost each variant the same and hide what differs.
+    The checkpoint comes first, so that no full-page image is written during the measurement. It would cost each variant
+    the same and hide the differences.
     """
     execute(conn, b"checkpoint")
     make(conn, variant, filled=filled)
@@ -134,13 +134,13 @@ def tidy(conn: SyncConnection, variant: Variant) -> None:
 
 
 def captured(conn: SyncConnection, variant: Variant) -> int:
-    """Return how many changes are in the log."""
+    """Count the changes in the log."""
     ((count,),) = execute(conn, b"select count(*) from " + variant.capture.value.encode())
     return count
 
 
 def _attach(conn: SyncConnection, variant: Variant) -> None:
-    """Have writes captured from now on."""
+    """Start capturing writes."""
     if variant.capture is Capture.JOBHOOKS:
         watch(conn, variant.table, exclude=variant.exclude, ignore=variant.ignore)
     for statement in FLOOR_TRIGGERS.get(variant.capture, ()):
