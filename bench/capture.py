@@ -36,7 +36,7 @@ from bench.pgbench import PROTOCOL, SINGLE_ROW_UPDATE, Load, run_pgbench
 from bench.variants import BULK, NOTIFY, SINGLE_ROW, Capture, Variant, captured, set_up, table_of, tidy
 from jobhooks.embedded import EmbeddedServer
 from jobhooks.engine.leadership import SLEEP_LOCK
-from jobhooks.engine.reading.wakeup import CHANNEL
+from jobhooks.engine.reading.listener import CHANNEL
 from jobhooks.errors import JobhooksError
 from jobhooks.store.connections import SyncConnection, call, connect, execute
 

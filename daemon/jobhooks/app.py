@@ -8,7 +8,6 @@ import uvloop
 from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
-from jobhooks.engine.reading.wakeup import WakeupMode
 from jobhooks.engine.session import EngineSettings
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.operations import receivers
@@ -70,7 +69,7 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
         asyncpg_arguments=asyncpg_arguments(conn),
         page_size=chosen.page_size,
         poll_interval_s=chosen.poll_interval,
-        wakeup=WakeupMode(chosen.wakeup.value),
+        wakeup=chosen.wakeup,
         shutdown_grace_s=chosen.shutdown_grace,
         leader_timeout_s=chosen.leader_timeout,
         retention_days=chosen.retention_days,

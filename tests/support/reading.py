@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from jobhooks.contract.change import Change
-from jobhooks.engine.reading.reader import Cursor, Reader
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.reading.reader import Reader
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.store.connections import AsyncConnection, asyncpg_arguments, close_async, connect, connect_async
 

@@ -14,16 +14,16 @@ from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
-from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome
+from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import AsyncRunner
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.runner import Workers, orders_of
-from jobhooks.engine.scheduling.lanes import deliveries_of
 from jobhooks.engine.settling.ledger import Ledger
-from jobhooks.engine.settling.settler import Batch, Settler
+from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
@@ -80,7 +80,7 @@ class Running:
             return
         settled = asyncio.Event()
 
-        def on_settled(_batch: Batch) -> None:
+        def on_settled(_batch: SettleBatch) -> None:
             settled.set()
 
         self.settler.tell(lambda _batch: None, on_settled)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobhooks.engine.reading.wakeup import gather_s
+from jobhooks.engine.reading.rate import gather_s
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(0, 0), (2_000, 0), (4_000, 0.005), (10_000, 0.02), (1_000_000, 0.02)])

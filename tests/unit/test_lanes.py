@@ -9,8 +9,9 @@ from hypothesis import given, strategies as st
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action, Ordering
 from jobhooks.contract.content_type import ContentType
-from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.scheduling.lanes import Lanes, deliveries_of, lane_numbers
+from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
+from jobhooks.engine.delivery.lane import lane_numbers
+from jobhooks.engine.scheduling.lanes import Lanes
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.snapshot import Snapshot
 
@@ -146,14 +147,14 @@ def test_a_change_of_the_key_is_in_the_lanes_of_both_keys() -> None:
     (moved,) = deliveries_of(change(1, TABLES[0], Action.ACTION_UPDATE, 1, 2), HOOKS[:1])
     (old,) = deliveries_of(change(2, TABLES[0], Action.ACTION_DELETE, 1), HOOKS[:1])
     (new,) = deliveries_of(change(3, TABLES[0], Action.ACTION_CREATE, None, 2), HOOKS[:1])
-    assert lane_numbers(moved) == (lane_numbers(old)[0], lane_numbers(new)[0])
-    assert lane_numbers(old)[1] is None
+    assert lane_numbers(moved.lanes) == (lane_numbers(old.lanes)[0], lane_numbers(new.lanes)[0])
+    assert lane_numbers(old.lanes)[1] is None
 
 
 def test_lanes_in_the_database_are_the_same_for_ever() -> None:
     """They are compared with what another daemon wrote, perhaps years ago."""
     (delivery,) = deliveries_of(change(1, TABLES[0], Action.ACTION_CREATE, None, 7), HOOKS[:1])
-    assert lane_numbers(delivery) == (LANE_OF_7, None)
+    assert lane_numbers(delivery.lanes) == (LANE_OF_7, None)
 
 
 def test_a_key_is_the_same_whichever_reader_has_to_read_the_row() -> None:

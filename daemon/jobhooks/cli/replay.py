@@ -14,8 +14,8 @@ from jobhooks.cli.show.output import progress, say
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
 from jobhooks.contract.content_type import ContentType
-from jobhooks.engine.reading.reader import ContentTypes, change_of
-from jobhooks.engine.scheduling.lanes import deliveries_of, lane_numbers
+from jobhooks.engine.delivery.delivery import deliveries_of
+from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.errors import Refused
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import check_conditions
@@ -23,6 +23,7 @@ from jobhooks.matching.hook_table import Hook, Rule
 from jobhooks.operations import changes, deliveries
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
+from jobhooks.store.change_rows import ContentTypes, change_of
 from jobhooks.store.connections import SyncConnection
 from jobhooks.store.snapshot import Snapshot
 
@@ -186,7 +187,7 @@ def _debt(row: tuple[object, ...], hook: Hook, content_types: ContentTypes) -> d
     """Return a debt as jobhooks.park_again takes it, in the lanes in which the daemon would have it."""
     change = change_of(cast("asyncpg.Record", row), content_types)  # of which it needs no more than the order
     (delivery,) = deliveries_of(change, [hook])
-    lane, other_lane = lane_numbers(delivery)
+    lane, other_lane = lane_numbers(delivery.lanes)
     return {
         "change_id": change.id,
         "hook_id": hook.id,

@@ -13,8 +13,9 @@ from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.leadership import LeaderSession
 from jobhooks.engine.maintenance import maintain
+from jobhooks.engine.reading.listener import Listener
 from jobhooks.engine.reading.reader import Reader
-from jobhooks.engine.reading.wakeup import Listener, Wakeup, WakeupMode
+from jobhooks.engine.reading.wakeup import Wakeup
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.limits import Watchdog
 from jobhooks.engine.running.in_loop.pool import Connections
@@ -24,6 +25,7 @@ from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable
+from jobhooks.runtime.wakeup_mode import WakeupMode
 from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
 
 COUNT_INTERVAL_S = 1.0  # between two countings of conditions that could not be evaluated

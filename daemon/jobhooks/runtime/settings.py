@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from jobhooks.errors import SettingsError
+from jobhooks.runtime.wakeup_mode import WakeupMode
 
 DEFAULT_FILE = Path("/etc/jobhooks/jobhooks.toml")
 FILE_VARIABLE = "JOBHOOKS_CONFIG"
@@ -38,14 +39,6 @@ class LogFormat(StrEnum):
     AUTO = "auto"
     CONSOLE = "console"
     JSON = "json"
-
-
-class WakeupMode(StrEnum):
-    """How the daemon learns of changes; gated: writers wake it while it sleeps; poll: they never do; always: always."""
-
-    GATED = "gated"
-    POLL = "poll"
-    ALWAYS = "always"
 
 
 class Settings(BaseSettings):

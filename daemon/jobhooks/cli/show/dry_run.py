@@ -13,9 +13,8 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.meta import ReceiverMeta
 from jobhooks.discovery.loading import FoundReceiver
-from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.running.dry_run import Rehearsal, rehearse
-from jobhooks.engine.scheduling.lanes import deliveries_of
 from jobhooks.errors import TransactionEnded, UnknownJob
 from jobhooks.matching.hook_table import Hook
 from jobhooks.operations import changes, receivers

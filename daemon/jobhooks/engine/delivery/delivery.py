@@ -1,18 +1,19 @@
 """A delivery in memory: one change owed to one hook, and what the engine must know of it until it is settled."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import msgspec
 
 from jobhooks.contract.change import Change
+from jobhooks.contract.choices import Ordering
 from jobhooks.contract.run import DeliveryIdentity
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.lane import LaneKey, lane_keys, ordering_keys
 from jobhooks.matching.hook_table import Hook
 
-if TYPE_CHECKING:
-    from jobhooks.engine.scheduling.open_pages import Page
-
-# A lane: of which hook and table, and the key of the object, as JSON; None: the whole table.
-LaneKey = tuple[int, int, bytes | None]
+PAGE_BYTES = 16_000_000  # of snapshots: a page of huge rows is a short one
+OBJECT = Ordering.OBJECT
 
 
 class Delivery(msgspec.Struct, eq=False):
@@ -66,3 +67,34 @@ class Delivery(msgspec.Struct, eq=False):
     def identities(self) -> tuple[DeliveryIdentity, ...]:
         """The names of this attempt and of those of what is merged into it."""
         return (self.identity, *(each.identity for each in self.merged))
+
+
+@dataclass(slots=True, eq=False)
+class Page:
+    """What was read at once. ``opened_at``: by the loop's clock. ``open``: how many of its deliveries keep it open.
+
+    ``bytes``: of the rows of what it owes, about.
+    """
+
+    after: Cursor
+    opened_at: float
+    deliveries: list[Delivery] = field(default_factory=list[Delivery])
+    open: int = 0
+    bytes: int = 0
+
+    def add(self, delivery: Delivery) -> None:
+        """Keep the page open until this delivery is let go."""
+        delivery.page = self
+        self.deliveries.append(delivery)
+        self.open += 1
+
+
+def deliveries_of(change: Change, hooks: Iterable[Hook]) -> list[Delivery]:
+    """The deliveries that a change makes for these hooks."""
+    keys = change.lane_keys()
+    return [
+        Delivery(
+            change, hook, lane_keys(change, hook.id, keys if hook.order_by is OBJECT else ordering_keys(change, hook))
+        )
+        for hook in hooks
+    ]

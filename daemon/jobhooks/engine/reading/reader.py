@@ -7,56 +7,14 @@ nobody's open transaction.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
-
-import asyncpg
-import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import ObjectChangeActionChoices
-from jobhooks.contract.content_type import ContentType
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.delivery import PAGE_BYTES
+from jobhooks.store.change_rows import ContentTypes, change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.snapshot import Snapshot
 from jobhooks.store.undecodable_text import call_readable_async
-
-PAGE_BYTES = 16_000_000  # of snapshots: a page of huge rows is a short one
-ACTIONS = {action.value: action for action in ObjectChangeActionChoices}
-NOTHING: dict[str, Any] = {}
-COLUMNS = 9  # of a change in read_page and due_debts
-ContentTypes = dict[int, ContentType]
-
-
-@dataclass(frozen=True)
-class Cursor:
-    """A position: settled is all that ``seen`` sees, and of the window up to ``horizon`` all up to ``last_id``.
-
-    The snapshots are PostgreSQL's text form. A transaction at or above a snapshot's xmax took no id up to its
-    floor. What is up to ``first_id`` belongs to the database that this one was copied from.
-    """
-
-    seen: str
-    seen_floor: int
-    horizon: str
-    horizon_floor: int
-    last_id: int
-    first_id: int
-
-    def after(self, changes: list[Change], *, complete: bool) -> "Cursor":
-        """Return the position after ``changes``; ``complete``: they were the window's last."""
-        if complete:
-            return replace(self, seen=self.horizon, seen_floor=self.horizon_floor, last_id=0)
-        return replace(self, last_id=changes[-1].id)
-
-    def covers(self, change: Change) -> bool:
-        """Return whether a change comes before this position, and all older changes of its object with it."""
-        transaction_id = change.transaction_id
-        if change.id <= self.first_id or Snapshot.parse(self.seen).sees(transaction_id):
-            return True
-        return change.id <= self.last_id and Snapshot.parse(self.horizon).sees(transaction_id)
-
-    def covers_all(self, change: Change) -> bool:
-        """Return whether all changes of a change's transaction come before this position."""
-        return change.id <= self.first_id or Snapshot.parse(self.seen).sees(change.transaction_id)
 
 
 @dataclass(frozen=True)
@@ -87,13 +45,13 @@ class Reader:
         self._cursor: Cursor
         self._content_types: ContentTypes = {}
         self._configuration = ""
-        self._floor_is_new = False  # the last window has a floor of its own
+        self._has_own_low_water_id = False  # the last window has a floor of its own
 
     async def load(self) -> Cursor:
         """Take up the position that is saved in the database, which alone is right after a reconnection; return it."""
         (row,) = await call_async(self._conn, "load_cursor")
         self._cursor = Cursor(*row)
-        self._floor_is_new = False
+        self._has_own_low_water_id = False
         return self._cursor
 
     async def has_news(self) -> bool:
@@ -103,10 +61,10 @@ class Reader:
         is in it by name.
         """
         cursor = self._cursor
-        if cursor.horizon != cursor.seen or not self._floor_is_new:
+        if cursor.horizon != cursor.seen or not self._has_own_low_water_id:
             return True
         ((last_id, snapshot),) = await call_async(self._conn, "log_position")
-        if last_id > cursor.horizon_floor:
+        if last_id > cursor.horizon_low_water_id:
             return True
         now = Snapshot.parse(snapshot)
         return any(now.sees(transaction_id) for transaction_id in Snapshot.parse(cursor.horizon).in_progress)
@@ -120,7 +78,7 @@ class Reader:
         reading = None
         if self._cursor.horizon != self._cursor.seen:
             reading = await self._read(self._cursor.horizon)
-        elif soon and self._floor_is_new:
+        elif soon and self._has_own_low_water_id:
             reading = await self._hurry()
         if reading is None or not reading.changes:
             reading = await self._open_window()
@@ -134,9 +92,9 @@ class Reader:
         of it holds. But the window after this one passes over all that has come since it was read: so there is never a
         second one with the same floor, and none of more than a page.
         """
-        self._floor_is_new = False
+        self._has_own_low_water_id = False
         cursor = self._cursor
-        self._cursor = replace(cursor, seen=cursor.horizon, seen_floor=cursor.horizon_floor, last_id=0)
+        self._cursor = replace(cursor, seen=cursor.horizon, seen_low_water_id=cursor.horizon_low_water_id, last_id=0)
         full = True
         try:
             reading = await self._read(None)
@@ -161,11 +119,15 @@ class Reader:
           an id up to the floor, and has ended: so the xmax lies beyond them all, and those still in progress are named.
         - The snapshot: that of the statement that reads the page, which therefore sees no more and no less.
         """
-        ((floor, _),) = await call_async(self._conn, "begin_window")
-        self._floor_is_new = True
+        ((low_water_id, _),) = await call_async(self._conn, "begin_window")
+        self._has_own_low_water_id = True
         cursor = self._cursor
         self._cursor = replace(
-            cursor, seen=cursor.horizon, seen_floor=cursor.horizon_floor, horizon_floor=floor, last_id=0
+            cursor,
+            seen=cursor.horizon,
+            seen_low_water_id=cursor.horizon_low_water_id,
+            horizon_low_water_id=low_water_id,
+            last_id=0,
         )
         try:
             return await self._read(None)
@@ -180,7 +142,7 @@ class Reader:
             "read_page",
             cursor.seen,
             horizon,
-            cursor.seen_floor,
+            cursor.seen_low_water_id,
             max(cursor.last_id, cursor.first_id),
             self._page_size,
             PAGE_BYTES,
@@ -199,44 +161,3 @@ class Reader:
             changes = [change_of(row, content_types) for row in rows]
         complete = found < self._page_size and len(changes) == found
         return Reading(changes, cursor.after(changes, complete=complete), configuration, not complete)
-
-
-async def load_content_types(conn: AsyncConnection) -> ContentTypes:
-    """Return the watched tables as they are now, by their ids."""
-    return {
-        row["id"]: ContentType(
-            id=row["id"],
-            name=row["name"],
-            schema=row["schema"],
-            table=row["table"],
-            key_columns=tuple(row["key_columns"]),
-            key_types=tuple(row["key_types"]),
-            ignored_columns=frozenset(row["ignore"]),
-        )
-        for row in await call_readable_async(conn, "content_types")
-    }
-
-
-def change_of(row: asyncpg.Record, content_types: ContentTypes) -> Change:
-    """Return the change that a row of the log is, with the columns that ``read_page`` gives it."""
-    change_id, transaction_id, time, content_type_id, action, role, context, prechange, postchange = row[:COLUMNS]
-    rare = msgspec.json.decode(context) if context is not None else NOTHING
-    object_key = rare.get("object_key")
-    change = object.__new__(Change)
-    # What Change(...) does, without a call for each field: this is done for every change there is.
-    fields = {
-        "id": change_id,
-        "transaction_id": transaction_id,
-        "time": time,
-        "content_type": content_types[content_type_id],
-        "action": ACTIONS[action],
-        "user_name": rare.get("user_name") or role,
-        "request_id": rare.get("request_id"),
-        "prechange_json": prechange,
-        "postchange_json": postchange,
-        "object_key_json": None if object_key is None else msgspec.json.encode(object_key).decode(),
-        "snapshot_error": rare.get("snapshot_error"),
-        "partition": rare.get("partition"),
-    }
-    object.__setattr__(change, "__dict__", fields)
-    return change

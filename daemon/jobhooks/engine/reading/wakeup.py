@@ -2,126 +2,18 @@
 
 import asyncio
 import contextlib
-from enum import Enum
 
 from jobhooks.engine.leadership import LeaderSession
-from jobhooks.errors import DatabaseUnreachable
-from jobhooks.store.connections import AsyncConnection, translated_errors
-from jobhooks.store.queries import query
+from jobhooks.engine.reading.listener import Listener
+from jobhooks.engine.reading.rate import MEASURED_S, Rate, gather_s
+from jobhooks.runtime.wakeup_mode import WakeupMode
 
-CHANNEL = "jobhooks"
-HEARTBEAT_INTERVAL_S = 1.0
-HEARTBEAT_TIMEOUT_S = 3.0
 BUSY = 500.0  # changes per second from which we stay awake: NOTIFY would make the writers' commits wait for one another
 CROWDED = 50.0  # changes per second from which we ask whether commits wait for one another
 ASK_S = 0.25  # between two such questions
 AWAKE_S = 5.0  # for which we stay awake at least
 SHORTEST_S = 0.002  # between two looks at the log while writers do not call
 LONGEST_S = 0.05  # the same after nothing has come for a while
-# Above this rate changes are gathered between two looks at the log, for so many seconds for each change per second that
-# it is exceeded by: 5 ms at 4,000 a second, for 20 changes a page; 20 ms, the longest, from 10,000 on, for 200.
-GATHERED = 2000.0
-GATHER_S = 0.000_002_5
-LONGEST_GATHER_S = 0.02
-MEASURED_S = 0.25  # over which the rate is taken
-
-
-class WakeupMode(Enum):
-    """How we learn of changes. Gated: writers call while we sleep; poll: never; always: at each commit."""
-
-    GATED = "gated"
-    POLL = "poll"
-    ALWAYS = "always"
-
-
-class Rate:
-    """Changes per second, of late."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._since = self._loop.time()
-        self._count = 0
-        self._rate = 0.0
-
-    def add(self, count: int) -> None:
-        """Take note of so many changes."""
-        self._count += count
-
-    def now(self) -> float:
-        """Return the rate."""
-        elapsed_s = self._loop.time() - self._since
-        if elapsed_s >= MEASURED_S:
-            self._rate = self._count / elapsed_s
-            self._since += elapsed_s
-            self._count = 0
-        return max(self._rate, self._count / MEASURED_S)
-
-
-def gather_s(rate: float) -> float:
-    """Return for how many seconds changes are gathered that come at this rate."""
-    return min(max(rate - GATHERED, 0.0) * GATHER_S, LONGEST_GATHER_S)
-
-
-class Listener:
-    """Listens on a connection of its own, which never opens a transaction: one would hold NOTIFYs back.
-
-    ``woken`` is set by each NOTIFY, ``configured`` by one that says that hooks or jobs have changed, ``indebted`` by
-    one that says that somebody has changed debts.
-    """
-
-    def __init__(self, conn: AsyncConnection) -> None:
-        self._conn = conn
-        self.woken = asyncio.Event()
-        self.configured = asyncio.Event()
-        self.indebted = asyncio.Event()
-        self._heard = asyncio.Event()
-
-    async def listen(self) -> None:
-        """Listen; the caller reads the log after this, not before."""
-        self._conn.add_termination_listener(self._lost)
-        with translated_errors():
-            await self._conn.add_listener(CHANNEL, self._notified)
-
-    async def keep_hearing(self) -> None:
-        """Find out when nothing can be heard any more, by a NOTIFY to ourselves, until cancelled.
-
-        Raises:
-            DatabaseUnreachable: the connection is gone, or open on our side only, or its pooler keeps no LISTEN.
-        """
-        while True:
-            self._heard.clear()
-            try:
-                async with asyncio.timeout(HEARTBEAT_TIMEOUT_S):
-                    with translated_errors():
-                        await self._conn.execute(query("heartbeat"))
-                    await self._heard.wait()
-            except TimeoutError as exc:
-                self._conn.terminate()
-                raise DatabaseUnreachable(
-                    "no NOTIFY arrives on the connection that waits for changes; if there is a pooler between, it must"
-                    " be in session mode"
-                ) from exc
-            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
-
-    def check(self) -> None:
-        """Raise DatabaseUnreachable if the connection is gone."""
-        if self._conn.is_closed():
-            raise DatabaseUnreachable("lost the connection to the database that waits for changes")
-
-    def _lost(self, *_connection: object) -> None:
-        self.woken.set()
-
-    def _notified(self, _connection: object, _process: int, _channel: str, payload: object) -> None:
-        match payload:
-            case "heartbeat":
-                self._heard.set()
-            case "configuration":
-                self.configured.set()
-                self.woken.set()
-            case "deliveries":
-                self.indebted.set()
-            case _:
-                self.woken.set()
 
 
 class Wakeup:

@@ -7,8 +7,8 @@ import asyncpg
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.content_type import ContentType
-from jobhooks.engine.reading.reader import change_of
 from jobhooks.engine.running.live_rows import AsyncTransaction
+from jobhooks.store.change_rows import change_of
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.queries import query
 

@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 
+from jobhooks.engine.delivery.backlog_position import BacklogPosition
+from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.reading.reader import Cursor
 from jobhooks.engine.scheduling.hook_queue import AT_A_TIME, HookQueue, HookQueues
-from jobhooks.engine.settling.ledger import Ledger, Position
+from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 
 SEARCH_S = 60.0  # between two searches for due debts from the beginning, in case a clock was set back
@@ -72,7 +73,7 @@ class Backlog:
     def search_anew(self) -> None:
         """Search for due debts from the beginning."""
         for queue in self._queues.values():
-            queue.position = Position()
+            queue.position = BacklogPosition()
         self._changed.set()
 
     async def run(self) -> None:
@@ -84,7 +85,7 @@ class Backlog:
             if loop.time() - searched_at > SEARCH_S:
                 searched_at = loop.time()
                 for queue in self._queues.values():
-                    queue.position = Position()
+                    queue.position = BacklogPosition()
             due_in = await self._take_up_what_is_due()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.01, SEARCH_S if due_in is None else min(due_in, SEARCH_S))):
@@ -126,7 +127,7 @@ class Backlog:
             self._take_in(queue, reached)
             for delivery in found.settled:
                 if not self._holds(delivery):
-                    self._settler.paid(delivery)
+                    self._settler.done(delivery)
             is_all = len(found.deliveries) + len(found.settled) < room
             if is_all and not queue.unwritten and not self.wait_for_the_log:
                 queue.behind = False

@@ -7,17 +7,20 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from jobhooks.contract.choices import JobResultStatus
-from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.backlog_position import BacklogPosition
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, Page, deliveries_of
 from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.reading.reader import PAGE_BYTES, Cursor, Reading
+from jobhooks.engine.delivery.settle_batch import SettleBatch
+from jobhooks.engine.reading.reader import Reading
 from jobhooks.engine.scheduling.backlog import Backlog
 from jobhooks.engine.scheduling.delivery_log import DeliveryLog
 from jobhooks.engine.scheduling.hook_queue import AT_A_TIME, HookQueue, HookQueues
 from jobhooks.engine.scheduling.hook_tasks import HookTasks, WorkOff
-from jobhooks.engine.scheduling.lanes import Lanes, deliveries_of
-from jobhooks.engine.scheduling.open_pages import Page, Pages
-from jobhooks.engine.settling.ledger import Ledger, Position
-from jobhooks.engine.settling.settler import Batch, Settler
+from jobhooks.engine.scheduling.lanes import Lanes
+from jobhooks.engine.scheduling.open_pages import Pages
+from jobhooks.engine.settling.ledger import Ledger
+from jobhooks.engine.settling.settler import Settler
 from jobhooks.matching.hook_table import HookTable
 
 OVERDUE_S = 1.0  # after which what keeps a page open is parked
@@ -199,7 +202,7 @@ class Dispatcher:
         if outcome is None or outcome.recorded:
             self._delivery_log.settled(delivery, outcome)
             if delivery.parked:
-                self._settler.paid(delivery)
+                self._settler.done(delivery)
             else:
                 self._finish(delivery)
         elif outcome.status is JobResultStatus.SUCCESS:
@@ -211,7 +214,7 @@ class Dispatcher:
 
     # What the settler has written.
 
-    def before_writing(self, batch: Batch) -> None:
+    def before_writing(self, batch: SettleBatch) -> None:
         """Add to a batch what must be parked with its failures: all that is behind them. Called under the lock.
 
         In one transaction with them: else what is behind, and known to the database, could be taken up in between.
@@ -231,19 +234,19 @@ class Dispatcher:
             self._queues[delivery.hook.id].unwritten -= 1
         batch.parked = [delivery for delivery in batch.parked if delivery not in failed]
 
-    def on_settled(self, batch: Batch) -> None:
+    def on_settled(self, batch: SettleBatch) -> None:
         """Take note of what has committed. Called under the lock."""
         for delivery, outcome in batch.successes:
             self._delivery_log.settled(delivery, outcome)
             self._finish(delivery)
-        for delivery in batch.paid:
+        for delivery in batch.done:
             self._finish(delivery)
         for delivery, outcome in batch.failures:
             queue = self._queues[delivery.hook.id]
             queue.unwritten -= 1
             if outcome.unsure and delivery.parked:
                 # If it had committed after all, which is known by now, its debt is there still, as one that is settled.
-                queue.in_debt, queue.position = True, Position()
+                queue.in_debt, queue.position = True, BacklogPosition()
             self._delivery_log.settled(delivery, outcome)
             if delivery.gone:
                 self._let_go(delivery)
@@ -252,7 +255,7 @@ class Dispatcher:
         for delivery in batch.parked:
             self._queues[delivery.hook.id].unwritten -= 1
             self._let_go_of_page(delivery)
-        if batch.failures or batch.parked or batch.paid:
+        if batch.failures or batch.parked or batch.done:
             self._backlog.have_changed()
         self._close_pages()
 
@@ -324,7 +327,7 @@ class Dispatcher:
         """Park all that has not begun of a hook."""
         self._park([*queue.ready, *(follower for begun in queue.begun for follower in begun.followers)])
 
-    def _write_as_debt(self, delivery: Delivery, batch: Batch | None = None) -> None:
+    def _write_as_debt(self, delivery: Delivery, batch: SettleBatch | None = None) -> None:
         """Have a delivery parked, with this batch or else the next."""
         queue = self._queues[delivery.hook.id]
         queue.in_debt = True

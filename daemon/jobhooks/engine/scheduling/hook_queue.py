@@ -5,9 +5,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.reading.reader import PAGE_BYTES
-from jobhooks.engine.settling.ledger import Position
+from jobhooks.engine.delivery.backlog_position import BacklogPosition
+from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery
 from jobhooks.matching.hook_table import Hook
 
 AT_A_TIME = 200  # deliveries of one hook that are in memory as debts; of their rows, as many bytes as a page has
@@ -36,7 +35,7 @@ class HookQueue:
     taken_up: int = 0
     taken_bytes: int = 0
     gathering: asyncio.Event | None = None
-    position: Position = field(default_factory=Position)
+    position: BacklogPosition = field(default_factory=BacklogPosition)
 
     def begin(self, delivery: Delivery) -> None:
         """Take note that a delivery runs from now on."""

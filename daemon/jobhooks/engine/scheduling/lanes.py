@@ -1,72 +1,12 @@
 """Lanes: which deliveries must wait for which others, so that each hook sees an object's changes in order. No I/O."""
 
-import struct
 from collections.abc import Iterable
-from hashlib import blake2b
-from typing import TypeVar, assert_never
+from typing import TypeVar
 
-from jobhooks.contract.change import Change
-from jobhooks.contract.choices import Ordering
-from jobhooks.engine.delivery.delivery import Delivery, LaneKey
-from jobhooks.matching.hook_table import Hook
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.lane import LaneKey
 
 Key = TypeVar("Key")
-OBJECT = Ordering.OBJECT
-
-
-def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:
-    """Return a hook's lanes for a change whose object has these ``keys``: the old one, and the new one if it differs.
-
-    A truncate is in the lane of the whole table, and so is a change whose row has no key any more (None). All changes
-    of a table without key columns are in one lane.
-    """
-    content_type_id = change.content_type.id
-    if keys is None:
-        return ((hook_id, content_type_id, None),)
-    if len(keys) == 1:
-        return ((hook_id, content_type_id, keys[0]),)
-    return tuple((hook_id, content_type_id, key) for key in keys)
-
-
-def deliveries_of(change: Change, hooks: Iterable[Hook]) -> list[Delivery]:
-    """Return what a change owes to the hooks that it is for."""
-    keys = change.lane_keys()
-    return [
-        Delivery(change, hook, lane_keys(change, hook.id, keys if hook.order_by is OBJECT else _ordered(change, hook)))
-        for hook in hooks
-    ]
-
-
-def _ordered(change: Change, hook: Hook) -> tuple[bytes, ...] | None:
-    """Return the keys by which a hook has its changes in order where that is not by object.
-
-    Without any order each change has a key of its own, which no row can have: it is no JSON.
-    """
-    match hook.order_by:
-        case Ordering.NONE:
-            return (b"#%d" % change.id,)
-        case Ordering.TABLE:
-            return change.lane_keys(())
-        case Ordering.COLUMNS:
-            return change.lane_keys(hook.order_columns)
-        case Ordering.OBJECT:
-            return change.lane_keys()
-        case _:
-            assert_never(hook.order_by)
-
-
-def lane_numbers(delivery: Delivery) -> tuple[int | None, int | None]:
-    """Return the lanes as debts have them: numbers of 64 bits. Two objects that share one wait for each other."""
-    numbers = [_number(lane) for lane in delivery.lanes]
-    return numbers[0], numbers[1] if len(numbers) > 1 else None
-
-
-def _number(lane: LaneKey) -> int | None:
-    _, content_type_id, key = lane
-    if key is None:
-        return None
-    (number,) = struct.unpack("q", blake2b(key, digest_size=8, salt=struct.pack("q", content_type_id)).digest())
-    return number
 
 
 class Lanes:

@@ -1,30 +1,9 @@
 """Pages in queue: the cursor moves past a page when it and all before it are settled or parked."""
 
 from collections import deque
-from dataclasses import dataclass, field
 
-from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.reading.reader import Cursor
-
-
-@dataclass(slots=True, eq=False)
-class Page:
-    """What was read at once. ``opened_at``: by the loop's clock. ``open``: how many of its deliveries keep it open.
-
-    ``bytes``: of the rows of what it owes, about.
-    """
-
-    after: Cursor
-    opened_at: float
-    deliveries: list[Delivery] = field(default_factory=list[Delivery])
-    open: int = 0
-    bytes: int = 0
-
-    def add(self, delivery: Delivery) -> None:
-        """Keep the page open until this delivery is let go."""
-        delivery.page = self
-        self.deliveries.append(delivery)
-        self.open += 1
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.delivery import Delivery, Page
 
 
 class Pages:

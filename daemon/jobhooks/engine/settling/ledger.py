@@ -1,6 +1,5 @@
 """What the engine asks the database: which hooks there are, what is settled, and which debts are due."""
 
-import datetime
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -9,14 +8,16 @@ import asyncpg
 import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import FailurePolicy, ObjectChangeActionChoices, Ordering
 from jobhooks.contract.log import clean_text
+from jobhooks.engine.delivery.backlog_position import BacklogPosition
 from jobhooks.engine.delivery.coalescing import can_be_merged, merged
-from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.reading.reader import PAGE_BYTES, Cursor, change_of, load_content_types
-from jobhooks.engine.scheduling.lanes import deliveries_of, lane_numbers
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, deliveries_of
+from jobhooks.engine.delivery.lane import lane_numbers
+from jobhooks.engine.settling.active_hooks import load_active_hooks
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.hook_table import Hook, HookTable
+from jobhooks.store.change_rows import change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.snapshot import Snapshot
 from jobhooks.store.storable_text import storable
@@ -24,15 +25,6 @@ from jobhooks.store.undecodable_text import call_readable_async
 
 MOST_MERGED = 10_000  # debts in one delivery
 LONGEST_ERROR = 1_000  # characters of why conditions could not be evaluated
-BEGINNING = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a hook's due debts are taken up. What is parked later is due later, so nothing is searched twice."""
-
-    due_at: datetime.datetime = BEGINNING
-    change_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class TakenUp:
     """Due debts of a hook, the position after them, and which of them somebody has settled without saying so."""
 
     deliveries: list[Delivery]
-    position: Position
+    position: BacklogPosition
     settled: list[Delivery]
 
 
@@ -56,9 +48,7 @@ class Ledger:
 
         The version first: so the hooks are of this version or newer, and never older than they are said to be.
         """
-        ((version,),) = await call_async(self._conn, "configuration_version")
-        hooks = [_hook(row) for row in await call_async(self._conn, "active_hooks")]
-        return HookTable(version, hooks, self.condition_failures.note)
+        return await load_active_hooks(self._conn, self.condition_failures.note)
 
     async def write_condition_failures(self) -> None:
         """Count those that are not written down; what cannot be, as somebody is changing a hook now, next time."""
@@ -105,7 +95,7 @@ class Ledger:
 
     async def blocked(self, hook_id: int, deliveries: list[Delivery]) -> set[int]:
         """Return the ids of the changes, of those of one hook, that must wait for a debt of it."""
-        numbers = [lane_numbers(delivery) for delivery in deliveries]
+        numbers = [lane_numbers(delivery.lanes) for delivery in deliveries]
         rows = await call_async(
             self._conn,
             "blocked_deliveries",
@@ -117,7 +107,7 @@ class Ledger:
         )
         return {row["change_id"] for row in rows}
 
-    async def due(self, hook: Hook, after: Position, most: int) -> TakenUp:
+    async def due(self, hook: Hook, after: BacklogPosition, most: int) -> TakenUp:
         """Return the hook's debts that are due, after a position, at most ``most``."""
         rows = await call_readable_async(
             self._conn, "due_debts", hook.id, after.due_at, after.change_id, most, PAGE_BYTES
@@ -130,7 +120,7 @@ class Ledger:
             delivery.attempts, delivery.failures, delivery.parked = row["attempts"], row["failures"], True
             (taken_up.settled if row["settled"] else taken_up.deliveries).append(delivery)
         if rows:
-            position = Position(rows[-1]["due_at"], rows[-1]["id"])
+            position = BacklogPosition(rows[-1]["due_at"], rows[-1]["id"])
             return TakenUp(taken_up.deliveries, position, taken_up.settled)
         return taken_up
 
@@ -139,7 +129,7 @@ class Ledger:
 
         Only what has been read by now with all of its transaction.
         """
-        heads = [head for head in heads if can_be_merged(head.change) and lane_numbers(head)[1] is None]
+        heads = [head for head in heads if can_be_merged(head.change) and lane_numbers(head.lanes)[1] is None]
         chains = await self._chains(heads, admitted)
         lasts = await self._changes([chain[-1].change.id for chain in chains.values()])
         for head in heads:
@@ -157,7 +147,7 @@ class Ledger:
             heads[0].hook.id,
             [head.change.id for head in heads],
             [head.change.content_type.id for head in heads],
-            [lane_numbers(head)[0] for head in heads],
+            [lane_numbers(head.lanes)[0] for head in heads],
             MOST_MERGED,
         )
         seen = Snapshot.parse(admitted.seen)
@@ -179,7 +169,7 @@ class Ledger:
         content_types = await load_content_types(self._conn) if rows else {}
         return {row["id"]: change_of(row, content_types) for row in rows}
 
-    async def next_due(self, positions: dict[int, Position]) -> float | None:
+    async def next_due(self, positions: dict[int, BacklogPosition]) -> float | None:
         """Return in how many seconds a debt is due after these positions, less than 0 if one is; None: never."""
         ((seconds,),) = await call_async(
             self._conn,
@@ -189,36 +179,6 @@ class Ledger:
             [position.change_id for position in positions.values()],
         )
         return seconds
-
-
-def _hook(row: asyncpg.Record) -> Hook:
-    return Hook(
-        id=row["id"],
-        name=row["name"],
-        job_id=row["job_id"],
-        class_path=row["class_path"],
-        content_type_ids=frozenset(row["content_type_ids"]),
-        events=frozenset(map(ObjectChangeActionChoices, row["events"])),
-        enabled_since=Snapshot.parse(row["enabled_since"]),
-        soft_time_limit=row["soft_time_limit_s"],
-        time_limit=row["time_limit_s"],
-        max_attempts=row["max_attempts"],
-        backoff=row["backoff_s"],
-        blocks=row["on_failure"] == FailurePolicy.BLOCK,
-        concurrency=row["concurrency"],
-        installed=row["installed"],
-        has_sensitive_variables=row["has_sensitive_variables"],
-        queue=row["queue"],
-        queue_limit=row["queue_limit"],
-        is_singleton=row["is_singleton"],
-        order_by=Ordering(row["order_by"]),
-        order_columns=tuple(row["order_columns"]),
-        batch_size=row["batch_size"],
-        batch_wait_s=row["batch_wait_s"],
-        columns=frozenset(row["columns"]),
-        conditions=row["conditions"],
-        coalesce_s=row["coalesce_s"],
-    )
 
 
 def _merged(head: Delivery, row: asyncpg.Record) -> Delivery:

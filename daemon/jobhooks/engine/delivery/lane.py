@@ -1,0 +1,57 @@
+"""Lanes of a change: the keys by which a hook gets its changes in order. Pure."""
+
+import struct
+from hashlib import blake2b
+from typing import assert_never
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.choices import Ordering
+from jobhooks.matching.hook_table import Hook
+
+# The hook, the table, and the object's key as JSON; None stands for the whole table.
+LaneKey = tuple[int, int, bytes | None]
+
+
+def ordering_keys(change: Change, hook: Hook) -> tuple[bytes, ...] | None:
+    """The keys by which a hook orders a change: the old one, and the new one if it differs; None: the whole table.
+
+    A hook without an order gets one key per change. It is not JSON, so it equals no key of a row.
+    """
+    match hook.order_by:
+        case Ordering.NONE:
+            return (b"#%d" % change.id,)
+        case Ordering.TABLE:
+            return change.lane_keys(())
+        case Ordering.COLUMNS:
+            return change.lane_keys(hook.order_columns)
+        case Ordering.OBJECT:
+            return change.lane_keys()
+        case _:
+            assert_never(hook.order_by)
+
+
+def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:
+    """A hook's lanes for a change whose object has these ``keys``: the old one, and the new one if it differs.
+
+    A truncate goes into the lane of the whole table, as does a change whose row no longer has a key (None). All changes
+    of a table without key columns share one lane.
+    """
+    content_type_id = change.content_type.id
+    if keys is None:
+        return ((hook_id, content_type_id, None),)
+    if len(keys) == 1:
+        return ((hook_id, content_type_id, keys[0]),)
+    return tuple((hook_id, content_type_id, key) for key in keys)
+
+
+def lane_numbers(lanes: tuple[LaneKey, ...]) -> tuple[int | None, int | None]:
+    """Lanes as the backlog table stores them: 64-bit numbers. Two objects with the same number wait for each other."""
+    return _number(lanes[0]), _number(lanes[1]) if len(lanes) > 1 else None
+
+
+def _number(lane: LaneKey) -> int | None:
+    _, content_type_id, key = lane
+    if key is None:
+        return None
+    (number,) = struct.unpack("q", blake2b(key, digest_size=8, salt=struct.pack("q", content_type_id)).digest())
+    return number

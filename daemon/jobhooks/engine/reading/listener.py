@@ -1,0 +1,73 @@
+"""Listening for NOTIFYs, on a connection that does nothing else."""
+
+import asyncio
+
+from jobhooks.errors import DatabaseUnreachable
+from jobhooks.store.connections import AsyncConnection, translated_errors
+from jobhooks.store.queries import query
+
+CHANNEL = "jobhooks"
+HEARTBEAT_INTERVAL_S = 1.0
+HEARTBEAT_TIMEOUT_S = 3.0
+
+
+class Listener:
+    """Listens on a connection of its own, which never opens a transaction: one would hold NOTIFYs back.
+
+    ``woken`` is set by each NOTIFY, ``configured`` by one that says that hooks or jobs have changed, ``indebted`` by
+    one that says that somebody has changed debts.
+    """
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self._conn = conn
+        self.woken = asyncio.Event()
+        self.configured = asyncio.Event()
+        self.indebted = asyncio.Event()
+        self._heard = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Listen; the caller reads the log after this, not before."""
+        self._conn.add_termination_listener(self._lost)
+        with translated_errors():
+            await self._conn.add_listener(CHANNEL, self._notified)
+
+    async def keep_hearing(self) -> None:
+        """Find out when nothing can be heard any more, by a NOTIFY to ourselves, until cancelled.
+
+        Raises:
+            DatabaseUnreachable: the connection is gone, or open on our side only, or its pooler keeps no LISTEN.
+        """
+        while True:
+            self._heard.clear()
+            try:
+                async with asyncio.timeout(HEARTBEAT_TIMEOUT_S):
+                    with translated_errors():
+                        await self._conn.execute(query("heartbeat"))
+                    await self._heard.wait()
+            except TimeoutError as exc:
+                self._conn.terminate()
+                raise DatabaseUnreachable(
+                    "no NOTIFY arrives on the connection that waits for changes; if there is a pooler between, it must"
+                    " be in session mode"
+                ) from exc
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+
+    def check(self) -> None:
+        """Raise DatabaseUnreachable if the connection is gone."""
+        if self._conn.is_closed():
+            raise DatabaseUnreachable("lost the connection to the database that waits for changes")
+
+    def _lost(self, *_connection: object) -> None:
+        self.woken.set()
+
+    def _notified(self, _connection: object, _process: int, _channel: str, payload: object) -> None:
+        match payload:
+            case "heartbeat":
+                self._heard.set()
+            case "configuration":
+                self.configured.set()
+                self.woken.set()
+            case "deliveries":
+                self.indebted.set()
+            case _:
+                self.woken.set()
