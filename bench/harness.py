@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 from jobhooks.embedded import EmbeddedServer, EmbeddedServerError, run_server, system_binaries, wheel_binaries
-from jobhooks.schema.install import PROGRAM_VERSION
+from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, execute
 
 VARIABLE = "JOBHOOKS_BENCH_POSTGRES"

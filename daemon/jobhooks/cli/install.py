@@ -12,8 +12,9 @@ from jobhooks.errors import Forbidden, JobhooksError, Refused
 from jobhooks.operations import tables
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
+from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.schema import uninstall as uninstalling
-from jobhooks.schema.install import PROGRAM_VERSION, capture_is_confined, check_may_mark, install as install_sql
+from jobhooks.schema.install import capture_is_confined, check_may_mark, install as install_sql
 from jobhooks.schema.script import installation_script
 from jobhooks.store.connections import SyncConnection
 

@@ -21,7 +21,7 @@ from jobhooks.operations.doctor import problems
 from jobhooks.operations.opening import connection
 from jobhooks.operations.status import Status, status as current_status
 from jobhooks.runtime.settings import Settings, load
-from jobhooks.schema.install import PROGRAM_VERSION
+from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection
 
 TOLD_PROBLEMS = 5

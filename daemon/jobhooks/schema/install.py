@@ -1,13 +1,10 @@
 """Installing sql/ in a database, and telling whether a database has this program's."""
 
-from importlib.metadata import version
-
 from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
+from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, call, translated_errors
 from jobhooks.store.locking import retried
 from jobhooks.store.queries import functions_digest, migrations, repeatable
-
-PROGRAM_VERSION = version("jobhooks")
 
 
 def install(conn: SyncConnection) -> list[str]:

@@ -1,6 +1,6 @@
 """Installing as one plain SQL script, for those who let no program but psql change their database."""
 
-from jobhooks.schema.install import PROGRAM_VERSION
+from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.queries import filled, functions_digest, migrations, query, repeatable
 
 HEADER = f"""\

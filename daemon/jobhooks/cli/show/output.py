@@ -9,13 +9,13 @@ import re
 import select
 import sys
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
-from rich.console import Console
-from rich.progress import Progress
 
-from jobhooks.cli.show.table_layout import fitted, unbounded
+# rich is imported where a function needs it: most commands print a line or JSON, and start sooner without it.
+if TYPE_CHECKING:
+    from rich.console import Console
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -29,6 +29,8 @@ def print_records(kind: type[_Record], records: Sequence[_Record], *, as_json: b
     if as_json:
         print_json(records)
         return
+    from jobhooks.cli.show.table_layout import fitted, unbounded
+
     fields = [field.name for field in dataclasses.fields(kind)]
     headings = [name.replace("_", " ") for name in fields]
     rows = [[one_line(_cell(getattr(record, name))) for name in fields] for record in records]
@@ -56,8 +58,10 @@ def print_json_line(value: object, *, flush: bool = True) -> None:
     print(line, flush=flush)  # noqa: T201 - this is the data
 
 
-def console() -> Console:
+def console() -> "Console":
     """Return what prints text for people: in colours on a terminal, without any in a pipe or where NO_COLOR is set."""
+    from rich.console import Console
+
     return Console(
         color_system=None if os.environ.get("NO_COLOR") else "auto", highlight=False, soft_wrap=True, emoji=False
     )
@@ -81,6 +85,9 @@ def say(message: str) -> None:
 @contextlib.contextmanager
 def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
     """Show on a terminal how far long work is; yields what is told of each part that is done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(doing, total=total)
         yield lambda done: bar.advance(task, done)
