@@ -32,20 +32,19 @@ def refused(code: int, *arguments: str, cwd: Path | str | None = None, **setting
 @pytest.mark.parametrize("command", [["install"], ["job", "list"], ["status"], ["result", "list"]])
 def test_no_such_database(server: Server, command: list[str]) -> None:
     line = refused(UNREACHABLE, *command, "--database-url", server.url("there_is_none"))
-    assert "cannot connect to the database: connection to server" in line
-    assert 'database "there_is_none" does not exist' in line
+    assert "there_is_none" in line
 
 
 def test_no_server(tmp_path: Path) -> None:
     line = refused(UNREACHABLE, "job", "list", "--database-url", f"postgresql:///x?host={tmp_path}")
-    assert "No such file or directory" in line
+    assert str(tmp_path) in line
 
 
 def test_the_daemon_says_what_it_waits_for(tmp_path: Path) -> None:
     """It waits for a database that is not there, or will not have it: both mend themselves, or are mended."""
     with Daemon(f"postgresql:///x?host={tmp_path}", tmp_path, tmp_path / "log") as daemon:
         waits = daemon.await_event("database_unreachable", 2)
-        assert "No such file or directory" in str(waits[0]["error"])
+        assert str(tmp_path) in str(waits[0]["error"])
         assert daemon.terminate() == -signal.SIGTERM
         assert "Traceback" not in daemon.words()
 
@@ -63,8 +62,7 @@ def test_a_wrong_password(server: Server, database: str, conn: Connection) -> No
         conn.execute("select pg_reload_conf()")
         url = make_conninfo(database, user=role, password="wrong")
         line = refused(UNREACHABLE, "job", "list", "--database-url", url)
-        assert f'password authentication failed for user "{role}"' in line
-        assert "wrong" not in line
+        assert role in line and "wrong" not in line
     finally:
         hba.write_text(original)
         conn.execute("select pg_reload_conf()")
@@ -77,13 +75,13 @@ def test_a_wrong_password(server: Server, database: str, conn: Connection) -> No
 )
 def test_sql_not_installed(empty_database: str, command: list[str]) -> None:
     line = refused(MISMATCH, *command, "--database-url", empty_database)
-    assert "jobhooks is not installed in the database" in line and line.endswith("run jobhooks install")
+    assert "jobhooks install" in line
 
 
 def test_sql_of_an_older_version(database: str, conn: Connection) -> None:
     conn.execute("update jobhooks.installation set program_version = '0.0.1', functions_digest = '0'")
     line = refused(MISMATCH, "run", "--database-url", database)
-    assert "the SQL in the database is that of jobhooks 0.0.1" in line and line.endswith("run jobhooks install")
+    assert "0.0.1" in line and "jobhooks install" in line
     assert jobhooks("install", "--database-url", database).returncode == 0
     assert jobhooks("job", "list", "--database-url", database).returncode == 0
 
@@ -91,12 +89,12 @@ def test_sql_of_an_older_version(database: str, conn: Connection) -> None:
 def test_sql_of_a_newer_version(database: str, conn: Connection) -> None:
     conn.execute("insert into jobhooks.migration (version, name) values (9999, 'from_the_future')")
     for command in ("run", "install"):
-        assert refused(MISMATCH, command, "--database-url", database).endswith("upgrade the program")
+        assert "9999" in refused(MISMATCH, command, "--database-url", database)
 
 
 def test_a_copied_database(database: str, conn: Connection) -> None:
     conn.execute("update jobhooks.cursor set system_identifier = 1")
-    assert "this database is a copy" in refused(MISMATCH, "run", "--database-url", database).lower()
+    assert "jobhooks adopt" in refused(MISMATCH, "run", "--database-url", database)
     assert jobhooks("adopt", "--database-url", database).returncode == 0
 
 
@@ -110,38 +108,33 @@ def test_a_receiver_module_that_does_not_import(database: str, tmp_path: Path) -
 
 
 def test_an_unknown_job(database: str, conn: Connection) -> None:
-    assert "no module none with a receiver" in refused(
-        REFUSED, "job", "enable", "none.None", "--database-url", database
-    )
-    line = refused(REFUSED, "job", "enable", "validate_serial.Typo", "--database-url", database)
-    assert "its module has no receiver Typo" in line
-    assert "there is no job none.None" in refused(REFUSED, "job", "disable", "none.None", "--database-url", database)
+    for command, job in (("enable", "none.None"), ("enable", "validate_serial.Typo"), ("disable", "none.None")):
+        assert job in refused(REFUSED, "job", command, job, "--database-url", database)
 
 
 def test_what_a_hook_cannot_be_made_of(device: Connection, database: str) -> None:
     url = {"JOBHOOKS_DATABASE_URL": database}
     assert jobhooks("job", "enable", VALIDATE, **url).returncode == 0
     table, events, job = ["--content-type", "public.device"], ["--events", "create"], ["--job", VALIDATE]
-    assert "there is no job no.Job" in refused(REFUSED, "hook", "add", "h", *table, *events, "--job", "no.Job", **url)
+    assert "no.Job" in refused(REFUSED, "hook", "add", "h", *table, *events, "--job", "no.Job", **url)
     line = refused(REFUSED, "hook", "add", "h", "--content-type", "public.none", *events, *job, **url)
-    assert "public.none is not a watched table. Try: jobhooks table watch public.none" in line
+    assert "jobhooks table watch public.none" in line
     line = refused(REFUSED, "hook", "add", "h", *table, "--events", "create,rename", *job, **url)
-    assert "there is no event rename" in line and "create, update, delete or truncate" in line
-    assert "You must select at least one event." in refused(
-        REFUSED, "hook", "add", "h", *table, "--events", ",", *job, **url
-    )
+    assert "rename" in line and all(event in line for event in ("create", "update", "delete", "truncate"))
+    assert "event" in refused(REFUSED, "hook", "add", "h", *table, "--events", ",", *job, **url)
     for name in ("", "x" * 256):
         assert "255" in refused(REFUSED, "hook", "add", name, *table, *events, *job, **url)
     assert jobhooks("hook", "add", "h", *table, *events, *job, **url).returncode == 0
-    assert "there is a hook of that name" in refused(REFUSED, "hook", "add", "h", *table, *events, *job, **url)
+    assert '"h"' in refused(REFUSED, "hook", "add", "h", *table, *events, *job, **url)
     assert device.execute("select count(*) from jobhooks.job_hook").fetchone() == (1,)
 
 
 def test_a_table_that_cannot_be_watched(database: str, conn: Connection) -> None:
     conn.execute("create table public.log (line text)")
     url = {"JOBHOOKS_DATABASE_URL": database}
-    assert 'relation "public.none" does not exist' in refused(REFUSED, "table", "watch", "public.none", **url)
-    assert "cannot watch public.log: it has no primary key" in refused(REFUSED, "table", "watch", "public.log", **url)
+    assert "public.none" in refused(REFUSED, "table", "watch", "public.none", **url)
+    line = refused(REFUSED, "table", "watch", "public.log", **url)
+    assert "public.log" in line and "--key" in line
     finished = jobhooks("install", "public.log", **url)
     assert (finished.returncode, "Traceback" in finished.stderr) == (REFUSED, False)
 
@@ -152,31 +145,31 @@ def test_a_hook_on_a_job_that_is_not_enabled_says_so(device: Connection, databas
     assert jobhooks("job", "list", **url).returncode == 0
     add = ["hook", "add", "h", "--content-type", "public.device", "--events", "create", "--job", VALIDATE]
     line = refused(REFUSED, *add, **url)
-    assert f"its job {VALIDATE} is not enabled" in line and f"jobhooks job enable {VALIDATE}" in line
+    assert f"jobhooks job enable {VALIDATE}" in line
     finished = jobhooks(*add, "--disabled", **url)
-    assert (finished.returncode, finished.stderr) == (0, 'added hook "h", which is not enabled\n')
+    assert finished.returncode == 0 and '"h"' in finished.stderr
     line = refused(REFUSED, "hook", "enable", "h", **url)
-    assert f"its job {VALIDATE} is not enabled" in line and f"jobhooks job enable {VALIDATE}" in line
+    assert f"jobhooks job enable {VALIDATE}" in line
     for command in (["job", "enable", VALIDATE], ["hook", "enable", "h"]):
         assert jobhooks(*command, **url).returncode == 0
     finished = jobhooks("job", "disable", VALIDATE, **url)
-    assert 'warning: enabled hooks of it run nothing until it is enabled again: "h"' in finished.stderr
+    assert "warning: " in finished.stderr and '"h"' in finished.stderr
     (hook,) = json.loads(jobhooks("hook", "list", "--json", **url).stdout)
     assert hook["enabled"] and not hook["runs"]
-    assert hook["why_not"] == f"its job {VALIDATE} is not enabled: jobhooks job enable {VALIDATE}"
+    assert f"jobhooks job enable {VALIDATE}" in hook["why_not"]
 
 
 def test_a_role_without_rights(database: str, conn: Connection, role: str) -> None:
     url = make_conninfo(database, user=role)
-    assert f"the role {role} has no access to schema jobhooks" in refused(REFUSED, "run", "--database-url", url)
-    assert "permission denied" in refused(REFUSED, "install", "--database-url", url)
+    assert role in refused(REFUSED, "run", "--database-url", url)
+    assert "permission denied" in refused(REFUSED, "install", "--database-url", url)  # PostgreSQL's words
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({"JOBHOOKS_PAGE_SIZE": "many"}, "page_size"),
-        ({"JOBHOOKS_CONFIG": "/nowhere/jobhooks.toml"}, "there is no settings file"),
+        ({"JOBHOOKS_CONFIG": "/nowhere/jobhooks.toml"}, "/nowhere/jobhooks.toml"),
         ({"JOBHOOKS_DATABASE_URL": "nonsense"}, "database_url"),
     ],
 )
@@ -186,8 +179,7 @@ def test_a_wrong_setting(settings: dict[str, str], words: str) -> None:
 
 def test_wrong_usage_is_told_with_the_usual_code() -> None:
     finished = jobhooks("hook", "add")
-    assert finished.returncode == 2
-    assert finished.stderr == "jobhooks: missing argument 'NAME'. Try: jobhooks hook add --help\n"
+    assert finished.returncode == 2 and "Usage:" in finished.stderr and "Traceback" not in finished.stderr
 
 
 def test_json_and_tables_go_to_stdout(device: Connection, database: str) -> None:

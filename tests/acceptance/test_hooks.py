@@ -259,7 +259,7 @@ def test_what_was_changed_while_a_person_thought_is_not_overwritten(jobs: Connec
     with contextlib.closing(connect(database)) as conn:
         seen = hooks(conn)
         jobs.execute("select jobhooks.add_hook('new', '{public.device}', '{create}', 'a.On')")
-        with pytest.raises(Refused, match="somebody has changed the hooks meanwhile"):
+        with pytest.raises(Refused):
             change_all(conn, seen, [lambda: conn.execute("delete from jobhooks.job_hook")])
     assert [hook.name for hook in hooks(jobs)] == ["new"]
 

@@ -16,7 +16,7 @@ FAILED, REFUSED = 1, 5
 def test_a_new_receiver_is_found_and_its_test_passes(tmp_path: Path, flags: tuple[str, ...]) -> None:
     finished = jobhooks("receiver", "new", "check_serial", *flags, cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
-    assert "wrote receivers/check_serial.py and tests/test_check_serial.py" in finished.stderr
+    assert "receivers/check_serial.py" in finished.stderr and "tests/test_check_serial.py" in finished.stderr
     listed = jobhooks("receiver", "list", "--json", cwd=tmp_path)
     found = {one["class_path"]: one for one in json.loads(listed.stdout)}
     assert found["check_serial.CheckSerial"]["is_async"] == bool(flags)
@@ -33,13 +33,13 @@ def test_a_new_receiver_is_found_and_its_test_passes(tmp_path: Path, flags: tupl
     )
     assert "2 passed" in tested.stdout, tested.stdout
     again = jobhooks("receiver", "new", "check_serial", cwd=tmp_path)
-    assert again.returncode == REFUSED and "it is there already" in again.stderr
+    assert again.returncode == REFUSED and "check_serial.py" in again.stderr
 
 
 @pytest.mark.parametrize("name", ["class", "a-b", "_a", "1a", ""])
 def test_a_name_that_is_none_of_a_module_is_refused(tmp_path: Path, name: str) -> None:
     finished = jobhooks("receiver", "new", name, cwd=tmp_path)
-    assert finished.returncode == REFUSED and f"cannot write a receiver {name}" in finished.stderr
+    assert finished.returncode == REFUSED and name in finished.stderr
     assert not list(tmp_path.iterdir())
 
 

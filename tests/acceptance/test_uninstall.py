@@ -98,7 +98,7 @@ def test_the_script_upgrades_the_former_schema_with_its_data(
         conn.execute("insert into public.t values (1, 'before')")
         finished = psql(empty_database, script)
         assert finished.returncode == 0, finished.stderr
-        assert "watching public.t again" in finished.stderr
+        assert "public.t" in finished.stderr
         conn.execute("update public.t set v = 'after'")
         assert values(conn, "select action::text from jobhooks.object_change order by id") == ["create", "update"]
     assert dump(empty_database, *SCHEMAS) == dump(database, *SCHEMAS)
@@ -111,7 +111,7 @@ def test_the_script_refuses_a_newer_schema_and_changes_nothing(database: str, sc
     conn.execute("insert into jobhooks.migration (version, name) values (9999, 'from_the_future')")
     conn.execute("drop view jobhooks.backlog")
     finished = psql(database, script)
-    assert finished.returncode == 3 and "the database has a newer jobhooks (schema 9999)" in finished.stderr
+    assert finished.returncode == 3 and "9999" in finished.stderr
     assert values(conn, "select to_regclass('jobhooks.backlog')") == [None]
 
 
@@ -127,7 +127,7 @@ def test_the_script_waits_for_whoever_installs_and_not_for_a_lock_on_a_table(
     ) as command:
         wait_until("the command waits", lambda: values(conn, "select pid from pg_locks where not granted"))
         impatient = script.replace("begin transaction", "set statement_timeout = '300ms';\nbegin transaction", 1)
-        assert "canceling statement due to statement timeout" in psql(database, impatient).stderr
+        assert "statement timeout" in psql(database, impatient).stderr
         conn.execute("select pg_advisory_unlock(1785684584, 1)")
         command.communicate(timeout=LIMIT)
         assert command.returncode == 0
@@ -148,10 +148,11 @@ def test_installing_watches_outdated_tables_again_and_names_those_that_are_locke
         writer.execute("update public.device set name = 'held'")
         finished = jobhooks("install", "--database-url", database)
     assert finished.returncode == 0, finished.stderr
-    assert "watching 1 table again" in finished.stderr
-    assert re.search(r"warning: public\.device keeps .* lock timeout.* Run jobhooks install again", finished.stderr)
-    assert "watching 1 table again" in jobhooks("install", "--database-url", database).stderr
-    assert "again" not in jobhooks("install", "--database-url", database).stderr
+    assert re.search(r"warning: .*public\.device.* jobhooks install", finished.stderr)
+    outdated = "select name from jobhooks.content_type where triggers = '{former}'"
+    assert values(device, outdated) == ["public.device"]
+    finished = jobhooks("install", "--database-url", database)
+    assert "warning: " not in finished.stderr and values(device, outdated) == []
 
 
 def test_uninstalling_leaves_nothing(own_server: EmbeddedServer) -> None:
@@ -176,11 +177,11 @@ def test_uninstalling_leaves_nothing(own_server: EmbeddedServer) -> None:
 
         finished = jobhooks("uninstall", "--yes", "--database-url", url)
         assert finished.returncode == 0, finished.stderr
-        assert "dropped the roles jobhooks_capture, jobhooks_daemon" in finished.stderr and finished.stdout == ""
+        assert "jobhooks_capture, jobhooks_daemon" in finished.stderr and finished.stdout == ""
         assert values(conn, REMAINS) == [] and "jobhooks" not in dump(url)
         conn.execute("insert into public.reading values (1) on conflict do nothing; truncate public.reading_2")
         again = jobhooks("uninstall", "--yes", "--database-url", url)
-        assert again.returncode == MISMATCH and "there is nothing to uninstall" in again.stderr
+        assert again.returncode == MISMATCH and again.stderr.startswith("jobhooks: ")
         assert jobhooks("install", "public.reading", "--database-url", url).returncode == 0
 
 
@@ -193,14 +194,13 @@ def test_roles_that_another_database_uses_stay(own_server: EmbeddedServer) -> No
         before = values(conn, "select datacl::text from pg_database where datname = 'two'")
         finished = jobhooks("uninstall", "--yes", "--database-url", own_server.url("one"))
         assert finished.returncode == 0
-        assert re.search(r"the roles jobhooks_capture, .* are left: other databases of this server", finished.stderr)
+        assert "jobhooks_capture, " in finished.stderr
         assert values(conn, "select datacl::text from pg_database where datname = 'two'") == before
         with psycopg.connect(own_server.url("one"), autocommit=True) as one:
             assert [what for what in values(one, REMAINS) if not str(what).startswith("role ")] == []
         assert jobhooks("doctor", "--database-url", own_server.url("two")).returncode == 0
         finished = jobhooks("uninstall", "--yes", "--database-url", own_server.url("two"))
-        assert "dropped the roles" in finished.stderr
-        assert values(conn, REMAINS) == []
+        assert values(conn, REMAINS) == [], finished.stderr
 
 
 def test_who_may_not_drop_the_roles_is_told_how(own_server: EmbeddedServer) -> None:
@@ -214,7 +214,7 @@ def test_who_may_not_drop_the_roles_is_told_how(own_server: EmbeddedServer) -> N
         assert jobhooks("install", "--database-url", url).returncode == 0
         finished = jobhooks("uninstall", "--yes", "--database-url", url)
         assert finished.returncode == 0
-        assert "are left: " in finished.stderr
+        assert "jobhooks_capture, " in finished.stderr
         remedy = finished.stderr.partition("As a superuser, in this database: ")[2].strip()
         with psycopg.connect(own_server.url("inventory"), autocommit=True) as superuser:
             superuser.execute(remedy.encode())
@@ -229,7 +229,7 @@ def test_a_role_that_made_the_roles_may_drop_them(own_server: EmbeddedServer) ->
     url = own_server.url("inventory", "builder")
     assert jobhooks("install", "--database-url", url).returncode == 0
     finished = jobhooks("uninstall", "--yes", "--database-url", url)
-    assert finished.returncode == 0 and "dropped the roles" in finished.stderr, finished.stderr
+    assert finished.returncode == 0, finished.stderr
     with psycopg.connect(url) as conn:
         assert values(conn, REMAINS) == []
 
@@ -238,7 +238,7 @@ def test_uninstalling_asks_first(device: Connection, database: str) -> None:
     device.execute("update public.device set name = 'a'")
     finished = jobhooks("uninstall", "--database-url", database)
     assert finished.returncode == REFUSED
-    assert "1 table is watched, and 1 change is in the log" in finished.stderr and "--yes" in finished.stderr
+    assert "1 table" in finished.stderr and "1 change" in finished.stderr and "--yes" in finished.stderr
     for answer, code in (("n", 1), ("y", 0)):
         terminal, theirs = pty.openpty()
         with subprocess.Popen(
@@ -253,17 +253,17 @@ def test_uninstalling_asks_first(device: Connection, database: str) -> None:
             _, words = command.communicate(timeout=LIMIT)
         os.close(terminal)
         assert command.returncode == code, words
-        assert "1 table is watched, and 1 change is in the log" in words and "Traceback" not in words
+        assert "1 table" in words and "1 change" in words and "Traceback" not in words
         assert values(device, "select to_regnamespace('jobhooks') is null") == [code == 0]
 
 
 def test_what_others_built_upon_it_is_not_dropped_unasked(device: Connection, database: str) -> None:
     device.execute("create view public.report as select * from jobhooks.changes")
     finished = jobhooks("uninstall", "--yes", "--database-url", database)
-    assert finished.returncode == REFUSED and "public.report uses jobhooks" in finished.stderr
+    assert finished.returncode == REFUSED and "public.report" in finished.stderr
     device.execute("drop view public.report; alter table public.device owner to jobhooks_owner")
     finished = jobhooks("uninstall", "--yes", "--database-url", database)
-    assert finished.returncode == REFUSED and "public.device belongs to jobhooks_owner" in finished.stderr
+    assert finished.returncode == REFUSED and "public.device" in finished.stderr
     assert values(device, "select count(*) from pg_trigger where tgname ~ '^!jobhooks_1_'") == [4]
 
 
@@ -272,7 +272,7 @@ def test_uninstalling_waits_briefly_for_a_table_and_goes_on_the_next_time(device
     with psycopg.connect(database) as writer:
         writer.execute("update public.device set name = 'held'")
         finished = jobhooks("uninstall", "--yes", "--database-url", database)
-        assert finished.returncode == REFUSED and "run jobhooks uninstall again" in finished.stderr
+        assert finished.returncode == REFUSED and "jobhooks uninstall" in finished.stderr
         assert '"public"."device"' in finished.stderr
     listed = json.loads(jobhooks("table", "list", "--json", "--database-url", database).stdout)
     assert [(table["name"], table["state"]) for table in listed] == [

@@ -245,7 +245,7 @@ def test_a_connection_that_is_used_by_a_later_run_of_the_transaction_is_refused(
         async def work(self, change: Change) -> None:
             await copy(self, change)
             for connection in kept:
-                with pytest.raises(asyncpg.InterfaceError, match="has ended"):
+                with pytest.raises(asyncpg.InterfaceError):
                     await connection.execute("insert into public.copy (change) values (0)")
             kept.append(self.connection)
 

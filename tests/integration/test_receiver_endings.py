@@ -261,7 +261,7 @@ class WritesAtTheEnd(EndsNow):
             lambda: self.kept.execute("insert into public.copy (word) values ('late')"),
             self._save,
         ):
-            with pytest.raises(psycopg.InterfaceError, match="this run of the receiver has ended"):
+            with pytest.raises(psycopg.InterfaceError):
                 attempt()
             self.told.append(("refused", None, None))
 

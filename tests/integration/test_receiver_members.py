@@ -239,5 +239,5 @@ async def test_to_look_for_the_previous_one_takes_a_run(
     change = await last_change(database)
     async with open_running(database) as running:
         assert (await running.attempt(receiver, owed(change))).error is None
-    with pytest.raises(RuntimeError, match="for receivers"):
+    with pytest.raises(RuntimeError):
         change.previous()

@@ -310,7 +310,7 @@ def test_a_live_row_saves_refreshes_and_deletes(hooked: Connection, database: st
             changed_object.refresh()
             assert (changed_object.name, changed_object.serial) == ("three", "two")
             assert list(changed_object) == ["id", "name", "serial"]
-            with pytest.raises(AttributeError, match="has no column rack; it has id, name, serial"):
+            with pytest.raises(AttributeError, match=r"rack.*id, name, serial"):
                 changed_object.rack = 1
             changed_object.delete()
             with pytest.raises(StaleObject):

@@ -227,7 +227,7 @@ def test_a_new_leader_waits_for_what_the_former_one_is_settling(ledger: Connecti
         settling = pool.submit(settle, former)
         wait_until("it waits", lambda: ledger.execute(waits, [former.info.backend_pid]).fetchone() is not None)
         new.commit()
-        with pytest.raises(psycopg.Error, match="another daemon leads"):
+        with pytest.raises(psycopg.Error):
             settling.result(LIMIT)
 
 

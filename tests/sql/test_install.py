@@ -48,7 +48,7 @@ def test_migrations_are_numbered_without_gaps() -> None:
 def test_a_database_without_jobhooks_is_told(empty_database: str) -> None:
     with (
         contextlib.closing(connect(empty_database)) as conn,
-        pytest.raises(SqlMismatch, match="jobhooks is not installed in the database"),
+        pytest.raises(SqlMismatch, match="jobhooks install"),
     ):
         check_installed(conn)
 
@@ -58,20 +58,20 @@ def test_the_sql_of_an_older_program_is_told(database: str, conn: Connection) ->
     conn.execute("update jobhooks.installation set functions_digest = 'other', program_version = '0.0.9'")
     with (
         contextlib.closing(connect(database)) as admin,
-        pytest.raises(SqlMismatch, match=r"is that of jobhooks 0\.0\.9 .* run jobhooks install"),
+        pytest.raises(SqlMismatch, match=r"0\.0\.9.* jobhooks install"),
     ):
         check_installed(admin)
     conn.execute("delete from jobhooks.migration where version = (select max(version) from jobhooks.migration)")
-    with contextlib.closing(connect(database)) as admin, pytest.raises(SqlMismatch, match="run jobhooks install"):
+    with contextlib.closing(connect(database)) as admin, pytest.raises(SqlMismatch, match="jobhooks install"):
         check_installed(admin)
 
 
 def test_the_sql_of_a_newer_program_is_told_and_not_touched(database: str, conn: Connection) -> None:
     conn.execute("insert into jobhooks.migration (version, name) values (9999, 'from_the_future')")
     with contextlib.closing(connect(database)) as admin:
-        with pytest.raises(SqlMismatch, match="upgrade the program"):
+        with pytest.raises(SqlMismatch, match="9999"):
             check_installed(admin)
-        with pytest.raises(SqlMismatch, match="upgrade the program"):
+        with pytest.raises(SqlMismatch, match="9999"):
             install(admin)
 
 
@@ -117,7 +117,7 @@ def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Co
 
 def test_a_role_that_is_not_jobhooks_own_is_told_what_it_lacks(database: str, conn: Connection, role: str) -> None:
     with contextlib.closing(connect(make_conninfo(database, user=role))) as stranger:
-        with pytest.raises(Forbidden, match="has no access to schema jobhooks"):
+        with pytest.raises(Forbidden, match=role):
             check_installed(stranger)
         conn.execute(
             f"grant usage on schema jobhooks to {role}; grant execute on function jobhooks.may_mark to {role}".encode()

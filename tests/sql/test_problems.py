@@ -1,6 +1,7 @@
 """jobhooks.problems(): each thing is broken on purpose, and must be named, with what to do about it."""
 
 import contextlib
+import re
 from collections.abc import Generator
 
 import psycopg
@@ -68,9 +69,9 @@ def test_a_rename_is_no_problem(device: Connection, admin: SyncConnection) -> No
 
 def test_a_table_that_is_gone(device: Connection, admin: SyncConnection) -> None:
     device.execute("drop table public.device")
-    severity, subject, problem, remedy = the_problem(device)
+    severity, subject, _, remedy = the_problem(device)
     assert (severity, subject) == ("warning", "public.device")
-    assert "gone" in problem and "jobhooks table unwatch public.device" in remedy
+    assert "jobhooks table unwatch public.device" in remedy
     tables.unwatch(admin, "public.device")
     assert problems(device) == []
 
@@ -79,23 +80,24 @@ def test_a_trigger_that_is_missing(device: Connection) -> None:
     device.execute('drop trigger "!jobhooks_1_delete" on public.device')
     severity, subject, problem, remedy = the_problem(device)
     assert (severity, subject) == ("error", "public.device")
-    assert "1 is missing" in problem and "!jobhooks_1_delete on public.device" in problem
+    assert "!jobhooks_1_delete" in problem
     assert remedy == "jobhooks table watch public.device"
 
 
 @pytest.mark.parametrize(
-    ("how", "severity", "words"),
+    ("how", "severity", "named"),
     [
-        ("disable trigger all", "error", "4 are disabled"),
-        ('disable trigger "!jobhooks_1_update"', "error", "1 is disabled"),
-        ('enable replica trigger "!jobhooks_1_update"', "error", "1 is for replicated rows only"),
-        ('enable always trigger "!jobhooks_1_update"', "warning", "which was not asked"),
+        ("disable trigger all", "error", ["create", "update", "delete", "truncate"]),
+        ('disable trigger "!jobhooks_1_update"', "error", ["update"]),
+        ('enable replica trigger "!jobhooks_1_update"', "error", ["update"]),
+        ('enable always trigger "!jobhooks_1_update"', "warning", ["update"]),
     ],
 )
-def test_a_trigger_that_does_not_fire_as_asked(device: Connection, how: str, severity: str, words: str) -> None:
+def test_a_trigger_that_does_not_fire_as_asked(device: Connection, how: str, severity: str, named: list[str]) -> None:
     device.execute(f"alter table public.device {how}".encode())
     found = the_problem(device)
-    assert found[:2] == (severity, "public.device") and words in found[2]
+    assert found[:2] == (severity, "public.device")
+    assert sorted(re.findall(r"!jobhooks_1_(\w+)", found[2])) == sorted(named)
 
 
 def test_a_table_that_should_always_be_captured_and_is_not(device: Connection, admin: SyncConnection) -> None:
@@ -104,7 +106,7 @@ def test_a_table_that_should_always_be_captured_and_is_not(device: Connection, a
     tables.watch(admin, "public.device", ["id"], always=True, exclude=["the Note"], ignore=["serial"])
     device.execute('alter table public.device enable trigger "!jobhooks_1_create"')
     _, _, problem, remedy = the_problem(device)
-    assert "not for what logical replication applies, as was asked: !jobhooks_1_create" in problem
+    assert "!jobhooks_1_create" in problem
     assert remedy == "jobhooks table watch public.device --always --exclude 'the Note' --ignore serial"
 
 
@@ -122,26 +124,22 @@ def test_an_ignored_column_that_is_renamed(device: Connection, admin: SyncConnec
     device.execute("alter table public.device rename column serial to number")
     severity, subject, problem, remedy = the_problem(device)
     assert (severity, subject) == ("error", "public.device")
-    assert "no column serial any more, whose changes are to be ignored" in problem
+    assert "serial" in problem
     assert remedy.startswith("jobhooks table watch public.device --ignore NEW_NAME")
 
 
 def test_triggers_that_are_not_those_of_today(device: Connection) -> None:
     """A column whose text depends on the session's formats came: until then it may be read back wrong."""
     device.execute("alter table public.device add column weight double precision")
-    severity, subject, problem, remedy = the_problem(device)
+    severity, subject, _, remedy = the_problem(device)
     assert (severity, subject, remedy) == ("warning", "public.device", "jobhooks table watch public.device")
-    assert "not those that it would get today" in problem
 
 
 def test_triggers_of_an_earlier_version(device: Connection) -> None:
     device.execute("update jobhooks.content_type set triggers = '{}'")
-    assert "not those that it would get today" in the_problem(device)[2]
+    assert the_problem(device)[0] == "warning"
     device.execute("select jobhooks.drop_triggers(1)")
-    assert [(severity, "missing" in problem) for severity, _, problem, _ in problems(device)] == [
-        ("error", True),
-        ("warning", False),
-    ]
+    assert [severity for severity, *_ in problems(device)] == ["error", "warning"]
 
 
 def test_partitions_that_came_and_went(conn: Connection, admin: SyncConnection) -> None:
@@ -172,29 +170,27 @@ def test_a_child_by_inheritance_that_is_not_watched(device: Connection, admin: S
 def test_a_key_column_that_is_gone(device: Connection) -> None:
     device.execute("alter table public.device rename column id to number")
     severity, subject, problem, remedy = the_problem(device)
-    assert (severity, subject) == ("error", "public.device") and "key column id is gone or renamed" in problem
+    assert (severity, subject) == ("error", "public.device") and " id " in problem
     assert remedy == "jobhooks table watch public.device"
     device.execute("alter table public.device drop column number")
     assert the_problem(device)[3] == "jobhooks table watch public.device --key COLUMN"
 
 
 @pytest.mark.parametrize(
-    ("index", "words"),
+    ("index", "word"),
     [
-        ("create index on public.device (serial)", "nothing makes its key serial unique"),
-        ("create unique index on public.device (serial) where id > 5", "nothing makes its key serial unique"),
-        ("create unique index on public.device (lower(serial))", "nothing makes its key serial unique"),
-        ("create unique index on public.device (serial, name)", "nothing makes its key serial unique"),
-        ("create unique index on public.device (serial)", "its key serial may be null"),
+        ("create index on public.device (serial)", "unique"),
+        ("create unique index on public.device (serial) where id > 5", "unique"),
+        ("create unique index on public.device (lower(serial))", "unique"),
+        ("create unique index on public.device (serial, name)", "unique"),
+        ("create unique index on public.device (serial)", "null"),
     ],
 )
-def test_a_key_that_tells_no_row_from_another(
-    device: Connection, admin: SyncConnection, index: str, words: str
-) -> None:
+def test_a_key_that_tells_no_row_from_another(device: Connection, admin: SyncConnection, index: str, word: str) -> None:
     device.execute(index.encode())
     tables.watch(admin, "public.device", ["serial"])
     found = the_problem(device)
-    assert found[:2] == ("warning", "public.device") and words in found[2]
+    assert found[:2] == ("warning", "public.device") and word in found[2] and "serial" in found[2]
     device.execute("alter table public.device alter column serial set not null")
     device.execute("create unique index on public.device (serial) include (name)")
     assert problems(device) == []
@@ -209,7 +205,7 @@ def test_a_trigger_of_the_users_that_fires_after_ours(conn: Connection, admin: S
             f'create trigger "{name}" before update on public.reading for each row execute function f()'.encode()
         )
     severity, subject, problem, remedy = the_problem(conn)
-    assert (severity, subject) == ("warning", "public.reading") and 'trigger "~last" on public.reading' in problem
+    assert (severity, subject) == ("warning", "public.reading") and '"~last"' in problem
     assert remedy.startswith('alter trigger "~last" on public.reading rename')
 
 
@@ -218,7 +214,7 @@ def test_a_hook_that_leads_to_no_runs(device: Connection) -> None:
     add_hook(device, enabled=False)
     assert the_problem(device)[:2] == ("warning", 'hook "h"') and the_problem(device)[3] == "jobhooks job enable a.B"
     device.execute("select jobhooks.enable_job('a.B'); update jobhooks.job set installed = false")
-    assert the_problem(device)[:2] == ("error", 'hook "h"') and "not installed" in the_problem(device)[2]
+    assert the_problem(device)[:2] == ("error", 'hook "h"') and "a.B" in the_problem(device)[2]
     device.execute("update jobhooks.job_hook set enabled = false")
     assert problems(device) == []
 
@@ -231,10 +227,10 @@ def test_a_hook_whose_columns_are_gone(device: Connection) -> None:
     device.execute("alter table public.device rename column serial to serial_number")
     severity, subject, problem, remedy = the_problem(device)
     assert (severity, subject) == ("warning", 'hook "the device\'s"')
-    assert "none of its tables records its column serial any more" in problem
+    assert "serial" in problem
     assert remedy == r"jobhooks hook edit 'the device'\''s' --column COLUMN"
     device.execute("select jobhooks.watch('public.device', ignore => '{name}')")
-    assert the_problem(device)[0] == "error" and "its columns name, serial any more" in the_problem(device)[2]
+    assert the_problem(device)[0] == "error" and "name, serial" in the_problem(device)[2]
     device.execute("select jobhooks.enable_hook('the device''s', false)")
     assert problems(device) == []
 
@@ -248,19 +244,16 @@ def test_hooks_in_conflict_that_were_restored_from_a_dump(device: Connection) ->
         device.execute("insert into jobhooks.job_hook_content_type values (2, 1)")
     severity, subject, problem, _ = the_problem(device)
     assert (severity, subject) == ("warning", 'hook "i"')
-    assert problem == 'the hook "h" runs a.B for update of public.device, too'
+    assert all(thing in problem for thing in ('"h"', "a.B", "update", "public.device"))
 
 
 def test_a_hook_on_a_table_that_is_not_watched(device: Connection) -> None:
     add_hook(device)
     assert problems(device) == []
     device.execute("select jobhooks.unwatch('public.device')")
-    assert the_problem(device) == (
-        "warning",
-        'hook "h"',
-        "public.device is not watched, so that no changes of it come",
-        "jobhooks table watch public.device",
-    )
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject, remedy) == ("warning", 'hook "h"', "jobhooks table watch public.device")
+    assert "public.device" in problem
 
 
 def test_deliveries_that_are_dead_or_late(device: Connection) -> None:
@@ -269,12 +262,12 @@ def test_deliveries_that_are_dead_or_late(device: Connection) -> None:
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status)"
         " values (7, 1, 1, 'dead'), (9, 1, 1, 'dead')"
     )
-    assert the_problem(device)[:2] == ("error", 'hook "h"') and "2 deliveries failed" in the_problem(device)[2]
+    assert the_problem(device)[:2] == ("error", 'hook "h"') and "2 deliveries" in the_problem(device)[2]
     assert the_problem(device)[3] == "jobhooks delivery list --status dead --hook 'h'"
     device.execute("update jobhooks.delivery set hook_id = 99")
-    assert the_problem(device)[1::2] == ("a hook that is gone", "jobhooks delivery list --status dead")
+    assert the_problem(device)[0] == "error" and the_problem(device)[3] == "jobhooks delivery list --status dead"
     device.execute("update jobhooks.delivery set status = 'waiting', due_at = now() - interval '61 minutes'")
-    assert the_problem(device)[0] == "error" and "2 deliveries should have been attempted" in the_problem(device)[2]
+    assert the_problem(device)[0] == "error" and "2 deliveries" in the_problem(device)[2]
 
 
 def test_a_backlog_that_nobody_reads(device: Connection, application: Connection) -> None:
@@ -283,16 +276,16 @@ def test_a_backlog_that_nobody_reads(device: Connection, application: Connection
     assert problems(device) == [], "the log may be all that is wanted"
     add_hook(device)
     severity, subject, problem, _ = the_problem(device)
-    assert (severity, subject) == ("error", "the log") and "about 1 changes wait" in problem
+    assert (severity, subject) == ("error", "the log") and "1" in problem
 
 
 def test_a_log_that_nobody_looks_after(device: Connection) -> None:
     device.execute("select setval('jobhooks.object_change_id_seq', 20000001)")
-    assert the_problem(device)[:2] == ("warning", "the log") and "newest segment, 1, holds" in the_problem(device)[2]
+    assert the_problem(device)[:2] == ("warning", "the log") and "20000001" in the_problem(device)[2].replace(",", "")
     device.execute("select jobhooks.add_segment()")
     assert problems(device) == []
     device.execute("update jobhooks.log_segment set created_at = now() - interval '38 days'")
-    assert "oldest segment, 1, ended" in the_problem(device)[2]
+    assert the_problem(device)[:2] == ("warning", "the log")
     rows = device.execute("select * from jobhooks.problems(interval '60 days')").fetchall()
     assert rows == [], "it is the daemon's setting that counts"
 
@@ -303,7 +296,7 @@ def test_a_mark_that_was_refused(application: Connection, device: Connection) ->
         application.execute("update public.device set name = 'a'")
     severity, subject, problem, remedy = the_problem(device)
     assert (severity, subject) == ("warning", f"role {application.info.user}")
-    assert "change 1: 1:2:3" in problem and f"grant jobhooks_receiver to {application.info.user}" in remedy
+    assert "1:2:3" in problem and f"grant jobhooks_receiver to {application.info.user}" in remedy
     device.execute("update jobhooks.object_change set time = now() - interval '25 hours'")
     assert problems(device) == []
 
@@ -312,9 +305,8 @@ def test_an_application_that_could_mark(application: Connection, device: Connect
     application.execute("update public.device set name = 'a'")
     assert problems(device) == []
     device.execute(f"grant jobhooks_receiver to {application.info.user}".encode())
-    severity, subject, problem, remedy = the_problem(device)
+    severity, subject, _, _ = the_problem(device)
     assert (severity, subject) == ("warning", f"role {application.info.user}")
-    assert "it could hide changes" in problem and remedy == "connect the application as another role"
 
 
 def test_an_application_that_is_a_superuser(device: Connection) -> None:
@@ -355,7 +347,7 @@ def test_a_wake_lock_in_strange_hands(device: Connection) -> None:
         client.execute("select pg_advisory_lock(1785684584, 2)")
         severity, subject, problem, _ = the_problem(device)
         assert (severity, subject) == ("warning", f"session {client.info.backend_pid} (batch)")
-        assert "every commit sends a NOTIFY" in problem
+        assert "NOTIFY" in problem
         client.execute("set application_name = 'jobhooks'")
         assert problems(device) == [], "a daemon that sleeps is as it should be"
 
@@ -366,15 +358,9 @@ def test_a_viewer_is_told_the_same_and_what_it_cannot_see(device: Connection, ad
     device.execute('alter table hidden.t disable trigger all; drop trigger "!jobhooks_1_update" on public.device')
     device.execute(f"grant jobhooks_viewer to {role}".encode())
     with psycopg.connect(device.info.dsn, user=role, autocommit=True) as viewer:
-        assert problems(viewer) == [
-            *problems(device),
-            (
-                "note",
-                f"role {role}",
-                "it cannot see for how long the transactions of others have been open",
-                f"grant pg_read_all_stats to {role}",
-            ),
-        ]
+        *same, (severity, subject, _, remedy) = problems(viewer)
+        assert same == problems(device)
+        assert (severity, subject, remedy) == ("note", f"role {role}", f"grant pg_read_all_stats to {role}")
 
 
 def test_roles_that_could_not_be_made(server: Server) -> None:
@@ -396,8 +382,8 @@ def test_roles_that_could_not_be_made(server: Server) -> None:
                 ("note", "role jobhooks_viewer"),
                 ("note", "role plain"),
             ]
-            assert "with all the rights of plain" in found[0][2]
-            assert "record_change" in found[3][2] and "belong to plain" in found[3][2]
+            assert "plain" in found[0][2]
+            assert "record_change" in found[3][2] and "plain" in found[3][2]
         with psycopg.connect(own.url(), autocommit=True) as superuser:
             superuser.execute("create role jobhooks_owner; create role jobhooks_capture")
         with contextlib.closing(connect(own.url("inventory", "plain"))) as plain:

@@ -51,7 +51,7 @@ def test_unwatching_leaves_the_table_as_it_was(conn: Connection, admin: SyncConn
     assert triggers(conn, "public.t") == []
     conn.execute("insert into public.t values (1)")
     assert conn.execute("select from jobhooks.object_change").fetchall() == []
-    with pytest.raises(NotWatched, match=r"cannot unwatch public\.t: it is not watched"):
+    with pytest.raises(NotWatched, match=r"public\.t"):
         tables.unwatch(admin, "public.t")
     watch(admin, "public.t")
     conn.execute("insert into public.t values (2)")

@@ -109,7 +109,7 @@ sys.exit(embedded.keep(Path(sys.argv[1]), {}, ""))
 
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(EmbeddedServerError, match="cannot start the PostgreSQL in"), run_server(tmp_path):
+    with pytest.raises(EmbeddedServerError, match=str(tmp_path)), run_server(tmp_path):
         pass
     keeper = subprocess.run([sys.executable, "-c", KEEPER, str(tmp_path)], check=False, capture_output=True, text=True)
     assert keeper.returncode == 1 and "error" in keeper.stdout

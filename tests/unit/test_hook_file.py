@@ -95,7 +95,7 @@ def test_what_a_file_cannot_say(file: Path, text: str, words: str) -> None:
 def test_a_file_that_cannot_be_read(file: Path) -> None:
     file.write_bytes(b"\xff")
     for path in (file, file.parent):
-        with pytest.raises(InvalidHookFile, match="cannot read "):
+        with pytest.raises(InvalidHookFile):
             hook_file.read(path)
 
 

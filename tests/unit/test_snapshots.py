@@ -110,5 +110,5 @@ def test_python_types_are_written_as_postgresql_reads_them(value: object, writte
 
 
 def test_a_value_without_json_form_is_refused_by_name() -> None:
-    with pytest.raises(TypeError, match="a column cannot be set from a object"):
+    with pytest.raises(TypeError, match="object"):
         encode_row({"a": object()})
