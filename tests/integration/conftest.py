@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Connection
-from jobhooks.engine.running.in_loop import group
+from jobhooks.engine.running.in_loop import shared_runs
 from jobhooks.operations import hooks, tables
 from jobhooks.operations.tables import JobRecord
 from jobhooks.store.connections import connect
@@ -60,5 +60,5 @@ def copying(hooked: Connection, database: str) -> Generator[Connection]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, runs come soon enough after one another to share a transaction."""
-    monkeypatch.setattr(group, "LONGEST_S", 60)
-    monkeypatch.setattr(group, "LATE_S", 60)
+    monkeypatch.setattr(shared_runs, "LONGEST_S", 60)
+    monkeypatch.setattr(shared_runs, "LATE_S", 60)

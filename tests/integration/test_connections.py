@@ -13,8 +13,7 @@ from jobhooks.contract.control import TimeLimitExceeded
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.running.in_loop.limits import Limited
 from jobhooks.engine.running.in_loop.pool import Connections
-from jobhooks.engine.running.in_loop.runner import end_transaction
-from jobhooks.engine.running.in_loop.transaction import RunTransaction
+from jobhooks.engine.running.in_loop.transaction import RunTransaction, end_transaction
 from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks import Change, Discard
-from jobhooks.engine.running.in_loop import group
+from jobhooks.engine.running.in_loop import shared_runs
 from support.daemon import Daemon, wait_until
 from support.delivering import seen_by, settled
 from support.grouping import (
@@ -207,7 +207,7 @@ def test_a_run_that_takes_long_does_not_hold_up_the_others_commit(
     copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch, before_its_first_use: bool
 ) -> None:
     """Before it uses its connection it gets a transaction of its own; after, it is undone and run again by itself."""
-    monkeypatch.setattr(group, "LONGEST_S", 60)
+    monkeypatch.setattr(shared_runs, "LONGEST_S", 60)
     begun: list[int] = []
     may_end = asyncio.Event()
 

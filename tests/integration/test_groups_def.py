@@ -15,7 +15,7 @@ from jobhooks.contract.meta import read_meta
 from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.transaction import Connection as WorkerConnection
+from jobhooks.engine.running.in_process.transaction import KeptConnection
 from support.daemon import wait_until
 from support.grouping import copied, owed_deliveries, transactions, write
 
@@ -42,7 +42,7 @@ def run_at_once(database: str, what: Work, monkeypatch: pytest.MonkeyPatch) -> d
     found = FoundReceiver("m.C", does, read_meta(does), Path(__file__))
     deliveries = list(asyncio.run(owed_deliveries(database)))
     orders = [worker.Order("m.C", each.identity, each.hook.job_id, each.change, None, Clock()) for each in deliveries]
-    with contextlib.closing(WorkerConnection(database)) as connection:
+    with contextlib.closing(KeptConnection(database)) as connection:
         outcomes = worker.run_receivers(found, orders, connection)
     return {
         each.change.id: None if outcome is None else _said(outcome)

@@ -19,15 +19,15 @@ from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
-from jobhooks.engine.running.in_loop.runner import AsyncRunner
-from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.runner import Workers, orders_of
+from jobhooks.engine.running.in_loop.runner import LoopRunner
+from jobhooks.engine.running.runner import Runners
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
 from jobhooks.store.snapshot import Snapshot
+from jobhooks.testing.thread_runner import ThreadRunner
 from support.daemon import LIMIT
 from support.reading import open_reader
 
@@ -36,12 +36,11 @@ HOOK = Hook(1, "h", 1, "m.C", frozenset({1}), frozenset(ObjectChangeActionChoice
 
 @dataclass
 class Running:
-    """What delivers in one process; ``def`` receivers run in it, too, on one connection, as in one worker."""
+    """What delivers in one process, ``def`` receivers included."""
 
     settler: Settler
     ledger: Ledger
-    runner: AsyncRunner
-    workers: Workers
+    runners: Runners
 
     async def attempt(self, receiver: type[JobHookReceiver[Any]], delivery: Delivery) -> Outcome:
         """Make one attempt, and settle it as the daemon does."""
@@ -72,7 +71,7 @@ class Running:
     def attempts(self, receiver: type[JobHookReceiver[Any]], class_path: str = HOOK.class_path) -> Attempts:
         """Return what makes attempts with this receiver, whatever it is called."""
         registry = ReceiverRegistry((), {class_path: _found(receiver, class_path)})
-        return Attempts(self.runner, self.workers, registry, self.settler, self.ledger, Clock())
+        return Attempts(self.runners, registry, self.settler, self.ledger, Clock())
 
     async def _settle(self, outcomes: list[tuple[Delivery, Outcome]]) -> None:
         unrecorded = [(delivery, outcome) for delivery, outcome in outcomes if not outcome.recorded]
@@ -94,22 +93,6 @@ class Running:
         settling.cancel()
 
 
-class WorkersInLoop(Workers):
-    """Runs ``def`` receivers in the loop's own thread, which is the main one: so their time limits hold."""
-
-    def __init__(self, connection: worker.Connection) -> None:
-        super().__init__("", ReceiverRegistry((), {}), 1, None)
-        self._connection = connection
-
-    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
-        """Run them as a worker does."""
-        return worker.run_receivers(found, orders_of(deliveries, self.clock), self._connection)
-
-    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
-        """Run it as a worker does."""
-        return worker.call_receiver(found, orders_of(deliveries, self.clock), self._connection)
-
-
 def _found(receiver: type[JobHookReceiver[Any]], class_path: str) -> FoundReceiver:
     return FoundReceiver(class_path, receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
 
@@ -122,13 +105,12 @@ async def open_running(database: str) -> AsyncGenerator[Running]:
         (leader,) = conn.execute("select leader from jobhooks.cursor").fetchone() or (0,)
     settling = await connect_async(arguments)
     connections = Connections(arguments, 2)
-    connection = worker.Connection(database)
+    runners = Runners(LoopRunner(connections, Clock()), ThreadRunner(database))
     try:
         settler = Settler(settling, leader)
-        yield Running(settler, Ledger(settling), AsyncRunner(connections, Clock()), WorkersInLoop(connection))
+        yield Running(settler, Ledger(settling), runners)
     finally:
-        connection.close()
-        connections.terminate()
+        await runners.close()
         await close_async(settling)
 
 

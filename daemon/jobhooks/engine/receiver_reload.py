@@ -9,7 +9,7 @@ from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - of
 
 from jobhooks.discovery.loading import ReceiverRegistry, find_again
 from jobhooks.discovery.sources import look
-from jobhooks.engine.running.in_process.runner import Workers
+from jobhooks.engine.running.runner import Runner
 from jobhooks.errors import JobhooksError
 
 LOOK_S = 2.0  # between two looks of our own, and after jobs could not be recorded
@@ -27,10 +27,10 @@ class Reloading:
     """
 
     def __init__(
-        self, registry: ReceiverRegistry, workers: Workers, register: Callable[[ReceiverRegistry], None]
+        self, registry: ReceiverRegistry, runner: Runner, register: Callable[[ReceiverRegistry], None]
     ) -> None:
         self._registry = registry
-        self._workers = workers
+        self._runner = runner
         self._register = register
         self._is_registered = True
         self._seen = self._look()
@@ -109,7 +109,7 @@ class Reloading:
                 log.warning("receiver_meta_warning", receiver=path, path=str(after[path].path), warning=warning)
         # From here on nothing is awaited: each delivery finds all of the old, or all of the new.
         former.take(found)
-        self._workers.retire()
+        self._runner.retire()
         if changed or added or removed or mended:
             self._is_registered = False
             log.info("receivers_reloaded", added=added, changed=changed, removed=removed)

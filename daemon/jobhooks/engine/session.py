@@ -19,8 +19,8 @@ from jobhooks.engine.reading.wakeup import Wakeup
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.limits import Watchdog
 from jobhooks.engine.running.in_loop.pool import Connections
-from jobhooks.engine.running.in_loop.runner import AsyncRunner
-from jobhooks.engine.running.in_process.runner import Workers
+from jobhooks.engine.running.in_loop.runner import LoopRunner
+from jobhooks.engine.running.runner import Runner, Runners
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
@@ -62,13 +62,13 @@ class Session:
         self,
         settings: EngineSettings,
         registry: ReceiverRegistry,
-        workers: Workers,
+        def_runner: Runner,
         stop: asyncio.Event,
         ready: Callable[[], None],
     ) -> None:
         self._settings = settings
         self._registry = registry
-        self._workers = workers
+        self._def_runner = def_runner
         self._stop = stop
         self._ready = ready
 
@@ -123,12 +123,12 @@ class Session:
         reader = Reader(reading, settings.page_size)
         position = await reader.load()
         clock = await _database_clock(settling)
-        self._workers.clock = clock
         settler = Settler(settling, leader)
         ledger = Ledger(settling)
         connections = Connections(settings.asyncpg_arguments, settings.connections)
-        runner = AsyncRunner(connections, clock)
-        attempts = Attempts(runner, self._workers, self._registry, settler, ledger, clock)
+        runners = Runners(LoopRunner(connections, clock), self._def_runner)
+        runners.use_clock(clock)
+        attempts = Attempts(runners, self._registry, settler, ledger, clock)
         dispatcher = Dispatcher(attempts.work_off, settler, ledger, 4 * settings.page_size, self._registry.has)
         await dispatcher.start(position)
         await dispatcher.reload_hooks()
@@ -160,9 +160,8 @@ class Session:
         finally:
             self._registry.listeners.clear()
             await wakeup.close()
-            connections.terminate()
+            runners.end_runs()
             await dispatcher.cancel()
-            await self._workers.end_busy()
 
 
 async def _read(reader: Reader, wakeup: Wakeup, listener: Listener, dispatcher: Dispatcher) -> None:

@@ -13,7 +13,7 @@ import structlog
 from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.receiver_reload import Reloading
-from jobhooks.engine.running.in_process.runner import Workers
+from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.errors import DatabaseUnreachable, LeadsNoMore
 
@@ -38,12 +38,12 @@ async def run(
     """
     _spare_the_collector()
     stop = asyncio.Event()
-    workers = Workers(settings.database_url, registry, settings.workers, settings.worker_memory_limit)
+    def_runner = ProcessRunner(settings.database_url, registry, settings.workers, settings.worker_memory_limit)
     _stop_on_signals(stop, settings.shutdown_grace_s, notify)
     told = asyncio.Event()
     if not os.isatty(0):  # there it says that the terminal is gone, which is to end the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
-    reloading = asyncio.create_task(Reloading(registry, workers, register).run(told))
+    reloading = asyncio.create_task(Reloading(registry, def_runner, register).run(told))
     backoff = Backoff()
 
     def ready() -> None:
@@ -52,11 +52,11 @@ async def run(
 
     try:
         while not stop.is_set():
-            await _run_session(Session(settings, registry, workers, stop, ready), backoff, stop)
+            await _run_session(Session(settings, registry, def_runner, stop, ready), backoff, stop)
     finally:
         reloading.cancel()
         await asyncio.wait([reloading])
-        await workers.close()
+        await def_runner.close()
     log.info("stopped")
     signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -3,28 +3,24 @@
 import asyncio
 import contextlib
 import inspect
-import threading
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from psycopg.pq import TransactionStatus
 
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
-from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.delivery.outcome import Clock, Outcome
+from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.leadership import LeaderSession
 from jobhooks.engine.reading.reader import Reader
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
-from jobhooks.engine.running.in_loop.runner import AsyncRunner
-from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.runner import Workers, orders_of
+from jobhooks.engine.running.in_loop.runner import LoopRunner
+from jobhooks.engine.running.runner import Runners
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
@@ -33,8 +29,8 @@ from jobhooks.operations import hooks, tables
 from jobhooks.operations.receivers import records
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, close_async, connect_async
 from jobhooks.testing.databases import Database
+from jobhooks.testing.thread_runner import ThreadRunner
 
-T = TypeVar("T")
 LEADER_TIMEOUT_S = 10.0
 PAGE_SIZE = 500
 LOOK_S = 0.01  # between two looks at whether anything is owed still
@@ -119,11 +115,9 @@ async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: fl
         position = await reader.load()
         settler, ledger, clock = Settler(settling, leader), Ledger(settling), Clock()
         connections = Connections(arguments, 2)
-        stack.callback(connections.terminate)
-        connection = worker.Connection(database.url)
-        stack.callback(connection.close)
-        runner = AsyncRunner(connections, clock)
-        attempts = Attempts(runner, WorkersHere(connection), registry, settler, ledger, clock)
+        runners = Runners(LoopRunner(connections, clock), ThreadRunner(database.url, clock))
+        stack.push_async_callback(runners.close)
+        attempts = Attempts(runners, registry, settler, ledger, clock)
         dispatcher = Dispatcher(attempts.work_off, settler, ledger, 4 * PAGE_SIZE, registry.has)
         await dispatcher.start(position)
         await dispatcher.reload_hooks()
@@ -161,55 +155,6 @@ async def _deliver_all(
                 return
             dispatcher.look_at_debts()
         await asyncio.sleep(LOOK_S)
-
-
-class WorkersHere(Workers):
-    """Runs ``def`` receivers in this process, one after the other, so that a debugger stops in them.
-
-    Each in a thread, as in a worker: so it may run a loop of its own, and one that hangs ends no test run. Time limits
-    do not hold there.
-    """
-
-    def __init__(self, connection: worker.Connection) -> None:
-        super().__init__("", ReceiverRegistry((), {}), 1, None)
-        self._connection = connection
-
-    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
-        """Run the first one as a worker does."""
-        return await _in_thread(partial(worker.run_receivers, found, self._orders(deliveries[:1]), self._connection))
-
-    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
-        """Run it as a worker does."""
-        return await _in_thread(partial(worker.call_receiver, found, self._orders(deliveries), self._connection))
-
-    def _orders(self, deliveries: list[Delivery]) -> list[worker.Order]:
-        return [replace(order, soft_time_limit=None) for order in orders_of(deliveries, self.clock)]
-
-
-async def _in_thread(function: Callable[[], T]) -> T:
-    """Run a function in a thread that nobody waits for when this is cancelled: a receiver may hang."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def end(error: Exception | None, value: Any) -> None:
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value)
-        else:
-            future.set_exception(error)
-
-    def work() -> None:
-        error, value = None, None
-        try:
-            value = function()
-        except Exception as exc:  # noqa: BLE001 - it is the caller's
-            error = exc
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(end, error, value)
-
-    threading.Thread(target=work, name="jobhooks receiver", daemon=True).start()
-    return await future
 
 
 def _results(conn: SyncConnection) -> list[Result]:

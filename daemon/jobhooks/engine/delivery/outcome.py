@@ -109,3 +109,10 @@ def failed(
     if isinstance(exc, Retry):
         return msgspec.structs.replace(outcome, traceback=None, retry_after=exc.after)
     return outcome
+
+
+def failed_after(outcome: Outcome, clock: Clock, exc: BaseException, *, sensitive: bool = False) -> Outcome:
+    """Turn an outcome into a failure with the same log lines: its result cannot be recorded, or cannot commit."""
+    log = ReceiverLog()
+    log.entries = list(outcome.log)
+    return failed(outcome.started_at, clock, log, exc, sensitive=sensitive)

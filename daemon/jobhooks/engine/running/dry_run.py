@@ -19,13 +19,13 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
+from jobhooks.engine.delivery.outcome import Clock, Outcome, failed, failed_after
+from jobhooks.engine.running.in_loop.call import call_receiver
 from jobhooks.engine.running.in_loop.pool import Connections
-from jobhooks.engine.running.in_loop.runner import AsyncRunner, end_transaction
-from jobhooks.engine.running.in_loop.transaction import RunTransaction
+from jobhooks.engine.running.in_loop.transaction import RunTransaction, end_transaction
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.runner import WorkerDied, how_it_ended, orders_of
-from jobhooks.engine.running.in_process.transaction import Connection, SharedTransaction
+from jobhooks.engine.running.in_process.transaction import KeptConnection, SharedTransaction
 from jobhooks.errors import JobhooksError, TransactionEnded
 from jobhooks.runtime.parent_process import end_with
 from jobhooks.store.captured_changes import ListedChange, changes_with_ids, changes_with_ids_async
@@ -101,7 +101,7 @@ def _rehearse(database_url: str, class_path: str, origin: Source | Installed, de
 
 def _rehearse_def(database_url: str, found: FoundReceiver, delivery: Delivery) -> Rehearsal:
     (order,) = orders_of([delivery], CLOCK)
-    with contextlib.closing(Connection(database_url)) as connection:
+    with contextlib.closing(KeptConnection(database_url)) as connection:
         shared = SharedTransaction(connection)
         try:
             outcome = worker.rehearse(found, order, shared)
@@ -131,10 +131,9 @@ def _written(conn: SyncConnection, delivery: Delivery) -> list[ListedChange]:
 async def _rehearse_async(database_url: str, found: FoundReceiver, delivery: Delivery) -> Rehearsal:
     with contextlib.closing(connect(database_url)) as conn:
         connections = Connections(asyncpg_arguments(conn), 2)
-    runner = AsyncRunner(connections, CLOCK)
-    transaction = runner.transaction(delivery)
+    transaction = RunTransaction(connections, delivery.hook.class_path, delivery.identity)
     try:
-        outcome = await runner.begin(found, delivery, transaction, [delivery])
+        outcome = await call_receiver(found, delivery, transaction, CLOCK, [delivery])
         if outcome.undone or transaction.conn is None:
             return Rehearsal(outcome, [])
         try:
@@ -162,6 +161,4 @@ def _refuse_ended(delivery: Delivery, mark: str | None) -> None:
 
 
 def _failed(outcome: Outcome, exc: JobhooksError) -> Rehearsal:
-    log = ReceiverLog()
-    log.entries = list(outcome.log)
-    return Rehearsal(failed(outcome.started_at, CLOCK, log, exc), [])
+    return Rehearsal(failed_after(outcome, CLOCK, exc), [])

@@ -15,10 +15,15 @@ def says_only_success(outcome: Outcome) -> bool:
     return outcome.error is None and not outcome.log and outcome.value is None
 
 
-def join_run(delivery: DeliveryIdentity, *, after: int) -> str:
-    """Return the statements that let a run into a transaction in which ``after`` others have been."""
+def begin_run(delivery: DeliveryIdentity) -> str:
+    """Begin a transaction that is marked as this run's, in a session as it was opened."""
+    return filled("begin_run", f"'{delivery.mark}'")
+
+
+def join_run(delivery: DeliveryIdentity, *, is_second: bool) -> str:
+    """Let a run join a transaction. The first run in it has no savepoint, so the second one has none to release."""
     statements = filled("next_run", f"'{delivery.mark}'")
-    return statements if after == 1 else f"{query('keep_run')};\n{statements}"
+    return statements if is_second else f"{query('keep_run')};\n{statements}"
 
 
 def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:

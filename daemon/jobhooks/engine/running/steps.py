@@ -10,10 +10,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from jobhooks.contract.change import Change
 from jobhooks.contract.control import LoggedFailure
 from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.outcome import Outcome
+
+
+def arguments_of(found: FoundReceiver, change: Change) -> dict[str, Any]:
+    """The arguments that a receiver takes, without the live row."""
+    return {"change": change, "action": change.action} if "action" in found.wanted else {"change": change}
 
 
 class Step(NamedTuple):

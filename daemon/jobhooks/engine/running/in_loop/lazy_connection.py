@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from jobhooks.engine.running.in_loop.transaction import RunTransaction
-from jobhooks.engine.running.sharing import may_share
+from jobhooks.engine.running.sharing_policy import may_share
 from jobhooks.store.connections import AsyncConnection
 
 QUERIES = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany"}  # each with its statement first

@@ -71,7 +71,7 @@ class Connections:
             if not conn.is_closed() and conn.is_in_transaction():
                 async with asyncio.timeout(ROLLBACK_S):
                     await conn.execute(query("rollback"))
-                tell_of_transaction(conn, None)
+                set_asyncpg_transaction(conn, None)
         except (asyncpg.PostgresError, *BROKEN):  # a TimeoutError is an OSError
             conn.terminate()
         except BaseException:
@@ -129,7 +129,7 @@ class Connections:
             await close_async(spare)
 
 
-def tell_of_transaction(conn: AsyncConnection, transaction: Transaction | None) -> None:
+def set_asyncpg_transaction(conn: AsyncConnection, transaction: Transaction | None) -> None:
     """Tell asyncpg of a transaction that a statement began or ended, so that cursors and savepoints work."""
     if transaction is not None:
         setattr(transaction, "_state", TransactionState.STARTED)  # noqa: B010 - private, see SharedTransaction

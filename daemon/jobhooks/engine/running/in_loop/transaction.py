@@ -1,4 +1,4 @@
-"""The transactions that ``async def`` receivers write in: of one run, or of several short ones after one another."""
+"""The transactions that ``async def`` receivers write in: the run protocol on asyncpg, and one run's share of it."""
 
 import asyncio
 
@@ -6,132 +6,120 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from jobhooks.contract.run import DeliveryIdentity
-from jobhooks.engine.running.in_loop.pool import READER, Connections, borrowed, tell_of_transaction
-from jobhooks.engine.running.result_statements import join_run
-from jobhooks.engine.running.sharing import GaveWay
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.running.in_loop.pool import READER, Connections, borrowed, set_asyncpg_transaction
+from jobhooks.engine.running.run_protocol import Command, Ended, RunProtocol, Send, State, Steps, T
+from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
-from jobhooks.store.connections import BROKEN, AsyncConnection, is_lock_timeout, translated_errors
-from jobhooks.store.queries import filled, query
+from jobhooks.store.connections import BROKEN, AsyncConnection, translated_errors
 
 
 class SharedTransaction:
-    """A transaction that runs of one receiver join, one after the other, and that commits with their results.
+    """A transaction that runs of one receiver join, one after the other: drives the run protocol on asyncpg.
 
-    It begins when the first of them first uses its connection. Begin and mark are one message, and so are results and
-    commit: on a fast receiver, half of the time goes into messages. Those that join after the first have a savepoint,
-    so that each can be undone alone, and the session made as new, as far as a transaction can be. asyncpg is told of
-    the transaction by its private attribute, so that cursors and savepoints of the receiver's work in it.
+    It begins when the first of them first uses its connection. asyncpg learns of the transaction through a private
+    attribute, so that the receiver's own cursors and savepoints work in it.
     """
 
     def __init__(self, connections: Connections, owner: str) -> None:
         self._connections = connections
         self._owner = owner
-        self._joined = 0
-        self.lock = asyncio.Lock()  # for whoever joins: a receiver may use its connection from several tasks
+        self.protocol = RunProtocol()
+        self.lock = asyncio.Lock()  # for joining: a receiver may use its connection from several tasks
         self.conn: AsyncConnection | None = None
-        self.current: RunTransaction | None = None  # of the run that is in it, or about to be
-        self.closed = False  # no run may join any more
-        self.broken = False  # it cannot commit
+        self.current: RunTransaction | None = None  # the run that is in it, or joining
 
     async def join(self, run: "RunTransaction") -> None:
-        """Begin the transaction for this run, or let it in after the others.
+        """Begin the transaction for this run, or let the run join after the others.
 
         Raises:
             DatabaseUnreachable: no connection could be opened, or it was lost.
-            JobhooksError: a run before it has left the transaction in a state in which no other can follow.
+            JobhooksError: a run before this one left the transaction in a state in which no other can follow.
         """
         self.current = run
-        if self.conn is None:
-            await self._begin(run.delivery.mark)
-        else:
-            try:
-                with translated_errors():
-                    await self.conn.execute(join_run(run.delivery, after=self._joined))
-            except BaseException:
-                self.broken = True
-                raise
-        self._joined += 1
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether there are runs in it besides the current one."""
-        return self._joined > 1
+        begins = self.protocol.state is State.NEW
+        await self._drive(self.protocol.join(run.delivery))
+        if begins:
+            conn = self.conn
+            assert conn is not None
+            transaction = conn.transaction()
+            assert isinstance(transaction, Transaction)
+            set_asyncpg_transaction(conn, transaction)
 
     async def undo(self) -> None:
-        """Undo what the current run wrote; what those before it wrote stays.
+        """Undo the current run. The runs before it stay.
 
         Raises:
-            DatabaseUnreachable: the connection was lost, and with it the work of all.
+            DatabaseUnreachable: the connection was lost, and with it all runs.
         """
-        conn = self.conn
-        if conn is None or self.broken:
-            return
-        if not self.is_shared:
-            self.conn = None
-            self._joined = 0
-            await self._connections.release(self._owner, conn)
-            return
-        try:
-            with translated_errors():
-                await conn.execute(query("undo_run"))
-        except BaseException:
-            self.broken = True
-            raise
+        await self._drive(self.protocol.undo())
 
-    async def commit(self, statements: str) -> None:
-        """Run ``statements``, the last of which commits, and give the connection back."""
-        conn = self.conn
-        assert conn is not None
-        self.closed = True
-        with translated_errors():
-            await conn.execute(statements)
-        tell_of_transaction(conn, None)
-        self.conn = None
-        await self._connections.release(self._owner, conn)
+    async def record(self, deliveries: list[Delivery], outcome: Outcome, *, commit: bool) -> Outcome:
+        """Record the outcome of one call, and ``commit`` if it is alone.
+
+        Raises:
+            AlreadySettled: one of the deliveries has a result.
+            JobhooksError: the result cannot be recorded, or the transaction cannot commit.
+        """
+        assert self.conn is not None
+        identities = [identity for delivery in deliveries for identity in delivery.identities]
+        encoding = self.conn.get_settings().server_encoding
+        job_id = deliveries[0].hook.job_id
+        return await self._drive(self.protocol.record(identities, job_id, outcome, encoding, commit=commit))
+
+    async def commit_all(self, runs: list[tuple[Delivery, Outcome]]) -> None:
+        """Commit these runs, together with the results that are not recorded yet.
+
+        Raises:
+            AlreadySettled: one of them has a result.
+            DatabaseUnreachable: the connection was lost; whether they committed is unknown.
+            JobhooksError: they cannot commit.
+        """
+        await self._drive(
+            self.protocol.commit_all([(each.identity, each.hook.job_id, outcome) for each, outcome in runs])
+        )
 
     async def end(self) -> None:
         """Roll back what is not committed, and give the connection back."""
-        self.closed = True
-        conn, self.conn = self.conn, None
-        if conn is not None:
-            await self._connections.release(self._owner, conn)
+        await self._drive(self.protocol.end())
 
-    async def _begin(self, mark: str) -> None:
-        conn = await self._connections.acquire(self._owner)
+    async def _drive(self, steps: Steps[T]) -> T:
         try:
-            await _begin(conn, mark)
-        except DatabaseUnreachable:
-            # It was cut while it was idle.
-            await self._connections.release(self._owner, conn)
-            conn = await self._connections.acquire(self._owner)
-            try:
-                await _begin(conn, mark)
-            except BaseException:
-                await self._connections.release(self._owner, conn)
-                raise
-        except BaseException:
-            await self._connections.release(self._owner, conn)
-            raise
-        self.conn = conn
+            step = next(steps)
+            while True:
+                try:
+                    await self._perform(step)
+                except GeneratorExit:
+                    raise
+                except BaseException as exc:  # noqa: BLE001 - the protocol decides
+                    step = steps.throw(exc)
+                else:
+                    step = next(steps)
+        except StopIteration as end:
+            return end.value
 
-
-async def _begin(conn: AsyncConnection, mark: str) -> None:
-    try:
-        with translated_errors():
-            await conn.execute(filled("begin_run", f"'{mark}'"))
-    except BaseException:
-        if not conn.is_closed():
-            conn.terminate()
-        raise
-    transaction = conn.transaction()
-    assert isinstance(transaction, Transaction)
-    tell_of_transaction(conn, transaction)
+    async def _perform(self, step: Command | Send) -> None:
+        if isinstance(step, Send):
+            assert self.conn is not None
+            with translated_errors():
+                await self.conn.execute(step.statements, *step.parameters)
+        elif step is Command.CONNECT:
+            self.conn = await self._connections.acquire(self._owner)
+        else:
+            conn, self.conn = self.conn, None
+            assert conn is not None
+            if step is Command.DROP:
+                conn.terminate()
+            set_asyncpg_transaction(conn, None)
+            await self._connections.release(self._owner, conn)
 
 
 class RunTransaction:
-    """What one run has of a transaction, which it joins when its receiver first uses the connection.
+    """One run's share of a transaction, which it joins when its receiver first uses the connection.
 
-    It is the ``shared`` one, or one of its own where that is closed by then, or there is none.
+    It joins ``shared``. Without one, or if that is closed when the run first uses its connection, it gets a transaction
+    for itself.
     """
 
     def __init__(
@@ -147,18 +135,18 @@ class RunTransaction:
 
     @property
     def conn(self) -> AsyncConnection | None:
-        """The connection, in the transaction; None before the receiver has used it, and when its run has ended."""
+        """The connection, in the transaction. None before the receiver uses it, and when its run has ended."""
         return None if self.joined is None or self._ended else self.joined.conn
 
     async def reading(self, statement: str, *parameters: object) -> asyncpg.Record | None:
-        """Return the row that a statement finds: in the transaction if it has begun, else without beginning it.
+        """Fetch one row: in the transaction if the run has joined it, else without beginning it.
 
-        On a connection then that no receiver ever has: so its session is as it was opened. Where none is free, and
-        others would wait in their transaction until one is, it is joined instead.
+        Outside of the transaction it uses a connection that receivers never see, so its session is as it was opened. If
+        no such connection is free while other runs hold locks in the shared transaction, the run joins that instead.
         """
         if self.conn is not None:
             return await self.conn.fetchrow(statement, *parameters)
-        if not self._connections.has_room(READER) and self._shared.conn is not None:
+        if not self._connections.has_room(READER) and self._shared.protocol.needs_end:
             return await self.writing(statement, *parameters)
         try:
             return await self._read(statement, *parameters)
@@ -174,17 +162,18 @@ class RunTransaction:
                 raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
 
     async def writing(self, statement: str, *parameters: object) -> asyncpg.Record | None:
-        """Return the row that a statement has written, in the transaction."""
+        """Run a statement in the transaction and fetch the row that it returns."""
         return await (await self.open()).fetchrow(statement, *parameters)
 
     async def open(self) -> AsyncConnection:
-        """Return the connection, in the transaction.
+        """Join the transaction if need be, and return its connection.
 
         Raises:
-            asyncpg.InterfaceError: the run has ended: what would be written now would belong to another.
-            DatabaseUnreachable: none could be opened; nothing was written.
+            asyncpg.InterfaceError: the run has ended: a statement would belong to another run now.
+            DatabaseUnreachable: no connection could be opened; nothing was written.
+            GaveWay: a run before this one broke the transaction.
         """
-        if self._shared.closed and self.joined is None:
+        if self._shared.protocol.closed and self.joined is None:
             self._shared = SharedTransaction(self._connections, self._owner)
         shared = self._shared
         async with shared.lock:
@@ -199,38 +188,52 @@ class RunTransaction:
         try:
             await shared.join(self)
         except JobhooksError as exc:
-            if shared.broken:
-                raise GaveWay from exc  # not by this run's doing
+            if shared.protocol.broken:
+                raise GaveWay from exc
             raise
         self.joined = shared
-        shared.closed = shared.closed or self._private
+        if self._private:
+            shared.protocol.keep_to_one()
 
     def keep_to_itself(self) -> None:
-        """Let no other run be in this one's transaction: what the receiver does next could reach it.
+        """Keep other runs out of this one's transaction: what the receiver does next could reach them.
 
         Raises:
-            GaveWay: there are others already.
+            GaveWay: there are others in it.
         """
         self._private = True
-        if self.joined is None:
-            if self._shared.conn is not None:
-                self._shared = SharedTransaction(self._connections, self._owner)
-        elif self.joined.is_shared:
-            raise GaveWay
-        else:
-            self.joined.closed = True
+        if self.joined is not None:
+            self.joined.protocol.keep_to_one()
+        elif self._shared.protocol.needs_end:
+            self._shared = SharedTransaction(self._connections, self._owner)
 
     def give_way(self, exc: BaseException) -> None:
-        """End this run if it would have to wait for a lock, and has others before it.
+        """End this run if it would wait for a lock while it holds those of others.
 
         Raises:
-            GaveWay: so it is.
+            GaveWay: it would.
         """
-        if self.joined is not None and self.joined.is_shared and is_lock_timeout(exc):
+        if self.joined is not None and self.joined.protocol.gives_way(exc):
             raise GaveWay from exc
 
+    def how_it_ended(self, exc: BaseException) -> Ended:
+        """Decide what an error that ended the run means."""
+        if self.joined is None:
+            return NOT_JOINED.how_it_ended(exc, lost=False)
+        return self.joined.protocol.how_it_ended(exc, lost=self.conn is not None and self.conn.is_closed())
+
     def end(self) -> None:
-        """Let nothing more be done by this run."""
+        """End the run: it cannot send statements any more."""
         self._ended = True
         if self._shared.current is self:
             self._shared.current = None
+
+
+NOT_JOINED = RunProtocol()
+
+
+async def end_transaction(transaction: RunTransaction) -> None:
+    """End a run, and roll back what it has not committed in a transaction of its own."""
+    transaction.end()
+    if transaction.joined is not None:
+        await asyncio.shield(transaction.joined.end())

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -20,6 +20,9 @@ from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.runner import Feed, TimeLimits
+from jobhooks.engine.running.sharing_policy import SharingPolicy
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
 
 T = TypeVar("T")
@@ -32,13 +35,15 @@ class WorkerDied(Exception):
     """The worker process ended while it ran the receiver."""
 
 
-class Workers:
+class ProcessRunner:
     """For each receiver at most ``count`` processes that run something, started when it first runs.
 
     Each receiver has its own: so a slow one never waits in front of another, and what it does to its process or to its
     connection reaches no other. ``memory_limit``: bytes of data that a process may have; more is a MemoryError in it.
     Code that is not that of ``registry`` any more has its processes until what runs in them has ended.
     """
+
+    time_limits = TimeLimits.SOFT | TimeLimits.HARD
 
     def __init__(self, database_url: str, registry: ReceiverRegistry, count: int, memory_limit: int | None) -> None:
         self._initializer = (os.getpid(), database_url, memory_limit)
@@ -49,22 +54,57 @@ class Workers:
         self._running: dict[asyncio.Future[Any], None] = {}
         self._retired: list[tuple[ProcessPool, threading.Thread]] = []
         self._slots: dict[str, asyncio.Semaphore] = {}
+        self._policies: dict[int, SharingPolicy] = defaultdict(SharingPolicy)  # by hook
         self.clock = Clock()
 
-    def slot(self, class_path: str) -> asyncio.Semaphore:
-        """Return what to hold while a receiver runs in a worker, so that no more is begun than there are processes."""
+    @property
+    def capacity(self) -> int:
+        """The number of processes of each receiver."""
+        return self._count
+
+    def _slot(self, class_path: str) -> asyncio.Semaphore:
+        """Held while a receiver runs in a worker, so that no more runs begin than there are processes."""
         return self._slots.setdefault(class_path, asyncio.Semaphore(self._count))
 
-    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
-        """Run a receiver in a worker, for one delivery after the other, for a moment; return what those did that began.
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Call a receiver once, in a worker; see ``Runner``. Cancelling this kills the worker."""
+        async with self._slot(found.class_path):
+            started_at = self.clock.now()
+            orders = orders_of(deliveries, self.clock)
+            try:
+                return await self._schedule(found, deliveries[0].hook, worker.call_once, orders)
+            except (TimeLimitExceeded, WorkerDied) as exc:
+                return self._ended(started_at, exc)
 
-        None: it is to be run again, by itself. Cancelling this kills the worker. The limits are those of the hook's
-        job. The caller holds a slot.
+    async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
+        """Call a receiver for ``first`` and for as many more as a worker finishes in a moment; see ``Runner``."""
+        policy = self._policies[first.hook.id]
+        begun, following = [first], list[Delivery]()
+        async with self._slot(found.class_path):
+            count = policy.batch_size if policy.next_may_share() else 1
+            while len(begun) < count and not following and (delivery := feed.take()) is not None:
+                shares = delivery.hook is first.hook and delivery.may_share
+                (begun if shares else following).append(delivery)
+            try:
+                outcomes = await self._run_orders(found, begun)
+            except (AlreadySettled, DatabaseUnreachable):
+                outcomes = [None]
+        if left := begun[len(outcomes) :] + following:
+            feed.give_back(left)
+        again = [delivery for delivery, outcome in zip(begun, outcomes, strict=False) if outcome is None]
+        known = [(delivery, outcome) for delivery, outcome in zip(begun, outcomes, strict=False) if outcome is not None]
+        for delivery, outcome in known:
+            feed.report(delivery, outcome)
+        if again:
+            policy.undone()
+        elif known:
+            policy.committed(len(known))
+            policy.took(len(known), sum(outcome.finished_at - outcome.started_at for _, outcome in known))
+        for delivery in again:
+            await feed.run_alone(found, delivery)
 
-        Raises:
-            AlreadySettled: somebody else was faster; nothing of the run is kept.
-            DatabaseUnreachable: the connection was lost: whether it had committed is not known.
-        """
+    async def _run_orders(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
+        """The outcomes of those that began. None: undone, or the worker was ended, so each must run by itself."""
         started_at = self.clock.now()
         try:
             return await self._schedule(found, deliveries[0].hook, worker.run, orders_of(deliveries, self.clock))
@@ -72,17 +112,6 @@ class Workers:
             if len(deliveries) > 1:
                 return [None] * len(deliveries)  # by itself, each shows whether it was the one
             return [self._ended(started_at, exc)]
-
-    async def call(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
-        """Run a receiver in a worker in one call, for one delivery or for a batch, and return what it did.
-
-        Cancelling, limits and errors are as for ``run``.
-        """
-        started_at = self.clock.now()
-        try:
-            return await self._schedule(found, deliveries[0].hook, worker.call_once, orders_of(deliveries, self.clock))
-        except (TimeLimitExceeded, WorkerDied) as exc:
-            return self._ended(started_at, exc)
 
     def _ended(self, started_at: float, exc: Exception) -> Outcome:
         return msgspec.structs.replace(failed(started_at, self.clock, ReceiverLog(), exc), unsure=True)
@@ -126,7 +155,7 @@ class Workers:
             thread.start()
             self._retired = [(pool, thread), *(each for each in self._retired if each[1].is_alive())]
 
-    async def end_busy(self) -> None:
+    def end_runs(self) -> None:
         """Kill the workers that run something."""
         for future in list(self._running):
             future.cancel()

@@ -1,211 +1,144 @@
-"""The connection of a worker process, and the transactions that its runs write in: of one, or of several short ones."""
-
-import contextlib
-from collections.abc import Generator, Iterable
-from typing import Any, NoReturn
+"""The transactions that ``def`` receivers write in: the run protocol on psycopg, and one run's share of it."""
 
 import psycopg
-from psycopg import sql
-from psycopg.abc import Params, Query
 from psycopg.pq import TransactionStatus
-from psycopg.rows import TupleRow, tuple_row
+from psycopg.rows import tuple_row
 
 from jobhooks.contract.run import DeliveryIdentity
-from jobhooks.engine.running.result_statements import join_run
-from jobhooks.engine.running.sharing import GaveWay, may_share
+from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.running.in_process.connection import RUN_HAS_ENDED, ReceiverConnection
+from jobhooks.engine.running.run_protocol import Command, RunProtocol, Send, Steps, T
+from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
-from jobhooks.store.connections import SyncConnection, connect, execute, is_lock_timeout, translated_errors
-from jobhooks.store.queries import filled, query
+from jobhooks.store.connections import SyncConnection, connect, execute, translated_errors
+from jobhooks.store.queries import query
 
 APPLICATION_NAME = "jobhooks receiver"
-RUN_HAS_ENDED = "this run of the receiver has ended, and its connection with it"
-CANCEL_S = 2.0  # for which the server may take to hear that a statement is to end
+CANCEL_S = 2.0  # how long the server may take to cancel a statement
 
 
-class ReceiverConnection(psycopg.Connection[TupleRow]):
-    """The connection of a ``def`` receiver, whose transaction commits with the run's result, and not before."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.cursor_factory = ReceiverCursor
-        self.shared: SharedTransaction | None = None
-
-    def commit(self) -> NoReturn:
-        """Refuse: the run's result would not be in the transaction any more."""
-        raise psycopg.ProgrammingError("a receiver cannot commit: what it writes commits with the result of its run")
-
-    def rollback(self) -> NoReturn:
-        """Refuse, for the same reason."""
-        raise psycopg.ProgrammingError(
-            "a receiver cannot roll back: raise an error, or use self.connection.transaction()"
-        )
-
-
-class ReceiverCursor(psycopg.Cursor[Any]):
-    """A cursor by which a receiver's run keeps to itself if it does more than to query, and gives way to locks."""
-
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:  # psycopg's has overloads
-        """Run a statement, as psycopg's does."""
-        with self._watched(query):
-            return super().execute(query, params, **options)
-
-    def executemany(self, query: Query, params_seq: Iterable[Params], **options: Any) -> None:
-        """Run a statement again and again, as psycopg's does."""
-        with self._watched(query):
-            super().executemany(query, params_seq, **options)
-
-    @contextlib.contextmanager
-    def _watched(self, query: Query) -> Generator[None]:
-        connection = self.connection
-        shared = None
-        if isinstance(connection, ReceiverConnection):
-            shared = connection.shared
-            if shared is None:
-                raise psycopg.InterfaceError(RUN_HAS_ENDED)  # what is written now would be nobody's
-        if shared is not None and not may_share(_text(query, connection)):
-            shared.keep_to_one()
-        try:
-            yield
-        except psycopg.Error as exc:
-            if shared is not None and shared.is_shared and is_lock_timeout(exc):
-                raise GaveWay from exc
-            raise
-
-
-def _text(query: Query, connection: psycopg.Connection[Any]) -> str:
-    match query:
-        case str():
-            return query
-        case bytes():
-            return query.decode(errors="replace")
-        case sql.Composable():
-            return query.as_string(connection)
-        case _:
-            return ""  # what is not known keeps to itself
-
-
-class Connection:
-    """The connection that this process keeps: opened when a receiver first needs it, or it was lost."""
+class KeptConnection:
+    """The connection that a process keeps: opened when a receiver first needs it, and again if it was lost."""
 
     def __init__(self, database_url: str) -> None:
         self._database_url = database_url
         self._conn: SyncConnection | None = None
 
-    def begin(self, mark: str) -> SyncConnection:
-        """Return it, in a transaction that is marked as a run's.
+    def open(self) -> SyncConnection:
+        """Return it, open.
 
         Raises:
-            DatabaseUnreachable: it could not be opened; nothing was written.
+            DatabaseUnreachable: it could not be opened.
         """
-        statements = filled("begin_run", f"'{mark}'").encode()
-        if self._conn is not None and not self._conn.closed:
-            try:
-                with translated_errors():
-                    execute(self._conn, statements)
-                self._conn.row_factory = tuple_row
-                return self._conn
-            except DatabaseUnreachable:
-                self._conn.close()  # it was cut while it was idle
-        self._conn = connect(self._database_url, ReceiverConnection, application_name=APPLICATION_NAME)
-        with translated_errors():
-            execute(self._conn, statements)
+        if self._conn is None or self._conn.closed:
+            self._conn = connect(self._database_url, ReceiverConnection, application_name=APPLICATION_NAME)
         return self._conn
 
     def close(self) -> None:
-        """Close it; the next run opens another."""
+        """Close it; the next run opens another one."""
         if self._conn is not None:
             self._conn.close()
 
 
 class SharedTransaction:
-    """A transaction that runs join one after the other, and that commits with their results.
+    """A transaction that runs join, one after the other: drives the run protocol on psycopg."""
 
-    As its namesake for ``async def`` receivers, where it is explained.
-    """
-
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: KeptConnection) -> None:
         self._connection = connection
-        self._joined = 0
+        self.protocol = RunProtocol()
         self.conn: SyncConnection | None = None
-        self.closed = False  # no run may join any more
-
-    def keep_to_one(self) -> None:
-        """Let the current run be the only one.
-
-        Raises:
-            GaveWay: it is not.
-        """
-        if self.is_shared:
-            raise GaveWay
-        self.closed = True
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether there are runs in it besides the current one."""
-        return self._joined > 1
 
     def join(self, delivery: DeliveryIdentity) -> SyncConnection:
-        """Begin the transaction for a run of this delivery, or let it in after the others; return the connection.
+        """Begin the transaction for a run, or let the run join after the others; return the connection.
 
         Raises:
             DatabaseUnreachable: the connection could not be opened, or was lost.
-            GaveWay: a run before it has left the transaction in a state in which no other can follow.
+            GaveWay: a run before this one left the transaction in a state in which no other can follow.
         """
-        if self.conn is None:
-            self.conn = self._connection.begin(delivery.mark)
-        else:
-            try:
-                with translated_errors():
-                    execute(self.conn, join_run(delivery, after=self._joined).encode())
-            except JobhooksError as exc:
-                raise GaveWay from exc  # not by this run's doing
-            self.conn.row_factory = tuple_row
-        self._joined += 1
-        if isinstance(self.conn, ReceiverConnection):
-            self.conn.shared = self
-        return self.conn
+        try:
+            self._drive(self.protocol.join(delivery))
+        except JobhooksError as exc:
+            if self.protocol.broken:
+                raise GaveWay from exc
+            raise
+        conn = self.conn
+        assert conn is not None
+        conn.row_factory = tuple_row
+        if isinstance(conn, ReceiverConnection):
+            conn.protocol = self.protocol
+        return conn
 
     def undo(self) -> None:
-        """Undo what the current run wrote; what those before it wrote stays.
+        """Undo the current run. The runs before it stay.
 
         Raises:
-            JobhooksError: that cannot be, and all is undone.
+            JobhooksError: that is not possible, and no run can commit.
         """
-        if self.conn is None:
-            return
-        if self.is_shared:
-            if self.conn.info.transaction_status == TransactionStatus.ACTIVE:
-                raise DatabaseUnreachable("a run was ended in the middle of a statement")
-            with translated_errors():
-                execute(self.conn, query("undo_run").encode())
-        else:
-            self.end()
+        self._drive(self.protocol.undo())
 
-    def commit(self, statements: str) -> None:
-        """Run ``statements``, the last of which commits."""
+    def record(self, deliveries: list[DeliveryIdentity], job_id: int, outcome: Outcome, *, commit: bool) -> Outcome:
+        """Record the outcome of one call, and ``commit`` if it is alone.
+
+        Raises:
+            AlreadySettled: one of the deliveries has a result.
+            JobhooksError: the result cannot be recorded, or the transaction cannot commit.
+        """
         assert self.conn is not None
-        with translated_errors():
-            execute(self.conn, statements.encode())
-        _leave(self.conn)
+        encoding = self.conn.info.parameter_status("server_encoding")
+        return self._drive(self.protocol.record(deliveries, job_id, outcome, encoding, commit=commit))
+
+    def commit_all(self, runs: list[tuple[DeliveryIdentity, int, Outcome]]) -> None:
+        """Commit runs, each with the id of its job, together with the results that are not recorded yet.
+
+        Raises:
+            AlreadySettled: one of them has a result.
+            DatabaseUnreachable: the connection was lost; whether they committed is unknown.
+            JobhooksError: they cannot commit.
+        """
+        self._drive(self.protocol.commit_all(runs))
 
     def end(self) -> None:
-        """Roll back what is not committed; a connection that cannot is closed."""
-        conn, self.conn, self._joined = self.conn, None, 0
-        _leave(conn)
-        if conn is None or conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
-            return
+        """Roll back what is not committed."""
+        self._drive(self.protocol.end())
+        if self.conn is not None:
+            self._perform(Command.RELEASE)  # a time limit's signal came between two steps
+
+    def _drive(self, steps: Steps[T]) -> T:
         try:
+            step = next(steps)
+            while True:
+                try:
+                    self._perform(step)
+                except BaseException as exc:  # noqa: BLE001 - the protocol decides
+                    step = steps.throw(exc)
+                else:
+                    step = next(steps)
+        except StopIteration as end:
+            return end.value
+
+    def _perform(self, step: Command | Send) -> None:
+        if isinstance(step, Send):
+            conn = self.conn
+            assert conn is not None
             if conn.info.transaction_status == TransactionStatus.ACTIVE:
-                conn.cancel_safe(timeout=CANCEL_S)  # or the statement, with its locks, would outlive the run
+                raise DatabaseUnreachable("a run was ended in the middle of a statement")
+            with translated_errors():
+                execute(conn, step.statements.encode(), *step.parameters)
+        elif step is Command.CONNECT:
+            self.conn = self._connection.open()
+        else:
+            conn, self.conn = self.conn, None
+            assert conn is not None
+            if isinstance(conn, ReceiverConnection):
+                conn.protocol = None
+            if step is Command.DROP:
                 conn.close()
             else:
-                execute(conn, query("rollback").encode())
-        except psycopg.Error:
-            conn.close()
+                _roll_back(conn)
 
 
 class RunConnection:
-    """The connection of one run, as long as that lasts; it joins the transaction when it is first asked for."""
+    """The connection of one run, for as long as the run lasts. It joins the transaction when it is first used."""
 
     def __init__(self, shared: SharedTransaction, delivery: DeliveryIdentity) -> None:
         self._shared = shared
@@ -214,10 +147,10 @@ class RunConnection:
         self.ended = False
 
     def __call__(self) -> SyncConnection:
-        """Return it.
+        """Join the transaction if need be, and return its connection.
 
         Raises:
-            psycopg.InterfaceError: the run has ended: what would be written now would be nobody's.
+            psycopg.InterfaceError: the run has ended: a statement would belong to no run.
             DatabaseUnreachable, GaveWay: as ``SharedTransaction.join``.
         """
         if self.ended:
@@ -228,7 +161,7 @@ class RunConnection:
 
     @property
     def is_lost(self) -> bool:
-        """Whether it was opened, and is closed by now."""
+        """Whether it was opened, and is closed now."""
         return self.conn is not None and self.conn.closed
 
     def undo(self) -> None:
@@ -240,7 +173,15 @@ class RunConnection:
             self._shared.undo()
 
 
-def _leave(conn: SyncConnection | None) -> None:
-    """Let nothing more be written by whoever has kept the connection: the transaction is over."""
-    if isinstance(conn, ReceiverConnection):
-        conn.shared = None
+def _roll_back(conn: SyncConnection) -> None:
+    """Roll back a transaction if one is open. A connection on which that is not possible is closed."""
+    if conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
+        return
+    try:
+        if conn.info.transaction_status == TransactionStatus.ACTIVE:
+            conn.cancel_safe(timeout=CANCEL_S)  # or the statement would outlive the run, and so would its locks
+            conn.close()
+        else:
+            execute(conn, query("rollback").encode())
+    except psycopg.Error:
+        conn.close()

@@ -22,16 +22,16 @@ from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
-from jobhooks.engine.running.in_process.transaction import Connection, RunConnection, SharedTransaction
+from jobhooks.engine.running.in_process.transaction import KeptConnection, RunConnection, SharedTransaction
 from jobhooks.engine.running.live_rows import SyncLiveRows, key_to_load
 from jobhooks.engine.running.previous_change import previous_change
-from jobhooks.engine.running.result_statements import end_results, end_runs, results_parameters, says_only_success
-from jobhooks.engine.running.sharing import LONGEST_S, TOO_LONG_S, GaveWay
-from jobhooks.engine.running.steps import Ending, after_run, in_steps, refuse_awaitable
+from jobhooks.engine.running.result_statements import says_only_success
+from jobhooks.engine.running.run_protocol import Ended, recorded
+from jobhooks.engine.running.sharing_policy import LONGEST_S, TOO_LONG_S, GaveWay
+from jobhooks.engine.running.steps import Ending, after_run, arguments_of, in_steps, refuse_awaitable
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
 from jobhooks.runtime.parent_process import end_with
-from jobhooks.store.connections import SyncConnection, call, is_lock_timeout
-from jobhooks.store.queries import query
+from jobhooks.store.connections import SyncConnection
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Order:
 
 
 _found: FoundReceiver | InvalidReceiver
-_connection: Connection
+_connection: KeptConnection
 
 
 def initialize(
@@ -70,7 +70,7 @@ def initialize(
         _found = load_again(class_path, origin)
     except InvalidReceiver as exc:
         _found = exc
-    _connection = Connection(database_url)
+    _connection = KeptConnection(database_url)
 
 
 def limit_memory(memory_limit: int | None) -> None:
@@ -97,7 +97,7 @@ def _not_imported(order: Order, error: InvalidReceiver) -> Outcome:
     return failed(order.clock.now(), order.clock, ReceiverLog(), error)
 
 
-def call_receiver(found: FoundReceiver, orders: list[Order], connection: Connection) -> Outcome:
+def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptConnection) -> Outcome:
     """Run a receiver in one call, for one order or for a batch, in a transaction of its own, and return what it did.
 
     Raises:
@@ -117,7 +117,7 @@ def call_receiver(found: FoundReceiver, orders: list[Order], connection: Connect
     return after_run(ending, outcome, partial(_limits, order.soft_time_limit, None), sensitive=order.sensitive)
 
 
-def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connection) -> list[Outcome | None]:
+def run_receivers(found: FoundReceiver, orders: list[Order], connection: KeptConnection) -> list[Outcome | None]:
     """Run a receiver for one order after the other, for a moment, and return what those did that have begun.
 
     What they wrote commits together, and so do their results; a run that wrote nothing, or failed, has its result
@@ -134,7 +134,7 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: Connect
     try:
         for order in orders:
             outcomes.append(_run(found, [order], shared, Ending(), alone=len(orders) == 1))
-            if outcomes[-1] is None or shared.closed or time.monotonic() > until:
+            if outcomes[-1] is None or shared.protocol.closed or time.monotonic() > until:
                 break
         return _commit_all(shared, orders, outcomes)
     except (AlreadySettled, DatabaseUnreachable):
@@ -161,12 +161,12 @@ def rehearse(found: FoundReceiver, order: Order, shared: SharedTransaction) -> O
 def _run(
     found: FoundReceiver, orders: list[Order], shared: SharedTransaction, ending: Ending, *, alone: bool
 ) -> Outcome | None:
-    """Run a receiver once; its result is in the transaction, or it is to be committed with one, or was not recorded.
+    """Call a receiver once. ``alone``: record the result and commit, else leave a mere success to ``commit_all``.
 
-    ``ending`` takes what its last steps are to be told.
+    None: the run gave way, and was undone. ``ending`` collects data for the last steps.
 
     Raises:
-        JobhooksError: the transaction, and with it all that is in it, is lost.
+        JobhooksError: the transaction is lost, with all runs in it.
     """
     log = ReceiverLog()
     order = orders[0]
@@ -177,27 +177,32 @@ def _run(
     run = Run(order.delivery, connection, log, order.change.id, order.hook_name, previous)
     current_run.set(run)
     try:
-        with _limits(order.soft_time_limit, None if shared.conn is None else TOO_LONG_S):
+        with _limits(order.soft_time_limit, TOO_LONG_S if shared.protocol.needs_end else None):
             ending.receiver = found.receiver(run)
             ending.value = value = _call(found, ending.receiver, orders, connection)
         outcome = completed(started_at, clock, log, value, sensitive=order.sensitive)
         joined = connection.conn is not None
         if joined and (alone or not says_only_success(outcome)):
-            outcome = _record(shared, orders, outcome, commit=alone)
+            identities = [identity for order in orders for identity in (order.delivery, *order.merged)]
+            outcome = shared.record(identities, order.job_id, outcome, commit=alone)
         return msgspec.structs.replace(outcome, joined=True) if joined else outcome
-    except (AlreadySettled, GaveWay):
+    except AlreadySettled:
         if alone:
             raise
         connection.undo()
         return None
-    except BaseException as exc:  # noqa: BLE001 - SystemExit, too: it is the receiver that ends, not the worker
-        if connection.is_lost or isinstance(exc, DatabaseUnreachable):
+    except BaseException as exc:
+        ended = shared.protocol.how_it_ended(exc, lost=connection.is_lost)
+        if ended is Ended.LOST:
             raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from None
-        gives_way = shared.is_shared and is_lock_timeout(exc)
+        if ended is Ended.GAVE_WAY and alone:
+            raise
         connection.undo()
+        if ended is Ended.GAVE_WAY:
+            return None
         if found.has_last_steps:
             ending.exc = exc
-        return None if gives_way else failed(started_at, clock, log, exc, sensitive=order.sensitive)
+        return failed(started_at, clock, log, exc, sensitive=order.sensitive)
     finally:
         connection.ended = True
         current_run.set(None)
@@ -208,9 +213,7 @@ def _call(found: FoundReceiver, receiver: Any, orders: list[Order], connected: C
         work = partial(receiver.receive_job_hook_batch, changes=[each.change for each in orders])
     else:
         change = orders[0].change
-        arguments: dict[str, Any] = {"change": change}
-        if "action" in found.wanted:
-            arguments["action"] = change.action
+        arguments = arguments_of(found, change)
         if "changed_object" in found.wanted:
             arguments["changed_object"] = _load(connected, change)
         work = partial(receiver.receive_job_hook, **arguments)
@@ -221,37 +224,17 @@ def _call(found: FoundReceiver, receiver: Any, orders: list[Order], connected: C
     return value
 
 
-def _record(shared: SharedTransaction, orders: list[Order], outcome: Outcome, *, commit: bool) -> Outcome:
-    """Record results in the transaction, and commit: in one message where they consist of numbers only."""
-    conn = shared.conn
-    assert conn is not None
-    job_id = orders[0].job_id
-    identities = [identity for order in orders for identity in (order.delivery, *order.merged)]
-    if commit and says_only_success(outcome):
-        shared.commit(end_results(identities, job_id, outcome))
-    else:
-        encoding = conn.info.parameter_status("server_encoding")
-        call(conn, "record_results", *results_parameters(identities, job_id, outcome, encoding))
-        if commit:
-            shared.commit(query("commit"))
-    return msgspec.structs.replace(outcome, recorded=True)
-
-
 def _commit_all(shared: SharedTransaction, orders: list[Order], outcomes: list[Outcome | None]) -> list[Outcome | None]:
-    """Record the results of the runs that are in the transaction, as far as they are not, and commit."""
+    """Commit the runs that are in the transaction, with their results as far as they are not recorded."""
     kept = [
-        (order, outcome)
+        (order.delivery, order.job_id, outcome)
         for order, outcome in zip(orders, outcomes, strict=False)
         if outcome is not None and outcome.joined
     ]
     if not kept or len(orders) == 1:
         return outcomes
-    unrecorded = [(order.delivery, order.job_id, outcome) for order, outcome in kept if not outcome.recorded]
-    shared.commit(end_runs(unrecorded) if unrecorded else query("commit"))
-    return [
-        msgspec.structs.replace(outcome, recorded=True) if outcome is not None and outcome.joined else outcome
-        for outcome in outcomes
-    ]
+    shared.commit_all(kept)
+    return [recorded(outcome) if outcome is not None and outcome.joined else outcome for outcome in outcomes]
 
 
 def _load(connected: Callable[[], SyncConnection], change: Change) -> ChangedObject | None:

@@ -1,0 +1,131 @@
+"""One call of an ``async def`` receiver, and recording its result."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.changed_object import AsyncChangedObject
+from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.run import Run, current_run
+from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed, failed_after
+from jobhooks.engine.running.in_loop.lazy_connection import LazyConnection
+from jobhooks.engine.running.in_loop.limits import Limited
+from jobhooks.engine.running.in_loop.transaction import RunTransaction, SharedTransaction
+from jobhooks.engine.running.live_rows import AsyncLiveRows, key_to_load
+from jobhooks.engine.running.previous_change import previous_change_async
+from jobhooks.engine.running.run_protocol import Ended
+from jobhooks.engine.running.sharing_policy import GaveWay
+from jobhooks.engine.running.steps import Ending, arguments_of, in_steps_async
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable
+
+
+async def call_receiver(
+    found: FoundReceiver,
+    delivery: Delivery,
+    transaction: RunTransaction,
+    clock: Clock,
+    batch: Sequence[Delivery] = (),
+    ending: Ending | None = None,
+) -> Outcome:
+    """Call a receiver for a delivery, or for the deliveries of a ``batch``. Nothing is committed or undone here.
+
+    ``ending`` collects data for the last steps.
+
+    Raises:
+        DatabaseUnreachable: the connection was lost.
+        GaveWay: it has others before it in its transaction, and must run by itself.
+    """
+    log = ReceiverLog()
+    started_at = clock.now()
+    hook = delivery.hook
+    change = delivery.shown or delivery.change
+    connect, previous = partial(LazyConnection, transaction), partial(previous_change_async, transaction)
+    run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, previous)
+    current_run.set(run)
+    try:
+        instance: Any = found.receiver(run)
+        if found.takes_batches:
+            changes = [each.shown or each.change for each in batch]
+            work = partial(instance.receive_job_hook_batch, changes=changes)
+        else:
+            arguments = arguments_of(found, change)
+            if "changed_object" in found.wanted:
+                arguments["changed_object"] = await _load(transaction, change)
+            work = partial(instance.receive_job_hook, **arguments)
+        coroutine: Any = in_steps_async(instance, work) if found.steps else work()
+        if ending is not None:
+            ending.receiver = instance
+        value = await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
+        if ending is not None:
+            ending.value = value
+        return completed(started_at, clock, log, value, sensitive=hook.has_sensitive_variables)
+    except (GeneratorExit, GaveWay):
+        raise
+    except BaseException as exc:  # noqa: BLE001 - whatever a receiver raises, SystemExit included
+        _raise_unless_failed(transaction, exc)
+        if ending is not None:
+            ending.exc = exc
+        return failed(started_at, clock, log, exc, sensitive=hook.has_sensitive_variables)
+    finally:
+        current_run.set(None)
+
+
+def _raise_unless_failed(transaction: RunTransaction, exc: BaseException) -> None:
+    """Return if an error is the receiver's failure.
+
+    Raises:
+        CancelledError: the caller is cancelled, not something inside of the receiver.
+        DatabaseUnreachable, GaveWay: as ``call_receiver``.
+    """
+    task = asyncio.current_task()
+    if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
+        raise exc
+    match transaction.how_it_ended(exc):
+        case Ended.LOST:
+            raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
+        case Ended.GAVE_WAY:
+            raise GaveWay from exc
+        case Ended.FAILED:
+            return
+
+
+async def record(
+    shared: SharedTransaction,
+    deliveries: list[Delivery],
+    outcome: Outcome,
+    clock: Clock,
+    ending: Ending | None = None,
+    *,
+    commit: bool,
+) -> Outcome:
+    """Record the outcome of one call in its transaction, and ``commit``. A run that cannot be recorded has failed.
+
+    Raises:
+        AlreadySettled: one of the deliveries has a result.
+        DatabaseUnreachable: the connection was lost; whether the run committed is unknown.
+    """
+    conn = shared.conn
+    assert conn is not None
+    try:
+        return await shared.record(deliveries, outcome, commit=commit)
+    except AlreadySettled:
+        raise
+    except Exception as exc:
+        if conn.is_closed():
+            raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
+        if ending is not None:
+            ending.exc = exc
+        return failed_after(outcome, clock, exc, sensitive=deliveries[0].hook.has_sensitive_variables)
+
+
+async def _load(transaction: RunTransaction, change: Change) -> AsyncChangedObject | None:
+    key = key_to_load(change)
+    if key is None:
+        return None
+    rows = AsyncLiveRows(transaction)
+    loaded = await rows.load(change.content_type, key)
+    return None if loaded is None else AsyncChangedObject(change.content_type, rows, loaded)

@@ -1,0 +1,77 @@
+"""What ``self.connection`` is in a ``def`` receiver: psycopg's connection, without commit and rollback."""
+
+import contextlib
+from collections.abc import Generator, Iterable
+from typing import Any, NoReturn
+
+import psycopg
+from psycopg import sql
+from psycopg.abc import Params, Query
+from psycopg.rows import TupleRow
+
+from jobhooks.engine.running.run_protocol import RunProtocol
+from jobhooks.engine.running.sharing_policy import GaveWay, may_share
+
+RUN_HAS_ENDED = "this run of the receiver has ended, and its connection with it"
+
+
+class ReceiverConnection(psycopg.Connection[TupleRow]):
+    """The connection of a ``def`` receiver, whose transaction commits with the run's result, and not before."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.cursor_factory = ReceiverCursor
+        self.protocol: RunProtocol | None = None  # of the transaction that the current run is in
+
+    def commit(self) -> NoReturn:
+        """Refuse: the run's result would not be in the same transaction."""
+        raise psycopg.ProgrammingError("a receiver cannot commit: what it writes commits with the result of its run")
+
+    def rollback(self) -> NoReturn:
+        """Refuse, for the same reason."""
+        raise psycopg.ProgrammingError(
+            "a receiver cannot roll back: raise an error, or use self.connection.transaction()"
+        )
+
+
+class ReceiverCursor(psycopg.Cursor[Any]):
+    """A cursor that keeps a run to itself if a statement is more than a query, and ends a run that waits for locks."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:  # psycopg's has overloads
+        """Run a statement, as psycopg's does."""
+        with self._watched(query):
+            return super().execute(query, params, **options)
+
+    def executemany(self, query: Query, params_seq: Iterable[Params], **options: Any) -> None:
+        """Run a statement again and again, as psycopg's does."""
+        with self._watched(query):
+            super().executemany(query, params_seq, **options)
+
+    @contextlib.contextmanager
+    def _watched(self, query: Query) -> Generator[None]:
+        connection = self.connection
+        protocol = None
+        if isinstance(connection, ReceiverConnection):
+            protocol = connection.protocol
+            if protocol is None:
+                raise psycopg.InterfaceError(RUN_HAS_ENDED)  # the statement would belong to no run
+        if protocol is not None and not may_share(_text(query, connection)):
+            protocol.keep_to_one()
+        try:
+            yield
+        except psycopg.Error as exc:
+            if protocol is not None and protocol.gives_way(exc):
+                raise GaveWay from exc
+            raise
+
+
+def _text(query: Query, connection: psycopg.Connection[Any]) -> str:
+    match query:
+        case str():
+            return query
+        case bytes():
+            return query.decode(errors="replace")
+        case sql.Composable():
+            return query.as_string(connection)
+        case _:
+            return ""  # unknown, so the run keeps to itself

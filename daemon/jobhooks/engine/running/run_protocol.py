@@ -1,0 +1,227 @@
+"""The protocol between a run and the database, without I/O: which statements are sent, when, and what an error means.
+
+A receiver's first use of its connection begins a transaction that is marked as the run's. Its result is recorded in
+that transaction. Short runs of one hook may share a transaction: each run after the first has a savepoint, so that it
+can be undone alone, and all commit together with their results.
+
+Messages to the server take half of the time of a fast receiver. So begin and mark are one message, joining is one
+message, and so are results and commit.
+
+Each operation is a generator of steps. A driver performs them one by one, resumes the generator after a step that
+worked, and throws the error of a step that failed into it: ``in_loop.transaction`` drives asyncpg,
+``in_process.transaction`` drives psycopg.
+"""
+
+from collections.abc import Generator, Sequence
+from enum import Enum, auto
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from jobhooks.contract.run import DeliveryIdentity
+from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.running.result_statements import (
+    begin_run,
+    end_results,
+    end_runs,
+    join_run,
+    results_parameters,
+    says_only_success,
+)
+from jobhooks.engine.running.sharing_policy import GaveWay
+from jobhooks.errors import DatabaseUnreachable
+from jobhooks.store.connections import is_lock_timeout
+from jobhooks.store.queries import query
+
+T = TypeVar("T")
+
+
+class State(Enum):
+    """What the server has of a transaction."""
+
+    NEW = auto()  # nothing
+    ONE = auto()  # one run is in it, without a savepoint
+    SEVERAL = auto()  # the current run has a savepoint; others may be before it
+    BROKEN = auto()  # it cannot commit, or whether it did is unknown
+    COMMITTED = auto()
+    ENDED = auto()  # rolled back
+
+
+NEEDS_END = frozenset({State.ONE, State.SEVERAL, State.BROKEN})
+
+
+class Command(Enum):
+    """Steps that are no message to the server."""
+
+    CONNECT = auto()  # get an open connection, in no transaction
+    DROP = auto()  # close the connection: the state of its session is unknown
+    RELEASE = auto()  # roll back if a transaction is open, and give the connection back
+
+
+class Send(NamedTuple):
+    """Send this to the server. With ``parameters``, one statement; without, any number of them in one message."""
+
+    statements: str
+    parameters: tuple[object, ...] = ()
+
+
+Steps = Generator[Command | Send, None, T]
+
+
+class Ended(Enum):
+    """What an error means for the run that it ended."""
+
+    FAILED = auto()  # the receiver's failure
+    GAVE_WAY = auto()  # the run was in the way of others, or would wait for a lock: undo it and run it by itself
+    LOST = auto()  # the connection is gone; whether the run committed is unknown
+
+
+class RunProtocol:
+    """One transaction, and the runs that are in it, one after the other."""
+
+    __slots__ = ("closed", "state")
+
+    def __init__(self) -> None:
+        self.state = State.NEW
+        self.closed = False  # no further run may join
+
+    @property
+    def needs_end(self) -> bool:
+        """Whether there is something to roll back."""
+        return self.state in NEEDS_END
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the current run may have others before it."""
+        return self.state is State.SEVERAL
+
+    @property
+    def broken(self) -> bool:
+        """Whether everything in the transaction is lost."""
+        return self.state is State.BROKEN
+
+    def join(self, delivery: DeliveryIdentity) -> Steps[None]:
+        """Begin the transaction for this run, or let the run join after the others.
+
+        An idle connection may have been cut: then a second one is tried. An error of joining breaks the transaction,
+        as it is a run before this one that left it in such a state.
+        """
+        assert not self.closed
+        if self.state is State.NEW:
+            statements = begin_run(delivery)
+            try:
+                yield from _begin(statements)
+            except DatabaseUnreachable:
+                yield from _begin(statements)
+            self.state = State.ONE
+            return
+        try:
+            yield Send(join_run(delivery, is_second=self.state is State.ONE))
+        except BaseException:
+            self.state = State.BROKEN
+            raise
+        self.state = State.SEVERAL
+
+    def undo(self) -> Steps[None]:
+        """Undo the current run. Runs before it stay; a run that is alone is rolled back with its transaction."""
+        if self.state is State.ONE:
+            self.state = State.NEW
+            yield Command.RELEASE
+        elif self.state is State.SEVERAL:
+            try:
+                yield Send(query("undo_run"))
+            except BaseException:
+                self.state = State.BROKEN
+                raise
+
+    def record(
+        self,
+        deliveries: Sequence[DeliveryIdentity],
+        job_id: int,
+        outcome: Outcome,
+        encoding: str | None,
+        *,
+        commit: bool,
+    ) -> Steps[Outcome]:
+        """Record the outcome of one call for these deliveries; ``commit`` it if no other run follows.
+
+        ``encoding``: the server's. If the outcome is only a success, its result is sent with the commit.
+        """
+        if not commit:
+            yield _results(deliveries, job_id, outcome, encoding)
+        elif says_only_success(outcome):
+            yield from self._commit(end_results(deliveries, job_id, outcome))
+        else:
+            yield _results(deliveries, job_id, outcome, encoding)
+            yield from self._commit(query("commit"))
+        return recorded(outcome)
+
+    def commit_all(self, runs: Sequence[tuple[DeliveryIdentity, int, Outcome]]) -> Steps[None]:
+        """Commit runs, each with the id of its job, together with the results that are not recorded yet.
+
+        Raises:
+            DatabaseUnreachable: the transaction is broken; nothing is sent.
+        """
+        unrecorded = [run for run in runs if not run[2].recorded]
+        yield from self._commit(end_runs(unrecorded) if unrecorded else query("commit"))
+
+    def end(self) -> Steps[None]:
+        """Roll back what is not committed. Nothing happens where there is no transaction."""
+        self.closed = True
+        if self.needs_end:
+            self.state = State.ENDED
+            yield Command.RELEASE
+
+    def keep_to_one(self) -> None:
+        """Let the current run be the only one: what it does next could reach the others.
+
+        Raises:
+            GaveWay: there are others.
+        """
+        if self.is_shared:
+            raise GaveWay
+        self.closed = True
+
+    def how_it_ended(self, exc: BaseException, *, lost: bool) -> Ended:
+        """Decide what an error that ended the current run means. ``lost``: the connection is closed."""
+        if isinstance(exc, GaveWay):
+            return Ended.GAVE_WAY
+        if lost or isinstance(exc, DatabaseUnreachable):
+            return Ended.LOST
+        return Ended.GAVE_WAY if self.gives_way(exc) else Ended.FAILED
+
+    def gives_way(self, exc: BaseException) -> bool:
+        """Whether the current run would wait for a lock while it holds those of others."""
+        return self.is_shared and is_lock_timeout(exc)
+
+    def _commit(self, statements: str) -> Steps[None]:
+        if self.broken:
+            raise DatabaseUnreachable
+        self.closed = True
+        try:
+            yield Send(statements)
+        except BaseException:
+            self.state = State.BROKEN
+            raise
+        self.state = State.COMMITTED
+        yield Command.RELEASE
+
+
+def recorded(outcome: Outcome) -> Outcome:
+    """Mark an outcome as recorded."""
+    return msgspec.structs.replace(outcome, recorded=True)
+
+
+def _begin(statements: str) -> Steps[None]:
+    yield Command.CONNECT
+    try:
+        yield Send(statements)
+    except GeneratorExit:
+        raise
+    except BaseException:
+        yield Command.DROP  # whether the transaction has begun is unknown
+        raise
+
+
+def _results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, encoding: str | None) -> Send:
+    return Send(query("record_results"), results_parameters(deliveries, job_id, outcome, encoding))

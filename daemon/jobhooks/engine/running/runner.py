@@ -1,0 +1,135 @@
+"""The seam between scheduling and the code that runs receivers: in the loop, in processes, in a test, or elsewhere."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Flag, auto
+from typing import Protocol
+
+from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Clock, Outcome
+from jobhooks.engine.delivery.protocols import GiveBack, OnOutcome, Take
+
+
+class TimeLimits(Flag):
+    """The time limits of a job that a runner holds."""
+
+    NONE = 0
+    SOFT = auto()  # raises SoftTimeLimitExceeded in the receiver
+    HARD = auto()  # ends the run, whatever the receiver does
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """How ``Runner.run_each`` gets deliveries and passes on what became of them.
+
+    Every delivery that the runner has, the first one or one from ``take``, goes to exactly one of ``report``,
+    ``give_back`` and ``run_alone``.
+    """
+
+    take: Take
+    report: OnOutcome
+    give_back: GiveBack
+    # For a run that was undone, or may have been: looks up whether it committed; if not, makes another attempt with
+    # ``Runner.run``; then reports.
+    run_alone: Callable[[FoundReceiver, Delivery], Awaitable[None]]
+
+
+class Runner(Protocol):
+    """Runs receivers of one kind, ``async def`` or ``def``. Deliveries go in, outcomes come out.
+
+    **Who records the result.** A run whose receiver used its connection records its result in the same transaction, as
+    the last thing before the commit, so that both exist or neither does: the outcome says ``recorded``. A run that did
+    not use its connection has nothing to commit, and a run that failed (``undone``) was rolled back: their outcomes
+    have ``recorded`` false, and the caller records them. If the delivery has a result already, recording fails and the
+    run is rolled back (AlreadySettled): the first result stands.
+
+    **Cancelling.** A runner ends the run of a cancelled call and rolls back what it has not committed. It reports no
+    outcome. Whether the run had committed is unknown to the caller, who reads the database before the next attempt.
+
+    **Lost connections.** DatabaseUnreachable means that the run's connection was lost. Whether it had committed is
+    unknown, as above. It is not the receiver's failure, so it is not an outcome.
+    """
+
+    clock: Clock  # dates results; the engine sets it when it knows the time of the database
+
+    @property
+    def capacity(self) -> int | None:
+        """How many calls of one receiver run at the same time; further calls wait. None: no limit of the runner's."""
+        ...
+
+    @property
+    def time_limits(self) -> TimeLimits:
+        """The limits that this runner holds. A limit that it does not hold has no effect."""
+        ...
+
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """Call a receiver once, in a transaction of its own, for one delivery or for a batch of one hook.
+
+        The outcome is that of each delivery. The last steps of the receiver, ``on_failure`` and ``after_return``, have
+        run when this returns.
+
+        Raises:
+            AlreadySettled: one of them has a result; the run was rolled back.
+            DatabaseUnreachable: the connection was lost.
+        """
+        ...
+
+    async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
+        """Call a receiver for one delivery after the other: ``first``, then any number from ``feed.take``.
+
+        Runs that are short may share a transaction, to commit with one flush. They are of the same hook, and each may
+        share (``Delivery.may_share``). Each behaves as if it were alone: the runner undoes a failed run without the
+        others, and passes a run that got in the way of others to ``feed.run_alone``. Not for receivers that take
+        batches or have last steps.
+
+        Raises:
+            DatabaseUnreachable: ``feed.run_alone`` lost the database.
+        """
+        ...
+
+    def end_runs(self) -> None:
+        """End everything that runs, and cut the connections in use, so that nothing on them commits.
+
+        The runner can be used again.
+        """
+        ...
+
+    def retire(self) -> None:
+        """Release what is kept for versions of receivers that were replaced, once their current runs have ended."""
+        ...
+
+    async def close(self) -> None:
+        """End everything that runs, and release all resources."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Runners:
+    """The runner for each kind of receiver."""
+
+    for_async: Runner
+    for_def: Runner
+
+    def runner_of(self, found: FoundReceiver) -> Runner:
+        """Choose by the receiver's kind."""
+        return self.for_async if found.is_async else self.for_def
+
+    def use_clock(self, clock: Clock) -> None:
+        """Date results by this clock."""
+        self.for_async.clock = self.for_def.clock = clock
+
+    def end_runs(self) -> None:
+        """End everything that runs, in both."""
+        self.for_async.end_runs()
+        self.for_def.end_runs()
+
+    def retire(self) -> None:
+        """Release what is kept for replaced versions of receivers, in both."""
+        self.for_async.retire()
+        self.for_def.retire()
+
+    async def close(self) -> None:
+        """Close both."""
+        await self.for_async.close()
+        await self.for_def.close()
