@@ -1,25 +1,30 @@
-"""Reading the log as the daemon does."""
+"""Reading the log as the daemon does, with the engine's reader and settler."""
 
 import contextlib
 from collections.abc import AsyncGenerator
 
 from jobhooks.contract.change import Change
+from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.engine.delivery.cursor import Cursor
-from jobhooks.engine.reading.reader import Reader
-from jobhooks.engine.settling.settler import Settler
-from jobhooks.store.connections import AsyncConnection, asyncpg_arguments, close_async, connect, connect_async
+from jobhooks.engine.delivery.outcome import Clock
+from jobhooks.engine.engine import Engine, EngineConnections
+from jobhooks.engine.running.in_loop.pool import Connections
+from jobhooks.engine.running.in_loop.runner import LoopRunner
+from jobhooks.engine.running.runner import Runners
+from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
+from jobhooks.testing.thread_runner import ThreadRunner
 
 
 class Pages:
-    """A reader, and the saving of its position as the settler does it."""
+    """The reader of an engine that schedules nothing, and the saving of its position."""
 
-    def __init__(self, conn: AsyncConnection, page_size: int, leader: int) -> None:
-        self.reader = Reader(conn, page_size)
-        self._settler = Settler(conn, leader)
+    def __init__(self, engine: Engine) -> None:
+        self.reader = engine.reader
+        self._settler = engine.settler
         self._after: Cursor | None = None
 
     async def next_page(self, *, called: bool = False) -> list[Change]:
-        """Return the next changes; none: all is read. ``called``: by a NOTIFY."""
+        """The next changes; none if all is read. ``called``: by a NOTIFY."""
         if not called and not await self.reader.has_news():
             return []
         reading = await self.reader.read(soon=called)
@@ -39,13 +44,16 @@ async def open_reader(database: str, page_size: int = 100) -> AsyncGenerator[Pag
     with contextlib.closing(connect(database)) as conn:
         arguments = asyncpg_arguments(conn)
         (leader,) = conn.execute("select leader from jobhooks.cursor").fetchone() or (0,)
-    async_conn = await connect_async(arguments)
+    conn = await connect_async(arguments)
+    runners = Runners(LoopRunner(Connections(arguments, 1), Clock()), ThreadRunner(database))
     try:
-        pages = Pages(async_conn, page_size, leader)
+        connections = EngineConnections(conn, conn, leader)
+        pages = Pages(Engine(connections, runners, ReceiverRegistry(()), page_size=page_size))
         await pages.reader.load()
         yield pages
     finally:
-        await close_async(async_conn)
+        await runners.close()
+        await close_async(conn)
 
 
 async def read_all(pages: Pages) -> list[Change]:

@@ -5,7 +5,6 @@ import contextlib
 import inspect
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,11 @@ from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.delivery.settle_batch import SettleBatch
+from jobhooks.engine.engine import Engine, EngineConnections
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runners
-from jobhooks.engine.settling.ledger import Ledger
-from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
@@ -34,13 +32,11 @@ from support.reading import open_reader
 HOOK = Hook(1, "h", 1, "m.C", frozenset({1}), frozenset(ObjectChangeActionChoices), Snapshot.parse("1:1:"))
 
 
-@dataclass
 class Running:
-    """What delivers in one process, ``def`` receivers included."""
+    """The daemon's engine in the test's process, for single attempts; nothing is read or scheduled."""
 
-    settler: Settler
-    ledger: Ledger
-    runners: Runners
+    def __init__(self, connections: EngineConnections, runners: Runners) -> None:
+        self._engine = Engine(connections, runners, ReceiverRegistry(()))
 
     async def attempt(self, receiver: type[JobHookReceiver[Any]], delivery: Delivery) -> Outcome:
         """Make one attempt, and settle it as the daemon does."""
@@ -69,28 +65,39 @@ class Running:
         return {delivery.change.id: outcome for delivery, outcome in told}
 
     def attempts(self, receiver: type[JobHookReceiver[Any]], class_path: str = HOOK.class_path) -> Attempts:
-        """Return what makes attempts with this receiver, whatever it is called."""
-        registry = ReceiverRegistry((), {class_path: _found(receiver, class_path)})
-        return Attempts(self.runners, registry, self.settler, self.ledger, Clock())
+        """Make this the receiver of that class path, and return the engine's part that makes attempts."""
+        self._engine.registry.receivers[class_path] = _found(receiver, class_path)
+        return self._engine.attempts
 
     async def _settle(self, outcomes: list[tuple[Delivery, Outcome]]) -> None:
         unrecorded = [(delivery, outcome) for delivery, outcome in outcomes if not outcome.recorded]
         if not unrecorded:
             return
-        settled = asyncio.Event()
-
-        def on_settled(_batch: SettleBatch) -> None:
-            settled.set()
-
-        self.settler.tell(lambda _batch: None, on_settled)
+        settler = self._engine.settler
+        listener = WaitsForBatch()
+        settler.attach(listener)
         for delivery, outcome in unrecorded:
             if outcome.error is None:
-                self.settler.succeeded(delivery, outcome)
+                settler.succeeded(delivery, outcome)
             else:
-                self.settler.failed(delivery, outcome)
-        settling = asyncio.create_task(self.settler.run())
-        await settled.wait()
+                settler.failed(delivery, outcome)
+        settling = asyncio.create_task(settler.run())
+        await listener.settled.wait()
         settling.cancel()
+
+
+class WaitsForBatch:
+    """Listens to a settler until a batch has committed."""
+
+    def __init__(self) -> None:
+        self.settled = asyncio.Event()
+
+    def before_writing(self, batch: SettleBatch) -> None:
+        """Add nothing to the batch."""
+
+    def on_settled(self, batch: SettleBatch) -> None:
+        """Remember that a batch has committed."""
+        self.settled.set()
 
 
 def _found(receiver: type[JobHookReceiver[Any]], class_path: str) -> FoundReceiver:
@@ -99,19 +106,17 @@ def _found(receiver: type[JobHookReceiver[Any]], class_path: str) -> FoundReceiv
 
 @contextlib.asynccontextmanager
 async def open_running(database: str) -> AsyncGenerator[Running]:
-    """Open what delivers; it leads."""
+    """Open an engine, as the daemon that leads."""
     with contextlib.closing(connect(database)) as conn:
         arguments = asyncpg_arguments(conn)
         (leader,) = conn.execute("select leader from jobhooks.cursor").fetchone() or (0,)
-    settling = await connect_async(arguments)
-    connections = Connections(arguments, 2)
-    runners = Runners(LoopRunner(connections, Clock()), ThreadRunner(database))
+    conn = await connect_async(arguments)
+    runners = Runners(LoopRunner(Connections(arguments, 2), Clock()), ThreadRunner(database))
     try:
-        settler = Settler(settling, leader)
-        yield Running(settler, Ledger(settling), runners)
+        yield Running(EngineConnections(conn, conn, leader), runners)
     finally:
         await runners.close()
-        await close_async(settling)
+        await close_async(conn)
 
 
 async def until(what: str, attempt: Callable[[], object]) -> None:

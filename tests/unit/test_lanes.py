@@ -88,7 +88,7 @@ def _objects(delivery: Delivery, columns: tuple[str, ...]) -> set[str]:
 
 @given(st.integers(0, 2**32))
 def test_exactly_those_wait_that_must(seed: int) -> None:
-    """Random tables, keys, changed keys, truncates and hooks, of which random ones end or are abandoned."""
+    """Random tables, keys, changed keys, truncates and hooks, of which random ones end or are withdrawn."""
     rng = random.Random(seed)
     lanes, oracle = Lanes(), Oracle()
     ready: list[Delivery] = []
@@ -110,9 +110,9 @@ def test_exactly_those_wait_that_must(seed: int) -> None:
             ready += lanes.finish(delivery)
         elif oracle.open:
             chosen = rng.choice(oracle.open)  # also what still waits: what it waits for stays, and is waited for
-            abandoned = lanes.abandon([chosen])
-            assert [delivery.change.id for delivery in abandoned] == sorted(d.change.id for d in abandoned)
-            gone = {id(delivery) for delivery in abandoned}
+            withdrawn = lanes.withdraw([chosen])
+            assert [delivery.change.id for delivery in withdrawn] == sorted(d.change.id for d in withdrawn)
+            gone = {id(delivery) for delivery in withdrawn}
             # All that had to wait for it went with it, directly or not, and nothing else.
             for delivery in oracle.open:
                 waits = any(

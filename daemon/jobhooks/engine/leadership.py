@@ -1,4 +1,4 @@
-"""Who leads: one daemon of a database reads and delivers, the others stand by and take over when its session ends."""
+"""Leadership: one daemon of a database reads and delivers, the others stand by and take over when its session ends."""
 
 import asyncio
 import contextlib
@@ -11,16 +11,15 @@ from jobhooks.store.connections import AsyncConnection, call_async
 
 LEADER_LOCK = 4
 SLEEP_LOCK = 2
-PATIENCE_S = 1.0  # for which one statement waits: while it does, it holds back the removal of dead rows
+PATIENCE_S = 1.0  # the longest wait of one statement: a waiting statement holds back the removal of dead rows
 
 log = structlog.stdlib.get_logger()
 
 
 class LeaderSession:
-    """The session that holds our locks, on a connection of its own: that of the leader, and that of a daemon that
-    sleeps.
+    """The session that holds the advisory locks of the leader and of a sleeping daemon. It has its own connection.
 
-    It speaks every second or so, since a standby takes a leader that is silent for ``leader_timeout_s`` for dead.
+    It sends a statement about every second: a standby takes a leader that is silent for ``leader_timeout_s`` for dead.
     """
 
     def __init__(self, conn: AsyncConnection, leader_timeout_s: float) -> None:
@@ -31,30 +30,30 @@ class LeaderSession:
         self._lost = asyncio.Event()
         conn.add_termination_listener(lambda _conn: self._lost.set())
 
-    async def lead(self, stands_by: Callable[[], None]) -> int:
-        """Wait until nobody else leads; return the number under which this daemon leads now.
+    async def acquire(self, on_standby: Callable[[], None]) -> int:
+        """Wait until this daemon leads; the number under which it leads.
 
-        ``stands_by`` is called if somebody does. The server gives us the lock the moment the session of the one who
-        leads ends. One that is silent is ended.
+        ``on_standby`` is called if another daemon leads. The server grants the lock as soon as the leader's session
+        ends. A silent leader's session is ended.
         """
-        told = False
+        stands_by = False
         patience_s = min(PATIENCE_S, self._timeout_s / 4)
         while not await self._wait_for(LEADER_LOCK, patience_s):
-            if not told:
+            if not stands_by:
+                stands_by = True
                 log.info("standing_by")
-                stands_by()
-                told = True
+                on_standby()
             ((deposed,),) = await call_async(self._conn, "depose_silent_leader", self._timeout_s)
             if deposed:
                 log.warning("silent_leader_deposed", leader_timeout_s=self._timeout_s)
         ((leader,),) = await call_async(self._conn, "take_the_lead")
         return leader
 
-    async def keep_speaking(self) -> None:
-        """Show that this daemon is alive, and find out that the connection is not, until cancelled.
+    async def keep_alive(self) -> None:
+        """Show that this daemon is alive, and check that the connection is, until cancelled.
 
         Raises:
-            DatabaseUnreachable: no answer came, or none in time for a standby not to take over.
+            DatabaseUnreachable: no answer came, or it came too late to keep a standby from taking over.
         """
         while True:
             try:
@@ -63,16 +62,17 @@ class LeaderSession:
             except TimeoutError as exc:
                 self._conn.terminate()
                 raise DatabaseUnreachable("the database does not answer") from exc
-            # At once if its session has ended, and with it the lock: somebody else may lead already.
+            # Without delay if the session has ended, and the lock with it: another daemon may already lead.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(PATIENCE_S, self._timeout_s / 4)):
                     await self._lost.wait()
 
     async def fall_asleep(self) -> bool:
-        """Ask for the lock that has writers wake us; return whether we hold it now.
+        """Request the lock that makes writers wake this daemon; whether it holds the lock now.
 
-        From the moment we wait for it, writers who begin to write send a NOTIFY. When we have it, all that sent none
-        have ended: see the capture. So until then the log must be read although nobody called, and after it once more.
+        From the moment the lock is requested, writers that begin to write send a NOTIFY. Once it is held, all writers
+        that sent none have ended (see the capture functions). So the log must be read without a NOTIFY until then, and
+        once more after that.
         """
         if not self._asleep:
             async with self._turn:
@@ -80,14 +80,14 @@ class LeaderSession:
         return self._asleep
 
     async def stay_awake(self) -> None:
-        """Let go of that lock: writers need not call, since the log is read all the time."""
+        """Release that lock: writers need not send a NOTIFY while the log is read all the time."""
         if self._asleep:
             async with self._turn:
                 await call_async(self._conn, "stay_awake")
             self._asleep = False
 
     async def is_crowded(self) -> bool:
-        """Return whether sessions wait for one another in order to send a NOTIFY."""
+        """Whether sessions wait for each other in order to send a NOTIFY."""
         async with self._turn:
             ((crowded,),) = await call_async(self._conn, "is_crowded")
         return crowded

@@ -1,4 +1,4 @@
-"""Keeping the log, the results and the history of hooks and jobs from growing for ever, now and then."""
+"""Maintenance: keeping the log, the results and the history of hooks and jobs from growing forever."""
 
 import asyncio
 import datetime
@@ -9,16 +9,16 @@ import structlog
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
 from jobhooks.store.connections import call_async, close_async, connect_async
 
-INTERVAL_S = 600.0  # between two rounds; what a round does is due for hours at least
-PAUSE_S = 0.1  # between two batches of results, so that what is delivered comes first
+INTERVAL_S = 600.0  # between two rounds; the work of a round is due for hours at least
+PAUSE_S = 0.1  # between two batches of results, so that deliveries come first
 
 log = structlog.stdlib.get_logger()
 
 
 async def maintain(asyncpg_arguments: dict[str, Any], retention_days: float) -> None:
-    """Look after the log at once and then at intervals, until cancelled.
+    """Run a round now and then at intervals, until cancelled.
 
-    A failure is logged and tried again the next time: deliveries go on without.
+    A failed round is logged; the next one tries again. Deliveries go on without it.
     """
     while True:
         try:
@@ -26,14 +26,14 @@ async def maintain(asyncpg_arguments: dict[str, Any], retention_days: float) -> 
             if done:
                 log.info("log_maintained", done=done)
         except DatabaseUnreachable as exc:
-            log.debug("log_not_maintained", error=str(exc))  # the daemon notices by itself that it lost the database
+            log.debug("log_not_maintained", error=str(exc))  # the session notices that it lost the database
         except JobhooksError as exc:
             log.warning("log_not_maintained", error=str(exc))
         await asyncio.sleep(INTERVAL_S)
 
 
 async def _round(asyncpg_arguments: dict[str, Any], retention: datetime.timedelta) -> str:
-    """Run on a connection that is opened for it: the daemon's others are busy, or must not be in a transaction."""
+    """Run on a new connection: the daemon's others are busy, or must not have an open transaction."""
     conn = await connect_async(asyncpg_arguments)
     try:
         ((done,),) = await call_async(conn, "maintain_log", retention)

@@ -1,4 +1,4 @@
-"""Taking receivers as they are now, while the daemon runs: files that are added, changed or removed."""
+"""Reloading receivers while the daemon runs, when their files are added, changed or removed."""
 
 import asyncio
 import contextlib
@@ -12,18 +12,17 @@ from jobhooks.discovery.sources import look
 from jobhooks.engine.running.runner import Runner
 from jobhooks.errors import JobhooksError
 
-LOOK_S = 2.0  # between two looks of our own, and after jobs could not be recorded
+LOOK_S = 2.0  # between two looks at the files, and after jobs could not be recorded
 
 log = structlog.stdlib.get_logger()
 
 
-class Reloading:
-    """Looks for changes, and has them taken between two deliveries. What runs goes on with the code that it began with.
+class ReceiverReload:
+    """Looks for changed files, and swaps receivers between two deliveries. A running one keeps the code it began with.
 
-    Whatever is wrong with what is there is reported, and its receivers stay what they were: a file that is half written
-    stops nothing. The system tells of changes at once, where it can: not on each file system, not of what a link leads
-    to, and not of a directory that another is put in the place of. So there is a look of our own as well, which is
-    what counts.
+    If something is wrong with a file, that is logged, and its receivers stay as they were: a half-written file stops
+    nothing. The system reports changes without delay where it can. It does not on every file system, nor for the target
+    of a link, nor when one directory replaces another. So this class also looks by itself, and those looks decide.
     """
 
     def __init__(
@@ -34,29 +33,29 @@ class Reloading:
         self._register = register
         self._is_registered = True
         self._seen = self._look()
-        self._told_why_unwatched = ""
+        self._logged_failure = ""
 
-    async def run(self, told: asyncio.Event) -> None:
-        """Reload whenever something has changed, or ``told`` is set, until cancelled."""
-        watching = asyncio.create_task(self._watch(told))
+    async def run(self, requested: asyncio.Event) -> None:
+        """Reload whenever files have changed or ``requested`` is set, until cancelled."""
+        watching = asyncio.create_task(self._watch(requested))
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
-                        await told.wait()
+                        await requested.wait()
                 try:
-                    await self._look_again(told)
-                except Exception:  # whatever it is, the next change is to be taken
+                    await self._look_again(requested)
+                except Exception:  # the next change must still be noticed
                     log.exception("receivers_not_reloaded")
         finally:
             watching.cancel()
             await asyncio.wait([watching])
 
-    async def _look_again(self, told: asyncio.Event) -> None:
-        # Looked at before it is read: what changes meanwhile is found by the next look.
+    async def _look_again(self, requested: asyncio.Event) -> None:
+        # Look before reading the files: a change during the reading is found by the next look.
         seen = await asyncio.to_thread(self._look)
-        if told.is_set() or seen != self._seen:
-            told.clear()
+        if requested.is_set() or seen != self._seen:
+            requested.clear()
             self._seen = seen
             await self._reload()
         await self._make_jobs()
@@ -64,10 +63,10 @@ class Reloading:
     def _look(self) -> list[object]:
         return [look(place.path) for place in self._registry.places]
 
-    async def _watch(self, told: asyncio.Event) -> None:
-        """Have it told at once when files change, as far as the system does that."""
+    async def _watch(self, requested: asyncio.Event) -> None:
+        """Request a reload as soon as the system reports changed files."""
         while True:
-            there = self._that_exist()
+            there = self._existing_directories()
             if not there:
                 await asyncio.sleep(LOOK_S)
                 continue
@@ -75,17 +74,17 @@ class Reloading:
                 paths = [path for path, _, _ in there]
                 async for changes in awatch(*paths, rust_timeout=int(LOOK_S * 1000), yield_on_timeout=True):
                     if changes:
-                        told.set()
-                    if self._that_exist() != there:
+                        requested.set()
+                    if self._existing_directories() != there:
                         break
-            except Exception as exc:  # noqa: BLE001 - the library's own errors, too; our own looks go on without it
-                if str(exc) != self._told_why_unwatched:
-                    self._told_why_unwatched = str(exc)
+            except Exception as exc:  # noqa: BLE001 - includes the library's own errors; looking goes on without it
+                if str(exc) != self._logged_failure:
+                    self._logged_failure = str(exc)
                     log.warning("receivers_cannot_be_watched", error=str(exc), looked_at_every_s=LOOK_S)
                 await asyncio.sleep(LOOK_S)
 
-    def _that_exist(self) -> list[tuple[str, int, int]]:
-        """Return the directories that are there, and what tells them from others of their name."""
+    def _existing_directories(self) -> list[tuple[str, int, int]]:
+        """The directories that exist, each with the numbers that tell it from another one of the same name."""
         found: list[tuple[str, int, int]] = []
         for place in self._registry.places:
             with contextlib.suppress(OSError):
@@ -107,7 +106,7 @@ class Reloading:
         for path in [*changed, *added]:
             for warning in after[path].meta.warnings:
                 log.warning("receiver_meta_warning", receiver=path, path=str(after[path].path), warning=warning)
-        # From here on nothing is awaited: each delivery finds all of the old, or all of the new.
+        # No await from here on: each delivery finds all of the old receivers, or all of the new ones.
         former.take(found)
         self._runner.retire()
         if changed or added or removed or mended:

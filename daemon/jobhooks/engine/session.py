@@ -1,42 +1,38 @@
-"""As long as the connections to the database hold: wait to lead, then read and deliver."""
+"""One session of the daemon: wait to lead, then read and deliver, for as long as the connections hold."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
 from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Clock
+from jobhooks.engine.engine import Engine, EngineConnections
 from jobhooks.engine.leadership import LeaderSession
 from jobhooks.engine.maintenance import maintain
 from jobhooks.engine.reading.listener import Listener
-from jobhooks.engine.reading.reader import Reader
 from jobhooks.engine.reading.wakeup import Wakeup
-from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.limits import Watchdog
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runner, Runners
-from jobhooks.engine.scheduling.dispatcher import Dispatcher
-from jobhooks.engine.settling.ledger import Ledger
-from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.runtime.wakeup_mode import WakeupMode
 from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
 
-COUNT_INTERVAL_S = 1.0  # between two countings of conditions that could not be evaluated
-STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements, none of which takes long: its connection is dead then
+STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements. They are short: a connection that takes longer is dead
 
 log = structlog.stdlib.get_logger()
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """What the engine is told: where the database is (for each driver), and its limits; times are in seconds."""
+    """Where the database is, for each driver, and the limits of the engine; times are in seconds."""
 
     database_url: str
     asyncpg_arguments: dict[str, Any] = field(repr=False)
@@ -52,51 +48,63 @@ class EngineSettings:
 
 
 class Stopped(Exception):
-    """The engine was told to stop, and has."""
+    """The engine has stopped, as requested."""
 
 
 class Session:
-    """Reads and delivers, as long as its connections hold and nobody else leads."""
+    """Reads and delivers, as long as its connections hold and this daemon leads.
+
+    ``ready`` is called when the session stands by, and when it begins to deliver. ``reconnects``: an earlier session
+    lost the database.
+    """
 
     def __init__(
         self,
         settings: EngineSettings,
         registry: ReceiverRegistry,
         def_runner: Runner,
+        observers: Observers,
         stop: asyncio.Event,
         ready: Callable[[], None],
+        *,
+        reconnects: bool = False,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._def_runner = def_runner
+        self._observers = observers
         self._stop = stop
         self._ready = ready
+        self._reconnects = reconnects
 
     async def run(self) -> None:
-        """Wait to lead and then deliver, until told to stop.
+        """Wait to lead and then deliver, until ``stop`` is set.
 
         Raises (all in groups):
-            Stopped: told to stop; what ran has ended and is settled, or was given up at the end of the grace.
-            DatabaseUnreachable: a connection was lost; nothing that committed is.
+            Stopped: ``stop`` was set. Runs have ended and are settled, or were given up at the end of the grace period.
+            DatabaseUnreachable: a connection was lost; nothing that has committed is.
             LeadsNoMore: another daemon leads.
         """
-        arguments = _own_arguments(self._settings.asyncpg_arguments)
+        arguments = _engine_arguments(self._settings.asyncpg_arguments)
         async with _connection(arguments) as leading:
             ((replica,),) = await call_async(leading, "is_replica")
             if replica:
                 raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
+            if self._reconnects and self._observers.reconnected is not None:
+                self._observers.reconnected()
             leader_session = LeaderSession(leading, self._settings.leader_timeout_s)
             leader = await self._lead(leader_session)
-            async with (
-                _connection(arguments) as listening,
-                _connection(arguments) as reading,
-                _connection(arguments) as settling,
-            ):
-                await self._deliver(leader_session, leader, listening, reading, settling)
+            with self._observed_leadership(leader):
+                async with (
+                    _connection(arguments) as listening,
+                    _connection(arguments) as reading,
+                    _connection(arguments) as settling,
+                ):
+                    await self._deliver(leader_session, listening, EngineConnections(reading, settling, leader))
 
     async def _lead(self, leader_session: LeaderSession) -> int:
-        """Wait until we lead; to be told to stop meanwhile is enough to end."""
-        waiting = asyncio.create_task(leader_session.lead(self._ready))
+        """Wait until this daemon leads, or until ``stop`` is set."""
+        waiting = asyncio.create_task(leader_session.acquire(self._ready))
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -108,52 +116,53 @@ class Session:
                 task.cancel()
             await asyncio.wait([waiting, stopping])
 
+    @contextlib.contextmanager
+    def _observed_leadership(self, leader: int) -> Generator[None]:
+        if self._observers.leadership_gained is not None:
+            self._observers.leadership_gained(leader)
+        try:
+            yield
+        finally:
+            if self._observers.leadership_lost is not None:
+                self._observers.leadership_lost()
+
     async def _deliver(
-        self,
-        leader_session: LeaderSession,
-        leader: int,
-        listening: AsyncConnection,
-        reading: AsyncConnection,
-        settling: AsyncConnection,
+        self, leader_session: LeaderSession, listening: AsyncConnection, connections: EngineConnections
     ) -> None:
         settings = self._settings
+        # LISTEN first, then read: a change that commits in between is read, or announced by a NOTIFY.
         listener = Listener(listening)
         await listener.listen()
         wakeup = Wakeup(listener, leader_session, settings.wakeup, settings.poll_interval_s)
-        reader = Reader(reading, settings.page_size)
-        position = await reader.load()
-        clock = await _database_clock(settling)
-        settler = Settler(settling, leader)
-        ledger = Ledger(settling)
-        connections = Connections(settings.asyncpg_arguments, settings.connections)
-        runners = Runners(LoopRunner(connections, clock), self._def_runner)
-        runners.use_clock(clock)
-        attempts = Attempts(runners, self._registry, settler, ledger, clock)
-        dispatcher = Dispatcher(attempts.work_off, settler, ledger, 4 * settings.page_size, self._registry.has)
-        await dispatcher.start(position)
-        await dispatcher.reload_hooks()
+        clock = await _database_clock(connections.settling)
+        loop_runner = LoopRunner(Connections(settings.asyncpg_arguments, settings.connections), clock)
+        runners = Runners(loop_runner, self._def_runner)
+        engine = Engine(
+            connections,
+            runners,
+            self._registry,
+            page_size=settings.page_size,
+            clock=clock,
+            observers=self._observers,
+        )
+        await engine.start()
         log.info("started", receivers=sorted(self._registry.receivers))
         self._ready()
-        self._registry.listeners.append(dispatcher.receivers_have_changed)
+        self._registry.listeners.append(engine.dispatcher.on_receivers_changed)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(leader_session.keep_speaking())
+                group.create_task(leader_session.keep_alive())
                 group.create_task(listener.keep_hearing())
-                group.create_task(settler.run())
-                group.create_task(dispatcher.run())
-                group.create_task(_reload_when_told(listener, dispatcher))
-                group.create_task(_count_condition_failures(settler, ledger))
+                group.create_task(engine.run())
+                group.create_task(_reload_when_notified(listener, engine))
                 group.create_task(Watchdog().run())
                 group.create_task(maintain(settings.asyncpg_arguments, settings.retention_days))
-                read = group.create_task(_read(reader, wakeup, listener, dispatcher))
+                read = group.create_task(_read(engine, wakeup, listener))
                 await self._stop.wait()
                 read.cancel()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(settings.shutdown_grace_s):
-                        await dispatcher.stop()
-                        await settler.drain()
-                        async with settler.lock:
-                            await ledger.write_condition_failures()
+                        await engine.stop()
                         raise Stopped
                 log.warning("shutdown_grace_exceeded", shutdown_grace_s=settings.shutdown_grace_s)
                 raise Stopped
@@ -161,60 +170,49 @@ class Session:
             self._registry.listeners.clear()
             await wakeup.close()
             runners.end_runs()
-            await dispatcher.cancel()
+            await engine.cancel()
 
 
-async def _read(reader: Reader, wakeup: Wakeup, listener: Listener, dispatcher: Dispatcher) -> None:
-    """Read the log, page after page, as far as there is room, and wait where there is nothing new."""
+async def _read(engine: Engine, wakeup: Wakeup, listener: Listener) -> None:
+    """Read the log page after page, as far as there is room, and wait when there is nothing new."""
     while True:
         called = listener.woken.is_set()
         wakeup.clear()
-        if not called and not await reader.has_news():
+        if not called and not await engine.reader.has_news():
             await wakeup.wait()
             continue
-        reading = await reader.read(soon=called)
-        if reading.changes and reading.configuration != dispatcher.hooks_version:
-            # After the page, never before: a hook that committed before a change must be there when it is matched.
-            await dispatcher.reload_hooks()
-        await dispatcher.admit(reading)
+        reading = await engine.read(soon=called)
         wakeup.found(len(reading.changes))
         if not reading.changes:
-            await wakeup.wait()  # what had news was not for us: our receivers' own transactions, say
+            await wakeup.wait()  # the news was not for any hook: receivers' own transactions, for example
         elif not reading.full:
             await wakeup.gather()
-        await dispatcher.room()
+        await engine.dispatcher.room()
 
 
-async def _reload_when_told(listener: Listener, dispatcher: Dispatcher) -> None:
-    """Take changes of hooks and debts at once, even while nothing is read."""
+async def _reload_when_notified(listener: Listener, engine: Engine) -> None:
+    """Load changed hooks and backlog entries without delay, even while nothing is read."""
     while True:
-        waiting = [asyncio.create_task(event.wait()) for event in (listener.configured, listener.indebted)]
+        waiting = [
+            asyncio.create_task(event.wait()) for event in (listener.configuration_changed, listener.backlog_changed)
+        ]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waiting:
                 task.cancel()
-        if listener.configured.is_set():
-            listener.configured.clear()
-            await dispatcher.reload_hooks()
-        if listener.indebted.is_set():
-            listener.indebted.clear()
-            dispatcher.look_at_debts()
+        if listener.configuration_changed.is_set():
+            listener.configuration_changed.clear()
+            await engine.dispatcher.reload_hooks()
+        if listener.backlog_changed.is_set():
+            listener.backlog_changed.clear()
+            engine.dispatcher.search_backlog()
 
 
-async def _count_condition_failures(settler: Settler, ledger: Ledger) -> None:
-    """Write down, now and then, for how many changes conditions could not be evaluated."""
-    while True:
-        await asyncio.sleep(COUNT_INTERVAL_S)
-        if ledger.condition_failures:
-            async with settler.lock:
-                await ledger.write_condition_failures()
+def _engine_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments for the engine's own connections.
 
-
-def _own_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return what the engine's own sessions are opened with.
-
-    Their statements are few, are run all the time, and are written so that one plan suits all parameters.
+    They run few different statements, all the time, each written so that one plan suits all parameters.
     """
     settings = {**arguments.get("server_settings", {}), "plan_cache_mode": "force_generic_plan", "jit": "off"}
     return {**arguments, "server_settings": settings, "command_timeout": STATEMENT_TIMEOUT_S}
@@ -232,7 +230,7 @@ async def _connection(arguments: dict[str, Any]) -> AsyncGenerator[AsyncConnecti
     try:
         yield conn
     except* DatabaseUnreachable:
-        conn.terminate()  # the others are perhaps as dead, and would not answer a farewell
+        conn.terminate()  # the other connections may be just as dead, and would not answer a regular close
         raise
     finally:
         await close_async(conn)

@@ -1,23 +1,25 @@
-"""The daemon's life: session after session, as long as the database comes back, until told to stop."""
+"""The daemon's life: one session after another, whenever the database is there, until a signal ends it."""
 
 import asyncio
 import contextlib
 import gc
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import structlog
 
 from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.engine.delivery.observer import Observer, Observers
 from jobhooks.engine.delivery.retry import Backoff
-from jobhooks.engine.receiver_reload import Reloading
+from jobhooks.engine.delivery_log import DeliveryLog
+from jobhooks.engine.receiver_reload import ReceiverReload
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.errors import DatabaseUnreachable, LeadsNoMore
 
-LAST_RESORT_S = 2.0  # after the grace, when the process ends whatever still runs in it
+LAST_RESORT_S = 2.0  # after the grace period, until the process ends with everything that still runs in it
 
 log = structlog.stdlib.get_logger()
 
@@ -27,32 +29,37 @@ async def run(
     registry: ReceiverRegistry,
     notify: Callable[[str], None],
     register: Callable[[ReceiverRegistry], None],
+    observers: Sequence[Observer] = (),
 ) -> None:
-    """Deliver until SIGTERM or SIGINT. ``notify`` gets systemd's words: READY=1 once listening and reading.
+    """Deliver until SIGTERM or SIGINT. If the database goes away, wait for it.
 
-    Receivers that are added, changed or removed are taken at once, or on SIGHUP; ``register``, called in a thread,
-    makes their jobs.
+    ``notify`` gets systemd's words: READY=1 once the daemon listens and reads, or stands by. ``register``, called in a
+    thread, makes the jobs of receivers that have changed. Receivers are reloaded when their files change and on
+    SIGHUP. ``observers`` get the engine's events beside the log.
 
-    What runs when the signal comes has ``shutdown_grace_s`` to end. What is not settled then, or was not begun, is
-    read again by the next daemon. A second signal ends it at once. A database that goes away is waited for.
+    On the signal, runs have ``shutdown_grace_s`` to end. The next daemon reads everything again that is not settled by
+    then, or has not begun. A second signal ends the process immediately.
     """
-    _spare_the_collector()
+    _collect_less_garbage()
     stop = asyncio.Event()
     def_runner = ProcessRunner(settings.database_url, registry, settings.workers, settings.worker_memory_limit)
     _stop_on_signals(stop, settings.shutdown_grace_s, notify)
-    told = asyncio.Event()
-    if not os.isatty(0):  # there it says that the terminal is gone, which is to end the daemon
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, told.set)
-    reloading = asyncio.create_task(Reloading(registry, def_runner, register).run(told))
+    requested = asyncio.Event()
+    if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
+    reloading = asyncio.create_task(ReceiverReload(registry, def_runner, register).run(requested))
     backoff = Backoff()
+    composed = Observers(DeliveryLog(), *observers)
 
     def ready() -> None:
         backoff.reset()
         notify("READY=1")
 
+    lost = False
     try:
         while not stop.is_set():
-            await _run_session(Session(settings, registry, def_runner, stop, ready), backoff, stop)
+            session = Session(settings, registry, def_runner, composed, stop, ready, reconnects=lost)
+            lost = await _run_session(session, backoff, stop)
     finally:
         reloading.cancel()
         await asyncio.wait([reloading])
@@ -61,32 +68,35 @@ async def run(
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _spare_the_collector() -> None:
-    """Have Python look for cycles less often, and never among what is loaded by now, which stays.
+def _collect_less_garbage() -> None:
+    """Make Python search for reference cycles less often, and never among the objects that are loaded already.
 
-    What is made for a delivery has none, and goes by itself: to look was a sixth of a delivery's time.
+    The objects of a delivery form no cycles and are freed without it. The search took a sixth of a delivery's time.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)
 
 
-async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event) -> None:
-    """Run a session to its end, and wait a while if it was not us who ended it."""
+async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event) -> bool:
+    """Run a session to its end; if it failed, wait before the next one. Whether it lost the database."""
+    lost = False
     try:
         await session.run()
     except* Stopped:
         stop.set()
-    except* (DatabaseUnreachable, LeadsNoMore) as lost:
+    except* (DatabaseUnreachable, LeadsNoMore) as failed:
         wait_s = backoff.next()
-        log.warning("database_lost", error=_reason(lost), next_attempt_s=round(wait_s, 1))
+        log.warning("database_lost", error=_reason(failed), next_attempt_s=round(wait_s, 1))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await stop.wait()
+        lost = failed.subgroup(DatabaseUnreachable) is not None
+    return lost
 
 
 def _reason(group: BaseExceptionGroup[BaseException]) -> str:
-    """Return the first reason in a group."""
+    """The message of the first exception in a group."""
     first = group.exceptions[0]
     return (
         _reason(cast("BaseExceptionGroup[BaseException]", first))
@@ -102,16 +112,16 @@ def _stop_on_signals(stop: asyncio.Event, grace_s: float, notify: Callable[[str]
         notify("STOPPING=1")
         stop.set()
 
-    asked = False
+    requested = False
 
     def on_signal(_number: int, _frame: object) -> None:
-        # Not a handler of the loop's: an async receiver that blocks the loop, or will not be cancelled, must not keep
-        # the process alive. What it wrote is rolled back, and delivered again.
-        nonlocal asked
-        if asked:
+        # Not a handler of the event loop: an async receiver that blocks the loop, or resists being cancelled, must not
+        # keep the process alive. Its writes are rolled back, and the change is delivered again.
+        nonlocal requested
+        if requested:
             os._exit(0)
-        asked = True
-        signal.signal(signal.SIGALRM, _end_at_once)
+        requested = True
+        signal.signal(signal.SIGALRM, _exit_process)
         signal.setitimer(signal.ITIMER_REAL, grace_s + LAST_RESORT_S)
         loop.call_soon_threadsafe(request_stop)
 
@@ -119,5 +129,5 @@ def _stop_on_signals(stop: asyncio.Event, grace_s: float, notify: Callable[[str]
         signal.signal(signal_number, on_signal)
 
 
-def _end_at_once(_number: int, _frame: object) -> None:
+def _exit_process(_number: int, _frame: object) -> None:
     os._exit(0)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,11 @@ from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.outcome import Clock
+from jobhooks.engine.engine import Engine, EngineConnections
 from jobhooks.engine.leadership import LeaderSession
-from jobhooks.engine.reading.reader import Reader
-from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runners
-from jobhooks.engine.scheduling.dispatcher import Dispatcher
-from jobhooks.engine.settling.ledger import Ledger
-from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import Refused
 from jobhooks.operations import hooks, tables
 from jobhooks.operations.receivers import records
@@ -32,8 +28,6 @@ from jobhooks.testing.databases import Database
 from jobhooks.testing.thread_runner import ThreadRunner
 
 LEADER_TIMEOUT_S = 10.0
-PAGE_SIZE = 500
-LOOK_S = 0.01  # between two looks at whether anything is owed still
 EVENTS = ("create", "update", "delete", "truncate")
 
 
@@ -110,51 +104,18 @@ async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: fl
         leading, reading, settling = [await connect_async(arguments) for _ in range(3)]
         for each in (leading, reading, settling):
             stack.push_async_callback(close_async, each)
-        leader = await LeaderSession(leading, LEADER_TIMEOUT_S).lead(lambda: None)
-        reader = Reader(reading, PAGE_SIZE)
-        position = await reader.load()
-        settler, ledger, clock = Settler(settling, leader), Ledger(settling), Clock()
-        connections = Connections(arguments, 2)
-        runners = Runners(LoopRunner(connections, clock), ThreadRunner(database.url, clock))
+        leader = await LeaderSession(leading, LEADER_TIMEOUT_S).acquire(lambda: None)
+        clock = Clock()
+        runners = Runners(LoopRunner(Connections(arguments, 2), clock), ThreadRunner(database.url, clock))
         stack.push_async_callback(runners.close)
-        attempts = Attempts(runners, registry, settler, ledger, clock)
-        dispatcher = Dispatcher(attempts.work_off, settler, ledger, 4 * PAGE_SIZE, registry.has)
-        await dispatcher.start(position)
-        await dispatcher.reload_hooks()
-        tasks = [asyncio.create_task(settler.run()), asyncio.create_task(dispatcher.run())]
-        try:
-            await _deliver_all(database.connection, registry, reader, dispatcher, settler, tasks)
-        finally:
-            await dispatcher.cancel()
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+        engine = Engine(EngineConnections(reading, settling, leader), runners, registry, clock=clock)
+        await engine.deliver_pending(lambda: _hasten(database.connection, registry))
 
 
-async def _deliver_all(
-    conn: SyncConnection,
-    registry: ReceiverRegistry,
-    reader: Reader,
-    dispatcher: Dispatcher,
-    settler: Settler,
-    tasks: Iterable[asyncio.Task[None]],
-) -> None:
-    while True:
-        for task in tasks:
-            if task.done():
-                task.result()  # which raises what ended it
-        reading = await reader.read()
-        if reading.changes and reading.configuration != dispatcher.hooks_version:
-            await dispatcher.reload_hooks()
-        await dispatcher.admit(reading)
-        if not reading.changes and dispatcher.is_idle:
-            await settler.drain()
-            # What waits for seconds to pass, and has not failed, is delivered now.
-            ((hastened,),) = call(conn, "hasten_debts", list(registry.receivers))
-            if not hastened and dispatcher.is_idle and not await reader.has_news():
-                return
-            dispatcher.look_at_debts()
-        await asyncio.sleep(LOOK_S)
+def _hasten(conn: SyncConnection, registry: ReceiverRegistry) -> bool:
+    """Make everything due that waits for seconds to pass, and has not failed; whether there was anything."""
+    ((hastened,),) = call(conn, "hasten_debts", list(registry.receivers))
+    return bool(hastened)
 
 
 def _results(conn: SyncConnection) -> list[Result]:

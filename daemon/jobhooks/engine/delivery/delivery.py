@@ -1,4 +1,4 @@
-"""A delivery in memory: one change owed to one hook, and what the engine must know of it until it is settled."""
+"""A delivery in memory, one change for one hook, and the page of the log that it was read with."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,14 +17,16 @@ OBJECT = Ordering.OBJECT
 
 
 class Delivery(msgspec.Struct, eq=False):
-    """One change owed to one hook. ``attempts`` have a result already, ``failures`` of them count against its limit.
+    """One change for one hook. ``attempts`` have a result, and ``failures`` of them count against the hook's limit.
 
-    ``parked``: it is written down as a debt. ``page``: what waits for it to be settled or parked. ``waits_for`` counts
-    the deliveries before it in its lanes, ``followers`` are those behind it. ``began_at``: when
-    it began to run, by the loop's clock. ``gone``: not in memory's hands any more.
-
-    ``merged``: debts behind it, of the same object, that are delivered with it as one change, ``shown``; None: together
-    they change nothing. ``alone``: it is to be run by itself, since the batch that it was in has failed.
+    - ``parked``: it has a backlog entry, or gets one with the next settle batch
+    - ``page``: the page that it keeps open until it is settled or parked
+    - ``waits_for``: how many deliveries are before it in its lanes; ``followers`` are those directly behind it
+    - ``running``: a hook task has it, since ``began_at`` by the loop's clock
+    - ``withdrawn``: it was taken out of its lanes without being settled
+    - ``merged``: backlog entries behind it, of the same object, that are delivered with it as one change, ``shown``. If
+      ``shown`` is None, they change nothing together.
+    - ``alone``: it runs by itself, because a batch with it failed
     """
 
     change: Change
@@ -36,7 +38,7 @@ class Delivery(msgspec.Struct, eq=False):
     parked: bool = False
     running: bool = False
     began_at: float = 0.0
-    gone: bool = False
+    withdrawn: bool = False
     alone: bool = False
     merged: tuple["Delivery", ...] = ()
     shown: Change | None = None
@@ -45,35 +47,36 @@ class Delivery(msgspec.Struct, eq=False):
 
     @property
     def attempt(self) -> int:
-        """The number of the attempt that is next, or runs."""
+        """The number of the current or next attempt."""
         return self.attempts + 1
 
     @property
     def identity(self) -> DeliveryIdentity:
-        """The three numbers that name this attempt."""
+        """The three numbers that identify this attempt."""
         return DeliveryIdentity(self.change.id, self.hook.id, self.attempts + 1)
 
     @property
     def may_share(self) -> bool:
-        """Whether it may run in one transaction with others: one call settles it, and nothing else."""
+        """Whether it may share a transaction with others. One call settles it and nothing else."""
         return not self.merged and not self.alone
 
     @property
     def comes_to_nothing(self) -> bool:
-        """Whether it is merged with others, and together they change nothing."""
+        """Whether it is coalesced with others, and together they change nothing."""
         return bool(self.merged) and self.shown is None
 
     @property
     def identities(self) -> tuple[DeliveryIdentity, ...]:
-        """The names of this attempt and of those of what is merged into it."""
+        """The identities of this attempt and of those that are coalesced into it."""
         return (self.identity, *(each.identity for each in self.merged))
 
 
 @dataclass(slots=True, eq=False)
 class Page:
-    """What was read at once. ``opened_at``: by the loop's clock. ``open``: how many of its deliveries keep it open.
+    """A page of the log, and the position after it.
 
-    ``bytes``: of the rows of what it owes, about.
+    ``opened_at``: by the loop's clock. ``open``: how many deliveries keep it open. ``bytes``: about how many bytes the
+    rows of its deliveries have.
     """
 
     after: Cursor
@@ -83,7 +86,7 @@ class Page:
     bytes: int = 0
 
     def add(self, delivery: Delivery) -> None:
-        """Keep the page open until this delivery is let go."""
+        """Keep the page open until this delivery is settled or parked."""
         delivery.page = self
         self.deliveries.append(delivery)
         self.open += 1

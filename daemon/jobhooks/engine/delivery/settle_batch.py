@@ -1,4 +1,4 @@
-"""What is written in one transaction when attempts are settled. Data."""
+"""The content of one settle batch, which is written in one transaction. Data."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from jobhooks.engine.delivery.outcome import Outcome
 
 @dataclass(slots=True)
 class SettleBatch:
-    """What is to be written at once."""
+    """Results and backlog changes: ``parked`` deliveries get an entry, the entries of ``done`` ones are deleted."""
 
     successes: list[tuple[Delivery, Outcome]] = field(default_factory=list[tuple[Delivery, Outcome]])
     failures: list[tuple[Delivery, Outcome]] = field(default_factory=list[tuple[Delivery, Outcome]])

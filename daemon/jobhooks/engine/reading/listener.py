@@ -14,15 +14,15 @@ HEARTBEAT_TIMEOUT_S = 3.0
 class Listener:
     """Listens on a connection of its own, which never opens a transaction: one would hold NOTIFYs back.
 
-    ``woken`` is set by each NOTIFY, ``configured`` by one that says that hooks or jobs have changed, ``indebted`` by
-    one that says that somebody has changed debts.
+    ``woken`` is set by each NOTIFY of a writer; ``configuration_changed`` by one that says that hooks or jobs have
+    changed; ``backlog_changed`` by one that says that another session has changed the backlog.
     """
 
     def __init__(self, conn: AsyncConnection) -> None:
         self._conn = conn
         self.woken = asyncio.Event()
-        self.configured = asyncio.Event()
-        self.indebted = asyncio.Event()
+        self.configuration_changed = asyncio.Event()
+        self.backlog_changed = asyncio.Event()
         self._heard = asyncio.Event()
 
     async def listen(self) -> None:
@@ -65,9 +65,9 @@ class Listener:
             case "heartbeat":
                 self._heard.set()
             case "configuration":
-                self.configured.set()
+                self.configuration_changed.set()
                 self.woken.set()
             case "deliveries":
-                self.indebted.set()
+                self.backlog_changed.set()
             case _:
                 self.woken.set()

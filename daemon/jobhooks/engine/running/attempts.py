@@ -9,11 +9,11 @@ import structlog
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.log_fields import log_fields
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed, nothing_to_do
 from jobhooks.engine.delivery.protocols import Gather, GiveBack, OnOutcome, Take
 from jobhooks.engine.running.concurrency_limits import ConcurrencyLimits
 from jobhooks.engine.running.runner import Feed, Runners
-from jobhooks.engine.scheduling.delivery_log import facts
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
@@ -93,7 +93,7 @@ class Attempts:
                 lost = self._lost(delivery, exc)
                 if losses == MOST_LOSSES:
                     return lost
-                log.warning("run_lost_its_connection", **facts(delivery), error=lost.error)
+                log.warning("run_lost_its_connection", **log_fields(delivery), error=lost.error)
 
     def _lost(self, delivery: Delivery, exc: Exception) -> Outcome:
         """Return the outcome of a run that was lost with its connection, of which the receiver may have said more."""
@@ -125,7 +125,7 @@ class Attempts:
                     feed.report(delivery, outcome)
                     outcome = msgspec.structs.replace(outcome, log=(), afterwards=())  # which is the first one's
                 return
-        log.warning("batch_failed", **facts(deliveries[0]), deliveries=len(deliveries), error=error)
+        log.warning("batch_failed", **log_fields(deliveries[0]), deliveries=len(deliveries), error=error)
         for delivery in deliveries:
             delivery.alone = True
         feed.give_back(deliveries)

@@ -1,4 +1,4 @@
-"""Backlog that are due come back into memory, as their hooks have use for them."""
+"""The loaded part of the backlog: entries that are due come into memory as their hooks have room for them."""
 
 import asyncio
 import contextlib
@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable
 from jobhooks.engine.delivery.backlog_position import BacklogPosition
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.scheduling.hook_queue import AT_A_TIME, HookQueue, HookQueues
+from jobhooks.engine.scheduling.hook_queue import MOST_LOADED, HookQueue, HookQueues
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 
-SEARCH_S = 60.0  # between two searches for due debts from the beginning, in case a clock was set back
+SEARCH_S = 60.0  # between two searches for due entries from the beginning, in case a clock was set back
 
 
 class Backlog:
-    """The debts in memory, taken up or parked while they run, and the search for those that are due.
+    """The backlog entries in memory, loaded or parked while they run, and the search for due ones.
 
-    ``may_run`` tells whether a hook's deliveries run at present; ``add`` puts one into its lanes; ``room`` is set where
-    more of the log could be read, for which debts may wait. What depends on the debts in the database is done under the
-    settler's lock, so that none comes or goes meanwhile.
+    ``may_run``: whether a hook's deliveries run at present. ``add``: puts a delivery into its lanes. ``room``: set when
+    more of the log could be read, since backlog may wait for that. Whatever depends on the entries in the database
+    happens under the settler's lock, so that no entry appears or disappears at the same time.
     """
 
     def __init__(
@@ -39,45 +39,45 @@ class Backlog:
         self._room = room
         self._changed = asyncio.Event()
         self._held: dict[tuple[int, int], Delivery] = {}
-        self._admitted: Cursor  # the position in the log up to which all is known here
-        self.wait_for_the_log = False  # there are due debts beyond that
+        self._admitted: Cursor  # the position in the log up to which everything is known here
+        self.waits_for_log = False  # there are due entries beyond that position
 
-    def admitted(self, position: Cursor) -> None:
-        """Take note that all up to this position in the log is known."""
+    def log_admitted(self, position: Cursor) -> None:
+        """Everything up to this position in the log is known now."""
         self._admitted = position
-        if self.wait_for_the_log:
-            self.wait_for_the_log = False
-            self.search_anew()
+        if self.waits_for_log:
+            self.waits_for_log = False
+            self.search_from_beginning()
 
     def hold(self, delivery: Delivery) -> None:
-        """Take note that a debt is in memory."""
+        """Add a delivery that has an entry to memory."""
         self._held[delivery.change.id, delivery.hook.id] = delivery
-        self._queues[delivery.hook.id].has_more(delivery)
+        self._queues[delivery.hook.id].count_loaded(delivery)
 
-    def let_go(self, delivery: Delivery) -> None:
-        """Take note that it is not any more."""
+    def release(self, delivery: Delivery) -> None:
+        """Remove a delivery that has an entry from memory."""
         if self._held.pop((delivery.change.id, delivery.hook.id), None) is not None:
-            self._queues[delivery.hook.id].has_less(delivery)
+            self._queues[delivery.hook.id].count_released(delivery)
         self._changed.set()
 
-    def have_changed(self) -> None:
-        """Search for what is due, from where the last search ended."""
+    def search(self) -> None:
+        """Search for due entries, from where the last search ended."""
         self._changed.set()
 
-    def look_at_all(self) -> None:
-        """Search for due debts of all hooks: somebody else has changed them."""
+    def search_all_hooks(self) -> None:
+        """Search for due entries of all hooks: another session has changed them."""
         for queue in self._queues.values():
-            queue.in_debt = True
-        self.search_anew()
+            queue.has_backlog = True
+        self.search_from_beginning()
 
-    def search_anew(self) -> None:
-        """Search for due debts from the beginning."""
+    def search_from_beginning(self) -> None:
+        """Search for due entries from the beginning."""
         for queue in self._queues.values():
-            queue.position = BacklogPosition()
+            queue.backlog_position = BacklogPosition()
         self._changed.set()
 
     async def run(self) -> None:
-        """Take up debts that are due, until cancelled."""
+        """Load entries that are due, until cancelled."""
         loop = asyncio.get_running_loop()
         searched_at = loop.time()
         while True:
@@ -85,60 +85,65 @@ class Backlog:
             if loop.time() - searched_at > SEARCH_S:
                 searched_at = loop.time()
                 for queue in self._queues.values():
-                    queue.position = BacklogPosition()
-            due_in = await self._take_up_what_is_due()
+                    queue.backlog_position = BacklogPosition()
+            due_in = await self._load_due()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.01, SEARCH_S if due_in is None else min(due_in, SEARCH_S))):
                     await self._changed.wait()
 
-    async def _take_up_what_is_due(self) -> float | None:
-        """Take up debts for the hooks that have use for them; return in how many seconds the next of them is due."""
-        hungry: list[HookQueue] = []
+    async def _load_due(self) -> float | None:
+        """Load entries for the hooks that have room; in how many seconds the next of them is due."""
+        searched: list[HookQueue] = []
         for queue in list(self._queues.values()):
-            if queue.in_debt and self._may_run(queue) and queue.could_use_debts:
-                await self._take_up(queue)
-                hungry.append(queue)
-        if not hungry:
+            if queue.has_backlog and self._may_run(queue) and queue.wants_backlog:
+                await self._load(queue)
+                searched.append(queue)
+        if not searched:
             return None
         async with self._settler.lock:
-            return await self._ledger.next_due({queue.hook.id: queue.position for queue in hungry})
+            return await self._ledger.next_due({queue.hook.id: queue.backlog_position for queue in searched})
 
-    async def _take_up(self, queue: HookQueue) -> None:
+    async def _load(self, queue: HookQueue) -> None:
         admitted = self._admitted
         merges = queue.hook.coalesce_s is not None
         if merges:
-            await self._settler.flush()  # so that what was admitted of a transaction is in the ledger, all of it
+            # Whatever was admitted of a transaction is in the backlog table then, all of it.
+            await self._settler.flush()
         async with self._settler.lock:
-            room = max(1, AT_A_TIME - queue.taken_up)
-            position = queue.position
-            found = await self._ledger.due(queue.hook, position, room)
-            if queue.abandoned or queue.position is not position:
-                return  # what is in no lane and no debt yet may be older than what was found; or all is to be searched
-            queue.position = found.position
+            room = max(1, MOST_LOADED - queue.loaded)
+            position = queue.backlog_position
+            found = await self._ledger.due_entries(queue.hook, position, room)
+            if queue.in_transit or queue.backlog_position is not position:
+                # A delivery that has left its lanes and has no entry yet may be older than those found. Or the whole
+                # backlog must be searched.
+                return
+            queue.backlog_position = found.position
             covers = admitted.covers_all if merges else self._admitted.covers
             reached = [delivery for delivery in found.deliveries if covers(delivery.change)]
             if len(reached) < len(found.deliveries):
-                # A daemon before this one wrote the others down. What it had in memory only may be older, of the same
-                # object, and has yet to be read again. Or they are to be merged with what has yet to be read.
-                self.wait_for_the_log = True
+                # An earlier daemon wrote the others. Deliveries that it had in memory only may be older, of the same
+                # object, and must be read from the log again first. Or the entries must be merged with changes that
+                # have not been read yet.
+                self.waits_for_log = True
                 self._room.set()
             if merges:
                 await self._ledger.merge(reached, admitted)
-            self._take_in(queue, reached)
+            self._add_loaded(queue, reached)
             for delivery in found.settled:
                 if not self._holds(delivery):
                     self._settler.done(delivery)
             is_all = len(found.deliveries) + len(found.settled) < room
-            if is_all and not queue.unwritten and not self.wait_for_the_log:
+            if is_all and not queue.unwritten and not self.waits_for_log:
                 queue.behind = False
                 self._room.set()
-                if not queue.taken_up and not found.settled:
-                    owing = await self._ledger.owing([queue.hook.id], 1)
-                    told_meanwhile = queue.unwritten or queue.position is not found.position
-                    queue.in_debt = bool(owing or told_meanwhile)
+                if not queue.loaded and not found.settled:
+                    left = await self._ledger.hooks_with_backlog([queue.hook.id], 1)
+                    # An entry may have been written, or a search begun, while that query ran.
+                    changed = queue.unwritten or queue.backlog_position is not found.position
+                    queue.has_backlog = bool(left or changed)
 
-    def _take_in(self, queue: HookQueue, deliveries: Iterable[Delivery]) -> None:
-        """Put debts that were taken up into their lanes, but for those that run, or wait in memory."""
+    def _add_loaded(self, queue: HookQueue, deliveries: Iterable[Delivery]) -> None:
+        """Put loaded entries into their lanes, except for those that run or wait in memory already."""
         for delivery in deliveries:
             if not self._holds(delivery):
                 for each in (delivery, *delivery.merged):

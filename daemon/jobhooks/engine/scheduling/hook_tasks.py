@@ -1,51 +1,56 @@
-"""The tasks that run what is ready, of each hook as many beside each other as it may have."""
+"""The tasks that run ready deliveries: for each hook up to its concurrency at the same time."""
 
 import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
-from functools import partial
 from math import inf
+from typing import Protocol
 
 import structlog
 
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.protocols import Gather, GiveBack, OnOutcome, Take
 from jobhooks.engine.scheduling.batching import Gathering
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.matching.hook_table import Hook
 
-CANCEL_S = 5.0  # that receivers have to end once they are cancelled
+CANCEL_S = 5.0  # for receivers to end after they are cancelled
 
 log = structlog.stdlib.get_logger()
 
 WorkOff = Callable[[Hook, Take, Gather, GiveBack, OnOutcome], Awaitable[None]]
 
 
+class TaskOwner(Protocol):
+    """The side of the dispatcher that hook tasks see."""
+
+    def on_outcome(self, queue: HookQueue, delivery: Delivery, outcome: Outcome | None) -> None:
+        """An attempt has ended. None: the delivery had a result already."""
+        ...
+
+    def on_given_back(self, queue: HookQueue) -> None:
+        """Deliveries went back to the queue without an attempt."""
+        ...
+
+    def is_full(self) -> bool:
+        """Whether memory is full, so that a batch must not wait for more."""
+        ...
+
+
 class HookTasks:
-    """Run what is ready by ``work_off``, and tell what became of it.
+    """Runs ready deliveries by ``work_off``, and reports their outcomes to ``owner``."""
 
-    ``is_full``: whether memory is, so that a batch waits for no more. ``given_back``: told of what is ready again
-    without having run.
-    """
-
-    def __init__(
-        self,
-        queues: HookQueues,
-        work_off: WorkOff,
-        told: Callable[[HookQueue, Delivery, Outcome | None], None],
-        is_full: Callable[[], bool],
-        given_back: Callable[[HookQueue], None],
-    ) -> None:
+    def __init__(self, queues: HookQueues, work_off: WorkOff, owner: TaskOwner, observers: Observers) -> None:
         self._queues = queues
         self._work_off = work_off
-        self._told = told
-        self._is_full = is_full
-        self._given_back = given_back
+        self.owner = owner
+        self.observers = observers
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._stopping = False
+        self.stopping = False
 
     @property
     def are_idle(self) -> bool:
@@ -56,18 +61,18 @@ class HookTasks:
         """Wait until a task fails.
 
         Raises:
-            DatabaseUnreachable: the database was lost in a run.
+            DatabaseUnreachable: a run lost the database.
         """
         await self._failure
 
     def make_ready(self, queue: HookQueue, delivery: Delivery) -> None:
-        """Have a delivery run, which no other is before any more."""
+        """Run a delivery that waits for no other."""
         queue.ready.append(delivery)
-        self._run_more(queue)
+        self.run_more(queue)
 
     async def stop(self) -> None:
-        """Begin nothing more, and wait for what runs."""
-        self._stopping = True
+        """Begin nothing more, and wait for running deliveries."""
+        self.stopping = True
         for queue in self._queues.values():
             if queue.gathering is not None:
                 queue.gathering.set()
@@ -75,8 +80,8 @@ class HookTasks:
             await asyncio.wait(self._tasks)
 
     async def cancel(self) -> None:
-        """End what runs. A receiver that will not be cancelled is left to itself: it has no connection any more."""
-        self._stopping = True
+        """End everything that runs. A receiver that resists is left alone: its connection is already closed."""
+        self.stopping = True
         self._failure.cancel()
         for task in self._tasks:
             task.cancel()
@@ -85,28 +90,22 @@ class HookTasks:
             if stubborn:
                 log.warning("receivers_will_not_be_cancelled", count=len(stubborn))
 
-    def _run_more(self, queue: HookQueue) -> None:
-        """Have what is ready gathered, or another task take from it, if the hook may have one more."""
+    def run_more(self, queue: HookQueue) -> None:
+        """Give a ready delivery to a batch that waits for more, or start another task if the hook may have one."""
         if queue.gathering is not None:
             queue.gathering.set()
-        elif queue.runners < queue.hook.concurrency and not self._stopping:
-            queue.runners += 1
+        elif queue.tasks < queue.hook.concurrency and not self.stopping:
+            queue.tasks += 1
             task = asyncio.create_task(self._run_ready(queue))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
     async def _run_ready(self, queue: HookQueue) -> None:
-        """Run what is ready, one after the other."""
+        source = HookSource(self, queue)
         try:
-            await self._work_off(
-                queue.hook,
-                partial(self._take, queue),
-                partial(self._gather, queue),
-                partial(self._take_back, queue),
-                partial(self._told, queue),
-            )
+            await self._work_off(queue.hook, source.take, source.gather, source.give_back, source.report)
         finally:
-            queue.runners -= 1
+            queue.tasks -= 1
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -115,64 +114,91 @@ class HookTasks:
             assert error is not None
             self._failure.set_exception(error)
 
-    def _take(self, queue: HookQueue) -> Delivery | None:
-        """Return the next delivery to run, which is one that runs from now on."""
-        while queue.ready and not self._stopping and queue.runners <= queue.hook.concurrency:
+
+class HookSource:
+    """Where one hook task gets deliveries, and where it reports outcomes."""
+
+    __slots__ = ("_on_outcome", "_on_started", "_queue", "_tasks")
+
+    def __init__(self, tasks: HookTasks, queue: HookQueue) -> None:
+        self._tasks = tasks
+        self._queue = queue
+        self._on_outcome = tasks.owner.on_outcome
+        self._on_started = tasks.observers.delivery_started
+
+    def take(self) -> Delivery | None:
+        """The next ready delivery, which runs from now on."""
+        queue = self._queue
+        while queue.ready and not self._tasks.stopping and queue.tasks <= queue.hook.concurrency:
             delivery = queue.ready.popleft()
-            if not delivery.gone:
-                queue.begin(delivery)
+            if not delivery.withdrawn:
+                self._begin(delivery)
                 return delivery
         return None
 
-    async def _gather(self, queue: HookQueue, first: Delivery) -> list[Delivery]:
-        """Return the deliveries that go into a batch with this one, which is the first of them.
+    def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        """Pass on the outcome of an attempt."""
+        self._on_outcome(self._queue, delivery, outcome)
 
-        Those that are ready, and those that wait for none but these, in order. What comes while the hook waits for more
-        goes into the batch, and no other task begins with it.
+    async def gather(self, first: Delivery) -> list[Delivery]:
+        """Complete a batch that begins with this delivery: ready deliveries, and those that wait for these only.
+
+        In order. A delivery that arrives while the batch waits for more goes into it, and no other task takes it.
         """
+        queue = self._queue
         gathering = Gathering(first)
         most = queue.hook.batch_size or 1
         until = asyncio.get_running_loop().time() + queue.hook.batch_wait_s
         queue.gathering = more = asyncio.Event()
-        first.began_at = inf  # what waits like this is not parked, so that what comes behind it finds it
+        first.began_at = inf  # a waiting batch is not parked as a slow run, so that later deliveries find it
         try:
             while len(gathering.deliveries) < most:
                 more.clear()
-                if (delivery := self._next_of_batch(queue, gathering)) is not None:
+                if (delivery := self._next_of_batch(gathering)) is not None:
                     gathering.add(delivery)
                     delivery.began_at = inf
-                elif self._stopping or self._is_full() or not await _happens(more, until):
+                elif self._tasks.stopping or self._tasks.owner.is_full() or not await _happens(more, until):
                     break
         finally:
             queue.gathering = None
             for delivery in gathering.deliveries:
                 delivery.began_at = time.monotonic()
             if queue.ready:
-                self._run_more(queue)
+                self._tasks.run_more(queue)
         return gathering.deliveries
 
-    def _next_of_batch(self, queue: HookQueue, gathering: Gathering) -> Delivery | None:
-        delivery = gathering.next_behind()
-        if delivery is not None:
-            queue.begin(delivery)
-            return delivery
-        if queue.ready and queue.ready[0].alone:
-            return None
-        return self._take(queue)
-
-    def _take_back(self, queue: HookQueue, deliveries: list[Delivery]) -> None:
-        """Put what was taken and has not begun back to where it was, before the rest."""
+    def give_back(self, deliveries: list[Delivery]) -> None:
+        """Put deliveries that were taken, and not attempted, back to the front of the queue."""
+        queue = self._queue
         for delivery in reversed(deliveries):
             delivery.running = False
             queue.begun.discard(delivery)
             if not delivery.waits_for:
                 queue.ready.appendleft(delivery)
-                self._run_more(queue)
-        self._given_back(queue)
+                self._tasks.run_more(queue)
+        if (on_returned := self._tasks.observers.delivery_returned) is not None:
+            for delivery in deliveries:
+                on_returned(delivery)
+        self._tasks.owner.on_given_back(queue)
+
+    def _begin(self, delivery: Delivery) -> None:
+        self._queue.begin(delivery)
+        if self._on_started is not None:
+            self._on_started(delivery)
+
+    def _next_of_batch(self, gathering: Gathering) -> Delivery | None:
+        queue = self._queue
+        delivery = gathering.next_behind()
+        if delivery is not None:
+            self._begin(delivery)
+            return delivery
+        if queue.ready and queue.ready[0].alone:
+            return None
+        return self.take()
 
 
 async def _happens(event: asyncio.Event, until: float) -> bool:
-    """Wait for an event; return whether it has happened before that moment of the loop's clock."""
+    """Wait for an event; whether it happens before that moment of the loop's clock."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout_at(until):
             return await event.wait()

@@ -1,4 +1,4 @@
-"""Lanes: which deliveries must wait for which others, so that each hook sees an object's changes in order. No I/O."""
+"""Lanes: which deliveries wait for which others, so that each hook sees an object's changes in order. No I/O."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -10,19 +10,19 @@ Key = TypeVar("Key")
 
 
 class Lanes:
-    """The deliveries in memory, each behind those of its lanes that came before it.
+    """The deliveries in memory, each behind the earlier ones in its lanes.
 
-    A delivery for a whole table waits for all of its hook and table that came before, and those that come after wait
-    for it. In each lane all that are there are known, in order: so that when some are taken out that have not run,
-    what comes next is behind those that are left.
+    A delivery for a whole table waits for all earlier ones of its hook and table, and later ones wait for it. Each lane
+    keeps all its deliveries in order. So if some are withdrawn that have not run, the next delivery is placed behind
+    those that remain.
     """
 
     def __init__(self) -> None:
         self._lanes: dict[LaneKey, list[Delivery]] = {}
-        self._tables: dict[tuple[int, int], list[Delivery]] = {}  # those for a whole table
+        self._tables: dict[tuple[int, int], list[Delivery]] = {}  # deliveries for a whole table
 
     def add(self, delivery: Delivery) -> bool:
-        """Add a delivery behind those before it; return whether it may run at once."""
+        """Add a delivery behind the earlier ones; whether it can run now."""
         if delivery.lanes[0][2] is None:
             self._add_for_table(delivery)
             return not delivery.waits_for
@@ -48,29 +48,29 @@ class Lanes:
         there.append(delivery)
 
     def finish(self, delivery: Delivery) -> list[Delivery]:
-        """Take a delivery out; return those that may run now."""
+        """Remove a delivery; the deliveries that can run now."""
         self._remove(delivery)
         ready: list[Delivery] = []
         for follower in delivery.followers:
             follower.waits_for -= 1
-            if not follower.waits_for and not follower.gone:
+            if not follower.waits_for and not follower.withdrawn:
                 ready.append(follower)
         return ready
 
-    def abandon(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
-        """Take out deliveries that are not settled, and all that wait for them; return them all, oldest first."""
-        abandoned: dict[int, Delivery] = {}
+    def withdraw(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Remove deliveries that are not settled, with everything that waits for them; all of them, oldest first."""
+        withdrawn: dict[int, Delivery] = {}
         waiting = list(deliveries)
         while waiting:
             delivery = waiting.pop()
-            if delivery.gone or id(delivery) in abandoned:
+            if delivery.withdrawn or id(delivery) in withdrawn:
                 continue
-            abandoned[id(delivery)] = delivery
+            withdrawn[id(delivery)] = delivery
             waiting += delivery.followers
-        for delivery in abandoned.values():
-            delivery.gone = True
+        for delivery in withdrawn.values():
+            delivery.withdrawn = True
             self._remove(delivery)
-        return sorted(abandoned.values(), key=lambda delivery: delivery.change.id)
+        return sorted(withdrawn.values(), key=lambda delivery: delivery.change.id)
 
     def _remove(self, delivery: Delivery) -> None:
         if delivery.lanes[0][2] is None:
@@ -86,7 +86,7 @@ def _wait(delivery: Delivery, before: Delivery) -> None:
 
 
 def _take_out(lanes: dict[Key, list[Delivery]], key: Key, delivery: Delivery) -> None:
-    """Take a delivery out of one lane, if it is there: what was abandoned and has run to its end is not."""
+    """Remove a delivery from one lane if it is there. A running delivery that was withdrawn no longer is."""
     there = lanes.get(key)
     if there is None or delivery not in there:
         return

@@ -1,4 +1,4 @@
-"""Pages in queue: the cursor moves past a page when it and all before it are settled or parked."""
+"""Open pages: the cursor passes a page once its deliveries, and all earlier ones, are settled or parked. No I/O."""
 
 from collections import deque
 
@@ -6,8 +6,8 @@ from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery, Page
 
 
-class Pages:
-    """The pages in queue, oldest first; ``bytes`` are those of the pages that are open."""
+class OpenPages:
+    """The pages that the cursor has not passed, oldest first. ``bytes``: the rows of those that are still open."""
 
     def __init__(self) -> None:
         self._pages: deque[Page] = deque()
@@ -19,8 +19,8 @@ class Pages:
         if page.open:
             self.bytes += page.bytes
 
-    def let_go(self, delivery: Delivery) -> bool:
-        """Take note that a delivery is settled or parked; return whether nothing keeps its page open any more."""
+    def release(self, delivery: Delivery) -> bool:
+        """Stop this delivery from keeping its page open; whether that closed the page."""
         page, delivery.page = delivery.page, None
         if page is None:
             return False
@@ -28,18 +28,18 @@ class Pages:
         if page.open:
             return False
         self.bytes -= page.bytes
-        page.deliveries.clear()  # it may stay for long, behind one that is open
+        page.deliveries.clear()  # the page itself may stay for long, behind one that is open
         return True
 
-    def close(self) -> Cursor | None:
-        """Take the pages off that are done; return the position after the last of them, None if there was none."""
+    def take_closed(self) -> Cursor | None:
+        """Remove closed pages from the front; the position after the last of them, None if the first one is open."""
         position = None
         while self._pages and not self._pages[0].open:
             position = self._pages.popleft().after
         return position
 
     def overdue(self, before: float) -> list[Delivery]:
-        """Return what keeps pages open that were opened before that moment."""
+        """The deliveries that keep pages open which were opened before this moment."""
         return [
             delivery
             for page in self._pages

@@ -1,4 +1,4 @@
-"""What the engine asks the database: which hooks there are, what is settled, and which debts are due."""
+"""The engine's queries: active hooks, settled deliveries, and the backlog entries that are due."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -23,13 +23,16 @@ from jobhooks.store.snapshot import Snapshot
 from jobhooks.store.storable_text import storable
 from jobhooks.store.undecodable_text import call_readable_async
 
-MOST_MERGED = 10_000  # debts in one delivery
-LONGEST_ERROR = 1_000  # characters of why conditions could not be evaluated
+MOST_MERGED = 10_000  # backlog entries in one delivery
+LONGEST_ERROR = 1_000  # characters of the reason why conditions could not be evaluated
 
 
 @dataclass(frozen=True)
-class TakenUp:
-    """Due debts of a hook, the position after them, and which of them somebody has settled without saying so."""
+class DueEntries:
+    """Due backlog entries of a hook, and the position after them.
+
+    ``settled``: entries whose result exists already. The run committed, and its daemon did not learn of that.
+    """
 
     deliveries: list[Delivery]
     position: BacklogPosition
@@ -37,21 +40,18 @@ class TakenUp:
 
 
 class Ledger:
-    """What the database says now. For whoever holds the settler's lock, whose connection this uses."""
+    """Queries on the settler's connection. The caller holds the settler's lock."""
 
     def __init__(self, conn: AsyncConnection) -> None:
         self._conn = conn
         self.condition_failures = ConditionFailures()
 
     async def hooks(self) -> HookTable:
-        """Return the active hooks.
-
-        The version first: so the hooks are of this version or newer, and never older than they are said to be.
-        """
+        """Load the active hooks."""
         return await load_active_hooks(self._conn, self.condition_failures.note)
 
     async def write_condition_failures(self) -> None:
-        """Count those that are not written down; what cannot be, as somebody is changing a hook now, next time."""
+        """Write the counts of failed conditions; keep them for the next time while another session changes a hook."""
         counts = self.condition_failures.take()
         encoding = self._conn.get_settings().server_encoding
         rows = [
@@ -72,29 +72,29 @@ class Ledger:
                 self.condition_failures.put_back(counts)
 
     async def has_result(self, delivery: Delivery) -> bool:
-        """Return whether the attempt that is next, or runs, has a result."""
+        """Whether the current or next attempt has a result."""
         identity = delivery.identity
         return bool(await call_async(self._conn, "result_of", identity.change_id, identity.hook_id, identity.attempt))
 
     async def last_settled(self) -> int:
-        """Return the id of a change after which none was settled or parked."""
+        """The id of the last change of which a delivery may have been settled or parked."""
         ((last,),) = await call_async(self._conn, "last_settled")
         return last
 
     async def settled(self, deliveries: list[Delivery]) -> set[tuple[int, int]]:
-        """Return which of the deliveries, as change and hook, are settled or parked."""
+        """The deliveries, as change and hook, that are settled or parked."""
         changes = {delivery.change.id for delivery in deliveries}
         hooks = {delivery.hook.id for delivery in deliveries}
         rows = await call_async(self._conn, "settled_deliveries", list(changes), list(hooks))
         return {(row["change_id"], row["hook_id"]) for row in rows}
 
-    async def owing(self, hook_ids: Iterable[int], many: int) -> dict[int, bool]:
-        """Return the hooks that have debts, and whether that is ``many`` or more that wait for an attempt."""
+    async def hooks_with_backlog(self, hook_ids: Iterable[int], many: int) -> dict[int, bool]:
+        """The hooks that have entries, and whether ``many`` or more of their entries wait for an attempt."""
         rows = await call_async(self._conn, "hooks_with_debts", list(hook_ids), many)
         return {row["hook_id"]: row["many"] for row in rows}
 
     async def blocked(self, hook_id: int, deliveries: list[Delivery]) -> set[int]:
-        """Return the ids of the changes, of those of one hook, that must wait for a debt of it."""
+        """The ids of the changes whose deliveries must wait for an entry of this hook."""
         numbers = [lane_numbers(delivery.lanes) for delivery in deliveries]
         rows = await call_async(
             self._conn,
@@ -107,27 +107,27 @@ class Ledger:
         )
         return {row["change_id"] for row in rows}
 
-    async def due(self, hook: Hook, after: BacklogPosition, most: int) -> TakenUp:
-        """Return the hook's debts that are due, after a position, at most ``most``."""
+    async def due_entries(self, hook: Hook, after: BacklogPosition, most: int) -> DueEntries:
+        """The hook's entries that are due, after a position, at most ``most``."""
         rows = await call_readable_async(
             self._conn, "due_debts", hook.id, after.due_at, after.change_id, most, PAGE_BYTES
         )
-        taken_up = TakenUp([], after, [])
+        found = DueEntries([], after, [])
         content_types = await load_content_types(self._conn) if rows else {}
         for row in rows:
             change = change_of(row, content_types)
             (delivery,) = deliveries_of(change, [hook])
             delivery.attempts, delivery.failures, delivery.parked = row["attempts"], row["failures"], True
-            (taken_up.settled if row["settled"] else taken_up.deliveries).append(delivery)
+            (found.settled if row["settled"] else found.deliveries).append(delivery)
         if rows:
             position = BacklogPosition(rows[-1]["due_at"], rows[-1]["id"])
-            return TakenUp(taken_up.deliveries, position, taken_up.settled)
-        return taken_up
+            return DueEntries(found.deliveries, position, found.settled)
+        return found
 
     async def merge(self, heads: list[Delivery], admitted: Cursor) -> None:
-        """Merge into each of these debts of one hook what waits for it: of its transaction, or all of its object.
+        """Coalesce the entries that wait for each of these into it: those of its transaction, or all of its object.
 
-        Only what has been read by now with all of its transaction.
+        Only changes whose whole transaction has been read.
         """
         heads = [head for head in heads if can_be_merged(head.change) and lane_numbers(head.lanes)[1] is None]
         chains = await self._chains(heads, admitted)
@@ -138,7 +138,7 @@ class Ledger:
                 _merge(head, chain, lasts[chain[-1].change.id])
 
     async def _chains(self, heads: list[Delivery], admitted: Cursor) -> dict[int, list[Delivery]]:
-        """Return, by the id of its change, what is to be merged into each of these debts, if there is anything."""
+        """The entries to coalesce into each of these, by the id of its change; entries without any are left out."""
         if not heads:
             return {}
         rows = await call_async(
@@ -170,7 +170,7 @@ class Ledger:
         return {row["id"]: change_of(row, content_types) for row in rows}
 
     async def next_due(self, positions: dict[int, BacklogPosition]) -> float | None:
-        """Return in how many seconds a debt is due after these positions, less than 0 if one is; None: never."""
+        """In how many seconds an entry after these positions is due, below 0 if one is due now; None: never."""
         ((seconds,),) = await call_async(
             self._conn,
             "next_due",
@@ -182,7 +182,7 @@ class Ledger:
 
 
 def _merged(head: Delivery, row: asyncpg.Record) -> Delivery:
-    """Return a debt that is merged into another: of its change no more is needed than which it is."""
+    """An entry that is coalesced into another one; only the identity of its change is needed."""
     change = replace(
         head.change,
         id=row["id"],
@@ -194,7 +194,7 @@ def _merged(head: Delivery, row: asyncpg.Record) -> Delivery:
 
 
 def _merge(head: Delivery, chain: list[Delivery], last: Change) -> None:
-    """Have a debt delivered with those behind it; not where that would be another event than the hook is for."""
+    """Deliver an entry with those behind it, unless that makes an event that the hook does not ask for."""
     if not can_be_merged(last):
         return
     shown = merged(head.change, last)

@@ -1,7 +1,7 @@
 """Settling: writing results, backlog entries and the cursor to the database, in batches."""
 
 import asyncio
-from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -13,15 +13,28 @@ from jobhooks.engine.settling.rows import NO_SUCCESSES, other_rows, success_colu
 from jobhooks.errors import LeadsNoMore
 from jobhooks.store.connections import AsyncConnection, call_async
 
-LARGEST = 2_000  # results in one batch, so that none takes long
-CURSOR_INTERVAL_S = 1.0  # between two savings of the cursor: each leaves a dead row, and a lag costs a re-read only
+LARGEST = 2_000  # results in one batch, so that no batch takes long
+CURSOR_INTERVAL_S = 1.0  # between two writes of the cursor: each leaves a dead row, and a lag costs only a re-read
+
+
+class SettleListener(Protocol):
+    """Takes part in each settle batch. The dispatcher is one. Both methods are called under the settler's lock."""
+
+    def before_writing(self, batch: SettleBatch) -> None:
+        """A batch is about to be written; whatever must be written in the same transaction can be added to it."""
+        ...
+
+    def on_settled(self, batch: SettleBatch) -> None:
+        """A batch has committed."""
+        ...
 
 
 class Settler:
-    """Keeps the ledger, on a connection of its own.
+    """Writes settle batches, on a connection of its own, one after the other.
 
-    One batch after the other: so what a batch parks and what it frees cannot miss one another, and whoever holds
-    the ``lock`` sees the debts as they are, and knows that none comes or goes meanwhile; they may use the connection.
+    One at a time, so that deliveries parked by one batch and lanes released by another cannot miss each other. A caller
+    that holds the ``lock`` sees the backlog as it is, and no entry appears or disappears until the lock is released. It
+    may use the settler's connection.
     """
 
     def __init__(self, conn: AsyncConnection, leader: int) -> None:
@@ -29,8 +42,7 @@ class Settler:
         self._conn = conn
         self._encoding = conn.get_settings().server_encoding
         self._leader = leader
-        self._before_writing: Callable[[SettleBatch], None]
-        self._on_settled: Callable[[SettleBatch], None]
+        self._listener: SettleListener
         self._batch = SettleBatch()
         self._cursor: Cursor | None = None
         self._saved_at = 0.0
@@ -38,33 +50,32 @@ class Settler:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def tell(self, before_writing: Callable[[SettleBatch], None], on_settled: Callable[[SettleBatch], None]) -> None:
-        """Call these with each batch, under the lock: before it is written, and when it has committed."""
-        self._before_writing = before_writing
-        self._on_settled = on_settled
+    def attach(self, listener: SettleListener) -> None:
+        """Set the listener; required before anything is settled."""
+        self._listener = listener
 
     def succeeded(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Write down a success that is not recorded yet."""
+        """Write a success that is not recorded yet."""
         self._batch.successes.append((delivery, outcome))
         self._wake()
 
     def failed(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Write down a failure, or that a delivery was discarded, and what is owed now."""
+        """Write a failure or a discarded delivery, and the backlog entry that it leaves."""
         self._batch.failures.append((delivery, outcome))
         self._wake()
 
     def park(self, delivery: Delivery) -> None:
-        """Write down a delivery as a debt: due at once, or when no older debt of its lanes is left."""
+        """Write a backlog entry, due now or when no older entry of its lanes is left."""
         self._batch.parked.append(delivery)
         self._wake()
 
     def done(self, delivery: Delivery) -> None:
-        """Take a debt off the ledger whose result is recorded."""
+        """Delete the backlog entry of a delivery whose result is recorded."""
         self._batch.done.append(delivery)
         self._wake()
 
     def move_cursor(self, cursor: Cursor) -> None:
-        """Save that position before long."""
+        """Save this position before long."""
         self._cursor = cursor
         self._wake()
 
@@ -76,7 +87,7 @@ class Settler:
         """Write batch after batch, until cancelled.
 
         Raises:
-            LeadsNoMore: another daemon leads by now; nothing was written.
+            LeadsNoMore: another daemon leads; nothing was written.
             DatabaseUnreachable: the connection was lost.
         """
         loop = asyncio.get_running_loop()
@@ -93,15 +104,15 @@ class Settler:
                 self._idle.set()
 
     async def refuse_stale(self) -> None:
-        """Find out whether this daemon leads still. For whoever holds the lock.
+        """Check that this daemon still leads. The caller holds the lock.
 
         Raises:
-            LeadsNoMore: another one does.
+            LeadsNoMore: another daemon leads.
         """
         await call_async(self._conn, "settle", self._leader, *NO_SUCCESSES, None)
 
     async def drain(self) -> None:
-        """Wait until all is written, and save the cursor."""
+        """Wait until everything is written, and save the cursor."""
         await self._idle.wait()
         await self.save()
 
@@ -109,16 +120,16 @@ class Settler:
         """Save the cursor now, if it has moved.
 
         Raises:
-            LeadsNoMore: another daemon leads by now; nothing was written.
+            LeadsNoMore: another daemon leads; nothing was written.
         """
         async with self.lock:
             if self._cursor is not None:
                 await self._save()
 
     async def flush(self) -> None:
-        """Write what there is to write, and return when it has committed."""
+        """Write the current batch, and return when it has committed."""
         async with self.lock:
-            pass  # what is being written
+            pass  # a batch that is being written
         if self._batch:
             await self._write()
 
@@ -130,11 +141,11 @@ class Settler:
                 self._batch.successes = batch.successes[LARGEST:]
                 batch.successes = batch.successes[:LARGEST]
                 self._work.set()
-            self._before_writing(batch)
+            self._listener.before_writing(batch)
             rows = other_rows(batch, self._encoding)
             rows_json = msgspec.json.encode(rows).decode() if rows else None
             await call_async(self._conn, "settle", self._leader, *success_columns(batch), rows_json)
-            self._on_settled(batch)
+            self._listener.on_settled(batch)
 
     async def _save(self) -> None:
         cursor, self._cursor = self._cursor, None

@@ -1,0 +1,145 @@
+"""The engine: the one place where reader, settler, ledger, attempts and dispatcher are put together.
+
+The daemon, the pytest plugin, the tests and ``bench/`` construct it. They differ in their runners and observers, and in
+what wakes the engine.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.engine.delivery.observer import Observers
+from jobhooks.engine.delivery.outcome import Clock
+from jobhooks.engine.delivery_log import DeliveryLog
+from jobhooks.engine.reading.reader import Reader, Reading
+from jobhooks.engine.running.attempts import Attempts
+from jobhooks.engine.running.runner import Runners
+from jobhooks.engine.scheduling.dispatcher import Dispatcher
+from jobhooks.engine.settling.ledger import Ledger
+from jobhooks.engine.settling.settler import Settler
+from jobhooks.store.connections import AsyncConnection
+
+PAGE_SIZE = 500
+PAGES_IN_MEMORY = 4  # of deliveries
+COUNT_INTERVAL_S = 1.0  # between two writes of the counts of conditions that could not be evaluated
+LOOK_S = 0.01  # between two looks for pending deliveries
+
+
+@dataclass(frozen=True)
+class EngineConnections:
+    """The connections of an engine, which nothing else uses, and the number under which it leads."""
+
+    reading: AsyncConnection
+    settling: AsyncConnection
+    leader: int
+
+
+class Engine:
+    """Reads changes, matches them with hooks, runs receivers and settles their results.
+
+    Construction does no I/O. Call ``start``, then ``run`` beside a loop of ``read``; or ``deliver_pending``, which does
+    all three. The caller closes runners and connections.
+    """
+
+    def __init__(
+        self,
+        connections: EngineConnections,
+        runners: Runners,
+        registry: ReceiverRegistry,
+        *,
+        page_size: int = PAGE_SIZE,
+        clock: Clock | None = None,
+        observers: Observers | None = None,
+    ) -> None:
+        clock = clock or Clock()
+        runners.use_clock(clock)
+        self.observers = observers or Observers(DeliveryLog())
+        self.registry = registry
+        self.reader = Reader(connections.reading, page_size)
+        self.settler = Settler(connections.settling, connections.leader)
+        self.ledger = Ledger(connections.settling)
+        self.attempts = Attempts(runners, registry, self.settler, self.ledger, clock)
+        self.dispatcher = Dispatcher(
+            self.attempts.work_off,
+            self.settler,
+            self.ledger,
+            PAGES_IN_MEMORY * page_size,
+            registry.has,
+            self.observers,
+        )
+        self.settler.attach(self.dispatcher)
+
+    async def start(self) -> None:
+        """Load the saved position in the log, and the active hooks."""
+        await self.dispatcher.start(await self.reader.load())
+        await self.dispatcher.reload_hooks()
+
+    async def run(self) -> None:
+        """Run and settle deliveries, until cancelled.
+
+        Raises (all in groups):
+            DatabaseUnreachable: a connection was lost.
+            LeadsNoMore: another daemon leads.
+        """
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.settler.run())
+            group.create_task(self.dispatcher.run())
+            group.create_task(self._count_condition_failures())
+
+    async def read(self, *, soon: bool = False) -> Reading:
+        """Read the next page of the log, and schedule its deliveries. ``soon``: a NOTIFY asked for it."""
+        reading = await self.reader.read(soon=soon)
+        if reading.changes:
+            if self.observers.changes_read is not None:
+                self.observers.changes_read(reading.changes)
+            if reading.configuration != self.dispatcher.hooks_version:
+                # After the page, never before: a hook that committed before a change must be loaded before the change
+                # is matched.
+                await self.dispatcher.reload_hooks()
+        await self.dispatcher.admit(reading)
+        return reading
+
+    async def deliver_pending(self, hasten: Callable[[], bool]) -> None:
+        """Deliver everything that is pending, to the end.
+
+        ``hasten``: makes entries due that only wait for time to pass, and returns whether there were any.
+
+        Raises (in groups): as ``run``.
+        """
+        await self.start()
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(self.run())
+            try:
+                while True:
+                    reading = await self.read()
+                    if not reading.changes and self.dispatcher.is_idle:
+                        await self.settler.drain()
+                        hastened = hasten()
+                        if not hastened and self.dispatcher.is_idle and not await self.reader.has_news():
+                            break
+                        self.dispatcher.search_backlog()
+                    await asyncio.sleep(LOOK_S)
+            finally:
+                await self.dispatcher.cancel()
+                running.cancel()
+
+    async def stop(self) -> None:
+        """Begin nothing more; return when running deliveries have ended and are settled."""
+        await self.dispatcher.stop()
+        await self.settler.drain()
+        await self._write_condition_failures()
+
+    async def cancel(self) -> None:
+        """End everything that runs. It is delivered again."""
+        await self.dispatcher.cancel()
+
+    async def _count_condition_failures(self) -> None:
+        while True:
+            await asyncio.sleep(COUNT_INTERVAL_S)
+            if self.ledger.condition_failures:
+                await self._write_condition_failures()
+
+    async def _write_condition_failures(self) -> None:
+        async with self.settler.lock:
+            await self.ledger.write_condition_failures()
