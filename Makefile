@@ -19,7 +19,7 @@ sysconfdir ?= /etc/jobhooks
 unitdir ?= /etc/systemd/system
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-nightly test-versions bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
+.PHONY: help demo test coverage test-nightly test-versions bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,13 @@ PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 test: $(VENV)/.installed ## Run the tests, on a throw-away PostgreSQL
 	$(BIN)/pytest --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
+
+coverage: $(VENV)/.installed ## Run the tests and report which lines they run (COVERAGE_TESTS=tests/unit for a part)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS) $(COVERAGE_TESTS)
+	@echo "(a process that a test kills leaves an unreadable file; coverage warns and skips it)"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 test-nightly: $(VENV)/.installed ## Run all tests, including the long ones
 	$(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)
