@@ -4,6 +4,18 @@
 -- name: lock_installation
 select pg_advisory_xact_lock(1785684584, 1), set_config('check_function_bodies', 'off', true), set_config('lock_timeout', '1s', true)
 
+-- name: relation_called
+select $1::text::regclass
+
+-- name: names_of_tables
+select format('%I.%I', namespace.nspname, class.relname)
+from pg_class as class
+join pg_namespace as namespace on namespace.oid = class.relnamespace
+where class.relkind in ('r', 'p') and class.relpersistence <> 't'
+    and namespace.nspname not in ('pg_catalog', 'information_schema', 'jobhooks', 'jobhooks_capture')
+order by 1
+limit 10000
+
 -- name: has_schema
 select exists (
     select from pg_class where relname = 'migration' and relnamespace = to_regnamespace('jobhooks')
@@ -28,6 +40,37 @@ on conflict (singleton) do update
 set program_version = excluded.program_version, functions_digest = excluded.functions_digest, installed_at = now()
 where (installation.program_version, installation.functions_digest)
     is distinct from (excluded.program_version, excluded.functions_digest)
+
+-- name: missing_grant
+-- The grant that lets the session use an object of jobhooks: of the role with the fewest rights that may use it.
+select format('grant %I to %I', rolname, current_user)
+from pg_roles as role
+join unnest(
+    array['jobhooks_viewer', 'jobhooks_operator', 'jobhooks_daemon', 'jobhooks_owner']
+) with ordinality as known (rolname, rank) using (rolname)
+where ($1 = 'jobhooks' and has_schema_privilege(role.oid, 'jobhooks', 'usage'))
+    or exists (
+        select from pg_proc as function
+        where function.pronamespace in ('jobhooks'::regnamespace, 'jobhooks_capture'::regnamespace)
+            and function.proname = $1
+            and has_function_privilege(role.oid, function.oid, 'execute')
+            and not has_function_privilege(function.oid, 'execute')
+    )
+    or exists (
+        select from pg_class as class
+        cross join unnest(array['select', 'insert', 'update']) as privilege
+        where class.relnamespace in ('jobhooks'::regnamespace, 'jobhooks_capture'::regnamespace)
+            and class.relname = $1 and class.relkind in ('r', 'p', 'v')
+            and has_any_column_privilege(role.oid, class.oid, privilege)
+            and not has_any_column_privilege(class.oid, privilege)
+    )
+    or exists (
+        select from pg_class as class
+        where class.relnamespace = 'jobhooks'::regnamespace and class.relname = $1 and class.relkind in ('r', 'p')
+            and has_table_privilege(role.oid, class.oid, 'delete') and not has_table_privilege(class.oid, 'delete')
+    )
+order by known.rank
+limit 1
 
 -- name: is_original
 select

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -139,6 +140,25 @@ def test_a_table_that_cannot_be_watched(database: str, conn: Connection) -> None
     assert (finished.returncode, "Traceback" in finished.stderr) == (REFUSED, False)
 
 
+@pytest.mark.parametrize("command", [["table", "watch"], ["table", "unwatch"], ["install"]])
+def test_the_name_of_a_table_is_checked(database: str, conn: Connection, command: list[str]) -> None:
+    """In words about tables, with the name as it must be written, or the nearest one."""
+    conn.execute(
+        'create table public."Upper Case" (id int primary key); create table public.device (id int primary key)'
+    )
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    assert """Try: 'public."Upper Case"'""" in refused(REFUSED, *command, "public.Upper Case", **url)
+    line = refused(REFUSED, *command, "public.devise", **url)
+    assert line.startswith("there is no table public.devise; did you mean public.device?")
+    assert refused(REFUSED, *command, "none.none", **url) == "there is no table none.none"
+
+
+def test_nothing_is_installed_when_a_table_does_not_exist(empty_database: str) -> None:
+    assert "public.none" in refused(REFUSED, "install", "public.none", "--database-url", empty_database)
+    with psycopg.connect(empty_database) as conn:
+        assert conn.execute("select to_regnamespace('jobhooks')").fetchone() == (None,)
+
+
 def test_a_hook_on_a_job_that_is_not_enabled_says_so(device: Connection, database: str) -> None:
     """The most reported confusion there is: two switches. What is off is said, and what turns it on."""
     url = {"JOBHOOKS_DATABASE_URL": database}
@@ -166,9 +186,39 @@ def test_a_role_without_rights(database: str, conn: Connection, role: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("granted", "command", "missing"),
+    [
+        (None, ["job", "list"], "jobhooks_viewer"),
+        ("jobhooks_viewer", ["job", "enable", VALIDATE], "jobhooks_operator"),
+        ("jobhooks_viewer", ["job", "disable", VALIDATE], "jobhooks_operator"),
+        ("jobhooks_viewer", ["hook", "delete", "h"], "jobhooks_operator"),
+        ("jobhooks_operator", ["table", "watch", "public.device"], "jobhooks_owner"),
+        ("jobhooks_operator", ["run"], "jobhooks_receiver"),
+    ],
+)
+def test_a_missing_grant_is_named(
+    device: Connection, database: str, role: str, granted: str | None, command: list[str], missing: str
+) -> None:
+    assert jobhooks("job", "enable", VALIDATE, "--database-url", database).returncode == 0
+    device.execute(f"select jobhooks.add_hook('h', '{{public.device}}', '{{create}}', '{VALIDATE}')".encode())
+    if granted:
+        device.execute(f"grant {granted} to {role}".encode())
+    line = refused(REFUSED, *command, "--database-url", make_conninfo(database, user=role))
+    assert re.search(rf'Try: grant {missing} to "?{role}"?', line), line
+
+
+def test_no_database_is_named(server: Server) -> None:
+    """libpq's default, a database named like the role, is not what anybody meant."""
+    with psycopg.connect(server.url("postgres")) as conn:
+        given = {"PGHOST": conn.info.host, "PGPORT": str(conn.info.port), "PGUSER": "there_is_none"}
+    line = refused(UNREACHABLE, "job", "list", **given)
+    assert line.startswith("no database is named") and "database_url" in line
+
+
+@pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"JOBHOOKS_PAGE_SIZE": "many"}, "page_size"),
+        ({"JOBHOOKS_PAGE_SIZE": "many"}, "JOBHOOKS_PAGE_SIZE"),
         ({"JOBHOOKS_CONFIG": "/nowhere/jobhooks.toml"}, "/nowhere/jobhooks.toml"),
         ({"JOBHOOKS_DATABASE_URL": "nonsense"}, "database_url"),
     ],
@@ -179,7 +229,9 @@ def test_a_wrong_setting(settings: dict[str, str], words: str) -> None:
 
 def test_wrong_usage_is_told_with_the_usual_code() -> None:
     finished = jobhooks("hook", "add")
-    assert finished.returncode == 2 and "Usage:" in finished.stderr and "Traceback" not in finished.stderr
+    assert finished.returncode == 2
+    assert len(finished.stderr.splitlines()) == 1 and "NAME" in finished.stderr
+    assert finished.stderr.endswith("Try: jobhooks hook add --help\n")
 
 
 def test_json_and_tables_go_to_stdout(device: Connection, database: str) -> None:

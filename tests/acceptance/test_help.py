@@ -22,9 +22,6 @@ from support.daemon import LIMIT, environment, jobhooks
 
 # What these do is all there is to say, in words on stderr; the others print data. Results have a --format.
 WITHOUT_DATA = {
-    "install",
-    "uninstall",
-    "adopt",
     "run",
     "demo",
     "table watch",

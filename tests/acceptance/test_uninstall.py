@@ -215,7 +215,7 @@ def test_who_may_not_drop_the_roles_is_told_how(own_server: EmbeddedServer) -> N
         finished = jobhooks("uninstall", "--yes", "--database-url", url)
         assert finished.returncode == 0
         assert "jobhooks_capture, " in finished.stderr
-        remedy = finished.stderr.partition("As a superuser, in this database: ")[2].strip()
+        remedy = finished.stderr.partition("as a superuser, in this database: ")[2].strip()
         with psycopg.connect(own_server.url("inventory"), autocommit=True) as superuser:
             superuser.execute(remedy.encode())
             assert values(superuser, REMAINS) == []

@@ -1,7 +1,10 @@
 """The settings table and what is made of it."""
 
+import contextlib
 import os
 import socket
+import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,8 @@ from jobhooks.errors import SettingsError
 from jobhooks.runtime import settings as settings_module, systemd
 from jobhooks.runtime.settings import FILE_VARIABLE, PREFIX, Settings, load
 from support import generated
+
+NOBODY = 65534
 
 
 @pytest.fixture(autouse=True)
@@ -35,21 +40,79 @@ def test_receivers_path_is_separated_by_colons_in_the_environment(monkeypatch: p
     assert load().receivers_path == (Path("/one"), Path("/two"))
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("page_size = 0", "page_size"),
-        ("page_sise = 10", "page_sise"),
-        ("log_level = 'loud'", "log_level"),
-        ("page_size = ", "cannot read the settings in"),
-    ],
-)
-def test_a_wrong_file_is_refused_by_name_in_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_is_not_toml_is_refused_in_one_line(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
-    file.write_text(text)
-    with pytest.raises(SettingsError, match=message) as caught:
+    file.write_text("page_size = ")
+    with pytest.raises(SettingsError, match="is not valid TOML: ") as caught:
         load(file)
     assert str(file) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("page_size = 0", "wrong setting page_size, FILE:1: 0 is not at least 1"),
+        ("# first\n\nworkers = 'many'", 'wrong setting workers, FILE:3: "many" is not a whole number'),
+        ("databse_url = 'x'", "there is no setting databse_url, FILE:1; did you mean database_url?"),
+        ("[database]\nurl = 'x'", "there is no setting database, FILE:1; did you mean database_url?"),
+        ("zzz = 1", "there is no setting zzz, FILE:1"),
+        (
+            "wakeup = 'never'",
+            "wrong setting wakeup, FILE:1: \"never\" is not one of 'gated', 'poll', 'always'",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_place_and_value(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    assert str(caught.value) == line.replace("FILE", str(file))
+
+
+def test_a_wrong_value_is_blamed_on_what_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text("workers = 3")
+    monkeypatch.setenv("JOBHOOKS_WORKERS", "x")
+    with pytest.raises(SettingsError, match=r'wrong setting JOBHOOKS_WORKERS in the environment: "x" is not a whole'):
+        load(file)
+    with pytest.raises(SettingsError, match="wrong setting --workers: 0 is not at least 1"):
+        load(file, workers=0)
+
+
+def test_a_directory_is_not_a_settings_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is a directory"):
+        load(tmp_path)
+
+
+@contextlib.contextmanager
+def ordinary_user() -> Generator[None]:
+    """Act as a user for whom file modes count, if this is root."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_a_file_that_may_not_be_read_names_who_may() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        Path(directory).chmod(0o755)
+        file = Path(directory, "jobhooks.toml")
+        file.write_text("page_size = 7")
+        file.chmod(0)
+        with ordinary_user(), pytest.raises(SettingsError) as caught:
+            load(file)
+        assert str(caught.value) == (
+            f"cannot read the settings file {file}: Permission denied."
+            " Try: sudo -u jobhooks before the command, or name the database with --database-url"
+        )
+        Path(directory).chmod(0)
+        with ordinary_user(), pytest.raises(SettingsError) as caught:
+            load(file)
+        assert str(caught.value).startswith(f"cannot look for the settings file {file}: Permission denied. Try: sudo")
 
 
 def test_a_file_that_is_named_and_not_there_is_refused(tmp_path: Path) -> None:

@@ -1,16 +1,18 @@
-"""``jobhooks install``, ``uninstall`` and ``adopt``: what is done to a database once."""
+"""``jobhooks install``, ``uninstall`` and ``adopt``: run once for a database."""
 
+import dataclasses
 import sys
 from typing import Annotated
 
 import typer
 
 from jobhooks.cli import completion
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag
-from jobhooks.cli.show.output import print_text, say
-from jobhooks.errors import Forbidden, JobhooksError, Refused
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
+from jobhooks.cli.show.output import print_json, print_text, say
+from jobhooks.errors import Forbidden, JobhooksError, Refused, with_remedy
 from jobhooks.operations import tables
 from jobhooks.operations.opening import connection
+from jobhooks.operations.table_names import check_table
 from jobhooks.runtime.settings import load
 from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.schema import uninstall as uninstalling
@@ -30,12 +32,13 @@ def install(
     watch: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Tables to watch, too, as schema.table.", metavar="TABLE", autocompletion=completion.watchable_tables
+            help="Tables to watch, as schema.table.", metavar="TABLE", autocompletion=completion.watchable_tables
         ),
     ] = None,
     as_script: Annotated[
-        bool, typer.Option("--print", help="Print the same as an SQL script for psql, and do nothing.")
+        bool, typer.Option("--print", help="Print the same as an SQL script for psql, and change nothing.")
     ] = False,
+    as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
@@ -47,23 +50,27 @@ def install(
     """
     if as_script:
         if watch:
-            raise typer.BadParameter("the script installs only; watch tables with: select jobhooks.watch('TABLE')")
+            raise typer.BadParameter("the script only installs; to watch a table: select jobhooks.watch('TABLE')")
         print_text(installation_script())
         return
-    chosen = load(config, database_url=database_url)
-    with connection(chosen, installed=False) as conn:
-        applied = install_sql(conn)
-        say(f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(applied)} migrations applied")
+    with connection(load(config, database_url=database_url), installed=False) as conn:
+        for table in watch or []:
+            check_table(conn, table)  # before anything changes
+        migrations = install_sql(conn)
+        say(f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(migrations)} migrations applied")
         _warn_of_missing_rights(conn)
         if count := tables.watch_outdated(conn, _warn_of_outdated_table):
             say(f"watching {count} {'table' if count == 1 else 'tables'} again, with the triggers of this version")
         for table in watch or []:
             tables.watch(conn, table, None, keyless=False, always=False)
             say(f"watching {table}")
+        if as_json:
+            print_json({"version": PROGRAM_VERSION, "database": conn.info.dbname, "migrations": migrations})
 
 
 def uninstall(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
@@ -74,16 +81,18 @@ def uninstall(
     with connection(load(config, database_url=database_url), installed=False) as conn:
         installed = uninstalling.what_is_installed(conn)
         if not yes:
-            _ask_for_consent(conn.info.dbname, installed)
+            _confirm(conn.info.dbname, installed)
         removed = uninstalling.uninstall(conn)
         say(f"jobhooks is removed from {conn.info.dbname}")
         if removed.dropped_roles:
             say(f"dropped the roles {', '.join(removed.dropped_roles)}")
         if removed.kept_roles:
-            say(f"the roles {', '.join(removed.kept_roles)} are left: {removed.why_kept}")
+            say(f"kept the roles {', '.join(removed.kept_roles)}: {with_remedy(removed.why_kept, removed.remedy)}")
+        if as_json:
+            print_json({"database": conn.info.dbname, **dataclasses.asdict(removed)})
 
 
-def adopt(database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
+def adopt(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
     """Start afresh in a copy of a database: the changes in its log belong to the original, and count as seen.
 
     Example: jobhooks adopt --database-url postgresql:///staging
@@ -91,13 +100,15 @@ def adopt(database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
     with connection(load(config, database_url=database_url)) as conn:
         tables.adopt(conn)
         say(f"{conn.info.dbname} starts afresh: changes from now on are delivered here")
+        if as_json:
+            print_json({"database": conn.info.dbname})
 
 
 def _warn_of_missing_rights(conn: SyncConnection) -> None:
     if not capture_is_confined(conn):
         say(
             f"warning: the role {conn.info.user} may not create the role jobhooks_capture, so code of the owners of"
-            f" watched tables can get the rights of {conn.info.user}; see SECURITY.md"
+            f" watched tables can get the rights of {conn.info.user}. Try: see SECURITY.md"
         )
     try:
         check_may_mark(conn)
@@ -106,10 +117,11 @@ def _warn_of_missing_rights(conn: SyncConnection) -> None:
 
 
 def _warn_of_outdated_table(table: str, error: JobhooksError) -> None:
-    say(f"warning: {table} keeps the triggers of an earlier version, which go on: {error}. Run jobhooks install again")
+    reason = f"{table} keeps the triggers of an earlier version, which still capture: {error.message}"
+    say(f"warning: {with_remedy(reason, 'jobhooks install')}")
 
 
-def _ask_for_consent(database: str, installed: uninstalling.Installed) -> None:
+def _confirm(database: str, installed: uninstalling.Installed) -> None:
     losses = f"{_number(installed.tables, 'table')} watched, and {_number(installed.changes, 'change')} in the log"
     if not sys.stdin.isatty():
         raise Refused(f"will not remove jobhooks from {database} without confirmation: {losses}", "--yes")

@@ -22,6 +22,7 @@ ConfigFlag = Annotated[
         help=f"The settings file; by default {settings.DEFAULT_FILE}, if there is one.",
         metavar="FILE",
         envvar=settings.FILE_VARIABLE,
+        readable=False,  # whether it is, the settings check: with our message and exit code
         rich_help_panel=PANEL,
     ),
 ]

@@ -31,16 +31,16 @@ def problems(conn: SyncConnection, retention_days: float) -> list[Problem]:
     try:
         check_installed(conn)
     except SqlMismatch as exc:
-        found.append(Problem("error", f"database {conn.info.dbname}", str(exc), "jobhooks install"))
+        found.append(Problem("error", f"database {conn.info.dbname}", exc.message, exc.remedy or "jobhooks install"))
     try:
         rows = call_readable(conn, "problems", datetime.timedelta(days=retention_days))
     except Forbidden as exc:
-        raise Forbidden(f'{exc}: grant jobhooks_viewer to "{conn.info.user}"') from exc
+        raise Forbidden(exc.message, f'grant jobhooks_viewer to "{conn.info.user}"') from exc
     except JobhooksError as exc:
         if not found:
             raise
         return [
             *found,
-            Problem("note", f"database {conn.info.dbname}", f"cannot look further: {exc}", "jobhooks install"),
+            Problem("note", f"database {conn.info.dbname}", f"cannot look further: {exc.message}", "jobhooks install"),
         ]
     return found + [Problem(*row) for row in rows]

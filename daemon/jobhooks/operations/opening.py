@@ -3,7 +3,9 @@
 import contextlib
 from collections.abc import Generator
 
+from jobhooks.errors import Forbidden
 from jobhooks.runtime.settings import Settings
+from jobhooks.schema.grants import with_missing_grant
 from jobhooks.schema.install import check_installed
 from jobhooks.store.connections import SyncConnection, connect
 
@@ -14,4 +16,7 @@ def connection(chosen: Settings, *, installed: bool = True) -> Generator[SyncCon
     with contextlib.closing(connect(chosen.database_url)) as conn:
         if installed:
             check_installed(conn)
-        yield conn
+        try:
+            yield conn
+        except Forbidden as exc:
+            raise with_missing_grant(conn, exc) from exc

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from jobhooks.errors import JobhooksError, NotWatched, Refused, UnknownTable
+from jobhooks.operations.table_names import unknown_table
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import call_with_lock
 
@@ -109,7 +110,10 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
         UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: as the message says; nothing was changed.
     """
     columns = None if key is None else list(key)
-    call_with_lock(conn, "watch", table, columns, keyless, always, list(exclude), list(ignore))
+    try:
+        call_with_lock(conn, "watch", table, columns, keyless, always, list(exclude), list(ignore))
+    except UnknownTable as exc:
+        raise unknown_table(conn, table, exc) from exc
 
 
 def watch_outdated(conn: SyncConnection, failed: Callable[[str, JobhooksError], None] | None = None) -> int:
@@ -140,10 +144,10 @@ def unwatch(conn: SyncConnection, table: str) -> None:
     """
     try:
         call_with_lock(conn, "unwatch", table)
-    except UnknownTable:
+    except UnknownTable as exc:
         # The name of one that is gone, as table list shows it: its triggers went with it.
         if not call(conn, "unwatch_gone", table):
-            raise
+            raise unknown_table(conn, table, exc) from exc
 
 
 def watched_tables(conn: SyncConnection) -> list[WatchedTable]:

@@ -1,10 +1,13 @@
 """The settings table: it feeds the file, the environment, the flags, their help and the docs."""
 
 import os
+import re
 import textwrap
+from collections.abc import Mapping
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, ClassVar, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -16,12 +19,17 @@ from pydantic_settings import (
 )
 
 from jobhooks.errors import SettingsError
+from jobhooks.runtime.invalid_values import reason
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 from jobhooks.runtime.wakeup_mode import WakeupMode
 
 DEFAULT_FILE = Path("/etc/jobhooks/jobhooks.toml")
 FILE_VARIABLE = "JOBHOOKS_CONFIG"
 PREFIX = "JOBHOOKS_"
 DATABASE_VARIABLE = "JOBHOOKS_DATABASE_URL"
+AS_THE_SERVICE = "sudo -u jobhooks before the command, or name the database with --database-url"
 
 
 class LogLevel(StrEnum):
@@ -113,23 +121,58 @@ class Settings(BaseSettings):
 
 
 def load(file: Path | None = None, **flags: object) -> Settings:
-    """Return the settings; flags that are None were not given.
+    """The settings from ``flags`` (None: not given), the environment, the file, and the defaults.
 
-    ``file`` is by default that named by JOBHOOKS_CONFIG, or else ``/etc/jobhooks/jobhooks.toml`` where there is one.
-    That one is for the service; whoever may not read it, and says themselves which database they mean, goes without.
+    ``file`` is by default the one that JOBHOOKS_CONFIG names, or else ``/etc/jobhooks/jobhooks.toml`` if it exists. The
+    latter belongs to the service: a user who may not read it, but names a database, does without it.
 
     Raises:
-        SettingsError: a setting is unknown or wrong, or the file cannot be read; the message names it.
+        SettingsError: a setting is unknown or wrong, or the file cannot be read.
     """
     given = {name: value for name, value in flags.items() if value is not None}
     path = _file(file, database_is_named="database_url" in given or DATABASE_VARIABLE in os.environ)
     try:
-        return type("Settings", (Settings,), {"file": path})(**given)  # pyright: ignore[reportArgumentType] - pydantic is what checks them
+        return type("Settings", (Settings,), {"file": path})(**given)  # pyright: ignore[reportArgumentType] - pydantic checks them
     except ValidationError as exc:
-        problems = "; ".join(f"{error['loc'][0]}: {error['msg']}" for error in exc.errors())
-        raise SettingsError(f"wrong setting, {problems}{f' (see also {path})' if path else ''}") from exc
-    except (OSError, ValueError) as exc:  # a TOML error is a ValueError
-        raise SettingsError(f"cannot read the settings in {path}: {exc}") from exc
+        raise SettingsError("; ".join(_problem(error, given, path) for error in exc.errors())) from exc
+    except OSError as exc:
+        raise SettingsError(f"cannot read the settings file {path}: {_reason(exc)}", _remedy(exc)) from exc
+    except ValueError as exc:  # a TOML error is a ValueError
+        raise SettingsError(f"the settings file {path} is not valid TOML: {exc}") from exc
+
+
+def _problem(error: "ErrorDetails", given: Mapping[str, object], path: Path | None) -> str:
+    name = str(error["loc"][0])
+    if error["type"] == "extra_forbidden":
+        nearest = get_close_matches(name, Settings.model_fields, 1)
+        guess = f"; did you mean {nearest[0]}?" if nearest else ""
+        return f"there is no setting {name}, {_place_in_file(name, path)}{guess}"
+    shown = {**error, "input": "the value"} if name == "database_url" else error  # which may hold a password
+    return f"wrong setting {_place(name, given, path)}: {reason(shown)}"
+
+
+def _place(name: str, given: Mapping[str, object], path: Path | None) -> str:
+    """Where a setting comes from, in the order of precedence."""
+    variable = PREFIX + name.upper()
+    if name in given:
+        return f"--{name.replace('_', '-')}"
+    if variable in {known.upper() for known in os.environ}:
+        return f"{variable} in the environment"
+    return f"{name}, {_place_in_file(name, path)}"
+
+
+def _place_in_file(name: str, path: Path | None) -> str:
+    lines = path.read_text("utf-8").splitlines() if path else []
+    setting = re.compile(rf"""\s*\[*["']?{re.escape(name)}\b""")
+    return next((f"{path}:{number}" for number, line in enumerate(lines, 1) if setting.match(line)), str(path))
+
+
+def _remedy(exc: OSError) -> str | None:
+    return AS_THE_SERVICE if isinstance(exc, PermissionError) else None
+
+
+def _reason(exc: OSError) -> str:
+    return exc.strerror or str(exc)
 
 
 def describe(name: str) -> str:
@@ -161,6 +204,8 @@ def _file(named: Path | None, *, database_is_named: bool) -> Path | None:
             return DEFAULT_FILE if DEFAULT_FILE.exists() else None
         if not chosen.exists():
             raise SettingsError(f"there is no settings file {chosen}")
-    except OSError as exc:  # in a folder that is closed to us
-        raise SettingsError(f"cannot look for the settings file: {exc}") from exc
+        if chosen.is_dir():  # pydantic-settings ignores whatever is not a file
+            raise SettingsError(f"the settings file {chosen} is a directory")
+    except OSError as exc:  # its directory is closed to us
+        raise SettingsError(f"cannot look for the settings file {exc.filename}: {_reason(exc)}", _remedy(exc)) from exc
     return chosen

@@ -53,7 +53,8 @@ def check_installed(conn: SyncConnection) -> None:
     if installed < migrations()[-1].version or digest != functions_digest():
         raise SqlMismatch(
             f"the SQL in the database is that of jobhooks {by_version} (schema {installed}); this is jobhooks"
-            f" {PROGRAM_VERSION} (schema {migrations()[-1].version}): run jobhooks install"
+            f" {PROGRAM_VERSION} (schema {migrations()[-1].version})",
+            "jobhooks install",
         )
 
 
@@ -66,11 +67,13 @@ def check_schema(conn: SyncConnection) -> None:
     """
     ((has_schema,),) = call(conn, "has_schema")
     if not has_schema:
-        raise SqlMismatch(f"jobhooks is not installed in the database {conn.info.dbname}: run jobhooks install")
+        raise SqlMismatch(f"jobhooks is not installed in the database {conn.info.dbname}", "jobhooks install")
     ((may_read,),) = call(conn, "may_read_schema")
     if not may_read:
         raise Forbidden(
-            f"the role {conn.info.user} has no access to schema jobhooks in the database {conn.info.dbname}"
+            f"the role {conn.info.user} has no access to schema jobhooks in the database {conn.info.dbname}",
+            f'grant jobhooks_viewer to "{conn.info.user}" (to change hooks: jobhooks_operator; to run the daemon:'
+            " jobhooks_daemon and jobhooks_receiver)",
         )
 
 
@@ -94,8 +97,8 @@ def check_may_mark(conn: SyncConnection) -> None:
     ((may_mark,),) = call(conn, "may_mark")
     if not may_mark:
         raise Forbidden(
-            f"the role {conn.info.user} may not mark what receivers write, which would then trigger hooks again:"
-            f' grant jobhooks_receiver to "{conn.info.user}"'
+            f"the role {conn.info.user} may not mark the writes of receivers, so they would trigger hooks again",
+            f'grant jobhooks_receiver to "{conn.info.user}"',
         )
 
 
@@ -112,5 +115,6 @@ def _refuse_newer(installed: int) -> None:
     if installed > known:
         raise SqlMismatch(
             f"the database has a newer jobhooks (schema {installed}) than this program (jobhooks {PROGRAM_VERSION},"
-            f" schema {known}): upgrade the program"
+            f" schema {known})",
+            "upgrade the program",
         )

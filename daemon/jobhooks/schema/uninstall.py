@@ -25,11 +25,12 @@ class Installed:
 
 @dataclass(frozen=True)
 class Removed:
-    """What became of the roles; ``why_kept`` is empty where none were kept."""
+    """The roles that were dropped, those that were kept and why, and how to drop these."""
 
     dropped_roles: list[str]
     kept_roles: list[str]
-    why_kept: str
+    why_kept: str = ""
+    remedy: str = ""
 
 
 def what_is_installed(conn: SyncConnection) -> Installed:
@@ -91,7 +92,7 @@ def _drop_roles(conn: SyncConnection) -> Removed:
     roles = call(conn, "own_roles", ROLES)
     names = [name for name, _, _ in roles]
     if not names:
-        return Removed([], [], "")
+        return Removed([], [])
     if any(used_elsewhere for _, used_elsewhere, _ in roles):
         _revoke_here(conn, names)
         return Removed([], names, "other databases of this server use them")
@@ -105,8 +106,8 @@ def _drop_roles(conn: SyncConnection) -> Removed:
             execute(conn, sql.SQL("drop role {}").format(identifiers))
     except JobhooksError as exc:
         remedy = sql.SQL("drop owned by {} cascade; drop role {};").format(identifiers, identifiers).as_string()
-        return Removed([], names, f"{exc}. As a superuser, in this database: {remedy}")
-    return Removed(names, [], "")
+        return Removed([], names, exc.message, f"as a superuser, in this database: {remedy}")
+    return Removed(names, [])
 
 
 def _revoke_here(conn: SyncConnection, names: list[str]) -> None:

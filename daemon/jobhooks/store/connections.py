@@ -1,6 +1,7 @@
 """Connecting, with psycopg for what is synchronous and asyncpg for the daemon's loop, by the same settings."""
 
 import contextlib
+import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,12 @@ def connect(
     try:
         conn = kind.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as exc:
-        raise DatabaseUnreachable(f"cannot connect to the database: {_reason(exc)}") from exc
+        if _names_database(database_url):
+            raise DatabaseUnreachable(f"cannot connect to the database: {_reason(exc)}") from exc
+        raise DatabaseUnreachable(
+            f"no database is named, and cannot connect to the default: {_reason(exc)}",
+            "--database-url postgresql:///NAME, or database_url in the settings file",
+        ) from exc
     except (psycopg.Error, UnicodeEncodeError) as exc:
         raise SettingsError(f"wrong database_url: {_without_secrets(exc, database_url)}") from exc
     conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # whatever the database's default is
@@ -239,6 +245,12 @@ def _default_timeout(database_url: str) -> dict[str, int]:
     return {} if "connect_timeout" in conninfo_to_dict(database_url) else {"connect_timeout": CONNECT_TIMEOUT}
 
 
+def _names_database(database_url: str) -> bool:
+    """Whether the URL or libpq's own variables name a database; by default libpq takes the one named like the role."""
+    parts = conninfo_to_dict(database_url)
+    return any([parts.get("dbname"), parts.get("service"), os.environ.get("PGDATABASE"), os.environ.get("PGSERVICE")])
+
+
 def _check_parts(database_url: str) -> None:
     """Check that no part of a password is taken for another part: libpq would name that in its error.
 
@@ -249,8 +261,8 @@ def _check_parts(database_url: str) -> None:
     taken_for = "host" if "@" in str(parts.get("host", "")) else "port"
     if taken_for == "host" or re.search(r"[^\d, ]", str(parts.get("port", ""))):
         raise SettingsError(
-            f"cannot read database_url: its {taken_for} is none; in a user name or a password write @ as %40, / as %2F,"
-            " : as %3A and % as %25"
+            f"cannot read database_url: its {taken_for} is not valid",
+            "in a user name or a password, write @ as %40, / as %2F, : as %3A and % as %25",
         )
 
 
