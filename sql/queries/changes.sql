@@ -89,18 +89,5 @@ select
 from jobhooks.object_change as change
 where change.id = $1
 
--- name: results_of_change
-select hook, job, attempt, status, started_at, (extract(epoch from duration) * 1000)::double precision, error, log
-from jobhooks.results
-where change_id = $1
-order by hook, attempt
-
--- name: deliveries_of_change
-select hook.name, delivery.status, delivery.attempts, delivery.due_at
-from jobhooks.delivery as delivery
-left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
-where delivery.change_id = $1
-order by hook.name
-
 -- name: current_snapshot
 select pg_current_snapshot()::text

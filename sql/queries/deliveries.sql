@@ -9,13 +9,13 @@ from jobhooks.job_hook as hook
 join jobhooks.jobs as job on job.id = hook.job_id
 where hook.name = $1
 
--- name: owed_deliveries
--- Of the changes $1, the hook $2, the content types $3, the status $4, by the change's time from $5 to $6, and with $7 in the
+-- name: pending_delivery_keys
+-- Of the changes $1, the hooks $2, the content types $3, the status $4, by the change's time from $5 to $6, and with $7 in the
 -- last attempt's error, as far as given; at most $8, the newest.
 select delivery.change_id, delivery.hook_id, delivery.status
 from jobhooks.delivery as delivery
 where ($1::bigint [] is null or delivery.change_id = any ($1::bigint []))
-    and ($2::integer is null or delivery.hook_id = $2::integer)
+    and ($2::integer [] is null or delivery.hook_id = any ($2::integer []))
     and ($3::integer [] is null or delivery.content_type_id = any ($3::integer []))
     and ($4::text is null or delivery.status = $4::text)
     and (
@@ -64,20 +64,6 @@ left join lateral (
     limit 1
 ) as last on true
 order by delivery.change_id, delivery.hook_id
-
--- name: attempts_of_delivery
-select
-    result.attempt, result.status, result.started_at,
-    (extract(epoch from result.finished_at - result.started_at) * 1000)::double precision, result.error, result.traceback,
-    array(
-        select format('%s: %s', entry.level, concat_ws(': ', entry.object, entry.message))
-        from jobhooks.job_log_entry as entry
-        where entry.change_id = result.change_id and entry.hook_id = result.hook_id and entry.attempt = result.attempt
-        order by entry.line
-    )
-from jobhooks.job_result as result
-where result.change_id = $1 and result.hook_id = $2
-order by result.attempt
 
 -- name: blocker_of_delivery
 -- The oldest debt that this one (change $1, hook $2) waits for, and how many there are; by the same rules as unblock.

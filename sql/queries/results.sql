@@ -25,14 +25,14 @@ order by change_id, hook_id, attempt
 limit $6::integer
 
 -- name: matching_results
--- Of the results (changes $1, hooks $2, attempts $3, element by element) those of the hook $4, of the job $5, of the status $6,
+-- Of the results (changes $1, hooks $2, attempts $3, element by element) those of the hooks $4, of the jobs $5, of the status $6,
 -- and of changes of the content types $7, from the time $8 to $9, as far as given; the newest first, at most $10.
 select result.change_id, result.hook_id, result.attempt
 from unnest($1::bigint [], $2::integer [], $3::integer []) as chosen (change_id, hook_id, attempt)
 join jobhooks.job_result as result
     on result.change_id = chosen.change_id and result.hook_id = chosen.hook_id and result.attempt = chosen.attempt
-where ($4::integer is null or result.hook_id = $4::integer)
-    and ($5::integer is null or result.job_id = $5::integer)
+where ($4::integer [] is null or result.hook_id = any ($4::integer []))
+    and ($5::integer [] is null or result.job_id = any ($5::integer []))
     and ($6::text is null or result.status = $6::text)
     and (
         ($7::integer [] is null and $8::timestamptz is null and $9::timestamptz is null)

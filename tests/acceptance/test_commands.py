@@ -18,7 +18,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from jobhooks.operations.changes import Follower, Wanted
+from jobhooks.operations.changes import ChangeFilter, Follower
 from jobhooks.store.connections import connect
 from support.daemon import LIMIT, environment, jobhooks, wait_until
 
@@ -364,7 +364,7 @@ def test_following_loses_and_doubles_nothing_whatever_overlaps(device: Connectio
     chance = random.Random(seed)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(psycopg.connect(database)) for _ in range(6)]
-        follower = Follower(stack.enter_context(contextlib.closing(connect(database))), Wanted())
+        follower = Follower(stack.enter_context(contextlib.closing(connect(database))), ChangeFilter())
         followed: list[int] = []
         for _ in range(300):
             client = chance.choice(clients)

@@ -139,7 +139,7 @@ def test_what_is_owed_is_listed_and_shown(device: Connection, database: str, rec
         assert text.splitlines()[0] == "change 1: update public.device id = 1"
         for words in (
             '  + name: "bad"',
-            'hook "hook of Picky": dead, after 1 attempt: it stays until it is retried or discarded',
+            'hook "hook of Picky": dead, after 1 attempt: kept until you retry or discard it',
             'hook "hook of Patient": waiting, due in ',
             "failure in ",
             "ValueError: bad is refused",
@@ -152,7 +152,7 @@ def test_what_is_owed_is_listed_and_shown(device: Connection, database: str, rec
         assert "Patient" not in text and "  not attempted yet" in text
         shown = json.loads(done(jobhooks("delivery", "show", "1", "--json", **url)))
         assert shown["change"]["added"] == {"name": "bad"}
-        assert [debt["results"][0]["log"] for debt in shown["deliveries"]] == [["info: saw bad"]] * 2
+        assert [debt["results"][0]["log"][0]["message"] for debt in shown["deliveries"]] == ["saw bad"] * 2
         remedy = "jobhooks delivery list --status dead --hook 'hook of Picky'"
         assert f"  Try: {remedy}" in jobhooks("doctor", **url).stdout
 
@@ -219,15 +219,19 @@ def test_debts_are_chosen_by_filters(ledger: Connection, database: str, argument
         (["delivery", "list", "--table", "public.none"], REFUSED, "public.none is not watched"),
         (["delivery", "list", "--status", "lost"], USAGE, "lost"),
         (["delivery", "list", "--since", "yesterday"], USAGE, "neither a duration"),
-        (["delivery", "show", "99"], REFUSED, "change 99 is owed to no hook"),
-        (["delivery", "show", "1", "--hook", "second"], REFUSED, 'change 1 is owed to the hook "second" no more'),
+        (["delivery", "show", "99"], REFUSED, "change 99 has no pending delivery. Try: jobhooks delivery list"),
+        (
+            ["delivery", "show", "1", "--hook", "second"],
+            REFUSED,
+            'change 1 has no pending delivery to the hook "second"',
+        ),
         (["delivery", "show", "one"], USAGE, "CHANGE"),
-        (["delivery", "retry"], USAGE, "say which to retry"),
-        (["delivery", "retry", "--yes"], USAGE, "say which to retry"),
-        (["delivery", "discard", "1", "--all"], USAGE, "say which to discard"),
-        (["delivery", "retry", "99", "--yes"], REFUSED, "nothing to retry"),
+        (["delivery", "retry"], USAGE, "choose deliveries by ids of changes"),
+        (["delivery", "retry", "--yes"], USAGE, "choose deliveries by ids of changes"),
+        (["delivery", "discard", "1", "--all"], USAGE, "choose deliveries by ids of changes"),
+        (["delivery", "retry", "99", "--yes"], REFUSED, "no pending delivery matches"),
         (["delivery", "retry", str(2**63)], USAGE, "CHANGE"),
-        (["delivery", "discard", "1", "--hook", "second", "--yes"], REFUSED, "nothing to discard"),
+        (["delivery", "discard", "1", "--hook", "second", "--yes"], REFUSED, "no pending delivery matches"),
         (["delivery", "retry", "1"], REFUSED, "will not retry 1 delivery without confirmation"),
         (["delivery", "discard", "--all"], REFUSED, "will not discard 4 deliveries without confirmation"),
         (["replay"], USAGE, "--hook"),
@@ -311,7 +315,7 @@ def test_a_retry_by_number_lets_what_is_behind_go_on_in_order(
         (receivers / "mended").touch()
         said = done(jobhooks("delivery", "retry", "1", "99", "--yes", "--database-url", database))
         assert said.splitlines() == [
-            "passed over, since nothing that is meant is owed for it: change 99",
+            "passed over, because no pending delivery of it matches: change 99",
             "retried 1 delivery",
         ]
         wait_until("nothing is owed", lambda: not debts(device))
@@ -418,7 +422,7 @@ def test_what_was_settled_is_replayed_once_more_with_the_next_number(
         assert done(jobhooks(*replay, "--yes")) == "queued 4 deliveries\n"
         wait_until("all is delivered again", lambda: len(results(device)) == 7 and not debts(device))
         assert done(jobhooks(*replay, "--change", "3", "--change", "99", "--yes")).splitlines() == [
-            "passed over, since it cannot be replayed: change 99",
+            "passed over, because it cannot be replayed: change 99",
             "queued 1 delivery",
         ]
         wait_until("one is delivered again", lambda: len(results(device)) == 8 and not debts(device))
@@ -449,8 +453,8 @@ def test_a_replay_asks_what_the_hook_asks(device: Connection, database: str, rec
         finished = jobhooks(*replay, "--yes")
         assert finished.returncode == REFUSED
         assert finished.stderr.splitlines() == [
-            'passed over, since the hook\'s conditions could not be evaluated: 2 changes; there is no "size"',
-            'jobhooks: nothing to replay: of 4 changes the hook "hook of Writer" asks for none',
+            'jobhooks: nothing to replay: the hook "hook of Writer" matches none of 4 changes; for 2 its conditions'
+            " failed: there is no \"size\". Try: jobhooks hook show 'hook of Writer'",
         ]
         device.execute("update jobhooks.job_hook set conditions = 'new.name != \"b\"'")
         assert done(jobhooks(*replay, "--yes")) == "queued 2 deliveries\n"
@@ -469,7 +473,7 @@ def test_a_replay_knows_which_columns_are_ignored(device: Connection, database: 
     device.execute("update jobhooks.job_hook set conditions = 'changed(\"serial\")'")
     replay = ["replay", "--hook", "hook of Writer", "--yes", "--database-url", database]
     finished = jobhooks(*replay)
-    assert finished.returncode == REFUSED and "asks for none" in finished.stderr
+    assert finished.returncode == REFUSED and "matches none of 1 change" in finished.stderr
     device.execute("update jobhooks.job_hook set conditions = 'changed(\"name\")'")
     assert done(jobhooks(*replay)) == "queued 1 delivery\n"
 

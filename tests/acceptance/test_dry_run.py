@@ -180,13 +180,13 @@ def test_what_a_receiver_would_change_is_shown_and_not_kept(device: Connection, 
         '  + word: "reverted"',
     ]
     assert "printed by the receiver" in aside
-    assert "not watched is not shown, and what it does outside of its connection has happened" in aside
+    assert "not watched are not shown, and effects outside of the receiver's connection have happened" in aside
     assert (receivers / "touched").exists()
 
 
 def test_programs_get_it_as_json(device: Connection, receivers: Path) -> None:
     told = as_json(device, receivers, "RevertsQuietly")
-    assert (told["change"], told["job"], told["status"], told["error"], told["log"]) == (
+    assert (told["change_id"], told["job"], told["status"], told["error"], told["log"]) == (
         1,
         "r.RevertsQuietly",
         "success",
@@ -210,13 +210,13 @@ def test_a_failure_is_exit_code_1_and_would_write_nothing(device: Connection, re
     assert f"r.{job}: failure in " in words
     assert "ValueError: no such vendor" in words
     assert 'raise ValueError("no such vendor")' in words
-    assert "it would write nothing to tables that are watched" in words
+    assert "it would write nothing to watched tables" in words
     assert as_json(device, receivers, job, code=FAILED)["writes"] == []
 
 
 def test_what_it_asks_for_is_shown(device: Connection, receivers: Path) -> None:
     words, _ = dry_run(device, receivers, "Asks", code=FAILED)
-    assert "it asks to be run again in 60 seconds" in words
+    assert "it asks to run again in 60 seconds" in words
     assert as_json(device, receivers, "Discards")["error"] == "not for us"
 
 
@@ -234,7 +234,7 @@ def test_a_receiver_that_commits_is_found_out(device: Connection, receivers: Pat
     finished = jobhooks("replay", "--dry-run", "--change", "1", "--job", f"r.{job}", **settings)
     assert finished.returncode == FAILED
     assert "failure in" in finished.stdout
-    assert "TransactionEnded: The receiver ended the transaction" in finished.stdout
+    assert "TransactionEnded: The receiver ended its transaction" in finished.stdout
     assert "what it wrote before that is kept" in finished.stderr
     assert "Nothing of it was kept" not in finished.stderr
 
@@ -275,9 +275,9 @@ def test_a_receiver_that_dies_takes_nothing_with_it(device: Connection, receiver
         (["--dry-run", "--change", "1"], USAGE, "--dry-run takes a --job and one --change"),
         (["--dry-run", "--job", "r.Reverts"], USAGE, "--dry-run takes a --job and one --change"),
         (["--dry-run", "--job", "r.Reverts", "--change", "1", "--change", "2"], USAGE, "one --change"),
-        (["--dry-run", "--job", "r.Reverts", "--change", "1", "--yes"], USAGE, "nothing else that says which"),
-        (["--job", "r.Reverts", "--change", "1"], USAGE, "say to which --hook, or --dry-run with a --job"),
-        (["--hook", "h", "--json"], USAGE, "--job and --json are for --dry-run"),
+        (["--dry-run", "--job", "r.Reverts", "--change", "1", "--yes"], USAGE, "and no other filter"),
+        (["--job", "r.Reverts", "--change", "1"], USAGE, "replay needs a --hook, or --dry-run with a --job"),
+        (["--hook", "h", "--job", "r.Reverts"], USAGE, "--job is for --dry-run"),
         (["--dry-run", "--job", "r.Nobody", "--change", "1"], REFUSED, "its module has no receiver Nobody"),
         (["--dry-run", "--job", "r.Reverts", "--change", "99"], REFUSED, "there is no change 99 in the log"),
     ],

@@ -63,36 +63,36 @@ def test_a_job_runs_again_for_a_change_and_one_sees_what_it_did(
         (receivers / "broken").touch()
         (made,) = json.loads(job_run(device, "r.Counts", "--change", "1", "--json", code=FAILED).stdout)
         assert (made["hook"], made["attempt"], made["status"]) == ("hook of r.Counts", 2, "failure")
-        assert (made["error"], made["log"]) == ("ValueError: it is broken", ["info: attempt 2"])
+        assert (made["error"], made["log"][0]["message"]) == ("ValueError: it is broken", "attempt 2")
         refused = job_run(device, "r.Counts", "--change", "1", code=REFUSED)
-        assert 'passed over: the hook "hook of r.Counts", since it is owed the change already' in refused.stderr
+        assert 'the hook "hook of r.Counts": the change is pending for it already' in refused.stderr
     assert device.execute("select attempt from public.seen").fetchall() == [(1,)]
 
 
 def test_without_a_daemon_it_says_so_and_stays_queued(device: Connection, receivers: Path) -> None:
     finished = job_run(device, "r.Counts", "--change", "1", "--timeout", "0", code=FAILED)
-    assert "has not run in time: no daemon runs, or it is busy; it stays queued" in finished.stderr
+    assert "has not run in time: no daemon runs, or it is busy; its delivery stays queued" in finished.stderr
     assert device.execute("select change_id, status from jobhooks.delivery").fetchall() == [(1, "waiting")]
 
 
 def test_a_hook_that_is_off_is_named(device: Connection, receivers: Path) -> None:
     device.execute("update jobhooks.job set enabled = false")
     finished = job_run(device, "r.Counts", "--change", "1", code=REFUSED)
-    assert 'passed over: the hook "hook of r.Counts" does not run, since it or its job is disabled' in finished.stderr
-    assert "change 1 cannot be given to r.Counts now" in finished.stderr
+    assert 'the hook "hook of r.Counts": it does not run, because the hook or its job is disabled' in finished.stderr
+    assert "cannot run r.Counts for change 1 now" in finished.stderr
     assert device.execute("select from jobhooks.delivery").fetchall() == []
 
 
 def test_what_the_daemon_has_yet_to_read_is_left_to_it(device: Connection, receivers: Path) -> None:
     device.execute("update public.device set serial = 'two'")
     finished = job_run(device, "r.Counts", "--change", "2", code=REFUSED)
-    assert "since the daemon has yet to read the change, and delivers it then" in finished.stderr
+    assert "the daemon has yet to read the change, and will deliver it then" in finished.stderr
 
 
 def test_what_a_receiver_made_is_given_to_none(device: Connection, receivers: Path) -> None:
     device.execute("set jobhooks.triggering = off; update public.device set serial = 'two'")
     finished = job_run(device, "r.Counts", "--change", "2", code=REFUSED)
-    assert "since a receiver made the change, or a role that is muted" in finished.stderr
+    assert "a receiver made the change, or a role whose changes trigger nothing" in finished.stderr
 
 
 def test_one_that_waits_for_another_says_so(device: Connection, receivers: Path) -> None:
@@ -102,7 +102,7 @@ def test_one_that_waits_for_another_says_so(device: Connection, receivers: Path)
     device.execute("set jobhooks.triggering = on; update public.device set serial = 'two'")
     device.execute("update jobhooks.job_hook set enabled_since = pg_current_snapshot()")  # so change 2 came before it
     finished = job_run(device, "r.Counts", "--change", "2", "--timeout", "0", code=FAILED)
-    assert "it waits for an older change of the same object, which is owed, too" in finished.stderr
+    assert "it waits for an older change of the same object, which is pending as well" in finished.stderr
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_one_that_waits_for_another_says_so(device: Connection, receivers: Path)
         (
             ["r.Counts", "--change", "2"],
             REFUSED,
-            "no hook leads the delete of public.device to r.Counts: jobhooks hook",
+            "no hook delivers the delete of public.device to r.Counts. Try: jobhooks hook add",
         ),
     ],
 )

@@ -136,7 +136,7 @@ def test_results_outlive_hooks_and_changes(ledger: Connection, database: str) ->
     assert listed[-1]["hook"] is None and listed[-1]["job"] == "a.C"
     assert "(gone)" in done(jobhooks("result", "list", **url))
     text = done(jobhooks("result", "show", "4", **url))
-    assert "a hook that is gone ran a.C, attempt 1: failure" in text
+    assert "a deleted hook ran a.C, attempt 1: failure" in text
     shown = json.loads(done(jobhooks("result", "show", "1", "--json", **url)))
     assert shown["change"] is None and len(shown["results"]) == 2
 
@@ -259,7 +259,7 @@ def test_pages_fit_together(many: Connection, database: str) -> None:
         ("result_ids_before", [20_000, 1, 1, 0, "failure", 2000], "job_result_unsuccessful"),
         ("result_ids_after", [20_000, 1, 1, 2**63 - 1, None, 2000], "job_result_pkey"),
         ("result_ids_after", [-1, 1, 1, 2**63 - 1, "discarded", 2000], "job_result_unsuccessful"),
-        ("matching_results", [[1, 2], [1, 1], [1, 1], 1, None, None, None, None, None, 50], "job_result_pkey"),
+        ("matching_results", [[1, 2], [1, 1], [1, 1], [1], None, None, None, None, None, 50], "job_result_pkey"),
         ("results_by_identity", [[1, 2], [1, 1], [1, 1]], "job_result_pkey"),
         ("result_ids_of_change", [1, 1, None], "job_result_pkey"),
         ("log_of_results", [[1, 2], [1, 1], [1, 1]], "job_log_entry_pkey"),
@@ -281,16 +281,16 @@ def test_results_are_found_by_index(many: Connection, name: str, parameters: lis
     ("arguments", "code", "words"),
     [
         (["list", "--hook", "none"], REFUSED, 'there is no hook "none"'),
-        (["list", "--job", "a.None"], REFUSED, "there is no job a.None: jobhooks job list shows"),
+        (["list", "--job", "a.None"], REFUSED, "there is no job a.None. Try: jobhooks job list"),
         (["list", "--table", "public.none"], REFUSED, "public.none is not watched"),
         (["list", "--object", "serial=7"], REFUSED, "no table that is meant has serial in its key (keys: a, b; id)"),
         (["list", "--table", "public.link", "--object", "7"], REFUSED, "say COLUMN=VALUE (keys: a, b)"),
-        (["list", "--object", "7", "--object", "8"], USAGE, "say each as"),
-        (["list", "--object", "=7"], USAGE, "say each as"),
+        (["list", "--object", "7", "--object", "8"], USAGE, "write each as COLUMN=VALUE"),
+        (["list", "--object", "=7"], USAGE, "write each as COLUMN=VALUE"),
         (["list", "--status", "dead"], USAGE, "dead"),
         (["list", "--since", "yesterday"], USAGE, "neither a duration"),
-        (["show", "5"], REFUSED, "change 5 has no result: jobhooks delivery show 5 shows what is owed"),
-        (["show", "1", "--attempt", "9"], REFUSED, "change 1 has no result that is meant"),
+        (["show", "5"], REFUSED, "change 5 has no result. Try: jobhooks delivery show 5"),
+        (["show", "1", "--attempt", "9"], REFUSED, "change 1 has no result of that hook and attempt"),
         (["show", "1", "--hook", "none"], REFUSED, 'there is no hook "none"'),
         (["show", "nine"], USAGE, "'CHANGE'"),
         (["logs", "--level", "loud"], USAGE, "loud"),

@@ -33,9 +33,5 @@ def test_there_are_at_most_two_suggestions() -> None:
 
 
 def test_a_message_suggests_only_if_something_is_near() -> None:
-    assert unknown_name("hook", "shuot", ["shout"], "jobhooks hook list") == (
-        'there is no hook "shuot". Did you mean "shout"? Try: jobhooks hook list'
-    )
-    assert unknown_name("hook", "x", ["shout"], "jobhooks hook list") == (
-        'there is no hook "x". Try: jobhooks hook list'
-    )
+    assert unknown_name("hook", "shuot", ["shout"]) == 'there is no hook "shuot". Did you mean "shout"?'
+    assert unknown_name("hook", "x", ["shout"]) == 'there is no hook "x"'

@@ -1,9 +1,9 @@
-"""``jobhooks result``: what became of deliveries, listed, shown, read line by line, and exported."""
+"""``jobhooks result``: lists, shows and exports results, and reads their logs."""
 
 import csv
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import Enum
 from typing import Annotated
 
@@ -11,19 +11,21 @@ import msgspec
 import typer
 
 from jobhooks.cli import completion
-from jobhooks.cli.change import parse_moment
+from jobhooks.cli.filters import HookFlag, HooksFlag, SinceFlag, TablesFlag, UntilFlag, period, wrong_usage
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, progress
 from jobhooks.cli.show.results import Line, line, print_line, print_result
-from jobhooks.operations import changes, deliveries, object_keys, results
+from jobhooks.operations import changes, results
+from jobhooks.operations.attempts import ResultDetails
+from jobhooks.operations.object_keys import object_key
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 
 
 class Status(Enum):
-    """How an attempt ended, as the database has it."""
+    """How an attempt ended, as the database stores it."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -31,7 +33,7 @@ class Status(Enum):
 
 
 class Level(Enum):
-    """The level of a line that a receiver logged, the least important first."""
+    """The level of a log line, the least important first."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -41,66 +43,35 @@ class Level(Enum):
 
 
 class Format(Enum):
-    """How results are exported."""
+    """The format of an export."""
 
     CSV = "csv"
     JSONL = "jsonl"
 
 
-HookFlag = Annotated[
-    str | None,
-    typer.Option("--hook", help="Of this hook only.", metavar="NAME", autocompletion=completion.hooks),
-]
-JobFlag = Annotated[
-    str | None,
-    typer.Option("--job", help="Of this job only, module.Class.", metavar="JOB", autocompletion=completion.jobs),
-]
-TableFlag = Annotated[
+JobsFlag = Annotated[
     list[str] | None,
     typer.Option(
-        "--table",
-        help="For changes of this table only, schema.table. Repeatable.",
-        metavar="TABLE",
-        autocompletion=completion.tables,
+        "--job", help="Only of this job, module.Class. Repeatable.", metavar="JOB", autocompletion=completion.jobs
     ),
 ]
 ObjectFlag = Annotated[
     list[str] | None,
     typer.Option(
         "--object",
-        help="For changes of the object with this key only: 17, or id=17; for a key of several columns, repeatable.",
+        help="Only changes of the object with this key: 17, or id=17. Repeatable for a key of several columns.",
         metavar="[COLUMN=]VALUE",
     ),
 ]
 StatusFlag = Annotated[
     Status | None,
-    typer.Option("--status", help="That ended so only.", metavar="success|failure|discarded"),
+    typer.Option("--status", help="Only of this status.", metavar="success|failure|discarded"),
 ]
-SinceFlag = Annotated[
-    str | None,
-    typer.Option("--since", help="For changes from then on: 90s, 15m, 2h, 7d ago, or a time.", metavar="DURATION|TIME"),
-]
-UntilFlag = Annotated[
-    str | None, typer.Option("--until", help="For changes before then.", metavar="DURATION|TIME", show_default=False)
-]
-
-
-@dataclass(frozen=True)
-class _Filters:
-    """What was said on the command line of which results are meant."""
-
-    hook: str | None
-    job: str | None
-    table: list[str] | None
-    object: list[str] | None
-    status: Status | None
-    since: str | None
-    until: str | None
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Job results: what became of deliveries, attempt by attempt.")
+    group = typer.Typer(no_args_is_help=True, help="Job results: the outcome of each attempt at a delivery.")
     group.command("list")(list_results)
     group.command("show")(show)
     group.command("logs")(logs)
@@ -108,30 +79,28 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="result")
 
 
-def list_results(  # noqa: PLR0913, RUF100 - the ways in which results are looked for
-    hook: HookFlag = None,
-    job: JobFlag = None,
-    table: TableFlag = None,
+def list_results(  # noqa: PLR0913, RUF100 - one parameter for each filter
+    hook: HooksFlag = None,
+    job: JobsFlag = None,
+    table: TablesFlag = None,
     object_: ObjectFlag = None,
     status: StatusFlag = None,
     since: SinceFlag = None,
     until: UntilFlag = None,
-    limit: Annotated[
-        int, typer.Option("--limit", min=0, metavar="N", help="At most so many, of the newest changes.")
-    ] = 50,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many, of the newest changes.")] = 50,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """List what attempts at deliveries did, by their changes, the newest last.
+    """List results by change, newest last.
 
     Example: jobhooks result list --status failure --since 2h
 
     Example: jobhooks result list --table public.device --object 17 --json
     """
-    filters = _Filters(hook, job, table, object_, status, since, until)
     with connection(load(config, database_url=database_url)) as conn:
-        found = results.newest_results(conn, _wanted(conn, filters), limit)
+        chosen = _filter(conn, hook, job, table, object_, status, since, until)
+        found = results.newest_results(conn, chosen, limit)
     if as_json:
         print_json(found)
     else:
@@ -139,39 +108,38 @@ def list_results(  # noqa: PLR0913, RUF100 - the ways in which results are looke
 
 
 def show(
-    change: Annotated[int, typer.Argument(help="The number of a change.", metavar="CHANGE", max=changes.LAST_ID)],
+    change: Annotated[int, typer.Argument(help="The id of a change.", metavar="CHANGE", max=changes.LAST_ID)],
     hook: HookFlag = None,
     attempt: Annotated[
-        int | None, typer.Option(help="This attempt only.", min=1, max=results.LAST_INTEGER, metavar="N")
+        int | None, typer.Option(help="Only this attempt.", min=1, max=results.LAST_INTEGER, metavar="N")
     ] = None,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Show what came of a change: each attempt with its error, what it returned, wrote and logged, and its traceback.
+    """Show the results of a change: each attempt with its error, value, writes, log and traceback.
 
     Example: jobhooks result show 42
 
     Example: jobhooks result show 42 --hook "Check serials" --attempt 1
     """
     with connection(load(config, database_url=database_url)) as conn:
-        hook_id = None if hook is None else deliveries.hook_called(conn, hook).id
-        about, found = results.results_of(conn, change, hook_id, attempt)
+        found = results.results_of_change(conn, change, hook, attempt)
     if as_json:
-        print_json({"change": about, "results": found})
+        print_json(found)
         return
     out = console()
-    if about is not None:
-        print_heading(out, about)
-        print_difference(out, about)
-    for result in found:
+    if found.change is not None:
+        print_heading(out, found.change)
+        print_difference(out, found.change)
+    for result in found.results:
         print_result(out, result)
 
 
-def logs(  # noqa: PLR0913, RUF100 - the ways in which lines are looked for
-    hook: HookFlag = None,
-    job: JobFlag = None,
-    table: TableFlag = None,
+def logs(  # noqa: PLR0913, RUF100 - one parameter for each filter
+    hook: HooksFlag = None,
+    job: JobsFlag = None,
+    table: TablesFlag = None,
     object_: ObjectFlag = None,
     status: StatusFlag = None,
     since: SinceFlag = None,
@@ -179,28 +147,24 @@ def logs(  # noqa: PLR0913, RUF100 - the ways in which lines are looked for
     level: Annotated[
         Level,
         typer.Option(
-            help="From this level on: debug, info, success, warning, failure.",
+            help="This level and above: debug, info, success, warning, failure.",
             metavar="LEVEL",
         ),
     ] = Level.DEBUG,
-    limit: Annotated[
-        int, typer.Option("--limit", min=0, metavar="N", help="At most so many lines, of the newest changes.")
-    ] = 100,
+    limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many, of the newest changes.")] = 100,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Print what receivers logged, line by line, over all results that are meant; of the newest changes last.
+    """Print the lines that receivers logged, over all matching results, newest change last.
 
     Example: jobhooks result logs --hook "Check serials" --level warning --since 1d
 
     Example: jobhooks result logs --object 17 --limit 1000
     """
-    filters = _Filters(hook, job, table, object_, status, since, until)
-    names = [known.value for known in Level]
-    levels = None if level is Level.DEBUG else names[names.index(level.value) :]
     with connection(load(config, database_url=database_url)) as conn:
-        found = results.newest_lines(conn, _wanted(conn, filters), levels, limit)
+        chosen = _filter(conn, hook, job, table, object_, status, since, until)
+        found = results.newest_lines(conn, chosen, limit, level.value)
     if as_json:
         print_json(found)
         return
@@ -209,13 +173,13 @@ def logs(  # noqa: PLR0913, RUF100 - the ways in which lines are looked for
         print_line(out, logged)
 
 
-def export(  # noqa: PLR0913, RUF100 - the ways in which results are looked for
+def export(  # noqa: PLR0913, RUF100 - one parameter for each filter
     format_: Annotated[
-        Format, typer.Option("--format", help="csv: a table with headings; jsonl: an object on each line.")
+        Format, typer.Option("--format", help="csv: a table with headings; jsonl: one object per line.")
     ],
-    hook: HookFlag = None,
-    job: JobFlag = None,
-    table: TableFlag = None,
+    hook: HooksFlag = None,
+    job: JobsFlag = None,
+    table: TablesFlag = None,
     object_: ObjectFlag = None,
     status: StatusFlag = None,
     since: SinceFlag = None,
@@ -223,21 +187,19 @@ def export(  # noqa: PLR0913, RUF100 - the ways in which results are looked for
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Write all results that are meant to stdout, of the oldest changes first, with tracebacks, values and log lines.
+    """Write all matching results to stdout, oldest change first, with tracebacks, values and log lines.
 
     Example: jobhooks result export --format csv --since 30d > results.csv
 
     Example: jobhooks result export --format jsonl --status failure | jq -r .error | sort | uniq -c
     """
-    filters = _Filters(hook, job, table, object_, status, since, until)
     with connection(load(config, database_url=database_url)) as conn:
-        wanted = _wanted(conn, filters)
-        with progress("exporting", results.extent(conn, wanted)) as done:
-            WRITERS[format_](results.all_results(conn, wanted, done))
+        chosen = _filter(conn, hook, job, table, object_, status, since, until)
+        WRITERS[format_](results.all_results(conn, chosen, progress))
 
 
-def _write_csv(found: Iterable[results.WholeResult]) -> None:
-    names = [field.name for field in fields(results.WholeResult)]
+def _write_csv(found: Iterable[ResultDetails]) -> None:
+    names = [field.name for field in fields(ResultDetails)]
     writer = csv.writer(sys.stdout)
     writer.writerow(names)
     for result in found:
@@ -245,41 +207,37 @@ def _write_csv(found: Iterable[results.WholeResult]) -> None:
     sys.stdout.flush()
 
 
-def _write_jsonl(found: Iterable[results.WholeResult]) -> None:
+def _write_jsonl(found: Iterable[ResultDetails]) -> None:
     for result in found:
         print_json_line(result, flush=False)
     sys.stdout.flush()
 
 
-WRITERS: dict[Format, Callable[[Iterable[results.WholeResult]], None]] = {
+WRITERS: dict[Format, Callable[[Iterable[ResultDetails]], None]] = {
     Format.CSV: _write_csv,
     Format.JSONL: _write_jsonl,
 }
 
 
 def _cell(value: object) -> object:
-    """Return a value as a cell of CSV: what is no text, number or time as JSON, nothing as an empty cell."""
+    """Render a value as a cell of CSV: texts, numbers and times as they are, others as JSON, null as an empty cell."""
     if isinstance(value, msgspec.Raw | list):
         encoded = msgspec.json.encode(value).decode()
         return "" if encoded == "null" else encoded
     return value
 
 
-def _wanted(conn: SyncConnection, filters: _Filters) -> results.Wanted:
-    now = changes.server_time(conn)
-    try:
-        key = object_keys.object_key(filters.object or [])
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint="--object") from exc
-    content_type_ids = changes.content_types_called(conn, filters.table or [])
-    if key is not None:
-        key.check(conn, content_type_ids)
-    return results.Wanted(
-        None if filters.hook is None else deliveries.hook_called(conn, filters.hook).id,
-        None if filters.job is None else results.job_called(conn, filters.job),
-        content_type_ids,
-        key,
-        None if filters.status is None else filters.status.value,
-        parse_moment(filters.since, now, "--since"),
-        parse_moment(filters.until, now, "--until"),
-    )
+def _filter(  # noqa: PLR0913, PLR0917, RUF100 - one parameter for each filter
+    conn: SyncConnection,
+    hook: list[str] | None,
+    job: list[str] | None,
+    table: list[str] | None,
+    object_: list[str] | None,
+    status: Status | None,
+    since: str | None,
+    until: str | None,
+) -> results.ResultFilter:
+    with wrong_usage("--object"):
+        key = object_key(object_ or [])
+    named = (hook or (), job or (), table or ())
+    return results.ResultFilter(*named, key, None if status is None else status.value, *period(conn, since, until))

@@ -1,62 +1,56 @@
-"""Backlog as a person sees and decides about them, and settled changes that are delivered again."""
+"""Lists, shows, retries and discards pending deliveries: those that wait, are blocked or are dead.
+
+A retry or discard has two steps. ``choose`` returns a plan, which can be shown for confirmation; ``retry`` or
+``discard`` carries it out, on exactly the deliveries of the plan.
+"""
 
 import datetime
-from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import msgspec
-
-from jobhooks.errors import Refused, UnknownHook
-from jobhooks.operations.changes import ids_between
+from jobhooks.errors import Refused, WrongUsage
+from jobhooks.operations.attempts import ResultDetails
+from jobhooks.operations.changes import listed_change
+from jobhooks.operations.names import ids_of_hooks, ids_of_tables
+from jobhooks.operations.progress import Progress, no_progress
+from jobhooks.operations.results import results_of_delivery
+from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.undecodable_text import call_readable
 
 T = TypeVar("T")
 
-BATCH = 1_000  # deliveries that are changed at once: a daemon that settles waits meanwhile
-WINDOW = 100_000  # ids that are read at once
-ROWS = 100  # changes whose rows are in memory at once
+BATCH = 1_000  # deliveries that one statement changes: a daemon that settles waits for it
+STATUSES = ("waiting", "blocked", "dead")
 
 
 @dataclass(frozen=True)
-class NamedHook:
-    """A hook that was asked for by its name. ``enabled_since`` is a snapshot; ``runs``: hook and job are both on.
+class DeliveryFilter:
+    """Conditions that pending deliveries meet; None or an empty sequence: any.
 
-    ``columns`` and ``conditions``: what it asks of a change, where there are any.
+    Times are those of the changes. ``error``: a part of the last attempt's error, in any case.
     """
 
-    id: int
-    name: str
-    job_id: int
-    job: str
-    events: list[str]
-    enabled_since: str
-    content_type_ids: list[int]
-    runs: bool
-    order_by: str
-    order_columns: list[str]
-    columns: list[str]
-    conditions: str
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which debts are asked for; None: all. Tables are given by the ids of their content types."""
-
-    change_ids: list[int] | None = None
-    hook: NamedHook | None = None
-    content_type_ids: list[int] | None = None
+    change_ids: Sequence[int] = ()
+    hooks: Sequence[str] = ()
+    tables: Sequence[str] = ()
     status: str | None = None
     since: datetime.datetime | None = None
     until: datetime.datetime | None = None
     error: str | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no condition, so that every pending delivery matches."""
+        named = (self.change_ids, self.hooks, self.tables)
+        return not any(named) and (self.status, self.since, self.until, self.error) == (None,) * 4
+
 
 @dataclass(frozen=True)
-class Owed:
-    """A debt, by what tells it from others."""
+class DeliveryKey:
+    """Identifies a pending delivery; ``status`` when it was looked up."""
 
     change_id: int
     hook_id: int
@@ -64,10 +58,10 @@ class Owed:
 
 
 @dataclass(frozen=True)
-class ListedDelivery:
-    """A debt. ``hook`` is None once it is gone, and so are ``action`` and ``time`` with the change.
+class PendingDelivery:
+    """A pending delivery. ``hook`` is None once the hook is deleted, ``action`` and ``time`` once the change is.
 
-    ``due_in_s``: seconds from now, negative if it is late; None unless it is waiting. ``error``: of the last attempt.
+    ``due_in_s``: seconds from now, negative if overdue; None unless it waits. ``error``: of the last attempt.
     """
 
     change_id: int
@@ -85,181 +79,186 @@ class ListedDelivery:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What an attempt did, with the lines that the receiver logged."""
-
-    attempt: int
-    status: str
-    started_at: datetime.datetime
-    duration_ms: float
-    error: str | None
-    traceback: str | None
-    log: list[str]
-
-
-@dataclass(frozen=True)
 class Blocker:
-    """The oldest debt that another one waits for, and how many it waits for in all."""
+    """The oldest delivery that a blocked one waits for. ``deliveries``: how many it waits for in all."""
 
     change_id: int
     status: str
-    debts: int
+    deliveries: int
 
 
 @dataclass(frozen=True)
-class ShownDelivery(ListedDelivery):
-    """A debt with all that is known of it. ``blocked_by`` is None unless it is blocked."""
+class PendingDeliveryDetails(PendingDelivery):
+    """A pending delivery with its results. ``blocked_by`` is None unless it is blocked."""
 
-    results: list[Attempt]
+    results: list[ResultDetails]
     blocked_by: Blocker | None
 
 
 @dataclass(frozen=True)
-class WantedReplay:
-    """Which changes are to be delivered again, to which hook; None: all that can be."""
+class DeliveriesOfChange:
+    """A change, None once retention has dropped it, with its pending deliveries."""
 
-    hook: NamedHook
-    content_type_ids: list[int] | None = None
-    change_ids: list[int] | None = None
-    since: datetime.datetime | None = None
-    until: datetime.datetime | None = None
+    change: ListedChange | None
+    deliveries: list[PendingDeliveryDetails]
 
 
-def hook_called(conn: SyncConnection, name: str) -> NamedHook:
-    """Return a hook by its name.
+@dataclass(frozen=True)
+class DeliveryPlan:
+    """The deliveries that a retry or discard would change.
+
+    ``passed_over``: changes that the filter names but that have no such pending delivery.
+    """
+
+    deliveries: list[DeliveryKey]
+    passed_over: list[int]
+
+    @property
+    def by_status(self) -> dict[str, int]:
+        """How many there are of each status."""
+        counts = Counter(delivery.status for delivery in self.deliveries)
+        return {status: counts[status] for status in STATUSES if counts[status]}
+
+
+@dataclass(frozen=True)
+class DeliveriesChanged:
+    """What a retry or discard did. ``already_settled``: how many were no longer pending by then."""
+
+    changed: int
+    already_settled: int
+    passed_over: list[int]
+
+
+def pending_deliveries(conn: SyncConnection, chosen: DeliveryFilter, limit: int) -> list[PendingDelivery]:
+    """The pending deliveries of the newest changes, oldest first.
 
     Raises:
-        UnknownHook: there is none of that name.
+        UnknownHook, NotWatched: the filter names a hook or table that does not exist.
     """
-    rows = call(conn, "hook_called", name)
-    if not rows:
-        raise UnknownHook(f'there is no hook "{name}"')
-    return NamedHook(*rows[0])
+    return _by_key(conn, _keys(conn, chosen, limit))
 
 
-def owed(conn: SyncConnection, wanted: Wanted, limit: int | None = None) -> list[Owed]:
-    """Return the debts that are wanted, by change, the youngest first; at most ``limit``."""
-    hook_id = None if wanted.hook is None else wanted.hook.id
-    rows = call(
-        conn,
-        "owed_deliveries",
-        *(wanted.change_ids, hook_id, wanted.content_type_ids, wanted.status, wanted.since, wanted.until),
-        *(wanted.error, limit),
-    )
-    return [Owed(*row) for row in rows]
+def deliveries_of_change(conn: SyncConnection, change_id: int) -> list[PendingDelivery]:
+    """The pending deliveries of one change, by hook; empty if there are none."""
+    return _by_key(conn, _keys(conn, DeliveryFilter([change_id])))
 
 
-def listed(conn: SyncConnection, wanted: Wanted, limit: int) -> list[ListedDelivery]:
-    """Return the debts of the youngest changes that are wanted, oldest first."""
-    chosen = owed(conn, wanted, limit)
-    return [ListedDelivery(*row) for row in _by_identity(conn, chosen)]
-
-
-def shown(conn: SyncConnection, change_id: int, hook: NamedHook | None) -> list[ShownDelivery]:
-    """Return the debts of a change, or its debt to one hook.
+def pending_delivery(conn: SyncConnection, change_id: int, hook: str) -> PendingDelivery | None:
+    """The pending delivery of a change to a hook; None if there is none.
 
     Raises:
-        Refused: there are none.
+        UnknownHook: there is no such hook.
     """
-    chosen = sorted(owed(conn, Wanted([change_id], hook)), key=lambda debt: debt.hook_id)
-    if not chosen:
-        whom = "no hook" if hook is None else f'the hook "{hook.name}" no more, or never was'
+    return next(iter(_by_key(conn, _keys(conn, DeliveryFilter([change_id], [hook])))), None)
+
+
+def delivery_details(conn: SyncConnection, change_id: int, hook: str | None = None) -> DeliveriesOfChange:
+    """The pending deliveries of a change, all or the one to ``hook``, with their results.
+
+    Raises:
+        UnknownHook: there is no such hook.
+        Refused: there is no such pending delivery.
+    """
+    keys = _keys(conn, DeliveryFilter([change_id], [] if hook is None else [hook]))
+    if not keys:
+        to_hook = "" if hook is None else f' to the hook "{hook}"'
         raise Refused(
-            f"change {change_id} is owed to {whom}: jobhooks delivery list shows what is, and"
-            f" jobhooks change show {change_id} what came of it"
+            f"change {change_id} has no pending delivery{to_hook}",
+            f"jobhooks delivery list, or jobhooks change show {change_id} for its results",
         )
-    found: list[ShownDelivery] = []
-    for debt in chosen:
-        for row in _by_identity(conn, [debt]):
-            results = attempts(conn, change_id, debt.hook_id)
-            blockers = call(conn, "blocker_of_delivery", change_id, debt.hook_id)
+    found: list[PendingDeliveryDetails] = []
+    for key in sorted(keys, key=lambda key: key.hook_id):
+        for delivery in _by_key(conn, [key]):
+            blockers = call(conn, "blocker_of_delivery", change_id, key.hook_id)
             blocker = Blocker(*blockers[0]) if blockers else None
-            found.append(ShownDelivery(*row, results=results, blocked_by=blocker))
-    return found
+            results = results_of_delivery(conn, change_id, key.hook_id)
+            found.append(PendingDeliveryDetails(**vars(delivery), results=results, blocked_by=blocker))
+    return DeliveriesOfChange(listed_change(conn, change_id), found)
 
 
-def attempts(conn: SyncConnection, change_id: int, hook_id: int) -> list[Attempt]:
-    """Return what the attempts at a delivery did, the first one first."""
-    return [Attempt(*row) for row in call(conn, "attempts_of_delivery", change_id, hook_id)]
+def choose(conn: SyncConnection, chosen: DeliveryFilter, *, everything: bool = False) -> DeliveryPlan:
+    """Plan a retry or discard. Deliveries that become pending later are not part of it.
 
-
-def retry(conn: SyncConnection, debts: Sequence[Owed], done: Callable[[int], None]) -> int:
-    """Have debts attempted at once; return how many of them still were debts. ``done`` is told of each batch.
+    ``everything``: the empty filter means all pending deliveries, which it must not mean by accident.
 
     Raises:
-        Forbidden, LockNotAvailable: the batches before are done.
+        WrongUsage: the filter is empty without ``everything``, or is not with it.
+        UnknownHook, NotWatched: the filter names a hook or table that does not exist.
+        Refused: no pending delivery matches.
     """
-    # The oldest first, so that none is due before one that it must wait for.
-    return sum(_changed(conn, "retry_deliveries", batch, done) for batch in batches(sorted(debts, key=_identity)))
+    if everything != chosen.is_empty:
+        raise WrongUsage("choose deliveries by at least one condition, or all of them without any condition")
+    keys = _keys(conn, chosen)
+    if not keys:
+        raise Refused("no pending delivery matches", "jobhooks delivery list")
+    return DeliveryPlan(keys, sorted({*chosen.change_ids} - {key.change_id for key in keys}))
 
 
-def discard(conn: SyncConnection, debts: Sequence[Owed], reason: str | None, done: Callable[[int], None]) -> int:
-    """Give debts up; return how many of them still were debts. ``done`` is told of each batch.
+def retry(conn: SyncConnection, plan: DeliveryPlan, progress: Progress = no_progress) -> DeliveriesChanged:
+    """Make deliveries due now, and forget their failures so far.
 
     Raises:
-        Forbidden, LockNotAvailable: the batches before are done.
+        Forbidden, LockNotAvailable: batches before the one that failed are done.
     """
-    # The youngest first: the other way round, a batch would let one go on that the next one is to discard.
-    youngest_first = sorted(debts, key=_identity, reverse=True)
-    return sum(_changed(conn, "discard_deliveries", batch, done, reason) for batch in batches(youngest_first))
+    # Oldest first: otherwise one could become due before an older one that it must wait for.
+    return _change(conn, "retry_deliveries", "retrying", plan, sorted(plan.deliveries, key=_identity), progress)
 
 
-def replayable(conn: SyncConnection, wanted: WantedReplay) -> "array[int]":
-    """Return the ids of the changes that are wanted and can be delivered to the hook again, in order."""
-    ids = array("q")
-    first, last = ids_between(conn, wanted.since, wanted.until)
-    while True:
-        rows = call(
-            conn,
-            "replayable_changes",
-            *(wanted.hook.id, first, last, wanted.content_type_ids, wanted.change_ids, wanted.since, wanted.until),
-            WINDOW,
-        )
-        ids.extend(id_ for (id_,) in rows)
-        if len(rows) < WINDOW:
-            return ids
-        first = ids[-1] + 1
-
-
-def logged_changes(conn: SyncConnection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """Yield changes with the columns that the daemon reads, in order of id; few are in memory at once."""
-    for some in batches(ids, ROWS):
-        yield from call_readable(conn, "logged_changes", list(some))
-
-
-def content_types(conn: SyncConnection) -> list[tuple[Any, ...]]:
-    """Return the watched tables with the columns that the daemon reads."""
-    return call_readable(conn, "content_types")
-
-
-def park_again(conn: SyncConnection, debts: Sequence[Mapping[str, object]]) -> int:
-    """Owe deliveries again, which have the columns of jobhooks.park_again; return how many were not owed already.
+def discard(
+    conn: SyncConnection, plan: DeliveryPlan, reason: str | None = None, progress: Progress = no_progress
+) -> DeliveriesChanged:
+    """Give deliveries up for good, which unblocks those behind them. ``reason``: by default "discarded by ROLE".
 
     Raises:
-        Forbidden, LockNotAvailable: none of them is.
+        Forbidden, LockNotAvailable: batches before the one that failed are done.
     """
-    ((parked,),) = call(conn, "park_again", msgspec.json.encode(debts).decode())
-    return parked
+    # Youngest first: otherwise one batch would unblock deliveries that the next batch discards, and they could run.
+    youngest_first = sorted(plan.deliveries, key=_identity, reverse=True)
+    return _change(conn, "discard_deliveries", "discarding", plan, youngest_first, progress, reason or None)
 
 
 def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
-    """Return the items in parts of that size."""
+    """Split a sequence into parts of at most ``size``."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _changed(
-    conn: SyncConnection, name: str, debts: Sequence[Owed], done: Callable[[int], None], *parameters: object
-) -> int:
-    change_ids, hook_ids = [debt.change_id for debt in debts], [debt.hook_id for debt in debts]
-    ((changed,),) = call(conn, name, change_ids, hook_ids, *parameters)
-    done(len(debts))
-    return changed
+def _keys(conn: SyncConnection, chosen: DeliveryFilter, limit: int | None = None) -> list[DeliveryKey]:
+    """The deliveries that match, youngest change first."""
+    rows = call(
+        conn,
+        "pending_delivery_keys",
+        *(list(chosen.change_ids) or None, ids_of_hooks(conn, chosen.hooks), ids_of_tables(conn, chosen.tables)),
+        *(chosen.status, chosen.since, chosen.until, chosen.error, limit),
+    )
+    return [DeliveryKey(*row) for row in rows]
 
 
-def _by_identity(conn: SyncConnection, debts: Sequence[Owed]) -> list[tuple[Any, ...]]:
-    change_ids, hook_ids = [debt.change_id for debt in debts], [debt.hook_id for debt in debts]
-    return call(conn, "deliveries_by_identity", change_ids, hook_ids)
+def _change(
+    conn: SyncConnection,
+    query: str,
+    task: str,
+    plan: DeliveryPlan,
+    ordered: Sequence[DeliveryKey],
+    progress: Progress,
+    *parameters: object,
+) -> DeliveriesChanged:
+    changed = 0
+    with progress(task, len(ordered)) as advance:
+        for batch in batches(ordered):
+            ((count,),) = call(conn, query, *_columns(batch), *parameters)
+            changed += count
+            advance(len(batch))
+    return DeliveriesChanged(changed, len(ordered) - changed, plan.passed_over)
 
 
-def _identity(debt: Owed) -> tuple[int, int]:
-    return debt.change_id, debt.hook_id
+def _by_key(conn: SyncConnection, keys: Sequence[DeliveryKey]) -> list[PendingDelivery]:
+    """Pending deliveries in order of change and hook; those settled since their keys were read are missing."""
+    return [PendingDelivery(*row) for row in call_readable(conn, "deliveries_by_identity", *_columns(keys))]
+
+
+def _columns(keys: Sequence[DeliveryKey]) -> tuple[list[int], list[int]]:
+    return [key.change_id for key in keys], [key.hook_id for key in keys]
+
+
+def _identity(key: DeliveryKey) -> tuple[int, int]:
+    return key.change_id, key.hook_id

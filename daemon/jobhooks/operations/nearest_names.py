@@ -18,14 +18,18 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
     return [candidate for score, candidate in scored[:SUGGESTIONS] if -score >= SIMILARITY]
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], command: str) -> str:
-    """Message for an unknown name: ``there is no hook "shuot". Did you mean "shout"? Try: jobhooks hook list``.
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Message for an unknown name: ``there is no hook "shuot". Did you mean "shout"?``.
 
-    ``kind``: what the name stands for, such as ``hook``; ``command``: lists the known names.
+    ``kind``: what the name stands for, such as ``hook``.
     """
+    return f'there is no {kind} "{name}"{suggestion(name, known)}'
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """The end of such a message: ``. Did you mean "shout"?``; empty if no known name is near."""
     suggestions = " or ".join(f'"{near}"' for near in nearest_names(name, known))
-    question = f" Did you mean {suggestions}?" if suggestions else ""
-    return f'there is no {kind} "{name}".{question} Try: {command}'
+    return f". Did you mean {suggestions}?" if suggestions else ""
 
 
 def _similarity(name: str, candidate: str) -> float:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobhooks.errors import Refused
+from jobhooks.errors import Refused, WrongUsage
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.json_rows import Columns, columns, columns_called
 from jobhooks.store.undecodable_text import call_readable
@@ -55,14 +55,14 @@ def object_key(texts: Sequence[str]) -> ObjectKey | None:
     """Return what is meant by ``17``, or ``id=17``, or several such; None for none.
 
     Raises:
-        ValueError: a column is named twice, or one value names its column and another does not.
+        WrongUsage: a column is named twice, or one value names its column and another does not.
     """
     values: dict[str | None, str] = {}
     for text in texts:
         column, equals, value = text.partition("=")
         name = column.strip() if equals else None
         if name == "" or name in values or (values and (name is None or None in values)):
-            raise ValueError(f"cannot tell which columns are meant by {' and '.join(texts)}: say each as COLUMN=VALUE")
+            raise WrongUsage(f"cannot tell the key columns of {' and '.join(texts)}: write each as COLUMN=VALUE")
         values[name] = value if equals else text
     return ObjectKey(values) if values else None
 

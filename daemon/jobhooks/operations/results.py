@@ -1,39 +1,40 @@
-"""What became of deliveries, as a person looks for it: attempt by attempt, with what receivers logged.
+"""Finds results, attempt by attempt, with the lines that receivers logged.
 
-There are as many as deliveries ever were. They are taken page by page by their key, and each page is thinned out to
-what is asked for: so no statement takes long, memory is bounded, and no snapshot is held while somebody reads.
+There are as many results as there ever were deliveries. They are read page by page by their key, and each page is
+filtered: no statement takes long, memory is bounded, and no snapshot is held while a person reads.
 """
 
 import datetime
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
-from jobhooks.errors import Refused, UnknownJob
+from jobhooks.errors import Refused
+from jobhooks.operations.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
 from jobhooks.operations.changes import ids_between, listed_change
+from jobhooks.operations.names import id_of_hook, ids_of_hooks, ids_of_jobs, ids_of_tables
 from jobhooks.operations.object_keys import ObjectKey, key_of
-from jobhooks.store.captured_changes import ListedChange
+from jobhooks.operations.progress import Progress, no_progress
+from jobhooks.store.captured_changes import ListedChange, raw_json
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.json_rows import as_json
 from jobhooks.store.undecodable_text import call_readable
 
-PAGE = 2_000  # results, or lines, that are looked at at once
+PAGE = 2_000  # results, or lines, read by one statement
 LAST_INTEGER = 2**31 - 1
-WRITTEN = 100  # changes of a run that are told
+SHOWN_WRITES = 100  # changes of one run
 LEVELS = ("debug", "info", "success", "warning", "failure")
 
-Identity = tuple[int, int, int]  # the change, the hook and the attempt
+Identity = tuple[int, int, int]  # change, hook, attempt
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which results are asked for; None: all. Tables are given by the ids of their content types, times by changes."""
+class ResultFilter:
+    """Conditions that results meet; None or an empty sequence: any. Times are those of the changes."""
 
-    hook_id: int | None = None
-    job_id: int | None = None
-    content_type_ids: list[int] | None = None
+    hooks: Sequence[str] = ()
+    jobs: Sequence[str] = ()
+    tables: Sequence[str] = ()
     key: ObjectKey | None = None
     status: str | None = None
     since: datetime.datetime | None = None
@@ -41,189 +42,176 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class LogLine:
-    """A line that a receiver logged; ``object``: what it is about, if it said so."""
+class ResultsOfChange:
+    """A change, None once retention has dropped it, and its results, by hook and attempt."""
 
-    time: datetime.datetime
-    level: str
-    object: str | None
-    message: str
+    change: ListedChange | None
+    results: list[ResultWithWrites]
 
 
 @dataclass(frozen=True)
-class FoundLine(LogLine):
-    """A line with the attempt that logged it."""
+class _Conditions:
+    """A filter with the ids of what it names."""
 
-    change_id: int
-    hook: str | None
-    job: str | None
-    attempt: int
-
-
-@dataclass(frozen=True)
-class ListedResult:
-    """What an attempt did. ``hook`` is None once it is gone, and so are ``table`` and ``action`` with the change."""
-
-    change_id: int
-    hook: str | None
-    job: str | None
-    attempt: int
-    status: str
-    started_at: datetime.datetime
-    finished_at: datetime.datetime
-    duration_ms: float
-    error: str | None
-    table: str | None
-    action: str | None
-    object_key: msgspec.Raw
+    hook_ids: list[int] | None
+    job_ids: list[int] | None
+    content_type_ids: list[int] | None
+    key: ObjectKey | None
+    status: str | None
+    since: datetime.datetime | None
+    until: datetime.datetime | None
 
 
-@dataclass(frozen=True)
-class WholeResult(ListedResult):
-    """With all that is stored of it; ``value`` is what the receiver returned, as JSON."""
-
-    traceback: str | None
-    value: msgspec.Raw
-    log: list[LogLine]
-
-
-@dataclass(frozen=True)
-class ShownResult(WholeResult):
-    """With the changes that the receiver made, the first hundred if they are more."""
-
-    wrote: list[ListedChange]
-
-
-def job_called(conn: SyncConnection, class_path: str) -> int:
-    """Return the number of a job.
+def newest_results(conn: SyncConnection, chosen: ResultFilter, limit: int) -> list[Result]:
+    """The results of the newest changes, oldest first.
 
     Raises:
-        UnknownJob: there is none of that class path.
+        UnknownHook, UnknownJob, NotWatched, Refused: the filter names something that does not exist.
     """
-    rows = call(conn, "job_called", class_path)
-    if not rows:
-        raise UnknownJob(f"there is no job {class_path}")
-    return rows[0][0]
-
-
-def newest_results(conn: SyncConnection, wanted: Wanted, limit: int) -> list[ListedResult]:
-    """Return the results of the newest changes that are wanted, oldest first."""
-    found: list[ListedResult] = []
-    for page in _pages_before(conn, wanted):
+    conditions = _conditions(conn, chosen)
+    found: list[Result] = []
+    for page in _pages_before(conn, conditions):
         if len(found) >= limit:
             break
-        chosen = _matching(conn, page, wanted, limit - len(found))
-        found += reversed([ListedResult(*row[:12]) for row in _by_identity(conn, chosen)])
+        identities = _matching(conn, page, conditions, limit - len(found))
+        found += reversed([Result(*facts) for facts, *_ in _by_identity(conn, identities)])
     return found[::-1]
 
 
-def newest_lines(conn: SyncConnection, wanted: Wanted, levels: Sequence[str] | None, limit: int) -> list[FoundLine]:
-    """Return what was logged last in the results that are wanted, at these levels, oldest first."""
+def newest_lines(
+    conn: SyncConnection, chosen: ResultFilter, limit: int, least_level: str = LEVELS[0]
+) -> list[FoundLine]:
+    """The lines logged last, of ``least_level`` and above, oldest first.
+
+    Raises:
+        UnknownHook, UnknownJob, NotWatched, Refused: the filter names something that does not exist.
+    """
+    conditions = _conditions(conn, chosen)
+    levels = None if least_level == LEVELS[0] else list(LEVELS[LEVELS.index(least_level) :])
     found: list[FoundLine] = []
-    first, last = ids_between(conn, wanted.since, wanted.until)
+    first, last = ids_between(conn, conditions.since, conditions.until)
     before = (last, LAST_INTEGER, LAST_INTEGER, LAST_INTEGER)
     while len(found) < limit:
-        rows = call_readable(conn, "log_lines_before", *before, first, None if levels is None else list(levels), PAGE)
+        rows = call_readable(conn, "log_lines_before", *before, first, levels, PAGE)
         identities = list(dict.fromkeys(row[:3] for row in rows))
-        chosen = set(_matching(conn, identities, wanted))
-        found += [_line(row) for row in rows if row[:3] in chosen]
+        matching = set(_matching(conn, identities, conditions))
+        found += [_line(row) for row in rows if row[:3] in matching]
         if len(rows) < PAGE:
             break
         before = rows[-1][:4]
     return found[:limit][::-1]
 
 
-def all_results(conn: SyncConnection, wanted: Wanted, done: Callable[[int], None]) -> Iterator[WholeResult]:
-    """Yield all results that are wanted, oldest change first; ``done`` is told of how many ids are behind us.
-
-    What is recorded meanwhile may be in it, or not.
-    """
-    first, last = _extent(conn, wanted)
-    after: Identity = (first - 1, LAST_INTEGER, LAST_INTEGER)
-    while page := call(conn, "result_ids_after", *after, last, wanted.status, PAGE):
-        yield from (whole for _, whole in _whole(conn, _matching(conn, page, wanted)))
-        done(page[-1][0] - after[0])
-        after = page[-1]
-
-
-def extent(conn: SyncConnection, wanted: Wanted) -> int:
-    """Return how many ids of changes there are to go through for ``all_results``."""
-    first, last = _extent(conn, wanted)
-    return max(last - first + 1, 0)
-
-
-def _extent(conn: SyncConnection, wanted: Wanted) -> tuple[int, int]:
-    first, last = ids_between(conn, wanted.since, wanted.until)
-    ((oldest, newest),) = call(conn, "ends_of_results")
-    return max(first, oldest or 0), min(last, newest or 0)
-
-
-def results_of(
-    conn: SyncConnection, change_id: int, hook_id: int | None = None, attempt: int | None = None
-) -> tuple[ListedChange | None, list[ShownResult]]:
-    """Return a change, None if it is not in the log any more, and all that came of it: by hook and attempt.
+def all_results(
+    conn: SyncConnection, chosen: ResultFilter, progress: Progress = no_progress
+) -> Iterator[ResultDetails]:
+    """Yield every result, oldest change first. A result recorded during the iteration may be missing.
 
     Raises:
-        Refused: nothing did.
+        UnknownHook, UnknownJob, NotWatched, Refused: the filter names something that does not exist.
     """
-    chosen = call(conn, "result_ids_of_change", change_id, hook_id, attempt)
-    if not chosen:
-        meant = " that is meant" if (hook_id, attempt) != (None, None) else ""
+    conditions = _conditions(conn, chosen)
+    first, last = ids_between(conn, conditions.since, conditions.until)
+    ((oldest, newest),) = call(conn, "ends_of_results")
+    first, last = max(first, oldest or 0), min(last, newest or 0)
+    after: Identity = (first - 1, LAST_INTEGER, LAST_INTEGER)
+    with progress("exporting", max(last - first + 1, 0)) as advance:
+        while page := call(conn, "result_ids_after", *after, last, conditions.status, PAGE):
+            yield from (result for _, result in _with_details(conn, _matching(conn, page, conditions)))
+            advance(page[-1][0] - after[0])
+            after = page[-1]
+
+
+def results_of_change(
+    conn: SyncConnection, change_id: int, hook: str | None = None, attempt: int | None = None
+) -> ResultsOfChange:
+    """A change with its results, all or those of one hook or one attempt, each with the changes that it made.
+
+    Raises:
+        UnknownHook: there is no such hook.
+        Refused: there is no such result.
+    """
+    wanted_hook = None if hook is None else id_of_hook(conn, hook)
+    identities = call(conn, "result_ids_of_change", change_id, wanted_hook, attempt)
+    if not identities:
+        such = " of that hook and attempt" if (hook, attempt) != (None, None) else ""
         raise Refused(
-            f"change {change_id} has no result{meant}: jobhooks delivery show {change_id} shows what is owed,"
-            f" and jobhooks change show {change_id} all that came of it"
+            f"change {change_id} has no result{such}",
+            f"jobhooks delivery show {change_id} for its pending deliveries, or jobhooks change show {change_id}",
         )
-    shown = [_shown(conn, identity, whole) for identity, whole in _whole(conn, chosen)]
-    return listed_change(conn, change_id), shown
+    found = [_with_writes(conn, identity, result) for identity, result in _with_details(conn, identities)]
+    return ResultsOfChange(listed_change(conn, change_id), found)
 
 
-def _pages_before(conn: SyncConnection, wanted: Wanted) -> Iterator[list[Identity]]:
-    first, last = ids_between(conn, wanted.since, wanted.until)
+def results_of_delivery(conn: SyncConnection, change_id: int, hook_id: int | None = None) -> list[ResultDetails]:
+    """The results of a change, or of one of its deliveries, by hook and attempt; empty if there are none."""
+    identities = call(conn, "result_ids_of_change", change_id, hook_id, None)
+    return [result for _, result in _with_details(conn, identities)]
+
+
+def _conditions(conn: SyncConnection, chosen: ResultFilter) -> _Conditions:
+    tables = ids_of_tables(conn, chosen.tables)
+    if chosen.key is not None:
+        chosen.key.check(conn, tables)
+    hooks, jobs = ids_of_hooks(conn, chosen.hooks), ids_of_jobs(conn, chosen.jobs)
+    return _Conditions(hooks, jobs, tables, chosen.key, chosen.status, chosen.since, chosen.until)
+
+
+def _pages_before(conn: SyncConnection, conditions: _Conditions) -> Iterator[list[Identity]]:
+    first, last = ids_between(conn, conditions.since, conditions.until)
     before: Identity = (last, LAST_INTEGER, LAST_INTEGER)
-    while page := call(conn, "result_ids_before", *before, first, wanted.status, PAGE):
+    while page := call(conn, "result_ids_before", *before, first, conditions.status, PAGE):
         yield page
         before = page[-1]
 
 
 def _matching(
-    conn: SyncConnection, identities: Sequence[Identity], wanted: Wanted, limit: int | None = None
+    conn: SyncConnection, identities: Sequence[Identity], conditions: _Conditions, limit: int | None = None
 ) -> list[Identity]:
-    """Return those that are wanted, the newest first, at most ``limit``."""
-    if wanted.key is not None:
-        changes = wanted.key.changes_among(conn, sorted({change_id for change_id, _, _ in identities}))
+    """The identities that meet the conditions, the newest first."""
+    if conditions.key is not None:
+        changes = conditions.key.changes_among(conn, sorted({change_id for change_id, _, _ in identities}))
         identities = [identity for identity in identities if identity[0] in changes]
     if not identities:
         return []
-    filters = (wanted.hook_id, wanted.job_id, wanted.status, wanted.content_type_ids, wanted.since, wanted.until)
-    return call(conn, "matching_results", *_arrays(identities), *filters, limit)
+    return call(
+        conn,
+        "matching_results",
+        *_arrays(identities),
+        *(conditions.hook_ids, conditions.job_ids, conditions.status, conditions.content_type_ids),
+        *(conditions.since, conditions.until, limit),
+    )
 
 
-def _by_identity(conn: SyncConnection, identities: Sequence[Identity]) -> Iterator[tuple[Any, ...]]:
-    """Yield the fields of results, oldest first: first those of a ListedResult, then hook, traceback and value."""
+def _by_identity(
+    conn: SyncConnection, identities: Sequence[Identity]
+) -> Iterator[tuple[tuple[Any, ...], int, str | None, str | None]]:
+    """Yield the fields of each Result, its hook's id, traceback and value, oldest change first."""
     for row in call_readable(conn, "results_by_identity", *_arrays(identities)) if identities else []:
-        change_id, hook_id, *facts, traceback, value, table, action, key_columns, written_key, image = row
-        key = key_of(key_columns or (), written_key, image)
-        yield change_id, *facts, table, action, _raw(as_json(key or None)), hook_id, traceback, _raw(value)
+        change_id, hook_id, hook, job, *attempt, traceback, value, table, action, key_columns, written_key, image = row
+        key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
+        yield (change_id, hook, job, table, action, key, *attempt), hook_id, traceback, value
 
 
-def _whole(conn: SyncConnection, identities: Sequence[Identity]) -> Iterator[tuple[Identity, WholeResult]]:
-    """Yield those that are still there: retention may have taken some meanwhile."""
+def _with_details(conn: SyncConnection, identities: Sequence[Identity]) -> Iterator[tuple[Identity, ResultDetails]]:
+    """Yield each result that still exists: retention may have dropped some since their ids were read."""
     logged: dict[Identity, list[LogLine]] = {}
     for change_id, hook_id, attempt, *line in (
         call_readable(conn, "log_of_results", *_arrays(identities)) if identities else []
     ):
         logged.setdefault((change_id, hook_id, attempt), []).append(LogLine(*line))
-    for *listed, hook_id, traceback, value in _by_identity(conn, identities):
-        identity = (listed[0], hook_id, listed[3])
-        yield identity, WholeResult(*listed, traceback=traceback, value=value, log=logged.get(identity, []))
+    for facts, hook_id, traceback, value in _by_identity(conn, identities):
+        result = ResultDetails(*facts, traceback=traceback, value=raw_json(value), log=[])
+        identity = (result.change_id, hook_id, result.attempt)
+        yield identity, replace(result, log=logged.get(identity, []))
 
 
-def _shown(conn: SyncConnection, identity: Identity, whole: WholeResult) -> ShownResult:
-    # What it wrote is in the log from its start to its end: no index leads from a run to its changes.
-    first, last = ids_between(conn, whole.started_at, whole.finished_at)
-    rows = call_readable(conn, "changes_caused_by", first, last, *identity, WRITTEN)
+def _with_writes(conn: SyncConnection, identity: Identity, result: ResultDetails) -> ResultWithWrites:
+    # No index leads from a run to its changes: search the part of the log that was written during the run.
+    first, last = ids_between(conn, result.started_at, result.finished_at)
+    rows = call_readable(conn, "changes_caused_by", first, last, *identity, SHOWN_WRITES)
     wrote = [listed_change(conn, change_id) for (change_id,) in rows]
-    return ShownResult(**vars(whole), wrote=[change for change in wrote if change is not None])
+    return ResultWithWrites(**vars(result), wrote=[change for change in wrote if change is not None])
 
 
 def _line(row: tuple[Any, ...]) -> FoundLine:
@@ -234,7 +222,3 @@ def _line(row: tuple[Any, ...]) -> FoundLine:
 def _arrays(identities: Sequence[Identity]) -> tuple[list[int], list[int], list[int]]:
     change_ids, hook_ids, attempts = zip(*identities, strict=True)
     return list(change_ids), list(hook_ids), list(attempts)
-
-
-def _raw(text: str | None) -> msgspec.Raw:
-    return msgspec.Raw(b"null" if text is None else text.encode())

@@ -1,14 +1,17 @@
-"""Showing changes to a person: what differs, on one line or line by line in colours."""
+"""Renders changes: their differences on one line, or line by line in colours."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 from rich.console import Console
 from rich.text import Text
 
 from jobhooks.cli.show.output import local, one_line
-from jobhooks.operations.changes import ChangeResult, Debt, ShownChange
+from jobhooks.operations.attempts import ResultDetails
+from jobhooks.operations.change_details import ChangeDetails
+from jobhooks.operations.deliveries import PendingDelivery
 from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.json_rows import Columns, columns
 
@@ -18,9 +21,20 @@ ACTION_STYLES = {"create": "green", "update": "yellow", "delete": "red", "trunca
 REMOVED, ADDED, ASIDE = "red", "green", "dim"
 
 
+class RowChange(Protocol):
+    """A change of one row, whether in the log or rolled back; the rows are JSON."""
+
+    @property
+    def object_key(self) -> msgspec.Raw: ...
+    @property
+    def removed(self) -> msgspec.Raw: ...
+    @property
+    def added(self) -> msgspec.Raw: ...
+
+
 @dataclass(frozen=True)
 class Line:
-    """A change on one line of a list."""
+    """A change as a line of a list."""
 
     id: int
     time: str
@@ -32,13 +46,13 @@ class Line:
 
 
 def line(change: ListedChange) -> Line:
-    """Return a change as one line."""
+    """Render a change as a line of a list."""
     values = ", ".join(_columns(change.object_key).values())
     return Line(change.id, local(change.time), change.table, change.action, values or "-", change.user, summary(change))
 
 
 def summary(change: ListedChange) -> str:
-    """Return what differs, in short: ``name: "a" -> "b"``, or the values of a row that came or went."""
+    """Render the difference in short: ``name: "a" -> "b"``, or the values of a created or deleted row."""
     removed, added = _columns(change.removed), _columns(change.added)
     if change.action == "update":
         parts = [f"{name}: {_short(removed.get(name))} -> {_short(added.get(name))}" for name in {**removed, **added}]
@@ -49,26 +63,26 @@ def summary(change: ListedChange) -> str:
 
 
 def print_line(out: Console, change: ListedChange) -> None:
-    """Print a change as one line of a stream."""
-    told = line(change)
+    """Print a change as a line of a stream."""
+    shown = line(change)
     out.print(
         Text.assemble(
-            (f"{told.time} ", ASIDE),
-            f"{told.id} ",
-            (f"{told.action:8} ", ACTION_STYLES[told.action]),
-            one_line(f"{told.table} {told.object} by {told.user}"),
-            (one_line(f"  {told.changes}".rstrip()), ASIDE),
+            (f"{shown.time} ", ASIDE),
+            f"{shown.id} ",
+            (f"{shown.action:8} ", ACTION_STYLES[shown.action]),
+            one_line(f"{shown.table} {shown.object} by {shown.user}"),
+            (one_line(f"  {shown.changes}".rstrip()), ASIDE),
         )
     )
 
 
 def print_heading(out: Console, change: ListedChange) -> None:
-    """Print which change it is: its number, and what happened to what."""
+    """Print the id, action, table and key of a change."""
     out.print(heading(change))
 
 
 def heading(change: ListedChange) -> Text:
-    """Return which change it is."""
+    """Render the id, action, table and key of a change: ``change 42: update public.device id = 1``."""
     return Text.assemble(
         (f"change {change.id}", "bold"),
         ": ",
@@ -77,13 +91,13 @@ def heading(change: ListedChange) -> Text:
     )
 
 
-def key(change: ListedChange) -> str:
-    """Return which row it is of: ``id = 1``, or nothing."""
+def key(change: RowChange) -> str:
+    """Render the key of a row: ``id = 1``; empty if the row has none."""
     return ", ".join(f"{name} = {value}" for name, value in _columns(change.object_key).items())
 
 
-def print_change(out: Console, shown: ShownChange) -> None:
-    """Print a change in full: who and why, what differs, and what came of it."""
+def print_change(out: Console, shown: ChangeDetails) -> None:
+    """Print a change in full: its circumstances, difference, results and pending deliveries."""
     print_heading(out, shown)
     for name, value in _circumstances(shown):
         out.print(Text.assemble((f"  {name:12} ", ASIDE), one_line(value)))
@@ -93,13 +107,13 @@ def print_change(out: Console, shown: ShownChange) -> None:
         out.print(Text(f"  {unchanged} {'column' if unchanged == 1 else 'columns'} as before", ASIDE))
     for result in shown.results:
         _print_result(out, result)
-    for debt in shown.deliveries:
-        out.print(Text(one_line(f'  hook "{debt.hook}" is owed it: {_debt(debt)}'), "yellow"))
+    for delivery in shown.deliveries:
+        out.print(Text(one_line(f'  pending for the hook "{delivery.hook}": {_pending(delivery)}'), "yellow"))
     if not shown.results and not shown.deliveries:
-        out.print(Text("  no receiver has run for it", ASIDE))
+        out.print(Text("  no receiver has run for this change", ASIDE))
 
 
-def _circumstances(shown: ShownChange) -> Iterator[tuple[str, str]]:
+def _circumstances(shown: ChangeDetails) -> Iterator[tuple[str, str]]:
     yield "time", shown.time.isoformat(" ", "milliseconds")
     yield "user", shown.user if shown.user == shown.session_role else f"{shown.user} (role {shown.session_role})"
     if shown.request_id:
@@ -109,19 +123,19 @@ def _circumstances(shown: ShownChange) -> Iterator[tuple[str, str]]:
     if cause:
         yield (
             "caused by",
-            f"hook {cause['hook']}, run {cause['attempt']} for change {cause['change']}: so it triggers nothing",
+            f"hook {cause['hook']}, attempt {cause['attempt']} for change {cause['change']}, so it triggers no hook",
         )
     elif not shown.triggering:
-        yield "triggers", "nothing: the role that wrote it is muted"
+        yield "triggers", "no hook: changes by this role trigger nothing"
     if shown.refused_mark is not None:
-        yield "refused mark", f"{shown.refused_mark} (the role may not mark what it writes, so it triggers hooks)"
+        yield "refused mark", f"{shown.refused_mark} (the role may not mark its changes, so this one triggers hooks)"
     if shown.partition is not None:
-        yield "partition", f"{shown.partition} alone"
+        yield "partition", f"only {shown.partition}"
     if shown.snapshot_error is not None:
         yield "no snapshot", shown.snapshot_error
 
 
-def print_difference(out: Console, change: ListedChange) -> None:
+def print_difference(out: Console, change: RowChange) -> None:
     """Print the columns that differ, line by line."""
     removed, added = _columns(change.removed), _columns(change.added)
     for name in {**removed, **added}:
@@ -130,7 +144,7 @@ def print_difference(out: Console, change: ListedChange) -> None:
                 out.print(Text(one_line(f"  {sign} {name}: {row[name]}"), style))
 
 
-def _print_result(out: Console, result: ChangeResult) -> None:
+def _print_result(out: Console, result: ResultDetails) -> None:
     style = "green" if result.status == "success" else "red"
     error = f": {result.error}" if result.error else ""
     out.print(
@@ -141,13 +155,14 @@ def _print_result(out: Console, result: ChangeResult) -> None:
         )
     )
     for entry in result.log:
-        out.print(Text(one_line(f"    {entry}"), ASIDE))
+        about = "" if entry.object is None else f"{entry.object}: "
+        out.print(Text(one_line(f"    {entry.level}: {about}{entry.message}"), ASIDE))
 
 
-def _debt(debt: Debt) -> str:
-    if debt.due_at is None:
-        return f"{debt.status} after {debt.attempts} attempts"
-    return f"{debt.status} until {debt.due_at.isoformat(' ', 'seconds')}, after {debt.attempts} attempts"
+def _pending(delivery: PendingDelivery) -> str:
+    if delivery.due_at is None:
+        return f"{delivery.status} after {delivery.attempts} attempts"
+    return f"{delivery.status} until {delivery.due_at.isoformat(' ', 'seconds')}, after {delivery.attempts} attempts"
 
 
 def _short(value: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Showing results to a person: on one line of a list, in full, or line by line of what was logged."""
+"""Renders results: as lines of a list, in full, or line by line of their logs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +9,18 @@ from rich.text import Text
 
 from jobhooks.cli.show.change_diff import ADDED, ASIDE, REMOVED, heading
 from jobhooks.cli.show.output import local, one_line, printable
-from jobhooks.operations.results import WRITTEN, FoundLine, ListedResult, LogLine, ShownResult
+from jobhooks.operations.attempts import FoundLine, LogLine, Result, ResultWithWrites
+from jobhooks.operations.results import SHOWN_WRITES
 from jobhooks.store.json_rows import columns
 
-ERROR_WIDTH = 100  # characters of an error on a line with others
+ERROR_WIDTH = 100  # characters of an error in a list
 STATUS_STYLES = {"success": ADDED, "failure": REMOVED, "discarded": "yellow"}
 LEVEL_STYLES = {"debug": ASIDE, "info": "", "success": ADDED, "warning": "yellow", "failure": REMOVED}
 
 
 @dataclass(frozen=True)
 class Line:
-    """A result on one line of a list."""
+    """A result as a line of a list."""
 
     change: int
     started: str
@@ -31,8 +32,8 @@ class Line:
     error: str
 
 
-def line(result: ListedResult) -> Line:
-    """Return a result as one line."""
+def line(result: Result) -> Line:
+    """Render a result as a line of a list."""
     error = result.error or "-"
     key = ", ".join(columns(bytes(result.object_key).decode()).values())
     return Line(
@@ -47,18 +48,18 @@ def line(result: ListedResult) -> Line:
     )
 
 
-def print_result(out: Console, result: ShownResult) -> None:
-    """Print a result in full: when and how it ended, what it returned, wrote and logged."""
-    name = "a hook that is gone" if result.hook is None else f'hook "{result.hook}"'
+def print_result(out: Console, result: ResultWithWrites) -> None:
+    """Print a result in full: when and how it ended, its value, writes, log and traceback."""
+    name = "a deleted hook" if result.hook is None else f'hook "{result.hook}"'
     status = (result.status, STATUS_STYLES[result.status])
-    ran = one_line(f"{name} ran {result.job or 'a job that is gone'}, attempt {result.attempt}: ")
+    ran = one_line(f"{name} ran {result.job or 'a deleted job'}, attempt {result.attempt}: ")
     out.print(Text.assemble((ran, "bold"), status, f" in {result.duration_ms:.0f} ms"))
     for label, value in _facts(result):
         out.print(Text.assemble((f"  {label:9} ", ASIDE), one_line(value)))
     for change in result.wrote:
         out.print(Text.assemble((f"  {'wrote':9} ", ASIDE), heading(change)))
-    if len(result.wrote) == WRITTEN:
-        out.print(Text(f"  {'':9} and perhaps more: these are the first {WRITTEN}", ASIDE))
+    if len(result.wrote) == SHOWN_WRITES:
+        out.print(Text(f"  {'':9} there may be more: these are the first {SHOWN_WRITES}", ASIDE))
     for entry in result.log:
         out.print(Text.assemble(f"  {entry.time.astimezone():%H:%M:%S.%f}"[:-3], " ", _logged(entry)))
     for traced in (result.traceback or "").splitlines():
@@ -66,13 +67,18 @@ def print_result(out: Console, result: ShownResult) -> None:
 
 
 def print_line(out: Console, logged: FoundLine) -> None:
-    """Print what was logged as one line, with the attempt that logged it."""
-    hook = "a hook that is gone" if logged.hook is None else f'hook "{logged.hook}"'
+    """Print a log line with the attempt that logged it."""
+    hook = "a deleted hook" if logged.hook is None else f'hook "{logged.hook}"'
     about = f"change {logged.change_id}, {hook}, attempt {logged.attempt}: "
     out.print(Text.assemble((f"{local(logged.time)} ", ASIDE), one_line(about), _logged(logged)))
 
 
-def _facts(result: ShownResult) -> Iterator[tuple[str, str]]:
+def log_line(entry: LogLine) -> str:
+    """Render a log line without its time: ``info: device 1: renamed``."""
+    return _logged(entry).plain
+
+
+def _facts(result: ResultWithWrites) -> Iterator[tuple[str, str]]:
     yield "started", result.started_at.isoformat(" ", "milliseconds")
     yield "finished", result.finished_at.isoformat(" ", "milliseconds")
     if result.error is not None:

@@ -1,0 +1,86 @@
+"""One attempt at a delivery, as commands list, show and export it. Data only; ``results`` reads it.
+
+Every shape of a result is made of these: a listed result, one with its details, the outcome of a job run and of a dry
+run.
+"""
+
+import datetime
+from dataclasses import dataclass
+
+import msgspec
+
+from jobhooks.store.captured_changes import ListedChange
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line that a receiver logged. ``object``: the object it is about, if the receiver named one."""
+
+    time: datetime.datetime
+    level: str
+    object: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """When and how an attempt ended. ``status``: success, failure or discarded."""
+
+    attempt: int
+    status: str
+    started_at: datetime.datetime
+    finished_at: datetime.datetime
+    duration_ms: float
+    error: str | None
+
+
+@dataclass(frozen=True)
+class AttemptDetails(Attempt):
+    """With everything stored about it. ``value``: the JSON that the receiver returned."""
+
+    traceback: str | None
+    value: msgspec.Raw
+    log: list[LogLine]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The delivery that an attempt was for."""
+
+    change_id: int
+    hook: str | None
+    job: str | None
+    table: str | None
+    action: str | None
+    object_key: msgspec.Raw
+
+
+@dataclass(frozen=True)
+class Result(Attempt, _Subject):
+    """An attempt with its delivery.
+
+    ``hook`` is None once the hook is deleted; ``table`` and ``action`` are None, and ``object_key`` is null, once
+    retention has dropped the change.
+    """
+
+
+@dataclass(frozen=True)
+class ResultDetails(AttemptDetails, Result):
+    """A result with everything stored about it."""
+
+
+@dataclass(frozen=True)
+class ResultWithWrites(ResultDetails):
+    """A result with the changes that the receiver made, at most ``results.SHOWN_WRITES``."""
+
+    wrote: list[ListedChange]
+
+
+@dataclass(frozen=True)
+class FoundLine(LogLine):
+    """A log line with the attempt that logged it."""
+
+    change_id: int
+    hook: str | None
+    job: str | None
+    attempt: int

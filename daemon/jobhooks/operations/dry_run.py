@@ -1,0 +1,131 @@
+"""Runs a receiver for a change of the log, and keeps nothing of what it writes to the database."""
+
+import datetime
+from dataclasses import dataclass
+
+import msgspec
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.meta import ReceiverMeta
+from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
+from jobhooks.engine.running.dry_run import Rehearsal, rehearse
+from jobhooks.errors import TransactionEnded, UnknownJob
+from jobhooks.matching.hook_table import Hook
+from jobhooks.operations import receivers
+from jobhooks.operations.attempts import LogLine, ResultDetails
+from jobhooks.operations.change_details import no_such_change
+from jobhooks.operations.changes import listed_change
+from jobhooks.operations.replay import logged_change
+from jobhooks.runtime.settings import Settings
+from jobhooks.store.captured_changes import ListedChange, raw_json
+from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.snapshot import Snapshot
+
+NO_HOOK = 0  # an id that no hook has, so that the mark and idempotency key belong to no delivery
+FIRST_ATTEMPT = 1
+
+
+@dataclass(frozen=True)
+class Write:
+    """A change that a receiver would have made in a watched table; the rows are JSON as in the log."""
+
+    table: str
+    action: str
+    object_key: msgspec.Raw
+    removed: msgspec.Raw
+    added: msgspec.Raw
+
+
+@dataclass(frozen=True)
+class DryRun(ResultDetails):
+    """A result that was not recorded, with the writes that were rolled back; ``hook`` is None.
+
+    ``retry_after_s``: the delay that the receiver asked for, if it did. ``transaction_ended``: it ended its
+    transaction, which receivers must not do, so what it wrote before is kept.
+    """
+
+    change: ListedChange
+    retry_after_s: float | None
+    transaction_ended: bool
+    writes: list[Write]
+
+
+def dry_run(conn: SyncConnection, settings: Settings, job: str, change_id: int) -> DryRun:
+    """Run the receiver ``job`` in a process of its own for a change, and roll back what it wrote.
+
+    The job need not be enabled. Effects outside of the database, such as requests and files, do happen.
+
+    Raises:
+        Refused: the log has no change of that id.
+        UnknownJob: there is no such receiver.
+        DatabaseUnreachable: the connection was lost.
+        InvalidReceiver: the receiver cannot be imported in its process.
+    """
+    change = logged_change(conn, change_id)
+    registry = receivers.find(settings)
+    found = registry.receivers.get(job)
+    if found is None:
+        raise UnknownJob(f"cannot run {job}: {registry.why_missing(job)}")
+    memory_limit = settings.worker_memory_limit * 1_000_000 or None
+    rehearsal = rehearse(settings.database_url, found, _delivery(conn, found, change), memory_limit)
+    listed = listed_change(conn, change.id)
+    if listed is None:
+        raise no_such_change(conn, change_id)  # retention has dropped it in between
+    return _result(job, listed, rehearsal)
+
+
+def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Delivery:
+    """A delivery of the change to the receiver, with the limits that are in force for its job."""
+    settings = call(conn, "settings_of_job", found.class_path)
+    soft_s, longest_s, is_sensitive = settings[0] if settings else _own_settings(found.meta)
+    hook = Hook(
+        NO_HOOK,
+        "dry run",
+        0,
+        found.class_path,
+        frozenset({change.content_type.id}),
+        frozenset({change.action}),
+        Snapshot.parse("1:1:"),
+        soft_time_limit=soft_s,
+        time_limit=longest_s,
+        has_sensitive_variables=is_sensitive,
+    )
+    (delivery,) = deliveries_of(change, [hook])
+    return delivery
+
+
+def _own_settings(meta: ReceiverMeta) -> tuple[float | None, float | None, bool]:
+    return meta.soft_time_limit, meta.time_limit, meta.has_sensitive_variables
+
+
+def _result(job: str, change: ListedChange, rehearsal: Rehearsal) -> DryRun:
+    outcome = rehearsal.outcome
+    error = outcome.error or ""
+    return DryRun(
+        change_id=change.id,
+        hook=None,
+        job=job,
+        table=change.table,
+        action=change.action,
+        object_key=change.object_key,
+        attempt=FIRST_ATTEMPT,
+        status=outcome.status.value,
+        started_at=_moment(outcome.started_at),
+        finished_at=_moment(outcome.finished_at),
+        duration_ms=round((outcome.finished_at - outcome.started_at) * 1000, 1),
+        error=outcome.error,
+        traceback=outcome.traceback,
+        value=raw_json(outcome.value),
+        log=[LogLine(entry.time, entry.level.value, entry.object, entry.message) for entry in outcome.log],
+        change=change,
+        retry_after_s=outcome.retry_after,
+        transaction_ended=error.startswith(TransactionEnded.__name__),
+        writes=[
+            Write(made.table, made.action, made.object_key, made.removed, made.added) for made in rehearsal.changes
+        ],
+    )
+
+
+def _moment(seconds: float) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC)

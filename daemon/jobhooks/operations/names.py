@@ -1,0 +1,84 @@
+"""Finds hooks, jobs and watched tables by their names. An unknown name gives an error that suggests near ones."""
+
+from collections.abc import Iterable, Sequence
+
+from jobhooks.errors import NotWatched, UnknownHook, UnknownJob
+from jobhooks.operations.nearest_names import suggestion, unknown_name
+from jobhooks.store.connections import SyncConnection, call
+
+
+def ids_of_tables(conn: SyncConnection, tables: Sequence[str]) -> list[int] | None:
+    """The content types of tables, by their names now or when they were watched; None for no names.
+
+    Raises:
+        NotWatched: one of them is not watched and never was.
+    """
+    found: list[int] = []
+    for name in tables:
+        rows = call(conn, "content_types_called", name)
+        if not rows:
+            raise not_watched(conn, name)
+        found += [content_type_id for (content_type_id,) in rows]
+    return found or None
+
+
+def id_of_hook(conn: SyncConnection, name: str) -> int:
+    """The id of a hook.
+
+    Raises:
+        UnknownHook: there is no hook of that name.
+    """
+    rows = call(conn, "hook_called", name)
+    if not rows:
+        raise unknown_hook(conn, name)
+    return rows[0][0]
+
+
+def ids_of_hooks(conn: SyncConnection, names: Iterable[str]) -> list[int] | None:
+    """The ids of hooks; None for no names.
+
+    Raises:
+        UnknownHook: there is no hook of one of the names.
+    """
+    return [id_of_hook(conn, name) for name in names] or None
+
+
+def id_of_job(conn: SyncConnection, class_path: str) -> int:
+    """The id of a job.
+
+    Raises:
+        UnknownJob: there is no job of that class path.
+    """
+    rows = call(conn, "job_called", class_path)
+    if not rows:
+        raise unknown_job(conn, class_path)
+    return rows[0][0]
+
+
+def ids_of_jobs(conn: SyncConnection, class_paths: Iterable[str]) -> list[int] | None:
+    """The ids of jobs; None for no class paths.
+
+    Raises:
+        UnknownJob: there is no job of one of the class paths.
+    """
+    return [id_of_job(conn, class_path) for class_path in class_paths] or None
+
+
+def unknown_hook(conn: SyncConnection, name: str) -> UnknownHook:
+    """The error for a hook that does not exist."""
+    return UnknownHook(unknown_name("hook", name, _known(conn, "hooks_beginning")))
+
+
+def unknown_job(conn: SyncConnection, class_path: str) -> UnknownJob:
+    """The error for a job that does not exist."""
+    return UnknownJob(f"there is no job {class_path}{suggestion(class_path, _known(conn, 'jobs_beginning'))}")
+
+
+def not_watched(conn: SyncConnection, table: str) -> NotWatched:
+    """The error for a table that is not watched and never was."""
+    near = suggestion(table, _known(conn, "watched_tables_beginning"))
+    return NotWatched(f"{table} is not watched, and never was{near}")
+
+
+def _known(conn: SyncConnection, query: str) -> list[str]:
+    return [name for (name,) in call(conn, query, "")]

@@ -1,0 +1,244 @@
+"""Delivers changes to a hook again: changes that are settled, or older than the hook.
+
+Two steps: ``plan_replay`` returns the changes that would be delivered, ``replay`` queues them. The daemon delivers them
+in order with everything else that the hook has pending for the same objects.
+"""
+
+import datetime
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
+from jobhooks.contract.content_type import ContentType
+from jobhooks.engine.delivery.delivery import deliveries_of
+from jobhooks.engine.delivery.lane import lane_numbers
+from jobhooks.errors import Refused
+from jobhooks.matching.condition_failures import ConditionFailures
+from jobhooks.matching.conditions import check_conditions
+from jobhooks.matching.hook_table import Hook, Rule
+from jobhooks.operations.change_details import no_such_change
+from jobhooks.operations.changes import ids_between
+from jobhooks.operations.deliveries import batches
+from jobhooks.operations.names import ids_of_tables, unknown_hook
+from jobhooks.operations.progress import Progress, no_progress
+from jobhooks.store.change_rows import ContentTypes, change_of
+from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.snapshot import Snapshot
+from jobhooks.store.undecodable_text import call_readable
+
+if TYPE_CHECKING:
+    import asyncpg
+
+WINDOW = 100_000  # ids that one statement reads
+ROWS = 100  # changes whose rows are in memory at a time
+
+
+@dataclass(frozen=True)
+class ReplayFilter:
+    """The hook, and conditions that the changes meet; None or an empty sequence: any."""
+
+    hook: str
+    tables: Sequence[str] = ()
+    change_ids: Sequence[int] = ()
+    since: datetime.datetime | None = None
+    until: datetime.datetime | None = None
+
+
+@dataclass(frozen=True)
+class ReplayHook:
+    """A hook that changes can be delivered to again. ``enabled_since``: a snapshot; ``runs``: hook and job are on."""
+
+    id: int
+    name: str
+    job_id: int
+    job: str
+    events: list[str]
+    enabled_since: str
+    content_type_ids: list[int]
+    runs: bool
+    order_by: str
+    order_columns: list[str]
+    columns: list[str]
+    conditions: str
+
+
+@dataclass(frozen=True)
+class FailedConditions:
+    """The changes for which the hook's conditions could not be evaluated, and the last error."""
+
+    changes: int
+    error: str
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """The changes that a replay would deliver, in order.
+
+    ``passed_over``: changes that the filter names but that cannot be replayed. ``failed_conditions``: None if all
+    conditions could be evaluated.
+    """
+
+    hook: ReplayHook
+    change_ids: "array[int]"
+    passed_over: list[int]
+    failed_conditions: FailedConditions | None
+
+
+def replay_hook(conn: SyncConnection, name: str) -> ReplayHook:
+    """Look up a hook by its name.
+
+    Raises:
+        UnknownHook: there is no hook of that name.
+    """
+    rows = call(conn, "hook_called", name)
+    if not rows:
+        raise unknown_hook(conn, name)
+    return ReplayHook(*rows[0])
+
+
+def plan_replay(conn: SyncConnection, chosen: ReplayFilter, progress: Progress = no_progress) -> ReplayPlan:
+    """Find the changes that match the filter, the hook's tables, events, columns and conditions as they are now.
+
+    Pending deliveries and changes that the daemon has yet to read are left out.
+
+    Raises:
+        UnknownHook, NotWatched: the filter names a hook or table that does not exist.
+        InvalidConditions: the hook's conditions are invalid.
+        Refused: no change matches.
+    """
+    hook = replay_hook(conn, chosen.hook)
+    ids = replayable(conn, hook, chosen)
+    if not ids:
+        raise Refused(
+            f'nothing to replay: no change matches that is settled, or older than the hook "{hook.name}", and has no'
+            " pending delivery to it",
+            "jobhooks delivery list",
+        )
+    plan = _matching(conn, ReplayPlan(hook, ids, [], None), progress)
+    return replace(plan, passed_over=sorted({*chosen.change_ids} - {*plan.change_ids}))
+
+
+def replay(conn: SyncConnection, plan: ReplayPlan, progress: Progress = no_progress) -> int:
+    """Queue the changes of a plan; the result is how many of them were not pending already.
+
+    Raises:
+        Forbidden, LockNotAvailable: batches before the one that failed are done.
+    """
+    return queue(conn, plan.hook, plan.change_ids, progress)
+
+
+def replayable(conn: SyncConnection, hook: ReplayHook, chosen: ReplayFilter) -> "array[int]":
+    """The ids of the changes that match the filter and can be delivered to the hook again, in order."""
+    tables = ids_of_tables(conn, chosen.tables)
+    ids = array("q")
+    first, last = ids_between(conn, chosen.since, chosen.until)
+    while True:
+        rows = call(
+            conn,
+            "replayable_changes",
+            *(hook.id, first, last, tables, list(chosen.change_ids) or None, chosen.since, chosen.until, WINDOW),
+        )
+        ids.extend(id_ for (id_,) in rows)
+        if len(rows) < WINDOW:
+            return ids
+        first = ids[-1] + 1
+
+
+def queue(conn: SyncConnection, hook: ReplayHook, ids: Sequence[int], progress: Progress = no_progress) -> int:
+    """Make pending deliveries of changes; the result is how many of them were not pending already."""
+    engine_hook, content_types = _engine_hook(hook), _content_types(conn)
+    queued = 0
+    # Oldest first: otherwise one could become due before an older one that it must wait for.
+    with progress("queueing", len(ids)) as advance:
+        for batch in batches(ids):
+            rows = [_pending_row(row, engine_hook, content_types) for row in _logged_rows(conn, batch)]
+            ((parked,),) = call(conn, "park_again", msgspec.json.encode(rows).decode())
+            queued += parked
+            advance(len(batch))
+    return queued
+
+
+def logged_change(conn: SyncConnection, id_: int) -> Change:
+    """A change of the log as a receiver gets it.
+
+    Raises:
+        Refused: the log has no change of that id.
+    """
+    rows = list(_logged_rows(conn, [id_]))
+    if not rows:
+        raise no_such_change(conn, id_)
+    return change_of(cast("asyncpg.Record", rows[0]), _content_types(conn))
+
+
+def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> ReplayPlan:
+    """The plan with only the changes that match the hook's columns and conditions."""
+    hook, content_types = _engine_hook(plan.hook), _content_types(conn)
+    if not hook.columns and not hook.conditions:
+        return plan
+    if hook.conditions:
+        check_conditions(hook.conditions)
+    failures = ConditionFailures()
+    rule = Rule(hook, failures.count)
+    matching = array("q")
+    with progress("matching", len(plan.change_ids)) as advance:
+        for batch in batches(plan.change_ids):
+            changes = (change_of(cast("asyncpg.Record", row), content_types) for row in _logged_rows(conn, batch))
+            matching.extend(change.id for change in changes if rule.wants(change))
+            advance(len(batch))
+    failed = next((FailedConditions(each.changes, each.last.error) for each in failures.take().values()), None)
+    if not matching:
+        changes = "1 change" if len(plan.change_ids) == 1 else f"{len(plan.change_ids)} changes"
+        reason = "" if failed is None else f"; for {failed.changes} its conditions failed: {failed.error}"
+        raise Refused(
+            f'nothing to replay: the hook "{hook.name}" matches none of {changes}{reason}',
+            f"jobhooks hook show '{hook.name}'",
+        )
+    return replace(plan, change_ids=matching, failed_conditions=failed)
+
+
+def _pending_row(row: tuple[Any, ...], hook: Hook, content_types: ContentTypes) -> dict[str, object]:
+    """A pending delivery as jobhooks.park_again takes it, with the lanes that the daemon would use."""
+    change = change_of(cast("asyncpg.Record", row), content_types)
+    (delivery,) = deliveries_of(change, [hook])
+    lane, other_lane = lane_numbers(delivery.lanes)
+    return {
+        "change_id": change.id,
+        "hook_id": hook.id,
+        "content_type_id": change.content_type.id,
+        "lane": lane,
+        "other_lane": other_lane,
+    }
+
+
+def _logged_rows(conn: SyncConnection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
+    """Yield changes with the columns that the daemon reads, in order of id, with few in memory at a time."""
+    for batch in batches(ids, ROWS):
+        yield from call_readable(conn, "logged_changes", list(batch))
+
+
+def _content_types(conn: SyncConnection) -> ContentTypes:
+    return {
+        id_: ContentType(id_, name, schema, table, tuple(key_columns), tuple(key_types), frozenset(ignored))
+        for id_, name, schema, table, key_columns, ignored, key_types in call_readable(conn, "content_types")
+    }
+
+
+def _engine_hook(hook: ReplayHook) -> Hook:
+    return Hook(
+        hook.id,
+        hook.name,
+        hook.job_id,
+        hook.job,
+        frozenset(hook.content_type_ids),
+        frozenset(map(ObjectChangeActionChoices, hook.events)),
+        Snapshot.parse(hook.enabled_since),
+        order_by=Ordering(hook.order_by),
+        order_columns=tuple(hook.order_columns),
+        columns=frozenset(hook.columns),
+        conditions=hook.conditions,
+    )
