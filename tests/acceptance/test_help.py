@@ -35,8 +35,6 @@ WITHOUT_DATA = {
     "hook delete",
     "job set",
     "job reset",
-    "delivery retry",
-    "delivery discard",
     "result export",
 }
 COMMANDS = list(commands(command_tree(app)))
