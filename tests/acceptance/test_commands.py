@@ -213,7 +213,7 @@ def test_a_change_is_shown_with_who_and_why_and_what_came_of_it(log: Connection,
         "  + serial: null",
         "  1 column as before",
         "    info: looking",
-        '  hook "Check" is owed it: dead after 1 attempts',
+        '  pending for the hook "Check": dead after 1 attempts',
     ):
         assert line in finished.stdout.splitlines(), finished.stdout
     assert re.search(r'hook "Check" ran a\.B, attempt 1: failure in \d+ ms: ValueError: no', finished.stdout)
@@ -229,7 +229,7 @@ def test_a_change_that_a_receiver_made_shows_its_cause(log: Connection, database
         log.execute("set local jobhooks.delivery = '2:1:3'")
         log.execute("insert into public.device (name) values ('made')")
     shown = jobhooks("change", "show", "5", "--database-url", database).stdout
-    assert '  caused by    hook "Check", run 3 for change 2: so it triggers nothing' in shown.splitlines()
+    assert '  caused by    hook "Check", attempt 3 for change 2, so it triggers no hook' in shown.splitlines()
 
 
 def test_colours_are_for_terminals_that_want_them(log: Connection, database: str) -> None:

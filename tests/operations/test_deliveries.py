@@ -1,0 +1,132 @@
+"""Pending deliveries, chosen by filters, and retried or discarded in two steps: a plan, then carrying it out."""
+
+import datetime
+
+import pytest
+
+from conftest import Connection
+from jobhooks.errors import NotWatched, Refused, UnknownHook, WrongUsage
+from jobhooks.operations.changes import server_time
+from jobhooks.operations.deliveries import (
+    Blocker,
+    DeliveriesChanged,
+    DeliveryFilter,
+    choose,
+    deliveries_of_change,
+    delivery_details,
+    discard,
+    pending_deliveries,
+    pending_delivery,
+    retry,
+)
+from jobhooks.store.connections import SyncConnection
+from support.progress import RecordedProgress
+
+
+def pending(conn: Connection) -> list[tuple[int, str]]:
+    return conn.execute("select change_id, status from jobhooks.delivery order by change_id").fetchall()
+
+
+FILTERS: list[tuple[DeliveryFilter, list[int]]] = [
+    (DeliveryFilter(), [1, 2, 3, 4]),
+    (DeliveryFilter([3, 1]), [1, 3]),
+    (DeliveryFilter([1], status="dead"), [1]),
+    (DeliveryFilter(hooks=["first"]), [1, 2, 3]),
+    (DeliveryFilter(hooks=["first", "second"]), [1, 2, 3, 4]),
+    (DeliveryFilter(tables=["public.site"]), [4]),
+    (DeliveryFilter(tables=["public.site", "device"]), [1, 2, 3, 4]),
+    (DeliveryFilter(status="waiting"), [3, 4]),
+    (DeliveryFilter(error="timeout"), [3]),
+    (DeliveryFilter(error="KEY"), [1]),
+]
+
+
+@pytest.mark.parametrize(("chosen", "ids"), FILTERS)
+def test_a_filter_chooses_what_is_listed_and_what_is_discarded(
+    ledger: Connection, admin: SyncConnection, chosen: DeliveryFilter, ids: list[int]
+) -> None:
+    """The same filter lists and discards, so that a person can look first."""
+    assert [delivery.change_id for delivery in pending_deliveries(admin, chosen, 50)] == ids
+    plan = choose(admin, chosen, everything=chosen.is_empty)
+    assert discard(admin, plan) == DeliveriesChanged(len(ids), 0, [])
+    assert [change_id for change_id, _ in pending(ledger)] == [id_ for id_ in (1, 2, 3, 4) if id_ not in ids]
+
+
+def test_times_are_those_of_the_changes(ledger: Connection, admin: SyncConnection) -> None:
+    hour_ago = server_time(admin) - datetime.timedelta(hours=1)
+    assert [each.change_id for each in pending_deliveries(admin, DeliveryFilter(since=hour_ago), 50)] == [2, 3, 4]
+    assert [each.change_id for each in pending_deliveries(admin, DeliveryFilter(until=hour_ago), 50)] == [1]
+
+
+def test_a_limit_keeps_the_newest(ledger: Connection, admin: SyncConnection) -> None:
+    assert [each.change_id for each in pending_deliveries(admin, DeliveryFilter(), 2)] == [3, 4]
+
+
+def test_a_plan_says_what_it_would_change_and_changes_nothing(ledger: Connection, admin: SyncConnection) -> None:
+    """So that a person, or a page, can ask for confirmation."""
+    before = pending(ledger)
+    plan = choose(admin, DeliveryFilter([1, 2, 99], ["first"]))
+    assert plan.by_status == {"blocked": 1, "dead": 1}
+    assert plan.passed_over == [99]
+    assert pending(ledger) == before
+
+
+@pytest.mark.parametrize(("chosen", "everything"), [(DeliveryFilter(), False), (DeliveryFilter([1]), True)])
+def test_all_deliveries_are_never_meant_by_accident(
+    ledger: Connection, admin: SyncConnection, chosen: DeliveryFilter, everything: bool
+) -> None:
+    with pytest.raises(WrongUsage):
+        choose(admin, chosen, everything=everything)
+
+
+def test_unknown_names_are_refused_with_near_ones(ledger: Connection, admin: SyncConnection) -> None:
+    with pytest.raises(UnknownHook, match='Did you mean "first"'):
+        choose(admin, DeliveryFilter(hooks=["frist"]))
+    with pytest.raises(NotWatched, match=r'Did you mean "public\.device"'):
+        choose(admin, DeliveryFilter(tables=["public.devise"]))
+    with pytest.raises(Refused, match="no pending delivery matches"):
+        choose(admin, DeliveryFilter([99]))
+
+
+def test_a_retry_makes_deliveries_due_and_reports_its_progress(
+    ledger: Connection, admin: SyncConnection, progress: RecordedProgress
+) -> None:
+    plan = choose(admin, DeliveryFilter(hooks=["first"]))
+    ledger.execute("delete from jobhooks.delivery where change_id = 3")  # settled before the plan is carried out
+    assert retry(admin, plan, progress) == DeliveriesChanged(2, 1, [])
+    assert (progress.tasks, progress.done) == ([("retrying", 3)], 3)
+    assert pending(ledger) == [(1, "waiting"), (2, "blocked"), (4, "waiting")]
+
+
+def test_a_discard_keeps_its_reason(ledger: Connection, admin: SyncConnection) -> None:
+    discard(admin, choose(admin, DeliveryFilter([4])), "the site is gone")
+    found = ledger.execute("select error from jobhooks.job_result where change_id = 4 and status = 'discarded'")
+    assert found.fetchall() == [("the site is gone",)]
+
+
+def test_a_delivery_is_shown_with_its_results_and_its_blocker(ledger: Connection, admin: SyncConnection) -> None:
+    (dead,) = delivery_details(admin, 1).deliveries
+    assert [(result.attempt, result.error) for result in dead.results] == [(1, "Timeout"), (2, "KeyError")]
+    assert [line.message for line in dead.results[1].log] == ["begins", "is bad"]
+    assert dead.blocked_by is None
+    shown = delivery_details(admin, 2, "first")
+    assert shown.change is not None and shown.change.id == 2
+    assert shown.deliveries[0].blocked_by == Blocker(1, "dead", 1)
+    with pytest.raises(Refused, match="change 1 has no pending delivery to the hook"):
+        delivery_details(admin, 1, "second")
+
+
+def test_a_delivery_outlives_its_hook_and_its_change(ledger: Connection, admin: SyncConnection) -> None:
+    ledger.execute("delete from jobhooks.job_hook where id = 1")
+    ledger.execute("delete from jobhooks.object_change where id = 1")
+    shown = delivery_details(admin, 1)
+    assert shown.change is None
+    assert (shown.deliveries[0].hook, shown.deliveries[0].action) == (None, None)
+
+
+def test_the_deliveries_of_one_change(ledger: Connection, admin: SyncConnection) -> None:
+    assert [each.hook for each in deliveries_of_change(admin, 3)] == ["first"]
+    assert deliveries_of_change(admin, 99) == []
+    waiting = pending_delivery(admin, 3, "first")
+    assert waiting is not None and waiting.status == "waiting"
+    assert pending_delivery(admin, 3, "second") is None

@@ -1,0 +1,110 @@
+"""Results, found by filters, listed, shown and exported; and one change with everything that came of it."""
+
+import datetime
+
+import pytest
+
+from conftest import Connection
+from jobhooks.errors import NotWatched, Refused, UnknownHook, UnknownJob
+from jobhooks.operations.change_details import change_details
+from jobhooks.operations.changes import server_time
+from jobhooks.operations.object_keys import object_key
+from jobhooks.operations.results import (
+    ResultFilter,
+    all_results,
+    newest_lines,
+    newest_results,
+    results_of_change,
+    results_of_delivery,
+)
+from jobhooks.store.connections import SyncConnection
+from support.progress import RecordedProgress
+
+FILTERS: list[tuple[ResultFilter, list[str]]] = [
+    (ResultFilter(), ["1/1", "1/2", "3/1", "4/1"]),
+    (ResultFilter(hooks=["second"]), ["4/1"]),
+    (ResultFilter(hooks=["first", "second"], status="failure"), ["1/1", "1/2", "3/1"]),
+    (ResultFilter(jobs=["a.B"]), ["1/1", "1/2", "3/1", "4/1"]),
+    (ResultFilter(tables=["public.site"]), ["4/1"]),
+    (ResultFilter(key=object_key(["id=1"]), tables=["public.device"]), ["1/1", "1/2", "3/1"]),
+    (ResultFilter(key=object_key(["7"])), []),
+]
+
+
+@pytest.mark.parametrize(("chosen", "found"), FILTERS)
+def test_a_filter_chooses_what_is_listed_and_exported(
+    ledger: Connection, admin: SyncConnection, chosen: ResultFilter, found: list[str]
+) -> None:
+    assert [f"{result.change_id}/{result.attempt}" for result in newest_results(admin, chosen, 50)] == found
+    assert [f"{result.change_id}/{result.attempt}" for result in all_results(admin, chosen)] == found
+
+
+def test_a_limit_keeps_the_newest(ledger: Connection, admin: SyncConnection) -> None:
+    assert [result.change_id for result in newest_results(admin, ResultFilter(), 2)] == [3, 4]
+
+
+def test_times_are_those_of_the_changes(ledger: Connection, admin: SyncConnection) -> None:
+    hour_ago = server_time(admin) - datetime.timedelta(hours=1)
+    assert [result.change_id for result in newest_results(admin, ResultFilter(since=hour_ago), 50)] == [3, 4]
+
+
+def test_lines_are_filtered_by_level(ledger: Connection, admin: SyncConnection) -> None:
+    assert [line.message for line in newest_lines(admin, ResultFilter(), 50)] == ["begins", "is bad"]
+    (line,) = newest_lines(admin, ResultFilter(hooks=["first"]), 50, "warning")
+    assert (line.level, line.object, line.message) == ("failure", "device 1", "is bad")
+    assert (line.change_id, line.hook, line.job, line.attempt) == (1, "first", "a.B", 2)
+    assert newest_lines(admin, ResultFilter(), 0) == []
+
+
+def test_an_export_reports_its_progress(ledger: Connection, admin: SyncConnection, progress: RecordedProgress) -> None:
+    exported = list(all_results(admin, ResultFilter(), progress))
+    assert (exported[1].traceback, len(exported[1].log)) == ("T", 2)
+    assert (progress.tasks, progress.done) == ([("exporting", 4)], 4)
+
+
+def test_results_of_a_change_name_what_the_receiver_wrote(ledger: Connection, admin: SyncConnection) -> None:
+    ledger.execute("update jobhooks.job_result set started_at = now() - interval '1 s', finished_at = now() + '1 s'")
+    ledger.execute(
+        "insert into jobhooks.object_change (content_type_id, action, transaction_id, time, session_role, context,"
+        " postchange, triggering) select content_type_id, action, transaction_id, now(), session_role,"
+        " json_build_object('caused_by', json_build_object('change', 1, 'hook', 1, 'attempt', 2)), postchange, false"
+        " from jobhooks.object_change where id = 2"
+    )
+    found = results_of_change(admin, 1, "first", 2)
+    assert found.change is not None and found.change.id == 1
+    assert [[change.id for change in result.wrote] for result in found.results] == [[5]]
+
+
+def test_results_outlive_hooks_and_changes(ledger: Connection, admin: SyncConnection) -> None:
+    ledger.execute("delete from jobhooks.object_change where id = 1")
+    ledger.execute("delete from jobhooks.job_hook where id = 1")
+    first = newest_results(admin, ResultFilter(), 50)[0]
+    assert (first.hook, first.job, first.table, first.action, bytes(first.object_key)) == (
+        None,
+        "a.B",
+        None,
+        None,
+        b"null",
+    )
+
+
+def test_what_does_not_exist_is_refused(ledger: Connection, admin: SyncConnection) -> None:
+    with pytest.raises(UnknownHook, match='Did you mean "second"'):
+        newest_results(admin, ResultFilter(hooks=["secnd"]), 50)
+    with pytest.raises(UnknownJob, match=r'Did you mean "a\.B"'):
+        newest_results(admin, ResultFilter(jobs=["a.b"]), 50)
+    with pytest.raises(NotWatched, match=r"public\.none is not watched"):
+        newest_results(admin, ResultFilter(tables=["public.none"]), 50)
+    with pytest.raises(Refused, match="change 2 has no result"):
+        results_of_change(admin, 2)
+    with pytest.raises(Refused, match="change 1 has no result of that hook and attempt"):
+        results_of_change(admin, 1, attempt=9)
+    assert results_of_delivery(admin, 2) == []
+
+
+def test_a_change_has_its_results_and_its_pending_deliveries(ledger: Connection, admin: SyncConnection) -> None:
+    details = change_details(admin, 1)
+    assert [result.attempt for result in details.results] == [1, 2]
+    assert [(delivery.hook, delivery.status) for delivery in details.deliveries] == [("first", "dead")]
+    with pytest.raises(Refused, match=r"there is no change 99 in the log: it goes from 1 to 4"):
+        change_details(admin, 99)
