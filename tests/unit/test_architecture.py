@@ -1,0 +1,99 @@
+"""The shape of the code: few modules in a folder, no import cycles, few levels. import-linter holds the layers.
+
+These need no more than the standard library, so that they run wherever the tests run.
+"""
+
+import ast
+from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import jobhooks
+
+PACKAGE = Path(jobhooks.__file__).parent
+MOST_MODULES = 15
+MOST_MODULES_OF = {"cli": 21}  # a module for each command, and those that they share
+MOST_LEVELS = 6
+Graph = dict[str, set[str]]
+
+
+def modules() -> dict[str, Path]:
+    """Our modules by name. The receivers that come with jobhooks are users of it."""
+    files = [path for path in PACKAGE.rglob("*.py") if "receivers" not in path.relative_to(PACKAGE).parts]
+    return {_name(path): path for path in files}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports() -> Graph:
+    """What each module imports of ours: at its top, in functions, and for types only."""
+    names = modules()
+    return {name: set(_imported(ast.parse(path.read_text()), names)) - {name} for name, path in names.items()}
+
+
+def _imported(tree: ast.Module, names: Iterable[str]) -> Iterable[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                if full in names:
+                    yield full
+                elif node.module in names:
+                    yield node.module
+
+
+def levels(graph: Graph) -> dict[str, int]:
+    """The level of each node, 1 for those that import no other node."""
+    found: dict[str, int] = {}
+    for node in TopologicalSorter(graph).static_order():
+        found[node] = 1 + max((found[other] for other in graph.get(node, ())), default=0)
+    return found
+
+
+def rooms(graph: Graph, container: str) -> Graph:
+    """The graph of a package's modules and subpackages."""
+
+    def room(module: str) -> str | None:
+        inside = module.removeprefix(container + ".")
+        return None if inside == module else inside.partition(".")[0]
+
+    found: Graph = {}
+    for module, imported in graph.items():
+        if (importer := room(module)) is not None:
+            others = found.setdefault(importer, set())
+            others |= {other for each in imported if (other := room(each)) is not None and other != importer}
+    return found
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not for types either: two modules that need each other are one, or a third one is missing."""
+    levels(imports())
+
+
+def test_a_cycle_would_be_found() -> None:
+    with pytest.raises(CycleError):
+        levels({"a": {"b"}, "b": {"c"}, "c": {"a"}})
+
+
+def test_the_engine_has_few_levels() -> None:
+    found = levels(rooms(imports(), "jobhooks.engine"))
+    assert max(found.values()) <= MOST_LEVELS, found
+
+
+def test_no_folder_has_many_modules() -> None:
+    folders: dict[str, int] = {}
+    for path in modules().values():
+        if path.name != "__init__.py":
+            folder = str(path.parent.relative_to(PACKAGE))
+            folders[folder] = folders.get(folder, 0) + 1
+    assert {
+        folder: count for folder, count in folders.items() if count > MOST_MODULES_OF.get(folder, MOST_MODULES)
+    } == {}
