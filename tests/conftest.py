@@ -1,4 +1,4 @@
-"""Fixtures: for each test a database of its own, cloned from a template, on the server that the environment names."""
+"""Fixtures: a separate database for each test, cloned from a template, on the server that the environment selects."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ settings.load_profile("jobhooks")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Where tests run in several processes, each has a server of its own, and the process that hands them out has none.
+    # With several test processes, each has a server, and the process that distributes the tests needs no server.
     hands_out = config.option.numprocesses and not hasattr(config, "workerinput")
     if config.option.collectonly or config.option.help or hands_out:
         return
@@ -99,7 +99,7 @@ def roles(server: Server) -> Generator[list[str]]:
     names: list[str] = []
     yield names
     for name in names:
-        server.execute("drop owned by {} cascade", name)  # what it granted to others, too
+        server.execute("drop owned by {} cascade", name)  # including its grants to others
         server.execute("drop role {}", name)
 
 

@@ -1,4 +1,4 @@
-"""What a user can get wrong: one clear line on stderr, the documented exit code, never a traceback."""
+"""Mistakes of users: one clear line on stderr, the documented exit code, never a traceback."""
 
 import json
 import os
@@ -160,7 +160,7 @@ def test_nothing_is_installed_when_a_table_does_not_exist(empty_database: str) -
 
 
 def test_a_hook_on_a_job_that_is_not_enabled_says_so(device: Connection, database: str) -> None:
-    """The most reported confusion there is: two switches. What is off is said, and what turns it on."""
+    """Two switches confuse people most: the message names the one that is off, and the command to turn it on."""
     url = {"JOBHOOKS_DATABASE_URL": database}
     assert jobhooks("job", "list", **url).returncode == 0
     add = ["hook", "add", "h", "--content-type", "public.device", "--events", "create", "--job", VALIDATE]

@@ -1,4 +1,4 @@
-"""The benchmark runs and leaves nothing out. What it measures is no test: a busy machine would fail it."""
+"""The benchmark runs and is complete. Its figures are not tested: a busy machine would fail the test."""
 
 import json
 import subprocess
@@ -64,7 +64,7 @@ def test_the_capture_benchmark_prints_every_row_for_people() -> None:
 
 
 def test_the_capture_benchmark_prints_every_row_for_programs() -> None:
-    """With what it takes to judge the figures: versions, machine and settings."""
+    """With the facts needed to judge the figures: versions, machine and settings."""
     report: dict[str, Any] = json.loads(run("--clients", "2", "--json"))
     assert [(line["case"], line["variant"]) for line in report["single_row"]] == [
         ("2 clients", variant) for variant in SINGLE_ROW

@@ -270,7 +270,7 @@ def test_numbers_and_odd_json_are_shown_as_they_are(device: Connection, database
 
 
 class Tail:
-    """``jobhooks change tail --json`` with what it has printed until now."""
+    """``jobhooks change tail --json`` with its output so far."""
 
     def __init__(self, database: str, *arguments: str) -> None:
         self.process = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Which database a command connects to, and what it never says of how it does."""
+"""Choosing the database of a command, and keeping its password secret."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ SOURCES = ["flag", "environment", "file", "service", "variable"]
 
 @pytest.mark.parametrize("first", range(len(SOURCES)))
 def test_the_database_is_the_first_that_is_named(server: Server, tmp_path: Path, first: int) -> None:
-    """Each source names a database that is not there, which the error then tells."""
+    """Each source names a missing database, which the error then mentions."""
     with psycopg.connect(server.url("postgres")) as conn:
         host, port, user = conn.info.host, str(conn.info.port), conn.info.user
     urls = {name: server.url(f"by_{name}") for name in SOURCES}

@@ -1,4 +1,4 @@
-"""What is owed, as a person sees and decides about it beside a daemon; and settled changes that are delivered again."""
+"""Pending deliveries, as an operator sees and handles them beside a daemon; and replays of settled changes."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from conftest import Connection
 from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
 
 USAGE, REFUSED = 2, 5
-# Picky fails for what is called bad, until a file exists; Patient is attempted again after an hour, others die at once.
+# Picky fails for bad names until a file exists; Patient is attempted again after an hour, others are dead immediately.
 RECEIVERS = """
 from pathlib import Path
 from jobhooks import JobHookReceiver
@@ -80,14 +80,14 @@ def add_hook(database: str, receivers: Path, job: str) -> None:
 
 
 def debts(conn: Connection) -> list[tuple[object, ...]]:
-    """Return change, hook, status and attempts of what is owed."""
+    """List change, hook, status and attempts of pending deliveries."""
     return conn.execute(
         "select change_id, hook_id, status, attempts from jobhooks.delivery order by change_id, hook_id"
     ).fetchall()
 
 
 def results(conn: Connection) -> list[tuple[object, ...]]:
-    """Return change, attempt and status of what was settled, in that order of time."""
+    """List change, attempt and status of results, in order of time."""
     return conn.execute("select change_id, attempt, status from jobhooks.job_result order by finished_at").fetchall()
 
 
@@ -115,7 +115,7 @@ def broken(conn: Connection, database: str, receivers: Path, log: Path, *jobs: s
 
 
 def test_what_is_owed_is_listed_and_shown(device: Connection, database: str, receivers: Path, log: Path) -> None:
-    """At night one must see what failed, why, what it holds up, and when it is attempted again."""
+    """At night an operator must see the failure, its cause, the blocked deliveries, and the next attempt."""
     url = {"JOBHOOKS_DATABASE_URL": database}
     with broken(device, database, receivers, log, "Picky", "Patient"):
         listed = json.loads(done(jobhooks("delivery", "list", "--json", **url)))
@@ -199,7 +199,7 @@ def ledger(device: Connection) -> Connection:
     ],
 )
 def test_debts_are_chosen_by_filters(ledger: Connection, database: str, arguments: list[str], ids: list[int]) -> None:
-    """The same filters choose what is retried and discarded, so a wrong one would give up what nobody meant."""
+    """The same filters select deliveries for retry and discard, so a wrong one would discard the wrong deliveries."""
     finished = jobhooks("delivery", "list", "--json", *arguments, "--database-url", database)
     assert [debt["change_id"] for debt in json.loads(done(finished))] == ids
     if not arguments:
@@ -245,7 +245,7 @@ def test_debts_are_chosen_by_filters(ledger: Connection, database: str, argument
 def test_what_cannot_be_done_to_deliveries(
     ledger: Connection, database: str, arguments: list[str], code: int, words: str
 ) -> None:
-    """A slip must neither change anything nor look like a bug of ours."""
+    """A slip must neither change anything nor look like our bug."""
     before = debts(ledger)
     finished = jobhooks(*arguments, "--database-url", database)
     assert finished.returncode == code and words in finished.stderr, finished.stderr
@@ -255,7 +255,7 @@ def test_what_cannot_be_done_to_deliveries(
 
 
 def on_a_terminal(answer: str, *arguments: str) -> tuple[int, str]:
-    """Run a command on a terminal, give the answer, and return its exit code and what it said."""
+    """Run a command on a terminal, give the answer, and return its exit code and output."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "jobhooks", *arguments],
@@ -310,7 +310,7 @@ def test_a_viewer_may_look_and_an_operator_decide(ledger: Connection, database: 
 def test_a_retry_by_number_lets_what_is_behind_go_on_in_order(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """What was wrong is mended: the dead one runs, as attempt 2, and then what waited for it."""
+    """The fault is fixed: the dead one runs, as attempt 2, and then its followers."""
     with broken(device, database, receivers, log):
         (receivers / "mended").touch()
         said = done(jobhooks("delivery", "retry", "1", "99", "--yes", "--database-url", database))
@@ -337,7 +337,7 @@ def test_a_retry_begins_to_count_failures_anew(device: Connection, database: str
 def test_a_retry_puts_an_object_back_in_order_that_was_skipped(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Two failed changes of one row are retried at once: they run one after the other, as they happened."""
+    """Two failed changes of one row are retried together: they run one after the other, in order."""
     add_hook(database, receivers, "Skipping")
     with Daemon(database, receivers, log).await_started():
         rename(device, "bad 1", "b", "bad 2")
@@ -352,7 +352,7 @@ def test_a_retry_puts_an_object_back_in_order_that_was_skipped(
 def test_a_discarded_delivery_has_a_result_and_lets_the_others_go_on(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """It can be told later who gave up what, and why; and an object is not held up for ever by one bad change."""
+    """It stays visible who gave up which delivery, and why; and one bad change does not block an object forever."""
     with broken(device, database, receivers, log, "Picky", "Patient"):
         arguments = ["--hook", "hook of Picky", "--error", "REFUSED", "--reason", "known to be bad"]
         said = done(jobhooks("delivery", "discard", *arguments, "--yes", "--database-url", database))
@@ -373,7 +373,7 @@ def test_a_discarded_delivery_has_a_result_and_lets_the_others_go_on(
 def test_a_delivery_that_is_discarded_while_it_runs_leaves_nothing(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """The result that discards it is the acknowledgement: what the receiver has written is rolled back."""
+    """The result that discards it is the acknowledgement: the receiver's writes are rolled back."""
     add_hook(database, receivers, "Waits")
     with psycopg.connect(database, autocommit=True) as gate, Daemon(database, receivers, log).await_started() as daemon:
         gate.execute("select pg_advisory_lock(42)")
@@ -390,7 +390,7 @@ def test_a_delivery_that_is_discarded_while_it_runs_leaves_nothing(
 def test_a_delivery_that_is_given_up_while_it_runs_and_replayed_runs_again(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """The end of the run that was given up must not pay for what is owed since."""
+    """The end of the discarded run must not settle the new delivery."""
     add_hook(database, receivers, "Waits")
     with psycopg.connect(database, autocommit=True) as gate, Daemon(database, receivers, log).await_started() as daemon:
         gate.execute("select pg_advisory_lock(42)")
@@ -409,7 +409,7 @@ def test_a_delivery_that_is_given_up_while_it_runs_and_replayed_runs_again(
 def test_what_was_settled_is_replayed_once_more_with_the_next_number(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """A receiver had a mistake that did not fail: its changes run again, in order, and are told from the first time."""
+    """A receiver had a bug that did not fail: its changes run again, in order, with new attempt numbers."""
     replay = ["replay", "--hook", "hook of Writer", "--database-url", database]
     rename(device, "before there was a hook")
     add_hook(database, receivers, "Writer")
@@ -441,7 +441,7 @@ def test_what_was_settled_is_replayed_once_more_with_the_next_number(
 
 
 def test_a_replay_asks_what_the_hook_asks(device: Connection, database: str, receivers: Path, log: Path) -> None:
-    """Its columns and conditions of now, so that what should have come can be delivered once they are mended."""
+    """The current columns and conditions, so that missed changes can be delivered after a fix."""
     replay = ["replay", "--hook", "hook of Writer", "--database-url", database]
     rename(device, "a", "b", "c")
     device.execute("update public.device set serial = 'other'")
@@ -466,7 +466,7 @@ def test_a_replay_asks_what_the_hook_asks(device: Connection, database: str, rec
 
 
 def test_a_replay_knows_which_columns_are_ignored(device: Connection, database: str, receivers: Path) -> None:
-    """As the daemon does, for which a column that is ignored never changes."""
+    """As for the daemon, an ignored column never changes."""
     device.execute("select jobhooks.watch('public.device', ignore => '{serial}')")
     device.execute("update public.device set name = 'b', serial = 'other'")
     add_hook(database, receivers, "Writer")
@@ -481,7 +481,7 @@ def test_a_replay_knows_which_columns_are_ignored(device: Connection, database: 
 def test_what_is_yet_to_be_delivered_is_not_replayed(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """It comes anyway, and would come twice. So does what a hook that does not run now is owed, once it does."""
+    """It will be delivered anyway, and would come twice. The same holds for a hook that is off for the moment."""
     replay = ["replay", "--hook", "hook of Writer", "--yes", "--database-url", database]
     add_hook(database, receivers, "Writer")
     rename(device, "a", "b")
@@ -537,7 +537,7 @@ def test_replaying_beside_a_busy_daemon_loses_and_doubles_nothing(
 
 
 def many(conn: Connection, count: int) -> None:
-    """Make many debts of one object, of which only the first may be attempted, and is dead."""
+    """Make a large backlog of one object, with a dead delivery at its head."""
     conn.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
     conn.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
     conn.execute(
@@ -579,7 +579,7 @@ def test_retrying_many_makes_due_only_the_first_of_an_object(device: Connection,
 def test_debts_are_decided_about_between_two_batches_of_the_daemon(
     device: Connection, database: str, statement: str
 ) -> None:
-    """A batch that parks something meanwhile and a decision that frees something would not see one another."""
+    """Otherwise a batch that parks a delivery and a decision that releases one could miss each other."""
     many(device, 2)
     settle = b"select jobhooks.settle(0, '{}', '{}', '{}', '{}', '{}', '{}', null)"
     waiting = "select from pg_stat_activity where wait_event_type = 'Lock' and pid = %s"

@@ -56,7 +56,7 @@ def test_the_demo_tells_the_story_in_plain_lines_and_finds_it_right() -> None:
 
 @contextmanager
 def kept_demo() -> Generator[tuple[subprocess.Popen[bytes], int, str]]:
-    """Run ``demo --keep`` on a terminal until it waits for the user; yield it, the terminal, and what it has shown."""
+    """Run ``demo --keep`` on a terminal until it waits for the user; yield it, the terminal, and its output."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [*COMMAND, "--keep"], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(TERM="xterm"), process_group=0

@@ -1,4 +1,4 @@
-"""A receiver is tried on a change that really happened: what it would do is shown, and nothing of it stays."""
+"""Trying a receiver on a recorded change: its effects are shown, and rolled back."""
 
 import json
 import time
@@ -164,7 +164,7 @@ def as_json(conn: Connection, receivers: Path, job: str, code: int = 0, change: 
 
 @pytest.mark.parametrize("job", ["Reverts", "RevertsToo"])
 def test_what_a_receiver_would_change_is_shown_and_not_kept(device: Connection, receivers: Path, job: str) -> None:
-    """Whoever changes a receiver wants to see what it does to real rows, before it does."""
+    """The author of a receiver wants to see its effects on real rows before using it."""
     words, aside = dry_run(device, receivers, job)
     lines = words.splitlines()
     assert lines[0] == "change 1: update public.device id = 1"
@@ -256,7 +256,7 @@ def test_time_limits_hold(device: Connection, receivers: Path, job: str, limit: 
 
 
 def test_the_limits_are_those_in_force(device: Connection, receivers: Path) -> None:
-    """What an operator says goes before what the receiver says of itself."""
+    """An operator's setting overrides the receiver's."""
     device.execute(
         "insert into jobhooks.job (class_path, name, time_limit_s, overrides)"
         """ values ('r.Hangs', 'Hangs', 50, '{"time_limit_s": 0.4, "soft_time_limit_s": null}')"""

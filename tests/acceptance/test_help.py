@@ -1,4 +1,4 @@
-"""What each command says of itself, how a shell completes it, and how what it prints fits where it is printed."""
+"""The help of each command, shell completion, and output that fits its terminal."""
 
 import fcntl
 import os
@@ -20,7 +20,7 @@ from jobhooks.cli.show.table_layout import fitted, unbounded
 from support import generated
 from support.daemon import LIMIT, environment, jobhooks
 
-# What these do is all there is to say, in words on stderr; the others print data. Results have a --format.
+# These only change something, and print messages on stderr; the others print data. Results have a --format.
 WITHOUT_DATA = {
     "run",
     "demo",
@@ -94,7 +94,7 @@ def test_what_is_mistyped_is_answered_with_the_nearest(arguments: list[str], wor
 
 
 def completed(shell: str, line: str, **changes: str) -> list[str]:
-    """Return what ``shell`` would be told for a line at whose end Tab was pressed."""
+    """Complete a line as ``shell`` does when Tab is pressed at its end."""
     words = line.split(" ")
     asked = {
         "_JOBHOOKS_COMPLETE": f"complete_{shell}",
@@ -194,7 +194,7 @@ def test_on_a_terminal_a_table_fits_and_says_all(width: int) -> None:
 
 
 def test_a_wide_table_on_a_terminal(device: Connection, database: str) -> None:
-    """At eighty columns, as a terminal has them, whatever there is to say."""
+    """At eighty columns, the usual width, for any content."""
     device.execute("update public.device set name = repeat('long ', 50), serial = 'short'")
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))

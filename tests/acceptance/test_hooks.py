@@ -149,7 +149,7 @@ priority = 2
 def test_the_hooks_are_made_those_of_a_file_and_exported_as_the_same(
     jobs: Connection, database: str, tmp_path: Path
 ) -> None:
-    """It shows what is added, changed with old and new values, and deleted; and an export, applied, changes nothing."""
+    """It shows added, changed (with old and new values) and deleted hooks; applying an export changes nothing."""
     file = tmp_path / "hooks.toml"
     file.write_text(HOOKS)
     for name, job in (("Devices", "a.Too"), ("Gone", "a.On")):

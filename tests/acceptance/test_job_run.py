@@ -1,4 +1,4 @@
-"""A job is run for a change that is named: by its hooks, through the daemon, and one sees what came of it."""
+"""Running a job for a given change: by its hooks, through the daemon, with a visible outcome."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ class Counts(JobHookReceiver):
 
 @pytest.fixture
 def receivers(tmp_path: Path, device: Connection, database: str) -> Path:
-    """The folder of the receivers, of which one is hooked; change 1, an update, came before the hook."""
+    """The folder of the receivers, one of them with a hook; change 1, an update, came before the hook."""
     device.execute("create table public.seen (attempt integer)")
     device.execute("update public.device set serial = 'one'")
     directory = write_receivers(tmp_path / "receivers", RECEIVERS)
@@ -52,7 +52,7 @@ def job_run(conn: Connection, *arguments: str, code: int = 0) -> subprocess.Comp
 def test_a_job_runs_again_for_a_change_and_one_sees_what_it_did(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """For real, and through the daemon: what it writes is kept, and its attempts are numbered on."""
+    """For real, through the daemon: its writes are kept, and its attempts are numbered on."""
     with Daemon(database, receivers, log).await_started():
         lines = job_run(device, "r.Counts", "--change", "1").stdout.splitlines()
         assert lines[0] == "change 1: update public.device id = 1"
@@ -96,7 +96,7 @@ def test_what_a_receiver_made_is_given_to_none(device: Connection, receivers: Pa
 
 
 def test_one_that_waits_for_another_says_so(device: Connection, receivers: Path) -> None:
-    """Else one would look for what is wrong with the daemon."""
+    """Otherwise one would search for a fault in the daemon."""
     job_run(device, "r.Counts", "--change", "1", "--timeout", "0", code=FAILED)
     device.execute("update jobhooks.delivery set status = 'dead', due_at = null")
     device.execute("set jobhooks.triggering = on; update public.device set serial = 'two'")

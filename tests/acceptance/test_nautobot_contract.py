@@ -1,4 +1,4 @@
-"""What the author of a Nautobot job hook receiver relies on, a test a line, through the daemon as it is run."""
+"""The contract that authors of Nautobot job hook receivers rely on, a test per rule, with a real daemon."""
 
 import json
 from pathlib import Path
@@ -216,7 +216,7 @@ class World:
 
     @property
     def events(self) -> list[dict[str, Any]]:
-        """What the daemon has logged."""
+        """Read the daemon's log."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
     def logged(self) -> list[str]:
@@ -400,7 +400,7 @@ def test_a_meta_of_nautobots_is_taken_and_what_has_no_effect_is_told(world: Worl
     assert listed.stderr.splitlines() == [f"warning: {path}: {warning}" for warning in warnings]
 
 
-# Beside what does nothing a hook whose results show that the daemon has been at these changes.
+# Beside the hook without effect, a hook whose results show that the daemon has handled these changes.
 @pytest.fixture
 def witnessed(world: World) -> World:
     add_hook(world.database, world.receivers, "r.Witness")

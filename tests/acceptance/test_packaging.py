@@ -1,4 +1,4 @@
-"""What is installed is whole: sql/ and receivers/ are in wheel and sdist, and the wheel works without a checkout."""
+"""Installed packages are complete: sql/ and receivers/ are in wheel and sdist; the wheel works without a checkout."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = ["-m", "hatchling", "build", "-d", str(directory)]
     subprocess.run([sys.executable, *run, "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
     with tarfile.open(next(directory.glob("*.tar.gz"))) as sdist:
-        # Python 3.11 has had filters since 3.11.4 only, and 3.12 warns where none is named.
+        # Python 3.11 has filters since 3.11.4 only, and 3.12 warns without one.
         filters = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
         sdist.extractall(directory / "unpacked", **filters)  # pyright: ignore[reportArgumentType]
     (source,) = (directory / "unpacked").iterdir()
@@ -72,7 +72,7 @@ def test_the_wheel_works_without_a_checkout(built: Path, tmp_path: Path, empty_d
 
 @pytest.mark.nightly
 def test_make_install_puts_everything_in_place_and_keeps_settings(tmp_path: Path) -> None:
-    """With DESTDIR, as a packager does; what is installed runs from where it will be."""
+    """With DESTDIR, as a packager does; the installed program runs from its final place."""
     if os.environ.get("JOBHOOKS_TEST_OFFLINE"):
         pytest.skip("make install asks the package registry")
     settings = tmp_path / "etc" / "jobhooks" / "jobhooks.toml"

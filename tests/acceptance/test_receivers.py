@@ -1,4 +1,4 @@
-"""What authors do on the command line: see what is found, and begin a receiver with its test."""
+"""Commands for authors: list receivers, and start a receiver with its test."""
 
 import json
 import subprocess

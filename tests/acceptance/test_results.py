@@ -1,4 +1,4 @@
-"""What became of deliveries, as a person finds it among very many: listed, shown, read line by line, exported."""
+"""Results, among very many: listed, shown, read line by line, exported."""
 
 import csv
 import io
@@ -142,7 +142,7 @@ def test_results_outlive_hooks_and_changes(ledger: Connection, database: str) ->
 
 
 def test_a_result_is_shown_with_all_that_is_known_of_it(database: str, device: Connection, tmp_path: Path) -> None:
-    """What a receiver wrote is found by the mark that its changes bear."""
+    """A receiver's writes are found by the mark on its changes."""
     (tmp_path / "some.py").write_text(RECEIVERS)
     url = {"JOBHOOKS_DATABASE_URL": database, "JOBHOOKS_RECEIVERS_PATH": str(tmp_path)}
     done(jobhooks("job", "enable", "some.Writes", **url))
@@ -238,7 +238,7 @@ def many(ledger: Connection) -> Connection:
 
 
 def test_pages_fit_together(many: Connection, database: str) -> None:
-    """Nothing is passed over, and nothing told twice, where one page ends and the next begins."""
+    """No result is skipped or repeated at the boundary of two pages."""
     url = {"JOBHOOKS_DATABASE_URL": database}
     exported = done(jobhooks("result", "export", "--format", "csv", **url))
     ids = [int(row["change_id"]) for row in csv.DictReader(io.StringIO(exported))]
@@ -247,7 +247,7 @@ def test_pages_fit_together(many: Connection, database: str) -> None:
     assert [result["change_id"] for result in listed] == ids
     lines = json.loads(done(jobhooks("result", "logs", "--json", "--limit", str(2 * MANY), **url)))
     assert [line["change_id"] for line in lines] == [1, 1, 1, 4, *range(101, 101 + MANY)]
-    # What is rare is found behind all that is not.
+    # Rare results are found behind all others.
     listed = json.loads(done(jobhooks("result", "list", "--json", "--hook", "second", **url)))
     assert [result["change_id"] for result in listed] == [4]
 
@@ -269,7 +269,7 @@ def test_pages_fit_together(many: Connection, database: str) -> None:
     ],
 )
 def test_results_are_found_by_index(many: Connection, name: str, parameters: list[object], index: str) -> None:
-    """There are as many as deliveries ever were: none of these may read them all."""
+    """There is a result per delivery, ever: none of these may read all of them."""
     with psycopg.connect(many.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         plan = raw.execute(f"explain (costs off) {query(name)}".encode(), parameters).fetchall()
     text = "\n".join(line for (line,) in plan)

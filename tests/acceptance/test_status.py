@@ -1,4 +1,4 @@
-"""How things stand, on one screen: what a person at night looks at first."""
+"""The status on one screen: the first thing an operator looks at."""
 
 import contextlib
 import json
@@ -107,7 +107,7 @@ def test_who_leads_and_who_stands_by(device: Connection, database: str, tmp_path
 
 
 def test_all_that_is_read_is_read_and_not_owed(device: Connection, database: str, tmp_path: Path) -> None:
-    """What no hook wants is behind the daemon, too."""
+    """The daemon also has to read changes that no hook wants."""
     with Daemon(database, tmp_path, tmp_path / "log").await_started():
         device.execute("update public.device set name = 'new'")
 
@@ -119,7 +119,7 @@ def test_all_that_is_read_is_read_and_not_owed(device: Connection, database: str
 
 
 def test_a_viewer_sees_enough(device: Connection, database: str, role: str, tmp_path: Path) -> None:
-    """Not of which program the daemon's session is: that takes pg_read_all_stats, too."""
+    """Except the program of the daemon's session, which also needs pg_read_all_stats."""
     url = make_conninfo(database, user=role)
     assert jobhooks("status", "--database-url", url).returncode == REFUSED
     device.execute(f"grant jobhooks_receiver to {role}".encode())
@@ -161,7 +161,7 @@ def test_it_is_cheap_however_much_there_is(device: Connection, name: str, parame
 
 @contextlib.contextmanager
 def watching(database: str, *arguments: str, terminal: bool) -> Generator[tuple[subprocess.Popen[bytes], int]]:
-    """Run ``status --watch`` on a terminal or in a pipe; yield it with what reads its output."""
+    """Run ``status --watch`` on a terminal or in a pipe; yield it with a reader of its output."""
     ours, theirs = pty.openpty() if terminal else os.pipe()
     command = ["status", "--watch", "--interval", "0.1", *arguments, "--database-url", database]
     process = subprocess.Popen(
@@ -220,13 +220,13 @@ def test_watching_in_a_pipe_is_one_look_after_another(ledger: Connection, databa
 def test_watching_ends_when_nobody_reads(ledger: Connection, database: str) -> None:
     with watching(database, "--interval", "60", terminal=False) as (process, reader):
         read_until(reader, b"problems", 1)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), reader)  # which closes what we read from
+        os.dup2(os.open(os.devnull, os.O_RDONLY), reader)  # which closes our end of the pipe
         _, words = process.communicate(timeout=LIMIT)
         assert (process.returncode, words) == (1, b"")
 
 
 def test_watching_awaits_a_database_that_goes_away(ledger: Connection, database: str) -> None:
-    """At night it is the database that is restarted, and the screen is to come back with it."""
+    """At night the database is often what restarts, and the screen should come back with it."""
     with watching(database, "--json", terminal=False) as (_, reader):
         read_until(reader, b"\n", 1)
         ledger.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'watching'")

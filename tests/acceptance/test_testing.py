@@ -1,4 +1,4 @@
-"""What authors of receivers test with: the guide is followed to the letter, in a project that is not ours."""
+"""Testing receivers: the guide is followed to the letter, in a separate project."""
 
 import re
 import subprocess
@@ -103,7 +103,7 @@ def test_what_is_owed_to_others_waits(jobhooks_database, watch, run_hooks):
 
 
 def test_what_is_owed_is_delivered_to_the_end(tmp_path: Path) -> None:
-    """Many pages, failures, what comes later; async def and batches. What is owed to others waits."""
+    """Many pages, failures, later changes; async def and batches. Deliveries to other hooks wait."""
     (tmp_path / "test_owed.py").write_text(OWED)
     assert "3 passed" in run_pytest(tmp_path, "test_owed.py")
 
@@ -173,7 +173,7 @@ def test_what_is_not_committed(conn, run_hooks):
 
 
 def test_it_works_wherever_a_test_calls_it(tmp_path: Path) -> None:
-    """In async def tests, too, and with receivers that have a loop of their own, or never end."""
+    """Also in async def tests, and with receivers that start a loop, or never end."""
     (tmp_path / "test_anyhow.py").write_text(ANYHOW)
     assert "5 passed" in run_pytest(tmp_path, "test_anyhow.py")
 

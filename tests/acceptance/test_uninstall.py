@@ -1,4 +1,4 @@
-"""Installing by a script, and uninstalling: what is in a database afterwards, to the last privilege."""
+"""Installing by a script, and uninstalling: the remains in the database, to the last privilege."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ RECORDS = """
     union all select null, null, null, program_version, functions_digest from jobhooks.installation
     order by 1
 """
-# Whatever of jobhooks there could be left in a database, and in its cluster.
+# All traces that jobhooks could leave in a database and in its cluster.
 REMAINS = """
     select 'schema ' || nspname from pg_namespace where nspname like 'jobhooks%'
     union all select 'class ' || relname from pg_class where relname like '%jobhooks%'
@@ -47,7 +47,7 @@ REMAINS = """
 
 @pytest.fixture(scope="module")
 def script() -> str:
-    """What install --print prints."""
+    """Run install --print and read its script."""
     finished = jobhooks("install", "--print", JOBHOOKS_DATABASE_URL="postgresql:///there_is_none")
     assert finished.returncode == 0 and finished.stderr == ""
     return finished.stdout
@@ -170,7 +170,7 @@ def test_uninstalling_leaves_nothing(own_server: EmbeddedServer) -> None:
         assert values(conn, REMAINS) == []
         assert jobhooks("install", *tables, "--database-url", url).returncode == 0
         conn.execute("alter table public.reading detach partition public.reading_2")
-        conn.execute('drop table public."De\'vice"')  # gone, and so not to be unwatched
+        conn.execute('drop table public."De\'vice"')  # dropped, so it must not be unwatched
         conn.execute("create role app; grant jobhooks_receiver to app")
         conn.execute("grant select on public.reading to jobhooks_receiver; insert into public.reading values (1)")
         assert len(values(conn, REMAINS)) > 20
@@ -186,7 +186,7 @@ def test_uninstalling_leaves_nothing(own_server: EmbeddedServer) -> None:
 
 
 def test_roles_that_another_database_uses_stay(own_server: EmbeddedServer) -> None:
-    """And what they may do there: the other database goes on as if nothing were."""
+    """With their privileges: the other database continues as before."""
     with psycopg.connect(own_server.url(), autocommit=True) as conn:
         for name in ("one", "two"):
             conn.execute(f"create database {name}".encode())
@@ -204,7 +204,7 @@ def test_roles_that_another_database_uses_stay(own_server: EmbeddedServer) -> No
 
 
 def test_who_may_not_drop_the_roles_is_told_how(own_server: EmbeddedServer) -> None:
-    """A role that may create none installs in what a superuser left of another database."""
+    """A role that may not create roles installs beside the roles a superuser left for another database."""
     with psycopg.connect(own_server.url(), autocommit=True) as conn:
         conn.execute("create role plain login")
         conn.execute("create database inventory owner plain")

@@ -23,7 +23,7 @@ WRITING = (
     "select from pg_stat_activity where state = 'idle in transaction' and datname = current_database()"
     " and query like 'insert into public.device%'"
 )
-# Logs what it gets; an async def one beside the example's def.
+# Logs its arguments; an async def receiver beside the example's def.
 WITNESS = """
 from jobhooks import JobHookReceiver
 
@@ -134,7 +134,7 @@ def test_beside_an_existing_application(empty_database: str, log: Path) -> None:
                 lambda: conn.execute("select from public.device where serial = 'FX2024-00017'").fetchone() is not None,
             )
             daemon.await_event("delivered")
-            # Another change that no hook wants and one that it does: what the receiver wrote has been passed over.
+            # Another change without a hook and one with: the receiver's writes have been skipped.
             conn.execute("insert into public.site values (1)")
             conn.execute("update public.device set name = 'edge-1.example'")
             daemon.await_event("delivered", 2)
@@ -193,7 +193,7 @@ def test_what_changed_while_the_daemon_was_dead_is_delivered(
 def test_a_daemon_killed_in_the_middle_of_a_run_repeats_it_and_nothing_else(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """What was done has its result; what was not is undone and done again."""
+    """Finished deliveries have their results; the unfinished one is rolled back and repeated."""
     hook(database, receivers, "slow.Slow")
     for name in ("a", "b"):
         device.execute("update public.device set name = %s", [name])
@@ -268,7 +268,7 @@ def test_a_receiver_that_will_not_be_cancelled_does_not_keep_the_daemon(
 def test_a_change_is_delivered_at_once_though_its_writer_began_before_the_daemon(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """It found nobody asleep, so it sends no NOTIFY; the daemon does not sleep before it has ended."""
+    """Its writer saw no sleeping daemon, so it sends no NOTIFY; the daemon does not sleep before it has ended."""
     hook(database, receivers, "witness.Witness")
     with psycopg.connect(database) as early:
         early.execute("update public.device set name = 'a'")
@@ -324,7 +324,7 @@ def test_systemd_hears_ready_once_it_reads_and_stopping(
 def test_a_lost_database_is_waited_for_and_nothing_is_lost(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """All sessions are cut at once, as by a restart: the daemon comes back by itself, and says so in two lines."""
+    """All sessions are cut together, as by a restart: the daemon comes back by itself, and logs two lines."""
     hook(database, receivers, "witness.Witness")
     with Daemon(database, receivers, log).await_started() as daemon:
         device.execute(
@@ -343,7 +343,7 @@ def test_a_lost_database_is_waited_for_and_nothing_is_lost(
 def test_a_listener_that_is_lost_while_a_receiver_runs_is_noticed(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Nobody would wake the daemon any more, and nothing be delivered for a whole poll interval."""
+    """Otherwise no NOTIFY would wake the daemon, and nothing would be delivered for a whole poll interval."""
     hook(database, receivers, "slow.Slow")
     with (
         psycopg.connect(database, autocommit=True) as gate,
@@ -388,7 +388,7 @@ def test_a_broken_module_is_reported_and_loses_nothing(
 def test_what_commits_while_a_hook_or_its_job_is_off_passes_it_by(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Whether a daemon was running then or not: a hook sees what commits after it was enabled."""
+    """With or without a running daemon: a hook sees changes that commit after it was enabled."""
     (receivers / "other.py").write_text(WITNESS)
     hook(database, receivers, "witness.Witness")
     hook(database, receivers, "other.Witness")
@@ -422,7 +422,7 @@ def test_changes_from_before_the_hook_are_not_delivered(
 def test_many_writers_are_delivered_once_each_and_in_order(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Eight sessions, ten rows, rollbacks, and pages that are smaller than what piles up."""
+    """Eight sessions, ten rows, rollbacks, and pages smaller than the backlog of changes."""
     device.execute("truncate public.device restart identity")
     device.execute("insert into public.device (serial) select '0' from generate_series(1, 10)")
     hook(database, receivers, "witness.Witness", "update")

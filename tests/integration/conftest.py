@@ -1,4 +1,4 @@
-"""Fixtures for tests that run the daemon, or what it runs receivers with."""
+"""Fixtures for tests that run the daemon, or its code for running receivers."""
 
 import contextlib
 from collections.abc import Generator
@@ -28,7 +28,7 @@ def log(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def seen(device: Connection) -> Generator[Connection]:
-    """The client's connection; the receivers write what they see to ``public.seen``."""
+    """The client's connection; receivers write their input to ``public.seen``."""
     make_seen(device)
     yield device
     left = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
@@ -48,7 +48,7 @@ def hooked(device: Connection, database: str) -> Connection:
 
 @pytest.fixture
 def copying(hooked: Connection, database: str) -> Generator[Connection]:
-    """The client's connection; receivers write to ``public.copy``, which is watched, too."""
+    """The client's connection; receivers write to ``public.copy``, which is also watched."""
     hooked.execute("create table public.copy (n bigserial primary key, change bigint, word text)")
     hooked.execute("create table public.ledger (id integer primary key, amount integer)")
     hooked.execute("insert into public.ledger values (1, 0)")

@@ -1,4 +1,4 @@
-"""Receivers that take many changes in one call: how many, in which order, and what becomes of a batch that fails."""
+"""Receivers that take many changes in one call: the number, the order, and batches that fail."""
 
 import json
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def hook_batches(conn: Connection, database: str, receivers: Path, receiver: str
 
 
 def settled_by(conn: Connection, job: str, count: int) -> Callable[[], bool]:
-    """Return what tells that a job has so many results."""
+    """Make a condition: the job has that number of results."""
     query = "select count(*) = %s from jobhooks.results where job = %s"
 
     def look() -> bool:
@@ -80,7 +80,7 @@ def settled_by(conn: Connection, job: str, count: int) -> Callable[[], bool]:
 
 
 def calls(conn: Connection) -> list[tuple[int, int]]:
-    """Return how many rows were written in calls of which size, in order."""
+    """List the sizes of the calls and the rows written in them, in order."""
     rows = conn.execute(
         "select word::int, count(*) from public.seen where word <> '' group by 1 order by min(n)"
     ).fetchall()
@@ -124,7 +124,7 @@ def test_changes_of_one_object_are_in_one_batch_and_in_order(
 def test_of_a_batch_that_fails_each_is_delivered_alone(
     seen: Connection, database: str, receivers: Path, log: Path, receiver: str
 ) -> None:
-    """What is wrong with one fails alone, once, and the others are done once; what is behind it waits."""
+    """A bad change fails alone, once, and the others succeed once; later changes of its object wait."""
     hook_batches(seen, database, receivers, receiver)
     ids = [write(seen, name, 1) for name in ("fine", "bad", "fine")]
     seen.execute("update public.device set serial = '2' where id = any(%s)", [ids])
@@ -162,7 +162,7 @@ def test_a_failure_that_is_logged_is_that_of_all_and_keeps_what_was_written(
 def test_a_call_waits_for_a_batch_to_be_full(
     seen: Connection, database: str, receivers: Path, log: Path, receiver: str
 ) -> None:
-    """And other hooks do not: each of the changes is read when it comes, and what waits is no debt."""
+    """And other hooks do not wait: each change is read when it arrives, and waits in memory."""
     hook_batches(seen, database, receivers, receiver, batch_size=3, batch_wait_s=60)
     add_hook(database, receivers, "r.Sees")
     with Daemon(database, receivers, log) as daemon:

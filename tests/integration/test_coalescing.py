@@ -1,4 +1,4 @@
-"""Hooks for which the changes of an object are one: of a transaction, or of some seconds."""
+"""Hooks that merge the changes of an object: of a transaction, or of some seconds."""
 
 import random
 from pathlib import Path
@@ -155,7 +155,7 @@ def test_what_fails_is_attempted_again_with_all_that_it_was_and_what_came_since(
 
 
 def test_the_changes_of_some_seconds_are_one(seen: Connection, database: str, receivers: Path, log: Path) -> None:
-    """Counted from the first of them; and they wait as debts, so that a daemon that is killed loses none."""
+    """Counted from the first one. They wait in the backlog, so a killed daemon loses none."""
     hook_merged(seen, database, receivers, "Sees", 3600)
     with Daemon(database, receivers, log) as daemon:
         seen.execute("insert into public.device (serial) values ('1')")

@@ -1,4 +1,4 @@
-"""Columns and conditions of hooks: what they keep from receivers, and that one that fails stops nothing else."""
+"""Columns and conditions of hooks: they keep changes from receivers, and a failing one stops nothing else."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def set_rule(conn: Connection, job: str, *, columns: str = "{}", conditions: str
 
 
 def counted(conn: Connection) -> list[tuple[object, ...]]:
-    """What is counted of conditions that failed, by hook."""
+    """Read the counts of failed conditions, by hook."""
     return conn.execute(
         "select hook.name, failure.failures, failure.change_id, failure.invalid, failure.error"
         " from jobhooks.condition_failure as failure join jobhooks.job_hook as hook on hook.id = failure.hook_id"
@@ -30,7 +30,7 @@ def counted(conn: Connection) -> list[tuple[object, ...]]:
 
 
 def told(conn: Connection) -> list[tuple[str, str, str]]:
-    """What the doctor says of hooks."""
+    """Read the doctor's problems with hooks."""
     problems = conn.execute("select severity, subject, problem from jobhooks.problems() order by 2, 3").fetchall()
     return [(severity, subject, problem) for severity, subject, problem in problems if subject.startswith("hook")]
 
@@ -63,7 +63,7 @@ def test_conditions_decide_which_changes_run_a_job(seen: Connection, database: s
 
 
 def test_an_update_must_change_one_of_the_columns(seen: Connection, database: str, receivers: Path, log: Path) -> None:
-    """Other events have no columns that changed; what is ignored is no reason."""
+    """Other events have no changed columns; an ignored column does not count."""
     seen.execute("alter table public.device add price numeric, add seen timestamptz")
     add_hook(database, receivers, "r.Sees")
     set_rule(seen, "r.Sees", columns="{serial,price,seen}")
@@ -154,7 +154,7 @@ def test_other_conditions_begin_to_count_anew(seen: Connection, database: str, r
 def test_invalid_conditions_that_came_past_the_checks_let_nothing_pass_and_are_told_at_once(
     seen: Connection, database: str, receivers: Path, log: Path, conditions: str
 ) -> None:
-    """Whoever may write the table may write anything there, and the daemon delivers on."""
+    """A role that may write the table may write any text there, and the daemon continues."""
     add_hook(database, receivers, "r.Sees", ["create"])
     add_hook(database, receivers, "r.SeesNow", ["create"])
     set_rule(seen, "r.Sees", conditions=conditions)
@@ -257,7 +257,7 @@ def test_the_daemon_may_count_and_who_may_change_a_hook_begins_anew(hooked: Conn
 
 @pytest.mark.parametrize("counted_before", [True, False])
 def test_who_changes_a_hook_is_not_waited_for(hooked: Connection, counted_before: bool) -> None:
-    """Somebody has a transaction open that deletes the hook: the daemon settles other things meanwhile."""
+    """A session has an open transaction that deletes the hook; the daemon still settles other deliveries."""
     hooked.execute("update jobhooks.job_hook set conditions = 'c'")
     if counted_before:
         assert noted(hooked, 1, 1, 3)

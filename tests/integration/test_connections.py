@@ -1,4 +1,4 @@
-"""What happens to the connections of daemons and receivers: none is waited for in vain, lost, or used by two."""
+"""The connections of daemons and receivers: no endless wait, no leak, no connection used by two."""
 
 import asyncio
 from collections.abc import Generator
@@ -73,7 +73,7 @@ def own() -> Generator[OwnServer]:
 def test_a_run_on_a_connection_that_is_open_on_our_side_only_holds_nobody_up(
     own: OwnServer, receivers: Path, log: Path, swallows_ends: bool
 ) -> None:
-    """It has begun its transaction, which can be neither committed nor rolled back, and perhaps not even closed."""
+    """Its transaction can be neither committed nor rolled back, and possibly the connection cannot be closed."""
     proxy = Proxy(own.port, swallows_ends=swallows_ends)
     add_hook(own.url(), receivers, "r.Waits")
     with (
@@ -121,7 +121,7 @@ def test_a_time_limit_that_passes_while_a_transaction_is_begun_loses_no_connecti
 
 
 def test_a_replica_is_waited_for_until_it_is_promoted(own: OwnServer, receivers: Path, log: Path) -> None:
-    """Where the daemon comes before the failover: it says what it waits for."""
+    """For a daemon that starts before the failover: it logs the reason for its wait."""
     add_hook(own.url(), receivers, "r.Sees")
     with own_server(copy_of=own) as standby:
         standby.start()
@@ -139,7 +139,7 @@ def test_a_replica_is_waited_for_until_it_is_promoted(own: OwnServer, receivers:
 def test_a_receiver_that_will_not_be_cancelled_does_not_hold_up_the_next_session(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """It swallows what ends it. What it comes to is nobody's business any more: its delivery is made again."""
+    """It swallows the exception that ends it. Its outcome no longer matters: the delivery is repeated."""
     add_hook(database, receivers, "r.Stubborn", ["create"])
     with Daemon(database, receivers, log).await_started() as daemon:
         write(seen, "stubborn", 1)
@@ -185,8 +185,7 @@ def test_a_standby_whose_statement_is_cancelled_stands_by_again(
 def test_a_connection_that_is_used_after_its_run_has_ended_is_refused(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """What was written then would be in nobody's transaction, or in another run's, and the connection never be given
-    back."""
+    """Such writes would belong to no transaction, or to another run's, and the connection would never be returned."""
     add_hook(database, receivers, "r.Forgets", ["create"])
     with Daemon(database, receivers, log).await_started():
         for number in range(12):

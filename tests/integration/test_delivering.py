@@ -1,4 +1,4 @@
-"""The engine as a process: what fails is retried in order, what is slow delays nobody, what crashes ends alone."""
+"""The engine as a process: failures are retried in order, slow receivers delay no other, crashes end alone."""
 
 import signal
 import time
@@ -66,7 +66,7 @@ def test_what_later_changes_may_pass_is_attempted_again_though_one_of_them_takes
             seen.execute("update public.device set name = 'slow', serial = '2'")
         daemon.await_event("delivery_failed")
         first = wait_until("it is owed", lambda: seen.execute(due_at.encode()).fetchone())
-        # Parked because it runs for long; and then what is behind it is given back.
+        # Parked because it runs for long; afterwards its followers are returned.
         wait_until("both are owed", lambda: [debt[:2] for debt in debts(seen)] == [(1, "waiting"), (2, "waiting")])
         wait_until("it is due later", lambda: seen.execute(f"{due_at} and due_at > %s".encode(), first).fetchone())
         seen.execute("insert into public.mended values (1)")
@@ -77,7 +77,7 @@ def test_what_later_changes_may_pass_is_attempted_again_though_one_of_them_takes
 def test_after_its_last_attempt_a_delivery_is_dead_and_holds_up_its_object(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Until somebody decides: order is a promise."""
+    """Until an operator decides: order is a promise."""
     add_hook(database, receivers, "r.GivesUp")
     bad = write(seen, "bad", 1)
     seen.execute("update public.device set name = 'good' where id = %s", [bad])
@@ -201,13 +201,13 @@ def test_time_limits_end_a_run_and_nothing_else(
     assert errors[2] == "TimeLimitExceeded: the receiver was ended at its time limit of 1 seconds"
     assert errors[3] is None
     assert errors.get(4, errors[2]) == errors[2]
-    assert seen_by(seen, receiver) == [(3, "1")]  # what the others wrote was undone
+    assert seen_by(seen, receiver) == [(3, "1")]  # the others' writes were rolled back
 
 
 def test_both_limits_that_pass_in_one_turn_of_the_loop_end_the_run_and_not_the_hook(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """A receiver of another hook blocks the loop meanwhile. This hook has one run at a time: the next must begin."""
+    """A receiver of another hook blocks the loop. This hook runs one at a time: the next run must begin."""
     add_hook(database, receivers, "r.LimitedAlone", ["create"])
     add_hook(database, receivers, "r.BlocksTheLoop", ["create"])
     write(seen, "hangs", 1)
@@ -275,7 +275,7 @@ def test_hooks_and_jobs_change_at_run_time(seen: Connection, database: str, rece
 def test_what_a_job_is_set_to_at_run_time_holds_for_the_next_run(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Its limits and its enabling, for what is read already, too."""
+    """Its limits and its switch, also for changes that are already read."""
     add_hook(database, receivers, "r.Sleeps", ["create"])
     with Daemon(database, receivers, log, JOBHOOKS_POLL_INTERVAL="3600").await_started() as daemon:
         seen.execute("update jobhooks.job set concurrency = 1, max_attempts = 1 where class_path = 'r.Sleeps'")
@@ -325,7 +325,7 @@ def test_a_disabled_hooks_debts_wait_until_it_is_enabled(
 def test_a_new_hook_is_served_although_the_only_other_one_is_disabled_and_far_behind(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """While all hooks are behind, nothing is read: who has more debts than fit in memory, and is disabled, is none."""
+    """If every hook is behind, nothing is read. A disabled hook with a backlog beyond memory does not count."""
     add_hook(database, receivers, "r.Sleeps", ["create"])
     seen.execute("insert into public.device (name) select 'd' from generate_series(1, 600)")
     seen.execute(
@@ -384,7 +384,7 @@ def test_an_object_keeps_its_order_whatever_time_zones_its_writers_have(
 def test_a_truncate_waits_for_the_table_and_the_table_for_it(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """What came after it is due when it has been delivered, whichever objects that is about."""
+    """Later changes of the table are due after its delivery, for every object."""
     add_hook(database, receivers, "r.Fails")
     bad = write(seen, "bad", 1)
     seen.execute("truncate public.device")
@@ -403,7 +403,7 @@ def test_a_truncate_waits_for_the_table_and_the_table_for_it(
 def test_a_table_that_is_watched_by_another_key_goes_on_with_what_was_owed(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """What waits behind a failure was parked by the former key, and the failure is paid when there is another one."""
+    """Followers of a failure were parked with the former key; the failure is settled with the new one."""
     seen.execute("alter table public.device add column code text default 'x'")
     add_hook(database, receivers, "r.Fails")
     bad = write(seen, "bad", 1)
@@ -419,7 +419,7 @@ def test_a_table_that_is_watched_by_another_key_goes_on_with_what_was_owed(
 def test_a_second_daemon_stands_by_and_takes_over(
     seen: Connection, database: str, receivers: Path, log: Path, tmp_path: Path
 ) -> None:
-    """The server tells it at once that the first one's session has ended."""
+    """The server reports immediately that the first one's session has ended."""
     add_hook(database, receivers, "r.Sees", ["create"])
     with (
         Daemon(database, receivers, log).await_started() as first,
@@ -467,7 +467,7 @@ def test_a_leader_that_is_silent_is_deposed_and_harms_nothing_when_it_wakes(
 def test_what_was_handed_to_a_worker_and_has_not_begun_does_not_begin_after_a_signal(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """As many as are short are handed over at once; when they turn slow, the rest is for whoever is free, or nobody."""
+    """Short runs are handed over together. When they turn slow, the rest goes to a free worker, or to no worker."""
     add_hook(database, receivers, "r.TurnsSlow", ["create"])
     seen.execute(
         "insert into public.device (name, serial) select case when i <= 300 then 'quick' else 'slow' end, i::text"

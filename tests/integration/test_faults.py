@@ -19,8 +19,8 @@ from support.daemon import Daemon, wait_until
 from support.faults import OwnServer, Proxy, own_server
 from support.hooking import add_hook, write_receivers
 
-# Adds each change's amount to the balance of its account, once: a sum shows what is missing and what is double. One run
-# in twenty fails when it has written.
+# Adds each change's amount to the balance of its account, once: a sum shows missing and repeated changes. One run in
+# twenty fails after it has written.
 LEDGER = """
 import random
 from jobhooks import JobHookReceiver
@@ -103,7 +103,7 @@ def write(server: OwnServer, count: int = 1) -> None:
 
 
 def is_settled(server: OwnServer) -> bool:
-    """Return whether each change has one success, there is no debt, and the balances are what the changes add up to."""
+    """Check that each change has one success, the backlog is empty, and the balances are the sums of the changes."""
     with psycopg.connect(server.url()) as conn:
         row = conn.execute(
             "select (select count(*) from public.device),"
@@ -118,7 +118,7 @@ def is_settled(server: OwnServer) -> bool:
 
 
 def test_a_database_that_is_not_there_yet_is_waited_for(receivers: Path, log: Path) -> None:
-    """As after a boot, in which the daemon comes first."""
+    """As after a boot in which the daemon starts first."""
     with own_server() as server, Daemon(server.url(), receivers, log) as daemon:
         daemon.await_event("database_unreachable", 3)
         assert daemon.process.poll() is None
@@ -148,7 +148,7 @@ def test_a_server_that_is_restarted_is_waited_for(
 def test_connections_that_are_open_on_our_side_only_are_found_out(
     server: OwnServer, receivers: Path, log: Path
 ) -> None:
-    """A firewall forgot them: nothing arrives any more, and nobody says so."""
+    """A firewall dropped them: no data arrives any more, and no error."""
     proxy = Proxy(server.port)
     add_hook(server.url(), receivers, "r.Ledger")
     with (
@@ -237,7 +237,7 @@ def chaos(server: OwnServer, receivers: Path, log: Path, changes: int, seed: int
                 write(server, 100)
                 written += 100
             except psycopg.OperationalError:
-                pass  # it is being restarted; what did not commit is written again
+                pass  # the server restarts; uncommitted writes are repeated
             done.wait(0.05)
         done.set()
 
@@ -277,7 +277,7 @@ FAST = ("--log-level", "warning")
 
 
 def kill_a_worker(daemon: Daemon, rng: random.Random) -> None:
-    """Kill one of the processes below a daemon, if it has any: a worker, or what starts them."""
+    """Kill one of the processes below a daemon, if it has any: a worker, or the process that starts them."""
     if below := descendants(daemon.process.pid):
         with suppress(ProcessLookupError):
             os.kill(rng.choice(below), signal.SIGKILL)
@@ -294,7 +294,7 @@ def descendants(process: int) -> list[int]:
 
 
 def add_more_hooks(server: OwnServer, receivers: Path) -> None:
-    """Have other receivers run for the same changes, on balances of their own: a def one, and one of batches."""
+    """Add other receivers for the same changes, with separate balances: a def one, and one of batches."""
     text = (receivers / "r.py").read_text().replace('row["account"]]', 'row["account"] + 10]')
     (receivers / "r.py").write_text(text)
     with closing(connect(server.url())) as conn:

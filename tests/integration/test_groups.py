@@ -1,4 +1,4 @@
-"""Short runs of one hook share a transaction: they commit together, and none of them notices the others."""
+"""Short runs of one hook share a transaction: they commit together, and no run notices the others."""
 
 import asyncio
 from pathlib import Path
@@ -37,7 +37,7 @@ class Copies(Receiver):
 def test_short_runs_share_a_transaction_and_each_has_its_result_and_its_mark(
     copying: Connection, database: str, patient: None
 ) -> None:
-    """What caused a change is the very run that wrote it, whoever else was in the transaction."""
+    """A change is attributed to the run that wrote it, regardless of the others in the transaction."""
     write(copying, MANY)
     deliver_all(database, Copies)
     assert results(copying) == [(number, 1, "success") for number in range(1, MANY + 1)]
@@ -123,7 +123,7 @@ COMMANDED = (
 def test_what_a_run_leaves_in_the_session_does_not_reach_the_next(
     copying: Connection, database: str, patient: None, left: str, shared: int
 ) -> None:
-    """In the same transaction, or because whoever does more than to query has one of its own."""
+    """In the same transaction, or because a run that does more than query has a transaction to itself."""
     found: list[Any] = []
 
     class Litters(Receiver):
@@ -206,7 +206,7 @@ def test_a_run_that_cannot_be_committed_fails_alone(copying: Connection, databas
 def test_a_run_that_takes_long_does_not_hold_up_the_others_commit(
     copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch, before_its_first_use: bool
 ) -> None:
-    """Before it uses its connection it gets a transaction of its own; after, it is undone and run again by itself."""
+    """Before it uses its connection it gets a separate transaction; afterwards it is rolled back and run alone."""
     monkeypatch.setattr(shared_runs, "LONGEST_S", 60)
     begun: list[int] = []
     may_end = asyncio.Event()
@@ -238,7 +238,7 @@ def test_a_run_that_takes_long_does_not_hold_up_the_others_commit(
 def test_a_connection_that_is_used_by_a_later_run_of_the_transaction_is_refused(
     copying: Connection, database: str, patient: None
 ) -> None:
-    """What was written by it would be undone with the later run, and marked as its work."""
+    """Its writes would be rolled back with the later run, and carry that run's mark."""
     kept: list[Any] = []
 
     class Keeps(Receiver):

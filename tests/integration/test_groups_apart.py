@@ -1,4 +1,4 @@
-"""What a receiver does that could reach the others in its transaction: it reaches none."""
+"""Actions of a receiver that could affect other runs in its transaction: they affect none."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from support.grouping import Receiver, copied, copy, deliver_all, results, write
 def test_a_run_that_ends_the_transaction_fails_alone_and_doubles_no_other(
     copying: Connection, database: str, patient: None, statement: str, at: int
 ) -> None:
-    """It commits what others wrote: then their results must be there, too, or they would run again."""
+    """It commits the others' writes: then their results must be committed with them, or they would run again."""
 
     class Commits(Receiver):
         async def work(self, change: Change) -> None:
@@ -39,7 +39,7 @@ def test_a_run_that_ends_the_transaction_fails_alone_and_doubles_no_other(
 def test_a_run_that_ends_the_transaction_and_raises_does_not_end_the_daemon(
     copying: Connection, database: str, patient: None, statement: str
 ) -> None:
-    """That it cannot be undone alone is what the group has to deal with."""
+    """The group must handle a run that cannot be rolled back alone."""
 
     class CommitsAndRaises(Receiver):
         async def work(self, change: Change) -> None:
@@ -55,7 +55,7 @@ def test_a_run_that_ends_the_transaction_and_raises_does_not_end_the_daemon(
 
 
 def test_an_error_that_a_run_swallows_fails_no_other(copying: Connection, database: str, patient: None) -> None:
-    """The transaction is aborted by it: whoever comes next must not be told so."""
+    """The error aborts the transaction: the following runs must not see that."""
 
     class Swallows(Receiver):
         async def work(self, change: Change) -> None:

@@ -23,7 +23,7 @@ Work = Callable[["Receiver", Change], None]
 
 
 class Receiver(JobHookReceiver):
-    """Does ``what`` for each change."""
+    """Does the same action, ``what``, for each change."""
 
     what: Work
 
@@ -36,7 +36,7 @@ def copy(self: Receiver, change: Change) -> None:
 
 
 def run_at_once(database: str, what: Work, monkeypatch: pytest.MonkeyPatch) -> dict[int, str | None]:
-    """Hand all deliveries to a worker; return by change what it says of them; None: again; missing: not begun."""
+    """Hand all deliveries to a worker; return its outcomes by change. None: run again; missing: not begun."""
     monkeypatch.setattr(worker, "LONGEST_S", 60)
     does = type("Does", (Receiver,), {"what": staticmethod(what)})
     found = FoundReceiver("m.C", does, read_meta(does), Path(__file__))
@@ -96,7 +96,7 @@ def test_they_commit_together_and_each_failure_is_undone_alone(
 def test_what_does_more_than_to_query_is_not_done_beside_others(
     copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
-    """It is to be run again, alone; those before it are committed, with their results."""
+    """It is run again alone; the runs before it are committed, with their results."""
 
     def what(self: Receiver, change: Change) -> None:
         copy(self, change)
@@ -112,7 +112,7 @@ def test_what_does_more_than_to_query_is_not_done_beside_others(
 def test_an_error_that_one_swallows_has_all_run_again(
     copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By itself, each shows what it comes to."""
+    """Alone, each shows its outcome."""
 
     def what(self: Receiver, change: Change) -> None:
         copy(self, change)
@@ -147,7 +147,7 @@ def test_one_that_would_wait_for_a_lock_gives_way_whatever_it_handles(
 def test_one_that_takes_long_is_ended_where_others_wait_for_it(
     copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the middle of a statement, too: then all are run again, and the statement is not left running."""
+    """Also in the middle of a statement: then all are run again, and the statement does not continue."""
     monkeypatch.setattr(worker, "TOO_LONG_S", 0.3)
 
     def what(self: Receiver, change: Change) -> None:

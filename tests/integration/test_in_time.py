@@ -1,4 +1,4 @@
-"""How soon the daemon is back at work after what may happen; nightly, since a busy machine has times of its own."""
+"""The time until the daemon works again after a fault; nightly, because a busy machine has other times."""
 
 import signal
 import statistics
@@ -22,8 +22,8 @@ from support.hooking import add_hook
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
 
-BACK_S = 5.0  # in which it delivers again once the database is back
-TAKEN_OVER_S = 2.0  # in which a standby delivers once the leader is dead
+BACK_S = 5.0  # within this time it delivers again after the database is back
+TAKEN_OVER_S = 2.0  # within this time a standby delivers after the leader's death
 TIMES = 3
 
 
@@ -40,7 +40,7 @@ def own() -> Generator[OwnServer]:
 
 
 def insert(server: OwnServer) -> int:
-    """Insert a device and return its id. A server that ends at once may lose it: it does not wait for the disk."""
+    """Insert a device and return its id. It does not wait for the disk, so a server that crashes may lose it."""
     with psycopg.connect(server.url(), autocommit=True) as conn:
         ((device,),) = conn.execute(
             "insert into public.device (name, serial) values ('x', '1') returning id"
@@ -90,7 +90,7 @@ def test_it_delivers_soon_after_connections_were_cut(own: OwnServer, receivers: 
 
 
 def test_it_delivers_soon_after_a_failover(own: OwnServer, receivers: Path, log: Path) -> None:
-    """From the moment at which the standby may be written to."""
+    """From the moment the standby accepts writes."""
     proxy = Proxy(own.port)
     add_hook(own.url(), receivers, "r.Sees")
     with own_server(copy_of=own) as standby, closing(proxy):
@@ -126,7 +126,7 @@ def test_a_standby_takes_over_soon_from_a_leader_that_is_killed(
 def test_a_standby_takes_over_from_a_leader_whose_machine_has_vanished(
     own: OwnServer, receivers: Path, log: Path, tmp_path: Path, farewell: bool
 ) -> None:
-    """Nothing that it sends arrives any more, and perhaps not even that it closes its connections."""
+    """No more data arrives from it, and possibly not even the closing of its connections."""
     proxy = Proxy(own.port, swallows_ends=not farewell)
     timeout = {"JOBHOOKS_LEADER_TIMEOUT": "3"}
     add_hook(own.url(), receivers, "r.Sees")

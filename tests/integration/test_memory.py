@@ -1,4 +1,4 @@
-"""What the daemon holds in memory is bounded by bytes, not only by the number of changes."""
+"""The daemon's memory is bounded by bytes, not only by the number of changes."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each hook sees an object's changes in order, one at a time, whatever is slow, switched off, restarted or deposed."""
+"""Each hook sees an object's changes in order, one at a time: with slow, disabled, restarted or deposed parts."""
 
 import random
 import time
@@ -73,7 +73,7 @@ def receivers(tmp_path: Path) -> Path:
 def test_what_is_overdue_stays_in_order_and_beside_nothing_of_its_object(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Another hook is what makes a slow one's changes go into the ledger while older ones of their object still run."""
+    """Another hook moves a slow one's changes to the backlog while older ones of their object still run."""
     add_hook(database, receivers, "r.TellsOverlaps", ["update"])
     add_hook(database, receivers, "r.Sees", ["update"])
     seen.execute("insert into public.device (serial) select '0' from generate_series(1, 8)")
@@ -99,7 +99,7 @@ def assert_in_order(conn: Connection, receiver: str, objects: int, turns: int) -
 def test_a_hook_that_is_disabled_and_enabled_while_it_runs_keeps_its_order(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """What is behind the run that goes on was put into the ledger, and comes back from there before the run ends."""
+    """The changes behind the current run went to the backlog, and return from it before the run ends."""
     add_hook(database, receivers, "r.Waits", ["create", "update"])
     with Daemon(database, receivers, log).await_started():
         with seen.transaction():
@@ -122,7 +122,7 @@ SMALL = {"JOBHOOKS_PAGE_SIZE": "20", "JOBHOOKS_WORKERS": "4"}
 def restart_again_and_again(
     seen: Connection, database: str, receivers: Path, log: Path, ends: list[float | None]
 ) -> None:
-    """Write while daemons come and go, each ended by SIGTERM with a grace in seconds, or (None) by kill -9."""
+    """Write while daemons start and stop, each ended by SIGTERM with a grace in seconds, or (None) by kill -9."""
     rng = random.Random(len(ends))
     turns = 0
     for grace in ends:
@@ -156,7 +156,7 @@ def faltering(request: pytest.FixtureRequest, seen: Connection, database: str, r
 def test_objects_keep_their_order_through_restarts(
     faltering: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """What was in memory only is read again, and is older than what has become a debt."""
+    """Deliveries that were only in memory are read again, and are older than those in the backlog."""
     restart_again_and_again(faltering, database, receivers, log, [0, None, 0.3])
 
 
@@ -199,7 +199,7 @@ def test_a_leader_whose_session_was_ended_delivers_nothing_past_its_successors_f
 def test_what_a_former_daemon_parked_beyond_the_cursor_is_reached_though_nothing_else_is_to_do(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """It has more debts than fit in memory, so that nothing is read for its sake; and they wait for what is read."""
+    """Its backlog does not fit in memory, so nothing is read for it; and its deliveries wait for changes to be read."""
     add_hook(database, receivers, "r.Sees", ["create"])
     seen.execute("insert into public.device (serial) select i::text from generate_series(1, 300) as i")
     with Daemon(database, receivers, log) as daemon:

@@ -1,4 +1,4 @@
-"""What runs beside what: by the order that a receiver asks for, and where hooks share how many run at a time."""
+"""Deliveries that run at the same time: by ordering key, and for hooks that share a concurrency limit."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from support.daemon import Daemon, wait_until
 from support.delivering import settled
 from support.hooking import add_hook, write_receivers
 
-# Each run waits for as many others as "wanted" says, or for a moment in which there could have been more.
+# Each run waits for the number of others in "wanted", or for a moment in which there could have been more.
 RECEIVERS = """
 import asyncio
 from jobhooks import JobHookReceiver
@@ -42,7 +42,7 @@ class RunsToo(JobHookReceiver):
 def most_at_once(
     seen: Connection, database: str, receivers: Path, log: Path, changes: list[str], said: dict[str, object]
 ) -> int:
-    """Deliver what statements change; return how many ran at once, as the run that saw most did."""
+    """Deliver the changes of statements; return the greatest number of simultaneous runs that a run saw."""
     jobs = ["r.Runs", "r.RunsToo"] if "queue" in said else ["r.Runs"]
     for job in jobs:
         add_hook(database, receivers, job)

@@ -1,4 +1,4 @@
-"""Reading with two snapshots: each committed change once, in the order of each object, whatever commits when."""
+"""Reading with two snapshots: each committed change once, in the order of each object, for any order of commits."""
 
 import asyncio
 import contextlib
@@ -91,7 +91,7 @@ async def read_all_but_at_most(reader: Pages, pages: int) -> list[Change]:
 
 
 async def test_a_restarted_reader_goes_on_where_the_saved_cursor_is(device: Connection, database: str) -> None:
-    """In the middle of a window, too."""
+    """Also in the middle of a window."""
     device.execute("insert into public.device (name) select 'd' || i from generate_series(1, 10) as i")
     async with open_reader(database, page_size=4) as reader:
         first = await reader.next_page()
@@ -168,7 +168,7 @@ async def _random_history(database: str, device: Connection, rng: random.Random,
                 locked[row] = number
                 value += 1
                 keep = rng.random() < 0.8
-                writer.execute("select")  # in a transaction, so that what follows is a savepoint
+                writer.execute("select")  # in a transaction, so that the next block is a savepoint
                 with contextlib.suppress(psycopg.Rollback), writer.transaction():
                     writer.execute("update public.device set serial = %s where id = %s", [str(value), row])
                     if not keep:
@@ -216,7 +216,7 @@ def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection)
     statement = query("read_page")
     snapshot = device.execute("select pg_current_snapshot()::text").fetchone()
     assert snapshot is not None
-    # A straggler, so that both kinds are planned for what they are.
+    # A straggler, so that the planner sees both kinds as they are.
     xmax = int(snapshot[0].split(":")[1])
     seen = f"{xmax - 1}:{xmax}:{xmax - 1}"
     with psycopg.connect(device.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
@@ -231,7 +231,7 @@ def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection)
 
 
 def test_the_floor_is_never_ahead_of_the_ids_that_have_been_handed_out(device: Connection, database: str) -> None:
-    """A sequence that is read as a table shows, for moments, an id that is 32 ahead: what is between would be lost."""
+    """A sequence read as a table shows, for moments, an id 32 ahead: changes in between would be lost."""
     stop = threading.Event()
     hand_out = "perform nextval('jobhooks.object_change_id_seq')"
 

@@ -1,4 +1,4 @@
-"""Reading what many sessions write at once: each committed change once, in each object's order, at a steady cost."""
+"""Reading the changes of many concurrent sessions: each once, in each object's order, at a steady cost."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""The steps after a run: they come when it has ended, whatever they do changes nothing, and each comes once."""
+"""The steps after a run: they are called after its end, change nothing, and are called once."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ OPEN = (
 
 
 class Ends(JobHookReceiver[Any]):
-    """Writes down its steps, with what another session sees then; the row's name says what goes wrong."""
+    """Records its steps, and the rows another session sees at that time; the row's name selects the failure."""
 
     told: Told = []  # noqa: RUF012 - what is not in the database
     watcher: Connection
@@ -105,14 +105,14 @@ def run(copying: Connection, database: str, receiver: Receiver, name: str, hook:
 
 @EITHER
 def test_the_end_of_a_success_comes_after_its_commit(copying: Connection, database: str, receiver: Receiver) -> None:
-    """So that whoever is told of it finds what was written; on_success comes before, and can still write."""
+    """So a system that is notified finds the written rows; on_success comes before, and can still write."""
     assert run(copying, database, receiver, "good").error is None
     assert Ends.told == [("on_success", 7, (0, 1)), ("after_return", "success 7", (1, 0))]
 
 
 @EITHER
 def test_the_end_of_a_failure_comes_after_its_rollback(copying: Connection, database: str, receiver: Receiver) -> None:
-    """No transaction waits, with its locks, until a mail is sent; and what is logged there is kept."""
+    """No transaction with locks waits for a mail to be sent; and log lines are kept."""
     outcome = run(copying, database, receiver, "raises")
     assert outcome.error == "ValueError: password=***"
     assert Ends.told == [
@@ -126,7 +126,7 @@ def test_the_end_of_a_failure_comes_after_its_rollback(copying: Connection, data
 def test_a_failure_that_was_logged_has_the_steps_of_a_failure(
     copying: Connection, database: str, receiver: Receiver
 ) -> None:
-    """As with Nautobot; what was written is kept, and committed by then."""
+    """As in Nautobot; the writes are kept, and committed by then."""
     assert run(copying, database, receiver, "logs a failure").error == "not good"
     assert Ends.told == [("on_failure", "LoggedFailure: not good", (1, 0)), ("after_return", "failure 7", (1, 0))]
 
@@ -200,7 +200,7 @@ def test_what_the_last_steps_raise_is_logged_and_changes_nothing(
     message = "token=***" if isinstance(error, RuntimeError) else str(error)
     said = f"raised {type(error).__name__}" + (f": {message}" if message else "")
     assert lines == [(LogLevel.WARNING, step, said) for step in ("on_failure", "after_return")[succeeds:]]
-    # What is recorded is recorded: what comes after that is for the daemon's log.
+    # The result is recorded; later lines go to the daemon's log.
     kept = copying.execute("select count(*) from jobhooks.job_log_entry").fetchone()
     assert kept == (0 if succeeds else 2,)
 
@@ -227,7 +227,7 @@ class HangsAtTheEnd(EndsAsync):
 
 
 def test_the_last_steps_are_within_the_limits_too(copying: Connection, database: str) -> None:
-    """Each within them anew, or one that waits for ever for a mail server would hold up its lane for ever."""
+    """Each gets the limits again. Otherwise an endless wait for a mail server would block its lane forever."""
     hook = replace(HOOK, soft_time_limit=0.1, time_limit=0.3)
     outcome = run(copying, database, HangsAtTheEnd, "raises", hook)
     assert outcome.error == "ValueError: password=***"
@@ -282,7 +282,7 @@ class FailsAtTheStartAsync(EndsAsync):
 def test_a_failure_that_is_logged_before_the_start_is_the_end(
     copying: Connection, database: str, receiver: Receiver
 ) -> None:
-    """As with Nautobot: what is not to be started is not."""
+    """As in Nautobot: the receiver is not called."""
     copying.execute("update public.device set name = 'good'")
     assert deliver(database, receiver).error == "not today"
     assert [told[:2] for told in Ends.told] == [

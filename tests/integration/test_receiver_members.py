@@ -1,4 +1,4 @@
-"""What a receiver has beside its work: steps before and after it, the change before, and what is kept of a run."""
+"""Further members of a receiver: steps before and after, the previous change, and the stored parts of a run."""
 
 from dataclasses import replace
 from decimal import Decimal
@@ -15,7 +15,7 @@ SEE = "insert into public.copy (word) values ('{}')"
 
 
 class Steps(JobHookReceiver):
-    """Writes down what is called, in order; the row's name says what goes wrong."""
+    """Records its calls in order; the row's name selects the failure."""
 
     told: list[str] = []  # noqa: RUF012 - what is not in the database
 
@@ -140,7 +140,7 @@ class LosesItsConnectionAsync(JobHookReceiver[Any]):
 async def test_nor_of_what_is_raised_when_the_connection_is_lost(
     copying: Connection, database: str, receiver: type[JobHookReceiver[Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is told why a run that lost its connection ended: in the daemon's log, too."""
+    """The daemon's log has the reason why a run that lost its connection ended."""
     copying.execute("update public.device set name = 'good'")
     async with open_running(database) as running:
         for sensitive in (True, False):
@@ -207,7 +207,7 @@ class LooksAsync(JobHookReceiver[Any]):
 def test_a_change_knows_the_one_before_it_of_its_object(
     hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
 ) -> None:
-    """By the key that the object had before the change; a change of another is none."""
+    """By the key that the object had before the change; changes of other objects do not count."""
     Looks.found.clear()
     steps: list[tuple[str, object]] = [
         ("insert into public.device (name, serial) values ('n', 's')", None),

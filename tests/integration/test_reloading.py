@@ -85,7 +85,7 @@ def settled_one(conn: Connection, change: int) -> Callable[[], bool]:
 def test_a_file_that_does_not_import_leaves_the_code_as_it_was(
     seen: Connection, database: str, tmp_path: Path, log: Path, text: str
 ) -> None:
-    """Half written, say. It is told with the line, and mended by the next change."""
+    """For example half written. The line is logged, and the next change fixes it."""
     receivers = write_receivers(tmp_path / "receivers", text)
     add_hook(database, receivers, "r.C")
     with Daemon(database, receivers, log).await_started() as daemon:
@@ -132,7 +132,7 @@ def test_deliveries_of_a_receiver_that_is_gone_wait_until_it_is_back(
 def test_a_signal_has_all_tried_again_that_did_not_import(
     seen: Connection, database: str, tmp_path: Path, log: Path
 ) -> None:
-    """Nothing tells that a library is there now, which the module asked for in vain: it itself has not changed."""
+    """No event reports that a missing library is now installed: the module itself has not changed."""
     receivers = write_receivers(tmp_path / "receivers", "import comes_later\n" + ASYNC)
     library = tmp_path / "library"
     library.mkdir()
@@ -159,7 +159,7 @@ def test_what_has_not_changed_is_not_imported_again(tmp_path: Path) -> None:
 def test_a_worker_that_starts_later_has_the_code_that_still_counts(
     seen: Connection, database: str, tmp_path: Path, log: Path
 ) -> None:
-    """The file does not import by then: the daemon goes on with what it knows, and so does the worker's process."""
+    """The file does not import at that time: the daemon and the worker's process use the known code."""
     receivers = write_receivers(tmp_path / "receivers", DEF)
     add_hook(database, receivers, "r.C")
     with Daemon(database, receivers, log).await_started() as daemon:
@@ -174,7 +174,7 @@ def test_a_worker_that_starts_later_has_the_code_that_still_counts(
 def test_receivers_of_a_directory_that_comes_later_run(
     seen: Connection, database: str, tmp_path: Path, log: Path, text: str
 ) -> None:
-    """Without a signal, too."""
+    """Also without a signal."""
     (tmp_path / "receivers").mkdir()
     later = tmp_path / "later"
     path = f"{tmp_path / 'receivers'}:{later}"
@@ -252,7 +252,7 @@ def one_worker(tmp_path: Path) -> str:
 def test_what_was_handed_over_and_has_not_begun_waits_without_an_attempt(
     seen: Connection, database: str, tmp_path: Path, log: Path
 ) -> None:
-    """Many short ones go to a worker at a time; it gives back what one that is slow leaves no time for."""
+    """A worker gets many short ones at a time; it returns those that a slow one leaves no time for."""
     receivers = write_receivers(tmp_path / "receivers", DEF)
     add_hook(database, receivers, "r.C")
     with Daemon(database, receivers, log, "--config", one_worker(tmp_path)).await_started() as daemon:

@@ -1,4 +1,4 @@
-"""Running receivers: what they get, and that their writes, their log and their result stand or fall together."""
+"""Running receivers: their arguments, and that their writes, log and result commit or roll back together."""
 
 import asyncio
 import contextlib
@@ -327,7 +327,7 @@ def test_a_live_row_saves_refreshes_and_deletes(hooked: Connection, database: st
 def test_a_live_row_keeps_every_type_when_a_snapshot_is_assigned_back(
     hooked: Connection, conn: Connection, database: str
 ) -> None:
-    """The example receiver's move, for whatever the column's type is."""
+    """The example receiver's action, for every column type."""
     columns = {
         "i": "integer", "n": "numeric", "f": "double precision", "t": "text", "b": "boolean", "y": "bytea",
         "d": "date", "ts": "timestamptz", "iv": "interval", "u": "uuid", "j": "jsonb", "a": "integer[]", "x": "text[]",
@@ -537,7 +537,7 @@ class IsIdleAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
 def test_a_connection_that_was_cut_while_idle_fails_nobody(
     hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
 ) -> None:
-    """By a firewall, idle_session_timeout or a failover: no receiver was called, so none has failed."""
+    """By a firewall, idle_session_timeout or a failover: no receiver was called, so none fails."""
     hooked.execute("update public.device set name = 'a'")
 
     async def attempt() -> Outcome:

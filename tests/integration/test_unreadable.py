@@ -32,7 +32,7 @@ SHIFTED = "ol\N{REPLACEMENT CHARACTER}e9"
 
 
 def lines(conn: Connection, hook: str) -> list[str]:
-    """Return what the receiver of a hook has logged, change by change."""
+    """List the log lines of a hook's receiver, by change."""
     return [
         line
         for (line,) in conn.execute(
@@ -102,8 +102,9 @@ def ascii_database(server: Server) -> Generator[str]:
 
 
 def test_rows_of_a_database_that_takes_any_bytes_are_delivered(ascii_database: str, tmp_path: Path) -> None:
-    """In order, since the key of an object is read the same way whatever else is in its row; what a driver cannot read
-    of the live row fails that delivery alone."""
+    """In order, because an object's key is read the same way, with any other content. If the driver cannot read the
+    live row, only that delivery fails.
+    """
     with psycopg.connect(ascii_database, autocommit=True, client_encoding="utf8") as conn:
         conn.execute("create table public.device (id text primary key, name text)")
         conn.execute("select jobhooks.watch('public.device')")

@@ -1,4 +1,4 @@
-"""Waking up without a fallback: whoever writes while the daemon falls asleep, sleeps or is awake is noticed."""
+"""Waking up without the fallback poll: a write is noticed while the daemon falls asleep, sleeps or is awake."""
 
 import random
 import threading
@@ -93,7 +93,7 @@ def test_nothing_is_missed_for_a_minute(device: Connection, database: str, tmp_p
 
 
 def test_always_means_a_notify_with_each_commit(device: Connection, database: str, tmp_path: Path) -> None:
-    """For whoever listens on the channel, too: the daemon never stays awake."""
+    """Also for other listeners on the channel: the daemon never stays awake."""
     receivers = write_receivers(tmp_path / "receivers", RECEIVERS)
     add_hook(database, receivers, "r.Counts", ["create"])
     with (
@@ -102,7 +102,7 @@ def test_always_means_a_notify_with_each_commit(device: Connection, database: st
     ):
         listening.execute("listen jobhooks")
         wait_until("it sleeps", lambda: device.execute(HELD).fetchone() == (1,))
-        for _ in range(400):  # far faster than what has a gated daemon stay awake
+        for _ in range(400):  # far above the rate that keeps a gated daemon awake
             device.execute("insert into public.device (name) values ('d')")
         heard = [notify for notify in listening.notifies(timeout=1, stop_after=2000) if notify.payload == ""]
         assert len(heard) == 400

@@ -1,4 +1,4 @@
-"""What the triggers write to the log."""
+"""The rows that triggers write to the log."""
 
 import contextlib
 import threading
@@ -21,7 +21,7 @@ def watch(
 
 
 def changes(conn: Connection) -> list[tuple[object, ...]]:
-    """Return what the log holds: action, row before, row after."""
+    """List the log: action, row before, row after."""
     return conn.execute("select action::text, prechange, postchange from jobhooks.object_change order by id").fetchall()
 
 
@@ -51,7 +51,7 @@ def test_an_update_that_changes_nothing_is_not_recorded(device: Connection) -> N
 
 
 def test_a_json_column_that_cannot_be_compared_does_not_break_the_writer(conn: Connection, database: str) -> None:
-    """``is distinct from`` fails on json at run time, and a jsonb snapshot on what only json may hold."""
+    """``is distinct from`` fails on json at run time, and a jsonb snapshot fails on values that only json can hold."""
     conn.execute("create table public.document (id integer primary key, body json)")
     watch(database, "public.document")
     conn.execute(r"""insert into public.document values (1, '{"a":"\u0000"}')""")
@@ -89,7 +89,7 @@ def test_changes_of_a_transaction_are_in_the_order_in_which_they_happened(device
 
 
 def test_a_trigger_of_the_users_that_writes_the_same_row_is_captured_after_what_fired_it(device: Connection) -> None:
-    """Triggers fire in order of name; ours comes first, whatever the user calls theirs."""
+    """Triggers fire in order of name; ours comes first, with any name for the user's."""
     device.execute(
         "create function public.normalise() returns trigger language plpgsql as"
         " 'begin update public.device set name = upper(name) where id = new.id and name <> upper(name);"
@@ -166,7 +166,7 @@ def test_code_of_the_tables_owner_does_not_get_the_installers_rights(
 def test_code_of_the_tables_owner_cannot_use_what_the_capture_may(
     device: Connection, database: str, role: str, attack: str
 ) -> None:
-    """Nobody but the capture writes to the log, and nobody can name what the capture calls to do it."""
+    """Only the capture function can write to the log, and no other role can call it by name."""
     device.execute(f"create schema theirs authorization {role}".encode())
     with psycopg.connect(database, user=role, autocommit=True) as owner:
         for kind in ("mood", "key"):
@@ -219,7 +219,7 @@ def test_altering_the_table_does_not_break_the_writer(device: Connection) -> Non
 
 
 def test_a_row_that_cannot_be_written_down_is_recorded_by_its_key(conn: Connection, database: str) -> None:
-    """Whatever goes wrong with the snapshot, the writer's statement succeeds and the change is there."""
+    """For every failure of the snapshot, the writer's statement succeeds and the change is recorded."""
     conn.execute("create type public.mood as enum ('bad')")
     conn.execute(
         "create function public.mood_json(public.mood) returns json language plpgsql as"
@@ -246,7 +246,7 @@ def test_a_row_that_cannot_be_written_down_is_recorded_by_its_key(conn: Connecti
 
 
 def test_nothing_is_notified_while_nobody_sleeps(device: Connection, database: str) -> None:
-    """A NOTIFY makes commits wait for one another, so without a daemon there is none; with one that sleeps there is."""
+    """A NOTIFY makes commits wait for one another, so writers send it only to a sleeping daemon."""
     with psycopg.connect(database, autocommit=True) as listener:
         listener.execute("listen jobhooks")
         device.execute("update public.device set name = 'unheard'")
@@ -321,7 +321,7 @@ def test_the_mark_of_a_session_that_may_carry_it_is_honoured(device: Connection)
 def test_the_mark_of_anyone_else_is_ignored_and_kept_as_evidence(
     device: Connection, application: Connection, mark: str
 ) -> None:
-    """An application must not be able to hide its changes from the hooks, nor to break on a mark that is none."""
+    """An application must not be able to hide its changes from hooks, and must not fail on an invalid mark."""
     with application.transaction():
         application.execute("select set_config('jobhooks.delivery', %s, true)", [mark])
         application.execute("update public.device set name = 'forged'")
@@ -338,7 +338,7 @@ def test_a_member_of_the_receivers_role_may_mark(device: Connection, application
 
 
 def test_a_writer_that_is_cancelled_leaves_no_lock(device: Connection) -> None:
-    """A session of a pool lives on; what it held would keep the daemon from being woken."""
+    """The session of a pool lives on; a lock it kept would keep the daemon from being woken."""
     device.execute("set statement_timeout = '30ms'")
     with pytest.raises(psycopg.errors.QueryCanceled):
         device.execute("insert into public.device (name) select 'x' from generate_series(1, 1000000)")
@@ -349,7 +349,7 @@ def test_a_writer_that_is_cancelled_leaves_no_lock(device: Connection) -> None:
 def test_a_session_whose_role_was_dropped_meanwhile_goes_on(
     device: Connection, application: Connection, role: str, roles: list[str]
 ) -> None:
-    """What looks its role up would fail, and with it a statement that succeeds on any other table."""
+    """Looking up its role would fail a statement that succeeds on any other table."""
     device.execute("grant usage on schema public to public; grant all on public.device to public")
     device.execute(f"drop owned by {role}; drop role {role}".encode())
     roles.remove(role)
@@ -362,7 +362,7 @@ def test_a_session_whose_role_was_dropped_meanwhile_goes_on(
 
 
 def test_the_views_show_a_row_that_cannot_be_taken_apart(conn: Connection, database: str) -> None:
-    """One such row must not hide all the others from whoever looks."""
+    """One such row must not hide all others from a reader of the view."""
     conn.execute("create table public.document (id integer primary key, body json)")
     watch(database, "public.document")
     conn.execute(r"""insert into public.document values (1, '{"a":"\u0000"}'), (2, '"\ud83d"'), (3, '1')""")
@@ -379,7 +379,7 @@ UNREADABLE = {"user_name": r"a\377\\", "request_id": "r-7"}
 def test_what_is_no_text_and_what_is_long_in_a_sessions_settings_harms_neither_the_writer_nor_the_log(
     device: Connection, application: Connection
 ) -> None:
-    """The server does not look at what a client sets when it connects; in the log it would stop the daemon."""
+    """The server does not check settings from the connection's start; in the log such a value would stop the daemon."""
     with client_with(application, b"-c jobhooks.user_name=a\xff\\\\ -c jobhooks.request_id=r-7") as client:
         client.execute("update public.device set name = 'b'")
         client.execute("set jobhooks.delivery = '1:2:3'")

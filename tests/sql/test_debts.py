@@ -1,4 +1,4 @@
-"""Backlog: which of them are due, whatever comes, fails, is paid, given up and owed anew, and in whatever order."""
+"""The backlog: which deliveries are due, after any sequence of arrivals, failures, settling, discards and replays."""
 
 import json
 import random
@@ -54,7 +54,7 @@ def parked(change_id: int, lane: int | None = None, other_lane: int | None = Non
 
 
 def failed(debt: Row, **changes: object) -> dict[str, list[Row]]:
-    """Return what settle is told of a failed attempt at it, which is made again after an hour."""
+    """Make the arguments of settle for a failed attempt, with the next one in an hour."""
     number = debt["attempts"] + 1
     counted = {"attempted": True, "attempts": number, "failures": debt["failures"] + 1}
     owed = {**debt, **counted, "status": "waiting", "due_in": 3600, **changes}
@@ -74,7 +74,7 @@ def statuses(conn: Connection) -> dict[int, str]:
 
 
 def test_what_is_behind_a_truncate_is_due_once_that_is_settled(ledger: Connection) -> None:
-    """The first of each object, up to the next truncate: nobody else would make them due, and an hour later neither."""
+    """The first of each object, up to the next truncate. No other event would make them due, even an hour later."""
     first, last = parked(10), parked(20)
     settle(ledger, parked=[first, parked(11, 1), parked(12, 1), parked(13, 2), last, parked(21, 1)])
     assert statuses(ledger) == {10: "waiting"} | dict.fromkeys((11, 12, 13, 20, 21), "blocked")
@@ -109,7 +109,7 @@ def test_what_was_due_waits_for_an_older_one_that_fails(ledger: Connection, youn
 
 
 def test_a_debt_stays_in_the_lanes_in_which_it_was_parked(ledger: Connection) -> None:
-    """If the key of its table is another one by now, the daemon has it in other lanes: what is behind it has not."""
+    """With a new key of its table the daemon puts it into other lanes, but its followers are in the old ones."""
     settle(ledger, parked=[parked(1, 7), parked(2, 7), parked(3, 7)])
     settle(ledger, **failed(parked(1, 8)))
     assert statuses(ledger) == {1: "waiting", 2: "blocked", 3: "blocked"}
@@ -121,7 +121,7 @@ def test_a_debt_stays_in_the_lanes_in_which_it_was_parked(ledger: Connection) ->
 
 
 def test_what_does_not_block_waits_for_nothing(ledger: Connection) -> None:
-    """A delivery that later ones may pass is due whatever is owed: nobody would make it due later."""
+    """A delivery that later ones may pass is due, regardless of others: no later event would make it due."""
     settle(ledger, parked=[parked(1, 7)])
     settle(ledger, **failed(parked(2, 7), blocks=False))
     settle(ledger, parked=[parked(3, 7), parked(2, 7, attempts=1, failures=1, blocks=False)])
@@ -142,7 +142,7 @@ def test_what_is_owed_anew_is_not_paid_by_an_attempt_from_before(ledger: Connect
     for end in ({"paid": [paid(running)]}, failed(running), {"parked": [parked(1, 7)]}):
         settle(ledger, **end)
         after = ledger.execute(due_at).fetchone()
-        # The daemon, which had the former one in hand, looks for what is due after what it has seen.
+        # The daemon held the former delivery, and searches for due ones after the last it has seen.
         assert before is not None and after is not None and after[0] > before[0]
         before = after
     settle(ledger, paid=[paid({**running, "attempts": 1})])
@@ -214,7 +214,7 @@ def _rows_read(conn: Connection) -> tuple[int, int]:
 
 
 def test_a_new_leader_waits_for_what_the_former_one_is_settling(ledger: Connection) -> None:
-    """Else it would read the debts without those that are being written, and deliver what is behind them."""
+    """Otherwise it would read the backlog without the rows being written, and deliver their followers."""
     dsn = ledger.info.dsn
     with psycopg.connect(dsn) as former, psycopg.connect(dsn) as new, ThreadPoolExecutor(1) as pool:
         settle(former, **failed(parked(1, 7)))
@@ -233,7 +233,7 @@ def test_a_new_leader_waits_for_what_the_former_one_is_settling(ledger: Connecti
 
 @dataclass
 class Oracle:
-    """What must wait for what, told from all debts at once."""
+    """Computes which deliveries must wait from the whole backlog."""
 
     debts: dict[Key, Row] = field(default_factory=dict[Key, Row])
 
@@ -270,7 +270,7 @@ def _lanes(debt: Row) -> set[int]:
 
 
 class Life:
-    """Random things that happen to debts, each told to the database and to the oracle."""
+    """Random events of the backlog, applied to the database and to the oracle."""
 
     def __init__(self, conn: Connection, seed: int) -> None:
         self.conn = conn
@@ -304,7 +304,7 @@ class Life:
         return self.rng.sample(debts, min(len(debts), self.rng.randint(1, 4)))
 
     def batch(self) -> None:
-        """Settle a batch: what is parked, given back, fails and is paid, of one batch each something else."""
+        """Settle a batch: different deliveries of it are parked, returned, failed and done."""
         waiting = self.some(self.oracle.of_status("waiting"))
         rest: dict[str, list[Row]] = {"parked": [], "results": [], "paid": []}
         news = self.new() if self.rng.random() < 0.7 else []
@@ -329,7 +329,7 @@ class Life:
         settle(self.conn, **{name: rows for name, rows in rest.items() if rows})
 
     def _moved(self, debt: Row) -> Row:
-        """Return it in other lanes, now and then, as where its table has another key by now."""
+        """Now and then put it into other lanes, as after a change of its table's key."""
         return debt if self.rng.random() < 0.8 else {**debt, "lane": 10 * debt["content_type_id"], "other_lane": None}
 
     def _fail(self, debt: Row, rest: dict[str, list[Row]]) -> None:
@@ -358,7 +358,7 @@ class Life:
         self._decide("retry_deliveries", chosen)
 
     def discard(self) -> None:
-        """Give some up; they have a result, so that they are owed anew with the next number."""
+        """Discard some. They have a result, so a replay gets the next attempt number."""
         chosen = self.some(list(self.oracle.debts.values()))
         self._decide("discard_deliveries", chosen)
         for debt in chosen:
@@ -369,7 +369,7 @@ class Life:
         self.conn.execute(f"select jobhooks.{function}(%s, %s)".encode(), keys)
 
     def replay(self) -> None:
-        """Owe some anew that were settled before, or never due; of what is a debt, nothing changes."""
+        """Replay some that were settled or never due. Nothing changes for pending ones."""
         chosen = [*self.new(), *self.some(list(self.oracle.debts.values()))]
         self.conn.execute("select jobhooks.park_again(%s)", [json.dumps(chosen)])
         for debt in chosen:
@@ -383,7 +383,7 @@ class Life:
                 self._owe({**debt, "attempts": row[0], "status": "blocked"})
 
     def end(self) -> None:
-        """Pay all of it, in any order in which it is due, and decide about what is dead."""
+        """Settle everything in any order that is due, and decide about the dead ones."""
         while self.oracle.debts:
             waiting, dead = self.oracle.of_status("waiting"), self.oracle.of_status("dead")
             if waiting and (not dead or self.rng.random() < 0.8):
@@ -400,9 +400,10 @@ class Life:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_exactly_those_debts_wait_that_must(ledger: Connection, seed: int) -> None:
-    """Random lanes, keys that change, truncates, jobs that skip: after each step a debt is due unless one is before it.
+    """Random lanes, changed keys, truncates, jobs that skip: after each step a delivery is due unless an
+    older one blocks it.
 
-    So none overtakes another, and none waits for ever.
+    So no delivery overtakes another, and each becomes due in the end.
     """
     life = Life(ledger, seed)
     steps = [life.batch, life.batch, life.batch, life.retry, life.discard, life.replay]

@@ -1,4 +1,4 @@
-"""Each way to write a row, and each kind of column: the log holds what was written, in the order in which it was."""
+"""Every way to write a row, and every kind of column: the log holds the written rows in the order of writing."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_a_merge_is_told_by_its_branches(table: Connection) -> None:
 
 
 def test_an_update_that_finds_a_row_twice_is_one_change(table: Connection) -> None:
-    """UPDATE ... FROM writes a row once, whichever of its matches it takes."""
+    """UPDATE ... FROM writes a row once, with one of its matches."""
     table.execute("insert into public.t values (1, 'a'), (2, 'a')")
     forget(table)
     table.execute("update public.t set note = 'b' from generate_series(1, 3) as i where t.id = 1")
@@ -181,7 +181,7 @@ def test_an_update_of_nothing_or_of_ignored_columns_is_no_change(conn: Connectio
 
 
 def test_rows_are_written_down_faithfully(conn: Connection) -> None:
-    """What the log says is what a receiver gets to know: nothing rounded, nothing lost."""
+    """A receiver sees the log's values: nothing rounded, nothing lost."""
     conn.execute("create type public.mood as enum ('ok', 'so so'); create type public.pair as (x integer, y text[])")
     conn.execute("create domain public.positive as integer check (value > 0)")
     conn.execute(
@@ -219,7 +219,7 @@ def test_rows_are_written_down_faithfully(conn: Connection) -> None:
 
 
 def test_virtual_columns_are_written_down(conn: Connection) -> None:
-    """The server computes them for a trigger's WHEN, by whatever expression they have at the time."""
+    """The server computes them for a trigger's WHEN, with the column's current expression."""
     if conn.info.server_version < 180000:
         pytest.skip("virtual generated columns came with PostgreSQL 18")
     conn.execute(
@@ -242,7 +242,7 @@ def test_virtual_columns_are_written_down(conn: Connection) -> None:
 
 
 def test_a_virtual_column_that_cannot_be_computed_fails_the_writer(conn: Connection) -> None:
-    """A limit: the server computes it before anything of ours is called. The doctor tells which columns these are."""
+    """A limit: the server computes it before it calls our function. The doctor names these columns."""
     if conn.info.server_version < 180000:
         pytest.skip("virtual generated columns came with PostgreSQL 18")
     conn.execute("create table public.t (id integer, x integer, y integer generated always as (100 / x))")
@@ -255,7 +255,7 @@ def test_a_virtual_column_that_cannot_be_computed_fails_the_writer(conn: Connect
 
 
 def test_a_key_with_a_time_is_the_same_in_every_time_zone(conn: Connection) -> None:
-    """Else one object would be two, each with an order of its own."""
+    """Otherwise one object would count as two, each with its order."""
     conn.execute("create type public.span as (begun timestamptz, note text)")
     conn.execute("create domain public.moment as timestamptz")
     keys = {
@@ -317,7 +317,7 @@ def test_a_long_text_is_captured(table: Connection, megabytes: int) -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("megabytes", [300, 700])
 def test_a_row_that_is_too_big_to_be_kept_is_written_and_recorded_by_its_key(table: Connection, megabytes: int) -> None:
-    """Two rows must fit into the one of the log, and none may be over 1 GB."""
+    """Two rows must fit into one row of the log, and a row must stay below 1 GB."""
     # As json each of these characters takes two.
     table.execute("alter table public.t alter column note set storage external")
     table.execute("insert into public.t values (1, repeat('\"', %s * 1000000))", [megabytes])
@@ -363,7 +363,7 @@ EXCLUDED = 'create table public.t (fat text, id integer primary key, "a,""b" tex
 
 
 def test_only_what_is_kept_is_written_down(conn: Connection) -> None:
-    """What is left out may be too fat to be json, and what stays may hold what no reader takes."""
+    """Excluded values may be too large for JSON, and the others may contain text that no reader accepts."""
     conn.execute(EXCLUDED)
     watch(conn, "public.t", exclude=["fat", 'a,"b', "last"])
     odd = r"""'{"a":"\u0000","b":"\ud83d","fat":null}'"""
@@ -409,7 +409,7 @@ def test_a_column_that_may_not_be_empty_is_left_out_too(conn: Connection) -> Non
 
 
 def test_formats_that_a_session_has_changed_leave_its_time_zone(conn: Connection) -> None:
-    """So that two changes of a session differ in what it wrote only."""
+    """Then two changes of a session differ only by the values it wrote."""
     conn.execute("create table public.t (id integer primary key, at timestamptz, f float8)")
     watch(conn, "public.t")
     conn.execute("set timezone = 'Asia/Kathmandu'")

@@ -1,4 +1,4 @@
-"""What is known not to hold, as sql/README.md says it: a limit that is lifted should be taken out there, too."""
+"""Known limits, as listed in sql/README.md. When a limit is lifted, remove it there."""
 
 import psycopg
 import pytest
@@ -15,7 +15,7 @@ PARTITIONED = (
 
 
 def test_lastval_is_not_the_applications_after_a_captured_row(application: Connection, device: Connection) -> None:
-    """As after any trigger that takes a number. RETURNING, and the sequence's own name, give what was asked for."""
+    """As after any trigger that draws a number. RETURNING and the sequence's name give the expected value."""
     device.execute(f"grant usage on all sequences in schema public to {application.info.user}".encode())
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="object_change_id_seq"):
         application.execute("insert into public.device (name) values ('new'); select lastval()")
@@ -28,7 +28,7 @@ def test_lastval_is_not_the_applications_after_a_captured_row(application: Conne
 
 
 def test_a_key_that_is_checked_late_may_be_told_out_of_order(conn: Connection) -> None:
-    """Nobody waits for anybody when the second row of a key is written, so there is no order to be told."""
+    """No session waits when the second row of a key is written, so the order is undefined."""
     conn.execute("create table public.t (id integer primary key deferrable initially deferred, note text)")
     conn.execute("insert into public.t values (1, 'old')")
     watch(conn, "public.t")
@@ -43,7 +43,7 @@ def test_a_key_that_is_checked_late_may_be_told_out_of_order(conn: Connection) -
 
 
 def test_a_snapshot_older_than_the_watching_sees_no_content_type(conn: Connection) -> None:
-    """Rows are captured at once; what asks which table it is about does not find it: TRUNCATE."""
+    """Rows are captured immediately; TRUNCATE looks up its content type and does not find it."""
     conn.execute("create table public.t (id integer primary key, note text)")
     with psycopg.connect(conn.info.dsn) as early:
         early.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -55,7 +55,7 @@ def test_a_snapshot_older_than_the_watching_sees_no_content_type(conn: Connectio
 
 
 def test_stored_columns_of_a_partitioned_table_are_computed_at_every_update(conn: Connection) -> None:
-    """As with any BEFORE UPDATE trigger, of which a watched partitioned table has one."""
+    """As with any BEFORE UPDATE trigger; a watched partitioned table has one."""
     conn.execute("create function public.twice(integer) returns integer language sql immutable as 'select $1 * 2'")
     conn.execute(PARTITIONED.format("bare").encode())
     conn.execute(PARTITIONED.format("t").encode())
@@ -74,7 +74,7 @@ def test_stored_columns_of_a_partitioned_table_are_computed_at_every_update(conn
 
 
 def test_who_may_not_call_set_config_cannot_write_a_partitioned_table(conn: Connection, role: str) -> None:
-    """The notes by which a row that moves is known are settings, made with the rights of the writer."""
+    """The notes that identify a moving row are settings, made with the writer's rights."""
     conn.execute("create function public.twice(integer) returns integer language sql immutable as 'select $1 * 2'")
     conn.execute(PARTITIONED.format("t").encode())
     conn.execute("create table public.plain (id integer primary key, note text)")

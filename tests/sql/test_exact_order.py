@@ -1,4 +1,4 @@
-"""What users' own triggers do, and transactions: the log tells what happened, in the order in which it happened."""
+"""Users' triggers, and transactions: the log has the events in the order they happened."""
 
 import contextlib
 import re
@@ -167,7 +167,7 @@ def test_a_procedure_that_commits_is_told_by_transaction(table: Connection) -> N
 
 
 def test_a_prepared_transaction_is_told_when_it_commits(table: Connection) -> None:
-    """PREPARE fails after a NOTIFY, so while nobody sleeps there is none."""
+    """PREPARE fails after a NOTIFY, so it works only while no daemon sleeps."""
     table.execute("begin; insert into public.t values (1, 'a'); prepare transaction 'jobhooks_one'")
     table.execute("begin; insert into public.t values (2, 'b'); prepare transaction 'jobhooks_two'")
     assert words(table) == []
@@ -219,7 +219,7 @@ def test_what_replication_applies_is_captured_on_request_also_in_partitions_that
 
 ROWS = ("insert into public.{} values (1)", "update public.{} set note = 'x'", "delete from public.{}")
 MOVES = (*ROWS[:2], "update public.{} set id = 11, note = 'y'", "update public.{} set id = 2", ROWS[2])
-# How a table is made and watched, and what is written to it: each way through the capture.
+# How a table is created and watched, and the rows written to it: every way through capture.
 WAYS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
     "plain": ("", {}, ROWS),
     "shaped": ("", {"exclude": ["secret"], "ignore": ["seen"]}, ROWS),
@@ -230,7 +230,7 @@ WAYS: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...]]] = {
 
 @pytest.fixture(params=WAYS)
 def way(conn: Connection, request: pytest.FixtureRequest) -> tuple[Connection, str, tuple[str, ...]]:
-    """The client's connection, with a watched table ``t`` and one ``bare``; the way, and what to write to either."""
+    """The client's connection, a watched table ``t`` and an unwatched ``bare``; the way, and statements for both."""
     clause, options, statements = WAYS[request.param]
     for name in ("t", "bare"):
         columns = "(id integer primary key, note text, secret text, seen integer)"
@@ -245,7 +245,7 @@ def way(conn: Connection, request: pytest.FixtureRequest) -> tuple[Connection, s
 
 
 def test_a_captured_write_takes_one_transaction_id(way: tuple[Connection, str, tuple[str, ...]]) -> None:
-    """A subtransaction that writes takes one of its own for each row: ids run out, and snapshots overflow."""
+    """A writing subtransaction takes an id for each row: ids run out, and snapshots overflow."""
     conn, _, statements = way
     for name in ("t", "t", "bare"):
         with conn.transaction():
@@ -270,7 +270,7 @@ def locks(conn: Connection) -> set[tuple[str, str, str]]:
 
 
 def test_a_captured_write_takes_no_lock_but_its_inserts(way: tuple[Connection, str, tuple[str, ...]]) -> None:
-    """A lock of ours that outlives the statement could make writers wait for one another, or for maintenance."""
+    """A lock that outlives the statement could make writers wait for one another, or for maintenance."""
     conn, kind, statements = way
     conn.execute("select jobhooks.add_segment()")
 
@@ -283,7 +283,7 @@ def test_a_captured_write_takes_no_lock_but_its_inserts(way: tuple[Connection, s
             }
 
     segment = "jobhooks.object_change_2"
-    # What an update of a row takes, which a delete that becomes an update is: the indexes of its segment, too.
+    # An update of a row, and a delete that becomes an update, also lock the indexes of the segment.
     updated = {segment + "_pkey", segment + "_transaction_id_idx"} if kind == "partitioned" else set[str]()
     notes = {"jobhooks_capture.truncation", "jobhooks_capture.truncation_pkey"} if kind == "truncate" else set[str]()
     bare, captured = held_by("bare"), held_by("t")
@@ -297,7 +297,7 @@ def test_a_captured_write_takes_no_lock_but_its_inserts(way: tuple[Connection, s
 
 
 def test_a_captured_write_looks_nothing_up_in_the_catalogue(way: tuple[Connection, str, tuple[str, ...]]) -> None:
-    """Once a session has its plans; what it counts is of this transaction alone. TRUNCATE is nothing but look-ups."""
+    """Once a session has its plans. The counters are those of this transaction. TRUNCATE does look things up."""
     conn, kind, statements = way
     # The server itself looks up the ancestors of a partition that a row leaves, for any AFTER UPDATE trigger.
     scans = (

@@ -1,4 +1,4 @@
-"""Partitioned tables: whatever is written, at whichever level, is what the log says of the root."""
+"""Partitioned tables: the log records writes at every level as changes of the root."""
 
 import contextlib
 
@@ -26,7 +26,7 @@ def parts(conn: Connection) -> Connection:
 
 
 def moves(conn: Connection) -> list[str]:
-    """Return what the log holds, with the column that says in which partition a row is."""
+    """List the log, with the column that names the partition of a row."""
     return words(conn, "part")
 
 
@@ -47,7 +47,7 @@ def test_writes_at_each_level_are_the_roots(parts: Connection, relation: str) ->
 
 
 def test_partitions_that_come_later_are_captured(parts: Connection) -> None:
-    """New partitions come every month, and nobody watches the table again."""
+    """New partitions come every month, without watching the table again."""
     parts.execute(
         "create table public.high partition of public.t for values from (30) to (40) partition by list (part)"
     )
@@ -82,7 +82,7 @@ def test_attaching_and_detaching_rows_is_no_change_and_what_is_detached_is_left_
 
 
 def test_a_watched_table_that_is_attached_is_recorded_once_for_each_of_the_two(parts: Connection) -> None:
-    """Somebody has hooks for each; neither misses a change, and no write fails."""
+    """Hooks may exist for both; neither misses a change, and no write fails."""
     parts.execute("create table public.own (id integer, part integer, note text)")
     watch(parts, "public.own", key=["id"])
     parts.execute("alter table public.t attach partition public.own for values from (40) to (50)")
@@ -107,7 +107,7 @@ def test_a_watched_table_that_is_attached_is_recorded_once_for_each_of_the_two(p
     ],
 )
 def test_a_row_that_moves_is_one_update(parts: Connection, statement: str, start: int, end: int) -> None:
-    """PostgreSQL deletes it here and inserts it there; a hook on delete would throw away what goes on living."""
+    """PostgreSQL deletes it here and inserts it there; a hook on delete would discard a living object."""
     parts.execute("insert into public.t values (1, %s, 'a')", [start])
     forget(parts)
     parts.execute(statement.encode())
@@ -189,7 +189,7 @@ def test_moves_are_told_across_savepoints_and_of_rows_born_in_the_transaction(pa
 
 @pytest.mark.parametrize("layout", ["id integer, part integer, note text", "note text, part integer, id integer"])
 def test_a_move_under_a_foreign_key_is_one_update(conn: Connection, layout: str) -> None:
-    """From PostgreSQL 15 on, a key that refers to the table makes an event of the root's, too."""
+    """From PostgreSQL 15 on, a key that refers to the table also makes an event of the root."""
     conn.execute(TABLES)
     conn.execute("drop table public.low, public.mid_b")
     for parent, name, bounds in (("t", "low", "(0) to (10)"), ("mid", "mid_b", "(20) to (30)")):
@@ -252,7 +252,7 @@ def test_rows_that_triggers_write_while_another_moves_are_told_apart(parts: Conn
 
 
 def test_a_move_whose_arrival_is_cancelled_is_a_delete(parts: Connection) -> None:
-    """Then the row is gone, and what is inserted next is another one."""
+    """The row is gone, and the next insert is a different row."""
     parts.execute("insert into public.t values (1, 1), (2, 2), (3, 3)")
     trigger(parts, "before insert on public.mid_a for each row when (new.id <> 9)", "return null;")
     forget(parts)
@@ -266,9 +266,9 @@ def test_a_move_whose_arrival_is_cancelled_is_a_delete(parts: Connection) -> Non
 
 @pytest.mark.parametrize("relation", ["t", "low"])
 def test_an_update_that_is_cancelled_is_no_beginning_of_a_move(parts: Connection, relation: str) -> None:
-    """A delete and an insert that come later are what they are."""
+    """A later delete and insert stay a delete and an insert."""
     parts.execute("insert into public.t values (1, 1)")
-    # Its name comes after all of ours.
+    # Its name sorts after ours.
     trigger(parts, f"before update on public.{relation} for each row", "return null;", "ändern")
     forget(parts)
     with parts.transaction():
@@ -367,7 +367,7 @@ def test_serializable_transactions_do_not_conflict_over_what_is_ours(conn: Conne
 
 
 def test_no_setting_hides_an_update_or_breaks_a_writer(parts: Connection) -> None:
-    """Any role may set any setting of ours, to the very version that is about to be written, or to rubbish."""
+    """Any role may set our settings: to the version about to be written, or to garbage."""
     parts.execute("insert into public.t values (1, 1, 'a')")
     forget(parts)
     rubbish = (
@@ -429,7 +429,7 @@ def test_no_setting_makes_one_update_of_two_statements(parts: Connection, savepo
     ],
 )
 def test_a_version_that_comes_again_is_another_row(parts: Connection, ddl: str) -> None:
-    """TRUNCATE and a rewrite begin a partition anew, and the places in it with it."""
+    """TRUNCATE and a rewrite start a new file for the partition, where the same places occur again."""
     parts.execute("insert into public.t values (1, 11, 'a'), (2, 1, 'b'), (3, 2, 'c')")
     forget(parts)
     with parts.transaction():
@@ -448,7 +448,7 @@ def test_a_version_that_comes_again_is_another_row(parts: Connection, ddl: str) 
 
 @pytest.mark.parametrize("statement", ["update public.t set part = 11", "truncate public.low", "truncate public.t"])
 def test_a_publication_of_all_tables_stands_in_nobodys_way(parts: Connection, statement: str) -> None:
-    """It has the log in it: what is updated there must be known by its key."""
+    """It includes the log, so updated rows there must be identifiable by a key."""
     for name in ("t", "low", "mid", "mid_a", "mid_b"):
         parts.execute(f"alter table public.{name} replica identity full".encode())
     parts.execute("insert into public.t values (1, 1)")
@@ -460,7 +460,7 @@ def test_a_publication_of_all_tables_stands_in_nobodys_way(parts: Connection, st
 
 @pytest.mark.parametrize("statement", ["update public.t set part = 11", "truncate public.low"])
 def test_retention_holds_no_writer_up(parts: Connection, statement: str) -> None:
-    """It locks the oldest segment, to drop it; whoever writes needs the newest one alone."""
+    """It locks the oldest segment to drop it; writers only need the newest one."""
     parts.execute("insert into public.t values (1, 1)")
     parts.execute("select jobhooks.add_segment()")
     with psycopg.connect(parts.info.dsn) as retention:
@@ -578,7 +578,7 @@ def test_a_foreign_partition_does_not_stand_in_the_way(parts: Connection) -> Non
 
 
 def test_moves_and_truncates_do_not_depend_on_what_a_backslash_means(parts: Connection) -> None:
-    """The functions are read anew in each session, as that one has set it."""
+    """Each session parses the functions again, with the session's setting."""
     with psycopg.connect(parts.info.dsn, options="-c standard_conforming_strings=off") as writer:
         writer.execute("insert into public.t values (1, 1)")
         writer.execute("update public.t set part = 11")

@@ -1,4 +1,4 @@
-"""Whoever writes, whatever is in their way, and wherever the database goes: the capture holds, and tells no secret."""
+"""Every writer, every obstacle, every copy of a database: capture works and reveals no secret."""
 
 import re
 import subprocess
@@ -119,7 +119,7 @@ def make_tables(conn: Connection) -> None:
 
 
 def test_nothing_that_the_search_path_names_is_ever_called(conn: Connection, role: str) -> None:
-    """The capture runs with rights that the writer has not: what it calls must not be for the writer to choose."""
+    """Capture runs with rights that the writer lacks: the writer must not choose the functions it calls."""
     make_tables(conn)
     conn.execute(SHADOWS.encode())
     shadows = conn.execute(
@@ -182,7 +182,7 @@ def test_a_secret_that_is_excluded_is_nowhere_in_the_log(conn: Connection) -> No
 def test_an_excluded_column_that_is_renamed_stays_out_of_the_log(
     conn: Connection, nested: str, partitioned: bool
 ) -> None:
-    """Nobody thinks of the log when a column gets a better name: so the row is not told until it is watched again."""
+    """A rename is made without the log in mind: the row is left out until the table is watched again."""
     how = "partition by range (id)" if partitioned else ""
     conn.execute(f"create table public.t (id integer primary key, secret text, j json) {how}".encode())
     if partitioned:
@@ -220,7 +220,7 @@ def test_ignored_columns_are_in_the_rows_and_not_in_the_differences(conn: Connec
 
 
 def test_an_ordinary_role_makes_partitions_of_its_watched_table(conn: Connection, role: str) -> None:
-    """It owns the table and has no privilege in our schemas; making a partition makes our triggers on it, too."""
+    """It owns the table and has no privilege in our schemas; a new partition also gets our triggers."""
     conn.execute(f"create schema theirs authorization {role}".encode())
     with psycopg.connect(conn.info.dsn, user=role, autocommit=True) as owner:
         owner.execute("create table theirs.t (id integer primary key, note text) partition by range (id)")
@@ -265,7 +265,7 @@ def restored(server: Server, conn: Connection) -> Generator[str]:
 
 
 def test_a_dump_restores_with_triggers_that_work(conn: Connection, server: Server, restored: str) -> None:
-    """A staging copy, or a server that was upgraded by a dump: nobody watches the tables again there."""
+    """A staging copy, or an upgrade by dump: the tables are not watched again there."""
     folder = programs(conn)
     make_tables(conn)
     conn.execute("insert into public.plain values (1, 'before')")

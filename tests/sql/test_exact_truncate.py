@@ -1,4 +1,4 @@
-"""TRUNCATE: one change for each watched table that is hit, whatever is named, and however it came to be hit."""
+"""TRUNCATE: one change for each watched table that is emptied, however it is named or reached."""
 
 import contextlib
 
@@ -58,14 +58,14 @@ def truncations(conn: Connection) -> list[str]:
 def test_a_truncate_is_recorded_once_for_the_topmost_table_it_empties(
     parts: Connection, named: str, recorded: list[str]
 ) -> None:
-    """One change says what is gone; which partition alone, the context says."""
+    """One change says which table is empty; the context names a single partition."""
     names = named.split(", ")
     parts.execute(f"truncate {', '.join('public.' + name for name in names)}".encode())
     assert sorted(truncations(parts)) == recorded
 
 
 def test_truncates_of_one_transaction_are_told_apart(parts: Connection) -> None:
-    """What one of them notes while it runs must not hide the next, nor may one that was rolled back."""
+    """Notes of a running TRUNCATE must not hide the next one, and neither must those of a rolled back one."""
     with parts.transaction():
         parts.execute("truncate public.low, public.t")
         parts.execute("truncate public.low, public.t")
@@ -105,7 +105,7 @@ def test_a_truncate_that_cascades_is_recorded_for_each_watched_table(parts: Conn
 
 
 def test_a_truncate_that_restarts_identity_of_an_empty_table_is_recorded(parts: Connection) -> None:
-    """Whether rows were there nobody can tell: the statement is the change."""
+    """The trigger cannot know whether rows existed: the statement is the change."""
     parts.execute("truncate public.t")
     parts.execute("truncate only public.low restart identity")
     assert truncations(parts) == ["public.t", "public.t public.low"]
@@ -148,7 +148,7 @@ def test_a_partition_with_an_odd_name_is_named_as_sql_writes_it(parts: Connectio
 
 
 def test_an_ordinary_role_truncates_partitions(parts: Connection, role: str) -> None:
-    """The application needs no privilege of ours, whatever is noted while it truncates."""
+    """The application needs no privilege in our schemas for the notes of a TRUNCATE."""
     parts.execute(f"grant truncate on public.t, public.low to {role}".encode())
     with psycopg.connect(parts.info.dsn, user=role, autocommit=True) as application:
         application.execute("truncate public.low")
@@ -160,7 +160,7 @@ def test_an_ordinary_role_truncates_partitions(parts: Connection, role: str) -> 
 def test_a_watched_table_that_is_a_partition_is_recorded_for_each_of_the_two(
     parts: Connection, is_watched_again: bool
 ) -> None:
-    """Somebody has hooks for each; whichever of them is named, both are emptied."""
+    """Hooks may exist for both; naming either one empties both."""
     parts.execute("create table public.own (id integer not null) partition by range (id)")
     parts.execute("create table public.own_a partition of public.own for values from (40) to (50)")
     watch(parts, "public.own", key=["id"])
@@ -179,7 +179,7 @@ def test_a_watched_table_that_is_a_partition_is_recorded_for_each_of_the_two(
 
 
 def test_no_setting_hides_a_truncate(parts: Connection) -> None:
-    """An application may set ours to anything: to rubbish, to nothing, or to what they were in a statement before."""
+    """An application may set our settings to anything: to garbage, to nothing, or to earlier values."""
     parts.execute("create table public.seen (places text)")
     trigger(
         parts,

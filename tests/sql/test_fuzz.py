@@ -73,7 +73,7 @@ class Side:
     notices: list[str | None] = field(default_factory=list[str | None])
 
     def set_up(self, history: History) -> None:
-        """Leave nothing of the history before, create the tables, and become the role that is to write."""
+        """Clear the history, create the tables, and become the writing role."""
         self.run(Statement("rollback"))
         self.run(Statement("discard all"))
         schemas = list(map(sql.Identifier, SCHEMAS))
@@ -122,7 +122,7 @@ class Side:
         return outcomes
 
     def contents(self) -> dict[str, object]:
-        """Return what there is: the columns, and the rows of each table."""
+        """Read the columns and the rows of each table."""
         tables = [name for (name,) in self.admin.execute(TABLES, [list(SCHEMAS)])]
         found: dict[str, object] = {"columns": self.admin.execute(COLUMNS, [list(SCHEMAS)]).fetchall()}
         for table in tables:
@@ -160,7 +160,7 @@ class Side:
 
 
 def parse(text: str) -> dict[str, object]:
-    """Parse a row's json: what is in it stays as it is written, but for blanks, with a key that is there twice."""
+    """Parse a row's JSON. Keep values as written, except blanks, and members that occur twice."""
 
     def as_written(pairs: list[tuple[str, object]]) -> object:
         return "object", pairs
@@ -190,7 +190,7 @@ def check(sides: tuple[Side, Side], pool: ThreadPoolExecutor, history: History) 
 
 
 def check_replay(changes: list[LoggedChange], state: dict[int, Counter[str]], end: dict[int, Counter[str]]) -> None:
-    """Replay the log: each change must find the row that it changes as it was, and the last one leave what there is."""
+    """Replay the log: each change must find its row in the recorded state, and the end must equal the tables."""
     for change in changes:
         rows = state[change.content_type]
         if change.action == "truncate":
@@ -277,7 +277,7 @@ seeds = given(seed=st.integers(0, 2**64))
 def test_no_statement_does_anything_else_because_its_table_is_watched(
     sides: tuple[Side, Side], pool: ThreadPoolExecutor, seed: int
 ) -> None:
-    """Same results, same errors, same rows at the end; and the log tells how they came about."""
+    """Same results, same errors, same rows at the end; and the log explains the rows."""
     check_random_history(sides, pool, seed)
 
 

@@ -1,4 +1,4 @@
-"""Hooks and jobs in SQL: what cannot be saved, in whatever way it is written, and what is recorded of each change."""
+"""Hooks and jobs in SQL: invalid ones are refused for every kind of writer, and each change is recorded."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -46,7 +46,7 @@ def names(conn: Connection) -> list[object]:
 
 
 def plainly(conn: Connection, name: str, events: str = "update", columns: str = "") -> None:
-    """Write a hook and its table with two INSERTs in one transaction, as whoever knows no function of ours might."""
+    """Write a hook and its table with two INSERTs in one transaction, without our functions."""
     with translated_errors(), conn.transaction():
         conn.execute(
             "insert into jobhooks.job_hook (name, job_id, events, columns) values (%s, 1, %s, %s)",
@@ -70,7 +70,7 @@ def test_two_hooks_cannot_share_a_table_a_job_and_an_event(jobs: Connection) -> 
 
 
 def test_a_hook_that_is_not_enabled_is_in_conflict_all_the_same(jobs: Connection) -> None:
-    """Else the conflict would come up when it is enabled, perhaps by somebody else and much later."""
+    """Otherwise the conflict would appear when it is enabled, possibly much later and by another person."""
     add(jobs, "first", ", enabled => false")
     with pytest.raises(HookConflict):
         add(jobs, "second")
@@ -115,7 +115,7 @@ def test_no_way_of_writing_leads_around_the_conflict(jobs: Connection, statement
 
 
 def test_hooks_may_swap_within_a_transaction(jobs: Connection) -> None:
-    """What is in between is nobody's business: it is looked at when the transaction commits."""
+    """States within the transaction do not matter: the check runs at commit."""
     add(jobs, "first", events="create")
     add(jobs, "second", events="update")
     with jobs.transaction():
@@ -150,7 +150,7 @@ ISOLATION = ["read committed", "repeatable read", "serializable"]
 def test_two_transactions_at_once_cannot_make_a_conflict(
     jobs: Connection, half: str, other_half: str, isolation: str
 ) -> None:
-    """Neither sees what the other has written: the second waits until the first has committed, and is refused then."""
+    """Neither sees the other's rows: the second waits for the first to commit, and is then refused."""
     add(jobs, "device", events="create")
     run(jobs, "select jobhooks.add_hook('site', '{public.site}', '{update,delete}', 'a.On')")
     with psycopg.connect(jobs.info.dsn) as one, psycopg.connect(jobs.info.dsn) as two, ThreadPoolExecutor(1) as thread:
@@ -184,7 +184,7 @@ def waiting(conn: Connection, session: Connection) -> bool:
 def test_a_hook_cannot_be_enabled_on_a_job_that_is_off(
     jobs: Connection, job: str, column: str, words: str, remedy: str
 ) -> None:
-    """Two switches are the most reported confusion there is: the message says which is off, and what turns it on."""
+    """Two switches confuse people most: the message names the one that is off, and the command to turn it on."""
     jobs.execute(f"update jobhooks.job set {column} = false where class_path = %s".encode(), [job])
     add(jobs, "later", ", enabled => false", job=job)
     add(jobs, "moves", events="delete")
@@ -205,7 +205,7 @@ def test_a_hook_cannot_be_enabled_on_a_job_that_is_off(
 
 
 def test_the_hooks_of_a_job_that_goes_stay_enabled_and_say_why_they_run_nothing(jobs: Connection) -> None:
-    """At once, and in words; and they can still be edited and disabled."""
+    """Immediately and in words; and they can still be edited and disabled."""
     add(jobs, "h")
     run(jobs, "select jobhooks.enable_job('a.On', false)")
     state = "select enabled, runs, why_not from jobhooks.hooks"
@@ -246,7 +246,7 @@ def test_the_columns_of_a_hook_are_those_of_its_tables(jobs: Connection) -> None
     run(jobs, f"select jobhooks.edit_hook('h', '{tables}')")
     for statement in (
         "delete from jobhooks.job_hook_content_type where content_type_id = 2",
-        "update jobhooks.job_hook set columns = '{secret}'",  # which is excluded: nothing tells of it
+        "update jobhooks.job_hook set columns = '{secret}'",  # an excluded column: it never changes
     ):
         with pytest.raises(UnknownColumn):
             run(jobs, statement)
@@ -255,7 +255,7 @@ def test_the_columns_of_a_hook_are_those_of_its_tables(jobs: Connection) -> None
 
 
 def test_a_hook_whose_column_is_dropped_can_still_be_changed(jobs: Connection) -> None:
-    """The doctor tells of it. Refused would be, of all things, to disable it."""
+    """The doctor reports it. Otherwise even disabling the hook would be refused."""
     add(jobs, "h", ", columns => '{serial}'")
     jobs.execute("alter table public.device drop column serial")
     run(jobs, """select jobhooks.edit_hook('h', '{"description": "d", "enabled": false, "events": ["update"]}')""")
@@ -280,14 +280,14 @@ def test_a_hook_is_edited_in_what_is_named(jobs: Connection) -> None:
 
 
 def test_a_deleted_hook_is_owed_nothing(jobs: Connection) -> None:
-    """Nobody could attempt it, and the log would keep the change for ever."""
+    """Its deliveries could not be attempted, and the log would keep the changes forever."""
     add(jobs, "h")
     add(jobs, "other", job="a.Too")
     jobs.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, attempts) values"
         " (1, 1, 1, 'dead', 2), (2, 1, 1, 'blocked', 0), (3, 1, 1, 'blocked', 0), (1, 2, 1, 'dead', 1)"
     )
-    # Of change 3 an attempt was settled, and nobody has paid the debt yet.
+    # Change 3 has the result of one attempt, and its delivery is pending.
     jobs.execute(
         "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at)"
         " values (3, 1, 1, 1, 'success', now())"
@@ -342,7 +342,7 @@ def test_each_change_of_a_hook_is_recorded_once_for_a_transaction(jobs: Connecti
 
 
 def test_transactions_at_once_are_recorded_one_after_the_other(jobs: Connection) -> None:
-    """Each says what the one before it left, although neither saw the other's half when it was written."""
+    """Each records the state after the one before, although neither saw the other's rows when it wrote."""
     add(jobs, "h")
     with psycopg.connect(jobs.info.dsn) as one, psycopg.connect(jobs.info.dsn) as two, ThreadPoolExecutor(1) as thread:
         one.execute("update jobhooks.job_hook set events = '{delete}'")
@@ -361,7 +361,7 @@ def test_transactions_at_once_are_recorded_one_after_the_other(jobs: Connection)
 
 
 def test_each_change_of_a_job_is_recorded_and_nothing_else(jobs: Connection) -> None:
-    """Above all not that a daemon has started and found what it found before."""
+    """Above all, a daemon's start without differences is not recorded."""
     found = (
         '[{"class_path": "a.New", "name": "%s", "description": "", "max_attempts": 15, "backoff_s": 1,'
         ' "on_failure": "block", "concurrency": 8, "hidden": false, "grouping": "", "has_sensitive_variables": false,'
@@ -392,7 +392,7 @@ def test_the_user_that_is_recorded_may_be_no_text(jobs: Connection) -> None:
 
 
 def test_history_goes_after_a_year_but_for_what_is_so_still(jobs: Connection) -> None:
-    """Else the next change of such a hook would be taken for its creation. Of what is deleted all goes."""
+    """Otherwise the next change of such a hook would look like its creation. The history of deleted ones is dropped."""
     for name, events in (("stays", "create"), ("goes", "update"), ("new", "delete")):
         add(jobs, name, events=events)
         run(jobs, """select jobhooks.edit_hook(%s, '{"description": "d"}')""", name)
@@ -487,7 +487,7 @@ def test_no_way_of_writing_leads_around_the_checks_of_a_setting(jobs: Connection
 
 
 def test_the_size_of_a_batch_is_for_receivers_of_batches(jobs: Connection) -> None:
-    """One that was changed to take single changes takes single ones, whatever was said before."""
+    """A receiver changed from batches to single changes gets single ones, regardless of earlier overrides."""
     jobs.execute("update jobhooks.job set batch_size = 100 where class_path = 'a.On'")
     jobs.execute("""select jobhooks.set_job('a.On', '{"batch_size": 10}')""")
     in_force = "select batch_size from jobhooks.jobs where class_path = 'a.On'"
@@ -515,7 +515,7 @@ def test_every_setting_of_a_receiver_can_be_set(jobs: Connection) -> None:
 
 
 def test_the_daemon_hears_of_each_change(jobs: Connection) -> None:
-    """So that it needs no restart. Notifications come in the order of commits: what is before the mark is its own."""
+    """So it needs no restart. Notifications arrive in commit order: those before the mark are its own."""
     with psycopg.connect(jobs.info.dsn, autocommit=True) as listener:
         add(jobs, "h")
         listener.execute("listen jobhooks")

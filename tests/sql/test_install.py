@@ -1,4 +1,4 @@
-"""Installing sql/: once, again, twenty at once, and by a program of another version."""
+"""Installing sql/: once, again, twenty at the same time, and by a program of another version."""
 
 import asyncio
 import contextlib
@@ -214,7 +214,7 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         assert admin.execute("select status, attempts, failures, blocks from jobhooks.delivery").fetchall() == [
             ("dead", 1, 1, False)
         ]
-        # The history begins with what was there, which is as it would be recorded today.
+        # The history begins with the existing state, as it would be recorded today.
         admin.execute("update jobhooks.job set enabled = enabled; update jobhooks.job_hook set enabled = enabled")
         assert admin.execute(
             "select kind, name, action, after ->> 'events' from jobhooks.configuration_change order by id"
@@ -299,7 +299,7 @@ update jobhooks.content_type set triggers = '{former}';
 
 
 def test_the_triggers_of_a_partitioned_table_go_on_until_they_are_replaced(database: str, conn: Connection) -> None:
-    """Whoever holds the table while jobhooks is installed loses nothing: a moved row is a delete and a create then."""
+    """A table that is locked during the installation loses nothing: a moved row is then a delete and a create."""
     conn.execute("create table public.parted (id integer primary key) partition by range (id)")
     for start in (0, 10):
         conn.execute(

@@ -1,4 +1,4 @@
-"""The log's segments: begun in time, dropped when their time is over, and never with what is still owed."""
+"""The log's segments: begun in time, dropped after their time, and never with pending deliveries."""
 
 import threading
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_an_empty_segment_is_not_followed(device: Connection) -> None:
 
 
 def test_a_new_segment_is_as_the_first(device: Connection) -> None:
-    """Indexes, compression and privileges: the reader and the capture find what they expect."""
+    """Indexes, compression and privileges are those that the reader and capture expect."""
     write(device)
     maintain(device, segment_size=1)
     shape = (
@@ -118,7 +118,7 @@ def test_a_change_whose_delivery_is_parked_moves_to_the_next_segment(device: Con
 
 
 def test_a_segment_that_someone_writes_to_is_not_waited_for(device: Connection, database: str) -> None:
-    """Its writer may take hours; what would queue behind us is everybody."""
+    """Its writer may take hours, and every other writer would queue behind us."""
     with psycopg.connect(database) as writer:
         write(writer)
         assert maintain(device, segment_size=1) == "began segment 2 of the log"
@@ -140,7 +140,7 @@ def test_writers_go_on_while_somebody_reads_the_log_and_it_is_maintained(device:
 
 
 def test_no_change_is_lost_while_segments_come_and_go(device: Connection, database: str) -> None:
-    """The function that writers call is made anew under them."""
+    """The function that writers call is replaced while they run."""
     stop = threading.Event()
     written: list[int] = []
 
@@ -195,7 +195,7 @@ def test_the_daemon_maintains_the_log(device: Connection, database: str, tmp_pat
 
 
 def test_installing_again_keeps_to_the_newest_segment(device: Connection, database: str) -> None:
-    """The functions are applied anew then, and name the first one in their text."""
+    """Installing applies the functions again, and their text names the first segment."""
     write(device)
     maintain(device, segment_size=1)
     device.execute("select jobhooks.use_segment(1)")
@@ -206,7 +206,7 @@ def test_installing_again_keeps_to_the_newest_segment(device: Connection, databa
 
 
 def test_a_segment_is_compressed_with_lz4_where_the_server_has_it(device: Connection) -> None:
-    """pglz costs the writer several times as much. The first segment, and one that is begun later."""
+    """pglz costs the writer several times more. Both the first segment and a later one."""
     methods = device.execute("select enumvals from pg_settings where name = 'default_toast_compression'").fetchone()
     if methods is None or "lz4" not in methods[0]:
         pytest.skip("this server has no lz4")

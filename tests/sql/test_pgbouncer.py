@@ -37,7 +37,7 @@ def pooled(device: Connection, role: str, tmp_path_factory: pytest.TempPathFacto
         f"pool_mode = transaction\ndefault_pool_size = 1\n"
         f"[databases]\n{device.info.dbname} = host={target['host']} port={device.info.port} user={role}\n"
     )
-    account = server_account()  # it refuses to run as root, too
+    account = server_account()  # it also refuses to run as root
     for path in (directory, *directory.parents):
         if path == Path("/tmp") or not path.is_relative_to("/tmp"):
             break
@@ -104,7 +104,7 @@ def test_a_mark_of_an_application_is_refused_there_too(device: Connection, poole
 def test_what_is_set_for_a_session_reaches_whoever_gets_the_connection_next(
     device: Connection, role: str, pooled: str
 ) -> None:
-    """A limit of such a pool, and so what one sets here must be local to the transaction: the docs say so."""
+    """A limit of such a pool; the docs say to use settings that are local to the transaction."""
     device.execute(f"grant jobhooks_receiver to {role}".encode())
     with client(pooled) as receiver, client(pooled) as other:
         receiver.execute("set jobhooks.delivery = '1:2:3'")

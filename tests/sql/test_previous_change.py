@@ -40,7 +40,7 @@ def test_a_row_that_got_the_key_of_another_is_another_object(device: Connection)
 
 
 def test_it_is_found_however_far_away_up_to_the_limit(device: Connection) -> None:
-    """The search goes in steps: nothing is missed at their ends, and none is taken for it that is older."""
+    """The search goes in steps: it misses nothing at their ends and does not return an older change."""
     device.execute("update public.device set name = 'far'")
     far = last(device)
     for between in (98, 99, 100, 101, 1098, 1099, 1100, 1101):
@@ -63,7 +63,7 @@ def test_a_row_that_cannot_be_taken_apart_hides_nothing(device: Connection) -> N
 
 
 def test_where_there_is_no_key_there_is_no_object(device: Connection) -> None:
-    """Nor where a key column was renamed since: what is not there is equal to nothing."""
+    """Neither where a key column was renamed since: a missing value equals nothing."""
     device.execute("alter table public.device rename column id to number")
     device.execute("update public.device set name = 'a'")
     device.execute("update public.device set name = 'b'")

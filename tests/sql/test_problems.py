@@ -1,4 +1,4 @@
-"""jobhooks.problems(): each thing is broken on purpose, and must be named, with what to do about it."""
+"""jobhooks.problems(): each thing is broken on purpose, and must be reported with a remedy."""
 
 import contextlib
 import re
@@ -50,7 +50,7 @@ def add_hook(conn: Connection, *, enabled: bool = True) -> None:
 
 
 def test_nothing_is_wrong_with_a_table_that_is_just_watched(device: Connection, admin: SyncConnection) -> None:
-    """Whoever is told of problems that are none stops listening."""
+    """False alarms teach people to ignore the doctor."""
     device.execute(PARTITIONED)
     device.execute("create table public.note (line text, seen timestamptz, many float8[])")
     tables.watch(admin, "public.reading")
@@ -220,7 +220,7 @@ def test_a_hook_that_leads_to_no_runs(device: Connection) -> None:
 
 
 def test_a_hook_whose_columns_are_gone(device: Connection) -> None:
-    """An update that touches another column of its own is still for it; with none left, none is."""
+    """An update of another column of the hook still matches; without any column left, none does."""
     add_hook(device)
     device.execute("""select jobhooks.edit_hook('h', '{"name": "the device''s", "columns": ["name", "serial"]}')""")
     assert problems(device) == []
@@ -364,7 +364,7 @@ def test_a_viewer_is_told_the_same_and_what_it_cannot_see(device: Connection, ad
 
 
 def test_roles_that_could_not_be_made(server: Server) -> None:
-    """On a server of its own: roles belong to all databases."""
+    """On a separate server, because roles belong to all databases."""
     with run_server(binaries(server)) as own:
         with psycopg.connect(own.url(), autocommit=True) as superuser:
             superuser.execute("create role plain login")

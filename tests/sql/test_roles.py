@@ -1,4 +1,4 @@
-"""Who may do what: the roles, and the mark that only some of them may carry."""
+"""Privileges: the roles, and the mark that only some of them may carry."""
 
 import contextlib
 from collections.abc import Generator
@@ -26,7 +26,7 @@ WRITABLE = """
 
 @pytest.fixture
 def member(device: Connection, role: str) -> Generator[Connection]:
-    """A session of an ordinary role, to which a test grants what it is about."""
+    """A session of an ordinary role; each test grants it the privileges in question."""
     with psycopg.connect(device.info.dsn, user=role, autocommit=True) as client:
         yield client
 
@@ -53,7 +53,7 @@ def test_everything_belongs_to_the_owner_but_what_writes_to_the_log(conn: Connec
 
 
 def test_the_capture_may_write_to_the_log_and_nothing_else(conn: Connection) -> None:
-    """It runs in every writer's transaction; what it can do is what a flaw in it would give away."""
+    """It runs in every writer's transaction; a flaw in it would give away its privileges."""
     rows = conn.execute(WRITABLE, ["jobhooks_capture"]).fetchall()
     assert [what for (what,) in rows] == [
         "delete on jobhooks_capture.truncation",
@@ -104,7 +104,7 @@ def test_an_operator_decides_about_hooks_and_cannot_touch_the_log(device: Connec
 
 @pytest.mark.parametrize("role_of_ours", ["daemon", "receiver", "viewer", "operator"])
 def test_nobody_writes_changes_that_never_happened(device: Connection, member: Connection, role_of_ours: str) -> None:
-    """But for the owner, who could make the functions anew, and as whom nobody can log in."""
+    """Except the owner, which could replace the functions and cannot log in."""
     device.execute(f"grant jobhooks_{role_of_ours} to {member.info.user}".encode())
     for statement in (
         "select jobhooks_capture.record_change(1, 'create', null, '{}')",
@@ -129,7 +129,7 @@ class {name}(JobHookReceiver):
 def test_the_daemon_runs_with_two_grants_and_cannot_change_the_applications_tables(
     device: Connection, member: Connection, database: str, tmp_path: Path
 ) -> None:
-    """Least privilege: what receivers may touch is for the application's owner to grant."""
+    """Least privilege: the application's owner grants the privileges that receivers need."""
     device.execute(f"grant jobhooks_daemon, jobhooks_receiver to {member.info.user}".encode())
     (tmp_path / "both.py").write_text(
         WRITES.format(name="Looks", kind="async ", body="self.log_info(str(change.postchange['name']))")
@@ -158,7 +158,7 @@ def test_the_daemon_runs_with_two_grants_and_cannot_change_the_applications_tabl
 
 
 def triggering(conn: Connection) -> list[tuple[bool, object]]:
-    """Return of each change whether it triggers, and what was refused."""
+    """List for each change whether it triggers, and a refused mark."""
     return conn.execute(
         "select triggering, context ->> 'refused_mark' from jobhooks.object_change order by id"
     ).fetchall()
@@ -196,7 +196,7 @@ def test_a_mark_ends_with_its_transaction_and_goes_back_with_its_savepoint(
 
 
 def test_a_mark_that_is_set_for_the_session_stays_in_it(device: Connection, application: Connection, role: str) -> None:
-    """Hence "set local": this is what "set" does, and why a pool's DISCARD ALL or RESET is wanted after it."""
+    """Hence "set local": "set" has this effect, and a pool needs DISCARD ALL or RESET after it."""
     application.execute("set jobhooks.delivery = '1:1:1'")
     application.execute("update public.device set name = 'an application'")
     device.execute(f"grant jobhooks_receiver to {role}".encode())

@@ -1,4 +1,4 @@
-"""What the catalogue can tell about the installed schema."""
+"""Properties of the installed schema that the catalogue shows."""
 
 import os
 
@@ -18,9 +18,9 @@ OWN_FUNCTIONS = f"select oid, oid::regprocedure::text as signature from pg_proc 
 
 
 def test_every_function_pins_its_search_path(conn: Connection) -> None:
-    """With an empty path, or none, a caller's temporary table could stand in for what the function means.
+    """With an empty path, or without one, a caller's temporary table could replace a name in the function.
 
-    But for the two that run for each row, where that would cost as much as the rest: they qualify every name.
+    Except the two that run for each row, where that would double the cost: they qualify every name.
     """
     unpinned = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own join pg_proc using (oid)"
@@ -33,7 +33,7 @@ def test_every_function_pins_its_search_path(conn: Connection) -> None:
 
 
 def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
-    """Each security definer function is a way to the owner's rights: there is none that need not be."""
+    """Each security definer function is a way to the owner's rights, so each one must be necessary."""
     definers = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own join pg_proc using (oid) where prosecdef order by 1"
     ).fetchall()
@@ -60,8 +60,8 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
 def test_public_may_do_nothing(conn: Connection) -> None:
     """An application role needs no privilege in the schemas, and has none.
 
-    What its statements call is bound to its tables' triggers, and it can name none of it; nor can the roles that have
-    privileges in the schema jobhooks: they could write changes that never happened.
+    The functions for its statements are bound to its tables' triggers. Neither it nor a role with privileges in the
+    schema jobhooks can call them by name: they could record changes that never happened.
     """
     usable = conn.execute(
         "select nspname, rolname from pg_namespace cross join pg_roles"
@@ -96,7 +96,7 @@ def test_public_may_do_nothing(conn: Connection) -> None:
 
 
 def test_every_table_and_function_says_what_it_is_for(conn: Connection) -> None:
-    """And every column of what people read."""
+    """And every column of the tables and views for people."""
     columns = conn.execute(
         "select attrelid::regclass || '.' || attname from pg_attribute where attnum > 0 and not attisdropped"
         " and attrelid = any ('{jobhooks.object_change,jobhooks.job_result,jobhooks.delivery,jobhooks.job,"
@@ -134,7 +134,7 @@ def test_plpgsql_check_finds_nothing(conn: Connection) -> None:
         pytest.skip("this server has no plpgsql_check")
     conn.execute("create extension plpgsql_check")
     conn.execute("create table public.device (id integer primary key)")
-    # A trigger function is checked as a trigger of its own table, the capture as one of an application's.
+    # A trigger function is checked as a trigger of its table, the capture function as one of an application's table.
     table = (
         "case when prorettype = 'trigger'::regtype then coalesce("
         "(select tgrelid from pg_trigger where tgfoid = own.oid limit 1), 'public.device'::regclass) else 0 end"

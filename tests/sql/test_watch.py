@@ -1,4 +1,4 @@
-"""Watching tables: what can be, what cannot, and what becomes of a table that is renamed, dropped or made again."""
+"""Watching tables: which can be watched, which cannot, and tables that are renamed, dropped or created again."""
 
 import contextlib
 import threading
@@ -140,7 +140,7 @@ def test_a_content_type_follows_its_table_and_is_taken_over_by_one_made_again(
 
 
 def test_a_table_that_is_in_use_is_not_waited_for_for_long(device: Connection, admin: SyncConnection) -> None:
-    """Whoever waits for a lock makes the application's own writes queue behind it."""
+    """A waiting lock request makes the application's writes queue behind it."""
     with device.transaction():
         device.execute("lock table public.device in access exclusive mode")
         with pytest.raises(LockNotAvailable):
@@ -182,7 +182,7 @@ def test_two_tables_of_one_name_that_are_gone_are_taken_over_by_one(conn: Connec
 def test_a_reader_that_stays_keeps_nobody_from_writing(
     device: Connection, admin: SyncConnection, database: str
 ) -> None:
-    """Whoever drops a trigger waits for all readers, and all writers wait behind: so it gives way, again and again."""
+    """Dropping a trigger waits for all readers, and all writers wait behind it: so it gives way and tries again."""
     stop = threading.Event()
     written: list[int] = []
 
@@ -223,7 +223,7 @@ def test_installing_waits_for_no_writer(device: Connection, admin: SyncConnectio
 
 @pytest.mark.parametrize(("timeout", "kept"), [("0", "0"), ("1min", "1min"), ("50ms", "50ms")])
 def test_a_person_in_psql_waits_briefly_too(device: Connection, database: str, timeout: str, kept: str) -> None:
-    """And what they have set counts where it is less, and again after it."""
+    """A lower setting of theirs applies, and is restored afterwards."""
     calls = ("select jobhooks.unwatch('public.device')", "select jobhooks.watch('public.device')")
     with psycopg.connect(database) as writer, psycopg.connect(database, autocommit=True) as person:
         person.execute("select set_config('lock_timeout', %s, false)", [timeout])

@@ -1,1 +1,1 @@
-"""What tests share: servers, databases, the daemon as a process, and what is generated from the code."""
+"""Shared code of the tests: servers, databases, the daemon as a process, and the generated files."""

@@ -1,4 +1,4 @@
-"""What tests of the capture share: to watch a table, and to read what was recorded in few words."""
+"""Shared code of the capture tests: watch a table, and read the recorded changes in few words."""
 
 import contextlib
 import os
@@ -22,18 +22,18 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     exclude: Sequence[str] = (),
     ignore: Sequence[str] = (),
 ) -> None:
-    """Watch ``table`` in the database of ``conn``, in a session of its own."""
+    """Watch ``table`` in the database of ``conn``, in a separate session."""
     with contextlib.closing(connect(conn.info.dsn)) as admin:
         tables.watch(admin, table, key, always=always, exclude=exclude, ignore=ignore)
 
 
 def changes(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
-    """Return what the log holds: action, row before, row after."""
+    """List the log: action, row before, row after."""
     return conn.execute("select action::text, prechange, postchange from jobhooks.object_change order by id").fetchall()
 
 
 def words(conn: Connection[TupleRow], column: str = "note") -> list[str]:
-    """Return what the log holds, in words: ``create 1 a``, ``update 1 a>b``: id, and a column's values."""
+    """List the log in words: ``create 1 a``, ``update 1 a>b``: id, and a column's values."""
     rows = conn.execute(
         "select concat_ws(' ', action, coalesce(postchange, prechange) ->> 'id',"
         " nullif(concat_ws('>', prechange ->> %(column)s, postchange ->> %(column)s), ''))"

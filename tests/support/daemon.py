@@ -1,4 +1,4 @@
-"""The daemon and the command line as processes of their own, as a user runs them."""
+"""The daemon and the command line as separate processes, as a user runs them."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def jobhooks(*arguments: str, cwd: Path | str | None = None, **changes: str) -> 
 
 
 def wait_until(what: str, attempt: Callable[[], T], limit: float = LIMIT) -> T:
-    """Return what ``attempt`` returns once that is true; ``limit``: seconds."""
+    """Repeat ``attempt`` until its value is true, for up to ``limit`` seconds."""
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         if result := attempt():
@@ -51,7 +51,7 @@ class Daemon:
             )
 
     def events(self, name: str | None = None) -> list[dict[str, object]]:
-        """Return what this daemon has logged, of all kinds or of one."""
+        """Read the daemon's log events, all or of one kind."""
         lines = self._log.read_bytes()[self._offset :].decode().split("\n")[:-1]
         events = [json.loads(line) for line in lines if line.startswith("{")]
         return [event for event in events if name is None or event["event"] == name]
@@ -61,9 +61,9 @@ class Daemon:
         return self._log.read_bytes()[self._offset :].decode()
 
     def tracebacks(self) -> list[str]:
-        """Return the tracebacks that it wrote, but for those of a worker that was to start when all ended.
+        """Read its tracebacks, except those of a worker that started during shutdown.
 
-        Python's own server of processes writes that; there is no way to have it say less.
+        Python's process server prints those and cannot be silenced.
         """
         lines = (line for line in self.words().splitlines(keepends=True) if not line.startswith("{"))
         blocks = re.split(r"(?=^Traceback \(most recent call last\))", "".join(lines), flags=re.MULTILINE)

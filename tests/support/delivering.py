@@ -1,11 +1,11 @@
-"""What tests of the daemon share: receivers that do what a row's name says, and what is there when they have."""
+"""Shared code of the daemon's tests: receivers that act on a row's name, and checks of their effects."""
 
 from collections.abc import Callable
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-# What they do is told by the row's name; what they did is in the table "seen", through the run's own connection.
+# The row's name selects the action; the receiver records it in the table "seen", through the run's connection.
 RECEIVERS = """
 import asyncio, ctypes, os, time
 from pathlib import Path
@@ -212,7 +212,7 @@ def make_seen(conn: Connection[TupleRow]) -> None:
     """Make the tables that the receivers use, beside ``public.device``, and empty that."""
     conn.execute("create table public.seen (n bigserial, receiver text, object integer, value text, word text)")
     conn.execute("create table public.mended (id integer primary key)")
-    # So that the first change is number 1: this is none.
+    # So that the first change is number 1: this call records no change.
     conn.execute("set session_replication_role = replica; truncate public.device restart identity")
     conn.execute("set session_replication_role = origin")
 
@@ -241,7 +241,7 @@ def debts(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
 
 
 def settled(conn: Connection[TupleRow], count: int) -> Callable[[], bool]:
-    """Return what tells that there are so many results and no debts."""
+    """Make a condition: that number of results, and an empty backlog."""
 
     def look() -> bool:
         row = conn.execute(

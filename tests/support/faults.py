@@ -1,4 +1,4 @@
-"""Breaking things on purpose: servers that are stopped and started again, and a network that swallows what is sent."""
+"""Breaking things on purpose: servers that stop and start, and a network that swallows packets."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ from support.servers import chosen_binaries
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses."""
+    """Find a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -49,7 +49,7 @@ class OwnServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def url(self, port: int | None = None) -> str:
-        """Return how to connect, perhaps by another port, that of a proxy."""
+        """Make a connection string, by default for the server's port, otherwise for a proxy's."""
         return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
 
     def start(self) -> None:
@@ -82,9 +82,9 @@ def own_server(copy_of: OwnServer | None = None, **settings: str) -> Generator[O
 
 
 class Proxy:
-    """A port in front of a server. What runs through it can be cut, or swallowed while both ends think all is well.
+    """A port in front of a server. It can cut connections, or swallow data while both ends see an open connection.
 
-    ``swallows_ends``: where it swallows, it tells neither end that the other has closed, as a firewall would not.
+    ``swallows_ends``: while swallowing, it hides the closing of a side from the other, like a firewall.
     """
 
     def __init__(self, target: int, *, swallows_ends: bool = False) -> None:

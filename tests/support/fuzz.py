@@ -95,7 +95,7 @@ class _Historian(Alterations):
             if choose.one_in(10):
                 setup += map(Statement, self.row_security(table))
         watching = [self.watching(table) for table in self.tables if len(self.tables) == 1 or not choose.one_in(6)]
-        if "session_replication_role = replica" in self.settings and not self.role:  # nobody else may
+        if "session_replication_role = replica" in self.settings and not self.role:  # only privileged sessions may
             self.exact = self.exact and self.always
         statements = [Statement(f"set {setting}") for setting in self.settings]
         for _ in range(choose.number(3, 14)):
@@ -120,17 +120,17 @@ class _Historian(Alterations):
         key = None if table.key or keyless else [table.columns[0].name]
         kept = {*(table.key or ()), *(key or ())}
         if table.partitioned_by:
-            kept.add(table.columns[0].name)  # a row that moves is a change, whatever is ignored
+            kept.add(table.columns[0].name)  # a moving row is a change, even if only ignored columns differ
         others = [column.name for column in table.columns if column.name not in kept]
         exclude = choose.some(others) if choose.one_in(8) else []
         ignore = choose.some(others) if choose.one_in(6) else []
         self.exact = self.exact and not exclude and not ignore
         return Watching(table.sql, key, keyless, self.always or choose.one_in(5), exclude, ignore)
 
-    # What happens.
+    # Events.
 
     def step(self) -> list[Statement]:
-        """Return the statements of something that happens: at once, in a transaction, or in a block of code."""
+        """Draw the statements of an event: alone, in a transaction, or in a block of code."""
         choose = self.choose
         if self.altering and choose.one_in(2):
             return [Statement(sql) for sql in self.alteration(choose.pick(self.tables))]

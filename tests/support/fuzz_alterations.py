@@ -7,7 +7,7 @@ from support.fuzz_writes import Writes
 
 
 class Alterations(Writes):
-    """Draws statements that alter the tables, too, and keeps what it knows of them up to date."""
+    """Also draws statements that alter the tables, and updates its model of them."""
 
     triggers = 0
     altered = False
@@ -108,7 +108,7 @@ class Alterations(Writes):
         return [f"alter table {table.sql} add {what}"]
 
     def new_trigger(self, table: Table) -> list[str]:
-        """The user's own, of which some have names that are before any other's."""
+        """A user's trigger; some of them sort before every other name."""
         choose = self.choose
         name = identifier(choose.pick(("", "!", "~", " ")) + f"t{self.triggers}")
         self.triggers += 1

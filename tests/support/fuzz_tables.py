@@ -9,8 +9,8 @@ from typing import TypeVar
 T = TypeVar("T")
 SCHEMAS = ("one", 'Schema "two"')
 
-# What every example may use; made once in each database. The code of a user's triggers tells what it sees by notices,
-# which are compared as everything else is. touch updates rows that the same statement has written, or is about to.
+# Shared by all examples and made once per database. The user's trigger functions report their input with notices, which
+# are compared like everything else. touch updates rows that the same statement has written, or is about to write.
 PRELUDE = r"""
 create schema kinds;
 grant usage on schema kinds to public;
@@ -85,9 +85,9 @@ create domain shadow.json as text check (shadow.evil(value, ''));
 
 @dataclass(frozen=True)
 class Kind:
-    """A column type: values of it (the last one may be none), and whether it has an order.
+    """A column type: its values (the last one may be null), and whether it has an order.
 
-    exact: the json of a value is the same whatever the session has set, and it can be had.
+    exact: the JSON of a value exists and does not depend on the session's settings.
     """
 
     sql: str
@@ -162,7 +162,7 @@ KINDS = (
     Kind("kinds.list", ("{1}", "{}")),
     Kind("kinds.ordered", ("(1,x,)", "(0,x,)")),
 )
-TELLING = 15  # of these: the first ones, with which most has gone wrong
+TELLING = 15  # of these: the first ones, which have found the most bugs
 NAMES = (
     *(
         "a",
@@ -277,7 +277,7 @@ def draw_kind(choose: Choices) -> Kind:
 
 
 def draw_table(choose: Choices, taken: list[str], version: int) -> Table:
-    """Draw a table; not more than one of its columns is generated, and none refers to another table yet."""
+    """Draw a table. At most one of its columns is generated, and no column refers to another table yet."""
     names = list(NAMES)
     id_column = Column(names.pop(choose.number(0, len(names) - 1)), INTEGER)
     columns = [id_column]
@@ -306,7 +306,7 @@ def draw_table(choose: Choices, taken: list[str], version: int) -> Table:
 def _draw_generated(choose: Choices, name: str, id_name: str, version: int, partitioned: bool) -> Column:
     ways = ["always as ({0} * 2) stored", "always as ({0}::text || 'x') stored", "by default as identity"]
     if version >= 180000:
-        # None that can fail: the server computes it for a trigger's WHEN, and the statement fails there.
+        # No expression that can fail: the server computes it for a trigger's WHEN, and the statement would fail.
         ways.append("always as ({0} * 2) virtual")
     if partitioned and version < 170000:
         ways.remove("by default as identity")
@@ -331,7 +331,7 @@ def _draw_partitions(choose: Choices, way: str, number: int) -> list[tuple[str, 
 
 
 def create_statements(choose: Choices, table: Table) -> list[str]:
-    """Return what creates the table; some partitions have other columns, or partitions of their own."""
+    """Make the statements that create the table; some partitions have other columns, or partitions below them."""
     parts = [column.definition() for column in table.columns]
     if table.key:
         parts.append(f"primary key ({', '.join(map(identifier, table.key))})")
@@ -348,7 +348,7 @@ def create_statements(choose: Choices, table: Table) -> list[str]:
                 create = f"create table {table.partition(f'{name}{n}')} partition of {partition}"
                 statements.append(f"{create} for values with (modulus 2, remainder {n})")
         elif number == 2 and choose.one_in(2):
-            # As one that was there before: a dropped column, and the others in another order. None may be an identity.
+            # Like an older table: a dropped column, and another order of columns. No column may be an identity.
             columns = ", ".join(_plain(column, table.key) for column in reversed(table.columns))
             statements += [
                 f"create table {partition} (junk integer, {columns})",
@@ -361,7 +361,7 @@ def create_statements(choose: Choices, table: Table) -> list[str]:
 
 
 def _plain(column: Column, key: list[str]) -> str:
-    """Return the column's definition in a table that is to become a partition."""
+    """Define the column for a table that will become a partition."""
     definition = column.definition()
     if "identity" in column.generated:
         definition = f"{identifier(column.name)} {column.kind.sql} not null"

@@ -7,7 +7,7 @@ from support.fuzz_tables import INTEGER, Choices, Column, Table, identifier, lit
 
 
 class Statement(NamedTuple):
-    """What is sent in one go; and what is copied in, if it is a COPY."""
+    """A statement, and the data to copy in if it is a COPY."""
 
     sql: str
     copied: str = ""

@@ -25,7 +25,7 @@ COMMANDS = ROOT / "docs" / "reference" / "commands.md"
 
 
 def schema() -> str:
-    """Return the schema as pg_dump writes it, without what differs from run to run."""
+    """Dump the schema with pg_dump, without parts that differ from run to run."""
     binaries = wheel_binaries()
     assert binaries is not None, "the schema is dumped with the embedded server"
     with run_server(binaries) as server:
@@ -44,7 +44,7 @@ def _dump(server: EmbeddedServer) -> str:
     ).stdout
     lines = [line for line in dump.splitlines() if not re.match(r"--|\\(un)?restrict |SET |SELECT pg_catalog", line)]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-    # The functions are in functions/ as they are here; what may be done with them is told by the grants alone.
+    # The functions are in functions/ already; only the grants show their privileges.
     text = re.sub(r"^CREATE FUNCTION .*?AS (\$\w*\$).*?^\1;\n+", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"^COMMENT ON FUNCTION .*?;\n+", "", text, flags=re.MULTILINE)
     return (
@@ -80,7 +80,7 @@ def _default(name: str) -> str:
 
 
 def command_reference() -> str:
-    """Return the reference of all commands and their options, as ``--help`` tells them."""
+    """Write the reference of all commands and their options from their ``--help``."""
     told = [
         "# Commands",
         "",

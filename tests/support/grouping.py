@@ -1,4 +1,4 @@
-"""Runs of one hook, one after the other, in the test's own process, and what came of them."""
+"""Runs of one hook, one after the other, in the test's process, and their outcomes."""
 
 import asyncio
 from collections import deque
@@ -37,7 +37,7 @@ def write(conn: Connection, count: int) -> None:
 
 
 async def owed_deliveries(database: str) -> deque[Delivery]:
-    """Return what the changes owe to a hook."""
+    """List the pending deliveries of the changes for a hook."""
     async with open_reader(database, 1000) as reader:
         return deque(map(owed, await read_all(reader)))
 
@@ -54,7 +54,7 @@ def deliver_all(database: str, receiver: type[JobHookReceiver[Any]]) -> dict[int
 
 
 def copied(conn: Connection) -> list[int]:
-    """Return the changes for which something was written, as often as it was."""
+    """List the changes with written rows, once per row."""
     return [change for (change,) in conn.execute("select change from public.copy order by change, n").fetchall()]
 
 

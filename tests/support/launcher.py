@@ -47,7 +47,7 @@ LEFT_OUT = ("jobhooks.__main__", "jobhooks.pytest_plugin", "jobhooks.receivers",
 
 
 class Closable(Protocol):
-    """What a child inherits from the launcher and has no use for."""
+    """A resource that a child inherits from the launcher and does not need."""
 
     def close(self) -> None: ...
 
@@ -79,16 +79,16 @@ class Process:
         (self.pid,) = EXIT_CODE.unpack(self._read(None))
 
     def poll(self) -> int | None:
-        """Return the exit code, negative for a signal, or None while the process runs."""
+        """Read the exit code: negative for a signal, None while the process runs."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.wait(0)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait until the process has ended, and return its exit code.
+        """Wait for the end of the process, and read its exit code.
 
         Raises:
-            subprocess.TimeoutExpired: it still runs after so many seconds.
+            subprocess.TimeoutExpired: it still runs after that time.
         """
         if self.returncode is None:
             (code,) = EXIT_CODE.unpack(self._read(timeout))
@@ -202,7 +202,7 @@ def _receive(control: socket.socket) -> tuple[Any, list[int]] | None:
     return (json.loads(request), descriptors) if request else None
 
 
-# What follows runs in the launcher and in its children.
+# The rest runs in the launcher and in its children.
 
 
 def serve(control: socket.socket) -> None:
@@ -341,7 +341,7 @@ class _Spares:
         if received is None:
             os._exit(0)
         (program, numbers), descriptors = received
-        # A number that one descriptor is to have may be that of another.
+        # A number needed for one descriptor may be in use by another.
         apart = [fcntl.fcntl(each, fcntl.F_DUPFD, ABOVE) for each in descriptors]
         for descriptor, number, original in zip(apart, numbers, descriptors, strict=True):
             os.close(original)
@@ -351,7 +351,7 @@ class _Spares:
 
 
 def _prepare() -> None:
-    """Import what a child would import."""
+    """Import the modules that a child would import."""
     found = [module.name for module in pkgutil.walk_packages(jobhooks.__path__, "jobhooks.")]
     for name in (*PREPARED, *(name for name in found if not name.startswith(LEFT_OUT))):
         importlib.import_module(name)

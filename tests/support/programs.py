@@ -28,7 +28,7 @@ def dump(url: str, *schemas: str) -> str:
     """Return the schemas, or all, as pg_dump writes them: with owners and privileges, without data."""
     finished = _run("pg_dump", "--schema-only", *(f"--schema={schema}" for schema in schemas), url)
     assert finished.returncode == 0, finished.stderr
-    # The first and the last line hold a number that is drawn anew each time.
+    # The first and the last line hold a number that is random each time.
     return re.sub(r"^\\(un)?restrict .*$", "", finished.stdout, flags=re.MULTILINE)
 
 

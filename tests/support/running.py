@@ -1,4 +1,4 @@
-"""Delivering to a receiver in the test's own process, with what the daemon delivers with."""
+"""Delivering to a receiver in the test's process, with the daemon's code."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ class Running:
         return outcome
 
     async def work_off(self, attempts: Attempts, deliveries: deque[Delivery]) -> dict[int, Outcome | None]:
-        """Attempt what is there, as one of a hook's runners does, and settle it; return the outcomes by change."""
+        """Attempt the available deliveries like a hook task, and settle them; return the outcomes by change."""
         told: list[tuple[Delivery, Outcome | None]] = []
 
         async def gather(first: Delivery) -> list[Delivery]:
@@ -120,7 +120,7 @@ async def open_running(database: str) -> AsyncGenerator[Running]:
 
 
 async def until(what: str, attempt: Callable[[], object]) -> None:
-    """Wait until ``attempt`` returns what is true, in the loop in which that comes about."""
+    """Repeat ``attempt`` until its value is true, without blocking the event loop."""
     try:
         async with asyncio.timeout(LIMIT):
             while not attempt():  # noqa: ASYNC110 - what it asks is the database

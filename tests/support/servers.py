@@ -61,7 +61,7 @@ def open_server() -> Generator[Server]:
 
 
 def chosen_binaries() -> Path:
-    """Return the folder of the programs that JOBHOOKS_TEST_POSTGRES names; the embedded ones where it names none."""
+    """Find the folder of programs in JOBHOOKS_TEST_POSTGRES; by default the embedded ones."""
     wanted = os.environ.get("JOBHOOKS_TEST_POSTGRES", "")
     embedded = wheel_binaries() if wanted in ("", "embedded") or wanted.startswith("docker") else None
     binaries = Path(wanted) if wanted.startswith("/") else embedded or system_binaries()
@@ -107,5 +107,5 @@ def clone_template(server: Server, name: str) -> str:
 
 
 def drop_database(server: Server, name: str) -> None:
-    """Drop a database, whoever is still connected to it."""
+    """Drop a database, and end its connections."""
     server.execute("drop database if exists {} with (force)", name)

@@ -1,4 +1,4 @@
-"""Conditions in CEL: what they decide, what is refused with its place, and that no text and no row ends the daemon."""
+"""Conditions in CEL: their decisions, errors with their place, and that no text and no row ends the daemon."""
 
 import datetime
 import json
@@ -60,7 +60,7 @@ def failure(text: str, change: Change = UPDATE) -> ConditionFailed:
     return failed.value
 
 
-# What they decide.
+# Decisions.
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_on_create_and_delete_there_is_one_row_and_changed_means_that_it_has_a_v
     ],
 )
 def test_changed_says_what_the_differences_say(before: str, after: str) -> None:
-    """Whoever reads get_snapshots() in a receiver finds the same columns, however the values are written."""
+    """A receiver sees the same columns in get_snapshots(), however the values are written."""
     change = updated(before, after)
     different = before != after if before.startswith("[[[") else change.get_snapshots()["differences"]["added"] != {}
     assert hold('changed("a")', change) == different
@@ -167,7 +167,7 @@ def test_a_number_is_an_integer_of_64_bits_or_a_double(number: str, text: str) -
     assert hold(text, updated(number, number))
 
 
-# What cannot be evaluated.
+# Conditions that fail.
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_rows_that_could_not_be_written_down_are_not_null() -> None:
 
 
 def test_what_a_row_holds_is_not_in_the_public_reason() -> None:
-    """It is logged, and rows are nobody's business who reads logs."""
+    """Reasons are logged, and readers of logs may not see rows."""
     change = updated('{"key":"secret (","map":{}}', "null")
     for text in ("old.a.map[old.a.key] == 1", '"x".matches(old.a.key)', "old.a.map[old.a.key + old.a.key]"):
         failed = failure(text, change)
@@ -238,7 +238,7 @@ def test_no_row_ends_the_daemon(one: object, other: object) -> None:
             assert str(exc)
 
 
-# Only what is named is decoded, and that makes no difference.
+# Only the named columns are decoded, with the same result.
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def decided(condition: Conditions, change: Change) -> bool | str:
 
 @given(expressions, rows, rows)
 def test_only_the_named_columns_decide_as_whole_rows_do(text: str, before: Row | None, after: Row | None) -> None:
-    """What is left out was never asked for."""
+    """The omitted columns were never needed."""
     change = replace(
         UPDATE,
         prechange_json=None if before is None else json.dumps(before),
@@ -311,7 +311,7 @@ def test_only_the_named_columns_decide_as_whole_rows_do(text: str, before: Row |
     assert decided(condition, change) == decided(whole, change)
 
 
-# What is refused.
+# Refused expressions.
 
 
 @pytest.mark.parametrize(
@@ -487,7 +487,7 @@ words = st.sampled_from(
 @settings(max_examples=400)
 @given(st.text(max_size=60) | st.lists(words, max_size=30).map("".join) | st.lists(words, max_size=30).map(" ".join))
 def test_no_text_does_worse_than_to_be_refused(text: str) -> None:
-    """Whoever may write a hook may write anything there."""
+    """A role that may write a hook may write any text there."""
     began = time.monotonic()
     try:
         condition = Conditions(text)
@@ -513,7 +513,7 @@ NINE = "[1,1,1,1,1,1,1,1,1]"
     ],
 )
 def test_what_could_take_long_is_refused(text: str) -> None:
-    """A second for a change is a second in which nothing else is delivered."""
+    """While a condition runs for a second, nothing else is delivered."""
     assert "go through lists too often, or ask too much of each element" in refusal(text)
 
 
@@ -541,7 +541,7 @@ def test_what_people_ask_of_lists_is_taken(text: str) -> None:
     ],
 )
 def test_lists_that_are_too_long_are_a_failure(value: object, text: str) -> None:
-    """What is kept in memory until the end, or gone through, in each round could be as much as all of it."""
+    """A loop over a list, or data kept by each round, could use all memory."""
     change = updated("1", json.dumps(value))
     assert str(failure(text, change)) == "the columns hold too much to go through lists"
     assert hold("new.a != null", change), "what goes through no list may be as large as it likes"

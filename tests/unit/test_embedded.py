@@ -33,7 +33,7 @@ def binaries(request: pytest.FixtureRequest) -> Path:
 
 
 def test_a_server_runs_and_is_gone_afterwards(binaries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the caller's environment says."""
+    """Regardless of the caller's environment."""
     monkeypatch.setenv("PGPORT", "1")
     monkeypatch.setenv("LC_ALL", "nowhere.UTF-8")
     monkeypatch.setenv("TMPDIR", "/nowhere")
@@ -118,6 +118,6 @@ def test_a_server_that_cannot_start_says_why_and_leaves_nothing(tmp_path: Path) 
 
 
 def test_the_module_imports_nothing_but_the_standard_library() -> None:
-    """It runs as a script too, isolated from what is installed."""
+    """It also runs as a script, isolated from installed packages."""
     code = "import runpy, sys; sys.argv=['x']; runpy.run_path(sys.argv[0] if False else %r, run_name='x')"
     subprocess.run([sys.executable, "-I", "-S", "-c", code % embedded.__file__], check=True, cwd="/")

@@ -1,4 +1,4 @@
-"""The form of every error: what failed and why, then the remedy."""
+"""The form of every error: the failure and its cause, then the remedy."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Hooks in a file: what is read and refused, and that what is written is read as the same."""
+"""Hooks in a file: reading, refusing, and that a written file reads back as the same hooks."""
 
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def test_a_file_that_cannot_be_read(file: Path) -> None:
 
 
 def test_lists_have_no_order_of_their_own() -> None:
-    """Whoever wrote the row by hand wrote them in any order: that is no difference."""
+    """Lists that were written by hand in a different order are equal."""
     there = JobHook(
         *("h", ["b", "a"], "a.B", ["update", "create"], True, 0, "", ["y", "x"], "", None, True, None, 0, None),
     )

@@ -1,4 +1,4 @@
-"""Lanes: an object's deliveries one after the other, in order, and nothing waits for what does not concern it."""
+"""Lanes: deliveries of an object run one by one, in order, and wait for no unrelated delivery."""
 
 import datetime
 import random
@@ -52,7 +52,7 @@ def change(number: int, table: ContentType, action: Action, before: object = Non
 
 @dataclass
 class Oracle:
-    """What must wait for what, told without lanes: two deliveries of a hook and table that have an object in common."""
+    """Decides without lanes which deliveries must wait: two of a hook and table that have an object in common."""
 
     open: list[Delivery] = field(default_factory=list[Delivery])
 
@@ -81,7 +81,7 @@ def _concern_one_object(one: Delivery, other: Delivery) -> bool:
 
 
 def _objects(delivery: Delivery, columns: tuple[str, ...]) -> set[str]:
-    """Return the keys, of which a truncate has none."""
+    """List the keys; a truncate has no keys."""
     rows = (delivery.change.prechange, delivery.change.postchange)
     return {str([row[name] for name in columns]) for row in rows if row is not None}
 
@@ -109,7 +109,7 @@ def test_exactly_those_wait_that_must(seed: int) -> None:
             oracle.open.remove(delivery)
             ready += lanes.finish(delivery)
         elif oracle.open:
-            chosen = rng.choice(oracle.open)  # also what still waits: what it waits for stays, and is waited for
+            chosen = rng.choice(oracle.open)  # including a waiting one: its predecessors stay, and others wait for them
             withdrawn = lanes.withdraw([chosen])
             assert [delivery.change.id for delivery in withdrawn] == sorted(d.change.id for d in withdrawn)
             gone = {id(delivery) for delivery in withdrawn}
@@ -152,13 +152,13 @@ def test_a_change_of_the_key_is_in_the_lanes_of_both_keys() -> None:
 
 
 def test_lanes_in_the_database_are_the_same_for_ever() -> None:
-    """They are compared with what another daemon wrote, perhaps years ago."""
+    """They are compared with values that another daemon wrote, possibly years ago."""
     (delivery,) = deliveries_of(change(1, TABLES[0], Action.ACTION_CREATE, None, 7), HOOKS[:1])
     assert lane_numbers(delivery.lanes) == (LANE_OF_7, None)
 
 
 def test_a_key_is_the_same_whichever_reader_has_to_read_the_row() -> None:
-    """The fast reader refuses half of a surrogate pair, and what is nested deep; an object must not get two lanes."""
+    """The fast reader refuses half a surrogate pair and deep nesting; an object must not get two lanes."""
     deep = "[" * 5000 + '"a,\\"]}"' + "]" * 5000
     rows = [
         '{"id":7,"B c":"x\\"y:{","j":{"a":[1,{"b":2}]}}',

@@ -12,7 +12,7 @@ from jobhooks.engine.running.in_loop.limits import Limited, Watchdog
 
 
 async def test_the_soft_limit_is_raised_where_the_receiver_waits() -> None:
-    """It can clean up, and what it waited for is cancelled."""
+    """The receiver can clean up, and the operation it awaits is cancelled."""
     waited_for = asyncio.get_running_loop().create_future()
     seen: list[str] = []
 

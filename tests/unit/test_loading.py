@@ -1,4 +1,4 @@
-"""What is found and run, and what is not: modules as they change, installed packages, and what others can write to."""
+"""Finding and loading: modules that change, installed packages, and files that others can write to."""
 
 import gc
 import os
@@ -52,7 +52,7 @@ def test_what_is_not_used_any_more_is_forgotten(directory: Path) -> None:
 
 
 def test_whoever_listens_is_told_of_other_receivers_and_of_nothing_else(directory: Path) -> None:
-    """A receiver may write files where it is found: each look after that is not to have all debts searched anew."""
+    """A receiver may write files into its directory. Each look after that must not search the whole backlog."""
     (directory / "r.py").write_text(WORD.format("old"))
     registry = find_receivers([directory])
     told: list[object] = []
@@ -71,7 +71,7 @@ def test_whoever_listens_is_told_of_other_receivers_and_of_nothing_else(director
 
 
 def test_what_still_runs_keeps_its_module(directory: Path) -> None:
-    """What its code imports while it runs is what it was, too; and a class is still found where pickle looks for it."""
+    """Imports of a running receiver still find the old code, and pickle still finds its class."""
     (directory / "p").mkdir()
     (directory / "p" / "__init__.py").write_text(
         WORD.format("old") + "    def late(self=None):\n        from .late import WORD\n        return WORD\n"
@@ -88,7 +88,7 @@ def test_what_still_runs_keeps_its_module(directory: Path) -> None:
 
 
 def test_it_can_be_imported_elsewhere_as_it_was(directory: Path) -> None:
-    """A worker process that starts later has the code that the daemon has, whatever the file is by then."""
+    """A worker process that starts later gets the daemon's code, even if the file has changed."""
     (directory / "_shared.py").write_text("WORD = 'old'\n")
     (directory / "r.py").write_text("from ._shared import WORD\n" + GOOD.format("C").replace("pass", "word = WORD"))
     found = find_receivers([directory]).receivers["r.C"]
@@ -113,7 +113,7 @@ def test_helpers_beside_modules_can_be_imported_and_their_change_counts(director
 
 
 def test_what_is_written_again_as_it_was_is_not_imported_again(directory: Path) -> None:
-    """Its processes stay warm, when all files are copied anew, say."""
+    """Its processes stay warm, for example after a copy of all files."""
     (directory / "p").mkdir()
     (directory / "p" / "__init__.py").write_text(WORD.format("old"))
     (directory / "p" / "data.sql").write_text("select 1")
@@ -152,7 +152,7 @@ def test_whatever_is_wrong_its_receivers_stay_what_they_were(directory: Path, te
 def test_what_failed_for_want_of_something_else_is_tried_again(
     directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A library that was installed meanwhile: the module itself has not changed."""
+    """For example after a library was installed: the module itself has not changed."""
     (directory / "r.py").write_text("import comes_later_than_it_should\n" + GOOD.format("C"))
     registry = find_receivers([directory])
     assert registry.broken and not registry.receivers
@@ -174,7 +174,7 @@ def test_tests_and_what_editors_leave_are_no_receivers(directory: Path) -> None:
     assert list(registry.receivers) == ["p.C"] and not registry.broken
 
 
-# What others can write to.
+# Files that others can write to.
 
 
 def place_in(directory: Path, what: str) -> Path:
@@ -230,7 +230,7 @@ def test_what_another_group_can_write_to_is_not_run(directory: Path, what: str, 
 
 @as_root
 def test_what_belongs_to_somebody_else_is_not_run(directory: Path) -> None:
-    """As what root unpacks from an archive may: it belongs to whoever has that number here."""
+    """For example after root unpacks an archive: the file belongs to a foreign user id."""
     place = place_in(directory, "r.py")
     os.chown(place, NOBODY, 0)
     registry = find_receivers([directory])
@@ -243,7 +243,7 @@ def test_what_belongs_to_somebody_else_is_not_run(directory: Path) -> None:
 def test_a_directory_of_somebody_elses_is_not_run_when_it_is_looked_at_again(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was not named by its absolute path, whatever the daemon makes of that."""
+    """Its path was not given as absolute, even if the daemon makes it absolute."""
     place_in(directory, "r.py")
     os.chown(directory, NOBODY, NOBODY)
     monkeypatch.chdir(directory.parent)
@@ -273,7 +273,7 @@ def test_where_another_could_be_put_in_its_place_nothing_is_run(directory: Path,
 
 
 def test_receivers_that_run_stay_when_their_directory_is_opened_to_all(directory: Path) -> None:
-    """What is in memory was written by us; what is there now is not run."""
+    """The code in memory is trusted; the files on disk no longer are."""
     (directory / "r.py").write_text(WORD.format("old"))
     first = find_receivers([directory])
     directory.chmod(0o777)

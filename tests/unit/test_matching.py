@@ -1,4 +1,4 @@
-"""Which changes are for which hooks."""
+"""Matching changes with hooks."""
 
 import datetime
 import json
@@ -39,7 +39,7 @@ def test_a_hook_gets_what_its_tables_and_events_say() -> None:
 
 
 def test_a_hook_does_not_get_what_committed_before_it_was_enabled() -> None:
-    """And gets what was in progress then, whatever its transaction id."""
+    """It gets the changes of transactions in progress at that time, regardless of their ids."""
     assert matching(CHANGE, replace(HOOK, enabled_since=Snapshot.parse("101:101:"))) == []
     assert matching(CHANGE, replace(HOOK, enabled_since=Snapshot.parse("100:105:100,102"))) == [1]
 
@@ -101,7 +101,7 @@ def test_conditions_that_cannot_be_evaluated_are_told_and_keep_the_change_from_t
 
 
 def test_conditions_are_not_evaluated_for_what_committed_before_the_hook_was_enabled() -> None:
-    """It would count failures that are none of its business."""
+    """Otherwise it would count failures of changes that are not for the hook."""
     told: list[Failure] = []
     late = replace(HOOK, enabled_since=Snapshot.parse("101:101:"), conditions="new.name == 1")
     assert HookTable("1", [late], told.append).matching(CHANGE) == []
@@ -110,7 +110,7 @@ def test_conditions_are_not_evaluated_for_what_committed_before_the_hook_was_ena
 
 @given(st.integers(1, 50), st.integers(0, 50), st.sets(st.integers(0, 120)), st.integers(0, 120))
 def test_a_snapshot_sees_what_had_ended(xmin: int, width: int, running: set[int], transaction_id: int) -> None:
-    """The definition of pg_snapshot: below xmin all had ended, from xmax on none had begun."""
+    """The definition of pg_snapshot: all transactions below xmin had ended, those from xmax on had not begun."""
     xmax = xmin + width
     in_progress = {xid for xid in running if xmin <= xid < xmax}
     snapshot = Snapshot.parse(f"{xmin}:{xmax}:{','.join(map(str, sorted(in_progress)))}")

@@ -1,4 +1,4 @@
-"""Times as a person writes them, which choose what is listed, retried and discarded."""
+"""Times as people write them, for filters of list, retry and discard."""
 
 import datetime
 

@@ -1,4 +1,4 @@
-"""The idiom counter of ``make check``: which text it reads, and what it counts."""
+"""The idiom counter of ``make check``: the text it reads, and its counts."""
 
 from pathlib import Path
 

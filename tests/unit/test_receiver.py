@@ -1,4 +1,4 @@
-"""What a receiver's author can do without a database: log, describe the class, be found."""
+"""A receiver without a database: logging, describing the class, being found."""
 
 import os
 import re
@@ -139,7 +139,7 @@ def test_a_step_that_nobody_would_await_is_refused_when_it_is_loaded(step: str) 
 
 
 def test_what_has_no_effect_in_meta_is_warned_of() -> None:
-    """What Nautobot knows and we do not, what is misspelt, also in a class above, and a limit that never comes."""
+    """Nautobot's attributes that we lack, misspelt names, also in base classes, and a limit that never applies."""
 
     class Above:
         approval_required = True
@@ -193,7 +193,7 @@ def test_a_broken_module_is_reported_by_file_and_line_and_stops_nothing_else(tmp
 
 
 def test_the_first_of_two_modules_of_a_name_counts(tmp_path: Path) -> None:
-    """What a user drops into a receivers directory goes before what comes with jobhooks."""
+    """A user's module takes precedence over one that comes with jobhooks."""
     for place, name in (("mine", "Mine"), ("theirs", "Theirs")):
         (tmp_path / place).mkdir()
         (tmp_path / place / "same.py").write_text(GOOD.format(name))
@@ -206,7 +206,7 @@ def test_a_receiver_that_is_only_imported_is_found_once(tmp_path: Path) -> None:
 
 
 def test_no_module_however_odd_takes_the_others_down(tmp_path: Path) -> None:
-    """A lazy object answers what its class is by failing; a class may have no source; a name may be no module's."""
+    """A lazy object may raise when asked for its class; a class may have no source; a name may not be a module's."""
     (tmp_path / "good.py").write_text(GOOD.format("Good"))
     (tmp_path / "lazy.py").write_text(
         "from jobhooks import JobHookReceiver\n"

@@ -1,4 +1,4 @@
-"""Testing a receiver without a database: it gets what it gets in reality, and what it does is told."""
+"""Testing a receiver without a database: its input is realistic, and its actions are visible in the result."""
 
 import datetime
 from typing import Any

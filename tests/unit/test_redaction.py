@@ -1,4 +1,4 @@
-"""Secrets are left out of what is stored, and nothing else is."""
+"""Secrets are removed before storing, and nothing else is."""
 
 import json
 import time
@@ -109,7 +109,7 @@ PIECES = (
 
 @pytest.mark.parametrize("piece", PIECES)
 def test_a_megabyte_takes_no_time(piece: str) -> None:
-    """Not a speed claim: what backtracks would take hours. By itself, and in between what another rule looks for."""
+    """Not a speed claim: a pattern that backtracks would take hours. Alone, and between the hints of other rules."""
     began = time.monotonic()
     redact(piece * (1_000_000 // len(piece)))
     for other in PIECES:

@@ -1,4 +1,4 @@
-"""Taking rows apart without reading them: what the command line shows of rows that hold anything."""
+"""Taking rows apart without parsing values, so that the command line can show rows with any content."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The settings table and what is made of it."""
+"""The settings table and its uses."""
 
 import contextlib
 import os
@@ -157,7 +157,7 @@ def test_without_systemd_nothing_is_told(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_who_may_not_read_the_services_file_and_names_a_database_goes_without(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The owner of the schema is another user than the service, and installs with a URL of their own."""
+    """The owner of the schema is often a different user than the service, and installs with another URL."""
     closed = tmp_path / "jobhooks.toml"
     closed.write_text("page_size = 7")
     monkeypatch.delenv(FILE_VARIABLE)

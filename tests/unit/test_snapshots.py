@@ -1,4 +1,4 @@
-"""Rows as JSON: what goes in comes out, and differences are those that PostgreSQL sees."""
+"""Rows as JSON: values survive the round trip, and differences are those that PostgreSQL sees."""
 
 import datetime
 import json
@@ -61,7 +61,7 @@ def test_values_that_python_takes_for_equal_differ_as_json_does(one: object, oth
 
 
 def test_create_has_only_added_and_delete_only_removed() -> None:
-    """The contract of a receiver: None where there was no row."""
+    """The contract of a receiver: None stands for a missing row."""
     assert differences(None, {"id": 1}) == {"removed": None, "added": {"id": 1}}
     assert differences({"id": 1}, None) == {"removed": {"id": 1}, "added": None}
     assert differences(None, None) == {"removed": None, "added": None}
