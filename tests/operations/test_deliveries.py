@@ -81,7 +81,7 @@ def test_all_deliveries_are_never_meant_by_accident(
 
 def test_unknown_names_are_refused_with_near_ones(ledger: Connection, admin: SyncConnection) -> None:
     with pytest.raises(UnknownHook, match='Did you mean "first"'):
-        choose(admin, DeliveryFilter(hooks=["frist"]))
+        choose(admin, DeliveryFilter(hooks=["frist"]))  # codespell:ignore
     with pytest.raises(NotWatched, match=r'Did you mean "public\.device"'):
         choose(admin, DeliveryFilter(tables=["public.devise"]))
     with pytest.raises(Refused, match="no pending delivery matches"):

@@ -90,7 +90,7 @@ def test_results_outlive_hooks_and_changes(ledger: Connection, admin: SyncConnec
 
 def test_what_does_not_exist_is_refused(ledger: Connection, admin: SyncConnection) -> None:
     with pytest.raises(UnknownHook, match='Did you mean "second"'):
-        newest_results(admin, ResultFilter(hooks=["secnd"]), 50)
+        newest_results(admin, ResultFilter(hooks=["secnd"]), 50)  # codespell:ignore
     with pytest.raises(UnknownJob, match=r'Did you mean "a\.B"'):
         newest_results(admin, ResultFilter(jobs=["a.b"]), 50)
     with pytest.raises(NotWatched, match=r"public\.none is not watched"):
