@@ -43,7 +43,7 @@ class ValidateSerial(JobHookReceiver):
             self.log_success(changed_object, f"The serial {new} is valid.")
             return
 
-        # What this writes is recorded with the run that wrote it, and triggers nothing.
+        # This write is recorded with the run that made it, and triggers nothing.
         changed_object.serial = old
         changed_object.save()
         self.log_warning(changed_object, f"The serial {new} is not valid.")

@@ -1,4 +1,4 @@
-"""Job Hooks for any PostgreSQL database: what the author of a receiver imports, and nothing else."""
+"""Job Hooks for any PostgreSQL database: the public names for authors of receivers."""
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject

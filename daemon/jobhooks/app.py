@@ -1,4 +1,4 @@
-"""What ``jobhooks run`` runs: the engine, once there is a database, with the receivers that are there."""
+"""The composition root of ``jobhooks run``: the engine, the database and the receivers."""
 
 import time
 

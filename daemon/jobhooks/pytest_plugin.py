@@ -1,7 +1,7 @@
-"""A pytest plugin: a clean database with jobhooks in it, tables to watch, and what is owed, delivered in the test.
+"""A pytest plugin: a clean database with jobhooks, tables to watch, and deliveries that run inside the test.
 
-Loaded by pytest wherever jobhooks is installed: so it is beside jobhooks.testing, and imports nothing of it before a
-fixture is asked for.
+pytest loads it wherever jobhooks is installed. So it lies beside jobhooks.testing, and imports that only when a fixture
+is requested.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def jobhooks_server() -> Generator[Server]:
-    """A PostgreSQL on which databases may be made.
+    """A PostgreSQL server on which databases may be created.
 
-    That of JOBHOOKS_TEST_DATABASE_URL, whose role may create databases; else one of our own, which takes
-    ``pip install 'jobhooks[testing]'``, or a PostgreSQL on this machine, and is gone afterwards.
+    The one in JOBHOOKS_TEST_DATABASE_URL, whose role may create databases. Otherwise a throw-away server, which needs
+    ``pip install 'jobhooks[testing]'`` or a PostgreSQL on this machine.
     """
     from jobhooks.testing.databases import open_server
 
@@ -50,10 +50,10 @@ def watch(jobhooks_database: Database) -> Callable[..., None]:
 
 @pytest.fixture
 def run_hooks(jobhooks_database: Database) -> Callable[..., list[Result]]:
-    """Deliver all that is owed, in this process, to the end; return what each attempt did.
+    """Run all pending deliveries in this process, to the end; return the outcome of each attempt.
 
-    ``run_hooks(MyReceiver, Another)``: a class that no hook leads to yet gets one, on all watched tables and events. A
-    failure is in the results, and is not attempted again until the next call. A TimeoutError after ``timeout`` seconds.
+    ``run_hooks(MyReceiver, Another)``: a class without a hook gets one, on all watched tables and events. A failure is
+    in the results, and is retried only by the next call. Raises TimeoutError after ``timeout`` seconds.
     """
     from jobhooks.testing.delivering import run_hooks as run
 

@@ -33,9 +33,10 @@ TESTS = ("test_", "conftest")  # how the names of modules begin that are for pyt
 
 @dataclass(frozen=True)
 class FoundReceiver:
-    """A receiver class and where it came from. ``class_path`` is module.Class.
+    """A receiver class and its origin. ``class_path`` is module.Class.
 
-    ``origin``: what it was imported from, and can be again; receivers of one origin are of one version of their code.
+    ``origin``: the source it was imported from, and can be imported from again. Receivers of one origin have one
+    version of the code.
     """
 
     class_path: str
@@ -56,12 +57,12 @@ class FoundReceiver:
 
     @cached_property
     def steps(self) -> frozenset[str]:
-        """What it does before and after its work."""
+        """The receiver's steps before and after its work."""
         return steps_of(self.receiver)
 
     @cached_property
     def has_last_steps(self) -> bool:
-        """Whether it is told when a run has ended. Each has a transaction of its own then: nobody waits for that."""
+        """Whether it has steps after the end of a run. Such runs share no transaction, so no other run waits."""
         return bool(self.steps & LAST_STEPS)
 
     @cached_property
@@ -71,7 +72,7 @@ class FoundReceiver:
 
     @property
     def line(self) -> int | None:
-        """The line at which the class begins, if that can be told."""
+        """The line of the class, or None if it has no source."""
         return _definition_line(self.receiver)
 
 
@@ -90,7 +91,7 @@ class BrokenModule:
 
 
 class Place(NamedTuple):
-    """A directory to look into. ``named``: by its absolute path, so that it is trusted whoever it belongs to."""
+    """A directory to search. ``named``: by its absolute path, so it is trusted regardless of its owner."""
 
     path: Path
     named: bool
@@ -98,11 +99,11 @@ class Place(NamedTuple):
 
 @dataclass
 class ReceiverRegistry:
-    """What there is in the receivers directories, and in installed packages.
+    """The receivers in the receivers directories and in installed packages.
 
-    ``directories`` are those that were looked in, ``places`` those that were asked for. ``sources``: of each module, by
-    its name, what it was when it was last imported, and ``invalid`` its classes that are no valid receivers.
-    ``listeners`` are called when all this is replaced.
+    ``directories`` are those that were searched, ``places`` those that were asked for. ``sources``: by module name, its
+    source at the last import. ``invalid``: its classes that are not valid receivers. ``listeners`` are called when the
+    registry changes.
     """
 
     directories: tuple[Path, ...]
@@ -114,7 +115,7 @@ class ReceiverRegistry:
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     def take(self, newer: "ReceiverRegistry") -> None:
-        """Become what was found later; what runs goes on with what it has, and whoever listens is told of others."""
+        """Take over the content of a newer registry, and call the listeners if the receivers differ."""
         are_others = self.receivers != newer.receivers
         self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
         self.sources, self.invalid = newer.sources, newer.invalid
@@ -159,9 +160,9 @@ def find_receivers(directories: Iterable[Path], former: ReceiverRegistry | None 
 
 
 def find_again(former: ReceiverRegistry) -> ReceiverRegistry:
-    """Return what there is by now. Modules that are what they were are not imported again.
+    """Search again. Modules without changes are not imported again.
 
-    Whatever is wrong by now with what is still there is reported, and its receivers stay what they were.
+    If a module has become broken, the problem is reported and its receivers stay as they were.
     """
     return _find_in(former.places, former)
 
@@ -231,7 +232,7 @@ def _find(
     helpers: dict[Path, bytes],
     owners: frozenset[int] | None,
 ) -> None:
-    """Import a module, if it is not what it was; if it cannot be, it stays what it was."""
+    """Import a module if it has changed. If that fails, it stays as it was."""
     known = former.sources.get(name)
     before = former.of_file(path)
     try:
@@ -256,7 +257,7 @@ def _find(
 
 
 def _stay(registry: ReceiverRegistry, former: ReceiverRegistry, name: str, path: Path) -> None:
-    """Have a module be what it was."""
+    """Keep a module as it was."""
     registry.receivers.update(former.of_file(path))
     if name in former.sources and former.sources[name].path == path:
         registry.sources[name] = former.sources[name]
@@ -271,7 +272,7 @@ def _describe(
     origin: Source | Installed,
     before: Mapping[str, FoundReceiver],
 ) -> list[BrokenModule]:
-    """Take the receivers of a module; return those that are not valid, which stay what they were ``before``."""
+    """Collect the receivers of a module. Invalid ones are returned, and stay as they were ``before``."""
     invalid: list[BrokenModule] = []
     for name, receiver in sorted(receivers.items()):
         class_path = f"{module}.{name}"
@@ -310,13 +311,13 @@ def _find_entry_points(registry: ReceiverRegistry, former: ReceiverRegistry) -> 
 
 
 def _receivers_of(point: EntryPoint) -> dict[str, type[JobHookReceiver[Any]]]:
-    """Return the receivers that an entry point leads to, by their names in its module.
+    """Find the receivers of an entry point, by their names in its module.
 
-    That is the class that it names, wherever that is defined; or those that its module has, and does not have from
-    elsewhere than from below itself, as a base class.
+    An entry point names a class, defined anywhere; or a module, which brings the classes defined in it or below it, but
+    not those it imports from elsewhere, for example as base classes.
 
     Raises:
-        InvalidReceiver: there is none. And whatever the module raises.
+        InvalidReceiver: it names no receiver. And any exception of the module.
     """
     loaded: object = point.load()
     if isinstance(loaded, ModuleType):
@@ -329,7 +330,7 @@ def _receivers_of(point: EntryPoint) -> dict[str, type[JobHookReceiver[Any]]]:
 
 
 def load_again(class_path: str, origin: Source | Installed) -> FoundReceiver:
-    """Import a receiver anew, in another process than the one that found it.
+    """Import a receiver again, in a process other than the one that found it.
 
     Raises:
         InvalidReceiver: it does not import here.
@@ -345,9 +346,9 @@ def load_again(class_path: str, origin: Source | Installed) -> FoundReceiver:
 
 
 def _is_receiver(candidate: object, module: str) -> TypeGuard[type[JobHookReceiver[Any]]]:
-    """Return whether this is a receiver class that is defined in a module or below it; without a name, in any.
+    """Check for a receiver class that is defined in a module or below it; without a name, in any module.
 
-    Else it is only imported there, perhaps as a base class.
+    Other classes are only imported there, possibly as base classes.
     """
     # type() and not isinstance(), which asks the object: a lazy one may do anything then.
     return issubclass(type(candidate), type) and _is_own_receiver(cast("type[object]", candidate), module)
@@ -366,7 +367,7 @@ def _definition_line(receiver: type[object]) -> int | None:
 
 
 def _line(exc: BaseException, path: Path) -> int | None:
-    """Return the line of ``path`` at which importing it failed."""
+    """Find the line of ``path`` at which its import failed."""
     if isinstance(exc, SyntaxError) and exc.filename == str(path):
         return exc.lineno
     lines = [frame.lineno for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == str(path)]
@@ -374,7 +375,7 @@ def _line(exc: BaseException, path: Path) -> int | None:
 
 
 def _place(exc: BaseException, point: EntryPoint) -> tuple[Path, int | None]:
-    """Return at which file and line an entry point failed to load; the package's name, where no code of it ran."""
+    """Find the file and line at which an entry point failed to load; the package's name if none of its code ran."""
     if isinstance(exc, SyntaxError) and exc.filename:
         return Path(exc.filename), exc.lineno
     ours_and_pythons = (__file__, *(inspect.getfile(each) for each in (EntryPoint, importlib)))

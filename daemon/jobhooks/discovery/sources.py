@@ -1,4 +1,4 @@
-"""What a receiver module is made of, and importing that: as often as it changes, each time under a name of its own."""
+"""The source of a receiver module, and its import: under a new name each time it changes."""
 
 import importlib
 import importlib.util
@@ -17,20 +17,20 @@ from types import CodeType, ModuleType
 from jobhooks.discovery.trust import check_status, read_trusted
 from jobhooks.errors import Untrusted
 
-# Modules are imported below a name of our own, so that a receiver module called json.py hides no other.
+# Modules are imported below a package name that we choose, so a receiver module json.py hides no other.
 PACKAGE = "jobhooks_receivers"
 INIT = "__init__.py"
 
-# A file that is no Python, of which only this is looked at: when it was written, and its size.
+# A file that is not Python: only its modification time and size are compared.
 Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What a module was when it was read: its own files, and the helpers beside it, which begin with ``_``.
+    """The bytes of a module when it was read: its files, and the helpers beside it, whose names begin with ``_``.
 
-    It can be imported again as it was, here or in another process, whatever has become of the files. What was imported
-    lives for as long as this does.
+    It can be imported again, here or in another process, even if the files have changed. The imported modules live as
+    long as this object.
     """
 
     name: str
@@ -44,15 +44,15 @@ class Source:
         return (self.path, self.files, self.stamps) == (other.path, other.files, other.stamps)
 
     def load(self) -> ModuleType:
-        """Import the module, beside those that were imported of this name before.
+        """Import the module, beside earlier versions of the same name.
 
-        Raises: whatever the module does.
+        Raises: any exception of the module.
         """
         package = f"{PACKAGE}_{next(_numbers)}"
         _living[package] = self
         parent = ModuleType(package)
         parent.__path__ = []
-        sys.modules[package] = parent  # dataclasses and pickle look a class's module up there, too
+        sys.modules[package] = parent  # dataclasses and pickle also look up a class's module there
         weakref.finalize(self, _forget, package).atexit = False
         return importlib.import_module(f"{package}.{self.name}")
 
@@ -83,7 +83,7 @@ class Installed:
     def load(self) -> ModuleType:
         """Import it.
 
-        Raises: whatever the module does.
+        Raises: any exception of the module.
         """
         return importlib.import_module(self.name)
 
@@ -110,7 +110,9 @@ def read_source(name: str, path: Path, helpers: dict[Path, bytes], owners: froze
 
 
 def read_helpers(directory: Path, owners: frozenset[int] | None) -> tuple[dict[Path, bytes], dict[Path, Exception]]:
-    """Read what modules of a directory may import by ``from ._name import ...``; and why some of it cannot be."""
+    """Read the helpers that modules of a directory may import by ``from ._name import ...``, and the errors of
+    unreadable ones.
+    """
     helpers: dict[Path, bytes] = {}
     refused: dict[Path, Exception] = {}
     for entry in sorted(directory.iterdir()):
@@ -145,7 +147,7 @@ def folder_files(folder: Path, owners: frozenset[int] | None) -> Iterator[Path]:
 
 
 class _Loader(SourceFileLoader):
-    """Takes what was read, not what the file is by now, nor a compilation from a cache, which may be that of before."""
+    """Uses the bytes that were read, not the current file, and not a cached compilation, which may be older."""
 
     files: dict[Path, bytes]
 
@@ -177,24 +179,24 @@ class _Finder(MetaPathFinder):
 
 _numbers = count(1)
 _living: "weakref.WeakValueDictionary[str, Source]" = weakref.WeakValueDictionary()
-sys.meta_path.insert(0, _Finder())  # before those that would take what is in a package's folder by now
+sys.meta_path.insert(0, _Finder())  # before the finders that would use the current files of a package's folder
 
 
 def _forget(package: str) -> None:
-    """Let what was imported of a source go, when nobody has that any more: none of its receivers is known, or runs."""
+    """Remove the modules of a source after its last use: no known receiver and no run refers to it."""
     for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
         sys.modules.pop(name, None)
 
 
 def look(directory: Path) -> list[tuple[str, tuple[int, ...]]]:
-    """Return what tells whether something in a receivers directory may have changed; it costs little."""
+    """Make a cheap fingerprint that changes when something in a receivers directory may have changed."""
     return [(str(path), _state(path)) for path in (directory, *_entries(directory))]
 
 
 def _entries(folder: Path, *, deep: bool = False) -> Iterator[Path]:
     try:
         entries = sorted(folder.iterdir())
-    except OSError:  # not there, or closed to us, which its own state tells
+    except OSError:  # missing, or unreadable for us, which its state shows
         return
     for entry in entries:
         if not entry.name.startswith(".") and entry.name != "__pycache__":

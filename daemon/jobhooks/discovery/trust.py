@@ -1,4 +1,4 @@
-"""Whether code may be run from where it is: not where somebody can write to it whom we do not trust."""
+"""Whether a place for code can be trusted: no other user may be able to write to it."""
 
 import grp
 import os
@@ -9,14 +9,14 @@ from pathlib import Path
 
 from jobhooks.errors import Untrusted
 
-# What is in here is as safe as the program itself is.
+# Files in these directories are as safe as the program itself.
 PROGRAM = Path(__file__).parent.parent
 
 
 def owners_of(given: Path, directory: Path) -> frozenset[int] | None:
-    """Return the users to whom what is in a receivers directory may belong: root, us, and to whom it belongs itself.
+    """List the users who may own files in a receivers directory: root, our user, and the directory's owner.
 
-    None: whoever it belongs to, since it comes with the program.
+    None: any owner, because the directory comes with the program.
     """
     if given.is_relative_to(PROGRAM):
         return None
@@ -24,14 +24,14 @@ def owners_of(given: Path, directory: Path) -> frozenset[int] | None:
 
 
 def check_directory(given: Path, directory: Path, *, by_absolute_path: bool) -> None:
-    """Refuse a directory that others can write to, or could put another in the place of.
+    """Refuse a directory that other users can write to, or can replace by another.
 
-    One that belongs to another user is trusted where it is named by its absolute path, and not where we merely stand
-    beside it. ``given``: the path that led to ``directory``.
+    A directory of another user is trusted if it is named by its absolute path, but not if it is merely the current
+    directory. ``given``: the path that led to ``directory``.
 
     Raises:
-        Untrusted: the message names the path, its mode, and what mends it.
-        OSError: it is gone, or closed to us.
+        Untrusted: the message names the path, its mode, and the fix.
+        OSError: it is missing, or unreadable for us.
     """
     if given.is_relative_to(PROGRAM):
         return
@@ -45,10 +45,10 @@ def check_directory(given: Path, directory: Path, *, by_absolute_path: bool) -> 
 
 
 def read_trusted(path: Path, owners: frozenset[int] | None) -> bytes:
-    """Return what is in a file that only ``owners`` can write to; it is looked at and read as one and the same.
+    """Read a file that only ``owners`` can write to. The checked file and the file that is read are the same.
 
     Raises:
-        Untrusted: others can, or it is a link to where others could put another file.
+        Untrusted: others can write to it, or it is a link into a place where they can replace files.
         OSError: it cannot be read.
     """
     if owners is not None and path.is_symlink():
@@ -82,9 +82,9 @@ def _check(path: Path, status: os.stat_result) -> None:
 
 
 def _check_holders(holders: Iterable[Path]) -> None:
-    """Refuse what is reached through a directory in which others could rename what is there.
+    """Refuse a path through a directory in which others could rename entries.
 
-    In one that is sticky, as /tmp is, they can rename only what is theirs.
+    In a sticky directory, such as /tmp, they can rename only their files.
     """
     for holder in holders:
         status = holder.stat()
@@ -98,7 +98,7 @@ def _check_holders(holders: Iterable[Path]) -> None:
 
 
 def _holders(path: Path) -> list[Path]:
-    """Return the directories by which an absolute path leads to where it leads, through all links."""
+    """List the directories that an absolute path passes through, following all links."""
     holders: dict[Path, None] = {}
     followed: set[Path] = set()
     waiting = [path]
@@ -120,7 +120,7 @@ def _who_else_writes(status: os.stat_result) -> tuple[str, str]:
 
 
 def _is_ours_alone(status: os.stat_result) -> bool:
-    """Return whether no group of others can write: none can, or it is root's, or the one that each user has alone."""
+    """Check that no group of others can write: no group, root's, or the user's private one."""
     if not status.st_mode & stat.S_IWGRP or status.st_gid == 0:
         return True
     if status.st_gid != os.getegid():

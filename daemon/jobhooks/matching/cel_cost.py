@@ -13,11 +13,11 @@ EQUALS = ("_==_", "_!=_")
 # Fields of an Expr.
 CONSTANT, IDENTIFIER, SELECT, CALL, LIST, STRUCT, COMPREHENSION = 3, 4, 5, 6, 7, 8, 9
 NULL, STRING = 1, 6  # of a Constant
-# Of a Comprehension: over what it goes, what it begins with, what is evaluated for each element, and at the end.
+# Parts of a Comprehension: the list, the initial value, the step for each element, and the end.
 RANGE, ACCUMULATOR, LOOP, RESULT = 2, 4, (5, 6), 7
 VARINT, FIXED64, BYTES = 0, 1, 2  # of the encoding
 
-LENGTH = 20  # of a list of which nothing is known
+LENGTH = 20  # assumed length of a list without known length
 WEIGHTS = {"_+_": 100, "string": 100, "bytes": 100, "matches": 20}  # steps; the first three copy texts
 
 Message = dict[int, list[bytes]]
@@ -25,7 +25,7 @@ Message = dict[int, list[bytes]]
 
 @dataclass(frozen=True)
 class Uses:
-    """What an expression needs. ``columns``: by variable, those that it names of a row; None: it needs all of them.
+    """The needs of an expression. ``columns``: by variable, the columns it names; None: it needs the whole row.
 
     ``loops``: it goes over lists.
     """
@@ -36,7 +36,7 @@ class Uses:
 
 
 def uses_of(compiled: bytes) -> Uses:
-    """Return what a compiled expression needs, rather too much than too little."""
+    """Find the needs of a compiled expression; an upper bound."""
     variables: set[str] = set()
     columns: dict[str, set[str]] = {name: set() for name in ROWS}
     whole: set[str] = set()
@@ -83,7 +83,7 @@ def work_of(compiled: bytes) -> Work:
 
 
 def _work(message: bytes) -> Work:
-    """It calls itself: what is compiled is not nested deep."""
+    """Recursive; a compiled expression is not nested deeply."""
     expression = _fields(message)
     if COMPREHENSION in expression:
         return _work_of_loop(_fields(expression[COMPREHENSION][0]))

@@ -1,10 +1,10 @@
-"""What the evaluator of conditions says, in words for whoever writes conditions."""
+"""The evaluator's messages, reworded for authors of conditions."""
 
 import re
 import unicodedata
 
 BEFORE, AFTER = 60, 30  # characters of the line that is pointed to
-SHOWN = 30  # characters of what is wrong
+SHOWN = 30  # characters of the wrong text
 ERROR = re.compile(r"^(?:[A-Z_]+: )?ERROR: <input>:(\d+):(\d+): (?:Syntax error: )?(.*)$", re.MULTILINE)
 TOKEN = re.compile(r"\w+|[^\w\s]+")
 UNEXPECTED = re.compile(
@@ -40,11 +40,11 @@ NOTHING_THERE = (
 
 
 def where_and_why(text: str, error: str) -> str:
-    """Return what is wrong with an expression, and, in two more lines, the line with the error and a mark below it."""
+    """Describe the error in an expression, with two more lines: the line of the error and a mark below it."""
     found = [(int(line), int(column), what) for line, column, what in ERROR.findall(error)]
     if not found:
         return "invalid conditions: they are nested deeper than 32 levels"
-    # What the left-out macro would have defined is reported before it.
+    # Skip errors about the names that the excluded macro would have defined.
     line, column, what = min(found, key=lambda place: ("'map'" not in place[2], place))
     return pointed(text, line, column, _reason(text, line, column, what))
 
@@ -94,7 +94,7 @@ def _unexpected(found: str) -> str:
 
 
 def _with_hint(what: str, text: str, line: int, column: int) -> str:
-    """Add how what stands there, or before it, is written in CEL, where people write it otherwise."""
+    """Add the CEL notation, if the text at the error or before it is a common mistake."""
     here = _line(text, line)
     tokens = [token for token in TOKEN.finditer(here) if token.start() < column][-2:]
     hint = next((HINTS[token[0]] for token in reversed(tokens) if token[0] in HINTS), None)

@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from jobhooks.contract.change import Change, raw_values
 from jobhooks.contract.snapshots import decode_value, identical
 
-KEPT = 1_000  # readers, of which each set of columns that is asked for has one
+KEPT = 1_000  # readers, one per requested set of columns
 NULL = b"null"
 ReadColumns = Callable[[str], dict[str, Any]]
 
@@ -20,13 +20,13 @@ class MissingColumn(ValueError):
 
 
 def any_changed(change: Change, names: tuple[str, ...], *, strict: bool) -> bool:
-    """Return whether one of the columns has another value after the change than before, as ``differences`` has it.
+    """Check whether one of the columns has a new value, by the rule of ``differences``.
 
-    Of a row that comes or goes: whether one is not null. A column that the content type ignores never changed, and one
-    that no row has counts as null, unless ``strict``.
+    For a created or deleted row: whether one is not null. A column that the content type ignores never changed. A
+    missing column counts as null, unless ``strict``.
 
     Raises:
-        MissingColumn: none changed, and one that no row has was asked for.
+        MissingColumn: none changed, and a requested column is missing.
     """
     ignored = change.content_type.ignored_columns
     if ignored:
@@ -53,15 +53,15 @@ def raw_columns(names: tuple[str, ...], row_json: str) -> dict[str, bytes | msgs
     try:
         return _raw_reader(names)(row_json)
     except (msgspec.DecodeError, RecursionError):
-        # The faster reader refuses half of a surrogate pair, and what is nested some hundred deep.
+        # The faster reader refuses half a surrogate pair, and some hundred levels of nesting.
         values = raw_values(row_json)
         return {name: values[name] for name in names if name in values}
 
 
 def reader_of(names: tuple[str, ...], value: object) -> ReadColumns:
-    """Return what reads these columns of a row, as far as it has them, each as a ``value``.
+    """Make a function that reads these columns of a row, if the row has them, each as a ``value``.
 
-    It raises DecodeError or RecursionError where it cannot, and the other way of reading has to be taken.
+    It raises DecodeError or RecursionError for rows that it cannot read; use the slower reader for those.
     """
     fields = {f"column_{number}": name for number, name in enumerate(names)}
     try:
@@ -87,7 +87,7 @@ def _raw_reader(names: tuple[str, ...]) -> ReadColumns:
 
 
 def _differ(one: bytes | msgspec.Raw, other: bytes | msgspec.Raw) -> bool:
-    """Compare two columns' JSON. What is written differently may still be the same, as for ``differences``."""
+    """Compare two columns' JSON. Values written differently can still be equal, as in ``differences``."""
     one, other = bytes(one), bytes(other)
     if one == other:
         return False

@@ -21,7 +21,7 @@ class Count:
 
 
 class ConditionFailures:
-    """What is to be written down, by hook: so it stays small, however many changes fail."""
+    """The counts to write to the database, by hook: the size does not depend on the number of failing changes."""
 
     def __init__(self) -> None:
         self._counts: dict[int, Count] = {}
@@ -32,12 +32,12 @@ class ConditionFailures:
         return bool(self._counts)
 
     def note(self, failure: Failure) -> None:
-        """Count a failure, and log it if none of the hook was logged lately."""
+        """Count a failure, and log it unless one of the hook was logged recently."""
         self.count(failure)
         self._log(failure)
 
     def count(self, failure: Failure) -> None:
-        """Take note of a failure."""
+        """Count a failure."""
         hook_id = failure.hook.id
         count = self._counts.get(hook_id)
         if count is None or count.last.hook.conditions != failure.hook.conditions:
@@ -46,12 +46,12 @@ class ConditionFailures:
         count.changes += failure.change is not None
 
     def take(self) -> dict[int, Count]:
-        """Return what is to be written down, which then is not any more."""
+        """Remove and return the counts to write."""
         counts, self._counts = self._counts, {}
         return counts
 
     def put_back(self, counts: dict[int, Count]) -> None:
-        """Take back what could not be written down."""
+        """Add back counts that could not be written."""
         for hook_id, count in counts.items():
             later = self._counts.setdefault(hook_id, Count(count.last))
             if later.last.hook.conditions == count.last.hook.conditions:

@@ -1,9 +1,9 @@
 """Conditions: an expression in CEL, Google's Common Expression Language, that a change must satisfy. No I/O.
 
-CEL has no loops but over lists, of which an evaluation takes 10,000 rounds at most; its regular expressions are RE2's;
-and what is nested deeper than 32 it refuses. What could take many steps all the same, as three lists in one another, is
-refused here, as are ``map``, with which a short expression could fill the memory, and loops over much text. So none
-takes long, whoever wrote it.
+CEL loops only over lists, for at most 10,000 rounds per evaluation; its regular expressions are RE2's; and it refuses
+more than 32 levels of nesting. Other expensive expressions are refused here: for example three nested lists, ``map``,
+with which a short expression could fill the memory, and loops over much text. So every condition ends quickly, for any
+author.
 """
 
 import json
@@ -25,7 +25,7 @@ from jobhooks.matching.changed_columns import any_changed, reader_of
 LONGEST = 10_000  # characters of an expression
 DEEPEST = 200  # levels of lists and objects in a column: the evaluator's stack holds some thousands
 MOST_STEPS = 50_000  # that an expression may take, as far as it can be guessed; each is a tenth of a microsecond
-LARGEST = 20_000_000  # rounds over lists, times characters and values in the columns: what can be copied in each round
+LARGEST = 20_000_000  # rounds over lists, times characters and values in the columns: each round could copy all of them
 MOST_NAMES = 8  # of columns that one changed() takes
 KEPT = 2_000  # compiled expressions
 INTEGERS = range(-(2**63), 2**63)  # that CEL has
@@ -109,9 +109,9 @@ class Conditions:
 
 
 class _Columns:
-    """Reads columns of rows, all for None, as values that CEL has.
+    """Reads columns of rows as CEL values; None means all columns.
 
-    Numbers are integers of 64 bits, or else doubles, the nearest there are.
+    Numbers are 64-bit integers, or else the nearest doubles.
     """
 
     def __init__(self, names: tuple[str, ...] | None) -> None:
@@ -119,10 +119,10 @@ class _Columns:
         self._read = msgspec.json.Decoder(dict[str, object]).decode if names is None else reader_of(names, object)
 
     def read(self, row_json: str) -> dict[str, object]:
-        """Return the columns that the row has.
+        """Read the columns that the row has.
 
         Raises:
-            ValueError: one of them holds what CEL has not.
+            ValueError: a column holds a value that CEL cannot represent.
         """
         if self._names == ():
             return {}
@@ -136,7 +136,7 @@ class _Columns:
         return row
 
     def _read_slowly(self, row_json: str) -> dict[str, object]:
-        """Read numbers of any size, too, and look closely: a json column may hold what is no text, or too deep."""
+        """Read numbers of any size, and check more: a json column may hold invalid text, or deep nesting."""
         values = raw_values(row_json)
         names = values if self._names is None else self._names
         try:
@@ -149,7 +149,7 @@ class _Columns:
 
 
 def _legible(value: object) -> bool:
-    """Return whether all its texts are such: of one with a NUL, the evaluator would take what is before it."""
+    """Check that all texts can be passed on: the evaluator would cut a text at NUL."""
     if isinstance(value, str):
         return not NO_TEXT.search(value)
     if isinstance(value, list):
@@ -183,7 +183,7 @@ def _double(value: int) -> float:
 
 
 def _refuse_too_much(data: dict[str, object], rounds: int) -> None:
-    """Refuse to go through a list with as much as that: with all of it in each round, it could fill the memory."""
+    """Refuse to loop over a list with too much data: if every round copied all of it, memory could run out."""
     values, size = _weight(data)
     if rounds * values * size > LARGEST:
         raise ValueError("the columns hold too much to go through lists")

@@ -1,4 +1,4 @@
-"""The server and the databases that tests run on: each test has a copy of a database in which jobhooks is installed."""
+"""The server and the databases of tests: each test has a copy of a database with jobhooks installed."""
 
 import contextlib
 import os
@@ -69,7 +69,7 @@ class Server:
 
 @contextlib.contextmanager
 def open_server() -> Generator[Server]:
-    """Yield the server that the environment names, or one of our own."""
+    """Yield the server that the environment names, or a throw-away one."""
     with contextlib.ExitStack() as stack:
         url = os.environ.get(VARIABLE)
         if not url:

@@ -1,4 +1,4 @@
-"""Delivering what is owed to receivers that a test has, in its process, by the daemon's own engine, to the end."""
+"""Running all pending deliveries for a test's receivers, in its process, with the daemon's engine."""
 
 import asyncio
 import contextlib
@@ -33,7 +33,9 @@ EVENTS = ("create", "update", "delete", "truncate")
 
 @dataclass(frozen=True)
 class Result:
-    """What an attempt did. ``status``: success, failure or discarded; ``log``: level, object, message of each line."""
+    """The outcome of an attempt. ``status``: success, failure or discarded; ``log``: level, object, message of each
+    line.
+    """
 
     hook: str
     change_id: int
@@ -47,11 +49,11 @@ class Result:
 
 
 def run_hooks(database: Database, receivers: Sequence[type[JobHookReceiver[Any]]], timeout_s: float) -> list[Result]:
-    """Deliver all that is owed; return what each attempt did, by change. See the fixture of that name.
+    """Run all pending deliveries; return the outcome of each attempt, by change. See the fixture of this name.
 
     Raises:
-        Refused: the connection of the test has a transaction open, of which nobody else sees anything.
-        TimeoutError: it was not at its end in time; nothing is kept of the run that hangs.
+        Refused: the test's connection has an open transaction, which other sessions cannot see.
+        TimeoutError: it did not end in time; the hanging run is rolled back.
     """
     registry = ReceiverRegistry((), {found.class_path: found for found in map(_found, receivers)})
     conn = database.connection
@@ -69,7 +71,7 @@ def run_hooks(database: Database, receivers: Sequence[type[JobHookReceiver[Any]]
 
 
 def _run_to_the_end(deliver: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run it in a loop of its own, beside that of an ``async def`` test, which waits meanwhile."""
+    """Run it in a separate event loop, beside that of an ``async def`` test, which stands still for that time."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -86,7 +88,7 @@ def _found(receiver: type[JobHookReceiver[Any]]) -> FoundReceiver:
 
 
 def _hook(conn: SyncConnection, registry: ReceiverRegistry) -> None:
-    """Have a hook on each receiver that has none: on all tables, by all events."""
+    """Add a hook for each receiver without one: on all tables, for all events."""
     tables.register_jobs(conn, records(registry), complete=False)
     hooked = {hook.job for hook in hooks.hooks(conn)}
     watched = [table.name for table in tables.watched_tables(conn) if table.state == "watched"]
@@ -94,7 +96,7 @@ def _hook(conn: SyncConnection, registry: ReceiverRegistry) -> None:
         tables.enable_job(conn, class_path)
         if class_path not in hooked:
             hooks.add_hook(conn, found.receiver.__name__, watched, list(EVENTS), class_path, "")
-            # What the test wrote before is what it is about.
+            # The test is about the rows it wrote before.
             call(conn, "hook_from_the_beginning", found.receiver.__name__)
 
 

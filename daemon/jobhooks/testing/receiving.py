@@ -32,10 +32,10 @@ HOOK = "a hook"
 
 @dataclass(frozen=True)
 class Received:
-    """What a receiver did. ``status``: success, failure or discarded; ``error`` and ``traceback``: why not success.
+    """The outcome of a receiver's run. ``status``: success, failure or discarded; ``error``, ``traceback``: the reason.
 
-    ``value``: what it returned. ``row``: the live row as it is afterwards, None where it is gone; ``saved``: whether
-    the receiver wrote it.
+    ``value``: its return value. ``row``: the live row afterwards, None if it was deleted; ``saved``: whether the
+    receiver wrote it.
     """
 
     status: str
@@ -48,7 +48,7 @@ class Received:
 
     @property
     def messages(self) -> list[str]:
-        """What it logged, without levels and objects."""
+        """Its log lines, without levels and objects."""
         return [entry.message for entry in self.log]
 
 
@@ -64,12 +64,12 @@ def receive(
     request_id: str | None = None,
     connection: Any = None,
 ) -> Received:
-    """Run a receiver for one change, with no database, and return what it did; of an ``async def`` one, too.
+    """Run a receiver, ``def`` or ``async def``, for one change without a database, and return the outcome.
 
     ``before`` and ``after`` are the row before and after the change: without the first it is a create, without the
-    second a delete, without both a truncate. What is in them goes through JSON, as in reality: a date is a text then.
-    ``changed_object`` is a row in memory. ``connection``: what ``self.connection`` is; a run that asks for it without
-    one fails.
+    second a delete, without both a truncate. Their values go through JSON, as in the daemon: a date arrives as text.
+    ``changed_object`` is a row in memory. ``connection`` becomes ``self.connection``; without it, a run that uses the
+    connection fails.
     """
     change = _change(before, after, action, table, key, user_name, request_id)
     call = _Call(receiver, [change], connection)
@@ -77,7 +77,7 @@ def receive(
 
 
 async def receive_async(receiver: Receiver, **arguments: Any) -> Received:
-    """Do what ``receive`` does, where a loop runs already; takes the same arguments."""
+    """Like ``receive``, inside a running event loop; takes the same arguments."""
     change = _change(
         arguments.pop("before", None),
         arguments.pop("after", None),
@@ -101,7 +101,7 @@ def receive_batch(
     key: Sequence[str] = ("id",),
     connection: Any = None,
 ) -> Received:
-    """Run a receiver that takes batches, for changes given as (before, after), and return what it did."""
+    """Run a receiver of batches for changes given as (before, after), and return the outcome."""
     made = [
         _change(before, after, None, table, key, "tester", None, number)
         for number, (before, after) in enumerate(changes, 1)
@@ -183,7 +183,7 @@ class _AsyncMemoryRow:
 
 @dataclass
 class _Call:
-    """One call of a receiver, with what it does in memory."""
+    """One call of a receiver, with its effects in memory."""
 
     receiver: Receiver
     changes: list[Change]

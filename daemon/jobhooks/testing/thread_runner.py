@@ -23,8 +23,8 @@ T = TypeVar("T")
 class ThreadRunner:
     """Runs ``def`` receivers one after the other, on one connection, each call in a thread: a ``Runner``.
 
-    The thread is there so that a receiver may run an event loop, and so that one that hangs does not hang the test run.
-    Nothing can interrupt a thread, so time limits have no effect: a debugger may stop in a receiver for any time.
+    The thread allows a receiver to run an event loop, and keeps a hanging one from blocking the test run. A thread
+    cannot be interrupted, so time limits have no effect: a debugger may stop in a receiver for any time.
     """
 
     capacity = 1
