@@ -110,6 +110,13 @@ ifeq ($(DESTDIR),)
 		|| useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin jobhooks
 	chgrp jobhooks "$(sysconfdir)/jobhooks.toml"
 	if test -d /run/systemd/system; then systemctl daemon-reload; fi
+	@echo
+	@echo "jobhooks is installed. Next:"
+	@echo "  1. name the database in $(sysconfdir)/jobhooks.toml: database_url = \"postgresql:///NAME\""
+	@echo "  2. install its SQL, as the owner of the tables: jobhooks install SCHEMA.TABLE --database-url postgresql:///NAME"
+	@echo "  3. put receivers into $(sysconfdir)/receivers"
+	@echo "  4. systemctl enable --now jobhooks"
+	@echo "docs/how-to/run-as-a-service.md has the roles and grants that the service needs."
 endif
 
 uninstall: ## Remove program and service; keep the settings and the user

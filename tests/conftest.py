@@ -38,7 +38,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"server: {config.stash[SERVER].description()}" if SERVER in config.stash else "server: none"
+    return (
+        f"server: {config.stash[SERVER].description()}"
+        if SERVER in config.stash
+        else "servers: one in each process of pytest-xdist"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from jobhooks.cli.command_tree import HELP_OPTIONS, LazyGroup, command_tree
 from jobhooks.cli.show.output import print_text, printable, say
 from jobhooks.cli.usage_errors import UsageError, line_of
 from jobhooks.errors import JobhooksError
+from jobhooks.runtime.systemd import stderr_is_journal, with_priority
 from jobhooks.runtime.version import PROGRAM_VERSION
 
 WRONG_USAGE = 2
@@ -49,7 +50,8 @@ def main() -> None:
         # The service's wrapper runs it as a module; no shell would complete a command of that name.
         code = command_tree(app)(prog_name="jobhooks", standalone_mode=False)
     except JobhooksError as error:
-        say(f"jobhooks: {error}")
+        line = f"jobhooks: {error}"
+        say(with_priority("error", line) if stderr_is_journal() else line)
         sys.exit(error.exit_code)
     except UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help

@@ -1,28 +1,36 @@
-"""The service's log, on stderr: for people on a terminal, one line of JSON per event otherwise."""
+"""The service's log on stderr: text on a terminal, otherwise one line of JSON per event."""
 
 import logging
 import sys
 
 import structlog
 
+from jobhooks.runtime import systemd
 from jobhooks.runtime.settings import LogFormat, LogLevel
 
 
 def configure(level: LogLevel, log_format: LogFormat) -> None:
     """Set up structlog for this process."""
-    for_people = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
+    as_text = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if for_people:
+    if as_text:
         processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
     else:
         processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    if systemd.stderr_is_journal():
+        processors.append(_with_priority)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _with_priority(_logger: object, level: str, rendered: object) -> str:
+    """The last processor: the journal reads the priority and stores the line without it."""
+    return systemd.with_priority(level, str(rendered))

@@ -1,0 +1,63 @@
+"""The log of the service: JSON, with priorities where the journal reads them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jobhooks.runtime.systemd import with_priority
+
+LOGS = """
+import structlog
+from jobhooks.runtime.logging import configure
+from jobhooks.runtime.settings import LogFormat, LogLevel
+
+configure(LogLevel.DEBUG, LogFormat.{log_format})
+log = structlog.get_logger()
+log.debug("looked")
+log.info("started")
+log.warning("slow", seconds=3)
+log.error("failed", words="two\\nlines")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("crashed")
+"""
+
+
+def logged(path: Path, stream: str | None, log_format: str = "JSON") -> list[str]:
+    """Run the above with stderr in a file; ``stream``: what JOURNAL_STREAM says, of that file if it is "own"."""
+    with path.open("wb") as stderr:
+        status = os.fstat(stderr.fileno())
+        own = f"{status.st_dev}:{status.st_ino}"
+        environment = {**os.environ, **({"JOURNAL_STREAM": own if stream == "own" else stream} if stream else {})}
+        if not stream:
+            environment.pop("JOURNAL_STREAM", None)
+        program = LOGS.format(log_format=log_format)
+        subprocess.run([sys.executable, "-c", program], check=True, stderr=stderr, env=environment, timeout=60)
+    return path.read_text().splitlines()
+
+
+def test_the_journal_gets_a_priority_before_each_event(tmp_path: Path) -> None:
+    """So that journalctl -p warning shows warnings; the journal takes it off and stores JSON."""
+    lines = logged(tmp_path / "log", "own")
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<3>"]
+    assert [json.loads(line[3:])["event"] for line in lines] == ["looked", "started", "slow", "failed", "crashed"]
+
+
+def test_each_line_of_text_has_a_priority(tmp_path: Path) -> None:
+    lines = logged(tmp_path / "log", "own", "CONSOLE")
+    assert len(lines) > 5 and all(line[:3] in {"<7>", "<6>", "<4>", "<3>"} for line in lines)
+
+
+@pytest.mark.parametrize("stream", [None, "1:2", "nonsense"])
+def test_any_other_stderr_gets_plain_json(tmp_path: Path, stream: str | None) -> None:
+    """A child with another stderr inherits JOURNAL_STREAM."""
+    assert all(json.loads(line) for line in logged(tmp_path / "log", stream))
+
+
+def test_a_level_that_syslog_does_not_have_is_info() -> None:
+    assert with_priority("trace", "a\nb") == "<6>a\n<6>b"
