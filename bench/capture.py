@@ -174,7 +174,7 @@ def sleeping_daemon(server: EmbeddedServer) -> Generator[None]:
     """
     with psycopg.connect(server.url(), autocommit=True) as listener:
         execute(listener, b"listen " + CHANNEL.encode())
-        if call(listener, "wait_for_lock", SLEEP_LOCK, 1.0) != [(True,)]:
+        if call(listener, "wait_for_lock", key=SLEEP_LOCK, seconds=1.0) != [(True,)]:
             raise BenchError("somebody else holds the lock that says that a daemon sleeps")
         woken, ended = threading.Event(), threading.Event()
 

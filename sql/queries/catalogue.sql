@@ -4,15 +4,15 @@
 select set_config('lock_timeout', '500ms', true)
 
 -- name: watch
-select jobhooks.watch($1::text::regclass, $2, $3, $4, $5, $6)
+select jobhooks.watch(:table::text::regclass, :key_columns, :keyless, :always, :exclude, :ignore)
 
 -- name: unwatch
-select jobhooks.unwatch($1::text::regclass)
+select jobhooks.unwatch(:table::text::regclass)
 
 -- name: unwatch_gone
 update jobhooks.content_type
 set watched = false
-where name = $1 and watched and not exists (select from pg_class where oid = relation)
+where name = :table and watched and not exists (select from pg_class where oid = relation)
 returning id
 
 -- name: watched_tables
@@ -29,27 +29,27 @@ select
     case when jobhooks.table_name(relation) is null then 'gone' when watched then 'watched' else 'not watched' end,
     key_columns, always, exclude, ignore
 from jobhooks.content_type
-where id = $1
+where id = :content_type_id
 
 -- name: triggers_of_table
 select jobhooks.table_name(relid), name, state
 from jobhooks.live_triggers()
-where content_type_id = $1
-order by relid <> (select relation from jobhooks.content_type where id = $1), 1, 2
+where content_type_id = :content_type_id
+order by relid <> (select relation from jobhooks.content_type where id = :content_type_id), 1, 2
 
 -- name: hooks_of_table
 select hook.name, hook.events, hook.job, hook.runs
 from jobhooks.hooks as hook
 join jobhooks.job_hook_content_type as link on link.job_hook_id = hook.id
-where link.content_type_id = $1
+where link.content_type_id = :content_type_id
 order by hook.name
 
 -- name: count_changes
--- Of a table, among the newest $2 of the log: how many, of how many; and which was the last.
+-- Counts a table's changes among the newest of the log, and finds its last one.
 select
-    count(*) filter (where content_type_id = $1), count(*),
-    max(id) filter (where content_type_id = $1), max(time) filter (where content_type_id = $1)
-from (select id, time, content_type_id from jobhooks.object_change order by id desc limit $2) as newest
+    count(*) filter (where content_type_id = :content_type_id), count(*),
+    max(id) filter (where content_type_id = :content_type_id), max(time) filter (where content_type_id = :content_type_id)
+from (select id, time, content_type_id from jobhooks.object_change order by id desc limit :limit) as newest
 
 -- name: outdated_tables
 -- Those whose triggers an earlier version made, or that have changed in a way that the triggers should know of.
@@ -63,10 +63,10 @@ order by id
 -- name: watch_again
 select jobhooks.watch(relation, key_columns, key_columns = '{}', always, exclude, ignore)
 from jobhooks.content_type
-where relation = $1::bigint::oid
+where relation = :relation::bigint::oid
 
 -- name: register_jobs
-select jobhooks.register_jobs($1, $2)
+select jobhooks.register_jobs(:found, :complete)
 
 -- name: jobs
 select class_path, name, grouping, installed, enabled, hidden, description
@@ -74,4 +74,4 @@ from jobhooks.jobs
 order by grouping, class_path
 
 -- name: enable_job
-select jobhooks.enable_job($1, $2)
+select jobhooks.enable_job(:class_path, :enabled)

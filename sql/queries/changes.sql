@@ -3,9 +3,9 @@
 -- name: content_types_called
 select id
 from jobhooks.content_type
-where coalesce(jobhooks.table_name(relation), name) = $1::text
-    or name = $1::text
-    or coalesce(jobhooks.table_name(relation), name) = 'public.' || $1::text
+where coalesce(jobhooks.table_name(relation), name) = :name::text
+    or name = :name::text
+    or coalesce(jobhooks.table_name(relation), name) = 'public.' || :name::text
 
 -- name: server_time
 select clock_timestamp()
@@ -17,50 +17,49 @@ select
     (select id from jobhooks.object_change order by id desc limit 1)
 
 -- name: first_change_from
-select id, time from jobhooks.object_change where id >= $1 order by id limit 1
+select id, time from jobhooks.object_change where id >= :id order by id limit 1
 
 -- name: newest_change_ids
--- Between the ids $1 and $2; of the content types $3, the actions $4, the user $5, the time from $6 to $7, as far as given;
--- visible in the snapshot $8, if given; at most $9.
+-- A filter that is null does not apply.
 select change.id
 from jobhooks.object_change as change
-where change.id between $1::bigint and $2::bigint
-    and ($3::integer [] is null or change.content_type_id = any ($3::integer []))
-    and ($4::text [] is null or change.action::text = any ($4::text []))
-    and ($5::text is null or coalesce(change.context ->> 'user_name', change.session_role) = $5::text)
-    and ($6::timestamptz is null or change.time >= $6::timestamptz)
-    and ($7::timestamptz is null or change.time < $7::timestamptz)
-    and ($8::text is null or pg_visible_in_snapshot(change.transaction_id, $8::text::pg_snapshot))
+where change.id between :first_id::bigint and :last_id::bigint
+    and (:content_type_ids::integer [] is null or change.content_type_id = any (:content_type_ids::integer []))
+    and (:actions::text [] is null or change.action::text = any (:actions::text []))
+    and (:user::text is null or coalesce(change.context ->> 'user_name', change.session_role) = :user::text)
+    and (:since::timestamptz is null or change.time >= :since::timestamptz)
+    and (:until::timestamptz is null or change.time < :until::timestamptz)
+    and (:snapshot::text is null or pg_visible_in_snapshot(change.transaction_id, :snapshot::text::pg_snapshot))
 order by change.id desc
-limit $9::integer
+limit :limit::integer
 
 -- name: prefer_indexes
 -- For the next one, which must not read the whole log whatever the planner knows of it.
 select set_config('enable_seqscan', 'off', false)
 
 -- name: new_change_ids
--- Visible in the snapshot $2 and not in $1: of transactions that had not begun, or were in progress, in $1. In order of
--- id, after the id $3, at most $4; of the content types $5, the actions $6 and the user $7, as far as given.
+-- Visible in the snapshot :horizon but not in :seen, that is, written by transactions that had not begun or were in progress in
+-- :seen. Ordered by id. A filter that is null does not apply.
 with new as materialized (
     select change.id, change.transaction_id, change.content_type_id, change.action, change.context, change.session_role
     from jobhooks.object_change as change
-    where change.transaction_id >= pg_snapshot_xmax($1::text::pg_snapshot)
-        and change.transaction_id < pg_snapshot_xmax($2::text::pg_snapshot)
+    where change.transaction_id >= pg_snapshot_xmax(:seen::text::pg_snapshot)
+        and change.transaction_id < pg_snapshot_xmax(:horizon::text::pg_snapshot)
     union all
     select change.id, change.transaction_id, change.content_type_id, change.action, change.context, change.session_role
-    from pg_snapshot_xip($1::text::pg_snapshot) as straggler (transaction_id)
+    from pg_snapshot_xip(:seen::text::pg_snapshot) as straggler (transaction_id)
     join jobhooks.object_change as change on change.transaction_id = straggler.transaction_id
 )
 
 select new.id
 from new
-where new.id > $3::bigint
-    and pg_visible_in_snapshot(new.transaction_id, $2::text::pg_snapshot)
-    and ($5::integer [] is null or new.content_type_id = any ($5::integer []))
-    and ($6::text [] is null or new.action::text = any ($6::text []))
-    and ($7::text is null or coalesce(new.context ->> 'user_name', new.session_role) = $7::text)
+where new.id > :after_id::bigint
+    and pg_visible_in_snapshot(new.transaction_id, :horizon::text::pg_snapshot)
+    and (:content_type_ids::integer [] is null or new.content_type_id = any (:content_type_ids::integer []))
+    and (:actions::text [] is null or new.action::text = any (:actions::text []))
+    and (:user::text is null or coalesce(new.context ->> 'user_name', new.session_role) = :user::text)
 order by new.id
-limit $4::integer
+limit :limit::integer
 
 -- name: changes_by_id
 -- The rows whole: the functions that tell how they differ fail on json that holds what no text can.
@@ -71,7 +70,7 @@ select
     change.prechange::text, change.postchange::text
 from jobhooks.object_change as change
 join jobhooks.content_type as content_type on content_type.id = change.content_type_id
-where change.id = any ($1::bigint [])
+where change.id = any (:ids::bigint [])
 order by change.id
 
 -- name: change_details
@@ -87,7 +86,7 @@ select
     ),
     change.context ->> 'refused_mark', change.context ->> 'snapshot_error', change.context ->> 'partition'
 from jobhooks.object_change as change
-where change.id = $1
+where change.id = :id
 
 -- name: current_snapshot
 select pg_current_snapshot()::text

@@ -7,28 +7,28 @@ select
     hook.enabled and job.installed and job.enabled, job.order_by, job.order_columns, hook.columns, hook.conditions
 from jobhooks.job_hook as hook
 join jobhooks.jobs as job on job.id = hook.job_id
-where hook.name = $1
+where hook.name = :name
 
 -- name: pending_delivery_keys
--- Of the changes $1, the hooks $2, the content types $3, the status $4, by the change's time from $5 to $6, and with $7 in the
--- last attempt's error, as far as given; at most $8, the newest.
+-- The newest first. A filter that is null does not apply. :since and :until compare with the change's time, :error with the last
+-- attempt's error.
 select delivery.change_id, delivery.hook_id, delivery.status
 from jobhooks.delivery as delivery
-where ($1::bigint [] is null or delivery.change_id = any ($1::bigint []))
-    and ($2::integer [] is null or delivery.hook_id = any ($2::integer []))
-    and ($3::integer [] is null or delivery.content_type_id = any ($3::integer []))
-    and ($4::text is null or delivery.status = $4::text)
+where (:change_ids::bigint [] is null or delivery.change_id = any (:change_ids::bigint []))
+    and (:hook_ids::integer [] is null or delivery.hook_id = any (:hook_ids::integer []))
+    and (:content_type_ids::integer [] is null or delivery.content_type_id = any (:content_type_ids::integer []))
+    and (:status::text is null or delivery.status = :status::text)
     and (
-        ($5::timestamptz is null and $6::timestamptz is null)
+        (:since::timestamptz is null and :until::timestamptz is null)
         or exists (
             select from jobhooks.object_change as change
             where change.id = delivery.change_id
-                and ($5::timestamptz is null or change.time >= $5::timestamptz)
-                and ($6::timestamptz is null or change.time < $6::timestamptz)
+                and (:since::timestamptz is null or change.time >= :since::timestamptz)
+                and (:until::timestamptz is null or change.time < :until::timestamptz)
         )
     )
     and (
-        $7::text is null
+        :error::text is null
         or strpos(
             lower(
                 (
@@ -39,19 +39,19 @@ where ($1::bigint [] is null or delivery.change_id = any ($1::bigint []))
                     limit 1
                 )
             ),
-            lower($7::text)
+            lower(:error::text)
         ) > 0
     )
 order by delivery.change_id desc, delivery.hook_id desc
-limit $8::integer
+limit :limit::integer
 
 -- name: deliveries_by_identity
--- Those of the changes $1 and the hooks $2, element by element. A hook, and even a change, may be gone.
+-- :change_ids and :hook_ids pair up element by element. A hook, and even a change, may be gone.
 select
     delivery.change_id, hook.name, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
     change.action::text, change.time, delivery.status, delivery.attempts, delivery.failures, delivery.due_at,
     extract(epoch from delivery.due_at - clock_timestamp())::double precision, last.error, delivery.parked_at
-from unnest($1::bigint [], $2::integer []) as chosen (change_id, hook_id)
+from unnest(:change_ids::bigint [], :hook_ids::integer []) as chosen (change_id, hook_id)
 join jobhooks.delivery as delivery on delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
 left join jobhooks.object_change as change on change.id = delivery.change_id
 left join jobhooks.content_type as content_type on content_type.id = delivery.content_type_id
@@ -66,7 +66,7 @@ left join lateral (
 order by delivery.change_id, delivery.hook_id
 
 -- name: blocker_of_delivery
--- The oldest debt that this one (change $1, hook $2) waits for, and how many there are; by the same rules as unblock.
+-- The oldest delivery that this one waits for, and how many there are; by the same rules as unblock.
 select older.change_id, older.status, count(*) over ()
 from jobhooks.delivery as delivery
 join jobhooks.delivery as older
@@ -76,46 +76,45 @@ join jobhooks.delivery as older
         or older.other_lane in (delivery.lane, delivery.other_lane)
         or older.content_type_id = delivery.content_type_id and (older.lane is null or delivery.lane is null)
     )
-where delivery.change_id = $1 and delivery.hook_id = $2 and delivery.status = 'blocked'
+where delivery.change_id = :change_id and delivery.hook_id = :hook_id and delivery.status = 'blocked'
 order by older.change_id
 limit 1
 
 -- name: retry_deliveries
-select jobhooks.retry_deliveries($1, $2)
+select jobhooks.retry_deliveries(:change_ids, :hook_ids)
 
 -- name: discard_deliveries
-select jobhooks.discard_deliveries($1, $2, $3)
+select jobhooks.discard_deliveries(:change_ids, :hook_ids, :reason)
 
 -- name: replayable_changes
--- The changes that the hook ($1) is for and that can be delivered to it again: between the ids $2 and $3; of the content types
--- $4, the changes $5, the time from $6 to $7, as far as given; in order of id, at most $8.
--- Not what is owed, nor what the daemon has yet to read or has in hand: so only what has a result, or happened before the
--- hook was enabled, or is behind the cursor. None of these can become untrue.
+-- The changes that the hook is for and that can be delivered to it again, ordered by id. A filter that is null does not apply.
+-- Leaves out pending deliveries and changes that the daemon has yet to read or is delivering: a change must have a result, be older
+-- than the hook, or lie behind the cursor. None of these conditions can become false later.
 select change.id
 from jobhooks.job_hook as hook
 cross join jobhooks.cursor as cursor
 cross join jobhooks.object_change as change
-where hook.id = $1
-    and change.id between $2::bigint and $3::bigint
+where hook.id = :hook_id
+    and change.id between :first_id::bigint and :last_id::bigint
     and change.triggering
     and change.action = any (hook.events)
-    and change.content_type_id in (select content_type_id from jobhooks.job_hook_content_type where job_hook_id = $1)
-    and ($4::integer [] is null or change.content_type_id = any ($4::integer []))
-    and ($5::bigint [] is null or change.id = any ($5::bigint []))
-    and ($6::timestamptz is null or change.time >= $6::timestamptz)
-    and ($7::timestamptz is null or change.time < $7::timestamptz)
+    and change.content_type_id in (select content_type_id from jobhooks.job_hook_content_type where job_hook_id = :hook_id)
+    and (:content_type_ids::integer [] is null or change.content_type_id = any (:content_type_ids::integer []))
+    and (:change_ids::bigint [] is null or change.id = any (:change_ids::bigint []))
+    and (:since::timestamptz is null or change.time >= :since::timestamptz)
+    and (:until::timestamptz is null or change.time < :until::timestamptz)
     and (
         change.id <= cursor.first_id
         or pg_visible_in_snapshot(change.transaction_id, hook.enabled_since)
         or pg_visible_in_snapshot(change.transaction_id, cursor.seen)
         or (change.id <= cursor.last_id and pg_visible_in_snapshot(change.transaction_id, cursor.horizon))
-        or exists (select from jobhooks.job_result as result where result.change_id = change.id and result.hook_id = $1)
+        or exists (select from jobhooks.job_result as result where result.change_id = change.id and result.hook_id = :hook_id)
     )
     and not exists (
-        select from jobhooks.delivery as delivery where delivery.change_id = change.id and delivery.hook_id = $1
+        select from jobhooks.delivery as delivery where delivery.change_id = change.id and delivery.hook_id = :hook_id
     )
 order by change.id
-limit $8::integer
+limit :limit::integer
 
 -- name: logged_changes
 -- With the columns that read_page gives them.
@@ -123,8 +122,8 @@ select
     change.id, change.transaction_id::text::bigint, change.time, change.content_type_id, change.action::text,
     change.session_role, change.context::text, change.prechange::text, change.postchange::text
 from jobhooks.object_change as change
-where change.id = any ($1::bigint [])
+where change.id = any (:ids::bigint [])
 order by change.id
 
 -- name: park_again
-select jobhooks.park_again($1::text::json)
+select jobhooks.park_again(:deliveries::text::json)

@@ -14,13 +14,13 @@ select pg_advisory_unlock_all();
 commit;
 begin isolation level read committed read write;
 select
-    set_config('jobhooks.delivery', $1, true), set_config('datestyle', 'ISO, YMD', true),
+    set_config('jobhooks.delivery', :mark, true), set_config('datestyle', 'ISO, YMD', true),
     set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true),
     set_config('bytea_output', 'hex', true)
 
 -- name: end_run
 -- One message, too: the result of a run that has nothing to say but that it succeeded, and the end.
-select jobhooks.record_result($1, $2, $3, $4, 'success', $5, $6, null, null, null);
+select jobhooks.record_result(:change_id, :hook_id, :job_id, :attempt, 'success', :started_at, :finished_at, null, null, null);
 commit
 
 -- name: next_run
@@ -32,7 +32,7 @@ reset all;
 close all;
 discard temp;
 set local lock_timeout = '10ms';
-set local jobhooks.delivery = $1
+set local jobhooks.delivery = :mark
 
 -- name: keep_run
 -- Sent before that by the third run and those after it: the one before stays, and its savepoint goes.
@@ -43,7 +43,7 @@ rollback to savepoint jobhooks
 
 -- name: end_runs
 -- One message: the results of runs of one hook that share a transaction, and have nothing to say but that they succeeded.
-select jobhooks.record_successes($1, $2, $3, $4, $5, $6);
+select jobhooks.record_successes(:change_ids, :hook_id, :job_id, :attempts, :started_at, :finished_at);
 commit
 
 -- name: commit
@@ -53,23 +53,23 @@ commit
 rollback
 
 -- name: record_results
-select jobhooks.record_results($1, $2, $3, $4, $5, $6, $7, $8, $9::text::json, $10::text::json)
+select jobhooks.record_results(:change_ids, :hook_id, :job_id, :attempts, :status, :started_at, :finished_at, :error, :log_entries::text::json, :value::text::json)
 
 -- name: previous_change
 -- With the columns that read_page gives them.
 select
     change.id, change.transaction_id::text::bigint, change.time, change.content_type_id, change.action::text,
     change.session_role, change.context::text, change.prechange::text, change.postchange::text
-from jobhooks.previous_change($1, $2) as change
+from jobhooks.previous_change(:change_id, :looked_at) as change
 
 -- name: database_time
 select extract(epoch from clock_timestamp())::double precision
 
 -- name: settle
-select jobhooks.settle($1, $2, $3, $4, $5, $6, $7, $8::text::json)
+select jobhooks.settle(:leader, :change_ids, :hook_ids, :job_ids, :attempts, :started_at, :finished_at, :rest::text::json)
 
 -- name: note_condition_failures
-select jobhooks.note_condition_failures($1::text::json)
+select jobhooks.note_condition_failures(:failures::text::json)
 
 -- name: last_settled
 -- No change with a greater id was settled or parked.
@@ -78,72 +78,72 @@ select greatest(
 )
 
 -- name: settled_deliveries
--- Which of these deliveries (changes $1, hooks $2) have been settled or parked.
+-- The deliveries of these changes to these hooks that are settled or parked.
 select result.change_id, result.hook_id
 from jobhooks.job_result as result
-where result.change_id = any($1::bigint []) and result.hook_id = any($2::integer [])
+where result.change_id = any(:change_ids::bigint []) and result.hook_id = any(:hook_ids::integer [])
 union
 select delivery.change_id, delivery.hook_id
 from jobhooks.delivery as delivery
-where delivery.change_id = any($1::bigint []) and delivery.hook_id = any($2::integer [])
+where delivery.change_id = any(:change_ids::bigint []) and delivery.hook_id = any(:hook_ids::integer [])
 
 -- name: result_of
--- What became of an attempt (change $1, hook $2, attempt $3) whose connection was lost.
-select status, error from jobhooks.job_result where change_id = $1 and hook_id = $2 and attempt = $3
+-- The result of an attempt whose connection was lost.
+select status, error from jobhooks.job_result where change_id = :change_id and hook_id = :hook_id and attempt = :attempt
 
 -- name: hooks_with_debts
--- Each hook of $1 that has debts, dead ones too, and whether it has more of them to attempt than fit in memory ($2).
+-- The hooks that have a backlog, dead deliveries included, and whether :many or more of them wait for an attempt.
 select
     hook_id,
     (
-        select count(*) = $2
+        select count(*) = :many
         from (
             select from jobhooks.delivery as delivery
-            where delivery.hook_id = hook.hook_id and delivery.status = 'waiting' limit $2
+            where delivery.hook_id = hook.hook_id and delivery.status = 'waiting' limit :many
         ) as first
     ) as many
-from unnest($1::integer []) as hook (hook_id)
+from unnest(:hook_ids::integer []) as hook (hook_id)
 where exists (select from jobhooks.delivery as delivery where delivery.hook_id = hook.hook_id and delivery.blocks)
     or exists (
         select from jobhooks.delivery as delivery where delivery.hook_id = hook.hook_id and delivery.status = 'waiting'
     )
 
 -- name: blocked_deliveries
--- Which of these deliveries of one hook (hook $1, changes $2, content types $3, lanes $4, other lanes $5) are behind a debt.
--- The last two are no exists, which the planner would turn into a table of all such debts.
+-- The deliveries of one hook that are blocked by its backlog. :change_ids, :content_type_ids, :lanes and :other_lanes pair up
+-- element by element. The last two conditions are not written as exists: the planner would hash the hook's whole backlog.
 select owed.change_id
-from unnest($2::bigint [], $3::integer [], $4::bigint [], $5::bigint []) as owed (
+from unnest(:change_ids::bigint [], :content_type_ids::integer [], :lanes::bigint [], :other_lanes::bigint []) as owed (
     change_id, content_type_id, lane, other_lane
 )
 where exists (
         select from jobhooks.delivery as older
-        where older.blocks and older.hook_id = $1 and older.lane in (owed.lane, owed.other_lane)
+        where older.blocks and older.hook_id = :hook_id and older.lane in (owed.lane, owed.other_lane)
     )
     or exists (
         select from jobhooks.delivery as older
-        where older.blocks and older.hook_id = $1 and older.other_lane in (owed.lane, owed.other_lane)
+        where older.blocks and older.hook_id = :hook_id and older.other_lane in (owed.lane, owed.other_lane)
     )
     or (
         select true from jobhooks.delivery as older
-        where older.blocks and older.hook_id = $1 and older.content_type_id = owed.content_type_id and older.lane is null
+        where older.blocks and older.hook_id = :hook_id and older.content_type_id = owed.content_type_id and older.lane is null
         limit 1
     )
     or owed.lane is null and (
         select true from jobhooks.delivery as older
-        where older.blocks and older.hook_id = $1 and older.content_type_id = owed.content_type_id
+        where older.blocks and older.hook_id = :hook_id and older.content_type_id = owed.content_type_id
         limit 1
     )
 
 -- name: due_debts
--- The debts of a hook ($1) that are due, after a position ($2, $3), at most $4 of them and about $5 bytes; settled: by somebody
--- who could not say so.
+-- The pending deliveries of a hook that are due, after a position, about :max_bytes at most. "settled" means that the attempt has
+-- a result: its process died before it could report the outcome.
 with due as materialized (
     select delivery.change_id, delivery.hook_id, delivery.attempts, delivery.failures, delivery.due_at
     from jobhooks.delivery as delivery
-    where delivery.hook_id = $1 and delivery.status = 'waiting' and (delivery.due_at, delivery.change_id) > ($2, $3)
+    where delivery.hook_id = :hook_id and delivery.status = 'waiting' and (delivery.due_at, delivery.change_id) > (:after_due_at, :after_change_id)
         and delivery.due_at <= clock_timestamp()
     order by delivery.due_at, delivery.change_id
-    limit $4
+    limit :limit
 ),
 weighed as ( -- as in read_page
     select
@@ -161,7 +161,7 @@ counted as (
             order by due_at, change_id rows between unbounded preceding and 1 preceding
         ) as bytes_before
     from weighed
-    where coalesce(stored_before, 0) < $5
+    where coalesce(stored_before, 0) < :max_bytes
 )
 select
     change.id, change.transaction_id::text::bigint as transaction_id, change.time, change.content_type_id,
@@ -174,31 +174,31 @@ select
             and result.attempt > change.attempts
     ) as settled
 from counted as change
-where coalesce(change.bytes_before, 0) < $5
+where coalesce(change.bytes_before, 0) < :max_bytes
 order by change.due_at, change.change_id
 
 -- name: debts_behind
--- Of a hook ($1), for each of these debts (changes $2, content types $3, lanes $4): those of its lane that are blocked by it, and
--- by nothing else but one another, oldest first, at most $5. A change of the key is none of them, and nothing behind it is.
+-- For each of these deliveries of a hook (arrays that pair up element by element): the deliveries of its lane that only it and one
+-- another block, oldest first. They end before the first change of the key.
 select head.change_id as head_id, change.id, change.transaction_id::text::bigint as transaction_id, behind.attempts
-from unnest($2::bigint [], $3::integer [], $4::bigint []) as head (change_id, content_type_id, lane)
+from unnest(:change_ids::bigint [], :content_type_ids::integer [], :lanes::bigint []) as head (change_id, content_type_id, lane)
 cross join lateral (
     select least(
         (
             select delivery.change_id from jobhooks.delivery as delivery
-            where delivery.blocks and delivery.hook_id = $1 and delivery.lane is null
+            where delivery.blocks and delivery.hook_id = :hook_id and delivery.lane is null
                 and delivery.content_type_id = head.content_type_id and delivery.change_id > head.change_id
             order by delivery.change_id limit 1
         ),
         (
             select delivery.change_id from jobhooks.delivery as delivery
-            where delivery.blocks and delivery.hook_id = $1 and delivery.lane = head.lane
+            where delivery.blocks and delivery.hook_id = :hook_id and delivery.lane = head.lane
                 and delivery.other_lane is not null and delivery.change_id > head.change_id
             order by delivery.change_id limit 1
         ),
         (
             select delivery.change_id from jobhooks.delivery as delivery
-            where delivery.blocks and delivery.hook_id = $1 and delivery.other_lane = head.lane
+            where delivery.blocks and delivery.hook_id = :hook_id and delivery.other_lane = head.lane
                 and delivery.change_id > head.change_id
             order by delivery.change_id limit 1
         ),
@@ -208,11 +208,11 @@ cross join lateral (
 cross join lateral (
     select delivery.change_id, delivery.attempts
     from jobhooks.delivery as delivery
-    where delivery.blocks and delivery.hook_id = $1 and delivery.lane = head.lane and delivery.status = 'blocked'
+    where delivery.blocks and delivery.hook_id = :hook_id and delivery.lane = head.lane and delivery.status = 'blocked'
         and delivery.content_type_id = head.content_type_id
         and delivery.change_id > head.change_id and delivery.change_id < barrier.change_id
     order by delivery.change_id
-    limit $5
+    limit :limit
 ) as behind
 join jobhooks.object_change as change on change.id = behind.change_id
 order by head.change_id, behind.change_id
@@ -223,12 +223,12 @@ select
     change.id, change.transaction_id::text::bigint, change.time, change.content_type_id, change.action::text,
     change.session_role, change.context::text, change.prechange::text, change.postchange::text
 from jobhooks.object_change as change
-where change.id = any ($1::bigint [])
+where change.id = any (:ids::bigint [])
 
 -- name: next_due
--- In how many seconds the first debt of these hooks ($1) is due after their positions ($2, $3); perhaps it is by now.
+-- Seconds until the first pending delivery after these hooks' positions is due; negative if it is overdue.
 select extract(epoch from min(first.due_at) - clock_timestamp())::double precision
-from unnest($1::integer [], $2::timestamptz [], $3::bigint []) as hook (hook_id, due_at, change_id)
+from unnest(:hook_ids::integer [], :due_at::timestamptz [], :change_ids::bigint []) as hook (hook_id, due_at, change_id)
 cross join lateral (
     select delivery.due_at
     from jobhooks.delivery as delivery

@@ -12,31 +12,31 @@ select
     name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not,
     condition_failures, condition_error
 from jobhooks.hooks
-where name = $1
+where name = :name
 
 -- name: owed_to_hook
 select delivery.status, count(*)
 from jobhooks.delivery as delivery
-where delivery.hook_id = (select id from jobhooks.job_hook where name = $1)
+where delivery.hook_id = (select id from jobhooks.job_hook where name = :name)
 group by delivery.status
 order by delivery.status
 
 -- name: add_hook
-select jobhooks.add_hook($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+select jobhooks.add_hook(:name, :content_types, :events, :job, :description, :columns, :conditions, :coalesce_s, :enabled, :priority)
 
 -- name: edit_hook
-select jobhooks.edit_hook($1, $2::text::jsonb)
+select jobhooks.edit_hook(:name, :changes::text::jsonb)
 
 -- name: enable_hook
-select jobhooks.enable_hook($1, $2)
+select jobhooks.enable_hook(:name, :enabled)
 
 -- name: delete_hook
-select jobhooks.delete_hook($1)
+select jobhooks.delete_hook(:name)
 
 -- name: table_names
 -- As tables are listed; what is none, or is gone, stays as it was written.
 select coalesce(jobhooks.table_name(to_regclass(written)), written)
-from unnest($1::text []) as written
+from unnest(:names::text []) as written
 
 -- name: lock_hooks
 lock table jobhooks.job_hook, jobhooks.job_hook_content_type in share row exclusive mode
@@ -53,30 +53,30 @@ select setting, column_name, kind from jobhooks.settings_of_jobs() where setting
 select job.installed, job.enabled, to_jsonb(in_force) || jsonb_build_object('overrides', job.overrides), to_jsonb(job)
 from jobhooks.job as job
 join jobhooks.jobs as in_force on in_force.id = job.id
-where job.class_path = $1
+where job.class_path = :class_path
 
 -- name: hooks_of_job
 select name, content_types, events, enabled
 from jobhooks.hooks
-where job = $1
+where job = :class_path
 order by priority desc, name
 
 -- name: set_job
-select jobhooks.set_job($1, $2::text::jsonb)
+select jobhooks.set_job(:class_path, :settings::text::jsonb)
 
 -- name: reset_job
-select jobhooks.reset_job($1, $2)
+select jobhooks.reset_job(:class_path, :names)
 
 -- name: configuration_changes
--- Of a kind ($1), of what is or was called so ($2), if given; at most $3, the newest.
+-- The newest changes of a kind of object; if :name is given, of the objects that have or had that name.
 select time, user_name, name, action, before, after
 from jobhooks.configuration_change as change
-where change.kind = $1
+where change.kind = :kind
     and (
-        $2::text is null
+        :name::text is null
         or change.object_id in (
-            select named.object_id from jobhooks.configuration_change as named where named.kind = $1 and named.name = $2::text
+            select named.object_id from jobhooks.configuration_change as named where named.kind = :kind and named.name = :name::text
         )
     )
 order by change.id desc
-limit $3
+limit :limit

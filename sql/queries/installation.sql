@@ -5,7 +5,7 @@
 select pg_advisory_xact_lock(1785684584, 1), set_config('check_function_bodies', 'off', true), set_config('lock_timeout', '1s', true)
 
 -- name: relation_called
-select $1::text::regclass
+select :name::text::regclass
 
 -- name: names_of_tables
 select format('%I.%I', namespace.nspname, class.relname)
@@ -31,11 +31,11 @@ select coalesce(max(version), 0) from jobhooks.migration
 select program_version, functions_digest from jobhooks.installation
 
 -- name: record_migration
-insert into jobhooks.migration (version, name) values ($1, $2)
+insert into jobhooks.migration (version, name) values (:version, :name)
 
 -- name: record_installation
 insert into jobhooks.installation as installation (program_version, functions_digest)
-values ($1, $2)
+values (:program_version, :functions_digest)
 on conflict (singleton) do update
 set program_version = excluded.program_version, functions_digest = excluded.functions_digest, installed_at = now()
 where (installation.program_version, installation.functions_digest)
@@ -48,11 +48,11 @@ from pg_roles as role
 join unnest(
     array['jobhooks_viewer', 'jobhooks_operator', 'jobhooks_daemon', 'jobhooks_owner']
 ) with ordinality as known (rolname, rank) using (rolname)
-where ($1 = 'jobhooks' and has_schema_privilege(role.oid, 'jobhooks', 'usage'))
+where (:name = 'jobhooks' and has_schema_privilege(role.oid, 'jobhooks', 'usage'))
     or exists (
         select from pg_proc as function
         where function.pronamespace in ('jobhooks'::regnamespace, 'jobhooks_capture'::regnamespace)
-            and function.proname = $1
+            and function.proname = :name
             and has_function_privilege(role.oid, function.oid, 'execute')
             and not has_function_privilege(function.oid, 'execute')
     )
@@ -60,13 +60,13 @@ where ($1 = 'jobhooks' and has_schema_privilege(role.oid, 'jobhooks', 'usage'))
         select from pg_class as class
         cross join unnest(array['select', 'insert', 'update']) as privilege
         where class.relnamespace in ('jobhooks'::regnamespace, 'jobhooks_capture'::regnamespace)
-            and class.relname = $1 and class.relkind in ('r', 'p', 'v')
+            and class.relname = :name and class.relkind in ('r', 'p', 'v')
             and has_any_column_privilege(role.oid, class.oid, privilege)
             and not has_any_column_privilege(class.oid, privilege)
     )
     or exists (
         select from pg_class as class
-        where class.relnamespace = 'jobhooks'::regnamespace and class.relname = $1 and class.relkind in ('r', 'p')
+        where class.relnamespace = 'jobhooks'::regnamespace and class.relname = :name and class.relkind in ('r', 'p')
             and has_table_privilege(role.oid, class.oid, 'delete') and not has_table_privilege(class.oid, 'delete')
     )
 order by known.rank
@@ -90,4 +90,4 @@ where oid = 'jobhooks_capture.record_change(integer, jobhooks.action, json, json
 select jobhooks.adopt()
 
 -- name: problems
-select severity, subject, problem, remedy from jobhooks.problems($1)
+select severity, subject, problem, remedy from jobhooks.problems(:retention)

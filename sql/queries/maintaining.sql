@@ -1,10 +1,10 @@
 -- Looking after the log.
 
 -- name: maintain_log
-select jobhooks.maintain_log($1)
+select jobhooks.maintain_log(:retention)
 
 -- name: drop_old_results
-select jobhooks.drop_old_results($1, $2)
+select jobhooks.drop_old_results(:retention, :after)
 
 -- name: drop_old_history
-select jobhooks.drop_old_history($1)
+select jobhooks.drop_old_history(:retention)

@@ -18,9 +18,8 @@ with floor as materialized (
 select floor.id, pg_current_xact_id() from floor
 
 -- name: read_page
--- The next changes of the window: visible in the horizon ($2; null: a new one, of this moment) and not in the seen snapshot
--- ($1), in order of id, after the position ($4), at most $5 of them and about $6 bytes. Two kinds, on either side of the
--- seen snapshot's floor ($3):
+-- The next changes of the window: visible in :horizon (null: a new snapshot) and not in :seen, ordered by id, about :max_bytes at
+-- most. Two kinds, on either side of the low-water id of the seen snapshot (:seen_low_water_id):
 --   up to it, only stragglers: transactions that were in progress in the seen snapshot; each is found by its id;
 --   above it, everything, by the id of the change.
 -- Both are index scans that end after a page. They are written so that no other index could serve, whatever the planner
@@ -28,21 +27,21 @@ select floor.id, pg_current_xact_id() from floor
 -- Always one row at least: in each are the horizon, and what tells that hooks, jobs or watched tables are not what they
 -- were, renamed ones included.
 with horizon as materialized (
-    select coalesce($2::text::pg_snapshot, pg_current_snapshot()) as snapshot
+    select coalesce(:horizon::text::pg_snapshot, pg_current_snapshot()) as snapshot
 ),
 page as (
     (
         select straggling_change.*
-        from pg_snapshot_xip($1::text::pg_snapshot) as straggler (transaction_id)
+        from pg_snapshot_xip(:seen::text::pg_snapshot) as straggler (transaction_id)
         cross join lateral (
             select *
             from jobhooks.object_change as change
             where
-                (change.transaction_id, change.id) > (straggler.transaction_id, $4::bigint)
-                and (change.transaction_id, change.id) <= (straggler.transaction_id, $3::bigint)
+                (change.transaction_id, change.id) > (straggler.transaction_id, :after_id::bigint)
+                and (change.transaction_id, change.id) <= (straggler.transaction_id, :seen_low_water_id::bigint)
                 and change.triggering
             order by change.transaction_id, change.id
-            limit $5::integer
+            limit :limit::integer
         ) as straggling_change
         where pg_visible_in_snapshot(straggler.transaction_id, (select snapshot from horizon))
     )
@@ -51,12 +50,12 @@ page as (
         select *
         from jobhooks.object_change as change
         where
-            change.id > greatest($3::bigint, $4::bigint)
+            change.id > greatest(:seen_low_water_id::bigint, :after_id::bigint)
             and pg_visible_in_snapshot(change.transaction_id, (select snapshot from horizon))
-            and not pg_visible_in_snapshot(change.transaction_id, $1::text::pg_snapshot)
+            and not pg_visible_in_snapshot(change.transaction_id, :seen::text::pg_snapshot)
             and change.triggering
         order by change.id
-        limit $5::integer
+        limit :limit::integer
     )
 ),
 configuration as materialized (
@@ -79,28 +78,28 @@ counted as (
             order by id rows between unbounded preceding and 1 preceding
         ) as bytes_before
     from weighed
-    where coalesce(stored_before, 0) < $6::bigint
+    where coalesce(stored_before, 0) < :max_bytes::bigint
 )
 select
     change.id, change.transaction_id::text::bigint as transaction_id, change.time, change.content_type_id,
     change.action::text as action, change.session_role, change.context::text as context,
     change.prechange::text as prechange, change.postchange::text as postchange, coalesce(change.found, 0) as found,
-    case when $2::text is null then horizon.snapshot::text end as horizon, configuration.version
+    case when :horizon::text is null then horizon.snapshot::text end as horizon, configuration.version
 from horizon
 cross join configuration
-left join counted as change on coalesce(change.bytes_before, 0) < $6::bigint
+left join counted as change on coalesce(change.bytes_before, 0) < :max_bytes::bigint
 order by change.id
-limit $5::integer
+limit :limit::integer
 
 -- name: save_cursor
 update jobhooks.cursor
-set seen = $1::text::pg_snapshot,
-    seen_floor = $2,
-    horizon = $3::text::pg_snapshot,
-    horizon_floor = $4,
-    last_id = $5,
+set seen = :seen::text::pg_snapshot,
+    seen_floor = :seen_low_water_id,
+    horizon = :horizon::text::pg_snapshot,
+    horizon_floor = :horizon_low_water_id,
+    last_id = :last_id,
     saved_at = clock_timestamp()
-where leader = $6
+where leader = :leader
 returning leader
 
 -- name: content_types

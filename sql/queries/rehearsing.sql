@@ -4,7 +4,7 @@
 -- Those in force, as far as a rehearsal goes by them.
 select soft_time_limit_s, time_limit_s, has_sensitive_variables
 from jobhooks.jobs
-where class_path = $1
+where class_path = :class_path
 
 -- name: check_deferred
 -- What else would be checked at the commit, and what else triggers would write then.
@@ -22,12 +22,12 @@ select current_setting('jobhooks.delivery', true)
 select id from jobhooks.object_change where transaction_id = pg_current_xact_id_if_assigned() order by id
 
 -- name: hooks_for_change
--- The hooks of a job ($1) that are for the table and the action of a change ($2).
+-- The hooks of a job that are for the table and the action of a change.
 select hook.name
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
-join jobhooks.object_change as change on change.id = $2 and change.action = any (hook.events)
+join jobhooks.object_change as change on change.id = :change_id and change.action = any (hook.events)
 join jobhooks.job_hook_content_type as link
     on link.job_hook_id = hook.id and link.content_type_id = change.content_type_id
-where job.class_path = $1
+where job.class_path = :class_path
 order by hook.name

@@ -1,6 +1,5 @@
--- The parts of what jobhooks install --print writes: plain SQL, in which $1 and so on are filled in as text.
--- script_begin takes the highest migration that the program knows; script_migration takes the number of one, its name and
--- its statements; script_watch_outdated takes the queries outdated_tables and watch_again.
+-- The parts of the script that `jobhooks install --print` writes. Its parameters are filled in as text: :newest is the highest
+-- migration of this program; :outdated_tables and :watch_again are the queries of these names.
 
 -- name: script_begin
 do $script$
@@ -10,8 +9,8 @@ begin
     if exists (select from pg_class where relname = 'migration' and relnamespace = to_regnamespace('jobhooks')) then
         select coalesce(max(version), 0) into installed from jobhooks.migration;
     end if;
-    if installed > $1 then
-        raise exception 'the database has a newer jobhooks (schema %) than this script (schema $1)', installed
+    if installed > :newest then
+        raise exception 'the database has a newer jobhooks (schema %) than this script (schema %)', installed, :newest
         using hint = 'Print the script with that version of the program.';
     end if;
     perform set_config('jobhooks.schema_version', installed::text, true);
@@ -21,9 +20,9 @@ $script$;
 -- name: script_migration
 do $script$
 begin
-    if current_setting('jobhooks.schema_version')::integer < $1 then
-        execute $3;
-        insert into jobhooks.migration (version, name) values ($1, $2);
+    if current_setting('jobhooks.schema_version')::integer < :version then
+        execute :statements;
+        insert into jobhooks.migration (version, name) values (:version, :name);
     end if;
 end
 $script$;
@@ -36,13 +35,13 @@ declare
     outdated record;
 begin
     for outdated in
-$1
+:outdated_tables
     loop
         for attempt in 1..4 loop
             begin
                 perform set_config('lock_timeout', '500ms', true);
                 execute $watch$
-$2
+:watch_again
                 $watch$ using outdated.relation;
                 raise notice 'watching % again', outdated.name;
                 exit;

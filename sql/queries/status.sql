@@ -38,7 +38,7 @@ select
 from jobhooks.cursor
 
 -- name: debts_by_hook
--- Counted among the first $1 of all debts.
+-- Counts among the first :limit pending deliveries.
 select
     hook.name, debt.waiting, debt.blocked, debt.dead, debt.oldest_due_at,
     extract(epoch from debt.oldest_due_at - clock_timestamp())::double precision, debt.counted
@@ -47,36 +47,36 @@ from (
         debt.hook_id, min(debt.due_at) as oldest_due_at, count(*) filter (where debt.status = 'waiting') as waiting,
         count(*) filter (where debt.status = 'blocked') as blocked, count(*) filter (where debt.status = 'dead') as dead,
         sum(count(*)) over ()::bigint as counted
-    from (select hook_id, status, due_at from jobhooks.delivery limit $1) as debt
+    from (select hook_id, status, due_at from jobhooks.delivery limit :limit) as debt
     group by debt.hook_id
 ) as debt
 left join jobhooks.job_hook as hook on hook.id = debt.hook_id
 order by debt.dead desc, debt.waiting + debt.blocked desc, hook.name
 
 -- name: recent_results
--- Of the results of the newest changes, $1 of them at most, those of the last $2 seconds: since when they are all there are, in
--- all and by status, how many came in the last minute, and the median and the 95th percentile of the seconds from a change to
--- its success, by the newest $3.
+-- Statistics over the results of the last :seconds, among the newest :limit results: since when they are complete, their number in
+-- all, by status and in the last minute, and the median and 95th percentile of the seconds from a change to its success, over the
+-- newest :timed_limit successes.
 with newest as materialized (
     select change_id, status, finished_at
     from jobhooks.job_result
     order by change_id desc, hook_id desc, attempt desc
-    limit $1
+    limit :limit
 ),
 recent as (
-    select * from newest where finished_at >= clock_timestamp() - $2::double precision * interval '1 second'
+    select * from newest where finished_at >= clock_timestamp() - :seconds::double precision * interval '1 second'
 ),
 delays as (
     select percentile_cont(array[0.5, 0.95]) within group (
         order by extract(epoch from success.finished_at - change.time)::double precision
     ) as of_them
-    from (select * from recent where status = 'success' order by change_id desc limit $3) as success
+    from (select * from recent where status = 'success' order by change_id desc limit :timed_limit) as success
     join jobhooks.object_change as change on change.id = success.change_id
 ),
 extent as (
     select greatest(
-        clock_timestamp() - $2::double precision * interval '1 second',
-        case when count(*) = $1 then min(finished_at) end
+        clock_timestamp() - :seconds::double precision * interval '1 second',
+        case when count(*) = :limit then min(finished_at) end
     ) as since
     from newest
 )

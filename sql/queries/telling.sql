@@ -1,7 +1,7 @@
 -- What the demo tells of the log.
 
 -- name: told_changes
--- The changes after $1, each with its results and their log lines.
+-- Changes, each with its results and their log lines.
 select
     change.id, change.action::text, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
     change.triggering, (change.context -> 'caused_by' ->> 'change')::bigint, change.prechange::text, change.postchange::text,
@@ -26,5 +26,5 @@ select
     )
 from jobhooks.object_change as change
 join jobhooks.content_type on content_type.id = change.content_type_id
-where change.id > $1
+where change.id > :after_id
 order by change.id

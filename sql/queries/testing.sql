@@ -2,10 +2,10 @@
 
 -- name: hook_from_the_beginning
 -- What is in the log already is the hook's business, too.
-update jobhooks.job_hook set enabled_since = '1:1:' where name = $1 returning id
+update jobhooks.job_hook set enabled_since = '1:1:' where name = :name returning id
 
 -- name: hasten_debts
--- Returns how many debts of these jobs ($1) are left to be attempted that have not failed, all of them due now.
+-- Makes the pending deliveries of these jobs due now, except failed ones, and counts them.
 with due as (
     update jobhooks.delivery set due_at = least(due_at, clock_timestamp())
     where status = 'waiting' and failures = 0
@@ -13,7 +13,7 @@ with due as (
             select hook.id
             from jobhooks.job_hook as hook
             join jobhooks.job as job on job.id = hook.job_id
-            where job.class_path = any($1)
+            where job.class_path = any(:class_paths)
         )
     returning change_id
 )

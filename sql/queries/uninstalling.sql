@@ -19,11 +19,11 @@ where nspname in ('jobhooks', 'jobhooks_capture') and not pg_has_role(nspowner, 
 -- What others have built upon the schemas, and would go with them; and what is not ours and belongs to our roles, and
 -- would go with these.
 with own as (
-    select 'pg_class'::regclass as classid, oid from pg_class where relnamespace::regnamespace::text = any ($1::text [])
+    select 'pg_class'::regclass as classid, oid from pg_class where relnamespace::regnamespace::text = any (:schemas::text [])
     union all
-    select 'pg_proc'::regclass, oid from pg_proc where pronamespace::regnamespace::text = any ($1::text [])
+    select 'pg_proc'::regclass, oid from pg_proc where pronamespace::regnamespace::text = any (:schemas::text [])
     union all
-    select 'pg_type'::regclass, oid from pg_type where typnamespace::regnamespace::text = any ($1::text [])
+    select 'pg_type'::regclass, oid from pg_type where typnamespace::regnamespace::text = any (:schemas::text [])
 ),
 
 dependent as (
@@ -37,7 +37,7 @@ dependent as (
     join pg_roles as role on role.oid = depend.refobjid and depend.refclassid = 'pg_authid'::regclass
     where depend.deptype = 'o'
         and depend.dbid = (select oid from pg_database where datname = current_database())
-        and role.rolname = any ($2::text [])
+        and role.rolname = any (:roles::text [])
 )
 
 select distinct regexp_replace(object.identity, '^"?_RETURN"? on ', '') || ' ' || dependent.why
@@ -63,7 +63,7 @@ group by class.oid, namespace.nspname, class.relname
 order by 2, 3
 
 -- name: note_unwatched
-update jobhooks.content_type set watched = false where relation = $1::bigint::oid
+update jobhooks.content_type set watched = false where relation = :relation::bigint::oid
 
 -- name: drop_schemas
 drop schema if exists jobhooks, jobhooks_capture cascade
@@ -84,5 +84,5 @@ select
     pg_has_role(role.oid, 'usage')
 from pg_roles as role
 join pg_database as own on own.datname = current_database()
-where role.rolname = any ($1::text [])
+where role.rolname = any (:roles::text [])
 order by 1

@@ -2,7 +2,7 @@
 -- or waits to; 4 is held by the daemon that leads.
 
 -- name: wait_for_lock
-select jobhooks.wait_for_lock($1, $2)
+select jobhooks.wait_for_lock(:key, :seconds)
 
 -- name: stay_awake
 select pg_advisory_unlock(1785684584, 2)
@@ -21,7 +21,7 @@ select pg_is_in_recovery()
 select jobhooks.take_the_lead()
 
 -- name: depose_silent_leader
-select jobhooks.depose_silent_leader($1)
+select jobhooks.depose_silent_leader(:seconds)
 
 -- name: heartbeat
 -- Proves that the connection is alive in both directions: the NOTIFY comes back on it.

@@ -14,10 +14,14 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from jobhooks.store.queries import query
+from jobhooks.store.queries import queries
 from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
 
 USAGE, REFUSED = 2, 5
+# Parameters of queries: a result, results, and the filters of results.
+RESULT = {"change_id": 20_000, "hook_id": 1, "attempt": 1, "limit": 2000}
+RESULTS = {"change_ids": [1, 2], "hook_ids": [1, 1], "attempts": [1, 1]}
+RESULT_FILTERS = dict.fromkeys(("job_ids", "status", "content_type_ids", "since", "until"))
 RECEIVERS = """
 from jobhooks import JobHookReceiver
 
@@ -255,23 +259,32 @@ def test_pages_fit_together(many: Connection, database: str) -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "index"),
     [
-        ("result_ids_before", [2**63 - 1, 1, 1, 0, None, 2000], "job_result_pkey"),
-        ("result_ids_before", [20_000, 1, 1, 0, "failure", 2000], "job_result_unsuccessful"),
-        ("result_ids_after", [20_000, 1, 1, 2**63 - 1, None, 2000], "job_result_pkey"),
-        ("result_ids_after", [-1, 1, 1, 2**63 - 1, "discarded", 2000], "job_result_unsuccessful"),
-        ("matching_results", [[1, 2], [1, 1], [1, 1], [1], None, None, None, None, None, 50], "job_result_pkey"),
-        ("results_by_identity", [[1, 2], [1, 1], [1, 1]], "job_result_pkey"),
-        ("result_ids_of_change", [1, 1, None], "job_result_pkey"),
-        ("log_of_results", [[1, 2], [1, 1], [1, 1]], "job_log_entry_pkey"),
-        ("log_lines_before", [20_000, 1, 1, 1, 0, None, 100], "job_log_entry_pkey"),
-        ("log_lines_before", [20_000, 1, 1, 1, 0, ["warning", "failure"], 100], "job_log_entry_alarming"),
-        ("ends_of_results", [], "job_result_pkey"),
+        ("result_ids_before", {**RESULT, "change_id": 2**63 - 1, "first_id": 0, "status": None}, "job_result_pkey"),
+        ("result_ids_before", {**RESULT, "first_id": 0, "status": "failure"}, "job_result_unsuccessful"),
+        ("result_ids_after", {**RESULT, "last_id": 2**63 - 1, "status": None}, "job_result_pkey"),
+        (
+            "result_ids_after",
+            {**RESULT, "change_id": -1, "last_id": 2**63 - 1, "status": "discarded"},
+            "job_result_unsuccessful",
+        ),
+        ("matching_results", {**RESULTS, **RESULT_FILTERS, "wanted_hook_ids": [1], "limit": 50}, "job_result_pkey"),
+        ("results_by_identity", RESULTS, "job_result_pkey"),
+        ("result_ids_of_change", {"change_id": 1, "hook_id": 1, "attempt": None}, "job_result_pkey"),
+        ("log_of_results", RESULTS, "job_log_entry_pkey"),
+        ("log_lines_before", {**RESULT, "limit": 100, "line": 1, "first_id": 0, "levels": None}, "job_log_entry_pkey"),
+        (
+            "log_lines_before",
+            {**RESULT, "limit": 100, "line": 1, "first_id": 0, "levels": ["warning", "failure"]},
+            "job_log_entry_alarming",
+        ),
+        ("ends_of_results", {}, "job_result_pkey"),
     ],
 )
-def test_results_are_found_by_index(many: Connection, name: str, parameters: list[object], index: str) -> None:
+def test_results_are_found_by_index(many: Connection, name: str, parameters: dict[str, object], index: str) -> None:
     """There is a result per delivery, ever: none of these may read all of them."""
     with psycopg.connect(many.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
-        plan = raw.execute(f"explain (costs off) {query(name)}".encode(), parameters).fetchall()
+        query = queries()[name]
+        plan = raw.execute(b"explain (costs off) " + query.encoded, query.arguments(parameters)).fetchall()
     text = "\n".join(line for (line,) in plan)
     assert "Seq Scan on job_result" not in text and "Seq Scan on job_log_entry" not in text, text
     assert index in text and not ("Sort" in text and name.startswith("result_ids")), text

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from conftest import Connection
 from jobhooks.contract.change import Change
 from jobhooks.store.connections import AsyncConnection
-from jobhooks.store.queries import query
+from jobhooks.store.queries import queries, query
 from support.reading import Pages, open_reader, read_all
 
 
@@ -69,8 +69,8 @@ async def test_what_commits_between_the_floor_and_the_snapshot_is_read_next_time
 
         original = module.call_async
 
-        async def write_after(conn: AsyncConnection, name: str, *parameters: object) -> list[asyncpg.Record]:
-            rows = await original(conn, name, *parameters)
+        async def write_after(conn: AsyncConnection, name: str, **parameters: object) -> list[asyncpg.Record]:
+            rows = await original(conn, name, **parameters)
             if name in ("log_position", "begin_window", "read_page"):
                 device.execute("update public.device set name = name || '.'")
             return rows
@@ -213,7 +213,8 @@ def _note(read: dict[int, list[int]], changes: list[Change]) -> None:
 def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection) -> None:
     """The cost of a page must not depend on the size of the log."""
     device.execute("insert into public.device (name) select 'd' || i from generate_series(1, 20000) as i")
-    statement = query("read_page")
+    statement = queries()["read_page"]
+    arguments = {"seen_low_water_id": 0, "after_id": 0, "limit": 50, "max_bytes": 1_000_000}
     snapshot = device.execute("select pg_current_snapshot()::text").fetchone()
     assert snapshot is not None
     # A straggler, so that the planner sees both kinds as they are.
@@ -221,8 +222,8 @@ def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection)
     seen = f"{xmax - 1}:{xmax}:{xmax - 1}"
     with psycopg.connect(device.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         plan = raw.execute(
-            f"explain (analyze, costs off, timing off, summary off) {statement}".encode(),
-            [seen, snapshot[0], 0, 0, 50, 1_000_000],
+            f"explain (analyze, costs off, timing off, summary off) {statement.text}".encode(),
+            statement.arguments({"seen": seen, "horizon": snapshot[0], **arguments}),
         ).fetchall()
     text = "\n".join(line for (line,) in plan)
     assert "Seq Scan on object_change_1" not in text, text

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.change import Change
-from jobhooks.store.queries import query
+from jobhooks.store.queries import queries
 from support.reading import open_reader
 
 WRITERS = 8
@@ -167,8 +167,18 @@ def _buffers_of_a_page(conn: Connection) -> int:
     ).fetchone() or ("", 0)
     with psycopg.connect(conn.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         raw.execute("set plan_cache_mode = force_generic_plan")
-        parameters = [snapshot, None, last_id - 100, 0, 100, 16_000_000]
-        explain = f"explain (analyze, buffers, costs off, timing off, summary off) {query('read_page')}".encode()
+        query = queries()["read_page"]
+        parameters = query.arguments(
+            {
+                "seen": snapshot,
+                "horizon": None,
+                "seen_low_water_id": last_id - 100,
+                "after_id": 0,
+                "limit": 100,
+                "max_bytes": 16_000_000,
+            }
+        )
+        explain = f"explain (analyze, buffers, costs off, timing off, summary off) {query.text}".encode()
         raw.execute(explain, parameters)
         plan = raw.execute(explain, parameters).fetchall()
     hit = re.search(r"Buffers: shared hit=(\d+)", "\n".join(line for (line,) in plan))

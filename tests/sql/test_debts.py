@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks.store.queries import query
+from jobhooks.store.queries import queries
 from support.daemon import LIMIT, wait_until
 
 Row = dict[str, Any]
@@ -195,9 +195,18 @@ def test_what_is_read_is_compared_with_debts_by_index(ledger: Connection, owed: 
         " union all select 100000 + id, 1, 2, null, 'blocked', null from generate_series(1, 20000) as id"
     )
     with psycopg.connect(ledger.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
-        found = raw.execute(
-            query("blocked_deliveries").encode(), [1, [300_000], *([value] for value in owed)]
-        ).fetchall()
+        query = queries()["blocked_deliveries"]
+        content_type_id, lane, other_lane = owed
+        arguments = query.arguments(
+            {
+                "hook_id": 1,
+                "change_ids": [300_000],
+                "content_type_ids": [content_type_id],
+                "lanes": [lane],
+                "other_lanes": [other_lane],
+            }
+        )
+        found = raw.execute(query.encoded, arguments).fetchall()
         assert found == ([(300_000,)] if owed[0] == 2 or owed[1] == 7 else [])
         read = _rows_read(raw)
     assert read[0] == 0 and read[1] < 10, read

@@ -37,7 +37,7 @@ def _names(query: str, context: typer.Context, incomplete: str) -> list[str]:
     try:
         chosen = load(context.params.get("config"), database_url=context.params.get("database_url"))
         with connect(chosen.database_url, connect_timeout=TIMEOUT_S) as conn:
-            found = [name for (name,) in call(conn, query, incomplete)]
+            found = [name for (name,) in call(conn, query, prefix=incomplete)]
     except Exception:  # noqa: BLE001 - whatever it is, a person who is in the middle of a line must not be told
         return []
     # Bash takes what it is given as it would stand on the line; the others quote by themselves.

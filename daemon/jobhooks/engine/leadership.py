@@ -43,7 +43,7 @@ class LeaderSession:
                 stands_by = True
                 log.info("standing_by")
                 on_standby()
-            ((deposed,),) = await call_async(self._conn, "depose_silent_leader", self._timeout_s)
+            ((deposed,),) = await call_async(self._conn, "depose_silent_leader", seconds=self._timeout_s)
             if deposed:
                 log.warning("silent_leader_deposed", leader_timeout_s=self._timeout_s)
         ((leader,),) = await call_async(self._conn, "take_the_lead")
@@ -93,5 +93,5 @@ class LeaderSession:
         return crowded
 
     async def _wait_for(self, lock: int, seconds: float) -> bool:
-        ((held,),) = await call_async(self._conn, "wait_for_lock", lock, seconds)
+        ((held,),) = await call_async(self._conn, "wait_for_lock", key=lock, seconds=seconds)
         return held

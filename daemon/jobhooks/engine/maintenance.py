@@ -36,12 +36,12 @@ async def _round(asyncpg_arguments: dict[str, Any], retention: datetime.timedelt
     """Run on a new connection: the daemon's others are busy, or must not have an open transaction."""
     conn = await connect_async(asyncpg_arguments)
     try:
-        ((done,),) = await call_async(conn, "maintain_log", retention)
+        ((done,),) = await call_async(conn, "maintain_log", retention=retention)
         after: int | None = 0
         while after is not None:
-            ((after,),) = await call_async(conn, "drop_old_results", retention, after)
+            ((after,),) = await call_async(conn, "drop_old_results", retention=retention, after=after)
             await asyncio.sleep(PAUSE_S)
-        await call_async(conn, "drop_old_history", retention)
+        await call_async(conn, "drop_old_history", retention=retention)
         return done
     finally:
         await close_async(conn)

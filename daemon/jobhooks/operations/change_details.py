@@ -35,7 +35,8 @@ def change_details(conn: SyncConnection, id_: int) -> ChangeDetails:
     Raises:
         Refused: the log has no change of that id.
     """
-    rows, details = call_readable(conn, "changes_by_id", [id_]), call_readable(conn, "change_details", id_)
+    rows = call_readable(conn, "changes_by_id", ids=[id_])
+    details = call_readable(conn, "change_details", id=id_)
     if not rows or not details:
         raise no_such_change(conn, id_)
     transaction_id, session_role, cause, refused_mark, snapshot_error, partition = details[0]

@@ -44,8 +44,15 @@ def newest_changes(
     rows = call(
         conn,
         "newest_change_ids",
-        *(first, last, tables, list(chosen.actions) or None, chosen.user, chosen.since, chosen.until),
-        *(snapshot, limit),
+        first_id=first,
+        last_id=last,
+        content_type_ids=tables,
+        actions=list(chosen.actions) or None,
+        user=chosen.user,
+        since=chosen.since,
+        until=chosen.until,
+        snapshot=snapshot,
+        limit=limit,
     )
     ids = sorted(id_ for (id_,) in rows)
     return [change for batch in _batches(ids) for change in changes_with_ids(conn, batch)]
@@ -103,8 +110,13 @@ class Follower:
         rows = call(
             self._conn,
             "new_change_ids",
-            *(self.seen, horizon, last_id, WINDOW),
-            *(self._content_type_ids, list(self._filter.actions) or None, self._filter.user),
+            seen=self.seen,
+            horizon=horizon,
+            after_id=last_id,
+            limit=WINDOW,
+            content_type_ids=self._content_type_ids,
+            actions=list(self._filter.actions) or None,
+            user=self._filter.user,
         )
         return [id_ for (id_,) in rows]
 
@@ -124,7 +136,7 @@ def _first_id_from(conn: SyncConnection, moment: datetime.datetime) -> int:
     highest += 1
     while lowest < highest:
         middle = (lowest + highest) // 2
-        rows = call(conn, "first_change_from", middle)
+        rows = call(conn, "first_change_from", id=middle)
         if not rows or rows[0][1] >= moment:
             highest = middle
         else:

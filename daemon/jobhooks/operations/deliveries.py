@@ -169,7 +169,7 @@ def delivery_details(conn: SyncConnection, change_id: int, hook: str | None = No
     found: list[PendingDeliveryDetails] = []
     for key in sorted(keys, key=lambda key: key.hook_id):
         for delivery in _by_key(conn, [key]):
-            blockers = call(conn, "blocker_of_delivery", change_id, key.hook_id)
+            blockers = call(conn, "blocker_of_delivery", change_id=change_id, hook_id=key.hook_id)
             blocker = Blocker(*blockers[0]) if blockers else None
             results = results_of_delivery(conn, change_id, key.hook_id)
             found.append(PendingDeliveryDetails(**vars(delivery), results=results, blocked_by=blocker))
@@ -214,7 +214,7 @@ def discard(
     """
     # Youngest first: otherwise one batch would unblock deliveries that the next batch discards, and they could run.
     youngest_first = sorted(plan.deliveries, key=_identity, reverse=True)
-    return _change(conn, "discard_deliveries", "discarding", plan, youngest_first, progress, reason or None)
+    return _change(conn, "discard_deliveries", "discarding", plan, youngest_first, progress, reason=reason or None)
 
 
 def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
@@ -227,8 +227,14 @@ def _keys(conn: SyncConnection, chosen: DeliveryFilter, limit: int | None = None
     rows = call(
         conn,
         "pending_delivery_keys",
-        *(list(chosen.change_ids) or None, ids_of_hooks(conn, chosen.hooks), ids_of_tables(conn, chosen.tables)),
-        *(chosen.status, chosen.since, chosen.until, chosen.error, limit),
+        change_ids=list(chosen.change_ids) or None,
+        hook_ids=ids_of_hooks(conn, chosen.hooks),
+        content_type_ids=ids_of_tables(conn, chosen.tables),
+        status=chosen.status,
+        since=chosen.since,
+        until=chosen.until,
+        error=chosen.error,
+        limit=limit,
     )
     return [DeliveryKey(*row) for row in rows]
 
@@ -240,12 +246,12 @@ def _change(
     plan: DeliveryPlan,
     ordered: Sequence[DeliveryKey],
     progress: Progress,
-    *parameters: object,
+    **parameters: object,
 ) -> DeliveriesChanged:
     changed = 0
     with progress(task, len(ordered)) as advance:
         for batch in batches(ordered):
-            ((count,),) = call(conn, query, *_columns(batch), *parameters)
+            ((count,),) = call(conn, query, **_columns(batch), **parameters)
             changed += count
             advance(len(batch))
     return DeliveriesChanged(changed, len(ordered) - changed, plan.passed_over)
@@ -253,11 +259,11 @@ def _change(
 
 def _by_key(conn: SyncConnection, keys: Sequence[DeliveryKey]) -> list[PendingDelivery]:
     """Pending deliveries in order of change and hook; those settled since their keys were read are missing."""
-    return [PendingDelivery(*row) for row in call_readable(conn, "deliveries_by_identity", *_columns(keys))]
+    return [PendingDelivery(*row) for row in call_readable(conn, "deliveries_by_identity", **_columns(keys))]
 
 
-def _columns(keys: Sequence[DeliveryKey]) -> tuple[list[int], list[int]]:
-    return [key.change_id for key in keys], [key.hook_id for key in keys]
+def _columns(keys: Sequence[DeliveryKey]) -> dict[str, object]:
+    return {"change_ids": [key.change_id for key in keys], "hook_ids": [key.hook_id for key in keys]}
 
 
 def _identity(key: DeliveryKey) -> tuple[int, int]:

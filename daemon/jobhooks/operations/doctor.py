@@ -33,7 +33,7 @@ def problems(conn: SyncConnection, retention_days: float) -> list[Problem]:
     except SqlMismatch as exc:
         found.append(Problem("error", f"database {conn.info.dbname}", exc.message, exc.remedy or "jobhooks install"))
     try:
-        rows = call_readable(conn, "problems", datetime.timedelta(days=retention_days))
+        rows = call_readable(conn, "problems", retention=datetime.timedelta(days=retention_days))
     except Forbidden as exc:
         raise Forbidden(exc.message, f'grant jobhooks_viewer to "{conn.info.user}"') from exc
     except JobhooksError as exc:

@@ -77,7 +77,7 @@ def dry_run(conn: SyncConnection, settings: Settings, job: str, change_id: int) 
 
 def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Delivery:
     """A delivery of the change to the receiver, with the limits that are in force for its job."""
-    settings = call(conn, "settings_of_job", found.class_path)
+    settings = call(conn, "settings_of_job", class_path=found.class_path)
     soft_s, longest_s, is_sensitive = settings[0] if settings else _own_settings(found.meta)
     hook = Hook(
         NO_HOOK,

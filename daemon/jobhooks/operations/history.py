@@ -34,7 +34,7 @@ def history(conn: SyncConnection, kind: Kind, name: str | None, limit: int) -> l
     Raises:
         UnknownHook, UnknownJob: nothing was ever called so.
     """
-    rows = call(conn, "configuration_changes", kind.value, name, limit)
+    rows = call(conn, "configuration_changes", kind=kind.value, name=name, limit=limit)
     if not rows and name is not None and limit > 0:
         error = (
             UnknownHook(f'there never was a hook "{name}"')

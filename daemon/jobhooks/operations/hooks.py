@@ -61,7 +61,7 @@ def hook_details(conn: SyncConnection, name: str) -> HookDetails:
     Raises:
         UnknownHook: there is none of that name.
     """
-    rows = call(conn, "hook_shown", name)
+    rows = call(conn, "hook_shown", name=name)
     if not rows:
         raise UnknownHook(f'there is no hook "{name}"')
     return HookDetails(*rows[0], owed=owed_to(conn, name))
@@ -69,7 +69,7 @@ def hook_details(conn: SyncConnection, name: str) -> HookDetails:
 
 def owed_to(conn: SyncConnection, name: str) -> dict[str, int]:
     """Return how many deliveries a hook is owed, by status."""
-    return dict(call(conn, "owed_to_hook", name))
+    return dict(call(conn, "owed_to_hook", name=name))
 
 
 def add_hook(  # noqa: PLR0913, RUF100 - all that a hook can be
@@ -95,8 +95,16 @@ def add_hook(  # noqa: PLR0913, RUF100 - all that a hook can be
     call(
         conn,
         "add_hook",
-        *(name, list(content_types), list(events), job, description, list(columns), conditions, coalesce_s),
-        *(enabled, priority),
+        name=name,
+        content_types=list(content_types),
+        events=list(events),
+        job=job,
+        description=description,
+        columns=list(columns),
+        conditions=conditions,
+        coalesce_s=coalesce_s,
+        enabled=enabled,
+        priority=priority,
     )
 
 
@@ -106,7 +114,7 @@ def edit_hook(conn: SyncConnection, name: str, changes: Mapping[str, object]) ->
     Raises:
         UnknownHook, and what ``add_hook`` raises: nothing was changed.
     """
-    call(conn, "edit_hook", name, msgspec.json.encode(changes).decode())
+    call(conn, "edit_hook", name=name, changes=msgspec.json.encode(changes).decode())
 
 
 def enable_hook(conn: SyncConnection, name: str, *, enabled: bool = True) -> None:
@@ -115,7 +123,7 @@ def enable_hook(conn: SyncConnection, name: str, *, enabled: bool = True) -> Non
     Raises:
         UnknownHook, JobIsOff: as the message says; nothing was changed.
     """
-    call(conn, "enable_hook", name, enabled)
+    call(conn, "enable_hook", name=name, enabled=enabled)
 
 
 def delete_hook(conn: SyncConnection, name: str) -> int:
@@ -124,7 +132,7 @@ def delete_hook(conn: SyncConnection, name: str) -> int:
     Raises:
         UnknownHook, LockNotAvailable: nothing was changed.
     """
-    ((discarded,),) = call(conn, "delete_hook", name)
+    ((discarded,),) = call(conn, "delete_hook", name=name)
     return discarded
 
 
@@ -134,7 +142,7 @@ def table_names(conn: SyncConnection, names: Sequence[str]) -> list[str]:
     Raises:
         UnknownTable: what cannot be the name of one.
     """
-    return sorted({name for (name,) in call(conn, "table_names", list(names))})
+    return sorted({name for (name,) in call(conn, "table_names", names=list(names))})
 
 
 def change_all(

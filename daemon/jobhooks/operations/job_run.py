@@ -55,12 +55,12 @@ def queue_job(conn: SyncConnection, job: str, change_id: int) -> QueuedJob:
         UnknownJob: there is no such job.
         Refused: the log has no such change, or no hook of the job can run it now.
     """
-    if not call(conn, "settings_of_job", job):
+    if not call(conn, "settings_of_job", class_path=job):
         raise unknown_job(conn, job)
     change = listed_change(conn, change_id)
     if change is None:
         raise no_such_change(conn, change_id)
-    names = [name for (name,) in call(conn, "hooks_for_change", job, change_id)]
+    names = [name for (name,) in call(conn, "hooks_for_change", class_path=job, change_id=change_id)]
     if not names:
         raise Refused(
             f"no hook delivers the {change.action} of {change.table} to {job}",

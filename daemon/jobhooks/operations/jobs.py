@@ -54,7 +54,7 @@ def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
     Raises:
         UnknownJob: there is none of that class path.
     """
-    rows = call(conn, "job_shown", class_path)
+    rows = call(conn, "job_shown", class_path=class_path)
     if not rows:
         raise UnknownJob(f"there is no job {class_path}", "jobhooks job list --all")
     installed, enabled, in_force, own = rows[0]
@@ -67,7 +67,7 @@ def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
         {setting.name: _value(setting, in_force) for setting in known},
         overridden,
         {setting.name: _value(setting, own) for setting in known if setting.name in overridden},
-        [HookOfJob(*row) for row in call(conn, "hooks_of_job", class_path)],
+        [HookOfJob(*row) for row in call(conn, "hooks_of_job", class_path=class_path)],
     )
 
 
@@ -77,7 +77,7 @@ def set_job(conn: SyncConnection, class_path: str, settings: Mapping[str, Settin
     Raises:
         UnknownJob, InvalidSetting: as the message says; nothing was changed.
     """
-    call(conn, "set_job", class_path, msgspec.json.encode(settings).decode())
+    call(conn, "set_job", class_path=class_path, settings=msgspec.json.encode(settings).decode())
 
 
 def reset_job(conn: SyncConnection, class_path: str, names: Sequence[str] | None) -> list[str]:
@@ -86,7 +86,7 @@ def reset_job(conn: SyncConnection, class_path: str, names: Sequence[str] | None
     Raises:
         UnknownJob, InvalidSetting: as the message says; nothing was changed.
     """
-    ((was_set,),) = call(conn, "reset_job", class_path, None if names is None else list(names))
+    ((was_set,),) = call(conn, "reset_job", class_path=class_path, names=None if names is None else list(names))
     return was_set
 
 

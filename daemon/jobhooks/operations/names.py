@@ -15,7 +15,7 @@ def ids_of_tables(conn: SyncConnection, tables: Sequence[str]) -> list[int] | No
     """
     found: list[int] = []
     for name in tables:
-        rows = call(conn, "content_types_called", name)
+        rows = call(conn, "content_types_called", name=name)
         if not rows:
             raise not_watched(conn, name)
         found += [content_type_id for (content_type_id,) in rows]
@@ -28,7 +28,7 @@ def id_of_hook(conn: SyncConnection, name: str) -> int:
     Raises:
         UnknownHook: there is no hook of that name.
     """
-    rows = call(conn, "hook_called", name)
+    rows = call(conn, "hook_called", name=name)
     if not rows:
         raise unknown_hook(conn, name)
     return rows[0][0]
@@ -49,7 +49,7 @@ def id_of_job(conn: SyncConnection, class_path: str) -> int:
     Raises:
         UnknownJob: there is no job of that class path.
     """
-    rows = call(conn, "job_called", class_path)
+    rows = call(conn, "job_called", class_path=class_path)
     if not rows:
         raise unknown_job(conn, class_path)
     return rows[0][0]
@@ -81,4 +81,4 @@ def not_watched(conn: SyncConnection, table: str) -> NotWatched:
 
 
 def _known(conn: SyncConnection, query: str) -> list[str]:
-    return [name for (name,) in call(conn, query, "")]
+    return [name for (name,) in call(conn, query, prefix="")]

@@ -20,7 +20,7 @@ class ObjectKey:
         """Return which of the changes are of this object: before the change or after it."""
         # As it stands in JSON, whatever its type. The database passes over what does not hold it at all.
         longest = max((json.dumps(value, ensure_ascii=False)[1:-1] for value in self.values.values()), key=len)
-        rows = call_readable(conn, "changes_that_say", change_ids, longest)
+        rows = call_readable(conn, "changes_that_say", ids=change_ids, text=longest)
         return {change_id for change_id, key_columns, *rest in rows if self._is_in(key_columns, *rest)}
 
     def check(self, conn: SyncConnection, content_type_ids: Collection[int] | None) -> None:

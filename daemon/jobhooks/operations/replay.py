@@ -95,7 +95,7 @@ def replay_hook(conn: SyncConnection, name: str) -> ReplayHook:
     Raises:
         UnknownHook: there is no hook of that name.
     """
-    rows = call(conn, "hook_called", name)
+    rows = call(conn, "hook_called", name=name)
     if not rows:
         raise unknown_hook(conn, name)
     return ReplayHook(*rows[0])
@@ -141,7 +141,14 @@ def replayable(conn: SyncConnection, hook: ReplayHook, chosen: ReplayFilter) -> 
         rows = call(
             conn,
             "replayable_changes",
-            *(hook.id, first, last, tables, list(chosen.change_ids) or None, chosen.since, chosen.until, WINDOW),
+            hook_id=hook.id,
+            first_id=first,
+            last_id=last,
+            content_type_ids=tables,
+            change_ids=list(chosen.change_ids) or None,
+            since=chosen.since,
+            until=chosen.until,
+            limit=WINDOW,
         )
         ids.extend(id_ for (id_,) in rows)
         if len(rows) < WINDOW:
@@ -157,7 +164,7 @@ def queue(conn: SyncConnection, hook: ReplayHook, ids: Sequence[int], progress: 
     with progress("queueing", len(ids)) as advance:
         for batch in batches(ids):
             rows = [_pending_row(row, engine_hook, content_types) for row in _logged_rows(conn, batch)]
-            ((parked,),) = call(conn, "park_again", msgspec.json.encode(rows).decode())
+            ((parked,),) = call(conn, "park_again", deliveries=msgspec.json.encode(rows).decode())
             queued += parked
             advance(len(batch))
     return queued
@@ -218,7 +225,7 @@ def _pending_row(row: tuple[Any, ...], hook: Hook, content_types: ContentTypes) 
 def _logged_rows(conn: SyncConnection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
     """Yield changes with the columns that the daemon reads, in order of id, with few in memory at a time."""
     for batch in batches(ids, ROWS):
-        yield from call_readable(conn, "logged_changes", list(batch))
+        yield from call_readable(conn, "logged_changes", ids=list(batch))
 
 
 def _content_types(conn: SyncConnection) -> ContentTypes:

@@ -92,7 +92,14 @@ def newest_lines(
     first, last = ids_between(conn, conditions.since, conditions.until)
     before = (last, LAST_INTEGER, LAST_INTEGER, LAST_INTEGER)
     while len(found) < limit:
-        rows = call_readable(conn, "log_lines_before", *before, first, levels, PAGE)
+        rows = call_readable(
+            conn,
+            "log_lines_before",
+            **dict(zip(("change_id", "hook_id", "attempt", "line"), before, strict=True)),
+            first_id=first,
+            levels=levels,
+            limit=PAGE,
+        )
         identities = list(dict.fromkeys(row[:3] for row in rows))
         matching = set(_matching(conn, identities, conditions))
         found += [_line(row) for row in rows if row[:3] in matching]
@@ -116,7 +123,9 @@ def all_results(
     first, last = max(first, oldest or 0), min(last, newest or 0)
     after: Identity = (first - 1, LAST_INTEGER, LAST_INTEGER)
     with progress("exporting", max(last - first + 1, 0)) as advance:
-        while page := call(conn, "result_ids_after", *after, last, conditions.status, PAGE):
+        while page := call(
+            conn, "result_ids_after", **_named(after), last_id=last, status=conditions.status, limit=PAGE
+        ):
             yield from (result for _, result in _with_details(conn, _matching(conn, page, conditions)))
             advance(page[-1][0] - after[0])
             after = page[-1]
@@ -132,7 +141,7 @@ def results_of_change(
         Refused: there is no such result.
     """
     wanted_hook = None if hook is None else id_of_hook(conn, hook)
-    identities = call(conn, "result_ids_of_change", change_id, wanted_hook, attempt)
+    identities = call(conn, "result_ids_of_change", change_id=change_id, hook_id=wanted_hook, attempt=attempt)
     if not identities:
         such = " of that hook and attempt" if (hook, attempt) != (None, None) else ""
         raise Refused(
@@ -145,7 +154,7 @@ def results_of_change(
 
 def results_of_delivery(conn: SyncConnection, change_id: int, hook_id: int | None = None) -> list[ResultDetails]:
     """The results of a change, or of one of its deliveries, by hook and attempt; empty if there are none."""
-    identities = call(conn, "result_ids_of_change", change_id, hook_id, None)
+    identities = call(conn, "result_ids_of_change", change_id=change_id, hook_id=hook_id, attempt=None)
     return [result for _, result in _with_details(conn, identities)]
 
 
@@ -160,7 +169,9 @@ def _conditions(conn: SyncConnection, chosen: ResultFilter) -> _Conditions:
 def _pages_before(conn: SyncConnection, conditions: _Conditions) -> Iterator[list[Identity]]:
     first, last = ids_between(conn, conditions.since, conditions.until)
     before: Identity = (last, LAST_INTEGER, LAST_INTEGER)
-    while page := call(conn, "result_ids_before", *before, first, conditions.status, PAGE):
+    while page := call(
+        conn, "result_ids_before", **_named(before), first_id=first, status=conditions.status, limit=PAGE
+    ):
         yield page
         before = page[-1]
 
@@ -177,9 +188,14 @@ def _matching(
     return call(
         conn,
         "matching_results",
-        *_arrays(identities),
-        *(conditions.hook_ids, conditions.job_ids, conditions.status, conditions.content_type_ids),
-        *(conditions.since, conditions.until, limit),
+        **_arrays(identities),
+        wanted_hook_ids=conditions.hook_ids,
+        job_ids=conditions.job_ids,
+        status=conditions.status,
+        content_type_ids=conditions.content_type_ids,
+        since=conditions.since,
+        until=conditions.until,
+        limit=limit,
     )
 
 
@@ -187,7 +203,7 @@ def _by_identity(
     conn: SyncConnection, identities: Sequence[Identity]
 ) -> Iterator[tuple[tuple[Any, ...], int, str | None, str | None]]:
     """Yield the fields of each Result, its hook's id, traceback and value, oldest change first."""
-    for row in call_readable(conn, "results_by_identity", *_arrays(identities)) if identities else []:
+    for row in call_readable(conn, "results_by_identity", **_arrays(identities)) if identities else []:
         change_id, hook_id, hook, job, *attempt, traceback, value, table, action, key_columns, written_key, image = row
         key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
         yield (change_id, hook, job, table, action, key, *attempt), hook_id, traceback, value
@@ -197,7 +213,7 @@ def _with_details(conn: SyncConnection, identities: Sequence[Identity]) -> Itera
     """Yield each result that still exists: retention may have dropped some since their ids were read."""
     logged: dict[Identity, list[LogLine]] = {}
     for change_id, hook_id, attempt, *line in (
-        call_readable(conn, "log_of_results", *_arrays(identities)) if identities else []
+        call_readable(conn, "log_of_results", **_arrays(identities)) if identities else []
     ):
         logged.setdefault((change_id, hook_id, attempt), []).append(LogLine(*line))
     for facts, hook_id, traceback, value in _by_identity(conn, identities):
@@ -209,7 +225,9 @@ def _with_details(conn: SyncConnection, identities: Sequence[Identity]) -> Itera
 def _with_writes(conn: SyncConnection, identity: Identity, result: ResultDetails) -> ResultWithWrites:
     # No index leads from a run to its changes: search the part of the log that was written during the run.
     first, last = ids_between(conn, result.started_at, result.finished_at)
-    rows = call_readable(conn, "changes_caused_by", first, last, *identity, SHOWN_WRITES)
+    rows = call_readable(
+        conn, "changes_caused_by", first_id=first, last_id=last, **_named(identity), limit=SHOWN_WRITES
+    )
     wrote = [listed_change(conn, change_id) for (change_id,) in rows]
     return ResultWithWrites(**vars(result), wrote=[change for change in wrote if change is not None])
 
@@ -219,6 +237,10 @@ def _line(row: tuple[Any, ...]) -> FoundLine:
     return FoundLine(*facts, change_id=change_id, hook=hook, job=job, attempt=attempt)
 
 
-def _arrays(identities: Sequence[Identity]) -> tuple[list[int], list[int], list[int]]:
+def _named(identity: Identity) -> dict[str, int]:
+    return dict(zip(("change_id", "hook_id", "attempt"), identity, strict=True))
+
+
+def _arrays(identities: Sequence[Identity]) -> dict[str, list[int]]:
     change_ids, hook_ids, attempts = zip(*identities, strict=True)
-    return list(change_ids), list(hook_ids), list(attempts)
+    return {"change_ids": list(change_ids), "hook_ids": list(hook_ids), "attempts": list(attempts)}

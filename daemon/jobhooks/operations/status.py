@@ -141,13 +141,13 @@ def _daemons(conn: SyncConnection) -> tuple[Leader | None, list[DaemonSession]]:
 
 
 def _backlog(conn: SyncConnection) -> tuple[list[HookDebts], bool]:
-    rows = call(conn, "debts_by_hook", COUNTED_DEBTS)
+    rows = call(conn, "debts_by_hook", limit=COUNTED_DEBTS)
     return [HookDebts(*row[:-1]) for row in rows], not rows or rows[0][-1] < COUNTED_DEBTS
 
 
 def _last_hour(conn: SyncConnection) -> LastHour:
     ((since, seconds, results, success, failure, discarded, last_minute, median_s, p95_s),) = call(
-        conn, "recent_results", COUNTED_RESULTS, HOUR_S, TIMED_RESULTS
+        conn, "recent_results", limit=COUNTED_RESULTS, seconds=HOUR_S, timed_limit=TIMED_RESULTS
     )
     rates = _rate(results, seconds), _rate(last_minute, min(seconds, 60.0))
     return LastHour(since, results, success, failure, discarded, *rates, median_s, p95_s)

@@ -17,7 +17,7 @@ def check_table(conn: SyncConnection, name: str) -> None:
         UnknownTable: there is no such table, or this is not the name of one.
     """
     try:
-        call(conn, "relation_called", name)
+        call(conn, "relation_called", name=name)
     except UnknownTable as exc:
         raise unknown_table(conn, name, exc) from exc
 

@@ -111,7 +111,16 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     """
     columns = None if key is None else list(key)
     try:
-        call_with_lock(conn, "watch", table, columns, keyless, always, list(exclude), list(ignore))
+        call_with_lock(
+            conn,
+            "watch",
+            table=table,
+            key_columns=columns,
+            keyless=keyless,
+            always=always,
+            exclude=list(exclude),
+            ignore=list(ignore),
+        )
     except UnknownTable as exc:
         raise unknown_table(conn, table, exc) from exc
 
@@ -127,7 +136,7 @@ def watch_outdated(conn: SyncConnection, failed: Callable[[str, JobhooksError], 
     done = 0
     for relation, name in call(conn, "outdated_tables"):
         try:
-            call_with_lock(conn, "watch_again", relation)
+            call_with_lock(conn, "watch_again", relation=relation)
             done += 1
         except Refused as exc:
             if failed is None:
@@ -143,10 +152,10 @@ def unwatch(conn: SyncConnection, table: str) -> None:
         UnknownTable, NotWatched, Forbidden, LockNotAvailable: as the message says; nothing was changed.
     """
     try:
-        call_with_lock(conn, "unwatch", table)
+        call_with_lock(conn, "unwatch", table=table)
     except UnknownTable as exc:
         # The name of one that is gone, as table list shows it: its triggers went with it.
-        if not call(conn, "unwatch_gone", table):
+        if not call(conn, "unwatch_gone", table=table):
             raise unknown_table(conn, table, exc) from exc
 
 
@@ -161,15 +170,17 @@ def table_details(conn: SyncConnection, name: str) -> TableDetails:
     Raises:
         NotWatched: it is not, and never was.
     """
-    rows = call(conn, "content_types_called", name)
+    rows = call(conn, "content_types_called", name=name)
     if not rows:
         raise NotWatched(f"{name} is not watched, and never was")
     content_type_id = max(id_ for (id_,) in rows)
-    ((number, counted, last_id, last_at),) = call(conn, "count_changes", content_type_id, COUNTED_CHANGES)
+    ((number, counted, last_id, last_at),) = call(
+        conn, "count_changes", content_type_id=content_type_id, limit=COUNTED_CHANGES
+    )
     return TableDetails(
-        *call(conn, "watched_table", content_type_id)[0],
-        triggers=[TriggerState(*row) for row in call(conn, "triggers_of_table", content_type_id)],
-        hooks=[TableHook(*row) for row in call(conn, "hooks_of_table", content_type_id)],
+        *call(conn, "watched_table", content_type_id=content_type_id)[0],
+        triggers=[TriggerState(*row) for row in call(conn, "triggers_of_table", content_type_id=content_type_id)],
+        hooks=[TableHook(*row) for row in call(conn, "hooks_of_table", content_type_id=content_type_id)],
         changes=number,
         counted=counted,
         last_change_id=last_id,
@@ -179,7 +190,7 @@ def table_details(conn: SyncConnection, name: str) -> TableDetails:
 
 def register_jobs(conn: SyncConnection, found: Iterable[JobRecord], *, complete: bool) -> None:
     """Make jobs of the receivers that were found; ``complete``: those not among them are not installed any more."""
-    call(conn, "register_jobs", msgspec.json.encode(list(found)).decode(), complete)
+    call(conn, "register_jobs", found=msgspec.json.encode(list(found)).decode(), complete=complete)
 
 
 def jobs(conn: SyncConnection) -> list[Job]:
@@ -193,7 +204,7 @@ def enable_job(conn: SyncConnection, class_path: str, *, enabled: bool = True) -
     Raises:
         UnknownJob: there is none of that class path.
     """
-    call(conn, "enable_job", class_path, enabled)
+    call(conn, "enable_job", class_path=class_path, enabled=enabled)
 
 
 def adopt(conn: SyncConnection) -> None:

@@ -13,7 +13,7 @@ def with_missing_grant(conn: SyncConnection, error: Forbidden) -> Forbidden:
     # "permission denied for function enable_job": in most languages the object's name comes last, as it is
     denied = error.message.split()[-1].strip("\"'")
     try:
-        granted = call(conn, "missing_grant", denied)
+        granted = call(conn, "missing_grant", name=denied)
     except JobhooksError:
         return error
     return Forbidden(error.message, granted[0][0]) if granted else error

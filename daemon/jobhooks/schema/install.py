@@ -28,9 +28,9 @@ def _install(conn: SyncConnection) -> list[str]:
         missing = [migration for migration in migrations() if migration.version > installed]
         for migration in missing:
             conn.execute(migration.text.encode())
-            call(conn, "record_migration", migration.version, migration.name)
+            call(conn, "record_migration", version=migration.version, name=migration.name)
         conn.execute(repeatable().encode())
-        call(conn, "record_installation", PROGRAM_VERSION, functions_digest())
+        call(conn, "record_installation", program_version=PROGRAM_VERSION, functions_digest=functions_digest())
     return [f"{migration.version:04d}_{migration.name}" for migration in missing]
 
 

@@ -12,7 +12,11 @@ HEADER = f"""\
 def installation_script() -> str:
     """Return the script: what ``install`` does in the database, and after it ``catalogue.watch_outdated``."""
     newest = str(migrations()[-1].version)
-    record = filled("record_installation", _literal(PROGRAM_VERSION), _literal(functions_digest()))
+    record = filled(
+        "record_installation",
+        program_version=_literal(PROGRAM_VERSION),
+        functions_digest=_literal(functions_digest()),
+    )
     return "\n".join(
         [
             HEADER,
@@ -20,16 +24,21 @@ def installation_script() -> str:
             "set local client_encoding = 'utf8';",
             "set local client_min_messages = warning;",
             query("lock_installation") + ";\n",
-            filled("script_begin", newest),
+            filled("script_begin", newest=newest),
             *(
-                filled("script_migration", str(migration.version), _literal(migration.name), _quoted(migration.text))
+                filled(
+                    "script_migration",
+                    version=str(migration.version),
+                    name=_literal(migration.name),
+                    statements=_quoted(migration.text),
+                )
                 for migration in migrations()
             ),
             "",
             repeatable(),
             record + ";",
             "commit;\n",
-            filled("script_watch_outdated", query("outdated_tables"), query("watch_again")),
+            filled("script_watch_outdated", outdated_tables=query("outdated_tables"), watch_again=query("watch_again")),
             "",
         ]
     )

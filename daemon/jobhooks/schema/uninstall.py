@@ -48,7 +48,7 @@ def what_is_installed(conn: SyncConnection) -> Installed:
         )
     if foreign := [name for (name,) in call(conn, "not_owned_schemas")]:
         raise Forbidden(f"cannot uninstall: the role {conn.info.user} does not own the schema {' or '.join(foreign)}")
-    if dependents := [name for (name,) in call(conn, "dependents", SCHEMAS, ROLES)]:
+    if dependents := [name for (name,) in call(conn, "dependents", schemas=SCHEMAS, roles=ROLES)]:
         raise Refused(f"cannot uninstall: {'; '.join(dependents)}. Drop it, or give it to another role, first")
     return Installed(*call(conn, "what_is_installed")[0])
 
@@ -76,7 +76,7 @@ def _drop_triggers(conn: SyncConnection, relation: int, table: sql.Identifier, n
         with translated_errors():
             for name in names:
                 execute(conn, sql.SQL("drop trigger {} on {}").format(sql.Identifier(name), table))
-        call(conn, "note_unwatched", relation)
+        call(conn, "note_unwatched", relation=relation)
 
     try:
         attempt_with_lock(conn, drop)
@@ -89,7 +89,7 @@ def _drop_triggers(conn: SyncConnection, relation: int, table: sql.Identifier, n
 
 def _drop_roles(conn: SyncConnection) -> Removed:
     """Drop the roles, all or none: another database that uses one may come to use the others."""
-    roles = call(conn, "own_roles", ROLES)
+    roles = call(conn, "own_roles", roles=ROLES)
     names = [name for name, _, _ in roles]
     if not names:
         return Removed([], [])

@@ -29,12 +29,14 @@ class ListedChange:
 
 async def changes_with_ids_async(conn: AsyncConnection, ids: list[int]) -> list[ListedChange]:
     """Do what ``changes_with_ids`` does."""
-    return [ListedChange(*listed_fields(tuple(row))) for row in await call_readable_async(conn, "changes_by_id", ids)]
+    return [
+        ListedChange(*listed_fields(tuple(row))) for row in await call_readable_async(conn, "changes_by_id", ids=ids)
+    ]
 
 
 def changes_with_ids(conn: SyncConnection, ids: list[int]) -> list[ListedChange]:
     """Return those of the changes that are in the log, in order."""
-    return [ListedChange(*listed_fields(row)) for row in call_readable(conn, "changes_by_id", ids)]
+    return [ListedChange(*listed_fields(row)) for row in call_readable(conn, "changes_by_id", ids=ids)]
 
 
 def listed_fields(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -22,7 +22,7 @@ from jobhooks.errors import (
     StatementInterrupted,
     Unreadable,
 )
-from jobhooks.store.queries import query
+from jobhooks.store.queries import queries
 
 APPLICATION_NAME = "jobhooks"
 CONNECT_TIMEOUT = 10  # seconds
@@ -143,14 +143,15 @@ async def close_async(conn: AsyncConnection) -> None:
         await conn.close(timeout=CLOSE_TIMEOUT)
 
 
-def call(conn: SyncConnection, name: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """Run the query called ``name`` and return its rows.
+def call(conn: SyncConnection, name: str, /, **parameters: object) -> list[tuple[Any, ...]]:
+    """Run the query called ``name`` with the values of its parameters and return its rows.
 
     Raises:
         JobhooksError: of the kind that the database's SQLSTATE stands for.
     """
+    query = queries()[name]
     with translated_errors():
-        return execute(conn, query(name).encode(), *parameters)
+        return execute(conn, query.encoded, *query.arguments(parameters))
 
 
 def execute(conn: SyncConnection, statement: bytes | sql.Composed, *parameters: object) -> list[tuple[Any, ...]]:
@@ -164,14 +165,15 @@ def execute(conn: SyncConnection, statement: bytes | sql.Composed, *parameters: 
         return cursor.fetchall() if cursor.description else []
 
 
-async def call_async(conn: AsyncConnection, name: str, *parameters: object) -> list[asyncpg.Record]:
-    """Run the query called ``name`` on a connection of the loop and return its rows.
+async def call_async(conn: AsyncConnection, name: str, /, **parameters: object) -> list[asyncpg.Record]:
+    """Do what ``call`` does, on a connection of the loop.
 
     Raises:
         JobhooksError: of the kind that the database's SQLSTATE stands for.
     """
+    query = queries()[name]
     with translated_errors():
-        return await conn.fetch(query(name), *parameters)
+        return await conn.fetch(query.text, *query.arguments(parameters))
 
 
 class translated_errors:  # noqa: N801 - a context manager, and called for each run: one with a generator costs more

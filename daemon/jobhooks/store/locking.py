@@ -12,13 +12,13 @@ ATTEMPTS = 4
 PAUSE = 0.5  # seconds between them, in which the writers that queued behind us go on
 
 
-def call_with_lock(conn: SyncConnection, name: str, *parameters: object) -> None:
+def call_with_lock(conn: SyncConnection, name: str, /, **parameters: object) -> None:
     """Run the query called ``name``, which locks tables: each attempt in a transaction, with a brief ``lock_timeout``.
 
     Raises:
         LockNotAvailable: others held the tables all the while; nothing was changed.
     """
-    attempt_with_lock(conn, lambda: call(conn, name, *parameters))
+    attempt_with_lock(conn, lambda: call(conn, name, **parameters))
 
 
 def attempt_with_lock(conn: SyncConnection, action: Callable[[], object]) -> None:

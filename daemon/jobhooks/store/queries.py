@@ -2,14 +2,27 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 # A symbolic link in a checkout, a folder in an installed wheel.
 SQL = Path(__file__).parent.parent / "sql"
-PARAMETER = re.compile(r"\$(\d)")
 QUERY_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+# Everything in SQL that can hold a colon. A dollar-quoted body is code, not a string: parameters in it count.
+TOKEN = re.compile(
+    r"""
+      --[^\n]*                                      # comments
+    | /\*.*?\*/
+    | (?<!\w)[eE]'(?:[^'\\]|\\.|'')*'               # a string with escapes
+    | '(?:[^']|'')*'
+    | "(?:[^"]|"")*"
+    | ::                                            # a cast
+    | (?<![\w\])]):(?P<parameter>[a-z][a-z0-9_]*)   # not the upper bound of a slice, as in value[1:last]
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +32,69 @@ class Migration:
     version: int
     name: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query of sql/queries/: its parameters have names there, and numbers where it is sent.
+
+    ``text`` has $1, $2, ... in the order of ``parameters``; ``encoded`` is the same for psycopg. ``template`` is the
+    text as a format with the parameters' names.
+    """
+
+    name: str
+    text: str
+    encoded: bytes
+    parameters: tuple[str, ...]
+    template: str
+
+    def arguments(self, values: Mapping[str, object]) -> tuple[object, ...]:
+        """Put the values of the parameters into the order of their numbers.
+
+        Raises:
+            TypeError: a parameter has no value, or a value belongs to no parameter.
+        """
+        if len(values) == len(self.parameters):
+            try:
+                return tuple(map(values.__getitem__, self.parameters))
+            except KeyError:
+                pass
+        raise TypeError(_mismatch(self, values))
+
+    def filled(self, values: Mapping[str, str]) -> str:
+        """Put ``values``, which are SQL, in the places of the parameters.
+
+        Raises:
+            TypeError: a parameter has no value, or a value belongs to no parameter.
+        """
+        if len(values) == len(self.parameters):
+            try:
+                return self.template % values
+            except KeyError:
+                pass
+        raise TypeError(_mismatch(self, values))
+
+
+def parse(name: str, text: str) -> Query:
+    """Find the parameters of a query, :like_this, and number them in order of appearance."""
+    numbers: dict[str, str] = {}
+    sent = template = ""
+    end = 0
+    for token in TOKEN.finditer(text):
+        if parameter := token["parameter"]:
+            before = text[end : token.start()]
+            sent += before + numbers.setdefault(parameter, f"${len(numbers) + 1}")
+            template += before.replace("%", "%%") + f"%({parameter})s"
+            end = token.end()
+    rest = text[end:]
+    sent += rest
+    return Query(name, sent, sent.encode(), tuple(numbers), template + rest.replace("%", "%%"))
+
+
+def _mismatch(query: Query, values: Mapping[str, object]) -> str:
+    missing = [f"no value for :{name}" for name in query.parameters if name not in values]
+    unknown = [f"no parameter :{name}" for name in values if name not in query.parameters]
+    return f"query {query.name}: {', '.join(missing + unknown)}"
 
 
 @cache
@@ -42,27 +118,21 @@ def functions_digest() -> str:
 
 
 @cache
-def _queries() -> dict[str, str]:
-    named: dict[str, str] = {}
+def queries() -> dict[str, Query]:
+    """Read all queries, by name."""
+    named: dict[str, Query] = {}
     for path in sorted((SQL / "queries").glob("*.sql")):
         _, *parts = QUERY_NAME.split(path.read_text("utf-8"))
-        named.update(zip(parts[::2], (text.strip() for text in parts[1::2]), strict=True))
+        for name, text in zip(parts[::2], parts[1::2], strict=True):
+            named[name] = parse(name, text.strip())
     return named
 
 
 def query(name: str) -> str:
-    """Return the statement that a file of sql/queries/ calls ``name``; its parameters are $1, $2, ..."""
-    return _queries()[name]
+    """Return the text of a query, with $1, $2, ... for its parameters."""
+    return queries()[name].text
 
 
-def filled(name: str, *parts: str) -> str:
-    """Return the query called ``name`` with ``parts``, which are SQL, in the places of its parameters."""
-    texts, numbers = _split(name)
-    return "".join([text + parts[number] for text, number in zip(texts, numbers, strict=False)]) + texts[-1]
-
-
-@cache
-def _split(name: str) -> tuple[list[str], list[int]]:
-    """Return what is around the parameters of a query, and which parameter is where."""
-    pieces = PARAMETER.split(query(name))
-    return pieces[::2], [int(number) - 1 for number in pieces[1::2]]
+def filled(name: str, /, **parts: str) -> str:
+    """Return the text of a query with ``parts``, which are SQL, in the places of its parameters."""
+    return queries()[name].filled(parts)

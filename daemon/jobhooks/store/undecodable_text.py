@@ -18,36 +18,37 @@ from psycopg.rows import tuple_row
 
 from jobhooks.errors import Unreadable
 from jobhooks.store.connections import AsyncConnection, SyncConnection, call, call_async, translated_errors
-from jobhooks.store.queries import query
+from jobhooks.store.queries import queries
 
 ERRORS = "jobhooks.unreadable"
 
 
-def call_readable(conn: SyncConnection, name: str, *parameters: object) -> list[tuple[Any, ...]]:
+def call_readable(conn: SyncConnection, name: str, /, **parameters: object) -> list[tuple[Any, ...]]:
     """Do what ``call`` does, with what cannot be read replaced."""
     try:
-        return call(conn, name, *parameters)
+        return call(conn, name, **parameters)
     except Unreadable:
         encoding = conn.info.parameter_status("server_encoding") or ""
+    query = queries()[name]
     call(conn, "send_bytes")
     try:
         with translated_errors(), psycopg.RawCursor(conn, row_factory=tuple_row) as cursor:
             cursor.adapters.register_loader("text", _loader(encoding))
-            return cursor.execute(query(name).encode(), parameters or None).fetchall()
+            return cursor.execute(query.encoded, query.arguments(parameters) or None).fetchall()
     finally:
         call(conn, "send_characters")
 
 
-async def call_readable_async(conn: AsyncConnection, name: str, *parameters: object) -> list[asyncpg.Record]:
+async def call_readable_async(conn: AsyncConnection, name: str, /, **parameters: object) -> list[asyncpg.Record]:
     """Do what ``call_async`` does, with what cannot be read replaced."""
     try:
-        return await call_async(conn, name, *parameters)
+        return await call_async(conn, name, **parameters)
     except Unreadable:
         decoder = partial(decoded, encoding=conn.get_settings().server_encoding)
     await call_async(conn, "send_bytes")
     try:
         await conn.set_type_codec("text", schema="pg_catalog", format="binary", encoder=str.encode, decoder=decoder)
-        return await call_async(conn, name, *parameters)
+        return await call_async(conn, name, **parameters)
     finally:
         await conn.reset_type_codec("text", schema="pg_catalog")
         await call_async(conn, "send_characters")

@@ -97,7 +97,7 @@ def _hook(conn: SyncConnection, registry: ReceiverRegistry) -> None:
         if class_path not in hooked:
             hooks.add_hook(conn, found.receiver.__name__, watched, list(EVENTS), class_path, "")
             # The test is about the rows it wrote before.
-            call(conn, "hook_from_the_beginning", found.receiver.__name__)
+            call(conn, "hook_from_the_beginning", name=found.receiver.__name__)
 
 
 async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: float) -> None:
@@ -116,7 +116,7 @@ async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: fl
 
 def _hasten(conn: SyncConnection, registry: ReceiverRegistry) -> bool:
     """Make everything due that waits for seconds to pass, and has not failed; whether there was anything."""
-    ((hastened,),) = call(conn, "hasten_debts", list(registry.receivers))
+    ((hastened,),) = call(conn, "hasten_debts", class_paths=list(registry.receivers))
     return bool(hastened)
 
 

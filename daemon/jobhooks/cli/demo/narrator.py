@@ -59,7 +59,7 @@ def changes_after(conn: SyncConnection, last_id: int) -> list[ToldChange]:
             after=None if after is None else decode_row(after),
             results=msgspec.convert(results, tuple[ToldResult, ...]),
         )
-        for *facts, before, after, results in call(conn, "told_changes", last_id)
+        for *facts, before, after, results in call(conn, "told_changes", after_id=last_id)
     ]
 
 

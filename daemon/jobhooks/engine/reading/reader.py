@@ -140,12 +140,12 @@ class Reader:
         rows = await call_readable_async(
             self._conn,
             "read_page",
-            cursor.seen,
-            horizon,
-            cursor.seen_low_water_id,
-            max(cursor.last_id, cursor.first_id),
-            self._page_size,
-            PAGE_BYTES,
+            seen=cursor.seen,
+            horizon=horizon,
+            seen_low_water_id=cursor.seen_low_water_id,
+            after_id=max(cursor.last_id, cursor.first_id),
+            limit=self._page_size,
+            max_bytes=PAGE_BYTES,
         )
         first = rows[0]
         if horizon is None:

@@ -10,14 +10,14 @@ from jobhooks.contract.content_type import ContentType
 from jobhooks.engine.running.live_rows import AsyncTransaction
 from jobhooks.store.change_rows import change_of
 from jobhooks.store.connections import SyncConnection, call
-from jobhooks.store.queries import query
+from jobhooks.store.queries import queries
 
 SEARCHED = 100_000  # changes of all tables before the one in question
 
 
 def previous_change(connect: Callable[[], SyncConnection], change_id: int, content_type: ContentType) -> Change | None:
     """Search through the connection of a ``def`` receiver's run."""
-    rows = call(connect(), "previous_change", change_id, SEARCHED)
+    rows = call(connect(), "previous_change", change_id=change_id, looked_at=SEARCHED)
     return _change(rows[0] if rows else None, content_type)
 
 
@@ -25,7 +25,9 @@ async def previous_change_async(
     transaction: AsyncTransaction, change_id: int, content_type: ContentType
 ) -> Change | None:
     """Search for an ``async def`` receiver. Does not begin its transaction."""
-    return _change(await transaction.reading(query("previous_change"), change_id, SEARCHED), content_type)
+    query = queries()["previous_change"]
+    arguments = query.arguments({"change_id": change_id, "looked_at": SEARCHED})
+    return _change(await transaction.reading(query.text, *arguments), content_type)
 
 
 def _change(row: object, content_type: ContentType) -> Change | None:

@@ -17,19 +17,26 @@ def says_only_success(outcome: Outcome) -> bool:
 
 def begin_run(delivery: DeliveryIdentity) -> str:
     """Begin a transaction that is marked as this run's, in a session as it was opened."""
-    return filled("begin_run", f"'{delivery.mark}'")
+    return filled("begin_run", mark=f"'{delivery.mark}'")
 
 
 def join_run(delivery: DeliveryIdentity, *, is_second: bool) -> str:
     """Let a run join a transaction. The first run in it has no savepoint, so the second one has none to release."""
-    statements = filled("next_run", f"'{delivery.mark}'")
+    statements = filled("next_run", mark=f"'{delivery.mark}'")
     return statements if is_second else f"{query('keep_run')};\n{statements}"
 
 
 def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:
     """Return the statements that record such an outcome and commit."""
-    numbers = (delivery.change_id, delivery.hook_id, job_id, delivery.attempt, outcome.started_at, outcome.finished_at)
-    return filled("end_run", *map(repr, numbers))
+    return filled(
+        "end_run",
+        change_id=repr(delivery.change_id),
+        hook_id=repr(delivery.hook_id),
+        job_id=repr(job_id),
+        attempt=repr(delivery.attempt),
+        started_at=repr(outcome.started_at),
+        finished_at=repr(outcome.finished_at),
+    )
 
 
 def end_results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome) -> str:
@@ -44,12 +51,12 @@ def end_runs(runs: list[tuple[DeliveryIdentity, int, Outcome]]) -> str:
     deliveries, job_ids, outcomes = zip(*runs, strict=True)
     return filled(
         "end_runs",
-        _array(delivery.change_id for delivery in deliveries),
-        repr(deliveries[0].hook_id),
-        repr(job_ids[0]),
-        _array(delivery.attempt for delivery in deliveries),
-        _array(outcome.started_at for outcome in outcomes),
-        _array(outcome.finished_at for outcome in outcomes),
+        change_ids=_array(delivery.change_id for delivery in deliveries),
+        hook_id=repr(deliveries[0].hook_id),
+        job_id=repr(job_ids[0]),
+        attempts=_array(delivery.attempt for delivery in deliveries),
+        started_at=_array(outcome.started_at for outcome in outcomes),
+        finished_at=_array(outcome.finished_at for outcome in outcomes),
     )
 
 
@@ -59,18 +66,18 @@ def _array(numbers: Iterable[float]) -> str:
 
 def results_parameters(
     deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, server_encoding: str | None
-) -> tuple[object, ...]:
+) -> dict[str, object]:
     """Return the parameters of the query ``record_results``: of one call, for many deliveries of a hook."""
     log = storable_log(outcome.log, server_encoding)
-    return (
-        [delivery.change_id for delivery in deliveries],
-        deliveries[0].hook_id,
-        job_id,
-        [delivery.attempt for delivery in deliveries],
-        outcome.status.value,
-        outcome.started_at,
-        outcome.finished_at,
-        storable(outcome.error, server_encoding),
-        msgspec.json.encode(log).decode() if log else None,
-        storable_json(outcome.value, server_encoding),
-    )
+    return {
+        "change_ids": [delivery.change_id for delivery in deliveries],
+        "hook_id": deliveries[0].hook_id,
+        "job_id": job_id,
+        "attempts": [delivery.attempt for delivery in deliveries],
+        "status": outcome.status.value,
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+        "error": storable(outcome.error, server_encoding),
+        "log_entries": msgspec.json.encode(log).decode() if log else None,
+        "value": storable_json(outcome.value, server_encoding),
+    }

@@ -31,7 +31,7 @@ from jobhooks.engine.running.result_statements import (
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import is_lock_timeout
-from jobhooks.store.queries import query
+from jobhooks.store.queries import queries, query
 
 T = TypeVar("T")
 
@@ -224,4 +224,5 @@ def _begin(statements: str) -> Steps[None]:
 
 
 def _results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, encoding: str | None) -> Send:
-    return Send(query("record_results"), results_parameters(deliveries, job_id, outcome, encoding))
+    found = queries()["record_results"]
+    return Send(found.text, found.arguments(results_parameters(deliveries, job_id, outcome, encoding)))

@@ -67,14 +67,21 @@ class Ledger:
         ]
         if rows:
             rows_json = msgspec.json.encode(rows).decode()
-            ((written,),) = await call_async(self._conn, "note_condition_failures", rows_json)
+            ((written,),) = await call_async(self._conn, "note_condition_failures", failures=rows_json)
             if not written:
                 self.condition_failures.put_back(counts)
 
     async def has_result(self, delivery: Delivery) -> bool:
         """Whether the current or next attempt has a result."""
         identity = delivery.identity
-        return bool(await call_async(self._conn, "result_of", identity.change_id, identity.hook_id, identity.attempt))
+        rows = await call_async(
+            self._conn,
+            "result_of",
+            change_id=identity.change_id,
+            hook_id=identity.hook_id,
+            attempt=identity.attempt,
+        )
+        return bool(rows)
 
     async def last_settled(self) -> int:
         """The id of the last change of which a delivery may have been settled or parked."""
@@ -85,12 +92,12 @@ class Ledger:
         """The deliveries, as change and hook, that are settled or parked."""
         changes = {delivery.change.id for delivery in deliveries}
         hooks = {delivery.hook.id for delivery in deliveries}
-        rows = await call_async(self._conn, "settled_deliveries", list(changes), list(hooks))
+        rows = await call_async(self._conn, "settled_deliveries", change_ids=list(changes), hook_ids=list(hooks))
         return {(row["change_id"], row["hook_id"]) for row in rows}
 
     async def hooks_with_backlog(self, hook_ids: Iterable[int], many: int) -> dict[int, bool]:
         """The hooks that have entries, and whether ``many`` or more of their entries wait for an attempt."""
-        rows = await call_async(self._conn, "hooks_with_debts", list(hook_ids), many)
+        rows = await call_async(self._conn, "hooks_with_debts", hook_ids=list(hook_ids), many=many)
         return {row["hook_id"]: row["many"] for row in rows}
 
     async def blocked(self, hook_id: int, deliveries: list[Delivery]) -> set[int]:
@@ -99,18 +106,24 @@ class Ledger:
         rows = await call_async(
             self._conn,
             "blocked_deliveries",
-            hook_id,
-            [delivery.change.id for delivery in deliveries],
-            [delivery.change.content_type.id for delivery in deliveries],
-            [lane for lane, _ in numbers],
-            [other_lane for _, other_lane in numbers],
+            hook_id=hook_id,
+            change_ids=[delivery.change.id for delivery in deliveries],
+            content_type_ids=[delivery.change.content_type.id for delivery in deliveries],
+            lanes=[lane for lane, _ in numbers],
+            other_lanes=[other_lane for _, other_lane in numbers],
         )
         return {row["change_id"] for row in rows}
 
     async def due_entries(self, hook: Hook, after: BacklogPosition, most: int) -> DueEntries:
         """The hook's entries that are due, after a position, at most ``most``."""
         rows = await call_readable_async(
-            self._conn, "due_debts", hook.id, after.due_at, after.change_id, most, PAGE_BYTES
+            self._conn,
+            "due_debts",
+            hook_id=hook.id,
+            after_due_at=after.due_at,
+            after_change_id=after.change_id,
+            limit=most,
+            max_bytes=PAGE_BYTES,
         )
         found = DueEntries([], after, [])
         content_types = await load_content_types(self._conn) if rows else {}
@@ -144,11 +157,11 @@ class Ledger:
         rows = await call_async(
             self._conn,
             "debts_behind",
-            heads[0].hook.id,
-            [head.change.id for head in heads],
-            [head.change.content_type.id for head in heads],
-            [lane_numbers(head.lanes)[0] for head in heads],
-            MOST_MERGED,
+            hook_id=heads[0].hook.id,
+            change_ids=[head.change.id for head in heads],
+            content_type_ids=[head.change.content_type.id for head in heads],
+            lanes=[lane_numbers(head.lanes)[0] for head in heads],
+            limit=MOST_MERGED,
         )
         seen = Snapshot.parse(admitted.seen)
         chains: dict[int, list[Delivery]] = {}
@@ -165,7 +178,7 @@ class Ledger:
         return chains
 
     async def _changes(self, ids: list[int]) -> dict[int, Change]:
-        rows = await call_readable_async(self._conn, "merged_changes", ids) if ids else []
+        rows = await call_readable_async(self._conn, "merged_changes", ids=ids) if ids else []
         content_types = await load_content_types(self._conn) if rows else {}
         return {row["id"]: change_of(row, content_types) for row in rows}
 
@@ -174,9 +187,9 @@ class Ledger:
         ((seconds,),) = await call_async(
             self._conn,
             "next_due",
-            list(positions),
-            [position.due_at for position in positions.values()],
-            [position.change_id for position in positions.values()],
+            hook_ids=list(positions),
+            due_at=[position.due_at for position in positions.values()],
+            change_ids=[position.change_id for position in positions.values()],
         )
         return seconds
 

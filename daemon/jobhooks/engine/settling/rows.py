@@ -1,6 +1,6 @@
 """The parameters of ``settle``: what a settle batch writes to the database. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lane import lane_numbers
@@ -10,12 +10,13 @@ from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.store.storable_text import storable, storable_json, storable_log
 
 Row = dict[str, object]
-NO_SUCCESSES: tuple[tuple[int, ...], ...] = ((),) * 6
+COLUMNS = ("change_ids", "hook_ids", "job_ids", "attempts", "started_at", "finished_at")
+NO_SUCCESSES: dict[str, Sequence[float]] = dict.fromkeys(COLUMNS, ())
 # Until an entry is due again that was behind a younger one in memory and waits for nothing else.
 REQUEUED_S = 1.0
 
 
-def success_columns(batch: SettleBatch) -> Iterable[Sequence[float]]:
+def success_columns(batch: SettleBatch) -> dict[str, Sequence[float]]:
     """The successes that consist of numbers alone, as the six arrays that ``settle`` takes."""
     numbers = [
         (
@@ -29,7 +30,7 @@ def success_columns(batch: SettleBatch) -> Iterable[Sequence[float]]:
         for delivery, outcome in batch.successes
         if outcome.value is None
     ]
-    return zip(*numbers, strict=True) if numbers else NO_SUCCESSES
+    return dict(zip(COLUMNS, zip(*numbers, strict=True), strict=True)) if numbers else NO_SUCCESSES
 
 
 def other_rows(batch: SettleBatch, server_encoding: str | None) -> dict[str, list[Row]]:

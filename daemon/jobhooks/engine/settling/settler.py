@@ -109,7 +109,7 @@ class Settler:
         Raises:
             LeadsNoMore: another daemon leads.
         """
-        await call_async(self._conn, "settle", self._leader, *NO_SUCCESSES, None)
+        await call_async(self._conn, "settle", leader=self._leader, **NO_SUCCESSES, rest=None)
 
     async def drain(self) -> None:
         """Wait until everything is written, and save the cursor."""
@@ -144,7 +144,7 @@ class Settler:
             self._listener.before_writing(batch)
             rows = other_rows(batch, self._encoding)
             rows_json = msgspec.json.encode(rows).decode() if rows else None
-            await call_async(self._conn, "settle", self._leader, *success_columns(batch), rows_json)
+            await call_async(self._conn, "settle", leader=self._leader, **success_columns(batch), rest=rows_json)
             self._listener.on_settled(batch)
 
     async def _save(self) -> None:
@@ -154,12 +154,12 @@ class Settler:
         saved = await call_async(
             self._conn,
             "save_cursor",
-            cursor.seen,
-            cursor.seen_low_water_id,
-            cursor.horizon,
-            cursor.horizon_low_water_id,
-            cursor.last_id,
-            self._leader,
+            seen=cursor.seen,
+            seen_low_water_id=cursor.seen_low_water_id,
+            horizon=cursor.horizon,
+            horizon_low_water_id=cursor.horizon_low_water_id,
+            last_id=cursor.last_id,
+            leader=self._leader,
         )
         if not saved:
             raise LeadsNoMore
