@@ -15,16 +15,16 @@ from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.run import current_run
 from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
 
-# A string, or what JSON is divided by. Possessive, so that a string of megabytes needs no memory of its own.
+# A string, or a separator of JSON. Possessive, so that a string of megabytes needs no extra memory.
 TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]')
 
 
 @dataclass(frozen=True)
 class Change:
-    """One captured row change: what happened to which row, when, by whom, in which transaction.
+    """One captured row change: the action, the row before and after, the time, the user and the transaction.
 
     ``partition`` is the one that was truncated, if it was not the whole table.
-    The snapshots are decoded when they are first asked for: a change that no hook wants costs nothing.
+    The snapshots are decoded on first use: a change that no hook wants costs nothing.
     """
 
     id: int
@@ -52,7 +52,7 @@ class Change:
 
     @property
     def size(self) -> int:
-        """The characters of the rows, as JSON."""
+        """The number of characters of the rows as JSON."""
         return len(self.prechange_json or "") + len(self.postchange_json or "")
 
     @property
@@ -62,15 +62,15 @@ class Change:
 
     @property
     def changed_object_id(self) -> object:
-        """The key of the object, as it is now: a value, or a dict where it has several columns; None without a key."""
+        """The current key of the object: a value, or a dict for a key of several columns; None without a key."""
         key = self.object_key()
         return next(iter(key.values())) if key is not None and len(key) == 1 else key
 
     def previous(self) -> Any:
-        """Return the change of this object before this one, or None: to be awaited in an ``async def`` receiver.
+        """Return the previous change of this object, or None. Await it in an ``async def`` receiver.
 
-        None for a create, whoever had its key before. Found among the 100,000 changes of all tables before this one, as
-        far as the log has them, through the receiver's connection.
+        None for a create, even if an earlier object had its key. The search covers the 100,000 changes of all tables
+        before this one, if the log still has them, and uses the receiver's connection.
 
         Raises:
             RuntimeError: no receiver runs.
@@ -89,9 +89,9 @@ class Change:
         }
 
     def object_key(self) -> Row | None:
-        """Return the key of the row as it is now: the new one after an update; None where the table has no key.
+        """The current key of the row: the new one after an update; None if the table has no key.
 
-        None too where a key column was renamed or dropped since the table was watched.
+        Also None if a key column was renamed or dropped since the table was watched.
         """
         row = self.postchange or self.prechange
         if row is None and self.object_key_json is not None:
@@ -102,10 +102,10 @@ class Change:
         return {name: row[name] for name in columns}
 
     def lane_keys(self, columns: tuple[str, ...] | None = None) -> tuple[bytes, ...] | None:
-        """Return the key before, as JSON, and that after where it is another; None where the row has no key any more.
+        """The key before as JSON, and the key after if it differs; None if the row has no key any more.
 
-        Of these ``columns``, or of the key columns. None for a truncate, too. The same for all changes of a table
-        without key columns: they have no objects to tell apart.
+        Uses these ``columns``, or the key columns. Also None for a truncate. The same for all changes of a table
+        without key columns: it has no objects to distinguish.
         """
         if self.action is ObjectChangeActionChoices.ACTION_TRUNCATE:
             return None
@@ -125,17 +125,17 @@ class Change:
 
 
 def _key(columns: tuple[str, ...], row_json: str) -> bytes | None:
-    """Return the key of a row, as the JSON of its columns, without decoding the rest of the row."""
+    """Read the key of a row, as the JSON of its columns, without decoding the rest of the row."""
     try:
         return b",".join(astuple(_key_decoder(columns).decode(row_json)))
     except (msgspec.DecodeError, RecursionError, ValueError):
-        # The faster reader refuses half of a surrogate pair, what is nested some hundred deep, and quotes in names.
+        # The faster reader refuses half a surrogate pair, some hundred levels of nesting, and quotes in names.
         values = raw_values(row_json)
         return b",".join([values[name] for name in columns]) if values.keys() >= set(columns) else None
 
 
 def raw_values(row_json: str) -> dict[str, bytes]:
-    """Return the columns of a row, each as the JSON that it is written in, however deep that is nested."""
+    """Read the columns of a row, each as its JSON text, at any depth of nesting."""
     values: dict[str, bytes] = {}
     name = None
     start = depth = 0

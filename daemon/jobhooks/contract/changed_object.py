@@ -1,7 +1,7 @@
-"""The live row that a change is about: its columns as attributes, and saving what was assigned to them.
+"""The live row of a change: its columns as attributes, and saving assigned values.
 
-A value read is what the snapshots hold for it (text, int, Decimal, bool, None, list, dict), so that the two compare
-and what a snapshot holds can be assigned back, whatever the column's type.
+Values are those of snapshots (text, int, Decimal, bool, None, list, dict). So the two compare, and a snapshot's value
+can be assigned back for every column type.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class LoadedRow:
 
 
 class Rows(Protocol):
-    """Where a live row is read and written: the receiver's transaction. None: there is no such row or version."""
+    """Reads and writes a live row in the receiver's transaction. None: no such row or version exists."""
 
     def load(self, content_type: ContentType, key: Row) -> LoadedRow | None: ...
     def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None: ...
@@ -42,7 +42,7 @@ OWN_ATTRIBUTES = ("_content_type", "_rows", "_loaded", "_assigned")
 
 
 class LiveRow(Generic[RowsT]):
-    """The columns of a row as attributes, and as items for a column whose name is taken (``save``, ``delete``)."""
+    """The columns of a row as attributes, and as items for columns whose name is taken (``save``, ``delete``)."""
 
     _content_type: ContentType
     _rows: RowsT
@@ -94,7 +94,7 @@ class LiveRow(Generic[RowsT]):
         return {name: self._loaded.columns[name] for name in self._content_type.key_columns}
 
     def _take(self, loaded: LoadedRow | None) -> None:
-        """Take over what was read or written back; what was assigned is now either saved or discarded."""
+        """Replace the values by those read or written back; assigned values are already saved or discarded."""
         if loaded is None:
             raise self._stale()
         self._loaded = loaded
@@ -108,19 +108,19 @@ class ChangedObject(LiveRow[Rows]):
     """The live row, for a ``def`` receiver."""
 
     def save(self) -> None:
-        """Write what was assigned, and nothing else.
+        """Write the assigned columns, and no others.
 
         Raises:
-            StaleObject: someone else changed or deleted the row since it was read.
+            StaleObject: another session changed or deleted the row since it was read.
         """
         if self._assigned:
             self._take(self._rows.update(self._content_type, self._key(), self._loaded.version, self._assigned))
 
     def refresh(self) -> None:
-        """Read the row again, discarding what was assigned.
+        """Read the row again, and discard assigned values.
 
         Raises:
-            StaleObject: the row is gone.
+            StaleObject: the row no longer exists.
         """
         self._take(self._rows.load(self._content_type, self._key()))
 
@@ -128,25 +128,25 @@ class ChangedObject(LiveRow[Rows]):
         """Delete the row.
 
         Raises:
-            StaleObject: someone else changed or deleted the row since it was read.
+            StaleObject: another session changed or deleted the row since it was read.
         """
         if not self._rows.delete(self._content_type, self._key(), self._loaded.version):
             raise self._stale()
 
 
 class AsyncChangedObject(LiveRow[AsyncRows]):
-    """The live row, for an ``async def`` receiver: as ``ChangedObject``, with methods to await."""
+    """The live row for an ``async def`` receiver: like ``ChangedObject``, with methods to await."""
 
     async def save(self) -> None:
-        """Write what was assigned, as ``ChangedObject.save`` does."""
+        """Write the assigned columns, like ``ChangedObject.save``."""
         if self._assigned:
             self._take(await self._rows.update(self._content_type, self._key(), self._loaded.version, self._assigned))
 
     async def refresh(self) -> None:
-        """Read the row again, as ``ChangedObject.refresh`` does."""
+        """Read the row again, like ``ChangedObject.refresh``."""
         self._take(await self._rows.load(self._content_type, self._key()))
 
     async def delete(self) -> None:
-        """Delete the row, as ``ChangedObject.delete`` does."""
+        """Delete the row, like ``ChangedObject.delete``."""
         if not await self._rows.delete(self._content_type, self._key(), self._loaded.version):
             raise self._stale()

@@ -1,4 +1,4 @@
-"""What a receiver raises to say what should become of its delivery, and what is raised in it when its time is up."""
+"""Exceptions that control a delivery: raised by a receiver, or raised in it at a time limit."""
 
 from math import isfinite
 
@@ -6,12 +6,12 @@ LONGEST_RETRY = 366 * 86_400.0  # seconds
 
 
 class Retry(Exception):
-    """Raised by a receiver: undo what was written, and attempt this again in ``after`` seconds, at most a year.
+    """Raised by a receiver: roll back its writes, and retry in ``after`` seconds, at most a year.
 
-    It counts as an attempt. Without ``after``, as long as after any failure.
+    It counts as an attempt. Without ``after``, the usual backoff applies.
 
     Raises:
-        ValueError: ``after`` is no number of seconds from now on, or more than a year.
+        ValueError: ``after`` is not a number of seconds from 0 to a year.
     """
 
     def __init__(self, after: float | None = None, reason: str = "the receiver asked to be run again") -> None:
@@ -22,25 +22,25 @@ class Retry(Exception):
 
 
 class Discard(Exception):
-    """Raised by a receiver: undo what was written, and do not attempt this again; ``reason`` is kept."""
+    """Raised by a receiver: roll back its writes, and do not retry; ``reason`` is stored."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
 
 
 class LoggedFailure(Exception):
-    """What ``on_failure`` is told where a receiver logged a failure and raised nothing; its text is the message."""
+    """Passed to ``on_failure`` if a receiver logged a failure and raised nothing; its text is the message."""
 
 
 class SoftTimeLimitExceeded(Exception):
-    """Raised in a receiver that has run for its ``soft_time_limit``: the moment to clean up before ``time_limit``."""
+    """Raised in a receiver at its ``soft_time_limit``, so that it can clean up before its ``time_limit``."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the receiver ran for its soft time limit of {seconds:g} seconds")
 
 
 class TimeLimitExceeded(Exception):
-    """What a run fails with that has been ended at its ``time_limit``."""
+    """The error of a run that was ended at its ``time_limit``."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the receiver was ended at its time limit of {seconds:g} seconds")

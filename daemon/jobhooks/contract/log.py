@@ -1,4 +1,4 @@
-"""The lines that a receiver logs: kept until its result is written, and written with it."""
+"""The log lines of a receiver: kept until its result is written, and written with it."""
 
 import datetime
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jobhooks.contract.redaction import redact
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One line: its level, the moment, what it is about (as text) and what it says."""
+    """One line: its level, its time, the object (as text) and the message."""
 
     level: LogLevel
     time: datetime.datetime
@@ -20,7 +20,7 @@ class LogEntry:
 class ReceiverLog:
     """The lines of one run, ``entries``. Each method takes a message, or an object and a message.
 
-    What looks like a secret in them (a password in a URL, what stands behind ``password=``) is left out.
+    Secrets that can be recognised are removed (a password in a URL, a value after ``password=``).
     """
 
     __slots__ = ("entries",)
@@ -29,27 +29,27 @@ class ReceiverLog:
         self.entries: list[LogEntry] = []
 
     def debug(self, obj: object = None, message: str | None = None) -> None:
-        """Log for whoever looks closely."""
+        """Log details."""
         self._add(LogLevel.DEBUG, obj, message)
 
     def info(self, obj: object = None, message: str | None = None) -> None:
-        """Log what is going on."""
+        """Log progress."""
         self._add(LogLevel.INFO, obj, message)
 
     def success(self, obj: object = None, message: str | None = None) -> None:
-        """Log what went well."""
+        """Log a success."""
         self._add(LogLevel.SUCCESS, obj, message)
 
     def warning(self, obj: object = None, message: str | None = None) -> None:
-        """Log what someone should look at."""
+        """Log a problem that needs attention."""
         self._add(LogLevel.WARNING, obj, message)
 
     def failure(self, obj: object = None, message: str | None = None) -> None:
-        """Log what went wrong, and make the run a failure; what the receiver wrote is kept."""
+        """Log a failure, and make the run a failure; its writes are kept."""
         self._add(LogLevel.FAILURE, obj, message)
 
     def failure_message(self) -> str | None:
-        """Return the last failure's message, or None where there was none."""
+        """The last failure's message, or None without a failure."""
         failures = [entry.message for entry in self.entries if entry.level is LogLevel.FAILURE]
         return failures[-1] if failures else None
 
@@ -61,7 +61,7 @@ class ReceiverLog:
 
 
 def clean_text(value: object) -> str:
-    """Return ``value`` as text that PostgreSQL can hold: it has no NUL, and UTF-8 has no lone surrogates."""
+    """Convert ``value`` to text that PostgreSQL can store: without NUL and without lone surrogates."""
     try:
         text = str(value)
     except Exception as exc:  # noqa: BLE001 - the author's own __str__

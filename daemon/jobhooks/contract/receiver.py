@@ -13,8 +13,8 @@ from jobhooks.errors import MarkRefused
 class JobHookReceiver(Generic[ConnectionT]):
     """A class whose ``receive_job_hook``, ``def`` or ``async def``, runs for each change that a job hook matches.
 
-    One instance lives for one run. A ``def`` receiver's ``connection`` is psycopg's, an ``async def`` receiver's
-    asyncpg's; whoever checks types writes ``JobHookReceiver[asyncpg.Connection]`` for the latter.
+    One instance lives for one run. The ``connection`` of a ``def`` receiver is psycopg's, that of an ``async def``
+    receiver asyncpg's. For a type checker, the latter is a ``JobHookReceiver[asyncpg.Connection]``.
     """
 
     # All optional: name, description, grouping, hidden; soft_time_limit, time_limit, backoff and batch_wait in seconds;
@@ -24,76 +24,76 @@ class JobHookReceiver(Generic[ConnectionT]):
     def __init__(self, run: Run[ConnectionT]) -> None:
         self._run = run
 
-    # So written, whatever arguments an author takes, def or async def, are right for a type checker.
+    # Typed so that a type checker accepts any subset of the arguments, def or async def.
     def receive_job_hook(self, *_args: Any, **_arguments: Any) -> Any:
-        """Act on ``change``: the method of yours that is called, by keyword.
+        """Act on ``change``. Override this method; it is called by keyword.
 
         Its arguments are ``change``, a Change; ``action``, an ObjectChangeActionChoices; and ``changed_object``, the
-        live row, a ChangedObject (AsyncChangedObject in an async def receiver), or None where it is gone. Leave out
-        those that you do not need: the live row is read for those who ask for it. What is raised here undoes what was
-        written through ``connection`` and makes the run a failure, to be attempted again.
+        live row, a ChangedObject (AsyncChangedObject in an async def receiver), or None if it no longer exists. Leave
+        out arguments that you do not need: the row is read only for receivers that name it. An exception rolls back the
+        writes through ``connection`` and makes the run a failure, which is retried.
         """
         raise NotImplementedError(f"{type(self).__name__} has no receive_job_hook")
 
     def before_start(self) -> Any:
-        """Prepare what the run needs; called before ``receive_job_hook``, and a part of the run.
+        """Prepare the run; called before ``receive_job_hook``, as a part of the run.
 
-        What is raised makes the run a failure, and so does ``log_failure``: ``receive_job_hook`` is not called then.
-        Of an ``async def`` receiver this and the next three may be ``async def``, too.
+        An exception or ``log_failure`` makes the run a failure; ``receive_job_hook`` is not called then. In an
+        ``async def`` receiver this method and the next three may be ``async def``.
         """
 
     def on_success(self, value: Any) -> Any:
-        """Act on what the run returned, ``value``; a part of the run: what is written commits with it.
+        """Act on the return value, ``value``, as a part of the run: writes commit with it.
 
-        What is raised makes the run a failure. Not called where a failure was logged.
+        An exception makes the run a failure. Not called if a failure was logged.
         """
 
     def on_failure(self, exc: BaseException) -> Any:
-        """Act on what made the run fail: ``exc``, which was raised, or a LoggedFailure. Called for each such attempt.
+        """Act on a failed attempt: ``exc`` is the exception, or a LoggedFailure. Called for each failed attempt.
 
-        The run has ended: what it wrote is undone (or committed, where the failure was only logged), there is no
-        connection any more, and what is raised here is logged and changes nothing.
+        The run has ended: its writes are rolled back (or committed, if the failure was only logged), and there is no
+        connection. An exception here is logged and changes nothing.
         """
 
     def after_return(self, status: JobResultStatus, value: Any) -> Any:
-        """Act on the end of the run, whatever it is, when what it wrote is committed or undone; as ``on_failure``.
+        """Act on the end of the run, after commit or rollback; otherwise like ``on_failure``.
 
-        ``value``: what the run returned, or raised.
+        ``value``: the return value, or the exception.
         """
 
     def fail(self, message: str) -> None:
-        """Make the run a failure, keeping what was written; as ``log_failure``."""
+        """Make the run a failure, and keep its writes; the same as ``log_failure``."""
         self.log_failure(message)
 
     @property
     def hook(self) -> HookIdentity:
-        """The job hook that this run is for."""
+        """The job hook of this run."""
         return HookIdentity(self._run.delivery.hook_id, self._run.hook_name)
 
     @property
     def delivery(self) -> DeliveryIdentity:
-        """Which attempt at which delivery this is."""
+        """The delivery and the number of the attempt."""
         return self._run.delivery
 
     @property
     def connection(self) -> ConnectionT:
-        """The connection of this run's transaction; what is written through it commits with the run's result.
+        """The connection of this run's transaction; its writes commit with the run's result.
 
-        The transaction begins when this is first used. Of an ``async def`` receiver it has asyncpg's methods, to be
-        awaited; ``await self.connection`` returns asyncpg's own object, for a library that insists on one.
+        The transaction begins with first use. In an ``async def`` receiver it has asyncpg's methods, to be awaited;
+        ``await self.connection`` returns asyncpg's object, for a library that needs it.
         """
         return self._run.connect()
 
     @property
     def idempotency_key(self) -> str:
-        """A text to give to systems outside the database: the same whenever this delivery is attempted again.
+        """A text for systems outside the database, the same at every attempt of this delivery.
 
-        A receiver that takes batches has one for each change: ``idempotency_key_of``.
+        A receiver of batches has one per change: ``idempotency_key_of``.
         """
         return idempotency_key(self._run.change_id or self._run.delivery.change_id, self._run.delivery.hook_id)
 
     def idempotency_key_of(self, change: Change) -> str:
-        """Return such a text for one change of a batch."""
+        """Return this text for one change of a batch."""
         return idempotency_key(change.id, self._run.delivery.hook_id)
 
     @property
@@ -107,36 +107,36 @@ class JobHookReceiver(Generic[ConnectionT]):
         return self._run.log
 
     def mark(self, connection: Any) -> Any:
-        """Mark the open transaction of another connection, so that what it writes triggers no hook.
+        """Mark the open transaction of another connection, so that its writes trigger no hook.
 
-        ``connection`` has DB-API cursors, or is asyncpg's: then await what this returns. The mark ends with the
-        transaction, so that a pooled connection does not carry it to its next user.
+        ``connection`` has DB-API cursors, or is asyncpg's: then await the return value. The mark ends with the
+        transaction, so a pooled connection does not carry it to its next user.
 
         Raises:
-            MarkRefused: there is no open transaction that the mark could hold for.
+            MarkRefused: no transaction is open.
         """
-        if hasattr(connection, "fetchval"):  # asyncpg's, or its pool's
+        if hasattr(connection, "fetchval"):  # asyncpg's connection, or its pool's
             return _mark_async(connection, self._run.delivery.mark)
         return _mark(connection, self._run.delivery.mark)
 
     def log_debug(self, obj: object = None, message: str | None = None) -> None:
-        """Log for whoever looks closely; a message, or an object and a message."""
+        """Log details; a message, or an object and a message."""
         self.logger.debug(obj, message)
 
     def log_info(self, obj: object = None, message: str | None = None) -> None:
-        """Log what is going on; a message, or an object and a message."""
+        """Log progress; a message, or an object and a message."""
         self.logger.info(obj, message)
 
     def log_success(self, obj: object = None, message: str | None = None) -> None:
-        """Log what went well; a message, or an object and a message."""
+        """Log a success; a message, or an object and a message."""
         self.logger.success(obj, message)
 
     def log_warning(self, obj: object = None, message: str | None = None) -> None:
-        """Log what someone should look at; a message, or an object and a message."""
+        """Log a problem that needs attention; a message, or an object and a message."""
         self.logger.warning(obj, message)
 
     def log_failure(self, obj: object = None, message: str | None = None) -> None:
-        """Log what went wrong and make the run a failure, keeping what was written; a message, or an object and one."""
+        """Log a failure and make the run a failure, keeping its writes; a message, or an object and a message."""
         self.logger.failure(obj, message)
 
 
@@ -145,13 +145,13 @@ class _AsyncConnection(Protocol):
     def fetchval(self, query: str, /) -> Awaitable[object]: ...
 
 
-# Each driver has its own placeholders, so the mark, three numbers and two colons, is written into the statement.
+# Each driver has different placeholders, so the mark, three numbers and two colons, is written into the statement.
 SET_MARK = "select set_config('jobhooks.delivery', '{}', true)"
 READ_MARK = "select current_setting('jobhooks.delivery', true)"
 
 
 def _mark(connection: Any, mark: str) -> None:
-    """Set the mark, and read it back in a second statement: outside a transaction it is gone by then."""
+    """Set the mark, and read it back in a second statement: outside a transaction it does not last."""
     with connection.cursor() as cursor:
         cursor.execute(SET_MARK.format(mark))
         cursor.execute(READ_MARK)

@@ -1,6 +1,6 @@
-"""Leaving secrets out of what is stored: passwords in URLs, headers, and what stands behind a word that announces one.
+"""Removing secrets before storing: passwords in URLs, headers, and values after a word such as ``password=``.
 
-What is no secret but looks like one is left out, too: of a log line too little is a nuisance, too much a leak.
+Text that only looks like a secret is also removed: a shortened log line is a nuisance, a leak is worse.
 """
 
 import re
@@ -10,17 +10,17 @@ REDACTED = "***"
 
 
 class Rule(NamedTuple):
-    """What a secret looks like: ``pattern``, whose first group stays.
+    """The form of a secret: ``pattern``, whose first group is kept.
 
-    It finds nothing in a text that has none of the ``hints`` in lower case.
+    It matches nothing in a text that has no ``hint`` in lower case.
     """
 
     hints: tuple[str, ...]
     pattern: re.Pattern[str]
 
 
-# A text of megabytes must take no longer than to read it a few times, whatever is in it. So what repeats either gives
-# nothing back, or is bounded, or cannot begin where another one has gone through already.
+# A text of megabytes must take no longer than reading it a few times, for any content. So a repetition never
+# backtracks, or is bounded, or cannot start where another one has already passed.
 URL = r"""
     (://[^\s/:@\[]*+:)                                   # ://user:
     (?: [^\s/"'<>]*(?=@)                                 # all up to the last @ before a slash
@@ -56,7 +56,7 @@ RULES = (
         ("cookie",), re.compile(r"""(\b(?:set-)?cookie["']?[ \t]{0,10}:[ \t]{0,10}["']?)[^\r\n"']++""", re.IGNORECASE)
     ),
     Rule(("private key-----",), re.compile(r"(PRIVATE KEY-----)(?:(?!-----END).)++", re.DOTALL)),
-    # What is a secret by its own looks: a JSON web token, and keys of those who have them begin alike.
+    # Secrets with a known form: a JSON web token, and keys of services with a fixed prefix.
     Rule(("eyj",), re.compile(r"((?<![\w-])eyJ)[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?")),
     Rule(
         ("ghp_", "gho_", "ghr_", "ghs_", "ghu_", "github_pat_", "k_live_", "glpat-", "xox", "sk-"),
@@ -67,7 +67,7 @@ HINTS = tuple(dict.fromkeys(hint for rule in RULES for hint in rule.hints))
 
 
 def redact(text: str) -> str:
-    """Return ``text`` with what looks like a secret replaced by ``***``; the words around it stay."""
+    """Replace everything that looks like a secret in ``text`` by ``***``; keep the words around it."""
     lowered = text.lower()
     for hint in HINTS:
         if hint in lowered:

@@ -44,11 +44,11 @@ def idempotency_key(change_id: int, hook_id: int) -> str:
 
 @dataclass(slots=True)
 class Run(Generic[ConnectionT]):
-    """What the engine gives a receiver for one run.
+    """The engine's side of one run of a receiver.
 
-    ``connect`` opens the connection of the run's transaction. ``change_id``: the change that the receiver sees, if that
-    is not the delivery's own: the last of several merged ones. ``previous`` takes the id and the content type of a
-    change and finds the change of the same object before it; in an ``async def`` receiver it returns an awaitable.
+    ``connect`` opens the connection of the run's transaction. ``change_id``: the change that the receiver sees, if it
+    differs from the delivery's: the last of several merged ones. ``previous`` takes the id and the content type of a
+    change and finds the previous change of the same object; in an ``async def`` receiver it returns an awaitable.
     """
 
     delivery: DeliveryIdentity

@@ -1,4 +1,4 @@
-"""A row as JSON: reading it without loss, writing it, and telling two of them apart. Pure functions."""
+"""A row as JSON: reading it without loss, writing it, and comparing two rows. Pure functions."""
 
 import datetime
 import json
@@ -16,14 +16,14 @@ IP_TYPES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface,
 
 
 class Differences(TypedDict):
-    """The columns that differ, with their values before and after; None where there was no row."""
+    """The columns that differ, with their values before and after; None for a missing row."""
 
     removed: Row | None
     added: Row | None
 
 
 class Snapshots(TypedDict):
-    """The row before and after a change, and what differs; None where there was no row."""
+    """The row before and after a change, and the differences; None for a missing row."""
 
     prechange: Row | None
     postchange: Row | None
@@ -31,11 +31,11 @@ class Snapshots(TypedDict):
 
 
 def decode_row(text: str) -> Row:
-    """Return the row that ``text`` holds: columns in the table's order, numbers as int or Decimal, never a float.
+    """Decode a row: columns in the table's order, numbers as int or Decimal, never a float.
 
     Raises:
         ValueError: the text is not a JSON object.
-        RecursionError: a column holds JSON that is nested thousands deep.
+        RecursionError: a column holds JSON with thousands of levels.
     """
     row = decode_value(text)
     if not isinstance(row, dict):
@@ -44,34 +44,34 @@ def decode_row(text: str) -> Row:
 
 
 def decode_value(text: str | bytes) -> object:
-    """Return the value that JSON is, by the same rules.
+    """Decode a JSON value by the same rules.
 
     Raises:
         ValueError: the text is not JSON.
-        RecursionError: it is nested thousands deep.
+        RecursionError: it has thousands of levels.
     """
     try:
         return _decoder.decode(text)
     except msgspec.DecodeError:
-        # A json column may hold what the faster reader refuses, such as half of a surrogate pair.
+        # A json column may hold text that the faster reader refuses, such as half a surrogate pair.
         return json.loads(text, parse_float=Decimal, parse_int=_integer)
 
 
 def encode_row(row: Row) -> str:
-    """Return ``row`` as JSON from which PostgreSQL makes each column's type again.
+    """Encode ``row`` as JSON that PostgreSQL can convert back to each column's type.
 
-    Python's own types for dates, times, UUIDs, addresses and bytes are taken as well as what a snapshot holds for them.
+    It accepts snapshot values, and Python's types for dates, times, UUIDs, addresses and bytes.
 
     Raises:
-        TypeError: a value has no JSON form that a column could be made from.
+        TypeError: a value has no JSON form for a column.
     """
     return _encoder.encode(_json_value(row)).decode()
 
 
 def differences(before: Row | None, after: Row | None, ignored: frozenset[str] = frozenset()) -> Differences:
-    """Return what differs between two rows: on update the same columns on both sides, else the one row there is.
+    """Compare two rows: on update the same columns on both sides, otherwise the columns of the only row.
 
-    ``ignored`` columns are in neither.
+    ``ignored`` columns are left out.
     """
     if before is None or after is None:
         return {"removed": _without(before, ignored), "added": _without(after, ignored)}
@@ -88,7 +88,7 @@ def _without(row: Row | None, ignored: frozenset[str]) -> Row | None:
 
 
 def identical(one: object, other: object) -> bool:
-    """Compare as JSON: ``true`` is not 1, and 1.0 is not 1.00, which Python's ``==`` holds for equal."""
+    """Compare as JSON: unlike for Python's ``==``, ``true`` is not 1, and 1.0 is not 1.00."""
     if type(one) is not type(other):
         return False
     if isinstance(one, Decimal):
@@ -103,7 +103,7 @@ def identical(one: object, other: object) -> bool:
 
 
 def _json_value(value: object) -> object:
-    """Return what the encoder writes in PostgreSQL's own notation where it would write something else."""
+    """Encode values in PostgreSQL's notation where the encoder would use another one."""
     match value:
         case float() | Decimal() if not isfinite(value):
             return str(Decimal(value))
@@ -120,12 +120,12 @@ def _json_value(value: object) -> object:
 
 
 def _integer(digits: str) -> int | Decimal:
-    """Return an int, or a Decimal past the 4,300 digits that Python's int will read; numeric has up to 131,072."""
+    """Make an int, or a Decimal past the 4,300 digits that Python's int accepts; numeric has up to 131,072."""
     return int(digits) if len(digits) <= sys.int_info.default_max_str_digits else Decimal(digits)
 
 
 def _unencodable(value: object) -> object:
-    """Return the text of an IP address or network; refuse the rest."""
+    """Encode an IP address or network; refuse other types."""
     if isinstance(value, IP_TYPES):
         return str(value)
     raise TypeError(f"a column cannot be set from a {type(value).__name__}")
