@@ -62,11 +62,11 @@ def reference() -> str:
         [
             "# Settings",
             "",
-            "A flag wins over the environment, the environment over the file, the file over the defaults. The file",
-            "is `/etc/jobhooks/jobhooks.toml`, or what `--config` or `JOBHOOKS_CONFIG` names. Flags are written with",
-            "dashes, `--database-url`; those that a command takes are in its `--help`. `make generate` writes this.",
+            "A flag overrides the environment, the environment the file, and the file the defaults. The file is",
+            "`/etc/jobhooks/jobhooks.toml`, or the one that `--config` or `JOBHOOKS_CONFIG` names. Flags have dashes:",
+            "`--database-url`. The `--help` of a command lists its flags. `make generate` writes this page.",
             "",
-            "| in the file | in the environment | default | what it is |",
+            "| in the file | in the environment | default | meaning |",
             "|---|---|---|---|",
             *rows,
             "",
@@ -84,8 +84,8 @@ def command_reference() -> str:
     told = [
         "# Commands",
         "",
-        "Each command as its `--help` tells it; [the command line](command-line.md) says what goes for all of them,",
-        "and [settings](settings.md) what the settings are. `make generate` writes this.",
+        "The `--help` of every command. See [the command line](command-line.md) for the rules that all commands share,",
+        "and [settings](settings.md) for the settings. `make generate` writes this page.",
     ]
     for context in commands(command_tree(app)):
         told += ["", f"## {context.command_path}", "", *_told(context)]
@@ -101,7 +101,7 @@ def _told(context: typer.Context) -> Iterator[str]:
     parameters = [(_name(shown), shown) for shown in context.command.params if not getattr(shown, "hidden", False)]
     rows = [f"| {name} | {_help(shown)} |" for name, shown in parameters if not _is_setting(shown)]
     if rows:
-        yield from ("", "| option | what it is |", "|---|---|", *rows)
+        yield from ("", "| option | meaning |", "|---|---|", *rows)
     if settings := ", ".join(name for name, shown in parameters if _is_setting(shown)):
         yield from ("", f"Settings: {settings}")
 
