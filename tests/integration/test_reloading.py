@@ -294,3 +294,17 @@ def test_the_log_is_read_on_past_a_receiver_that_is_missing(
         wait_until("all are settled", settled(seen, 2000))
     assert {status for *_, status in statuses(seen)} == {"success"}
     assert len({row[0] for row in seen_words(seen)}) == len(seen_words(seen)) == 2000
+
+
+def test_a_directory_that_is_safe_again_is_logged(seen: Connection, database: str, tmp_path: Path, log: Path) -> None:
+    """Another file may still be broken; an administrator wants to know whether this fix worked."""
+    receivers = write_receivers(tmp_path / "receivers", ASYNC)
+    (other := tmp_path / "other").mkdir()
+    (other / "broken.py").write_text("class D(")
+    path = f"{receivers}:{other}"
+    with Daemon(database, receivers, log, "--receivers-path", path).await_started() as daemon:
+        receivers.chmod(0o777)
+        daemon.await_event("receiver_module_broken", 2)
+        receivers.chmod(0o755)
+        (mended,) = daemon.await_event("receiver_module_mended")
+        assert mended["path"] == str(receivers)

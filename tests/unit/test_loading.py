@@ -1,11 +1,13 @@
 """Finding and loading: modules that change, installed packages, and files that others can write to."""
 
+import contextlib
 import gc
 import os
 import pickle
 import sys
+import tempfile
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -210,10 +212,44 @@ def test_what_everybody_can_write_to_is_not_run(directory: Path, what: str, foun
     assert sorted(registry.receivers) == found
     (broken,) = registry.broken
     assert broken.error == (
-        f"{place} can be written to by everybody (mode {mode}), so nothing of it is run: chmod o-w {place}"
+        f"{place} can be written to by everybody (mode {mode}), so nothing of it is run. Try: chmod o-w {place}"
     )
     place.chmod(place.stat().st_mode & ~0o002)
     assert sorted(find_again(registry).receivers) == ["p.C", "r.C"]
+
+
+@contextlib.contextmanager
+def ordinary_user() -> Generator[None]:
+    os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("what", "broken", "found", "fix"),
+    [
+        ("", "", [], "chmod a+rx {}"),
+        ("r.py", "r.py", ["p.C"], "chmod a+r {}"),
+        ("p", "p/__init__.py", ["r.C"], "chmod a+x {}"),
+        ("p/__init__.py", "p/__init__.py", ["r.C"], "chmod a+r {}"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_the_fix(what: str, broken: str, found: list[str], fix: str) -> None:
+    """By the service's user, when root copied it with a strict umask."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        Path(parent).chmod(0o755)
+        (directory := Path(parent, "receivers")).mkdir()
+        place = place_in(directory, what)
+        place.chmod(0o600 if place.is_file() else 0o700)
+        with ordinary_user():
+            registry = find_receivers([directory])
+        assert sorted(registry.receivers) == found
+        (module,) = registry.broken
+        assert module.error.startswith(f"{directory / broken} cannot be read by the user nobody")
+        assert module.error.endswith(f". Try: {fix.format(place)}")
 
 
 @as_root

@@ -24,7 +24,7 @@ from jobhooks.contract.meta import (
 )
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.sources import INIT, Installed, Source, read_helpers, read_source
-from jobhooks.discovery.trust import check_directory, owners_of
+from jobhooks.discovery.trust import check_directory, owners_of, unreadable
 from jobhooks.errors import InvalidReceiver, Untrusted
 
 ENTRY_POINTS = "jobhooks.receivers"
@@ -182,7 +182,7 @@ def _find_in(places: tuple[Place, ...], former: ReceiverRegistry) -> ReceiverReg
             helpers = _helpers(registry, directory, owners)
             modules = _modules(registry, directory)
         except (OSError, Untrusted) as exc:
-            registry.broken.append(BrokenModule("*", directory, None, _reason(exc)))
+            registry.broken.append(BrokenModule("*", directory, None, _reason(exc, directory)))
             registry.receivers.update(former.of_file(directory))
             continue
         registry.directories += (directory,)
@@ -203,7 +203,7 @@ def _is_directory(path: Path) -> bool:
 def _helpers(registry: ReceiverRegistry, directory: Path, owners: frozenset[int] | None) -> dict[Path, bytes]:
     helpers, refused = read_helpers(directory, owners)
     for path, exc in refused.items():
-        registry.broken.append(BrokenModule(path.stem, path, None, _reason(exc)))
+        registry.broken.append(BrokenModule(path.stem, path, None, _reason(exc, path)))
     return helpers
 
 
@@ -215,7 +215,7 @@ def _modules(registry: ReceiverRegistry, directory: Path) -> list[tuple[str, Pat
             if path.suffix != ".py" or entry.name.startswith(("_", ".", *TESTS)) or not path.is_file():
                 continue
         except OSError as exc:  # a folder that is closed to us
-            registry.broken.append(BrokenModule(entry.stem, path, None, _reason(exc)))
+            registry.broken.append(BrokenModule(entry.stem, path, None, _reason(exc, entry)))
             continue
         if entry.stem.isidentifier():
             modules.append((entry.stem, path))
@@ -248,7 +248,7 @@ def _find(
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # noqa: BLE001 - a module may raise anything, and it is reported
-        registry.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc)))
+        registry.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc, path.parent)))
         _stay(registry, former, name, path)
         return
     registry.sources[name] = source
@@ -386,8 +386,11 @@ def _place(exc: BaseException, point: EntryPoint) -> tuple[Path, int | None]:
     return Path(point.dist.name if point.dist is not None else point.name), None
 
 
-def _reason(exc: BaseException) -> str:
+def _reason(exc: BaseException, place: Path | None = None) -> str:
+    """Why something failed; ``place``: holds the files that a fix may be suggested for."""
     if isinstance(exc, Untrusted | InvalidReceiver):
         return str(exc)
+    if isinstance(exc, PermissionError) and exc.filename and place and Path(exc.filename).is_relative_to(place):
+        return str(unreadable(Path(exc.filename)))
     text = exc.msg if isinstance(exc, SyntaxError) else " ".join(str(exc).split())
     return f"{type(exc).__name__}: {text}"

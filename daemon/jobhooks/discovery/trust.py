@@ -38,7 +38,7 @@ def check_directory(given: Path, directory: Path, *, by_absolute_path: bool) -> 
     status = directory.stat()
     if not by_absolute_path and status.st_uid not in (0, os.geteuid()):
         raise Untrusted(
-            "it belongs to another user, so nothing of it is run; to trust it, name it by its absolute path"
+            "it belongs to another user, so nothing in it is run", "its absolute path in receivers_path, to trust it"
         )
     _check(directory, status)
     _check_holders(_holders(given))
@@ -69,16 +69,35 @@ def check_status(path: Path, status: os.stat_result, owners: frozenset[int] | No
     if status.st_uid not in owners:
         raise Untrusted(
             f"{path} belongs to user {status.st_uid}, who is neither root, nor the one who runs this, nor the owner of"
-            f" its directory (mode {stat.S_IMODE(status.st_mode):04o}), so nothing of it is run: chown root {path}"
+            f" its directory (mode {stat.S_IMODE(status.st_mode):04o}), so nothing of it is run",
+            f"chown root {path}",
         )
     _check(path, status)
+
+
+def unreadable(path: Path) -> Untrusted:
+    """The error for a file or a folder that this user may not read, with the fix."""
+    who = f"{path} cannot be read by the user {_user()}"
+    for parent in reversed(path.parents):
+        if not os.access(parent, os.X_OK, effective_ids=True):
+            return Untrusted(f"{who}, who may not enter {parent}", f"chmod a+x {parent}")
+    return Untrusted(who, f"chmod a+{'rx' if path.is_dir() else 'r'} {path}")
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _check(path: Path, status: os.stat_result) -> None:
     who, mends = _who_else_writes(status)
     if who:
         mode = stat.S_IMODE(status.st_mode)
-        raise Untrusted(f"{path} can be written to by {who} (mode {mode:04o}), so nothing of it is run: {mends} {path}")
+        raise Untrusted(
+            f"{path} can be written to by {who} (mode {mode:04o}), so nothing of it is run", f"{mends} {path}"
+        )
 
 
 def _check_holders(holders: Iterable[Path]) -> None:
@@ -93,7 +112,8 @@ def _check_holders(holders: Iterable[Path]) -> None:
             mode = stat.S_IMODE(status.st_mode)
             raise Untrusted(
                 f"{holder} can be written to by {who} (mode {mode:04o}), who could replace what is in it, so nothing of"
-                f" it is run: {mends} {holder}"
+                " it is run",
+                f"{mends} {holder}",
             )
 
 

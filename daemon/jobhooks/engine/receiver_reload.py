@@ -100,7 +100,9 @@ class ReceiverReload:
         for broken in found.broken:
             if broken not in former.broken:
                 log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
-        mended = bool(former.broken) and not found.broken
+        mended = sorted({broken.path for broken in former.broken} - {broken.path for broken in found.broken})
+        for path in mended:
+            log.info("receiver_module_mended", path=str(path))
         changed = sorted(path for path in before if path in after and after[path] is not before[path])
         added, removed = sorted(after.keys() - before.keys()), sorted(before.keys() - after.keys())
         for path in [*changed, *added]:
