@@ -1,16 +1,25 @@
 -- How things stand: what `jobhooks status` shows. All of it is cheap, however much is written.
 
 -- name: sessions_of_daemons
--- Those that hold the lock of the leader, or wait for it; whether they ask to be woken; what only a member of
--- pg_read_all_stats sees of others is null to others.
+-- The sessions that hold the leader's lock or wait for it. Whether they hold it; whether they lead, which take_the_lead marks
+-- by a lock on their number; whether they ask to be woken; and the seconds since they last spoke. Columns that only a member of
+-- pg_read_all_stats sees of other roles are null to others.
 select
-    lock.granted, lock.pid, activity.usename::text, activity.application_name,
-    case when activity.client_port = -1 then 'local socket' else host(activity.client_addr) end, activity.backend_start,
+    lock.granted,
+    lock.granted and exists (
+        select from pg_locks as number
+        where number.locktype = 'advisory' and number.classid = 1785684585 and number.objsubid = 2
+            and number.objid = (select (leader % 2147483648)::integer from jobhooks.cursor)
+            and number.database = lock.database and number.pid = lock.pid and number.granted
+    ),
     exists (
         select from pg_locks as sleep
         where sleep.locktype = 'advisory' and sleep.classid = 1785684584 and sleep.objid = 2 and sleep.objsubid = 2
             and sleep.database = lock.database and sleep.pid = lock.pid and sleep.granted and sleep.mode = 'ExclusiveLock'
-    )
+    ),
+    extract(epoch from clock_timestamp() - greatest(activity.state_change, activity.query_start))::double precision,
+    lock.pid, activity.usename::text, activity.application_name,
+    case when activity.client_port = -1 then 'local socket' else host(activity.client_addr) end, activity.backend_start
 from pg_locks as lock
 left join pg_stat_activity as activity on activity.pid = lock.pid
 where lock.locktype = 'advisory' and lock.classid = 1785684584 and lock.objid = 4 and lock.objsubid = 2
@@ -21,37 +30,41 @@ order by lock.granted desc, activity.backend_start, lock.pid
 select leader_since from jobhooks.cursor
 
 -- name: unread_changes
--- As jobhooks.backlog has them, without the debts: how many, about, and the time of the oldest.
+-- The triggering changes after the reader's position: roughly how many, and the time of the oldest. :limit changes are looked at;
+-- those after them count by their ids, whether they trigger hooks or not.
+with page as materialized (
+    select change.id, change.time, change.triggering
+    from jobhooks.object_change as change
+    where change.id > (select greatest(horizon_floor, last_id, first_id) from jobhooks.cursor)
+    order by change.id
+    limit :limit::integer
+)
 select
-    greatest(
-        (select case when is_called then last_value else 0 end from jobhooks.object_change_id_seq)
-        - greatest(cursor.horizon_floor, cursor.last_id, cursor.first_id), 0
-    ),
-    (
-        select change.time
-        from jobhooks.object_change as change
-        where change.id > greatest(cursor.horizon_floor, cursor.last_id, cursor.first_id)
-        order by change.id
-        limit 1
-    ),
+    count(*) filter (where triggering) + case
+        when count(*) < :limit::integer then 0
+        else greatest((select last_value from jobhooks.object_change_id_seq) - max(id), 0)
+    end,
+    min(time) filter (where triggering),
     clock_timestamp()
-from jobhooks.cursor
+from page
 
--- name: debts_by_hook
--- Counts among the first :limit pending deliveries.
+-- name: pending_deliveries_by_hook
+-- Of the first :limit pending deliveries.
 select
-    hook.name, debt.waiting, debt.blocked, debt.dead, debt.oldest_due_at,
-    extract(epoch from debt.oldest_due_at - clock_timestamp())::double precision, debt.counted
+    hook.name, pending.waiting, pending.blocked, pending.dead, pending.oldest_due_at,
+    extract(epoch from pending.oldest_due_at - clock_timestamp())::double precision, pending.counted
 from (
     select
-        debt.hook_id, min(debt.due_at) as oldest_due_at, count(*) filter (where debt.status = 'waiting') as waiting,
-        count(*) filter (where debt.status = 'blocked') as blocked, count(*) filter (where debt.status = 'dead') as dead,
+        delivery.hook_id, min(delivery.due_at) as oldest_due_at,
+        count(*) filter (where delivery.status = 'waiting') as waiting,
+        count(*) filter (where delivery.status = 'blocked') as blocked,
+        count(*) filter (where delivery.status = 'dead') as dead,
         sum(count(*)) over ()::bigint as counted
-    from (select hook_id, status, due_at from jobhooks.delivery limit :limit) as debt
-    group by debt.hook_id
-) as debt
-left join jobhooks.job_hook as hook on hook.id = debt.hook_id
-order by debt.dead desc, debt.waiting + debt.blocked desc, hook.name
+    from (select hook_id, status, due_at from jobhooks.delivery limit :limit) as delivery
+    group by delivery.hook_id
+) as pending
+left join jobhooks.job_hook as hook on hook.id = pending.hook_id
+order by pending.dead desc, pending.waiting + pending.blocked desc, hook.name
 
 -- name: recent_results
 -- Statistics over the results of the last :seconds, among the newest :limit results: since when they are complete, their number in

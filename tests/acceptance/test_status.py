@@ -18,6 +18,7 @@ from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
 from jobhooks.operations.status import status
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import connect
 from jobhooks.store.queries import queries
 from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
@@ -61,14 +62,14 @@ def test_nothing_leads_and_much_is_owed(ledger: Connection, database: str) -> No
     assert told["database"] == ledger.info.dbname and told["retention_days"] == 30
     unread, hour, log, problems = (told[name] for name in ("unread", "last_hour", "log", "problems"))
     assert unread["changes"] == 4 and 80 < unread["oldest_age_s"] < 200
-    debts = [[debt[name] for name in ("hook", "waiting", "blocked", "dead")] for debt in told["debts"]]
+    debts = [[debt[name] for name in ("hook", "waiting", "blocked", "dead")] for debt in told["deliveries"]]
     assert debts == [["first", 2, 1, 1], [None, 1, 0, 0]]
-    assert -400 < told["debts"][0]["oldest_due_in_s"] < -290
+    assert -400 < told["deliveries"][0]["oldest_due_in_s"] < -290
     counts = [hour[name] for name in ("results", "success", "failure", "discarded")]
     assert counts == [4, 2, 1, 1] and hour["per_second_in_the_last_minute"] == pytest.approx(3 / 60, abs=1e-3)
     assert hour["p95_delay_s"] == pytest.approx(60, abs=20)
     assert (log["segments"], log["changes"]) == (1, 4) and log["log_bytes"] > 8000
-    assert problems["error"] >= 1 and problems["first"][0]["severity"] == "error"
+    assert problems[0]["severity"] == "error"
 
 
 def test_a_person_sees_it_on_one_screen(ledger: Connection, database: str) -> None:
@@ -76,7 +77,8 @@ def test_a_person_sees_it_on_one_screen(ledger: Connection, database: str) -> No
     assert finished.returncode == 1 and finished.stderr == "" and "\x1b" not in finished.stdout
     lines = finished.stdout.splitlines()
     for words in (
-        "daemon     none leads: nothing is delivered; see jobhooks run, or its service",
+        "daemon     no daemon leads: nothing is delivered",
+        "           Try: jobhooks run, or start its service",
         "last hour  4 results: 2 success, 1 failure, 1 discarded",
     ):
         assert words in lines, finished.stdout
@@ -113,7 +115,7 @@ def test_all_that_is_read_is_read_and_not_owed(device: Connection, database: str
 
         def nothing_is_unread() -> bool:
             with contextlib.closing(connect(database)) as conn:
-                return status(conn).unread.changes == 0
+                return status(conn, load(None, database_url=database)).unread.changes == 0
 
         wait_until("all is read", nothing_is_unread)
 
@@ -138,7 +140,7 @@ def test_a_viewer_sees_enough(device: Connection, database: str, role: str, tmp_
     ("name", "parameters", "bad"),
     [
         ("recent_results", {"limit": 50_000, "seconds": 3600.0, "timed_limit": 10_000}, "Seq Scan on job_result"),
-        ("unread_changes", {}, "Seq Scan on object_change_1"),
+        ("unread_changes", {"limit": 10_000}, "Seq Scan on object_change_1"),
         ("extent_of_log", {}, "Seq Scan on object_change_1"),
     ],
 )
@@ -158,7 +160,7 @@ def test_it_is_cheap_however_much_there_is(
     # But for the delays, whose sample of the log may be joined as suits best.
     assert bad not in text.replace("Seq Scan on object_change_1 change", ""), text
     with contextlib.closing(connect(device.info.dsn)) as conn:
-        hour = status(conn).last_hour
+        hour = status(conn, load(None, database_url=device.info.dsn)).last_hour
     assert hour.results == 50_000 and hour.median_delay_s is not None
 
 
@@ -201,7 +203,7 @@ def rest(reader: int) -> bytes:
 
 def test_watching_refreshes_in_place_and_ends_with_an_interrupt(ledger: Connection, database: str) -> None:
     with watching(database, terminal=True) as (process, screen):
-        text = read_until(screen, b"none leads", 3)
+        text = read_until(screen, b"no daemon leads", 3)
         assert b"\x1b[?25l" in text and b"\x1b[1A" in text, "no cursor, and each over the one before"
         process.send_signal(signal.SIGINT)
         assert b"\x1b[?25h" in rest(screen), "the cursor is back"

@@ -1,15 +1,13 @@
-"""``jobhooks doctor``: what is wrong, why, and what to do about it."""
+"""``jobhooks doctor``: lists problems with their remedies."""
 
 import typer
-from rich.text import Text
 
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
-from jobhooks.cli.show.output import console, print_records, printable, say
-from jobhooks.operations.doctor import Problem, problems
+from jobhooks.cli.show.output import print_json, say
+from jobhooks.cli.show.problems import counted, print_problems
+from jobhooks.operations.doctor import problems
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
-
-STYLES = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,35 +16,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """Tell what is wrong: with the tables watched, hooks, deliveries, the log, the roles; exits with 1 if an error is.
+    """List problems of watched tables, hooks, deliveries, the log and roles; exit with 1 if one is an error.
 
-    It reads only: a member of jobhooks_viewer can run it. Each problem is an error (something that was asked for does
-    not happen), a warning (it will not in some case, or is not safe), or a note.
+    The command only reads, and works for a member of jobhooks_viewer. An error means that something you asked for does
+    not happen; a warning, that it will fail in some case or is not safe; a note is useful to know.
 
     Example: jobhooks doctor --json
     """
-    chosen = load(config, database_url=database_url)
-    with connection(chosen, installed=False) as conn:
-        found = problems(conn, chosen.retention_days)
+    settings = load(config, database_url=database_url)
+    with connection(settings, installed=False) as conn:
+        found = problems(conn, settings.retention_days)
     if as_json:
-        print_records(Problem, found, as_json=True)
+        print_json(found)
     else:
         print_problems(found)
-        say(_summary(found))
+        say(counted(found) or "no problems")
     if any(problem.severity == "error" for problem in found):
         raise typer.Exit(1)
-
-
-def print_problems(found: list[Problem]) -> None:
-    """Print each problem, and below it what to do."""
-    out = console()
-    for problem in found:
-        severity = (f"{problem.severity}: ", STYLES[problem.severity])
-        out.print(Text.assemble(severity, (printable(problem.subject), "bold"), f": {printable(problem.problem)}"))
-        out.print(Text(f"  Try: {printable(problem.remedy)}"))
-
-
-def _summary(found: list[Problem]) -> str:
-    counts = [(severity, sum(problem.severity == severity for problem in found)) for severity in STYLES]
-    told = [f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts if count]
-    return ", ".join(told) or "nothing is wrong"

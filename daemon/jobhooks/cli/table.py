@@ -8,9 +8,9 @@ import typer
 from rich.text import Text
 
 from jobhooks.cli import completion
-from jobhooks.cli.doctor import print_problems
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
+from jobhooks.cli.show.problems import print_problems
 from jobhooks.operations import tables
 from jobhooks.operations.doctor import problems
 from jobhooks.operations.opening import connection

@@ -1,4 +1,4 @@
-"""What is wrong with an installation: as jobhooks.problems() finds it, and whether its SQL is this program's at all."""
+"""Finds problems of an installation: those of jobhooks.problems(), and SQL of another version."""
 
 import datetime
 from dataclasses import dataclass
@@ -8,10 +8,12 @@ from jobhooks.schema.install import check_installed, check_schema
 from jobhooks.store.connections import SyncConnection
 from jobhooks.store.undecodable_text import call_readable
 
+SEVERITIES = ("error", "warning", "note")
+
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong. ``severity``: error, warning or note, as jobhooks.problems says; ``remedy``: what to do."""
+    """A problem. ``severity``: one of SEVERITIES, see jobhooks.problems; ``remedy``: a command or an action."""
 
     severity: str
     subject: str
@@ -20,27 +22,35 @@ class Problem:
 
 
 def problems(conn: SyncConnection, retention_days: float) -> list[Problem]:
-    """Return what is wrong, errors first.
+    """Find problems, errors first. ``retention_days``: the setting of the daemon.
 
     Raises:
-        SqlMismatch: jobhooks is not installed at all; SQL of another version is a problem like others.
-        Forbidden: the role may not read what there is.
+        SqlMismatch: jobhooks is not installed; SQL of another version is a problem in the list.
+        Forbidden: the role may not read the tables of jobhooks.
     """
-    check_schema(conn)
+    try:
+        check_schema(conn)
+        return _found(conn, retention_days)
+    except Forbidden as exc:
+        raise Forbidden(exc.message, f'grant jobhooks_viewer to "{conn.info.user}"') from exc
+
+
+def _found(conn: SyncConnection, retention_days: float) -> list[Problem]:
     found: list[Problem] = []
     try:
         check_installed(conn)
     except SqlMismatch as exc:
-        found.append(Problem("error", f"database {conn.info.dbname}", exc.message, exc.remedy or "jobhooks install"))
+        found.append(Problem("error", _database(conn), exc.message, exc.remedy or "jobhooks install"))
     try:
         rows = call_readable(conn, "problems", retention=datetime.timedelta(days=retention_days))
-    except Forbidden as exc:
-        raise Forbidden(exc.message, f'grant jobhooks_viewer to "{conn.info.user}"') from exc
+    except Forbidden:
+        raise
     except JobhooksError as exc:
         if not found:
             raise
-        return [
-            *found,
-            Problem("note", f"database {conn.info.dbname}", f"cannot look further: {exc.message}", "jobhooks install"),
-        ]
+        return [*found, Problem("note", _database(conn), f"cannot look further: {exc.message}", "jobhooks install")]
     return found + [Problem(*row) for row in rows]
+
+
+def _database(conn: SyncConnection) -> str:
+    return f"database {conn.info.dbname}"

@@ -1,22 +1,32 @@
-"""How an installation does right now: who leads, how far behind it is, what is owed, the last hour, its size.
+"""Reports the health of an installation: leader, unread changes, backlog, the last hour, sizes, problems.
 
-Every question is bounded, so that it can be asked every other second of a database that is busy.
+Every query is bounded, so a report every two seconds does not slow a busy database.
 """
 
 import datetime
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from jobhooks.errors import DatabaseUnreachable
+from jobhooks.operations.doctor import Problem, problems
+from jobhooks.operations.opening import connection
+from jobhooks.runtime.settings import Settings
+from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, call
 
-COUNTED_DEBTS = 1_000_000
-COUNTED_RESULTS = 50_000  # the newest: at a high rate, those of less than an hour
-TIMED_RESULTS = 10_000  # the newest, for how long they took
+COUNTED_UNREAD = 10_000  # changes looked at; the rest counts by ids
+COUNTED_DELIVERIES = 1_000_000
+COUNTED_RESULTS = 50_000  # the newest: at a high rate, less than an hour
+TIMED_RESULTS = 10_000  # the newest, for delays
 HOUR_S = 3600.0
+PROBLEMS_AGE_S = 30.0  # after which ``watch`` looks for problems again, which takes longer than the rest
+IGNORED_UNREAD_S = 30.0  # age of an unread change that a sleeping daemon must have been woken for
 
 
 @dataclass(frozen=True)
 class DaemonSession:
-    """The session in which a daemon leads or waits to; what this role may not see of it is None."""
+    """The session in which a daemon leads or stands by. A field that this role may not see is None."""
 
     pid: int
     role: str | None
@@ -27,15 +37,21 @@ class DaemonSession:
 
 @dataclass(frozen=True)
 class Leader(DaemonSession):
-    """The daemon that leads; ``asleep``: writers wake it, else it looks by itself."""
+    """The daemon that leads. ``asleep``: writers wake it, otherwise it polls.
+
+    ``silent_for_s``: seconds since its session last spoke, which it does every second; None if this role may not see
+    that. ``responds``: false if it is stopped or cut off, so that nothing is delivered.
+    """
 
     leads_since: datetime.datetime | None
     asleep: bool
+    silent_for_s: float | None
+    responds: bool
 
 
 @dataclass(frozen=True)
 class Unread:
-    """Changes that the daemon has yet to read: about how many, and since when the oldest waits."""
+    """Triggering changes that the daemon has yet to read: roughly how many, and the time and age of the oldest."""
 
     changes: int
     oldest_at: datetime.datetime | None
@@ -43,8 +59,8 @@ class Unread:
 
 
 @dataclass(frozen=True)
-class HookDebts:
-    """What is owed to a hook, which is None once it is gone. ``oldest_due_in_s``: negative if it is late."""
+class HookBacklog:
+    """The pending deliveries of a hook, None once it is deleted. ``oldest_due_in_s``: negative if overdue."""
 
     hook: str | None
     waiting: int
@@ -56,9 +72,9 @@ class HookDebts:
 
 @dataclass(frozen=True)
 class LastHour:
-    """The results of the last hour; ``since``: or since later, where there are too many to count.
+    """The results of the last hour. ``since``: later if there are too many to count.
 
-    Delays are from a change to its success, in seconds; None where there was none.
+    Delays are seconds from a change to its success; None without a success.
     """
 
     since: datetime.datetime
@@ -74,7 +90,7 @@ class LastHour:
 
 @dataclass(frozen=True)
 class Extent:
-    """How large the log and the results are; ``changes`` is about right."""
+    """The sizes of the log and the results; ``changes`` is an estimate."""
 
     segments: int
     log_bytes: int
@@ -87,62 +103,120 @@ class Extent:
 
 @dataclass(frozen=True)
 class Status:
-    """All of it. ``debts_are_all``: false where there are so many that not all were counted."""
+    """The state of an installation.
 
+    ``lock_holder``: a session that is not a daemon but holds the leader's lock, so that no daemon can lead.
+    ``deliveries_complete``: false if there are too many pending deliveries to count.
+    """
+
+    version: str
     time: datetime.datetime
     database: str
     host: str
     server_version: str
     role: str
     leader: Leader | None
+    lock_holder: DaemonSession | None
     standbys: list[DaemonSession]
     unread: Unread
-    debts: list[HookDebts]
-    debts_are_all: bool
+    deliveries: list[HookBacklog]
+    deliveries_complete: bool
     last_hour: LastHour
     log: Extent
+    retention_days: float
+    problems: list[Problem]
+
+    @property
+    def is_delivering(self) -> bool:
+        """Whether a daemon leads and responds."""
+        return self.leader is not None and self.leader.responds
 
 
-def status(conn: SyncConnection) -> Status:
-    """Return how things stand.
+def status(conn: SyncConnection, settings: Settings, known_problems: list[Problem] | None = None) -> Status:
+    """Report the state of an installation.
+
+    ``settings``: of the daemon, for its retention and leader timeout. ``known_problems``: found before, and not looked
+    for again.
 
     Raises:
-        Forbidden: the role may not read what there is.
+        Forbidden: the role may not read the tables of jobhooks.
     """
-    leader, standbys = _daemons(conn)
-    ((unread, oldest_at, now),) = call(conn, "unread_changes")
-    debts, debts_are_all = _backlog(conn)
+    ((changes, oldest_at, now),) = call(conn, "unread_changes", limit=COUNTED_UNREAD)
+    unread = Unread(changes, oldest_at, None if oldest_at is None else (now - oldest_at).total_seconds())
+    leader, lock_holder, standbys = _daemons(conn, unread, settings.leader_timeout)
+    deliveries, deliveries_complete = _backlog(conn)
     return Status(
+        version=PROGRAM_VERSION,
         time=now,
         database=conn.info.dbname,
         host=conn.info.host,
         server_version=(conn.info.parameter_status("server_version") or "").partition(" ")[0],
         role=conn.info.user,
         leader=leader,
+        lock_holder=lock_holder,
         standbys=standbys,
-        unread=Unread(unread, oldest_at, None if oldest_at is None else (now - oldest_at).total_seconds()),
-        debts=debts,
-        debts_are_all=debts_are_all,
+        unread=unread,
+        deliveries=deliveries,
+        deliveries_complete=deliveries_complete,
         last_hour=_last_hour(conn),
         log=_extent(conn),
+        retention_days=settings.retention_days,
+        problems=problems(conn, settings.retention_days) if known_problems is None else known_problems,
     )
 
 
-def _daemons(conn: SyncConnection) -> tuple[Leader | None, list[DaemonSession]]:
+def watch(settings: Settings) -> Iterator[Status | DatabaseUnreachable]:
+    """Yield the state on each request, or the error while the database is unreachable.
+
+    Raises:
+        DatabaseUnreachable: the first connection failed; later ones are retried.
+    """
+    reached = False
+    while True:
+        try:
+            with connection(settings) as conn:
+                found, found_at = problems(conn, settings.retention_days), time.monotonic()
+                while True:
+                    if time.monotonic() - found_at > PROBLEMS_AGE_S:
+                        found, found_at = problems(conn, settings.retention_days), time.monotonic()
+                    yield status(conn, settings, found)
+                    reached = True
+        except DatabaseUnreachable as exc:
+            if not reached:
+                raise
+            yield exc
+
+
+def _daemons(
+    conn: SyncConnection, unread: Unread, leader_timeout_s: float
+) -> tuple[Leader | None, DaemonSession | None, list[DaemonSession]]:
     ((leads_since,),) = call(conn, "leadership")
     leader: Leader | None = None
+    lock_holder: DaemonSession | None = None
     standbys: list[DaemonSession] = []
-    for leads, pid, role, application_name, client, since, asleep in call(conn, "sessions_of_daemons"):
+    for holds_lock, leads, asleep, silent_for_s, *facts in call(conn, "sessions_of_daemons"):
+        session = DaemonSession(*facts)
         if leads:
-            leader = Leader(pid, role, application_name, client, since, leads_since, asleep)
+            responds = _responds(unread, leader_timeout_s, silent_for_s, asleep=asleep)
+            leader = Leader(
+                **vars(session), leads_since=leads_since, asleep=asleep, silent_for_s=silent_for_s, responds=responds
+            )
+        elif holds_lock:
+            lock_holder = session
         else:
-            standbys.append(DaemonSession(pid, role, application_name, client, since))
-    return leader, standbys
+            standbys.append(session)
+    return leader, lock_holder, standbys
 
 
-def _backlog(conn: SyncConnection) -> tuple[list[HookDebts], bool]:
-    rows = call(conn, "debts_by_hook", limit=COUNTED_DEBTS)
-    return [HookDebts(*row[:-1]) for row in rows], not rows or rows[0][-1] < COUNTED_DEBTS
+def _responds(unread: Unread, leader_timeout_s: float, silent_for_s: float | None, *, asleep: bool) -> bool:
+    if silent_for_s is not None:
+        return silent_for_s <= leader_timeout_s
+    return not (asleep and (unread.oldest_age_s or 0) > IGNORED_UNREAD_S)
+
+
+def _backlog(conn: SyncConnection) -> tuple[list[HookBacklog], bool]:
+    rows = call(conn, "pending_deliveries_by_hook", limit=COUNTED_DELIVERIES)
+    return [HookBacklog(*row[:-1]) for row in rows], not rows or rows[0][-1] < COUNTED_DELIVERIES
 
 
 def _last_hour(conn: SyncConnection) -> LastHour:
@@ -154,7 +228,7 @@ def _last_hour(conn: SyncConnection) -> LastHour:
 
 
 def _rate(count: int, seconds: float) -> float:
-    """Return how many that is per second; the results of one moment count as those of one second."""
+    """Results per second. Less than a second counts as one."""
     return round(count / max(seconds, 1.0), 3)
 
 

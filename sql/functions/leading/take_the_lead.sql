@@ -14,6 +14,8 @@ begin
     update jobhooks.cursor
     set leader = cursor.leader + 1, leader_since = clock_timestamp()
     returning cursor.leader into leader;
+    -- Until this session ends, a lock on its number shows which session leads: other sessions can hold the leader's lock.
+    perform pg_try_advisory_lock(1785684585, (leader % 2147483648)::integer);
     perform pg_terminate_backend(pid)
     from pg_stat_activity
     where datname = current_database() and usename = current_user and application_name = 'jobhooks receiver';

@@ -1,0 +1,134 @@
+"""The state of an installation, above all where looks deceive: squatters, silent leaders, the daemon's own writes."""
+
+import contextlib
+from collections.abc import Generator
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from conftest import Connection
+from jobhooks.errors import DatabaseUnreachable, Forbidden, SqlMismatch
+from jobhooks.operations.doctor import problems
+from jobhooks.operations.status import HookBacklog, Status, status, watch
+from jobhooks.runtime.settings import Settings, load
+from jobhooks.store.connections import SyncConnection, connect
+
+LEADERS_LOCK = "select pg_advisory_lock(1785684584, 4)"
+SLEEP_LOCK = "select pg_advisory_lock(1785684584, 2)"
+
+
+@pytest.fixture
+def settings(database: str) -> Settings:
+    return load(None, database_url=database)
+
+
+@pytest.fixture
+def other(database: str) -> Generator[Connection]:
+    """Another session."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        yield conn
+
+
+def lead(session: Connection) -> None:
+    """Lead with a session as a daemon does."""
+    session.execute(LEADERS_LOCK.encode())
+    session.execute("select jobhooks.take_the_lead()")
+
+
+def test_a_session_that_only_holds_the_lock_is_not_a_daemon(
+    device: Connection, other: Connection, admin: SyncConnection, settings: Settings
+) -> None:
+    """Even one that was connected when the daemon before it began to lead."""
+    device.execute("select jobhooks.take_the_lead()")
+    with psycopg.connect(device.info.dsn, autocommit=True) as former:
+        lead(former)
+    other.execute(LEADERS_LOCK.encode())
+    found = status(admin, settings)
+    assert found.leader is None and not found.is_delivering
+    assert found.lock_holder is not None and found.lock_holder.pid == other.info.backend_pid
+
+
+def test_a_daemon_leads_and_responds(
+    device: Connection, other: Connection, admin: SyncConnection, settings: Settings
+) -> None:
+    lead(other)
+    found = status(admin, settings)
+    assert found.leader is not None and found.leader.pid == other.info.backend_pid
+    assert (found.leader.asleep, found.lock_holder, found.is_delivering) == (False, None, True)
+    other.execute(SLEEP_LOCK.encode())
+    asleep = status(admin, settings).leader
+    assert asleep is not None and asleep.asleep
+
+
+def test_a_leader_that_has_stopped_speaking_does_not_respond(
+    device: Connection, other: Connection, admin: SyncConnection, settings: Settings
+) -> None:
+    """Its session stays when its process is stopped, and it looks asleep."""
+    lead(other)
+    other.execute(SLEEP_LOCK.encode())
+    impatient = settings.model_copy(update={"leader_timeout": 0.0})
+    found = status(admin, impatient)
+    assert found.leader is not None and found.leader.silent_for_s is not None and found.leader.silent_for_s > 0
+    assert not found.leader.responds and not found.is_delivering
+
+
+def test_changes_that_trigger_nothing_are_not_unread(
+    device: Connection, admin: SyncConnection, settings: Settings
+) -> None:
+    """A receiver's own writes lie behind the position until it moves on, and nothing waits for them."""
+    device.execute("update public.device set name = 'one'")
+    device.execute("set jobhooks.triggering = off")
+    device.execute("update public.device set name = 'two'")
+    assert status(admin, settings).unread.changes == 1
+    device.execute("delete from jobhooks.object_change where triggering")
+    unread = status(admin, settings).unread
+    assert (unread.changes, unread.oldest_at) == (0, None)
+
+
+def test_very_many_unread_changes_count_by_their_ids(
+    device: Connection, admin: SyncConnection, settings: Settings
+) -> None:
+    device.execute("insert into public.device (name) select 'd' from generate_series(1, 10500)")
+    assert status(admin, settings).unread.changes == 10_500
+
+
+def test_the_backlog_is_by_hook_and_problems_are_a_list(
+    ledger: Connection, admin: SyncConnection, settings: Settings
+) -> None:
+    found = status(admin, settings)
+    assert [(each.hook, each.waiting, each.blocked, each.dead) for each in found.deliveries] == [
+        ("first", 1, 1, 1),
+        ("second", 1, 0, 0),
+    ]
+    assert isinstance(found.deliveries[0], HookBacklog) and found.deliveries_complete
+    assert found.problems == problems(admin, settings.retention_days)
+    assert status(admin, settings, []).problems == []
+    assert (found.last_hour.results, found.last_hour.failure, found.retention_days) == (4, 3, settings.retention_days)
+
+
+def test_watching_survives_a_lost_connection(device: Connection, settings: Settings) -> None:
+    looks = watch(settings)
+    assert isinstance(next(looks), Status)
+    device.execute(
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid()"
+        " and datname = current_database()"
+    )
+    assert isinstance(next(looks), DatabaseUnreachable)
+    assert isinstance(next(looks), Status)
+
+
+def test_a_database_without_jobhooks_has_no_status(empty_database: str) -> None:
+    with pytest.raises(SqlMismatch):
+        next(watch(load(None, database_url=empty_database)))
+    with contextlib.closing(connect(empty_database)) as conn, pytest.raises(SqlMismatch):
+        problems(conn, 30)
+
+
+def test_a_stranger_is_told_which_role_it_needs(device: Connection, database: str, role: str) -> None:
+    device.execute(f"grant jobhooks_receiver to {role}".encode())
+    with (
+        contextlib.closing(connect(make_conninfo(database, user=role))) as stranger,
+        pytest.raises(Forbidden, match="Try: grant jobhooks_viewer"),
+    ):
+        problems(stranger, 30)
