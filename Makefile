@@ -77,7 +77,7 @@ format: $(VENV)/.installed ## Format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-generate: $(VENV)/.installed ## Write the generated files: sql/schema.sql, example settings, references of settings and commands
+generate: $(VENV)/.installed ## Write the generated files: sql/schema.sql, settings_of_jobs.sql, example settings, references
 	cd tests && ../$(BIN)/python -m support.generated
 
 lock: ## Write requirements.lock and requirements-dev.lock with the newest versions

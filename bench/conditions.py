@@ -60,7 +60,16 @@ ROWS: dict[str, Row] = {
     "5,000 bytes": {**ROW, **{f"text_{n}": "lorem ipsum " * 20 for n in range(18)}},
 }
 TABLE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
-ENABLED = Hook(1, "h", 1, "m.C", frozenset({1}), frozenset(Action), Snapshot.parse("1:1:"))
+ENABLED = Hook(
+    "h",
+    ["public.device"],
+    "m.C",
+    list(Action),
+    id=1,
+    job_id=1,
+    content_type_ids=frozenset({1}),
+    enabled_since=Snapshot.parse("1:1:"),
+)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from psycopg import sql
 from bench.harness import BenchError
 from bench.variants import set_up
 from jobhooks.embedded import EmbeddedServer, clean_environment
+from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations.hooks import add_hook
 from jobhooks.store.connections import SyncConnection, connect, execute
 
@@ -120,7 +121,7 @@ class Stage:
             shutil.copy(self.directory / f"{module}.py", self.directory / f"{module}_{number}.py")
         for number, one in enumerate(jobs):
             self._enable(one)
-            add_hook(self.conn, f"hook {number}", [table], ["create", "update", "delete"], one, "")
+            add_hook(self.conn, HookSettings(f"hook {number}", [table], one, ["create", "update", "delete"]))
 
     def _enable(self, job: str) -> None:
         finished = subprocess.run(

@@ -139,7 +139,8 @@ begin
         jobhooks.trigger_statements(integer), jobhooks.snapshot_expression(regclass, text, text [], text []),
         jobhooks.depends_on_formats(regclass), jobhooks.depends_on_time_zone(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer),
-        jobhooks.settings_of_jobs(), jobhooks.refusal_of_setting(text, jsonb)
+        jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
+        jobhooks.configuration_of_hook(integer)
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
 
     grant insert, update, delete on jobhooks.job_hook, jobhooks.job_hook_content_type to jobhooks_operator;
@@ -149,7 +150,7 @@ begin
         jobhooks.add_hook(
             text, text [], text [], text, text, text [], text, double precision, boolean, integer
         ),
-        jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.delete_hook(text),
+        jobhooks.save_hook(text, jsonb), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.delete_hook(text),
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
         jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []),
         jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),

@@ -50,6 +50,35 @@ COMMENT ON COLUMN jobhooks.object_change.prechange IS 'The row before, as json: 
 
 COMMENT ON COLUMN jobhooks.object_change.postchange IS 'The row after, as json: null on delete and truncate';
 
+CREATE TABLE jobhooks.job (
+    id integer NOT NULL,
+    class_path text NOT NULL,
+    installed boolean DEFAULT true NOT NULL,
+    enabled boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    overrides jsonb DEFAULT '{}'::jsonb NOT NULL,
+    settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT job_class_path_check CHECK ((class_path ~ '^[^.]+(\.[^.]+)+$'::text)),
+    CONSTRAINT job_overrides_check CHECK ((jsonb_typeof(overrides) = 'object'::text)),
+    CONSTRAINT job_settings_check CHECK ((jsonb_typeof(settings) = 'object'::text))
+);
+
+COMMENT ON TABLE jobhooks.job IS 'The receivers that were found: installed says that one is there, enabled that it may run';
+
+COMMENT ON COLUMN jobhooks.job.id IS 'What hooks and results call it';
+
+COMMENT ON COLUMN jobhooks.job.class_path IS 'module.Class, as in the receivers directory';
+
+COMMENT ON COLUMN jobhooks.job.installed IS 'Whether the daemon finds the receiver';
+
+COMMENT ON COLUMN jobhooks.job.enabled IS 'Whether it may run: jobhooks job enable';
+
+COMMENT ON COLUMN jobhooks.job.created_at IS 'When the receiver was first found';
+
+COMMENT ON COLUMN jobhooks.job.overrides IS 'What an operator sets instead of the receiver, by the names of Meta: jobhooks job set, jobhooks job reset';
+
+COMMENT ON COLUMN jobhooks.job.settings IS 'What the receiver states in its class Meta, by the names of Meta';
+
 CREATE TABLE jobhooks.cursor (
     singleton boolean DEFAULT true NOT NULL,
     seen pg_snapshot NOT NULL,
@@ -384,93 +413,6 @@ ALTER TABLE jobhooks.content_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
-CREATE TABLE jobhooks.job (
-    id integer NOT NULL,
-    class_path text NOT NULL,
-    name text NOT NULL,
-    description text DEFAULT ''::text NOT NULL,
-    soft_time_limit_s double precision,
-    time_limit_s double precision,
-    installed boolean DEFAULT true NOT NULL,
-    enabled boolean DEFAULT false NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    max_attempts integer DEFAULT 15 NOT NULL,
-    backoff_s double precision DEFAULT 1 NOT NULL,
-    on_failure text DEFAULT 'block'::text NOT NULL,
-    concurrency integer DEFAULT 8 NOT NULL,
-    hidden boolean DEFAULT false NOT NULL,
-    "grouping" text DEFAULT ''::text NOT NULL,
-    has_sensitive_variables boolean DEFAULT false NOT NULL,
-    queue text DEFAULT ''::text NOT NULL,
-    is_singleton boolean DEFAULT false NOT NULL,
-    order_by text DEFAULT 'object'::text NOT NULL,
-    order_columns text[] DEFAULT '{}'::text[] NOT NULL,
-    batch_size integer,
-    batch_wait_s double precision DEFAULT 0 NOT NULL,
-    overrides jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT job_backoff_s_check CHECK ((backoff_s >= (0)::double precision)),
-    CONSTRAINT job_batch_size_check CHECK ((batch_size > 0)),
-    CONSTRAINT job_batch_wait_s_check CHECK ((batch_wait_s >= (0)::double precision)),
-    CONSTRAINT job_class_path_check CHECK ((class_path ~ '^[^.]+(\.[^.]+)+$'::text)),
-    CONSTRAINT job_concurrency_check CHECK ((concurrency > 0)),
-    CONSTRAINT job_max_attempts_check CHECK ((max_attempts > 0)),
-    CONSTRAINT job_name_check CHECK ((name <> ''::text)),
-    CONSTRAINT job_on_failure_check CHECK ((on_failure = ANY (ARRAY['block'::text, 'skip'::text]))),
-    CONSTRAINT job_order_by_check CHECK ((order_by = ANY (ARRAY['object'::text, 'table'::text, 'none'::text, 'columns'::text]))),
-    CONSTRAINT job_overrides_check CHECK ((jsonb_typeof(overrides) = 'object'::text)),
-    CONSTRAINT job_soft_time_limit_s_check CHECK ((soft_time_limit_s > (0)::double precision)),
-    CONSTRAINT job_time_limit_s_check CHECK ((time_limit_s > (0)::double precision)),
-    CONSTRAINT order_columns_are_named CHECK (((order_by = 'columns'::text) = (cardinality(order_columns) > 0)))
-);
-
-COMMENT ON TABLE jobhooks.job IS 'The receivers that were found: installed says that one is there, enabled that it may run';
-
-COMMENT ON COLUMN jobhooks.job.id IS 'What hooks and results call it';
-
-COMMENT ON COLUMN jobhooks.job.class_path IS 'module.Class, as in the receivers directory';
-
-COMMENT ON COLUMN jobhooks.job.name IS 'The receiver''s Meta.name, or the name of its class';
-
-COMMENT ON COLUMN jobhooks.job.description IS 'The receiver''s Meta.description, or the first line of its docstring';
-
-COMMENT ON COLUMN jobhooks.job.soft_time_limit_s IS 'Seconds after which SoftTimeLimitExceeded is raised in the receiver; null: no limit';
-
-COMMENT ON COLUMN jobhooks.job.time_limit_s IS 'Seconds after which a run is ended; null: no limit';
-
-COMMENT ON COLUMN jobhooks.job.installed IS 'Whether the daemon finds the receiver';
-
-COMMENT ON COLUMN jobhooks.job.enabled IS 'Whether it may run: jobhooks job enable';
-
-COMMENT ON COLUMN jobhooks.job.created_at IS 'When the receiver was first found';
-
-COMMENT ON COLUMN jobhooks.job.max_attempts IS 'After so many failures a delivery is dead';
-
-COMMENT ON COLUMN jobhooks.job.backoff_s IS 'Seconds before the second attempt; doubled with each attempt that fails';
-
-COMMENT ON COLUMN jobhooks.job.on_failure IS 'What the later changes of an object do while one of it has failed. block: wait; skip: go on';
-
-COMMENT ON COLUMN jobhooks.job.concurrency IS 'How many deliveries of one hook may run at a time';
-
-COMMENT ON COLUMN jobhooks.job.hidden IS 'Left out of lists unless they are asked for all';
-
-COMMENT ON COLUMN jobhooks.job."grouping" IS 'Under which heading it is listed';
-
-COMMENT ON COLUMN jobhooks.job.has_sensitive_variables IS 'What it works with is nobody else''s business: neither what it returns nor the text of its errors is stored';
-
-COMMENT ON COLUMN jobhooks.job.queue IS 'Jobs of one queue share their runs: as many at a time as the lowest concurrency among them';
-
-COMMENT ON COLUMN jobhooks.job.is_singleton IS 'One delivery of all its hooks runs at a time';
-
-COMMENT ON COLUMN jobhooks.job.order_by IS 'What is delivered in order. object: the changes of an object; table: of a table; columns: those that agree in order_columns; none';
-
-COMMENT ON COLUMN jobhooks.job.order_columns IS 'Of rows that agree in these columns the changes are delivered in order';
-
-COMMENT ON COLUMN jobhooks.job.batch_size IS 'It takes up to so many changes in one call; null: one';
-
-COMMENT ON COLUMN jobhooks.job.batch_wait_s IS 'Seconds for which a call waits for more changes than there are';
-
-COMMENT ON COLUMN jobhooks.job.overrides IS 'What an operator says instead of the receiver, by the name of the column: jobhooks job set, jobhooks job reset';
-
 CREATE TABLE jobhooks.job_hook_content_type (
     job_hook_id integer NOT NULL,
     content_type_id integer NOT NULL
@@ -520,7 +462,8 @@ CREATE VIEW jobhooks.hooks AS
              JOIN jobhooks.content_type content_type ON ((content_type.id = link.content_type_id)))
           WHERE ((link.job_hook_id = hook.id) AND (NOT (content_type.watched AND (jobhooks.table_name(content_type.relation) IS NOT NULL)))))), ''::text) AS why_not,
     COALESCE(failure.failures, (0)::bigint) AS condition_failures,
-    failure.error AS condition_error
+    failure.error AS condition_error,
+    jobhooks.configuration_of_hook(hook.id) AS settings
    FROM ((jobhooks.job_hook hook
      JOIN jobhooks.job job ON ((job.id = hook.job_id)))
      LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)));
@@ -556,6 +499,8 @@ COMMENT ON COLUMN jobhooks.hooks.why_not IS 'What keeps changes, or those of one
 COMMENT ON COLUMN jobhooks.hooks.condition_failures IS 'For about how many changes the conditions could not be evaluated';
 
 COMMENT ON COLUMN jobhooks.hooks.condition_error IS 'Why not, for the last of them, or for any';
+
+COMMENT ON COLUMN jobhooks.hooks.settings IS 'All that an operator sets of it, as jobhooks.save_hook takes it';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -658,35 +603,43 @@ COMMENT ON COLUMN jobhooks.job_result.value IS 'What the receiver returned; null
 
 CREATE VIEW jobhooks.jobs AS
  SELECT job.class_path,
-    chosen.name,
-    chosen.description,
+    (in_force.settings ->> 'name'::text) AS name,
+    (in_force.settings ->> 'description'::text) AS description,
     job.installed,
     job.enabled,
-    chosen.hidden,
-    chosen."grouping",
-    chosen.soft_time_limit_s,
-    chosen.time_limit_s,
-    chosen.max_attempts,
-    chosen.backoff_s,
-    chosen.on_failure,
-    chosen.concurrency,
-    chosen.has_sensitive_variables,
-    chosen.queue,
-    chosen.is_singleton,
-    chosen.order_by,
-    chosen.order_columns,
-        CASE
-            WHEN (job.batch_size IS NOT NULL) THEN chosen.batch_size
-            ELSE NULL::integer
-        END AS batch_size,
-    chosen.batch_wait_s,
+    ((in_force.settings ->> 'hidden'::text))::boolean AS hidden,
+    (in_force.settings ->> 'grouping'::text) AS "grouping",
+    in_force.settings,
     ARRAY( SELECT jsonb_object_keys(job.overrides) AS jsonb_object_keys
           ORDER BY (jsonb_object_keys(job.overrides))) AS overridden,
     job.id
    FROM (jobhooks.job job
-     CROSS JOIN LATERAL jsonb_populate_record(job.*, job.overrides) chosen(id, class_path, name, description, soft_time_limit_s, time_limit_s, installed, enabled, created_at, max_attempts, backoff_s, on_failure, concurrency, hidden, "grouping", has_sensitive_variables, queue, is_singleton, order_by, order_columns, batch_size, batch_wait_s, overrides));
+     CROSS JOIN LATERAL ( SELECT jobhooks.settings_of_job(job.*, job.overrides) AS settings) in_force);
 
-COMMENT ON VIEW jobhooks.jobs IS 'The jobs with the settings that are in force: the receiver''s own, or what an operator said instead';
+COMMENT ON VIEW jobhooks.jobs IS 'The jobs with the settings that are in force: the receiver''s own, or what an operator set instead';
+
+CREATE VIEW jobhooks.loaded_hooks AS
+ SELECT hook.id,
+    hook.job_id,
+    ARRAY( SELECT job_hook_content_type.content_type_id
+           FROM jobhooks.job_hook_content_type
+          WHERE (job_hook_content_type.job_hook_id = hook.id)) AS content_type_ids,
+    (hook.enabled_since)::text AS enabled_since,
+        CASE
+            WHEN ((job.settings ->> 'queue'::text) <> ''::text) THEN ( SELECT min(((other.settings ->> 'concurrency'::text))::integer) AS min
+               FROM jobhooks.jobs other
+              WHERE ((other.settings ->> 'queue'::text) = (job.settings ->> 'queue'::text)))
+            ELSE NULL::integer
+        END AS queue_limit,
+    (hook.enabled AND job.enabled AND job.installed) AS runs,
+    (jobhooks.configuration_of_hook(hook.id))::text AS settings,
+    (job.settings)::text AS limits,
+    hook.name,
+    (hook.enabled AND job.enabled) AS active
+   FROM (jobhooks.job_hook hook
+     JOIN jobhooks.jobs job ON ((job.id = hook.job_id)));
+
+COMMENT ON VIEW jobhooks.loaded_hooks IS 'The job hooks as the engine has them in memory: their settings and the limits of their jobs';
 
 CREATE TABLE jobhooks.log_segment (
     number integer NOT NULL,
@@ -844,7 +797,7 @@ CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR UPDATE OF job_id, e
 
 CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('job_hook_id');
 
-CREATE TRIGGER check_overrides BEFORE INSERT OR UPDATE OF overrides ON jobhooks.job FOR EACH ROW EXECUTE FUNCTION jobhooks.check_overrides();
+CREATE TRIGGER check_job_settings BEFORE INSERT OR UPDATE OF settings, overrides ON jobhooks.job FOR EACH ROW EXECUTE FUNCTION jobhooks.check_job_settings();
 
 CREATE CONSTRAINT TRIGGER forget_condition_failures AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.conditions <> old.conditions)) EXECUTE FUNCTION jobhooks.forget_condition_failures();
 
@@ -900,7 +853,7 @@ REVOKE ALL ON FUNCTION jobhooks.check_hook() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.check_hook_targets() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobhooks.check_overrides() FROM PUBLIC;
+REVOKE ALL ON FUNCTION jobhooks.check_job_settings() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.check_watchable(relation regclass, key_columns text[], exclude text[], ignore text[]) FROM PUBLIC;
 
@@ -912,6 +865,9 @@ GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhoo
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.configuration_of_hook(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.configuration_of_hook(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.configuration_of_hook(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.configuration_of_hook(hook_id integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.configuration_of_job(job_id integer) FROM PUBLIC;
 
@@ -1093,10 +1049,10 @@ REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id in
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_receiver;
 
-REVOKE ALL ON FUNCTION jobhooks.refusal_of_setting(column_name text, value jsonb) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(column_name text, value jsonb) TO jobhooks_viewer;
-GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(column_name text, value jsonb) TO jobhooks_operator;
-GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(column_name text, value jsonb) TO jobhooks_daemon;
+REVOKE ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
@@ -1107,8 +1063,24 @@ GRANT ALL ON FUNCTION jobhooks.reset_job(class_path text, names text[]) TO jobho
 REVOKE ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids integer[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids integer[]) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.save_hook(name text, settings jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.save_hook(name text, settings jsonb) TO jobhooks_operator;
+
 REVOKE ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) TO jobhooks_operator;
+
+GRANT SELECT ON TABLE jobhooks.job TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.job TO jobhooks_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.job TO jobhooks_daemon;
+
+GRANT UPDATE(enabled) ON TABLE jobhooks.job TO jobhooks_operator;
+
+GRANT UPDATE(overrides) ON TABLE jobhooks.job TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.settings_of_job(job jobhooks.job, overrides jsonb) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.settings_of_job(job jobhooks.job, overrides jsonb) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.settings_of_job(job jobhooks.job, overrides jsonb) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.settings_of_job(job jobhooks.job, overrides jsonb) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.settings_of_jobs() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_viewer;
@@ -1217,14 +1189,6 @@ GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_daemon;
 
-GRANT SELECT ON TABLE jobhooks.job TO jobhooks_viewer;
-GRANT SELECT ON TABLE jobhooks.job TO jobhooks_operator;
-GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.job TO jobhooks_daemon;
-
-GRANT UPDATE(enabled) ON TABLE jobhooks.job TO jobhooks_operator;
-
-GRANT UPDATE(overrides) ON TABLE jobhooks.job TO jobhooks_operator;
-
 GRANT SELECT ON TABLE jobhooks.job_hook_content_type TO jobhooks_viewer;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook_content_type TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.job_hook_content_type TO jobhooks_daemon;
@@ -1250,6 +1214,10 @@ GRANT SELECT,INSERT ON TABLE jobhooks.job_result TO jobhooks_receiver;
 GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.loaded_hooks TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.loaded_hooks TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.loaded_hooks TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.log_segment TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.log_segment TO jobhooks_operator;

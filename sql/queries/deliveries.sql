@@ -1,13 +1,9 @@
 -- Debts as the command line lists, shows, retries and discards them, and settled changes that are delivered again.
 
 -- name: hook_called
-select
-    hook.id, hook.name, hook.job_id, job.class_path, hook.events::text [], hook.enabled_since::text,
-    array(select content_type_id from jobhooks.job_hook_content_type where job_hook_id = hook.id),
-    hook.enabled and job.installed and job.enabled, job.order_by, job.order_columns, hook.columns, hook.conditions
-from jobhooks.job_hook as hook
-join jobhooks.jobs as job on job.id = hook.job_id
-where hook.name = :name
+select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits
+from jobhooks.loaded_hooks
+where name = :name
 
 -- name: pending_delivery_keys
 -- The newest first. A filter that is null does not apply. :since and :until compare with the change's time, :error with the last

@@ -1,16 +1,12 @@
 -- Hooks and jobs, as the command line shows and changes them, and who did.
 
 -- name: hooks
-select
-    name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not,
-    condition_failures, condition_error
+select settings::text, runs, why_not, condition_failures, condition_error
 from jobhooks.hooks
 order by priority desc, name
 
 -- name: hook_shown
-select
-    name, content_types, job, events, enabled, priority, description, columns, conditions, coalesce_s, runs, why_not,
-    condition_failures, condition_error
+select settings::text, runs, why_not, condition_failures, condition_error
 from jobhooks.hooks
 where name = :name
 
@@ -21,11 +17,9 @@ where delivery.hook_id = (select id from jobhooks.job_hook where name = :name)
 group by delivery.status
 order by delivery.status
 
--- name: add_hook
-select jobhooks.add_hook(:name, :content_types, :events, :job, :description, :columns, :conditions, :coalesce_s, :enabled, :priority)
-
--- name: edit_hook
-select jobhooks.edit_hook(:name, :changes::text::jsonb)
+-- name: save_hook
+-- Adds a hook where :name is null.
+select jobhooks.save_hook(:name, :settings::text::jsonb)
 
 -- name: enable_hook
 select jobhooks.enable_hook(:name, :enabled)
@@ -45,12 +39,10 @@ lock table jobhooks.job_hook, jobhooks.job_hook_content_type in share row exclus
 -- What is looked at when a transaction commits, a moment before.
 set constraints all immediate
 
--- name: settings_of_jobs
-select setting, column_name, kind from jobhooks.settings_of_jobs() where setting is not null
-
 -- name: job_shown
--- As it is in force, and as its receiver says.
-select job.installed, job.enabled, to_jsonb(in_force) || jsonb_build_object('overrides', job.overrides), to_jsonb(job)
+-- As it is in force, and as its receiver states it.
+select
+    job.installed, job.enabled, in_force.settings::text, jobhooks.settings_of_job(job, '{}')::text, in_force.overridden
 from jobhooks.job as job
 join jobhooks.jobs as in_force on in_force.id = job.id
 where job.class_path = :class_path

@@ -128,17 +128,8 @@ set client_encoding = 'UTF8'
 select jobhooks.configuration_version()
 
 -- name: active_hooks
--- Those whose job is not installed, too: their deliveries wait as debts.
-select
-    hook.id, hook.name, job.id as job_id, job.class_path, hook.events::text [] as events,
-    hook.enabled_since::text as enabled_since, job.soft_time_limit_s, job.time_limit_s, job.max_attempts, job.backoff_s,
-    job.on_failure, job.concurrency, job.installed, job.has_sensitive_variables, job.queue,
-    (select min(other.concurrency) from jobhooks.jobs as other where other.queue = job.queue) as queue_limit,
-    job.is_singleton, job.order_by, job.order_columns, job.batch_size, job.batch_wait_s, hook.columns, hook.conditions, hook.coalesce_s,
-    array(
-        select content_type_id from jobhooks.job_hook_content_type where job_hook_id = hook.id
-    ) as content_type_ids
-from jobhooks.job_hook as hook
-join jobhooks.jobs as job on job.id = hook.job_id
-where hook.enabled and job.enabled
-order by hook.id
+-- Includes hooks whose job is not installed: their deliveries wait in the backlog.
+select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits
+from jobhooks.loaded_hooks
+where active
+order by id

@@ -1,10 +1,8 @@
 -- Running a receiver for a change and keeping nothing of it; and for a change that is named, by its hooks.
 
 -- name: settings_of_job
--- Those in force, as far as a rehearsal goes by them.
-select soft_time_limit_s, time_limit_s, has_sensitive_variables
-from jobhooks.jobs
-where class_path = :class_path
+-- Those in force, by the names of class Meta.
+select settings::text from jobhooks.jobs where class_path = :class_path
 
 -- name: check_deferred
 -- What else would be checked at the commit, and what else triggers would write then.

@@ -40,7 +40,8 @@ select
         )
     ), '') as why_not,
     coalesce(failure.failures, 0) as condition_failures,
-    failure.error as condition_error
+    failure.error as condition_error,
+    jobhooks.configuration_of_hook(hook.id) as settings
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
 left join jobhooks.condition_failure as failure on failure.hook_id = hook.id;

@@ -190,7 +190,7 @@ def test_what_cannot_be_asked_of_the_log(
 
 
 def test_a_change_is_shown_with_who_and_why_and_what_came_of_it(log: Connection, database: str) -> None:
-    log.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    log.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     log.execute("select jobhooks.add_hook('Check', '{public.device}', '{update}', 'a.B')")
     log.execute(
         "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, error, traceback)"
@@ -223,7 +223,7 @@ def test_a_change_is_shown_with_who_and_why_and_what_came_of_it(log: Connection,
 
 
 def test_a_change_that_a_receiver_made_shows_its_cause(log: Connection, database: str) -> None:
-    log.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    log.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     log.execute("select jobhooks.add_hook('Check', '{public.device}', '{update}', 'a.B')")
     with log.transaction():
         log.execute("set local jobhooks.delivery = '2:1:3'")

@@ -165,7 +165,7 @@ def ledger(device: Connection) -> Connection:
     rename(device, "a", "b", "c")
     device.execute("insert into public.site values (1)")
     device.execute("update jobhooks.object_change set time = now() - interval '2 hours' where id = 1")
-    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     for name, table in (("first", "device"), ("second", "site")):
         device.execute(f"select jobhooks.add_hook('{name}', '{{public.{table}}}', '{{create,update}}', 'a.B')".encode())
     device.execute(
@@ -538,7 +538,7 @@ def test_replaying_beside_a_busy_daemon_loses_and_doubles_nothing(
 
 def many(conn: Connection, count: int) -> None:
     """Make a large backlog of one object, with a dead delivery at its head."""
-    conn.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    conn.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     conn.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
     conn.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status)"

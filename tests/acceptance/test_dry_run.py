@@ -258,8 +258,8 @@ def test_time_limits_hold(device: Connection, receivers: Path, job: str, limit: 
 def test_the_limits_are_those_in_force(device: Connection, receivers: Path) -> None:
     """An operator's setting overrides the receiver's."""
     device.execute(
-        "insert into jobhooks.job (class_path, name, time_limit_s, overrides)"
-        """ values ('r.Hangs', 'Hangs', 50, '{"time_limit_s": 0.4, "soft_time_limit_s": null}')"""
+        "insert into jobhooks.job (class_path, settings, overrides)"
+        """ values ('r.Hangs', '{"time_limit": 50}', '{"time_limit": 0.4, "soft_time_limit": null}')"""
     )
     assert "time limit of 0.4 seconds" in as_json(device, receivers, "Hangs", code=FAILED)["error"]
 

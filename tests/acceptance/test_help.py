@@ -150,7 +150,7 @@ def test_completion_is_installed_for_a_shell(tmp_path: Path) -> None:
 
 def test_names_in_the_database_are_completed(device: Connection, database: str) -> None:
     device.execute("create table public.depot (id integer primary key)")
-    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('some.Check', 'Check', true)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('some.Check', true)")
     device.execute("select jobhooks.add_hook('Check serials', '{public.device}', '{update}', 'some.Check')")
     url = {"JOBHOOKS_DATABASE_URL": database}
     assert completed("fish", "jobhooks change list --table public.d", **url) == ["public.device"]

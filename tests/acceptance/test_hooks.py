@@ -28,9 +28,9 @@ def jobs(device: Connection) -> Connection:
     device.execute("create table public.site (id integer primary key, place text)")
     device.execute("select jobhooks.watch('public.site')")
     device.execute(
-        "insert into jobhooks.job (class_path, name, enabled, hidden, grouping, max_attempts) values"
-        " ('a.On', 'On', true, false, 'z', 15), ('a.Too', 'Too', true, false, 'a', 15),"
-        " ('a.Off', 'Off', false, true, '', 15)"
+        "insert into jobhooks.job (class_path, enabled, settings) values"
+        """ ('a.On', true, '{"grouping": "z"}'), ('a.Too', true, '{"grouping": "a"}'),"""
+        """ ('a.Off', false, '{"hidden": true}')"""
     )
     return device
 

@@ -50,7 +50,7 @@ def ledger(device: Connection) -> Connection:
     device.execute("update public.device set id = 18 where id = 17")
     device.execute("insert into public.link values (1, 'x=y\u00e9')")
     device.execute("update jobhooks.object_change set time = now() - interval '2 hours' where id = 1")
-    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true), ('a.C', 'C', true)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true), ('a.C', true)")
     for name, table, job in (("first", "device", "B"), ("second", "link", "C")):
         statement = f"select jobhooks.add_hook('{name}', '{{public.{table}}}', '{{create,update}}', 'a.{job}')"
         device.execute(statement.encode())

@@ -29,7 +29,7 @@ MISMATCH, UNREACHABLE, REFUSED, INTERRUPTED = 4, 3, 5, 130
 @pytest.fixture
 def ledger(device: Connection) -> Connection:
     """The client of a database with results, debts and problems, and no daemon."""
-    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true), ('a.C', 'C', true)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true), ('a.C', true)")
     device.execute("select jobhooks.add_hook('first', '{public.device}', '{update}', 'a.B')")
     device.execute("select jobhooks.add_hook('gone by now', '{public.device}', '{update}', 'a.C')")
     for name in "abcd":

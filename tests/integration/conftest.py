@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from conftest import Connection
+from jobhooks.contract.job_settings import JobSettings
 from jobhooks.engine.running.in_loop import shared_runs
-from jobhooks.operations import hooks, tables
-from jobhooks.operations.tables import JobRecord
+from jobhooks.matching.hook_settings import HookSettings
+from jobhooks.operations import hooks, jobs, tables
+from jobhooks.operations.jobs import FoundJob
 from jobhooks.store.connections import connect
 from support.daemon import wait_until
 from support.delivering import RECEIVERS, make_seen
@@ -38,11 +40,12 @@ def seen(device: Connection) -> Generator[Connection]:
 @pytest.fixture
 def hooked(device: Connection, database: str) -> Connection:
     """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to job m.C."""
-    job = JobRecord("m.C", "C")
+    job = FoundJob("m.C", JobSettings(name="C"))
     with contextlib.closing(connect(database)) as admin:
-        tables.register_jobs(admin, [job], complete=True)
-        tables.enable_job(admin, "m.C")
-        hooks.add_hook(admin, "h", ["public.device"], ["create", "update", "delete", "truncate"], "m.C", "")
+        jobs.register_jobs(admin, [job], complete=True)
+        jobs.enable_job(admin, "m.C")
+        events = ["create", "update", "delete", "truncate"]
+        hooks.add_hook(admin, HookSettings("h", ["public.device"], "m.C", events))
     return device
 
 

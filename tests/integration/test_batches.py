@@ -163,7 +163,7 @@ def test_a_call_waits_for_a_batch_to_be_full(
     seen: Connection, database: str, receivers: Path, log: Path, receiver: str
 ) -> None:
     """And other hooks do not wait: each change is read when it arrives, and waits in memory."""
-    hook_batches(seen, database, receivers, receiver, batch_size=3, batch_wait_s=60)
+    hook_batches(seen, database, receivers, receiver, batch_size=3, batch_wait=60)
     add_hook(database, receivers, "r.Sees")
     with Daemon(database, receivers, log) as daemon:
         daemon.await_started()
@@ -181,7 +181,7 @@ def test_a_call_waits_for_a_batch_to_be_full(
 def test_a_batch_that_is_not_full_is_delivered_when_its_time_is_over(
     seen: Connection, database: str, receivers: Path, log: Path, receiver: str
 ) -> None:
-    hook_batches(seen, database, receivers, receiver, batch_wait_s=0.3)
+    hook_batches(seen, database, receivers, receiver, batch_wait=0.3)
     with Daemon(database, receivers, log) as daemon:
         daemon.await_started()
         write(seen, "alone", 1)
@@ -203,7 +203,7 @@ def test_a_batch_that_writes_nothing_has_a_result_for_each_change(
 def test_a_daemon_that_is_to_stop_waits_for_no_more(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    hook_batches(seen, database, receivers, "Batches", batch_wait_s=600)
+    hook_batches(seen, database, receivers, "Batches", batch_wait=600)
     add_hook(database, receivers, "r.Sees")
     with Daemon(database, receivers, log, JOBHOOKS_SHUTDOWN_GRACE="600") as daemon:
         daemon.await_started()

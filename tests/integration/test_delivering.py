@@ -277,14 +277,15 @@ def test_what_a_job_is_set_to_at_run_time_holds_for_the_next_run(
 ) -> None:
     """Its limits and its switch, also for changes that are already read."""
     add_hook(database, receivers, "r.Sleeps", ["create"])
+    set_limits = "update jobhooks.job set settings = settings || '{}' where class_path = 'r.Sleeps'"
     with Daemon(database, receivers, log, JOBHOOKS_POLL_INTERVAL="3600").await_started() as daemon:
-        seen.execute("update jobhooks.job set concurrency = 1, max_attempts = 1 where class_path = 'r.Sleeps'")
+        seen.execute(set_limits.format('{"concurrency": 1, "max_attempts": 1}').encode())
         seen.execute("insert into public.device (name, serial) select 'x', i::text from generate_series(1, 4) as i")
         daemon.await_event("delivered")
-        seen.execute("update jobhooks.job set time_limit_s = 0.1 where class_path = 'r.Sleeps'")
+        seen.execute(set_limits.format('{"time_limit": 0.1}').encode())
         daemon.await_event("delivery_failed")
         seen.execute("update jobhooks.job set enabled = false where class_path = 'r.Sleeps'")
-        seen.execute("update jobhooks.job set time_limit_s = null where class_path = 'r.Sleeps'")
+        seen.execute(set_limits.format('{"time_limit": null}').encode())
         wait_until("nothing runs", lambda: len(statuses(seen)) + len(debts(seen)) >= 4)
         before = statuses(seen)
         seen.execute("update jobhooks.job set enabled = true where class_path = 'r.Sleeps'")

@@ -14,10 +14,12 @@ from psycopg.rows import dict_row
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
+from jobhooks.contract.job_settings import JobSettings
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.errors import AlreadySettled
-from jobhooks.operations import hooks, tables
-from jobhooks.operations.tables import JobRecord
+from jobhooks.matching.hook_settings import HookSettings
+from jobhooks.operations import hooks, jobs, tables
+from jobhooks.operations.jobs import FoundJob
 from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
 from support.running import HOOK, deliver, last_change, open_running, owed
@@ -459,7 +461,7 @@ def run_both(
         async with open_running(database) as running:
             return [
                 await running.attempt(first, owed(change)),
-                await running.attempt(second, owed(change, replace(HOOK, class_path=class_path), attempts=1)),
+                await running.attempt(second, owed(change, replace(HOOK, job=class_path), attempts=1)),
             ]
 
     return asyncio.run(attempt())
@@ -584,9 +586,9 @@ def test_a_database_in_another_encoding_takes_what_it_can_of_a_log(server: Serve
             with contextlib.closing(connect(database)) as admin:
                 install(admin)
                 tables.watch(admin, "public.device", None, keyless=False, always=False)
-                tables.register_jobs(admin, [JobRecord("m.C", "C")], complete=True)
-                tables.enable_job(admin, "m.C")
-                hooks.add_hook(admin, "h", ["public.device"], ["create"], "m.C", "")
+                jobs.register_jobs(admin, [FoundJob("m.C", JobSettings(name="C"))], complete=True)
+                jobs.enable_job(admin, "m.C")
+                hooks.add_hook(admin, HookSettings("h", ["public.device"], "m.C", ["create"]))
 
             class Logs(JobHookReceiver):
                 def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:

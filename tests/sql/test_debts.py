@@ -24,7 +24,7 @@ def ledger(device: Connection) -> Connection:
     """The client, with changes 1 to 40 in the log and two hooks."""
     for number in range(CHANGES):
         device.execute("update public.device set serial = %s", [str(number)])
-    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true), ('c.D', 'D', true)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true), ('c.D', true)")
     for name, job in (("one", "a.B"), ("two", "c.D")):
         device.execute("select jobhooks.add_hook(%s, '{public.device}', '{update}', %s)", [name, job])
     return device

@@ -207,6 +207,7 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
             "0009_delivery_engine",
             "0010_truncations_by_content_type",
             "0011_hooks_and_jobs_in_full",
+            "0012_job_settings",
         ]
         assert admin.execute("select change_id, attempt, error, log from jobhooks.results").fetchall() == [
             (1, 1, "no", ["info: a line"])

@@ -36,7 +36,7 @@ def write(conn: Connection, times: int = 1) -> None:
 
 
 def hooked(conn: Connection) -> None:
-    conn.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    conn.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     conn.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
 
 

@@ -43,7 +43,7 @@ def the_problem(conn: Connection) -> tuple[str, str, str, str]:
 
 
 def add_hook(conn: Connection, *, enabled: bool = True) -> None:
-    conn.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    conn.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     conn.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
     if not enabled:
         conn.execute("select jobhooks.enable_job('a.B', false)")

@@ -9,7 +9,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from jobhooks.operations import hooks, tables
+from jobhooks.matching.hook_settings import HookSettings
+from jobhooks.operations import hooks, jobs
 from jobhooks.schema.install import check_installed, check_may_mark
 from jobhooks.store.connections import connect
 from support.daemon import Daemon
@@ -85,7 +86,7 @@ def test_a_viewer_reads_and_changes_nothing(device: Connection, member: Connecti
 
 
 def test_an_operator_decides_about_hooks_and_cannot_touch_the_log(device: Connection, member: Connection) -> None:
-    device.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
+    device.execute("insert into jobhooks.job (class_path) values ('a.B')")
     device.execute(f"grant jobhooks_operator to {member.info.user}".encode())
     member.execute("select jobhooks.enable_job('a.B')")
     member.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
@@ -144,8 +145,8 @@ def test_the_daemon_runs_with_two_grants_and_cannot_change_the_applications_tabl
         daemon.await_started()
         with contextlib.closing(connect(database)) as admin:
             for name in ("Looks", "Writes"):
-                tables.enable_job(admin, f"both.{name}")
-                hooks.add_hook(admin, name, ["public.device"], ["update"], f"both.{name}", "")
+                jobs.enable_job(admin, f"both.{name}")
+                hooks.add_hook(admin, HookSettings(name, ["public.device"], f"both.{name}", ["update"]))
         device.execute("update public.device set name = 'a'")
         (failed,) = daemon.await_event("delivery_failed")
         daemon.await_event("delivered")

@@ -1,6 +1,7 @@
 """The files that are generated from the code: written by ``make generate``, and held to by a test."""
 
 import contextlib
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import typer
 from jobhooks.cli.app import app
 from jobhooks.cli.command_tree import command_tree, commands
 from jobhooks.cli.options import PANEL
+from jobhooks.contract.job_settings import DEFAULTS, MAX_COUNT, MAX_SECONDS, RULES, Kind, Rule
 from jobhooks.embedded import EmbeddedServer, run_server, wheel_binaries
 from jobhooks.runtime.settings import PREFIX, Settings, example
 from jobhooks.schema.install import install
@@ -22,6 +24,8 @@ SCHEMA = ROOT / "sql" / "schema.sql"
 EXAMPLE = ROOT / "daemon" / "jobhooks.example.toml"
 REFERENCE = ROOT / "docs" / "reference" / "settings.md"
 COMMANDS = ROOT / "docs" / "reference" / "commands.md"
+RECEIVER = ROOT / "docs" / "reference" / "receiver.md"
+JOB_SETTINGS = ROOT / "sql" / "functions" / "jobs" / "settings_of_jobs.sql"
 
 
 def schema() -> str:
@@ -71,6 +75,69 @@ def reference() -> str:
             *rows,
             "",
         ]
+    )
+
+
+def job_settings() -> str:
+    """The settings of jobs, as the database knows them."""
+    rows = ",\n        ".join(_setting_row(name, rule) for name, rule in RULES.items())
+    return f"""\
+-- jobhooks.settings_of_jobs(): the settings of a job, which its receiver states or an operator sets instead.
+--
+-- setting: its name in class Meta. kind: what it may be. lowest, highest: the limits of a number. optional: it may be
+-- null, for no limit. standard: its default. make generate writes this from daemon/jobhooks/contract/job_settings.py.
+create or replace function jobhooks.settings_of_jobs()
+returns table (
+    setting text, kind text, lowest double precision, highest double precision, optional boolean, standard jsonb
+)
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    values
+        {rows}
+$$;
+
+comment on function jobhooks.settings_of_jobs() is
+'The settings of a job, which its receiver states or an operator sets instead';
+"""
+
+
+def _setting_row(name: str, rule: Rule) -> str:
+    lowest, highest = "null::double precision", "null::double precision"
+    if rule.kind is Kind.COUNT:
+        lowest, highest = "1", str(MAX_COUNT)
+    elif rule.kind is Kind.SECONDS:
+        lowest, highest = "0" if rule.zero else "1e-300", str(MAX_SECONDS)
+    standard = json.dumps(DEFAULTS[name])
+    return f"('{name}', '{rule.kind.value}', {lowest}, {highest}, {json.dumps(rule.optional)}, '{standard}'::jsonb)"
+
+
+def receiver_reference() -> str:
+    """The receiver reference, with its table of the attributes of ``class Meta``."""
+    rows = "".join(f"| `{name}` | {_meta_default(name)} | {rule.about} |\n" for name, rule in RULES.items())
+    table = f"| attribute | default | meaning |\n|---|---|---|\n{rows}"
+    # The heading stays, and the rows below it are replaced.
+    return re.sub(
+        r"^\| attribute \| default \| meaning \|\n(\|.*\n)+",
+        lambda _: table,
+        RECEIVER.read_text("utf-8"),
+        flags=re.MULTILINE,
+    )
+
+
+def _meta_default(name: str) -> str:
+    default = DEFAULTS[name]
+    if RULES[name].shown_default is not None:
+        return str(RULES[name].shown_default)
+    if default is None or default == "":
+        return "none"
+    return (
+        f"`{default}`"
+        if isinstance(default, bool)
+        else f'`"{default}"`'
+        if isinstance(default, str)
+        else f"{default:g}"
     )
 
 
@@ -129,7 +196,14 @@ def _is_setting(parameter: Any) -> bool:
 
 def main() -> None:
     """Write them all."""
-    written = ((SCHEMA, schema()), (EXAMPLE, example()), (REFERENCE, reference()), (COMMANDS, command_reference()))
+    written = (
+        (JOB_SETTINGS, job_settings()),
+        (SCHEMA, schema()),
+        (EXAMPLE, example()),
+        (REFERENCE, reference()),
+        (COMMANDS, command_reference()),
+        (RECEIVER, receiver_reference()),
+    )
     for path, text in written:
         path.write_text(text, "utf-8")
 

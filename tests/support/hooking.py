@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobhooks.discovery.loading import find_receivers
-from jobhooks.operations import hooks, receivers, tables
+from jobhooks.matching.hook_settings import HookSettings
+from jobhooks.operations import hooks, jobs, receivers
 from jobhooks.store.connections import connect
 
 EVENTS = ("create", "update", "delete", "truncate")
@@ -25,6 +26,6 @@ def add_hook(
     with contextlib.closing(connect(database)) as conn:
         registry = find_receivers([directory])
         assert not registry.broken, registry.broken
-        tables.register_jobs(conn, receivers.records(registry), complete=True)
-        tables.enable_job(conn, job, enabled=True)
-        hooks.add_hook(conn, f"hook of {job}", [table], list(events), job, "")
+        receivers.register(conn, registry, complete=True)
+        jobs.enable_job(conn, job, enabled=True)
+        hooks.add_hook(conn, HookSettings(f"hook of {job}", [table], job, list(events)))

@@ -29,7 +29,16 @@ from jobhooks.testing.thread_runner import ThreadRunner
 from support.daemon import LIMIT
 from support.reading import open_reader
 
-HOOK = Hook(1, "h", 1, "m.C", frozenset({1}), frozenset(ObjectChangeActionChoices), Snapshot.parse("1:1:"))
+HOOK = Hook(
+    "h",
+    ["public.device"],
+    "m.C",
+    list(ObjectChangeActionChoices),
+    id=1,
+    job_id=1,
+    content_type_ids=frozenset({1}),
+    enabled_since=Snapshot.parse("1:1:"),
+)
 
 
 class Running:
@@ -40,7 +49,7 @@ class Running:
 
     async def attempt(self, receiver: type[JobHookReceiver[Any]], delivery: Delivery) -> Outcome:
         """Make one attempt, and settle it as the daemon does."""
-        found = _found(receiver, delivery.hook.class_path)
+        found = _found(receiver, delivery.hook.job)
         outcome = await self.attempts(receiver, found.class_path).make(found, delivery)
         await self._settle([(delivery, outcome)])
         return outcome
@@ -64,7 +73,7 @@ class Running:
         await self._settle([(delivery, outcome) for delivery, outcome in told if outcome is not None])
         return {delivery.change.id: outcome for delivery, outcome in told}
 
-    def attempts(self, receiver: type[JobHookReceiver[Any]], class_path: str = HOOK.class_path) -> Attempts:
+    def attempts(self, receiver: type[JobHookReceiver[Any]], class_path: str = HOOK.job) -> Attempts:
         """Make this the receiver of that class path, and return the engine's part that makes attempts."""
         self._engine.registry.receivers[class_path] = _found(receiver, class_path)
         return self._engine.attempts

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, strategies as st
 
-from jobhooks.cli.hook_plan import Difference, Doing, saving
 from jobhooks.errors import InvalidHookFile
+from jobhooks.matching.hook_settings import MAX_COALESCE_S, HookSettings
 from jobhooks.operations import hook_file
-from jobhooks.operations.hooks import HookSettings, JobHook
+from jobhooks.operations.hook_plan import Difference, StepKind, saving
+from jobhooks.operations.hooks import JobHook
 
 PLAIN = HookSettings(
     *("h", ["public.device"], "a.B", ["create", "update"]),
@@ -25,13 +26,13 @@ HOOKS = st.builds(
     TEXTS,
     st.lists(TEXTS).map(lambda names: sorted({*names})),
     TEXTS,
-    st.lists(st.sampled_from(hook_file.EVENTS)).map(hook_file.in_order),
+    st.lists(st.sampled_from(hook_file.EVENTS)).map(hook_file.ordered_events),
     enabled=st.booleans(),
     priority=st.integers(-(2**31), 2**31 - 1),
     description=TEXTS,
     columns=st.lists(TEXTS).map(lambda names: sorted({*names})),
     conditions=TEXTS,
-    coalesce_s=st.none() | st.just(0.0) | st.floats(0, hook_file.LONGEST_WAIT, exclude_min=True),
+    coalesce_s=st.none() | st.just(0.0) | st.floats(0, MAX_COALESCE_S, exclude_min=True),
 )
 
 
@@ -102,7 +103,12 @@ def test_a_file_that_cannot_be_read(file: Path) -> None:
 def test_lists_have_no_order_of_their_own() -> None:
     """Lists that were written by hand in a different order are equal."""
     there = JobHook(
-        *("h", ["b", "a"], "a.B", ["update", "create"], True, 0, "", ["y", "x"], "", None, True, None, 0, None),
+        *("h", ["b", "a"], "a.B", ["update", "create"]),
+        columns=["y", "x"],
+        runs=True,
+        why_not=None,
+        condition_failures=0,
+        condition_error=None,
     )
     wanted = HookSettings(
         *("h", ["a", "b"], "a.B", ["create", "update"]),
@@ -114,4 +120,4 @@ def test_lists_have_no_order_of_their_own() -> None:
         coalesce_s=0.0,
     )
     step = saving(there, wanted)
-    assert (step.doing, step.differences) == (Doing.EDIT, [Difference("coalesce", None, "transaction")])
+    assert (step.kind, step.differences) == (StepKind.EDIT, [Difference("coalesce", None, "transaction")])

@@ -2,13 +2,14 @@
 
 import datetime
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from hypothesis import given, strategies as st
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action, Ordering
 from jobhooks.contract.content_type import ContentType
+from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.engine.scheduling.lanes import Lanes
@@ -23,9 +24,15 @@ TABLES = [
 LANE_OF_7 = -1592311886093372563
 
 
-def hook(number: int, order_by: Ordering = Ordering.OBJECT, *columns: str) -> Hook:
-    rule = Hook(number, "h", 1, "m.C", frozenset(), frozenset(), Snapshot.parse("1:1:"))
-    return replace(rule, order_by=order_by, order_columns=columns)
+def hook(number: int, order_by: Ordering | tuple[str, ...] = Ordering.OBJECT) -> Hook:
+    return Hook(
+        *("h", ["public.device"], "m.C", ["update"]),
+        id=number,
+        job_id=1,
+        content_type_ids=frozenset(),
+        enabled_since=Snapshot.parse("1:1:"),
+        limits=JobLimits(order_by=order_by),
+    )
 
 
 HOOKS = [
@@ -33,8 +40,8 @@ HOOKS = [
     hook(2),
     hook(3, Ordering.TABLE),
     hook(4, Ordering.NONE),
-    hook(5, Ordering.COLUMNS, "group"),
-    hook(6, Ordering.COLUMNS, "group", "dropped"),
+    hook(5, ("group",)),
+    hook(6, ("group", "dropped")),
 ]
 
 
@@ -65,15 +72,15 @@ def _concern_one_object(one: Delivery, other: Delivery) -> bool:
     table = one.change.content_type
     if one.hook is not other.hook or table is not other.change.content_type:
         return False
-    match one.hook.order_by:
+    match one.hook.limits.order_by:
         case Ordering.NONE:
             return False
         case Ordering.TABLE:
             return True
-        case Ordering.COLUMNS:
-            columns = one.hook.order_columns
         case Ordering.OBJECT:
             columns = table.key_columns
+        case columns:
+            pass
     if not columns or "dropped" in columns:
         return True
     mine, theirs = _objects(one, columns), _objects(other, columns)

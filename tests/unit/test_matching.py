@@ -25,7 +25,16 @@ CHANGE = Change(
     prechange_json='{"id":1,"serial":"A"}',
     postchange_json='{"id":2,"serial":"A"}',
 )
-HOOK = Hook(1, "h", 1, "m.C", frozenset({1}), frozenset({Action.ACTION_UPDATE}), Snapshot.parse("90:90:"))
+HOOK = Hook(
+    "h",
+    ["public.device"],
+    "m.C",
+    ["update"],
+    id=1,
+    job_id=1,
+    content_type_ids=frozenset({1}),
+    enabled_since=Snapshot.parse("90:90:"),
+)
 
 
 def matching(change: Change, *hooks: Hook) -> list[int]:
@@ -45,7 +54,7 @@ def test_a_hook_does_not_get_what_committed_before_it_was_enabled() -> None:
 
 
 def test_a_change_is_for_every_hook_that_wants_it() -> None:
-    other = replace(HOOK, id=2, events=frozenset({Action.ACTION_UPDATE, Action.ACTION_DELETE}))
+    other = replace(HOOK, id=2, events=["update", "delete"])
     assert matching(CHANGE, HOOK, other) == [1, 2]
     assert matching(replace(CHANGE, action=Action.ACTION_DELETE), HOOK, other) == [2]
 

@@ -8,14 +8,16 @@ import typer
 from rich.text import Text
 
 from jobhooks.cli import completion, hook_apply
-from jobhooks.cli.hook_plan import Step, in_words, saving, take
+from jobhooks.cli.hook_flags import given_settings, with_flags_to_add, with_flags_to_edit
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
-from jobhooks.operations import hook_file, hooks
-from jobhooks.operations.history import Kind
-from jobhooks.operations.hooks import HookDetails, HookSettings
+from jobhooks.cli.show.settings import differences_in_words, in_words
+from jobhooks.matching.hook_settings import DEFAULTS, RULES, HookSettings, Kind, shown_name
+from jobhooks.operations import history as histories, hooks
+from jobhooks.operations.hook_plan import Step, saving, take, with_listed_names
+from jobhooks.operations.hooks import HookDetails
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
@@ -24,14 +26,6 @@ NameArgument = Annotated[
     str, typer.Argument(help="The name of a hook.", metavar="NAME", autocompletion=completion.hooks)
 ]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-TABLES = "A watched table, schema.table. Repeatable."
-EVENTS = "Of create, update, delete and truncate, separated by commas."
-JOB = "module.Class, as job list shows it."
-DESCRIPTION = "What the hook is for."
-COLUMNS = "An update fires only if this column, or another one named, changed. Repeatable."
-CONDITIONS = "An expression that a change must satisfy, in CEL."
-COALESCE = "Deliver the changes of an object as one: those of one transaction, or of so many seconds."
-PRIORITY = "In lists the higher is before the lower."
 
 
 @dataclass(frozen=True)
@@ -62,19 +56,12 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="hook")
 
 
-def add(  # noqa: PLR0913, RUF100 - all that a hook can be
-    name: Annotated[str, typer.Argument(help="A name of your choice.", metavar="NAME")],
-    content_type: Annotated[list[str], typer.Option(help=TABLES, metavar="TABLE", autocompletion=completion.tables)],
-    events: Annotated[str, typer.Option(help=EVENTS, metavar="EVENT[,EVENT...]")],
-    job: Annotated[str, typer.Option(help=JOB, metavar="JOB", autocompletion=completion.jobs)],
-    description: Annotated[str, typer.Option(help=DESCRIPTION)] = "",
-    column: Annotated[list[str] | None, typer.Option(help=COLUMNS, metavar="COLUMN")] = None,
-    conditions: Annotated[str, typer.Option(help=CONDITIONS, metavar="EXPRESSION")] = "",
-    coalesce: Annotated[str | None, typer.Option(help=COALESCE, metavar="transaction|SECONDS")] = None,
-    priority: Annotated[int, typer.Option(help=PRIORITY, metavar="N")] = 0,
-    disabled: Annotated[bool, typer.Option("--disabled", help="Add it without enabling it.")] = False,
+@with_flags_to_add
+def add(
+    name: Annotated[str, typer.Argument(help=RULES["name"].about, metavar="NAME")],
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
+    **given: Any,
 ) -> None:
     """Add a hook: from now on, changes of these tables by these events run this job.
 
@@ -85,40 +72,14 @@ def add(  # noqa: PLR0913, RUF100 - all that a hook can be
     --column site_id --column rack_id --coalesce transaction
     """
     with connection(load(config, database_url=database_url)) as conn:
-        wanted = HookSettings(
-            *(name, content_type, job, _events(events)),
-            enabled=not disabled,
-            priority=priority,
-            description=description,
-            columns=column or [],
-            conditions=conditions,
-            coalesce_s=_coalesce(coalesce),
-        )
+        wanted = HookSettings(name=name, **given_settings(given))
         _save(conn, saving(None, wanted))
-        say(f'added hook "{name}"{", which is not enabled" if disabled else ""}')
+        say(f'added hook "{name}"{"" if wanted.enabled else ", which is not enabled"}')
 
 
-def edit(  # noqa: PLR0913, RUF100 - all that a hook can be
-    name: NameArgument,
-    new_name: Annotated[str | None, typer.Option("--name", help="A new name.", metavar="NAME")] = None,
-    content_type: Annotated[
-        list[str] | None, typer.Option(help=TABLES, metavar="TABLE", autocompletion=completion.tables)
-    ] = None,
-    events: Annotated[str | None, typer.Option(help=EVENTS, metavar="EVENT[,EVENT...]")] = None,
-    job: Annotated[str | None, typer.Option(help=JOB, metavar="JOB", autocompletion=completion.jobs)] = None,
-    description: Annotated[str | None, typer.Option(help=DESCRIPTION)] = None,
-    column: Annotated[
-        list[str] | None, typer.Option(help=f"{COLUMNS} Empty: whichever changed.", metavar="COLUMN")
-    ] = None,
-    conditions: Annotated[str | None, typer.Option(help=f"{CONDITIONS} Empty: none.", metavar="EXPRESSION")] = None,
-    coalesce: Annotated[
-        str | None, typer.Option(help=f"{COALESCE} Or none.", metavar="transaction|SECONDS|none")
-    ] = None,
-    priority: Annotated[int | None, typer.Option(help=PRIORITY, metavar="N")] = None,
-    database_url: DatabaseFlag = None,
-    config: ConfigFlag = None,
-) -> None:
-    """Change a hook in what is said; the rest stays, and so does what it is owed.
+@with_flags_to_edit
+def edit(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None, **given: Any) -> None:
+    """Change settings of a hook; the others stay, and so do its pending deliveries.
 
     Example: jobhooks hook edit "Check serials" --events create,update,delete
 
@@ -126,28 +87,16 @@ def edit(  # noqa: PLR0913, RUF100 - all that a hook can be
     """
     with connection(load(config, database_url=database_url)) as conn:
         before = hooks.hook_details(conn, name)
-        said = {
-            "name": new_name,
-            "content_types": None if content_type is None else hooks.table_names(conn, content_type),
-            "events": None if events is None else _events(events),
-            "job": job,
-            "description": description,
-            "columns": None if column is None else [each for each in column if each],
-            "conditions": conditions,
-            "priority": priority,
-        }
-        changes: dict[str, Any] = {setting: value for setting, value in said.items() if value is not None}
-        if coalesce is not None:
-            changes["coalesce_s"] = _coalesce(coalesce)
+        changes = given_settings(given)
         if not changes:
             raise typer.BadParameter("say what to change: --events, --content-type, --column, ...")
-        change = saving(before, replace(before, **changes))
-        if not change.differences:
+        wanted = replace(before, **changes)
+        step = saving(before, with_listed_names(conn, wanted) if "content_types" in changes else wanted)
+        if not step.differences:
             say(f'hook "{name}" is so already')
             return
-        _save(conn, change)
-        told = [f"{one.setting} {in_words(one.before)} -> {in_words(one.after)}" for one in change.differences]
-        say(f'changed hook "{name}": {"; ".join(told)}')
+        _save(conn, step)
+        say(f'changed hook "{name}": {differences_in_words(step.differences)}')
 
 
 def enable(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
@@ -236,54 +185,34 @@ def history(
 
     Example: jobhooks hook history "Check serials"
     """
-    print_history(load(config, database_url=database_url), Kind.HOOK, name, limit, as_json=as_json)
+    print_history(load(config, database_url=database_url), histories.Kind.HOOK, name, limit, as_json=as_json)
 
 
-def _save(conn: SyncConnection, change: Step) -> None:
-    take(conn, change)
-    hook = hooks.hook_details(conn, change.wanted.name if change.wanted else change.name)
+def _save(conn: SyncConnection, step: Step) -> None:
+    take(conn, step)
+    hook = hooks.hook_details(conn, step.wanted.name if step.wanted else step.name)
     if hook.enabled and hook.why_not:
         say(f'warning: hook "{hook.name}": {hook.why_not}')
 
 
-def _events(events: str) -> list[str]:
-    return hook_file.in_order(event.strip() for event in events.split(",") if event.strip())
-
-
-def _coalesce(text: str | None) -> float | None:
-    if text is None or text == "none":
-        return None
-    if text == hook_file.TRANSACTION:
-        return 0.0
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= hook_file.LONGEST_WAIT:
-        raise typer.BadParameter(
-            f"{text} is neither transaction nor a number of seconds, more than 0 and at most {hook_file.LONGEST_WAIT}",
-            param_hint="--coalesce",
-        )
-    return seconds
-
-
 def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
     yield "hook", hook.name
-    if hook.description:
-        yield "description", hook.description
-    yield "job", hook.job
-    for table in hook.content_types:
-        yield "content type", table
-    yield "events", ", ".join(hook.events)
-    if hook.columns:
-        yield "columns", f"{', '.join(hook.columns)}: an update fires only if one of them changed"
-    if hook.conditions:
-        yield "conditions", hook.conditions
-    if hook.coalesce_s is not None:
-        span = "one transaction" if hook.coalesce_s == 0 else in_words(hook.coalesce_s)
-        yield "coalesce", f"the changes of an object within {span} are delivered as one"
-    if hook.priority:
-        yield "priority", str(hook.priority)
+    for setting, rule in RULES.items():
+        value = getattr(hook, setting)
+        if setting in ("name", "enabled") or (setting in DEFAULTS and value == DEFAULTS[setting]):
+            continue
+        match rule.kind:
+            case Kind.TABLES:
+                yield from (("content type", table) for table in value)
+            case Kind.COLUMNS:
+                yield shown_name(setting), f"{', '.join(value)}: an update fires only if one of them changed"
+            case Kind.COALESCE:
+                span = "one transaction" if value == 0 else in_words(value)
+                yield shown_name(setting), f"the changes of an object within {span} are delivered as one"
+            case Kind.TEXT:
+                yield shown_name(setting), value
+            case _:
+                yield shown_name(setting), in_words(value)
     yield "enabled", in_words(hook.enabled)
     yield "runs", in_words(hook.runs)
     if hook.why_not:

@@ -2,24 +2,22 @@
 
 import contextlib
 from collections.abc import Generator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jobhooks.cli.hook_plan import Doing, Step, carry_out, plan, print_plan
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import console, print_json, print_text, say
-from jobhooks.errors import Forbidden, Refused, UnknownTable
+from jobhooks.cli.show.settings import print_plan
+from jobhooks.errors import Forbidden, Refused
 from jobhooks.operations import hook_file, hooks
-from jobhooks.operations.hooks import HookSettings
+from jobhooks.operations.hook_plan import Step, StepKind, carry_out, plan, with_listed_names
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
-from jobhooks.store.connections import SyncConnection
 
-DONE = {Doing.ADD: "added", Doing.EDIT: "changed", Doing.DELETE: "deleted"}
+DONE = {StepKind.ADD: "added", StepKind.EDIT: "changed", StepKind.DELETE: "deleted"}
 
 
 def add_to(group: typer.Typer) -> None:
@@ -36,7 +34,7 @@ def export(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config:
     with connection(load(config, database_url=database_url)) as conn:
         found = sorted(hooks.hooks(conn), key=lambda hook: hook.name)
     if as_json:
-        print_json(found)
+        print_json([hook_file.entry(hook) for hook in found])
     elif found:
         print_text(hook_file.written(found).rstrip("\n"))
 
@@ -64,7 +62,7 @@ def apply(
     in_file = hook_file.read(file)
     with connection(load(config, database_url=database_url)) as conn:
         with _naming(file):
-            wanted = [_by_listed_names(conn, hook) for hook in in_file]
+            wanted = [with_listed_names(conn, hook) for hook in in_file]
             seen = hooks.hooks(conn)
             steps = plan(conn, seen, wanted)
         if as_json:
@@ -83,13 +81,6 @@ def apply(
         with _naming(file):
             carry_out(conn, seen, steps)
     say(_summary(steps))
-
-
-def _by_listed_names(conn: SyncConnection, hook: HookSettings) -> HookSettings:
-    try:
-        return replace(hook, content_types=hooks.table_names(conn, hook.content_types))
-    except UnknownTable as exc:
-        raise UnknownTable(f'hook "{hook.name}": {exc}') from exc
 
 
 @contextlib.contextmanager
@@ -113,11 +104,11 @@ def _unless_forbidden(dry_run: bool) -> Generator[None]:
 
 
 def _consequence(steps: Sequence[Step]) -> str:
-    owed = sum(one.owed for one in steps)
+    owed = sum(one.deliveries for one in steps)
     gone = f" {number(owed, 'delivery', 'deliveries')} that deleted hooks are owed will be discarded." if owed else ""
     return f"This is what is done, or nothing.{gone}"
 
 
 def _summary(steps: Sequence[Step]) -> str:
-    counts = [(word, sum(one.doing is doing for one in steps)) for doing, word in DONE.items()]
+    counts = [(word, sum(one.kind is kind for one in steps)) for kind, word in DONE.items()]
     return f"hooks: {', '.join(f'{count} {word}' for word, count in counts if count)}"

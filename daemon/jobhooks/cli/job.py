@@ -10,16 +10,16 @@ import typer
 from rich.text import Text
 
 from jobhooks.cli import completion, job_run
-from jobhooks.cli.hook_plan import in_words
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
+from jobhooks.cli.show.settings import in_words
 from jobhooks.contract.choices import Ordering
+from jobhooks.contract.job_settings import RULES, Kind
 from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.errors import Forbidden, UnknownJob
-from jobhooks.operations import jobs, receivers, tables
-from jobhooks.operations.history import Kind
-from jobhooks.operations.jobs import JobDetails, Setting
+from jobhooks.operations import history as histories, jobs, receivers
+from jobhooks.operations.jobs import JobDetails, Value
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
@@ -69,10 +69,10 @@ def enable(
     with connection(chosen) as conn:
         _register(conn, registry)
         # One that the daemon found counts, too, where this command cannot see its file.
-        installed = {known.class_path for known in tables.jobs(conn) if known.installed}
+        installed = {known.class_path for known in jobs.jobs(conn) if known.installed}
         if job not in registry.receivers and job not in installed:
             raise UnknownJob(f"cannot enable {job}: {registry.why_missing(job)}")
-        tables.enable_job(conn, job)
+        jobs.enable_job(conn, job)
         say(f"enabled {job}")
 
 
@@ -82,7 +82,7 @@ def disable(job: JobArgument, database_url: DatabaseFlag = None, config: ConfigF
     Example: jobhooks job disable validate_serial.ValidateSerial
     """
     with connection(load(config, database_url=database_url)) as conn:
-        tables.enable_job(conn, job, enabled=False)
+        jobs.enable_job(conn, job, enabled=False)
         say(f"disabled {job}")
         if idle := [hook.name for hook in jobs.job_details(conn, job).hooks if hook.enabled]:
             quoted = ", ".join(f'"{name}"' for name in idle)
@@ -109,7 +109,7 @@ def list_jobs(
         for receiver in registry.receivers.values():
             for warning in receiver.meta.warnings:
                 say(f"warning: {receiver.path}: {warning}")
-        found = [job for job in tables.jobs(conn) if everything or not job.hidden]
+        found = [job for job in jobs.jobs(conn) if everything or not job.hidden]
     if as_json:
         print_json(found)
         return
@@ -153,8 +153,7 @@ def set_settings(
     """
     said = dict(_split(setting) for setting in settings)
     with connection(load(config, database_url=database_url)) as conn:
-        kinds = {known.name: known.kind for known in jobs.settings_of_jobs(conn)}
-        wanted = {name: _value(kinds.get(name, "text"), text) for name, text in said.items()}
+        wanted = {name: _value(RULES[name].kind if name in RULES else Kind.TEXT, text) for name, text in said.items()}
         jobs.set_job(conn, job, wanted)
         details = jobs.job_details(conn, job)
     for name in wanted:
@@ -195,7 +194,7 @@ def history(
 
     Example: jobhooks job history validate_serial.ValidateSerial
     """
-    print_history(load(config, database_url=database_url), Kind.JOB, job, limit, as_json=as_json)
+    print_history(load(config, database_url=database_url), histories.Kind.JOB, job, limit, as_json=as_json)
 
 
 def _register(conn: SyncConnection, registry: ReceiverRegistry) -> None:
@@ -211,16 +210,16 @@ def _split(setting: str) -> tuple[str, str]:
     return name.strip().replace("-", "_"), value.strip()
 
 
-def _value(kind: str, text: str) -> Setting:
+def _value(kind: Kind, text: str) -> Value:
     """Return what was written, as its kind has it; what is none of that kind stays text, which the database refuses."""
     match kind:
-        case "flag":
+        case Kind.FLAG:
             return WORDS.get(text.lower(), text)
-        case "count":
+        case Kind.COUNT:
             return int(text) if text.isdecimal() else text
-        case "seconds":
+        case Kind.SECONDS:
             return None if text == "none" else _number(text)
-        case "order":
+        case Kind.ORDER:
             return text if text in tuple(Ordering) else [column.strip() for column in text.split(",")]
         case _:
             return text

@@ -28,11 +28,10 @@ class FailurePolicy(StrEnum):
 
 
 class Ordering(StrEnum):
-    """Which changes a receiver gets one after the other: of an object, of a table, of rows that agree in columns."""
+    """Which changes a receiver gets one after the other: of an object, of a table, or in no order."""
 
     OBJECT = "object"
     TABLE = "table"
-    COLUMNS = "columns"
     NONE = "none"
 
 

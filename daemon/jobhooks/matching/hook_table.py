@@ -2,52 +2,65 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
+from jobhooks.contract.choices import FailurePolicy, ObjectChangeActionChoices
+from jobhooks.contract.job_settings import JobLimits
 from jobhooks.errors import InvalidConditions
 from jobhooks.matching.changed_columns import any_changed
 from jobhooks.matching.conditions import ConditionFailed, Conditions, compiled
+from jobhooks.matching.hook_settings import RULES, HookSettings
 from jobhooks.store.snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class Hook:
-    """An enabled job hook of an enabled job. What ``enabled_since`` sees happened before, and is not its business.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook(HookSettings):
+    """A hook in memory: its settings, the ids that rows refer to, and the limits of its job.
 
-    Times are in seconds; a limit that is None is none. ``blocks``: later changes of an object wait for one that failed.
-    ``columns``: an update must have changed one of them, where there are any. ``conditions``: in CEL, or empty.
-    ``coalesce_s``: changes of an object are delivered as one, those of one transaction (0) or of so many seconds.
-    ``queue_limit``: so many deliveries of all hooks whose jobs are of that queue run at a time.
-    ``batch_size``: one call takes up to so many changes, for which it waits ``batch_wait_s``; None: it takes one.
+    ``enabled_since``: a change that it sees committed before the hook was enabled, and is not for the hook.
+    ``queue_limit``: how many deliveries of the job's queue run at a time. ``runs``: hook and job are enabled, and the
+    job is installed.
     """
 
     id: int
-    name: str
     job_id: int
-    class_path: str
     content_type_ids: frozenset[int]
-    events: frozenset[ObjectChangeActionChoices]
     enabled_since: Snapshot
-    soft_time_limit: float | None = None
-    time_limit: float | None = None
-    max_attempts: int = 15
-    backoff: float = 1.0
-    blocks: bool = True
-    concurrency: int = 8
-    installed: bool = True
-    has_sensitive_variables: bool = False
-    queue: str = ""
+    limits: JobLimits = field(default_factory=JobLimits)
     queue_limit: int = 1
-    is_singleton: bool = False
-    order_by: Ordering = Ordering.OBJECT
-    order_columns: tuple[str, ...] = ()
-    batch_size: int | None = None
-    batch_wait_s: float = 0.0
-    columns: frozenset[str] = frozenset()
-    conditions: str = ""
-    coalesce_s: float | None = None
+    runs: bool = True
+
+    @property
+    def blocks(self) -> bool:
+        """Whether later changes of an object wait for a delivery that failed."""
+        return self.limits.on_failure is FailurePolicy.BLOCK
+
+
+def hook_of(  # noqa: PLR0913, RUF100 - the columns of jobhooks.loaded_hooks
+    id_: int,
+    job_id: int,
+    content_type_ids: Iterable[int],
+    enabled_since: str,
+    queue_limit: int | None,
+    runs: bool,
+    settings_json: str,
+    limits_json: str,
+) -> Hook:
+    """The hook of a row of ``jobhooks.loaded_hooks``, whose columns these are, in order."""
+    settings = msgspec.json.decode(settings_json, type=HookSettings)
+    return Hook(
+        **{name: getattr(settings, name) for name in RULES},
+        id=id_,
+        job_id=job_id,
+        content_type_ids=frozenset(content_type_ids),
+        enabled_since=Snapshot.parse(enabled_since),
+        limits=msgspec.json.decode(limits_json, type=JobLimits),
+        queue_limit=queue_limit or 1,
+        runs=runs,
+    )
 
 
 @dataclass(frozen=True)
@@ -131,7 +144,7 @@ class HookTable:
                 self._rules[hook.id] = Rule(hook, told)
             for content_type_id in hook.content_type_ids:
                 for event in hook.events:
-                    self._by_event[content_type_id, event].append(hook)
+                    self._by_event[content_type_id, ObjectChangeActionChoices(event)].append(hook)
 
     def matching(self, change: Change) -> list[Hook]:
         """Return the hooks that the change is for."""

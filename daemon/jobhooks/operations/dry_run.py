@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.meta import ReceiverMeta
+from jobhooks.contract.job_settings import JobLimits
 from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.running.dry_run import Rehearsal, rehearse
@@ -77,26 +77,20 @@ def dry_run(conn: SyncConnection, settings: Settings, job: str, change_id: int) 
 
 def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Delivery:
     """A delivery of the change to the receiver, with the limits that are in force for its job."""
-    settings = call(conn, "settings_of_job", class_path=found.class_path)
-    soft_s, longest_s, is_sensitive = settings[0] if settings else _own_settings(found.meta)
+    rows = call(conn, "settings_of_job", class_path=found.class_path)
     hook = Hook(
-        NO_HOOK,
         "dry run",
-        0,
+        [change.content_type.name],
         found.class_path,
-        frozenset({change.content_type.id}),
-        frozenset({change.action}),
-        Snapshot.parse("1:1:"),
-        soft_time_limit=soft_s,
-        time_limit=longest_s,
-        has_sensitive_variables=is_sensitive,
+        [change.action],
+        id=NO_HOOK,
+        job_id=0,
+        content_type_ids=frozenset({change.content_type.id}),
+        enabled_since=Snapshot.parse("1:1:"),
+        limits=msgspec.json.decode(rows[0][0], type=JobLimits) if rows else found.meta,
     )
     (delivery,) = deliveries_of(change, [hook])
     return delivery
-
-
-def _own_settings(meta: ReceiverMeta) -> tuple[float | None, float | None, bool]:
-    return meta.soft_time_limit, meta.time_limit, meta.has_sensitive_variables
 
 
 def _result(job: str, change: ListedChange, rehearsal: Rehearsal) -> DryRun:

@@ -2,39 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import psycopg
 
 from jobhooks.errors import Refused, UnknownHook
+from jobhooks.matching.hook_settings import RULES, HookSettings
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import attempt_with_lock
 
 
-@dataclass(frozen=True)
-class HookSettings:
-    """All that a hook can be asked to be; see jobhooks.job_hook.
-
-    ``coalesce_s``: 0 for the changes of a transaction, else seconds; None: each change by itself.
-    """
-
-    name: str
-    content_types: list[str]
-    job: str
-    events: list[str]
-    enabled: bool
-    priority: int
-    description: str
-    columns: list[str]
-    conditions: str
-    coalesce_s: float | None
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobHook(HookSettings):
-    """A hook as it is. ``runs``: hook and job are both on; ``why_not``: what is in the way, perhaps of one table.
+    """A hook as it is. ``runs``: changes lead to runs; ``why_not``: what prevents that, for all or one of its tables.
 
-    ``condition_failures``: for about how many changes its conditions could not be evaluated, and why not the last time.
+    ``condition_failures``: for about how many changes its conditions could not be evaluated; ``condition_error``: why,
+    the last time.
     """
 
     runs: bool
@@ -43,28 +27,28 @@ class JobHook(HookSettings):
     condition_error: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HookDetails(JobHook):
-    """A hook with how many deliveries it is owed, by status."""
+    """A hook with its number of pending deliveries, by status."""
 
     owed: dict[str, int]
 
 
 def hooks(conn: SyncConnection) -> list[JobHook]:
-    """Return all job hooks: those of a higher priority first, then by name."""
-    return [JobHook(*row) for row in call(conn, "hooks")]
+    """All job hooks: those of a higher priority first, then by name."""
+    return [JobHook(**_columns(row)) for row in call(conn, "hooks")]
 
 
 def hook_details(conn: SyncConnection, name: str) -> HookDetails:
-    """Return what there is to know about a hook.
+    """Everything about one hook.
 
     Raises:
-        UnknownHook: there is none of that name.
+        UnknownHook: there is no hook of that name.
     """
     rows = call(conn, "hook_shown", name=name)
     if not rows:
         raise UnknownHook(f'there is no hook "{name}"')
-    return HookDetails(*rows[0], owed=owed_to(conn, name))
+    return HookDetails(**_columns(rows[0]), owed=owed_to(conn, name))
 
 
 def owed_to(conn: SyncConnection, name: str) -> dict[str, int]:
@@ -72,49 +56,24 @@ def owed_to(conn: SyncConnection, name: str) -> dict[str, int]:
     return dict(call(conn, "owed_to_hook", name=name))
 
 
-def add_hook(  # noqa: PLR0913, RUF100 - all that a hook can be
-    conn: SyncConnection,
-    name: str,
-    content_types: Sequence[str],
-    events: Sequence[str],
-    job: str,
-    description: str = "",
-    *,
-    columns: Sequence[str] = (),
-    conditions: str = "",
-    coalesce_s: float | None = None,
-    enabled: bool = True,
-    priority: int = 0,
-) -> None:
+def add_hook(conn: SyncConnection, settings: HookSettings) -> None:
     """Add a job hook.
 
     Raises:
         UnknownJob, UnknownEvent, NotWatched, HookExists, InvalidName, HookConflict, UnknownColumn, JobIsOff: as the
             message says; nothing was changed.
     """
-    call(
-        conn,
-        "add_hook",
-        name=name,
-        content_types=list(content_types),
-        events=list(events),
-        job=job,
-        description=description,
-        columns=list(columns),
-        conditions=conditions,
-        coalesce_s=coalesce_s,
-        enabled=enabled,
-        priority=priority,
-    )
+    wanted = {setting: getattr(settings, setting) for setting in RULES}
+    call(conn, "save_hook", name=None, settings=msgspec.json.encode(wanted).decode())
 
 
 def edit_hook(conn: SyncConnection, name: str, changes: Mapping[str, object]) -> None:
-    """Change a hook in what is named, by the fields of ``HookSettings``.
+    """Change some settings of a hook, by the fields of ``HookSettings``.
 
     Raises:
         UnknownHook, and what ``add_hook`` raises: nothing was changed.
     """
-    call(conn, "edit_hook", name=name, changes=msgspec.json.encode(changes).decode())
+    call(conn, "save_hook", name=name, settings=msgspec.json.encode(changes).decode())
 
 
 def enable_hook(conn: SyncConnection, name: str, *, enabled: bool = True) -> None:
@@ -170,3 +129,15 @@ def change_all(
             raise psycopg.Rollback
 
     attempt_with_lock(conn, changed)
+
+
+def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
+    settings_json, runs, why_not, failures, error = row
+    settings = msgspec.json.decode(settings_json, type=HookSettings)
+    return {
+        **{setting: getattr(settings, setting) for setting in RULES},
+        "runs": runs,
+        "why_not": why_not,
+        "condition_failures": failures,
+        "condition_error": error,
+    }

@@ -7,13 +7,14 @@ import time
 from dataclasses import dataclass
 
 from jobhooks.errors import JobhooksError, Refused
+from jobhooks.matching.hook_table import Hook
 from jobhooks.operations.attempts import ResultDetails
 from jobhooks.operations.change_details import no_such_change
 from jobhooks.operations.changes import listed_change
 from jobhooks.operations.deliveries import pending_delivery
 from jobhooks.operations.names import unknown_job
 from jobhooks.operations.progress import Advance, Progress, no_progress
-from jobhooks.operations.replay import ReplayFilter, ReplayHook, queue, replay_hook, replayable
+from jobhooks.operations.replay import ReplayFilter, queue, replay_hook, replayable
 from jobhooks.operations.results import results_of_delivery
 from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.connections import SyncConnection, call
@@ -33,7 +34,7 @@ class PassedOver:
 class QueuedDelivery:
     """A delivery that is pending again. ``attempts``: the number of its last attempt, 0 if there was none."""
 
-    hook: ReplayHook
+    hook: Hook
     attempts: int
 
 
@@ -89,7 +90,7 @@ def await_results(
         return [_await_one(conn, queued.change, delivery, deadline, advance) for delivery in queued.deliveries]
 
 
-def _obstacle_to_queueing(conn: SyncConnection, hook: ReplayHook, change: ListedChange) -> str | None:
+def _obstacle_to_queueing(conn: SyncConnection, hook: Hook, change: ListedChange) -> str | None:
     if not hook.runs:
         return "it does not run, because the hook or its job is disabled, or the job is not installed"
     if replayable(conn, hook, ReplayFilter(hook.name, change_ids=[change.id])):
@@ -101,7 +102,7 @@ def _obstacle_to_queueing(conn: SyncConnection, hook: ReplayHook, change: Listed
     return "the daemon has yet to read the change, and will deliver it then"
 
 
-def _queued(conn: SyncConnection, hook: ReplayHook, change_id: int) -> QueuedDelivery:
+def _queued(conn: SyncConnection, hook: Hook, change_id: int) -> QueuedDelivery:
     results = results_of_delivery(conn, change_id, hook.id)
     queue(conn, hook, [change_id])
     return QueuedDelivery(hook, results[-1].attempt if results else 0)

@@ -1,28 +1,42 @@
-"""What is said of a job: by its receiver, and by an operator instead."""
+"""Jobs: the records of receivers, their switches, and the settings that an operator overrides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from jobhooks.contract.job_settings import RULES, JobSettings
 from jobhooks.errors import UnknownJob
 from jobhooks.store.connections import SyncConnection, call
 
-Setting = str | int | float | bool | list[str] | None
+Value = str | int | float | bool | list[str] | None
 
 
 @dataclass(frozen=True)
-class JobSetting:
-    """A setting of jobs that can be said otherwise. ``kind``: what it can be, as jobhooks.settings_of_jobs has it."""
+class FoundJob:
+    """A receiver that was found, and the settings that it states."""
 
+    class_path: str
+    settings: JobSettings
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job in a list, with the settings in force."""
+
+    class_path: str
     name: str
-    column: str
-    kind: str
+    grouping: str
+    installed: bool
+    enabled: bool
+    hidden: bool
+    description: str
 
 
 @dataclass(frozen=True)
 class HookOfJob:
-    """A hook that leads to a job; see ``JobHook``."""
+    """A hook that leads to a job; see ``hooks.JobHook``."""
 
     name: str
     content_types: list[str]
@@ -32,47 +46,60 @@ class HookOfJob:
 
 @dataclass(frozen=True)
 class JobDetails:
-    """A job. ``settings`` are in force, by their names in class Meta; ``receiver`` says the ``overridden``."""
+    """A job. ``settings`` are in force; ``receiver`` has what the receiver states for the ``overridden`` ones."""
 
     class_path: str
     installed: bool
     enabled: bool
-    settings: dict[str, Setting]
+    settings: dict[str, Value]
     overridden: list[str]
-    receiver: dict[str, Setting]
+    receiver: dict[str, Value]
     hooks: list[HookOfJob]
 
 
-def settings_of_jobs(conn: SyncConnection) -> list[JobSetting]:
-    """Return what can be set of a job."""
-    return [JobSetting(*row) for row in call(conn, "settings_of_jobs")]
+def register_jobs(conn: SyncConnection, found: Iterable[FoundJob], *, complete: bool) -> None:
+    """Record a job for each receiver; ``complete``: every other job is no longer installed."""
+    records = [{"class_path": job.class_path, "settings": _stated(job.settings)} for job in found]
+    call(conn, "register_jobs", found=msgspec.json.encode(records).decode(), complete=complete)
+
+
+def jobs(conn: SyncConnection) -> list[Job]:
+    """All jobs, by grouping and class path."""
+    return [Job(*row) for row in call(conn, "jobs")]
 
 
 def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
-    """Return what there is to know about a job.
+    """Everything about one job.
 
     Raises:
-        UnknownJob: there is none of that class path.
+        UnknownJob: there is no job of that class path.
     """
     rows = call(conn, "job_shown", class_path=class_path)
     if not rows:
         raise UnknownJob(f"there is no job {class_path}", "jobhooks job list --all")
-    installed, enabled, in_force, own = rows[0]
-    known = settings_of_jobs(conn)
-    overridden = [setting.name for setting in known if setting.column in in_force["overrides"]]
+    installed, enabled, in_force, own, overridden = rows[0]
     return JobDetails(
         class_path,
         installed,
         enabled,
-        {setting.name: _value(setting, in_force) for setting in known},
-        overridden,
-        {setting.name: _value(setting, own) for setting in known if setting.name in overridden},
+        _decoded(in_force),
+        [name for name in RULES if name in overridden],
+        {name: value for name, value in _decoded(own).items() if name in overridden},
         [HookOfJob(*row) for row in call(conn, "hooks_of_job", class_path=class_path)],
     )
 
 
-def set_job(conn: SyncConnection, class_path: str, settings: Mapping[str, Setting]) -> None:
-    """Say something of a job instead of its receiver, by names as in class Meta.
+def enable_job(conn: SyncConnection, class_path: str, *, enabled: bool = True) -> None:
+    """Enable or disable a job.
+
+    Raises:
+        UnknownJob: there is no job of that class path.
+    """
+    call(conn, "enable_job", class_path=class_path, enabled=enabled)
+
+
+def set_job(conn: SyncConnection, class_path: str, settings: Mapping[str, Value]) -> None:
+    """Override settings of a job, by their names in class Meta.
 
     Raises:
         UnknownJob, InvalidSetting: as the message says; nothing was changed.
@@ -81,7 +108,7 @@ def set_job(conn: SyncConnection, class_path: str, settings: Mapping[str, Settin
 
 
 def reset_job(conn: SyncConnection, class_path: str, names: Sequence[str] | None) -> list[str]:
-    """Let a job be what its receiver says, in all or in what is named; return what was said otherwise.
+    """Remove overrides of a job, all or those named; the settings that were overridden.
 
     Raises:
         UnknownJob, InvalidSetting: as the message says; nothing was changed.
@@ -90,8 +117,10 @@ def reset_job(conn: SyncConnection, class_path: str, names: Sequence[str] | None
     return was_set
 
 
-def _value(setting: JobSetting, row: Mapping[str, Setting]) -> Setting:
-    value = row[setting.column]
-    if setting.kind == "seconds" and isinstance(value, int):  # as JSON has a whole number
-        return float(value)
-    return row["order_columns"] if setting.column == "order_by" and value == "columns" else value
+def _stated(settings: JobSettings) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in RULES}
+
+
+def _decoded(settings_json: str) -> dict[str, Value]:
+    """The settings of a job in the order in which they are listed, with the types of ``JobSettings``."""
+    return msgspec.to_builtins(_stated(msgspec.json.decode(settings_json, type=JobSettings)))

@@ -1,9 +1,9 @@
-"""Finding the receivers that settings name, and bringing the database's jobs in line with them."""
+"""Receivers: finding those that the settings name, and recording a job for each."""
 
 from pathlib import Path
 
 from jobhooks.discovery.loading import ReceiverRegistry, find_receivers
-from jobhooks.operations.tables import JobRecord, register_jobs
+from jobhooks.operations.jobs import FoundJob, register_jobs
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.connections import SyncConnection
 
@@ -17,35 +17,13 @@ def find(chosen: Settings) -> ReceiverRegistry:
 
 
 def register(conn: SyncConnection, registry: ReceiverRegistry, *, complete: bool) -> None:
-    """Make jobs of the receivers; ``complete``: jobs whose receivers are not among them are not installed any more.
+    """Record a job for each receiver; ``complete``: every other job is no longer installed.
 
-    Only the daemon knows that: another command may look into other directories than it does.
+    Only the daemon passes ``complete``: another command may look in other directories.
     """
-    register_jobs(conn, records(registry), complete=complete)
+    register_jobs(conn, found_jobs(registry), complete=complete)
 
 
-def records(registry: ReceiverRegistry) -> list[JobRecord]:
-    """Return what is recorded of the receivers."""
-    return [
-        JobRecord(
-            class_path=found.class_path,
-            name=found.meta.name,
-            description=found.meta.description,
-            soft_time_limit_s=found.meta.soft_time_limit,
-            time_limit_s=found.meta.time_limit,
-            max_attempts=found.meta.max_attempts,
-            backoff_s=found.meta.backoff,
-            on_failure=found.meta.on_failure.value,
-            concurrency=found.meta.concurrency,
-            hidden=found.meta.hidden,
-            grouping=found.meta.grouping,
-            has_sensitive_variables=found.meta.has_sensitive_variables,
-            queue=found.meta.queue,
-            is_singleton=found.meta.is_singleton,
-            order_by=found.meta.order_by.value,
-            order_columns=found.meta.order_columns,
-            batch_size=found.meta.batch_size,
-            batch_wait_s=found.meta.batch_wait,
-        )
-        for found in registry.receivers.values()
-    ]
+def found_jobs(registry: ReceiverRegistry) -> list[FoundJob]:
+    """The jobs to record for the receivers of a registry."""
+    return [FoundJob(found.class_path, found.meta) for found in registry.receivers.values()]

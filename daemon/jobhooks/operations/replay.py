@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
 from jobhooks.contract.content_type import ContentType
 from jobhooks.engine.delivery.delivery import deliveries_of
 from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.errors import Refused
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import check_conditions
-from jobhooks.matching.hook_table import Hook, Rule
+from jobhooks.matching.hook_table import Hook, Rule, hook_of
 from jobhooks.operations.change_details import no_such_change
 from jobhooks.operations.changes import ids_between
 from jobhooks.operations.deliveries import batches
@@ -28,7 +27,6 @@ from jobhooks.operations.names import ids_of_tables, unknown_hook
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.store.change_rows import ContentTypes, change_of
 from jobhooks.store.connections import SyncConnection, call
-from jobhooks.store.snapshot import Snapshot
 from jobhooks.store.undecodable_text import call_readable
 
 if TYPE_CHECKING:
@@ -50,24 +48,6 @@ class ReplayFilter:
 
 
 @dataclass(frozen=True)
-class ReplayHook:
-    """A hook that changes can be delivered to again. ``enabled_since``: a snapshot; ``runs``: hook and job are on."""
-
-    id: int
-    name: str
-    job_id: int
-    job: str
-    events: list[str]
-    enabled_since: str
-    content_type_ids: list[int]
-    runs: bool
-    order_by: str
-    order_columns: list[str]
-    columns: list[str]
-    conditions: str
-
-
-@dataclass(frozen=True)
 class FailedConditions:
     """The changes for which the hook's conditions could not be evaluated, and the last error."""
 
@@ -83,13 +63,13 @@ class ReplayPlan:
     conditions could be evaluated.
     """
 
-    hook: ReplayHook
+    hook: Hook
     change_ids: "array[int]"
     passed_over: list[int]
     failed_conditions: FailedConditions | None
 
 
-def replay_hook(conn: SyncConnection, name: str) -> ReplayHook:
+def replay_hook(conn: SyncConnection, name: str) -> Hook:
     """Look up a hook by its name.
 
     Raises:
@@ -98,7 +78,7 @@ def replay_hook(conn: SyncConnection, name: str) -> ReplayHook:
     rows = call(conn, "hook_called", name=name)
     if not rows:
         raise unknown_hook(conn, name)
-    return ReplayHook(*rows[0])
+    return hook_of(*rows[0])
 
 
 def plan_replay(conn: SyncConnection, chosen: ReplayFilter, progress: Progress = no_progress) -> ReplayPlan:
@@ -132,7 +112,7 @@ def replay(conn: SyncConnection, plan: ReplayPlan, progress: Progress = no_progr
     return queue(conn, plan.hook, plan.change_ids, progress)
 
 
-def replayable(conn: SyncConnection, hook: ReplayHook, chosen: ReplayFilter) -> "array[int]":
+def replayable(conn: SyncConnection, hook: Hook, chosen: ReplayFilter) -> "array[int]":
     """The ids of the changes that match the filter and can be delivered to the hook again, in order."""
     tables = ids_of_tables(conn, chosen.tables)
     ids = array("q")
@@ -156,14 +136,14 @@ def replayable(conn: SyncConnection, hook: ReplayHook, chosen: ReplayFilter) -> 
         first = ids[-1] + 1
 
 
-def queue(conn: SyncConnection, hook: ReplayHook, ids: Sequence[int], progress: Progress = no_progress) -> int:
+def queue(conn: SyncConnection, hook: Hook, ids: Sequence[int], progress: Progress = no_progress) -> int:
     """Make pending deliveries of changes; the result is how many of them were not pending already."""
-    engine_hook, content_types = _engine_hook(hook), _content_types(conn)
+    content_types = _content_types(conn)
     queued = 0
     # Oldest first: otherwise one could become due before an older one that it must wait for.
     with progress("queueing", len(ids)) as advance:
         for batch in batches(ids):
-            rows = [_pending_row(row, engine_hook, content_types) for row in _logged_rows(conn, batch)]
+            rows = [_pending_row(row, hook, content_types) for row in _logged_rows(conn, batch)]
             ((parked,),) = call(conn, "park_again", deliveries=msgspec.json.encode(rows).decode())
             queued += parked
             advance(len(batch))
@@ -184,7 +164,7 @@ def logged_change(conn: SyncConnection, id_: int) -> Change:
 
 def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> ReplayPlan:
     """The plan with only the changes that match the hook's columns and conditions."""
-    hook, content_types = _engine_hook(plan.hook), _content_types(conn)
+    hook, content_types = plan.hook, _content_types(conn)
     if not hook.columns and not hook.conditions:
         return plan
     if hook.conditions:
@@ -233,19 +213,3 @@ def _content_types(conn: SyncConnection) -> ContentTypes:
         id_: ContentType(id_, name, schema, table, tuple(key_columns), tuple(key_types), frozenset(ignored))
         for id_, name, schema, table, key_columns, ignored, key_types in call_readable(conn, "content_types")
     }
-
-
-def _engine_hook(hook: ReplayHook) -> Hook:
-    return Hook(
-        hook.id,
-        hook.name,
-        hook.job_id,
-        hook.job,
-        frozenset(hook.content_type_ids),
-        frozenset(map(ObjectChangeActionChoices, hook.events)),
-        Snapshot.parse(hook.enabled_since),
-        order_by=Ordering(hook.order_by),
-        order_columns=tuple(hook.order_columns),
-        columns=frozenset(hook.columns),
-        conditions=hook.conditions,
-    )

@@ -1,10 +1,8 @@
-"""The tables that are watched, and the jobs: what the command line lists and changes."""
+"""The tables that are watched: listing, watching and unwatching them."""
 
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import msgspec
 
 from jobhooks.errors import JobhooksError, NotWatched, Refused, UnknownTable
 from jobhooks.operations.table_names import unknown_table
@@ -55,43 +53,6 @@ class TableDetails(WatchedTable):
     counted: int
     last_change_id: int | None
     last_change_at: datetime.datetime | None
-
-
-@dataclass(frozen=True)
-class Job:
-    """The record of a receiver, with what is in force of what it says."""
-
-    class_path: str
-    name: str
-    grouping: str
-    installed: bool
-    enabled: bool
-    hidden: bool
-    description: str
-
-
-@dataclass(frozen=True)
-class JobRecord:
-    """What is recorded of a receiver that was found: what it says about itself. Limits are in seconds."""
-
-    class_path: str
-    name: str
-    description: str = ""
-    soft_time_limit_s: float | None = None
-    time_limit_s: float | None = None
-    max_attempts: int = 15
-    backoff_s: float = 1.0
-    on_failure: str = "block"
-    concurrency: int = 8
-    hidden: bool = False
-    grouping: str = ""
-    has_sensitive_variables: bool = False
-    queue: str = ""
-    is_singleton: bool = False
-    order_by: str = "object"
-    order_columns: tuple[str, ...] = ()
-    batch_size: int | None = None
-    batch_wait_s: float = 0.0
 
 
 def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be watched
@@ -186,25 +147,6 @@ def table_details(conn: SyncConnection, name: str) -> TableDetails:
         last_change_id=last_id,
         last_change_at=last_at,
     )
-
-
-def register_jobs(conn: SyncConnection, found: Iterable[JobRecord], *, complete: bool) -> None:
-    """Make jobs of the receivers that were found; ``complete``: those not among them are not installed any more."""
-    call(conn, "register_jobs", found=msgspec.json.encode(list(found)).decode(), complete=complete)
-
-
-def jobs(conn: SyncConnection) -> list[Job]:
-    """Return all jobs, by grouping and class path."""
-    return [Job(*row) for row in call(conn, "jobs")]
-
-
-def enable_job(conn: SyncConnection, class_path: str, *, enabled: bool = True) -> None:
-    """Enable or disable a job.
-
-    Raises:
-        UnknownJob: there is none of that class path.
-    """
-    call(conn, "enable_job", class_path=class_path, enabled=enabled)
 
 
 def adopt(conn: SyncConnection) -> None:

@@ -21,8 +21,9 @@ from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runners
 from jobhooks.errors import Refused
-from jobhooks.operations import hooks, tables
-from jobhooks.operations.receivers import records
+from jobhooks.matching.hook_settings import HookSettings
+from jobhooks.operations import hooks, jobs, tables
+from jobhooks.operations.receivers import found_jobs
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, close_async, connect_async
 from jobhooks.testing.databases import Database
 from jobhooks.testing.thread_runner import ThreadRunner
@@ -89,13 +90,13 @@ def _found(receiver: type[JobHookReceiver[Any]]) -> FoundReceiver:
 
 def _hook(conn: SyncConnection, registry: ReceiverRegistry) -> None:
     """Add a hook for each receiver without one: on all tables, for all events."""
-    tables.register_jobs(conn, records(registry), complete=False)
+    jobs.register_jobs(conn, found_jobs(registry), complete=False)
     hooked = {hook.job for hook in hooks.hooks(conn)}
     watched = [table.name for table in tables.watched_tables(conn) if table.state == "watched"]
     for class_path, found in registry.receivers.items():
-        tables.enable_job(conn, class_path)
+        jobs.enable_job(conn, class_path)
         if class_path not in hooked:
-            hooks.add_hook(conn, found.receiver.__name__, watched, list(EVENTS), class_path, "")
+            hooks.add_hook(conn, HookSettings(found.receiver.__name__, watched, class_path, list(EVENTS)))
             # The test is about the rows it wrote before.
             call(conn, "hook_from_the_beginning", name=found.receiver.__name__)
 

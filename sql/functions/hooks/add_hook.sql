@@ -1,7 +1,7 @@
 -- jobhooks.add_hook(name, content_types, events, job, ...): add a job hook; returns its id.
 --
 -- content_types: names of watched tables; events: names of actions; job: the class path of a known job. The rest is as in
--- jobhooks.job_hook. What else can be wrong with a hook, check_hook and check_hook_targets say, whoever writes it.
+-- jobhooks.job_hook. Settings that have no parameter here: jobhooks.save_hook.
 create or replace function jobhooks.add_hook(
     name text,
     content_types text [],
@@ -15,38 +15,14 @@ create or replace function jobhooks.add_hook(
     priority integer default 0
 )
 returns integer
-language plpgsql
+language sql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    job_id constant integer := (select known.id from jobhooks.job as known where known.class_path = add_hook.job);
-    content_type_ids integer [];
-    hook_id integer;
-begin
-    if job_id is null then
-        raise exception 'cannot save hook "%": there is no job %', left(name, 255), job
-        using errcode = 'JH020', hint = 'jobhooks job list';
-    end if;
-    content_type_ids := jobhooks.content_types_called(left(name, 255), content_types);
-    begin
-        insert into jobhooks.job_hook (
-            name, job_id, events, description, columns, conditions, coalesce_s, enabled, priority
-        )
-        values (
-            add_hook.name, job_id, jobhooks.actions_called(left(name, 255), add_hook.events), add_hook.description,
-            array(select distinct column_name from unnest(add_hook.columns) as column_name order by 1),
-            add_hook.conditions, add_hook.coalesce_s, add_hook.enabled, add_hook.priority
-        )
-        returning id into hook_id;
-    exception when unique_violation then
-        raise exception 'cannot save hook "%": there is a hook of that name', name
-        using errcode = 'JH023', hint = 'another name; jobhooks hook list shows the names taken';
-    end;
-    insert into jobhooks.job_hook_content_type (job_hook_id, content_type_id)
-    select hook_id, content_type_id
-    from unnest(content_type_ids) as content_type_id;
-    return hook_id;
-end
+    select jobhooks.save_hook(null, jsonb_build_object(
+        'name', add_hook.name, 'content_types', add_hook.content_types, 'events', add_hook.events, 'job', add_hook.job,
+        'description', add_hook.description, 'columns', add_hook.columns, 'conditions', add_hook.conditions,
+        'coalesce_s', add_hook.coalesce_s, 'enabled', add_hook.enabled, 'priority', add_hook.priority
+    ))
 $$;
 
 comment on function jobhooks.add_hook(

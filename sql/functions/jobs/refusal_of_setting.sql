@@ -1,17 +1,17 @@
--- jobhooks.refusal_of_setting(column_name, value): what a setting of a job must be, if this value is not that; else null.
-create or replace function jobhooks.refusal_of_setting(column_name text, value jsonb)
+-- jobhooks.refusal_of_setting(setting, value): what a setting of a job must be, if this value is not that; else null.
+create or replace function jobhooks.refusal_of_setting(setting text, value jsonb)
 returns text
 language plpgsql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- As settings_of_jobs has them.
+    -- As settings_of_jobs has it.
     known record;
     fits boolean;
 begin
-    select * into known from jobhooks.settings_of_jobs() as setting where setting.column_name = refusal_of_setting.column_name;
-    if known.optional and value = 'null' then
+    select * into known from jobhooks.settings_of_jobs() as rule where rule.setting = refusal_of_setting.setting;
+    if value = 'null' and known.optional then
         return null;
     end if;
     fits := case jsonb_typeof(value)
@@ -22,9 +22,9 @@ begin
         when 'string' then
             known.kind in ('text', 'name') and (known.kind = 'text' or value <> '""')
             or known.kind = 'policy' and value in ('"block"', '"skip"')
-            or known.kind = 'order' and value in ('"object"', '"table"', '"none"', '"columns"')
+            or known.kind = 'order' and value in ('"object"', '"table"', '"none"')
         when 'array' then
-            known.kind = 'columns' and not jsonb_path_exists(value, '$[*] ? (@.type() != "string" || @ == "")')
+            known.kind = 'order' and value <> '[]' and not jsonb_path_exists(value, '$[*] ? (@.type() != "string" || @ == "")')
         else false
     end;
     return case when fits then null else case known.kind

@@ -1,4 +1,4 @@
--- jobhooks.reset_job(class_path, names): let a job be again what its receiver says; returns what was set otherwise.
+-- jobhooks.reset_job(class_path, names): remove overrides of a job; returns the settings that were overridden.
 --
 -- names: of settings, as in class Meta; null: all.
 create or replace function jobhooks.reset_job(class_path text, names text [] default null)
@@ -12,12 +12,7 @@ declare
         from unnest(names) as name
         where not exists (select from jobhooks.settings_of_jobs() as known where known.setting = name)
     );
-    was jsonb;
-    column_names constant text [] := array(
-        select known.column_name
-        from jobhooks.settings_of_jobs() as known
-        where names is null or coalesce(known.setting, 'order_by') = any (names)
-    );
+    former jsonb;
 begin
     if unknown is not null then
         raise exception 'cannot reset % of job %: it has no such setting', unknown, class_path
@@ -25,21 +20,21 @@ begin
             select 'one of ' || string_agg(known.setting, ', ') from jobhooks.settings_of_jobs() as known
         );
     end if;
-    select job.overrides into was from jobhooks.job as job where job.class_path = reset_job.class_path for update;
+    select job.overrides into former from jobhooks.job as job where job.class_path = reset_job.class_path for update;
     if not found then
         raise exception 'there is no job %', class_path
         using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
     update jobhooks.job as job
-    set overrides = job.overrides - column_names
-    where job.class_path = reset_job.class_path and job.overrides ?| column_names;
+    set overrides = case when names is null then '{}' else job.overrides - names end
+    where job.class_path = reset_job.class_path and (names is null or job.overrides ?| names) and job.overrides <> '{}';
     return array(
         select known.setting
         from jobhooks.settings_of_jobs() as known
-        where was ? known.column_name and known.column_name = any (column_names) and known.setting is not null
+        where former ? known.setting and (names is null or known.setting = any (names))
     );
 end
 $$;
 
 comment on function jobhooks.reset_job(text, text []) is
-'Let a job be again what its receiver says; returns what was set otherwise';
+'Remove overrides of a job; returns the settings that were overridden';

@@ -1,34 +1,33 @@
--- jobhooks.settings_of_jobs(): what an operator can say of a job instead of its receiver.
+-- jobhooks.settings_of_jobs(): the settings of a job, which its receiver states or an operator sets instead.
 --
--- setting: its name in class Meta, as people say it; null for what is set together with the one before it. column_name: where it
--- is in jobhooks.job and jobhooks.jobs. kind: what it can be. lowest, highest: between them is a number. optional: it may be null,
--- which is no limit.
+-- setting: its name in class Meta. kind: what it may be. lowest, highest: the limits of a number. optional: it may be
+-- null, for no limit. standard: its default. make generate writes this from daemon/jobhooks/contract/job_settings.py.
 create or replace function jobhooks.settings_of_jobs()
 returns table (
-    setting text, column_name text, kind text, lowest double precision, highest double precision, optional boolean
+    setting text, kind text, lowest double precision, highest double precision, optional boolean, standard jsonb
 )
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
     values
-        ('name', 'name', 'name', null::double precision, null::double precision, false),
-        ('description', 'description', 'text', null, null, false),
-        ('hidden', 'hidden', 'flag', null, null, false),
-        ('grouping', 'grouping', 'text', null, null, false),
-        ('soft_time_limit', 'soft_time_limit_s', 'seconds', 1e-300, 315360000, true),
-        ('time_limit', 'time_limit_s', 'seconds', 1e-300, 315360000, true),
-        ('max_attempts', 'max_attempts', 'count', 1, 100000, false),
-        ('backoff', 'backoff_s', 'seconds', 1e-300, 315360000, false),
-        ('on_failure', 'on_failure', 'policy', null, null, false),
-        ('concurrency', 'concurrency', 'count', 1, 100000, false),
-        ('has_sensitive_variables', 'has_sensitive_variables', 'flag', null, null, false),
-        ('queue', 'queue', 'text', null, null, false),
-        ('is_singleton', 'is_singleton', 'flag', null, null, false),
-        ('order_by', 'order_by', 'order', null, null, false),
-        (null, 'order_columns', 'columns', null, null, false),
-        ('batch_size', 'batch_size', 'count', 1, 100000, false),
-        ('batch_wait', 'batch_wait_s', 'seconds', 0, 315360000, false)
+        ('name', 'name', null::double precision, null::double precision, false, 'null'::jsonb),
+        ('description', 'text', null::double precision, null::double precision, false, '""'::jsonb),
+        ('hidden', 'flag', null::double precision, null::double precision, false, 'false'::jsonb),
+        ('grouping', 'text', null::double precision, null::double precision, false, '""'::jsonb),
+        ('soft_time_limit', 'seconds', 1e-300, 315360000, true, 'null'::jsonb),
+        ('time_limit', 'seconds', 1e-300, 315360000, true, 'null'::jsonb),
+        ('max_attempts', 'count', 1, 100000, false, '15'::jsonb),
+        ('backoff', 'seconds', 1e-300, 315360000, false, '1.0'::jsonb),
+        ('on_failure', 'policy', null::double precision, null::double precision, false, '"block"'::jsonb),
+        ('concurrency', 'count', 1, 100000, false, '8'::jsonb),
+        ('order_by', 'order', null::double precision, null::double precision, false, '"object"'::jsonb),
+        ('is_singleton', 'flag', null::double precision, null::double precision, false, 'false'::jsonb),
+        ('queue', 'text', null::double precision, null::double precision, false, '""'::jsonb),
+        ('batch_size', 'count', 1, 100000, false, 'null'::jsonb),
+        ('batch_wait', 'seconds', 0, 315360000, false, '0.0'::jsonb),
+        ('has_sensitive_variables', 'flag', null::double precision, null::double precision, false, 'false'::jsonb)
 $$;
 
-comment on function jobhooks.settings_of_jobs() is 'What an operator can say of a job instead of its receiver';
+comment on function jobhooks.settings_of_jobs() is
+'The settings of a job, which its receiver states or an operator sets instead';

@@ -10,7 +10,8 @@ from typing import LiteralString
 from jobhooks.cli.demo.narrator import Narrator, ToldChange, changes_after
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.errors import JobhooksError
-from jobhooks.operations import hooks, tables
+from jobhooks.matching.hook_settings import HookSettings
+from jobhooks.operations import hooks, jobs, tables
 from jobhooks.operations.receivers import BUILT_IN, register
 from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection
@@ -62,9 +63,9 @@ def prepare(conn: SyncConnection, narrator: Narrator) -> None:
     tables.watch(conn, TABLE, None, keyless=False, always=False)
     narrator.command(f"jobhooks table watch {TABLE}")
     register(conn, find_receivers([BUILT_IN]), complete=True)
-    tables.enable_job(conn, RECEIVER)
+    jobs.enable_job(conn, RECEIVER)
     narrator.command(f"jobhooks job enable {RECEIVER}")
-    hooks.add_hook(conn, HOOK, [TABLE], ["create", "update", "delete"], RECEIVER, "")
+    hooks.add_hook(conn, HookSettings(HOOK, [TABLE], RECEIVER, ["create", "update", "delete"]))
     narrator.command(
         f'jobhooks hook add "{HOOK}" --content-type {TABLE} --events create,update,delete --job {RECEIVER}'
     )

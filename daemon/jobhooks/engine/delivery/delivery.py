@@ -97,7 +97,9 @@ def deliveries_of(change: Change, hooks: Iterable[Hook]) -> list[Delivery]:
     keys = change.lane_keys()
     return [
         Delivery(
-            change, hook, lane_keys(change, hook.id, keys if hook.order_by is OBJECT else ordering_keys(change, hook))
+            change,
+            hook,
+            lane_keys(change, hook.id, keys if hook.limits.order_by is OBJECT else ordering_keys(change, hook)),
         )
         for hook in hooks
     ]

@@ -2,7 +2,6 @@
 
 import struct
 from hashlib import blake2b
-from typing import assert_never
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import Ordering
@@ -17,17 +16,15 @@ def ordering_keys(change: Change, hook: Hook) -> tuple[bytes, ...] | None:
 
     A hook without an order gets one key per change. It is not JSON, so it equals no key of a row.
     """
-    match hook.order_by:
+    match hook.limits.order_by:
         case Ordering.NONE:
             return (b"#%d" % change.id,)
         case Ordering.TABLE:
             return change.lane_keys(())
-        case Ordering.COLUMNS:
-            return change.lane_keys(hook.order_columns)
         case Ordering.OBJECT:
             return change.lane_keys()
-        case _:
-            assert_never(hook.order_by)
+        case columns:
+            return change.lane_keys(columns)
 
 
 def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:

@@ -11,6 +11,6 @@ def log_fields(delivery: Delivery) -> dict[str, object]:
         "table": change.content_type.name,
         "action": change.action.value,
         "hook": delivery.hook.name,
-        "receiver": delivery.hook.class_path,
+        "receiver": delivery.hook.job,
         "attempt": delivery.attempt,
     }

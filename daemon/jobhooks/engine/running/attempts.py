@@ -52,7 +52,7 @@ class Attempts:
             DatabaseUnreachable: the database is gone, not only the connection of one run.
         """
         feed = Feed(take, report, give_back, partial(self._run_alone, report))
-        shares = hook.is_singleton or hook.queue
+        shares = hook.limits.is_singleton or hook.limits.queue
         while True:
             async with self._concurrency_limits.held(hook) if shares else UNLIMITED:
                 delivery = take()
@@ -62,7 +62,7 @@ class Attempts:
 
     async def _attempt(self, delivery: Delivery, gather: Gather, feed: Feed) -> None:
         """Attempt a delivery, and with it others that can share its call or its transaction."""
-        found = self._registry.receivers.get(delivery.hook.class_path)
+        found = self._registry.receivers.get(delivery.hook.job)
         if delivery.comes_to_nothing:
             feed.report(delivery, nothing_to_do(self._clock))
         elif found is None:
@@ -97,7 +97,7 @@ class Attempts:
 
     def _lost(self, delivery: Delivery, exc: Exception) -> Outcome:
         """Return the outcome of a run that was lost with its connection, of which the receiver may have said more."""
-        sensitive = delivery.hook.has_sensitive_variables
+        sensitive = delivery.hook.limits.has_sensitive_variables
         return failed(self._clock.now(), self._clock, ReceiverLog(), exc, sensitive=sensitive)
 
     async def _together(self, found: FoundReceiver, deliveries: list[Delivery], feed: Feed) -> None:

@@ -21,10 +21,10 @@ class ConcurrencyLimits:
         that for a moment what runs by the old one runs beside.
         """
         async with contextlib.AsyncExitStack() as stack:
-            if hook.is_singleton:
+            if hook.limits.is_singleton:
                 await stack.enter_async_context(self._semaphore("job", hook.job_id, 1))
-            if hook.queue:
-                await stack.enter_async_context(self._semaphore("queue", hook.queue, hook.queue_limit))
+            if hook.limits.queue:
+                await stack.enter_async_context(self._semaphore("queue", hook.limits.queue, hook.queue_limit))
             yield
 
     def _semaphore(self, kind: str, name: int | str, limit: int) -> asyncio.Semaphore:

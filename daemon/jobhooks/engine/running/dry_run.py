@@ -56,7 +56,7 @@ def rehearse(database_url: str, found: FoundReceiver, delivery: Delivery, memory
     """
     assert found.origin is not None
     started_at = CLOCK.now()
-    longest_s = delivery.hook.time_limit
+    longest_s = delivery.hook.limits.time_limit
     pool = ProcessPool(
         max_workers=1,
         initializer=_initialize,
@@ -131,7 +131,7 @@ def _written(conn: SyncConnection, delivery: Delivery) -> list[ListedChange]:
 async def _rehearse_async(database_url: str, found: FoundReceiver, delivery: Delivery) -> Rehearsal:
     with contextlib.closing(connect(database_url)) as conn:
         connections = Connections(asyncpg_arguments(conn), 2)
-    transaction = RunTransaction(connections, delivery.hook.class_path, delivery.identity)
+    transaction = RunTransaction(connections, delivery.hook.job, delivery.identity)
     try:
         outcome = await call_receiver(found, delivery, transaction, CLOCK, [delivery])
         if outcome.undone or transaction.conn is None:

@@ -149,11 +149,11 @@ class Dispatcher:
 
     def _parks_all(self, queue: HookQueue) -> bool:
         """Whether a hook's new deliveries are all parked: to be coalesced, or until its receiver exists."""
-        return queue.hook.coalesce_s is not None or not self._has_receiver(queue.hook.class_path)
+        return queue.hook.coalesce_s is not None or not self._has_receiver(queue.hook.job)
 
     def _may_run(self, queue: HookQueue) -> bool:
         """Whether a hook's deliveries run at present."""
-        return queue.hook.id in self._hooks.by_id and self._has_receiver(queue.hook.class_path)
+        return queue.hook.id in self._hooks.by_id and self._has_receiver(queue.hook.job)
 
     def search_backlog(self) -> None:
         """Search for due entries of all hooks: another session has changed them."""
@@ -184,7 +184,7 @@ class Dispatcher:
 
     def _park_if_missing(self, queue: HookQueue) -> None:
         """Park everything that has not begun if the hook's receiver is missing."""
-        if not self._has_receiver(queue.hook.class_path):
+        if not self._has_receiver(queue.hook.job):
             self._park_ready(queue)
 
     def on_given_back(self, queue: HookQueue) -> None:
@@ -397,5 +397,5 @@ class Dispatcher:
         A hook whose receiver is missing does not hold up the log.
         """
         active = [queue for queue in self._queues.values() if queue.hook.id in self._hooks.by_id]
-        could_use = (not queue.behind or not self._has_receiver(queue.hook.class_path) for queue in active)
+        could_use = (not queue.behind or not self._has_receiver(queue.hook.job) for queue in active)
         return not active or self._backlog.waits_for_log or any(could_use)

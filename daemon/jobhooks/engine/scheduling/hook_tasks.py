@@ -94,7 +94,7 @@ class HookTasks:
         """Give a ready delivery to a batch that waits for more, or start another task if the hook may have one."""
         if queue.gathering is not None:
             queue.gathering.set()
-        elif queue.tasks < queue.hook.concurrency and not self.stopping:
+        elif queue.tasks < queue.hook.limits.concurrency and not self.stopping:
             queue.tasks += 1
             task = asyncio.create_task(self._run_ready(queue))
             self._tasks.add(task)
@@ -129,7 +129,7 @@ class HookSource:
     def take(self) -> Delivery | None:
         """The next ready delivery, which runs from now on."""
         queue = self._queue
-        while queue.ready and not self._tasks.stopping and queue.tasks <= queue.hook.concurrency:
+        while queue.ready and not self._tasks.stopping and queue.tasks <= queue.hook.limits.concurrency:
             delivery = queue.ready.popleft()
             if not delivery.withdrawn:
                 self._begin(delivery)
@@ -147,8 +147,8 @@ class HookSource:
         """
         queue = self._queue
         gathering = Gathering(first)
-        most = queue.hook.batch_size or 1
-        until = asyncio.get_running_loop().time() + queue.hook.batch_wait_s
+        most = queue.hook.limits.batch_size or 1
+        until = asyncio.get_running_loop().time() + queue.hook.limits.batch_wait
         queue.gathering = more = asyncio.Event()
         first.began_at = inf  # a waiting batch is not parked as a slow run, so that later deliveries find it
         try:

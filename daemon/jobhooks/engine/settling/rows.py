@@ -117,7 +117,7 @@ def parked_row(delivery: Delivery) -> Row:
 def failed_row(delivery: Delivery, outcome: Outcome) -> Row:
     """The backlog entry that a failure leaves: due after its backoff, or dead."""
     hook = delivery.hook
-    step = next_step(delivery.failures + 1, hook.max_attempts, hook.backoff, outcome.retry_after)
+    step = next_step(delivery.failures + 1, hook.limits.max_attempts, hook.limits.backoff, outcome.retry_after)
     return {
         **_backlog_key(delivery),
         "attempts": delivery.attempt,

@@ -59,17 +59,17 @@ async def call_receiver(
         coroutine: Any = in_steps_async(instance, work) if found.steps else work()
         if ending is not None:
             ending.receiver = instance
-        value = await Limited(coroutine, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
+        value = await Limited(coroutine, hook.job, hook.limits.soft_time_limit, hook.limits.time_limit).run()
         if ending is not None:
             ending.value = value
-        return completed(started_at, clock, log, value, sensitive=hook.has_sensitive_variables)
+        return completed(started_at, clock, log, value, sensitive=hook.limits.has_sensitive_variables)
     except (GeneratorExit, GaveWay):
         raise
     except BaseException as exc:  # noqa: BLE001 - whatever a receiver raises, SystemExit included
         _raise_unless_failed(transaction, exc)
         if ending is not None:
             ending.exc = exc
-        return failed(started_at, clock, log, exc, sensitive=hook.has_sensitive_variables)
+        return failed(started_at, clock, log, exc, sensitive=hook.limits.has_sensitive_variables)
     finally:
         current_run.set(None)
 
@@ -119,7 +119,7 @@ async def record(
             raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
         if ending is not None:
             ending.exc = exc
-        return failed_after(outcome, clock, exc, sensitive=deliveries[0].hook.has_sensitive_variables)
+        return failed_after(outcome, clock, exc, sensitive=deliveries[0].hook.limits.has_sensitive_variables)
 
 
 async def _load(transaction: RunTransaction, change: Change) -> AsyncChangedObject | None:

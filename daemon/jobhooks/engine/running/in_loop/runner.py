@@ -38,7 +38,7 @@ class LoopRunner:
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
         """Call a receiver once; see ``Runner``."""
         first = deliveries[0]
-        transaction = RunTransaction(self._connections, first.hook.class_path, first.identity)
+        transaction = RunTransaction(self._connections, first.hook.job, first.identity)
         ending = Ending() if found.has_last_steps else None
         try:
             outcome = await call_receiver(found, first, transaction, self.clock, deliveries, ending)
@@ -51,9 +51,9 @@ class LoopRunner:
         hook = first.hook
 
         def limited(step: Coroutine[Any, Any, object]) -> Awaitable[object]:
-            return Limited(step, hook.class_path, hook.soft_time_limit, hook.time_limit).run()
+            return Limited(step, hook.job, hook.limits.soft_time_limit, hook.limits.time_limit).run()
 
-        return await after_run_async(ending, outcome, limited, sensitive=hook.has_sensitive_variables)
+        return await after_run_async(ending, outcome, limited, sensitive=hook.limits.has_sensitive_variables)
 
     async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
         """Call a receiver for one delivery after the other; see ``Runner``."""

@@ -42,7 +42,7 @@ class SharedRuns:
         self._may_share = policy.next_may_share()
         self._feed = feed
         self._clock = clock
-        self._shared = SharedTransaction(connections, first.hook.class_path)
+        self._shared = SharedTransaction(connections, first.hook.job)
         self._kept: list[tuple[Delivery, Outcome]] = []  # in the transaction, not committed
         self._undone: list[Delivery] = []  # to be attempted again
         self._until = 0.0
@@ -76,7 +76,7 @@ class SharedRuns:
         if not self._kept:
             self._until = self._loop.time() + LONGEST_S
         self._running = True
-        transaction = RunTransaction(self._connections, self._hook.class_path, delivery.identity, self._shared)
+        transaction = RunTransaction(self._connections, self._hook.job, delivery.identity, self._shared)
         try:
             await self._run(delivery, transaction)
         except asyncio.CancelledError:

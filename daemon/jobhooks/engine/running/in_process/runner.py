@@ -121,15 +121,15 @@ class ProcessRunner:
     ) -> T:
         assert found.origin is not None
         version = (found.class_path, found.origin)
-        scheduled: Future[T] = self._pool(version).schedule(work, args=[orders], timeout=hook.time_limit)
+        scheduled: Future[T] = self._pool(version).schedule(work, args=[orders], timeout=hook.limits.time_limit)
         future = asyncio.wrap_future(scheduled)
         self._running[future] = None
         self._in_use[version] += 1
         try:
             return await future
         except TimeoutError:
-            assert hook.time_limit is not None
-            raise TimeLimitExceeded(hook.time_limit) from None
+            assert hook.limits.time_limit is not None
+            raise TimeLimitExceeded(hook.limits.time_limit) from None
         except ProcessExpired as exc:
             raise WorkerDied(how_it_ended(exc)) from None
         finally:
@@ -195,14 +195,14 @@ def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
     """Return what a worker is told of deliveries."""
     return [
         worker.Order(
-            each.hook.class_path,
+            each.hook.job,
             each.identity,
             each.hook.job_id,
             each.shown or each.change,
-            each.hook.soft_time_limit,
+            each.hook.limits.soft_time_limit,
             clock,
             each.hook.name,
-            each.hook.has_sensitive_variables,
+            each.hook.limits.has_sensitive_variables,
             tuple(merged.identity for merged in each.merged),
         )
         for each in deliveries

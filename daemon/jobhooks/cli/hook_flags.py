@@ -1,0 +1,107 @@
+"""The flags of ``hook add`` and ``hook edit``, derived from the table of settings."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from jobhooks.cli import completion
+from jobhooks.matching.hook_settings import MAX_COALESCE_S, RULES, TRANSACTION, Kind, Rule
+from jobhooks.operations.hook_file import ordered_events
+
+REPEATED = frozenset({Kind.TABLES, Kind.COLUMNS})
+REQUIRED = frozenset({Kind.TABLES, Kind.EVENTS, Kind.JOB})
+COMPLETIONS = {Kind.TABLES: completion.tables, Kind.JOB: completion.jobs}
+TYPES: dict[Kind, Any] = {Kind.TABLES: list[str], Kind.COLUMNS: list[str], Kind.NUMBER: int, Kind.FLAG: bool}
+ENABLED = "enabled"  # has --disabled in hook add, and commands instead of a flag later
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def with_flags_to_add(command: Command) -> Command:
+    """Add a flag for each setting to a command that takes them as ``**given``."""
+    flags = [_flag(setting, rule) for setting, rule in RULES.items() if setting not in ("name", ENABLED)]
+    disabled = Annotated[bool, typer.Option("--disabled", help="Add it without enabling it.")]
+    return _with_flags(command, [*flags, _parameter("disabled", disabled, default=False)])
+
+
+def with_flags_to_edit(command: Command) -> Command:
+    """Add an optional flag for each setting to a command that takes them as ``**given``."""
+    return _with_flags(
+        command, [_flag(setting, rule, editing=True) for setting, rule in RULES.items() if setting != ENABLED]
+    )
+
+
+def given_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that the flags give, by the fields of ``HookSettings``; a flag that is not given is left out."""
+    settings = {
+        setting: _parsed(rule.kind, given[_parameter_name(setting)])
+        for setting, rule in RULES.items()
+        if given.get(_parameter_name(setting)) is not None
+    }
+    return {**settings, ENABLED: False} if given.get("disabled") else settings
+
+
+def _with_flags(command: Command, flags: list[inspect.Parameter]) -> Command:
+    own = [item for item in inspect.signature(command).parameters.values() if item.kind is not item.VAR_KEYWORD]
+    arguments = [item for item in own if item.default is item.empty]
+    others = [item.replace(kind=item.KEYWORD_ONLY) for item in own if item.default is not item.empty]
+    command.__dict__["__signature__"] = inspect.Signature([*arguments, *flags, *others], return_annotation=None)
+    return command
+
+
+def _flag(setting: str, rule: Rule, *, editing: bool = False) -> inspect.Parameter:
+    kind = TYPES.get(rule.kind, str)
+    option = typer.Option(
+        *([f"--{_flag_name(setting)}"] if setting == "name" else []),
+        help=f"{rule.about} {rule.cleared}".strip() if editing else rule.about,
+        metavar=f"{rule.metavar}|none" if editing and rule.kind is Kind.COALESCE else rule.metavar,
+        autocompletion=COMPLETIONS.get(rule.kind),
+    )
+    if not editing and rule.kind in REQUIRED:
+        return _parameter(_parameter_name(setting), Annotated[kind, option])
+    return _parameter(_parameter_name(setting), Annotated[kind | None, option], default=None)
+
+
+def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _flag_name(setting: str) -> str:
+    """The flag of a setting, with underscores: one value of a list, and no unit."""
+    name = setting.removesuffix("_s")
+    return name.removesuffix("s") if RULES[setting].kind in REPEATED else name
+
+
+def _parameter_name(setting: str) -> str:
+    return "new_name" if setting == "name" else _flag_name(setting)
+
+
+def _parsed(kind: Kind, value: Any) -> Any:
+    match kind:
+        case Kind.EVENTS:
+            return ordered_events(event.strip() for event in value.split(",") if event.strip())
+        case Kind.COLUMNS:
+            return [column for column in value if column]
+        case Kind.COALESCE:
+            return _coalesce(value)
+        case _:
+            return value
+
+
+def _coalesce(text: str) -> float | None:
+    if text == "none":
+        return None
+    if text == TRANSACTION:
+        return 0.0
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MAX_COALESCE_S:
+        raise typer.BadParameter(
+            f"{text} is neither transaction nor a number of seconds, more than 0 and at most {MAX_COALESCE_S}",
+            param_hint="--coalesce",
+        )
+    return seconds

@@ -1,0 +1,41 @@
+"""Renders settings of hooks and jobs, and the plan of what changes them."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from jobhooks.cli.show.change_diff import ADDED, REMOVED
+from jobhooks.cli.show.confirm import number
+from jobhooks.cli.show.output import printable
+from jobhooks.operations.hook_plan import Difference, Step, StepKind
+
+CHANGED = "yellow"
+SIGNS = {StepKind.ADD: ("+", ADDED), StepKind.EDIT: ("~", CHANGED), StepKind.DELETE: ("-", REMOVED)}
+
+
+def print_plan(out: Console, steps: Sequence[Step]) -> None:
+    """Print what would be done to each hook, with old and new values."""
+    for step in steps:
+        sign, style = SIGNS[step.kind]
+        lost = f", which discards {number(step.deliveries, 'delivery', 'deliveries')}" if step.deliveries else ""
+        out.print(Text(printable(f'{sign} {step.kind.value} hook "{step.name}"{lost}'), style))
+        for difference in step.differences:
+            before = "" if step.kind is StepKind.ADD else f"{in_words(difference.before)} -> "
+            out.print(Text(f"    {difference.setting}: {before}{in_words(difference.after)}"))
+
+
+def differences_in_words(differences: Sequence[Difference]) -> str:
+    """The differences on one line."""
+    return "; ".join(f"{one.setting} {in_words(one.before)} -> {in_words(one.after)}" for one in differences)
+
+
+def in_words(value: object) -> str:
+    """The value of a setting on one line."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g} seconds"
+    if isinstance(value, list | tuple):
+        value = ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - of texts
+    return printable(str(value)).replace("\n", "\\n") if value not in ("", None) else "none"

@@ -1,0 +1,97 @@
+"""The settings of a hook: the one table that flags, the hook file, ``hook show`` and the history derive from."""
+
+from dataclasses import MISSING, dataclass, field, fields
+from enum import Enum
+from typing import Annotated, Any, get_type_hints
+
+TRANSACTION = "transaction"
+MAX_COALESCE_S = 86_400
+
+
+class Kind(Enum):
+    """What a setting is, which says how it is given on a command line and how it is shown."""
+
+    NAME = "name"
+    TEXT = "text"
+    TABLES = "tables"
+    JOB = "job"
+    EVENTS = "events"
+    COLUMNS = "columns"
+    NUMBER = "number"
+    FLAG = "flag"
+    COALESCE = "coalesce"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting is, and what it is for. ``cleared``: what ``hook edit`` takes to remove it, and what that means.
+
+    ``metavar``: stands for its value in a usage line.
+    """
+
+    kind: Kind
+    about: str
+    metavar: str | None = None
+    cleared: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HookSettings:
+    """All that an operator sets of a hook, as ``jobhooks.save_hook`` takes it.
+
+    ``job``: the class path. ``columns``: an update must have changed one of them, if there are any. ``coalesce_s``: 0
+    to merge the changes of one transaction, else of that many seconds; None: deliver each change by itself.
+    """
+
+    name: Annotated[str, Rule(Kind.NAME, "A name of your choice.", "NAME")]
+    content_types: Annotated[list[str], Rule(Kind.TABLES, "A watched table, schema.table. Repeatable.", "TABLE")]
+    job: Annotated[str, Rule(Kind.JOB, "module.Class, as job list shows it.", "JOB")]
+    events: Annotated[
+        list[str],
+        Rule(Kind.EVENTS, "create, update, delete or truncate, or several, separated by commas.", "EVENT[,EVENT...]"),
+    ]
+    enabled: Annotated[bool, Rule(Kind.FLAG, "Whether changes run the job.")] = True
+    priority: Annotated[int, Rule(Kind.NUMBER, "Lists show hooks of a higher priority first.", "N")] = 0
+    description: Annotated[str, Rule(Kind.TEXT, "What the hook is for.")] = ""
+    columns: Annotated[
+        list[str],
+        Rule(
+            Kind.COLUMNS,
+            "An update fires only if this column, or another one named, changed. Repeatable.",
+            "COLUMN",
+            "Empty: any column.",
+        ),
+    ] = field(default_factory=list[str])
+    conditions: Annotated[
+        str, Rule(Kind.TEXT, "An expression in CEL that a change must satisfy.", "EXPRESSION", "Empty: none.")
+    ] = ""
+    coalesce_s: Annotated[
+        float | None,
+        Rule(
+            Kind.COALESCE,
+            "Deliver the changes of an object as one: those of one transaction, or of that many seconds.",
+            "transaction|SECONDS",
+            "Or none.",
+        ),
+    ] = None
+
+
+def _default(item: Any) -> Any:
+    return item.default_factory() if item.default_factory is not MISSING else item.default
+
+
+RULES: dict[str, Rule] = {
+    name: hint.__metadata__[0] for name, hint in get_type_hints(HookSettings, include_extras=True).items()
+}
+REQUIRED = [item.name for item in fields(HookSettings) if _default(item) is MISSING]
+DEFAULTS: dict[str, Any] = {item.name: _default(item) for item in fields(HookSettings) if item.name not in REQUIRED}
+
+
+def shown_name(setting: str) -> str:
+    """The name that people use for a setting, in files and in messages: a duration without its unit."""
+    return setting.removesuffix("_s")
+
+
+def setting_named(shown: str) -> str:
+    """The setting that ``shown_name`` gives this name; ``shown`` itself if there is none."""
+    return next((setting for setting in RULES if shown_name(setting) == shown), shown)

@@ -1,0 +1,125 @@
+"""Plans changes of hooks, and carries a plan out in one transaction. Every hook that an operator saves passes here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from jobhooks.errors import InvalidConditions, UnknownTable
+from jobhooks.matching.conditions import check_conditions
+from jobhooks.matching.hook_settings import HookSettings, setting_named
+from jobhooks.operations import hooks
+from jobhooks.operations.hook_file import entry
+from jobhooks.operations.hooks import JobHook
+from jobhooks.store.connections import SyncConnection
+
+BLANK = HookSettings("", [], "", [])
+
+
+class StepKind(Enum):
+    """What a step does to a hook."""
+
+    ADD = "add"
+    EDIT = "edit"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting of a hook before and after, by the names and values of a hook file."""
+
+    setting: str
+    before: object
+    after: object
+
+
+@dataclass(frozen=True)
+class Step:
+    """A change of one hook. ``deliveries``: how many pending deliveries a deletion discards."""
+
+    kind: StepKind
+    name: str
+    differences: list[Difference]
+    deliveries: int
+    wanted: HookSettings | None
+
+
+def plan(conn: SyncConnection, before: Sequence[JobHook], after: Sequence[HookSettings]) -> list[Step]:
+    """The steps that turn the hooks ``before`` into ``after``, deletions first.
+
+    Raises:
+        InvalidConditions: of a wanted hook; the message names it.
+    """
+    wanted, there = {hook.name: hook for hook in after}, {hook.name: hook for hook in before}
+    gone = [hook for name, hook in there.items() if name not in wanted]
+    deleted = [
+        Step(StepKind.DELETE, hook.name, [], sum(hooks.owed_to(conn, hook.name).values()), None) for hook in gone
+    ]
+    edited = [saving(there[name], hook) for name, hook in wanted.items() if name in there]
+    added = [saving(None, hook) for name, hook in wanted.items() if name not in there]
+    return [*deleted, *(step for step in edited if step.differences), *added]
+
+
+def saving(before: JobHook | None, after: HookSettings) -> Step:
+    """The step that adds a hook, or edits one; an edit may have no differences.
+
+    Raises:
+        InvalidConditions: the conditions do not compile; the message names the hook, and shows the place.
+    """
+    if after.conditions:
+        try:
+            check_conditions(after.conditions)
+        except InvalidConditions as exc:
+            raise InvalidConditions(f'cannot save hook "{after.name}": {exc}') from exc
+    kind, name = (StepKind.ADD, after.name) if before is None else (StepKind.EDIT, before.name)
+    return Step(kind, name, differences(before, after), 0, after)
+
+
+def deleting(conn: SyncConnection, name: str) -> Step:
+    """The step that deletes a hook."""
+    return Step(StepKind.DELETE, name, [], sum(hooks.owed_to(conn, name).values()), None)
+
+
+def differences(before: HookSettings | None, after: HookSettings) -> list[Difference]:
+    """The settings that differ; of a new hook those that are not as by default."""
+    old, new = entry(before or BLANK), entry(after)
+    return [Difference(name, old[name], value) for name, value in new.items() if old[name] != value]
+
+
+def carry_out(conn: SyncConnection, seen: Sequence[JobHook], steps: Sequence[Step], *, keep: bool = True) -> None:
+    """Take the steps, all or none; without ``keep`` only to find out whether they can be taken.
+
+    Raises:
+        Refused: the hooks are no longer those ``seen``, or a step cannot be taken; nothing was changed.
+    """
+    hooks.change_all(conn, seen, [_action(conn, step) for step in steps], keep=keep)
+
+
+def take(conn: SyncConnection, step: Step) -> None:
+    """Take one step.
+
+    Raises:
+        Refused: as the message says; nothing was changed.
+    """
+    _action(conn, step)()
+
+
+def with_listed_names(conn: SyncConnection, hook: HookSettings) -> HookSettings:
+    """The hook with its tables by the names that ``table list`` shows.
+
+    Raises:
+        UnknownTable: a name that cannot be one of a table; the message names the hook.
+    """
+    try:
+        return replace(hook, content_types=hooks.table_names(conn, hook.content_types))
+    except UnknownTable as exc:
+        raise UnknownTable(f'hook "{hook.name}": {exc}') from exc
+
+
+def _action(conn: SyncConnection, step: Step) -> Callable[[], object]:
+    wanted = step.wanted
+    if wanted is None:
+        return lambda: hooks.delete_hook(conn, step.name)
+    if step.kind is StepKind.ADD:
+        return lambda: hooks.add_hook(conn, wanted)
+    changed = [setting_named(item.setting) for item in step.differences]
+    return lambda: hooks.edit_hook(conn, step.name, {name: getattr(wanted, name) for name in changed})

@@ -1,0 +1,24 @@
+-- jobhooks.loaded_hooks: the job hooks as the engine has them in memory: their settings and the limits of their jobs.
+create or replace view jobhooks.loaded_hooks as
+select
+    hook.id,
+    hook.job_id,
+    array(
+        select content_type_id from jobhooks.job_hook_content_type where job_hook_id = hook.id
+    ) as content_type_ids,
+    hook.enabled_since::text as enabled_since,
+    case when job.settings ->> 'queue' <> '' then (
+        select min((other.settings ->> 'concurrency')::integer)
+        from jobhooks.jobs as other
+        where other.settings ->> 'queue' = job.settings ->> 'queue'
+    ) end as queue_limit,
+    hook.enabled and job.enabled and job.installed as runs,
+    jobhooks.configuration_of_hook(hook.id)::text as settings,
+    job.settings::text as limits,
+    hook.name,
+    hook.enabled and job.enabled as active
+from jobhooks.job_hook as hook
+join jobhooks.jobs as job on job.id = hook.job_id;
+
+comment on view jobhooks.loaded_hooks is
+'The job hooks as the engine has them in memory: their settings and the limits of their jobs';
