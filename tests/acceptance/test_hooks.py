@@ -156,7 +156,7 @@ def test_the_hooks_are_made_those_of_a_file_and_exported_as_the_same(
         jobs.execute("select jobhooks.add_hook(%s, '{public.device}', '{create}', %s)", [name, job])
     jobs.execute("insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values (1, 2, 1, 'dead')")
     plan = [
-        '- delete hook "Gone", which is owed 1 delivery: discarded',
+        '- delete hook "Gone", which discards 1 delivery',
         '~ edit hook "Devices"',
         "    job: a.Too -> a.On",
         "    events: create -> create, update",
@@ -310,7 +310,7 @@ def test_a_job_is_set_shown_and_reset(jobs: Connection, database: str) -> None:
     for setting, code, expected in (
         ("max_attempts=many", REFUSED, 'cannot set max_attempts of job a.On to "many": it must be a whole number'),
         ("time_limit=nan", REFUSED, "it must be a number of seconds, more than 0"),
-        ("colour=red", REFUSED, "cannot set colour of job a.On: it has no such setting (There are name, description"),
+        ("colour=red", REFUSED, "cannot set colour of job a.On: it has no such setting. Try: one of name, description"),
         ("max_attempts", USAGE, "max_attempts is not NAME=VALUE"),
     ):
         assert expected in " ".join(run(database, "job", "set", "a.On", setting, code=code)[1].split())
