@@ -1,1 +1,1 @@
-"""What makes the daemon a service: settings, logging, systemd. Knows nothing of hooks."""
+"""The parts that make the daemon a service: settings, logging, systemd. Knows nothing about hooks."""

@@ -1,4 +1,4 @@
-"""Installing sql/ in a database, and telling whether a database has this program's."""
+"""Installing sql/ in a database, and checking that a database has this program's SQL."""
 
 from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
 from jobhooks.runtime.version import PROGRAM_VERSION
@@ -8,14 +8,14 @@ from jobhooks.store.queries import functions_digest, migrations, repeatable
 
 
 def install(conn: SyncConnection) -> list[str]:
-    """Apply the migrations that are missing, then functions and grants; return the names of those migrations.
+    """Apply the missing migrations, then functions and grants; return the names of those migrations.
 
-    All in one transaction, under an advisory lock: whoever installs at the same time waits, and finds it done.
+    All in one transaction, under an advisory lock: a concurrent installation waits, and finds nothing left to do.
 
     Raises:
         SqlMismatch: the database has migrations that this program does not know.
-        Forbidden: the role may not create what is needed.
-        LockNotAvailable: a table of ours was locked by others, time after time.
+        Forbidden: the role may not create the objects.
+        LockNotAvailable: other sessions held a table of ours in every attempt.
     """
     return retried(lambda: _install(conn))
 
@@ -41,10 +41,10 @@ def capture_is_confined(conn: SyncConnection) -> bool:
 
 
 def check_installed(conn: SyncConnection) -> None:
-    """Check that the database has this program's SQL, whole.
+    """Check that the database has this program's SQL, completely.
 
     Raises:
-        SqlMismatch: it has none, or that of an older or newer program.
+        SqlMismatch: it has no SQL of jobhooks, or that of an older or newer program.
     """
     check_schema(conn)
     installed = _installed_version(conn)
@@ -59,10 +59,10 @@ def check_installed(conn: SyncConnection) -> None:
 
 
 def check_schema(conn: SyncConnection) -> None:
-    """Check that the database has some version's SQL, which this role may use.
+    """Check that the database has the SQL of some version, and that this role may use it.
 
     Raises:
-        SqlMismatch: it has none.
+        SqlMismatch: it has no SQL of jobhooks.
         Forbidden: the role may not use it.
     """
     ((has_schema,),) = call(conn, "has_schema")
@@ -92,7 +92,7 @@ def check_may_mark(conn: SyncConnection) -> None:
     """Check that the database honours this role's marks.
 
     Raises:
-        Forbidden: it does not, so that what receivers write would trigger hooks, for ever.
+        Forbidden: it does not, so receivers' writes would trigger hooks in an endless loop.
     """
     ((may_mark,),) = call(conn, "may_mark")
     if not may_mark:

@@ -10,7 +10,7 @@ HEADER = f"""\
 
 
 def installation_script() -> str:
-    """Return the script: what ``install`` does in the database, and after it ``catalogue.watch_outdated``."""
+    """Make the script: the SQL that ``install`` runs, and after it ``catalogue.watch_outdated``."""
     newest = str(migrations()[-1].version)
     record = filled(
         "record_installation",

@@ -1,4 +1,4 @@
-"""Removing jobhooks from a database: triggers, schemas, privileges, and roles that nobody else uses."""
+"""Removing jobhooks from a database: triggers, schemas, privileges, and roles that no other database uses."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ COUNT_LIMIT = 1_000_000  # changes are counted up to this
 
 @dataclass(frozen=True)
 class Installed:
-    """What is there to remove. ``sessions``: other sessions of jobhooks in this database, such as the daemon's."""
+    """The objects to remove. ``sessions``: other sessions of jobhooks in this database, such as the daemon's."""
 
     tables: int
     changes: int
@@ -34,11 +34,11 @@ class Removed:
 
 
 def what_is_installed(conn: SyncConnection) -> Installed:
-    """Return what ``uninstall`` would remove; ``changes`` is at most ``COUNT_LIMIT`` + 1.
+    """List the objects that ``uninstall`` would remove; ``changes`` is at most ``COUNT_LIMIT`` + 1.
 
     Raises:
         SqlMismatch: jobhooks is not installed.
-        Refused: something else would go with it.
+        Refused: it would also remove objects of others.
         Forbidden: the role may not remove it.
     """
     ((has_schema,),) = call(conn, "has_schema")
@@ -54,10 +54,11 @@ def what_is_installed(conn: SyncConnection) -> Installed:
 
 
 def uninstall(conn: SyncConnection) -> Removed:
-    """Remove all of it. The triggers go first, table by table, so that no writer waits long; then the rest at once.
+    """Remove everything. The triggers go first, table by table, so that no writer waits long; then the rest in one
+    step.
 
     Raises:
-        LockNotAvailable: others hold a table; what was done until then stays done, and the next attempt goes on there.
+        LockNotAvailable: other sessions hold a table; finished tables stay finished, and the next attempt continues there.
     """
     for relation, schema, table, names in call(conn, "own_triggers"):
         _drop_triggers(conn, relation, sql.Identifier(schema, table), names)
@@ -88,7 +89,7 @@ def _drop_triggers(conn: SyncConnection, relation: int, table: sql.Identifier, n
 
 
 def _drop_roles(conn: SyncConnection) -> Removed:
-    """Drop the roles, all or none: another database that uses one may come to use the others."""
+    """Drop the roles, all or none of them: another database that uses one may later use the others."""
     roles = call(conn, "own_roles", roles=ROLES)
     names = [name for name, _, _ in roles]
     if not names:
@@ -100,7 +101,9 @@ def _drop_roles(conn: SyncConnection) -> Removed:
     try:
         with translated_errors(), conn.transaction():
             for name, _, may_use in roles:
-                if not may_use:  # who made a role is not a member by that, and only members may drop what is theirs
+                if (
+                    not may_use
+                ):  # the creator of a role is not automatically a member, and only members may drop its objects
                     execute(conn, sql.SQL("grant {} to current_user").format(sql.Identifier(name)))
             execute(conn, sql.SQL("drop owned by {} cascade").format(identifiers))
             execute(conn, sql.SQL("drop role {}").format(identifiers))
@@ -111,9 +114,9 @@ def _drop_roles(conn: SyncConnection) -> Removed:
 
 
 def _revoke_here(conn: SyncConnection, names: list[str]) -> None:
-    """Take back what they may do with this database; what they could do in the schemas is gone with these.
+    """Revoke their privileges on this database; those in the schemas were dropped with the schemas.
 
-    Not by "drop owned", which takes back what they may do with other databases, too.
+    Not by "drop owned", which also revokes their privileges on other databases.
     """
     statement = sql.SQL("revoke all on database {} from {}").format(
         sql.Identifier(conn.info.dbname), sql.SQL(", ").join(map(sql.Identifier, names))

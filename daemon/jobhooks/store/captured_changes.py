@@ -1,4 +1,4 @@
-"""Captured changes as people read them: with what differs, and the rows as the JSON that the log holds."""
+"""Captured changes for people: with differences, and the rows as the JSON in the log."""
 
 import datetime
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from jobhooks.store.undecodable_text import call_readable, call_readable_async
 
 @dataclass(frozen=True)
 class ListedChange:
-    """A change, with what differs. The rows are JSON as the log has it; ``object_key`` is null where there is none."""
+    """A change with its differences. The rows are JSON as in the log; ``object_key`` is null without a key."""
 
     id: int
     time: datetime.datetime
@@ -28,7 +28,7 @@ class ListedChange:
 
 
 async def changes_with_ids_async(conn: AsyncConnection, ids: list[int]) -> list[ListedChange]:
-    """Do what ``changes_with_ids`` does."""
+    """Like ``changes_with_ids``, on a connection of the loop."""
     return [
         ListedChange(*listed_fields(tuple(row))) for row in await call_readable_async(conn, "changes_by_id", ids=ids)
     ]
@@ -40,7 +40,7 @@ def changes_with_ids(conn: SyncConnection, ids: list[int]) -> list[ListedChange]
 
 
 def listed_fields(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the fields of a ListedChange: the row's own, and what its two snapshots tell."""
+    """Make the fields of a ListedChange: the row's, and the differences of its two snapshots."""
     *facts, key_columns, ignored, written_key, prechange, postchange = row
     before, after = columns(prechange), columns(postchange)
     key = columns(written_key) or {name: (after or before)[name] for name in key_columns if name in (after or before)}

@@ -1,4 +1,4 @@
-"""Connecting, with psycopg for what is synchronous and asyncpg for the daemon's loop, by the same settings."""
+"""Connecting with the same settings: with psycopg for synchronous code, with asyncpg for the daemon's loop."""
 
 import contextlib
 import os
@@ -38,9 +38,9 @@ REMEDIES = {
     "53300": "a larger max_connections for the server, or fewer connections",
     "58P01": "ask the server's administrator: a file of PostgreSQL's installation is missing",
 }
-# What asyncpg raises for a connection that is cut, besides PostgreSQL's own last words.
+# Exceptions of asyncpg for a connection that is cut, in addition to PostgreSQL's last error.
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-# What asyncpg takes in a URL as libpq does; the rest of what libpq knows (application_name, options) it sends apart.
+# Parts of a URL that asyncpg handles like libpq; libpq's other ones (application_name, options) it sends separately.
 SHARED_PARAMETERS = (
     "port",
     "user",
@@ -73,8 +73,8 @@ def connect(
 ) -> SyncConnection:
     """Open a connection of a ``kind`` in autocommit mode; the caller closes it.
 
-    What ``database_url`` leaves out comes from libpq's PG* variables, service file and password file. ``options`` are
-    libpq's, and go before it.
+    libpq's PG* variables, service file and password file supply the parts that ``database_url`` leaves out. ``options``
+    are libpq's, and come first.
 
     Raises:
         DatabaseUnreachable: no server, no such database, wrong password.
@@ -101,7 +101,7 @@ def connect(
         ) from exc
     except (psycopg.Error, UnicodeEncodeError) as exc:
         raise SettingsError(f"wrong database_url: {_without_secrets(exc, database_url)}") from exc
-    conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # whatever the database's default is
+    conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # regardless of the database's default
     return conn
 
 
@@ -113,7 +113,7 @@ def asyncpg_arguments(conn: SyncConnection) -> dict[str, Any]:
     options = {option.keyword.decode(): option.val.decode() for option in conn.pgconn.info if option.val}
     shared = {name: options[name] for name in SHARED_PARAMETERS if name in options}
     shared["host"] = options.get("host") or options.get("hostaddr") or conn.info.host
-    if conn.info.password:  # perhaps from a password file
+    if conn.info.password:  # possibly from a password file
         shared["password"] = conn.info.password
     server_settings = {"application_name": options.get("application_name", APPLICATION_NAME)}
     if "options" in options:
@@ -126,10 +126,10 @@ def asyncpg_arguments(conn: SyncConnection) -> dict[str, Any]:
 
 
 async def connect_async(arguments: dict[str, Any]) -> AsyncConnection:
-    """Open a connection for the loop, with what ``asyncpg_arguments`` returned; the caller closes it.
+    """Open a connection for the loop, with the arguments of ``asyncpg_arguments``; the caller closes it.
 
     Raises:
-        DatabaseUnreachable: the server is not there any more, or takes no more connections.
+        DatabaseUnreachable: the server is gone, or takes no more connections.
     """
     try:
         return await asyncpg.connect(**arguments)
@@ -138,7 +138,7 @@ async def connect_async(arguments: dict[str, Any]) -> AsyncConnection:
 
 
 async def close_async(conn: AsyncConnection) -> None:
-    """Close a connection of the loop, whatever state it is in; a server that does not answer is not waited for."""
+    """Close a connection of the loop in any state; do not wait for a server that does not answer."""
     with contextlib.suppress(asyncpg.PostgresError, *BROKEN):
         await conn.close(timeout=CLOSE_TIMEOUT)
 
@@ -157,7 +157,7 @@ def call(conn: SyncConnection, name: str, /, **parameters: object) -> list[tuple
 def execute(conn: SyncConnection, statement: bytes | sql.Composed, *parameters: object) -> list[tuple[Any, ...]]:
     """Run a statement with parameters $1, $2, ... and return its rows.
 
-    With a cursor of our own kind, whatever kind a receiver chose for its connection.
+    It uses a plain cursor, even if a receiver chose another kind for its connection.
     """
     with psycopg.RawCursor(conn, row_factory=tuple_row) as cursor:
         # Without parameters it may be several statements, which cannot be prepared.
@@ -166,10 +166,10 @@ def execute(conn: SyncConnection, statement: bytes | sql.Composed, *parameters: 
 
 
 async def call_async(conn: AsyncConnection, name: str, /, **parameters: object) -> list[asyncpg.Record]:
-    """Do what ``call`` does, on a connection of the loop.
+    """Like ``call``, on a connection of the loop.
 
     Raises:
-        JobhooksError: of the kind that the database's SQLSTATE stands for.
+        JobhooksError: the error for the database's SQLSTATE.
     """
     query = queries()[name]
     with translated_errors():
@@ -185,7 +185,7 @@ class translated_errors:  # noqa: N801 - a context manager, and called for each 
         """Begin."""
 
     def __exit__(self, _kind: object, exc: BaseException | None, _traceback: object) -> None:
-        """Translate what was raised."""
+        """Translate the exception."""
         if exc is not None:
             _raise_translated(exc)
 
@@ -214,7 +214,7 @@ def is_lock_timeout(exc: BaseException | None) -> bool:
 
 @dataclass(frozen=True)
 class ErrorReport:
-    """What PostgreSQL says of an error; ``sqlstate`` is None if the driver reports a broken connection by itself."""
+    """PostgreSQL's report of an error; ``sqlstate`` is None if the driver itself reports a broken connection."""
 
     sqlstate: str | None
     message: str
@@ -254,10 +254,10 @@ def _names_database(database_url: str) -> bool:
 
 
 def _check_parts(database_url: str) -> None:
-    """Check that no part of a password is taken for another part: libpq would name that in its error.
+    """Check that no part of a password is taken for another part: libpq would name it in its error.
 
     Raises:
-        SettingsError: the password holds what a URL has for other ends.
+        SettingsError: the password has characters with a meaning in a URL.
     """
     parts = conninfo_to_dict(database_url)
     taken_for = "host" if "@" in str(parts.get("host", "")) else "port"
@@ -269,14 +269,14 @@ def _check_parts(database_url: str) -> None:
 
 
 def _without_secrets(exc: BaseException, database_url: str) -> str:
-    """Return what is wrong with a URL, less what is quoted of it, if there may be a password in it."""
+    """Describe the problem with a URL, without quoted parts if these may contain a password."""
     text = _one_line(exc)
     may_hold_one = "@" in database_url or "password" in database_url.lower()
     return re.sub('".*"', '"..."', text) if may_hold_one else text
 
 
 def _reason(exc: psycopg.OperationalError) -> str:
-    """Return libpq's reason in one line, without the prefix that repeats what was attempted."""
+    """Reduce libpq's reason to one line, without the prefix that repeats the request."""
     return re.sub(r"^connection (failed|is bad): ", "", _one_line(exc))
 
 

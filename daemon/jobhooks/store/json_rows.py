@@ -1,6 +1,6 @@
-"""Rows as the log has them, as JSON, taken apart without being read: each value stays as it is written. Pure functions.
+"""Rows of the log as JSON, taken apart without parsing values: each value stays as written. Pure functions.
 
-For showing them. A json column may hold what no reader takes: half of a surrogate pair, ten thousand brackets.
+For showing them. A json column may hold text that no reader accepts: half a surrogate pair, ten thousand brackets.
 """
 
 import json
@@ -14,7 +14,7 @@ TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def columns(row: str | None) -> Columns:
-    """Return the columns of a row that is a JSON object, each value as the JSON that stands there; none for None."""
+    """Read the columns of a row that is a JSON object, each value as its JSON text; empty for None."""
     return dict(_members(row)) if row else {}
 
 

@@ -9,7 +9,7 @@ from jobhooks.store.connections import SyncConnection, call
 
 T = TypeVar("T")
 ATTEMPTS = 4
-PAUSE = 0.5  # seconds between them, in which the writers that queued behind us go on
+PAUSE = 0.5  # seconds between attempts, in which the writers that queued behind us continue
 
 
 def call_with_lock(conn: SyncConnection, name: str, /, **parameters: object) -> None:
@@ -22,10 +22,10 @@ def call_with_lock(conn: SyncConnection, name: str, /, **parameters: object) -> 
 
 
 def attempt_with_lock(conn: SyncConnection, action: Callable[[], object]) -> None:
-    """Do the same with what ``action`` does.
+    """Run ``action`` in a transaction with short lock waits, repeatedly until it gets its locks.
 
     Raises:
-        LockNotAvailable: others held the tables all the while; nothing was changed.
+        LockNotAvailable: other sessions held the tables all the time; nothing was changed.
     """
 
     def attempt() -> None:
@@ -37,10 +37,10 @@ def attempt_with_lock(conn: SyncConnection, action: Callable[[], object]) -> Non
 
 
 def retried(attempt: Callable[[], T]) -> T:
-    """Return what ``attempt`` returns, a transaction of its own that waits briefly for its locks, if it is given them.
+    """Repeat ``attempt``, a separate transaction with short lock waits, until it gets its locks; return its value.
 
     Raises:
-        LockNotAvailable: it was not, time after time.
+        LockNotAvailable: every attempt failed.
     """
     for _ in range(1, ATTEMPTS):
         try:

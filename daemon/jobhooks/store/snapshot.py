@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Snapshot:
     """A ``pg_snapshot``, whose text form is ``xmin:xmax:xip,xip,...``.
 
-    All transactions below ``xmin`` had ended, none at or above ``xmax`` had begun, and of those between the ones in
+    All transactions below ``xmin`` had ended, and those from ``xmax`` on had not begun. Between them, those in
     ``in_progress`` had not ended.
     """
 

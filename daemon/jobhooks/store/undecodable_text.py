@@ -1,8 +1,8 @@
-"""Queries whose text may hold bytes that are no characters, which a driver or the server itself would not hand out.
+"""Queries whose text may hold bytes that are not characters, which a driver or the server would refuse to return.
 
-A database in the encoding SQL_ASCII takes any bytes, and a session's setting can hold what is no text in any database.
-Such a byte is read as U+FFFD and its two hexadecimal digits (E9 as ``\N{REPLACEMENT CHARACTER}e9``), so that different
-bytes stay different, and JSON stays JSON. A query that finds none costs nothing more.
+A database with encoding SQL_ASCII accepts any bytes, and in any database a session's setting can hold bytes that are
+not text. Such a byte is read as U+FFFD and its two hexadecimal digits (E9 as ``�e9``), so different bytes stay
+different, and JSON stays JSON. A query without such bytes costs nothing more.
 """
 
 import codecs
@@ -24,7 +24,7 @@ ERRORS = "jobhooks.unreadable"
 
 
 def call_readable(conn: SyncConnection, name: str, /, **parameters: object) -> list[tuple[Any, ...]]:
-    """Do what ``call`` does, with what cannot be read replaced."""
+    """Like ``call``, with unreadable bytes replaced."""
     try:
         return call(conn, name, **parameters)
     except Unreadable:
@@ -40,7 +40,7 @@ def call_readable(conn: SyncConnection, name: str, /, **parameters: object) -> l
 
 
 async def call_readable_async(conn: AsyncConnection, name: str, /, **parameters: object) -> list[asyncpg.Record]:
-    """Do what ``call_async`` does, with what cannot be read replaced."""
+    """Like ``call_async``, with unreadable bytes replaced."""
     try:
         return await call_async(conn, name, **parameters)
     except Unreadable:

@@ -1,4 +1,4 @@
-"""Telling a person what happened: the changes in the log, with the runs that they led to. Plain lines in a pipe."""
+"""Describing events to a person: the changes in the log, with their runs. Plain lines in a pipe."""
 
 import time
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class ToldLogEntry:
 
 @dataclass(frozen=True)
 class ToldResult:
-    """What a run did."""
+    """The outcome of a run."""
 
     hook: str
     receiver: str
@@ -38,7 +38,7 @@ class ToldResult:
 
 @dataclass(frozen=True)
 class ToldChange:
-    """A change in the log and the results of what it led to."""
+    """A change in the log, and the results of its deliveries."""
 
     id: int
     action: str
@@ -51,7 +51,7 @@ class ToldChange:
 
 
 def changes_after(conn: SyncConnection, last_id: int) -> list[ToldChange]:
-    """Return the changes with a greater id, in order, with the results that there are by now."""
+    """Read the changes with a greater id, in order, with their results so far."""
     return [
         ToldChange(
             *facts,
@@ -92,7 +92,7 @@ class Narrator:
         return holds
 
     def change(self, change: ToldChange) -> None:
-        """Show a change, what it changed, and what it led to."""
+        """Show a change, its differences, and its results."""
         self._console.print(Text.assemble(f"  change {change.id}: ", (change.action, "bold"), f" {change.table}"))
         for line in difference_lines(change.before, change.after):
             self._console.print(Text(f"    {line}"))
@@ -132,7 +132,7 @@ class Narrator:
 
 
 def difference_lines(before: Row | None, after: Row | None) -> list[str]:
-    """Return a line for each column that differs: what it was, and what it is."""
+    """Make a line for each column that differs: the old and the new value."""
     changed = differences(before, after)
     removed, added = changed["removed"] or {}, changed["added"] or {}
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""The demo's story: what is done to a table, how it is told, and what must be true at the end."""
+"""The demo's story: the statements on a table, the text for people, and the conditions to check at the end."""
 
 import json
 import time
@@ -22,12 +22,12 @@ RECEIVER = "validate_serial.ValidateSerial"
 CREATE_TABLE: LiteralString = (
     "create table public.device (id integer generated always as identity primary key, name text, serial text)"
 )
-DELIVERY_TIMEOUT = 15.0  # seconds; a delivery takes milliseconds, the daemon's start perhaps a second
+DELIVERY_TIMEOUT = 15.0  # seconds; a delivery takes milliseconds, the daemon's start about a second
 
 
 @dataclass(frozen=True)
 class Step:
-    """One transaction of an ordinary client: what happens, its statements, and how many changes it leads to."""
+    """One transaction of an ordinary client: a title, its statements, and the number of changes it leads to."""
 
     title: str
     statements: tuple[LiteralString, ...]
@@ -55,7 +55,7 @@ STORY = (
 
 
 def prepare(conn: SyncConnection, narrator: Narrator) -> None:
-    """Do what a newcomer does: install, watch a table, enable a job, add a hook."""
+    """Act like a new user: install, watch a table, enable a job, add a hook."""
     narrator.statement(CREATE_TABLE)
     conn.execute(CREATE_TABLE)
     install(conn)
@@ -72,10 +72,10 @@ def prepare(conn: SyncConnection, narrator: Narrator) -> None:
 
 
 def play(conn: SyncConnection, narrator: Narrator) -> None:
-    """Run the story's transactions and tell, for each, what came of it.
+    """Run the story's transactions, and show the outcome of each.
 
     Raises:
-        JobhooksError: what a transaction should lead to did not come about in time.
+        JobhooksError: the expected changes and results did not appear in time.
     """
     narrator.command("jobhooks run")
     last_id = 0
@@ -91,10 +91,10 @@ def play(conn: SyncConnection, narrator: Narrator) -> None:
 
 
 def check(conn: SyncConnection, narrator: Narrator, daemon_log: Path) -> None:
-    """Check the whole story against the database and the daemon's log, and say so.
+    """Check the whole story against the database and the daemon's log, and report each check.
 
     Raises:
-        JobhooksError: something is not right; the message says what.
+        JobhooksError: a check failed; the message names it.
     """
     narrator.title("Is it right?")
     wrong = [
@@ -114,7 +114,7 @@ def _execute(conn: SyncConnection, narrator: Narrator, step: Step) -> None:
 
 
 def _await_settled(conn: SyncConnection, last_id: int, step: Step) -> list[ToldChange]:
-    """Return the changes after ``last_id`` once there are as many as the step leads to, with their results."""
+    """Wait for the number of changes that the step leads to, and return those after ``last_id`` with their results."""
     deadline = time.monotonic() + DELIVERY_TIMEOUT
     while time.monotonic() < deadline:
         told = changes_after(conn, last_id)
