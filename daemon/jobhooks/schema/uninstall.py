@@ -58,7 +58,7 @@ def uninstall(conn: SyncConnection) -> Removed:
     step.
 
     Raises:
-        LockNotAvailable: other sessions hold a table; finished tables stay finished, and the next attempt continues there.
+        LockNotAvailable: other sessions hold a table; the finished ones stay done, and the next attempt continues.
     """
     for relation, schema, table, names in call(conn, "own_triggers"):
         _drop_triggers(conn, relation, sql.Identifier(schema, table), names)
