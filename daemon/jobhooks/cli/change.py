@@ -70,7 +70,7 @@ def show(
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Show a change: its columns, who and what made it, its results and its pending deliveries.
+    """Show a change: its columns, its user and origin, its results and its pending deliveries.
 
     Example: jobhooks change show 42
     """

@@ -1,4 +1,4 @@
-"""``jobhooks hook``: the rules that lead changes to jobs."""
+"""``jobhooks hook``: the rules that run jobs for changes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class Line:
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Job hooks: the rules that lead changes to jobs.")
+    group = typer.Typer(no_args_is_help=True, help="Job hooks: the rules that run jobs for changes.")
     group.command("add")(add)
     group.command("list")(list_hooks)
     group.command("show")(show)
@@ -63,7 +63,7 @@ def add(
     config: ConfigFlag = None,
     **given: Any,
 ) -> None:
-    """Add a hook: from now on, changes of these tables by these events run this job.
+    """Add a hook: from now on, these events on these tables run this job.
 
     Example: jobhooks hook add "Check serials" --content-type public.device --events create,update
     --job validate_serial.ValidateSerial
@@ -79,7 +79,7 @@ def add(
 
 @with_flags_to_edit
 def edit(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None, **given: Any) -> None:
-    """Change settings of a hook; the others stay, and so do its pending deliveries.
+    """Change settings of a hook. The other settings and its pending deliveries stay.
 
     Example: jobhooks hook edit "Check serials" --events create,update,delete
 
@@ -100,7 +100,7 @@ def edit(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFl
 
 
 def enable(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """Let a hook lead changes to its job: those that commit from now on.
+    """Switch a hook on, for changes that commit from now on.
 
     Example: jobhooks hook enable "Check serials"
     """
@@ -110,7 +110,7 @@ def enable(name: NameArgument, database_url: DatabaseFlag = None, config: Config
 
 
 def disable(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """Keep a hook from leading changes to its job: those from now on pass it by, and what it is owed waits.
+    """Switch a hook off: later changes skip it, and its pending deliveries wait.
 
     Example: jobhooks hook disable "Check serials"
     """
@@ -122,7 +122,7 @@ def disable(name: NameArgument, database_url: DatabaseFlag = None, config: Confi
 def delete(
     name: NameArgument, yes: YesFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
 ) -> None:
-    """Delete a hook. What it is owed is discarded; where that is something, it asks first. Its results stay.
+    """Delete a hook and discard its pending deliveries; asks if there are any. Its results stay.
 
     Example: jobhooks hook delete "Check serials"
     """
@@ -141,7 +141,7 @@ def delete(
 
 
 def list_hooks(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """List the hooks: those of a higher priority first. runs: hook and job are both on; why not: what is in the way.
+    """List the hooks, higher priority first. runs: hook and job are both on; why not: the obstacle.
 
     Example: jobhooks hook list
     """
@@ -160,7 +160,7 @@ def list_hooks(as_json: JsonFlag = False, database_url: DatabaseFlag = None, con
 def show(
     name: NameArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
 ) -> None:
-    """Show a hook: what it is for, whether it runs and why not, what it is owed.
+    """Show a hook: its settings, whether it runs and why not, its pending deliveries.
 
     Example: jobhooks hook show "Check serials"
     """
@@ -175,13 +175,15 @@ def show(
 
 
 def history(
-    name: Annotated[str | None, typer.Argument(help="What a hook is, or was, called.", metavar="[NAME]")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The name of a hook, or of a deleted one.", metavar="[NAME]")
+    ] = None,
     limit: LimitFlag = 50,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Show who changed the hooks, or one of them, when, and how; the newest last. Those that are deleted, too.
+    """Show who changed the hooks, or one of them, when, and how; newest last. Includes deleted hooks.
 
     Example: jobhooks hook history "Check serials"
     """

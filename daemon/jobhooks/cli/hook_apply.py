@@ -1,4 +1,4 @@
-"""``jobhooks hook export`` and ``apply``: all hooks as a file, and the hooks that a file says."""
+"""``jobhooks hook export`` and ``apply``: write all hooks to a file, and make the hooks match a file."""
 
 import contextlib
 from collections.abc import Generator, Sequence
@@ -43,17 +43,15 @@ def apply(
     file: Annotated[
         Path, typer.Argument(help="A file as export prints it.", metavar="FILE", exists=True, dir_okay=False)
     ],
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be done, see whether it can be, and do nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes and try them, but keep none.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Make the hooks those of a file: add, edit, and delete those that it does not have; all of it or nothing.
+    """Make the hooks match a file: add, change, and delete hooks that it does not have; all changes or no change.
 
-    It prints what it is about to do, and asks.
+    It prints the changes, and asks.
 
     Example: jobhooks hook apply hooks.toml --dry-run
 
@@ -72,7 +70,7 @@ def apply(
         if not steps:
             say("nothing to do: the hooks are those of the file")
             return
-        if not yes:  # what cannot be done is said before anybody is asked
+        if not yes:  # errors come before the question
             with _naming(file), _unless_forbidden(dry_run):
                 carry_out(conn, seen, steps, keep=False)
         if dry_run:
@@ -85,7 +83,7 @@ def apply(
 
 @contextlib.contextmanager
 def _naming(file: Path) -> Generator[None]:
-    """Have what is refused name the file; that it names the hook is the database's part."""
+    """Add the file's name to errors; the database names the hook."""
     try:
         yield
     except Refused as exc:
@@ -94,7 +92,7 @@ def _naming(file: Path) -> Generator[None]:
 
 @contextlib.contextmanager
 def _unless_forbidden(dry_run: bool) -> Generator[None]:
-    """Let one who may only look see the plan."""
+    """Show the plan to a role that may not change hooks."""
     try:
         yield
     except Forbidden as exc:

@@ -1,4 +1,4 @@
-"""``jobhooks job``: the receivers that were found, whether they may run, and what is said of them instead."""
+"""``jobhooks job``: lists, switches and configures the jobs of receivers."""
 
 import contextlib
 import math
@@ -60,7 +60,7 @@ def enable(
     receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Let a receiver run.
+    """Switch a job on, so that hooks can run it.
 
     Example: jobhooks job enable validate_serial.ValidateSerial
     """
@@ -68,7 +68,7 @@ def enable(
     registry = receivers.find(chosen)
     with connection(chosen) as conn:
         _register(conn, registry)
-        # One that the daemon found counts, too, where this command cannot see its file.
+        # A receiver that only the daemon can see also counts.
         installed = {known.class_path for known in jobs.jobs(conn) if known.installed}
         if job not in registry.receivers and job not in installed:
             raise UnknownJob(f"cannot enable {job}: {registry.why_missing(job)}")
@@ -77,7 +77,7 @@ def enable(
 
 
 def disable(job: JobArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """Keep a receiver from running: changes from now on pass it by. Its hooks stay enabled, and run nothing.
+    """Switch a job off: later changes skip it. Its hooks stay enabled, but run nothing.
 
     Example: jobhooks job disable validate_serial.ValidateSerial
     """
@@ -90,13 +90,13 @@ def disable(job: JobArgument, database_url: DatabaseFlag = None, config: ConfigF
 
 
 def list_jobs(
-    everything: Annotated[bool, typer.Option("--all", help="Those that are hidden, too.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Include hidden jobs.")] = False,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """List the jobs; modules that do not import are told on stderr.
+    """List the jobs; broken modules are listed on stderr.
 
     Example: jobhooks job list --all
     """
@@ -123,7 +123,7 @@ def list_jobs(
 def show(
     job: JobArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
 ) -> None:
-    """Show a job: whether it runs, its hooks, what is in force of it, and what its receiver says instead.
+    """Show a job: whether it runs, its hooks, its settings, and the receiver's defaults.
 
     Example: jobhooks job show validate_serial.ValidateSerial
     """
@@ -140,14 +140,14 @@ def show(
 def set_settings(
     job: JobArgument,
     settings: Annotated[
-        list[str], typer.Argument(help="What is said instead of the receiver's class Meta.", metavar="NAME=VALUE...")
+        list[str], typer.Argument(help="Settings by the names of class Meta.", metavar="NAME=VALUE...")
     ],
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Say something of a job instead of its receiver, until it is reset. A running daemon goes by it at once.
+    """Override settings of the receiver's class Meta, until they are reset. A running daemon applies them immediately.
 
-    A time limit of none is no limit; order_by is object, table, none, or columns separated by commas.
+    A time limit of none means no limit; order_by is object, table, none, or columns separated by commas.
 
     Example: jobhooks job set validate_serial.ValidateSerial max_attempts=5 time_limit=30
     """
@@ -169,12 +169,12 @@ def set_settings(
 def reset(
     job: JobArgument,
     names: Annotated[
-        list[str] | None, typer.Argument(help="Settings; without any, all that were set.", metavar="[NAME...]")
+        list[str] | None, typer.Argument(help="Settings to reset; by default all of them.", metavar="[NAME...]")
     ] = None,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Let a job be again what its receiver says, in all or in what is named.
+    """Remove overrides, all or the named ones, so that the receiver's settings apply again.
 
     Example: jobhooks job reset validate_serial.ValidateSerial time_limit
     """
@@ -190,7 +190,7 @@ def history(
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Show who changed the jobs, or one of them, when, and how; the newest last. A receiver changes its job, too.
+    """Show who changed the jobs, or one of them, when, and how; newest last. Includes changes by receivers.
 
     Example: jobhooks job history validate_serial.ValidateSerial
     """
@@ -198,7 +198,7 @@ def history(
 
 
 def _register(conn: SyncConnection, registry: ReceiverRegistry) -> None:
-    """Make jobs of receivers that are new; a role that may not leaves that to the daemon."""
+    """Register new receivers as jobs; if the role lacks the privilege, the daemon does it."""
     with contextlib.suppress(Forbidden):
         receivers.register(conn, registry, complete=False)
 
@@ -211,7 +211,7 @@ def _split(setting: str) -> tuple[str, str]:
 
 
 def _value(kind: Kind, text: str) -> Value:
-    """Return what was written, as its kind has it; what is none of that kind stays text, which the database refuses."""
+    """Convert the text to the kind of its setting; invalid text stays text, which the database refuses."""
     match kind:
         case Kind.FLAG:
             return WORDS.get(text.lower(), text)

@@ -1,4 +1,4 @@
-"""``jobhooks receiver``: what is found in the receivers directories, and a new one to begin with."""
+"""``jobhooks receiver``: lists receivers, and writes a new one to start from."""
 
 import keyword
 import textwrap
@@ -56,7 +56,7 @@ def test_it_leaves_what_is_gone_alone() -> None:
 
 @dataclass(frozen=True)
 class FoundOne:
-    """A receiver: its job, where it is, and what it is. ``warnings``: of what has no effect in its class Meta."""
+    """A receiver: its job, its file, and its kind. ``warnings``: attributes without effect in its class Meta."""
 
     class_path: str
     path: str
@@ -90,13 +90,13 @@ def list_receivers(as_json: JsonFlag = False, receivers_path: ReceiversFlag = No
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Of the module: a word in small letters.", metavar="NAME")],
-    is_async: Annotated[bool, typer.Option("--async", help="Make it an async def one.")] = False,
-    directory: Annotated[Path, typer.Option(help="Where receivers are.", metavar="DIR")] = Path("receivers"),
-    tests: Annotated[Path, typer.Option(help="Where its test goes.", metavar="DIR")] = Path("tests"),
+    name: Annotated[str, typer.Argument(help="The module: a word in lower case.", metavar="NAME")],
+    is_async: Annotated[bool, typer.Option("--async", help="Write an async def receiver.")] = False,
+    directory: Annotated[Path, typer.Option(help="The directory of receivers.", metavar="DIR")] = Path("receivers"),
+    tests: Annotated[Path, typer.Option(help="The directory of tests.", metavar="DIR")] = Path("tests"),
     as_json: JsonFlag = False,
 ) -> None:
-    """Write a receiver to begin with, and a test of it; what is there already is not touched.
+    """Write a new receiver to start from, and a test for it. Existing files stay.
 
     Example: jobhooks receiver new check_serial
     """

@@ -35,7 +35,7 @@ def replay(  # noqa: PLR0913, RUF100 - one parameter for each filter
     yes: YesFlag = False,
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Run --job for --change here, show what it would write, and keep nothing."),
+        typer.Option("--dry-run", help="Run --job for --change here, show its writes, and roll them back."),
     ] = False,
     job: Annotated[str | None, typer.Option(help="With --dry-run: the receiver, module.Class.", metavar="JOB")] = None,
     as_json: JsonFlag = False,

@@ -57,49 +57,49 @@ class Settings(BaseSettings):
 
     database_url: str = Field(
         "",
-        description="The database, as a URL or as key=value pairs. What it leaves out comes from libpq's PG* variables,"
+        description="The database, as a URL or as key=value pairs. libpq supplies missing parts from its PG* variables,"
         " service file and password file.",
     )
     receivers_path: Annotated[tuple[Path, ...], NoDecode] = Field(
         (Path("receivers"), Path("/etc/jobhooks/receivers")),
-        description="The directories of receivers; of two modules of the same name the first counts. In the environment"
-        " separated by colons. The receivers that come with jobhooks are found after these.",
+        description="The directories of receivers; the first of two modules with the same name counts. In the"
+        " environment separated by colons. The receivers that come with jobhooks come last.",
     )
-    log_level: LogLevel = Field(LogLevel.INFO, description="From which level on events are logged.")
+    log_level: LogLevel = Field(LogLevel.INFO, description="The lowest level of events that are logged.")
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="How events are logged; auto: console on a terminal, else json."
     )
-    page_size: int = Field(500, ge=1, le=100_000, description="How many changes are read at once.")
+    page_size: int = Field(500, ge=1, le=100_000, description="How many changes are read in one page.")
     wakeup: WakeupMode = Field(
         WakeupMode.GATED,
-        description="How the daemon learns of changes; gated: writers send a NOTIFY while it sleeps, and it stays awake"
-        " while much is written; poll: they never do, and it reads the log 20 to 500 times a second, for applications"
-        " that use two-phase commit; always: they send one with each commit.",
+        description="How the daemon notices changes; gated: writers send a NOTIFY while it sleeps, and it stays awake"
+        " under load; poll: writers send none, and it reads the log 20 to 500 times a second, for applications"
+        " with two-phase commit; always: writers send a NOTIFY with each commit.",
     )
     poll_interval: float = Field(
-        5.0, gt=0, le=3600, description="Seconds after which the log is read although nothing called for it."
+        5.0, gt=0, le=3600, description="Seconds after which the log is read without a wake-up."
     )
     shutdown_grace: float = Field(
-        30.0, ge=0, le=3600, description="Seconds that running receivers have to end once the daemon is told to stop."
+        30.0, ge=0, le=3600, description="Seconds that running receivers have to end when the daemon stops."
     )
 
     leader_timeout: float = Field(
         10.0,
         ge=1,
         le=3600,
-        description="Seconds of silence after which a daemon that stands by takes the one that leads for dead.",
+        description="Seconds of silence after which a standby presumes the leading daemon dead.",
     )
     connections: int = Field(10, ge=1, le=1000, description="How many connections each async def receiver may have.")
     workers: int = Field(2, ge=1, le=100, description="How many processes each def receiver may have.")
     worker_memory_limit: int = Field(
-        0, ge=0, description="Megabytes of data that the process of a def receiver may have; 0: as much as there is."
+        0, ge=0, description="Megabytes of data that the process of a def receiver may have; 0: no limit."
     )
 
     retention_days: float = Field(
         30.0,
         gt=0,
         le=36_500,
-        description="Days for which changes and results are kept, and an eighth more; what is owed stays.",
+        description="Days to keep changes and results, plus up to an eighth; changes with pending deliveries stay.",
     )
 
     @field_validator("receivers_path", mode="before")

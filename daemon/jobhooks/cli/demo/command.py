@@ -32,11 +32,11 @@ def demo(
         bool, typer.Option("--keep", help="Stay up after the story, for you to change rows with psql and watch.")
     ] = False,
 ) -> None:
-    """Show the whole path at work, on a throw-away PostgreSQL; exits 0 only if what happened is right.
+    """Play a short story on a throw-away PostgreSQL, and check it; exits with 0 only if every check passes.
 
     Example: jobhooks demo --keep
     """
-    # Told to end in any way, end in good order: the daemon first, then the server.
+    # On every signal to end, stop the daemon first, then the server.
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, lambda number, _frame: sys.exit(128 + number))
     narrator = Narrator()
@@ -63,7 +63,7 @@ def demo(
 
 @contextlib.contextmanager
 def _daemon(url: str, log: Path) -> Generator[Path]:
-    """Run ``jobhooks run`` as a process of its own, with its log in a file; yield that file."""
+    """Run ``jobhooks run`` as a separate process, with its log in a file; yield that file."""
     arguments = ["run", "--database-url", url, "--receivers-path", str(BUILT_IN), "--log-format", "json"]
     arguments += ["--end-with", str(os.getpid())]  # a database that is away is waited for
     with (
