@@ -1,26 +1,6 @@
--- Who owns what, and who may do what. Applied after functions and views, at every installation.
---
--- The roles belong to the whole cluster: they may be there already, or be created by another database's installation at
--- this moment. An installer who may not create roles goes without: then everything belongs to the installing role, and
--- jobhooks doctor says what that gives up.
-do $$
-declare
-    role name;
-begin
-    foreach role in array array[
-        'jobhooks_owner', 'jobhooks_capture', 'jobhooks_daemon', 'jobhooks_receiver', 'jobhooks_viewer', 'jobhooks_operator'
-    ]::name [] loop
-        begin
-            if to_regrole(role::text) is null then
-                execute format('create role %I nologin', role);
-            end if;
-        exception when duplicate_object or unique_violation or insufficient_privilege then null;
-        end;
-    end loop;
-end
-$$;
+-- Who may do what: grants and revokes only. Applied after ownership.sql, at every installation.
 
--- An application needs no privilege here: what its statements call is bound to its tables' triggers.
+-- An application needs no privilege here: the functions that its statements call are bound to the triggers of its tables.
 revoke all on schema jobhooks, jobhooks_capture from public;
 revoke all on all tables in schema jobhooks, jobhooks_capture from public;
 revoke all on all sequences in schema jobhooks from public;
@@ -31,90 +11,51 @@ grant execute on function
     jobhooks_capture.differs(record, record, json),
     jobhooks_capture.record_change(integer, jobhooks.action, json, json),
     jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text),
-    jobhooks_capture.departed(text),
-    jobhooks_capture.never_called()
+    jobhooks_capture.moved_row_position(text),
+    jobhooks_capture.trigger_stub()
 to public;
 
--- What an earlier version's triggers call stays as long as there are any, which is until their tables are watched again.
+-- What an earlier version's triggers call, until their tables are watched again: see retired.sql.
 do $$
+declare
+    retired regprocedure;
 begin
-    drop function if exists jobhooks_capture.shaped_snapshot(record, text, text [], json);
-exception when dependent_objects_still_exist then
-    grant execute on function jobhooks_capture.shaped_snapshot(record, text, text [], json) to public;
+    for retired in
+        select oid::regprocedure from pg_proc
+        where oid in (
+            to_regprocedure('jobhooks_capture.never_called()'), to_regprocedure('jobhooks_capture.departed(text)'),
+            to_regprocedure('jobhooks_capture.shaped_snapshot(record, text, text [], json)')
+        )
+    loop
+        execute format('grant execute on function %s to public', retired);
+    end loop;
 end
 $$;
 
-select jobhooks.prepare_segment(number) from jobhooks.log_segment;
-select jobhooks.use_segment(max(number)) from jobhooks.log_segment;
-
--- jobhooks_owner owns all of it, but for what jobhooks_capture owns: the functions that write changes to the log for
--- whoever writes to a watched table, and that can do nothing else.
+-- jobhooks_capture can append to the log, and complete the change of a row that moves to another partition. Without this role
+-- (see ownership.sql) the capture functions run with the rights of the installing role.
 do $$
-declare
-    installer name;
-    statement text;
 begin
-    if to_regrole('jobhooks_owner') is null or to_regrole('jobhooks_capture') is null then
+    if (
+        select proowner from pg_proc
+        where oid = 'jobhooks_capture.record_change(integer, jobhooks.action, json, json)'::regprocedure
+    ) is distinct from to_regrole('jobhooks_capture') then
         return;
     end if;
-    -- Whoever installs, and whoever installed before and may again. From PostgreSQL 16 on, who made a role may grant it,
-    -- but only its members with the SET option may give it things.
-    foreach installer in array array(
-        select current_user union select nspowner::regrole::name from pg_namespace where nspname = 'jobhooks'
-    ) loop
-        if installer <> 'jobhooks_owner' and not (select rolsuper from pg_roles where rolname = installer) then
-            execute format('grant jobhooks_owner, jobhooks_receiver to %I', installer);
-        end if;
-    end loop;
-    grant jobhooks_capture to jobhooks_owner;
-    execute format('grant create on database %I to jobhooks_owner', current_database());
-    alter schema jobhooks owner to jobhooks_owner;
-    alter schema jobhooks_capture owner to jobhooks_owner;
-    for statement in
-        select format('alter %s %s owner to jobhooks_owner', case relkind when 'v' then 'view' when 'S' then 'sequence' else 'table' end, oid::regclass)
-        from pg_class
-        where relnamespace in ('jobhooks'::regnamespace, 'jobhooks_capture'::regnamespace)
-            and relkind in ('r', 'v', 'S')
-            and relowner <> 'jobhooks_owner'::regrole
-            -- A sequence that belongs to a column goes with its table.
-            and not exists (select from pg_depend where objid = pg_class.oid and deptype in ('a', 'i') and refobjsubid > 0)
-        union all
-        select format('alter function %s owner to jobhooks_owner', oid::regprocedure)
-        from pg_proc
-        where pronamespace in ('jobhooks'::regnamespace, 'jobhooks_capture'::regnamespace)
-            and proowner not in ('jobhooks_owner'::regrole, 'jobhooks_capture'::regrole)
-        union all
-        select format('alter type %s owner to jobhooks_owner', oid::regtype)
-        from pg_type
-        where typnamespace = 'jobhooks'::regnamespace and typtype = 'e' and typowner <> 'jobhooks_owner'::regrole
-    loop
-        execute statement;
-    end loop;
-
-    grant usage on schema jobhooks to jobhooks_capture;
-    grant usage, create on schema jobhooks_capture to jobhooks_capture;
-    grant create on schema jobhooks to jobhooks_capture;
-    alter function jobhooks_capture.record_change(integer, jobhooks.action, json, json) owner to jobhooks_capture;
-    alter function jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text) owner to jobhooks_capture;
-    alter function jobhooks_capture.departed(text) owner to jobhooks_capture;
-    alter function jobhooks_capture.record_truncate() owner to jobhooks_capture;
-    alter function jobhooks.capture_change() owner to jobhooks_capture;
-    revoke create on schema jobhooks, jobhooks_capture from jobhooks_capture;
+    grant usage on schema jobhooks, jobhooks_capture to jobhooks_capture;
     grant insert, select on jobhooks.object_change to jobhooks_capture;
     revoke update (action, postchange, context) on jobhooks.object_change from jobhooks_capture;
     grant usage on sequence jobhooks.object_change_id_seq to jobhooks_capture;
     grant select on jobhooks.content_type to jobhooks_capture;
     grant select, insert, update, delete on jobhooks_capture.truncation to jobhooks_capture;
     grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(integer, json, json), jobhooks_capture.wake(),
-        jobhooks_capture.record_ending(integer, jobhooks.action, json, text), jobhooks_capture.legible(text),
+        jobhooks_capture.record_ending(integer, jobhooks.action, json, text), jobhooks_capture.printable_bytes(text),
         jobhooks.columns_of(json, text []) to jobhooks_capture;
-exception when insufficient_privilege then
-    raise warning 'everything belongs to %: %', current_user, sqlerrm;
 end
 $$;
 
--- jobhooks_viewer reads; jobhooks_operator decides about hooks, jobs and deliveries, too; jobhooks_daemon reads the log and
--- keeps the books; jobhooks_receiver is for the sessions in which receivers write, whose writes may carry a mark.
+-- jobhooks_viewer reads. jobhooks_operator also changes hooks, jobs and deliveries. jobhooks_daemon reads the log and records
+-- results and the backlog. jobhooks_receiver is for the sessions in which receivers write: their writes may carry a mark.
 do $$
 begin
     if to_regrole('jobhooks_viewer') is null or to_regrole('jobhooks_operator') is null
@@ -132,7 +73,7 @@ begin
 
     grant execute on function
         jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(), jobhooks.problems_of_columns(),
-        jobhooks.problems_of_triggers(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(),
+        jobhooks.problems_of_triggers(), jobhooks.problems_of_capture(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(),
         jobhooks.problems_of_conditions(), jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint),
         jobhooks.problems_of_marks(), jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),
         jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass),
@@ -154,7 +95,7 @@ begin
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
         jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []),
         jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),
-        jobhooks.park_again(json)
+        jobhooks.requeue(json)
     to jobhooks_operator;
 
     grant insert, update on jobhooks.job to jobhooks_daemon;
@@ -165,8 +106,8 @@ begin
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
         jobhooks.wait_for_lock(integer, double precision),
-        jobhooks.take_the_lead(), jobhooks.depose_silent_leader(double precision), jobhooks.settle_rest(json),
-        jobhooks.unblock(json), jobhooks.note_condition_failures(json), jobhooks.settle(
+        jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
+        jobhooks.release_followers(json), jobhooks.note_condition_failures(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
         )
     to jobhooks_daemon;

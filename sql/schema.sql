@@ -249,6 +249,17 @@ COMMENT ON COLUMN jobhooks.backlog.changes IS 'How many; of the unread ones abou
 
 COMMENT ON COLUMN jobhooks.backlog.oldest IS 'Since when the oldest of them is owed';
 
+CREATE TABLE jobhooks.capture_template (
+    function text NOT NULL,
+    definition text NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.capture_template IS 'The functions that write changes to the log, with a placeholder for its newest segment';
+
+COMMENT ON COLUMN jobhooks.capture_template.function IS 'Its name and the types of its arguments';
+
+COMMENT ON COLUMN jobhooks.capture_template.definition IS 'The statement that creates it, with {segment} for the number of the segment';
+
 CREATE TABLE jobhooks.content_type (
     id integer NOT NULL,
     relation regclass NOT NULL,
@@ -719,6 +730,9 @@ ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN "time" SET DEFAULT clock_
 
 ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN session_role SET DEFAULT current_setting('session_authorization'::text);
 
+ALTER TABLE ONLY jobhooks.capture_template
+    ADD CONSTRAINT capture_template_pkey PRIMARY KEY (function);
+
 ALTER TABLE ONLY jobhooks.condition_failure
     ADD CONSTRAINT condition_failure_pkey PRIMARY KEY (hook_id);
 
@@ -837,6 +851,9 @@ GRANT USAGE ON SCHEMA jobhooks TO jobhooks_operator;
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_daemon;
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.acquire_leadership() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.acquire_leadership() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.actions_called(hook text, events text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.actions_called(hook text, events text[]) TO jobhooks_operator;
 
@@ -895,9 +912,6 @@ GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns t
 GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.depose_silent_leader(seconds double precision) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.depose_silent_leader(seconds double precision) TO jobhooks_daemon;
-
 REVOKE ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_operator;
@@ -926,6 +940,9 @@ GRANT ALL ON FUNCTION jobhooks.enable_hook(name text, enabled boolean) TO jobhoo
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.live_triggers() FROM PUBLIC;
@@ -952,9 +969,6 @@ REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
 
-REVOKE ALL ON FUNCTION jobhooks.park_again(debts json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.park_again(debts json) TO jobhooks_operator;
-
 REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
@@ -974,6 +988,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint
 GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems(retention interval, segment_size bigint) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_capture() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_capture() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_capture() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_capture() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_columns() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_viewer;
@@ -1037,6 +1056,9 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.record_configuration() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.record_failures(rest json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_failures(rest json) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_receiver;
@@ -1056,6 +1078,12 @@ GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO 
 
 REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.release_followers(lanes json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.release_followers(lanes json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.requeue(deliveries json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.requeue(deliveries json) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.reset_job(class_path text, names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.reset_job(class_path text, names text[]) TO jobhooks_operator;
@@ -1090,9 +1118,6 @@ GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_daemon;
 REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.settle_rest(rest json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.settle_rest(rest json) TO jobhooks_daemon;
-
 REVOKE ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) TO jobhooks_operator;
@@ -1104,16 +1129,10 @@ GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_operato
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_receiver;
 
-REVOKE ALL ON FUNCTION jobhooks.take_the_lead() FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.take_the_lead() TO jobhooks_daemon;
-
 REVOKE ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_daemon;
-
-REVOKE ALL ON FUNCTION jobhooks.unblock(lanes json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.unblock(lanes json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_viewer;
@@ -1167,6 +1186,10 @@ GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.content_type TO jobhooks_capture;
 GRANT SELECT ON TABLE jobhooks.content_type TO jobhooks_viewer;

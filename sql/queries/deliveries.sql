@@ -62,7 +62,7 @@ left join lateral (
 order by delivery.change_id, delivery.hook_id
 
 -- name: blocker_of_delivery
--- The oldest delivery that this one waits for, and how many there are; by the same rules as unblock.
+-- The oldest delivery that this one waits for, and how many there are; by the same rules as release_followers.
 select older.change_id, older.status, count(*) over ()
 from jobhooks.delivery as delivery
 join jobhooks.delivery as older
@@ -121,5 +121,5 @@ from jobhooks.object_change as change
 where change.id = any (:ids::bigint [])
 order by change.id
 
--- name: park_again
-select jobhooks.park_again(:deliveries::text::json)
+-- name: requeue
+select jobhooks.requeue(:deliveries::text::json)

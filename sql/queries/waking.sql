@@ -17,11 +17,11 @@ select exists (
 -- name: is_replica
 select pg_is_in_recovery()
 
--- name: take_the_lead
-select jobhooks.take_the_lead()
+-- name: acquire_leadership
+select jobhooks.acquire_leadership()
 
--- name: depose_silent_leader
-select jobhooks.depose_silent_leader(:seconds)
+-- name: end_silent_leader
+select jobhooks.end_silent_leader(:seconds)
 
 -- name: heartbeat
 -- Proves that the connection is alive in both directions: the NOTIFY comes back on it.

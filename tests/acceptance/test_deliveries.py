@@ -573,7 +573,7 @@ def test_retrying_many_makes_due_only_the_first_of_an_object(device: Connection,
     [
         "select jobhooks.retry_deliveries('{1}', '{1}')",
         "select jobhooks.discard_deliveries('{1}', '{1}')",
-        """select jobhooks.park_again('[{"change_id": 1, "hook_id": 1, "content_type_id": 1}]')""",
+        """select jobhooks.requeue('[{"change_id": 1, "hook_id": 1, "content_type_id": 1}]')""",
     ],
 )
 def test_debts_are_decided_about_between_two_batches_of_the_daemon(

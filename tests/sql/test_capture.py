@@ -157,8 +157,8 @@ def test_code_of_the_tables_owner_does_not_get_the_installers_rights(
 @pytest.mark.parametrize(
     "attack",
     [
-        "drop function jobhooks_capture.never_called() cascade",
-        "alter function jobhooks_capture.never_called() security definer",
+        "drop function jobhooks_capture.trigger_stub() cascade",
+        "alter function jobhooks_capture.trigger_stub() security definer",
         "perform jobhooks_capture.record_change(1, ''create'', null, ''{}'')",
         "insert into jobhooks.object_change (content_type_id, action, postchange) values (1, ''create'', ''{}'')",
     ],

@@ -136,7 +136,7 @@ def test_what_is_owed_anew_is_not_paid_by_an_attempt_from_before(ledger: Connect
     settle(ledger, parked=[running])
     ledger.execute("select jobhooks.discard_deliveries('{1}', '{1}')")
     again = json.dumps([{"change_id": 1, "hook_id": 1, "content_type_id": 1, "lane": 7, "other_lane": None}])
-    ledger.execute("select jobhooks.park_again(%s)", [again])
+    ledger.execute("select jobhooks.requeue(%s)", [again])
     due_at = "select due_at from jobhooks.delivery where status = 'waiting' and attempts = 1"
     before = ledger.execute(due_at).fetchone()
     for end in ({"paid": [paid(running)]}, failed(running), {"parked": [parked(1, 7)]}):
@@ -227,7 +227,7 @@ def test_a_new_leader_waits_for_what_the_former_one_is_settling(ledger: Connecti
     dsn = ledger.info.dsn
     with psycopg.connect(dsn) as former, psycopg.connect(dsn) as new, ThreadPoolExecutor(1) as pool:
         settle(former, **failed(parked(1, 7)))
-        taking = pool.submit(new.execute, "select jobhooks.take_the_lead()")
+        taking = pool.submit(new.execute, "select jobhooks.acquire_leadership()")
         waits = "select from pg_stat_activity where wait_event_type = 'Lock' and pid = %s"
         wait_until("it waits", lambda: ledger.execute(waits, [new.info.backend_pid]).fetchone() is not None)
         former.commit()
@@ -380,7 +380,7 @@ class Life:
     def replay(self) -> None:
         """Replay some that were settled or never due. Nothing changes for pending ones."""
         chosen = [*self.new(), *self.some(list(self.oracle.debts.values()))]
-        self.conn.execute("select jobhooks.park_again(%s)", [json.dumps(chosen)])
+        self.conn.execute("select jobhooks.requeue(%s)", [json.dumps(chosen)])
         for debt in chosen:
             key = (debt["change_id"], debt["hook_id"])
             # Numbered on from its last result, which a payment here has not written.

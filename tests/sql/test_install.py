@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from jobhooks.operations import tables
 from jobhooks.schema import install as installing
 from jobhooks.schema.install import capture_is_confined, check_installed, check_may_mark, check_original, install
 from jobhooks.store.connections import connect
-from jobhooks.store.queries import migrations
+from jobhooks.store.queries import SQL, migrations
 from support.reading import open_reader, read_all
 from support.servers import Server
 
@@ -208,6 +209,7 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
             "0010_truncations_by_content_type",
             "0011_hooks_and_jobs_in_full",
             "0012_job_settings",
+            "0013_capture_templates",
         ]
         assert admin.execute("select change_id, attempt, error, log from jobhooks.results").fetchall() == [
             (1, 1, "no", ["info: a line"])
@@ -258,7 +260,7 @@ def test_what_an_earlier_versions_triggers_call_stays_until_they_are_replaced(
             'create or replace trigger "!jobhooks_1_update" after update on public.device for each row when ('
             "jobhooks_capture.record_change(1, 'update', jobhooks_capture.shaped_snapshot(old.*, '{id}', '{}', null),"
             " jobhooks_capture.shaped_snapshot(new.*, '{id}', '{}', null)))"
-            " execute function jobhooks_capture.never_called()"
+            " execute function jobhooks_capture.trigger_stub()"
         )
         admin.execute("update jobhooks.content_type set triggers = '{}'")
         install(admin)
@@ -271,30 +273,107 @@ def test_what_an_earlier_versions_triggers_call_stays_until_they_are_replaced(
         assert names == [("between",), ("after",)]
 
 
+# Functions as they were called before, and the calls of them in the triggers of a partitioned table.
+FORMER_FUNCTIONS = """
+alter function jobhooks_capture.trigger_stub() rename to never_called;
+alter function jobhooks_capture.moved_row_position(text) rename to departed;
+alter function jobhooks_capture.printable_bytes(text) rename to legible;
+alter function jobhooks.record_failures(json) rename to settle_rest;
+"""
+FORMER_SIGNATURES = [
+    "jobhooks_capture.departed(text)",
+    "jobhooks_capture.legible(text)",
+    "jobhooks_capture.never_called()",
+    "jobhooks.settle_rest(json)",
+]
+
+
+def test_functions_that_got_other_names_stay_as_long_as_a_trigger_calls_them(
+    application: Connection, database: str
+) -> None:
+    """An upgrade fails no writer: neither while tables have the former triggers, nor when they are replaced."""
+    with contextlib.closing(connect(database)) as admin:
+        admin.execute("create table public.parted (id integer primary key) partition by range (id)")
+        admin.execute("create table public.p_0 partition of public.parted for values from (0) to (10)")
+        admin.execute("create table public.p_10 partition of public.parted for values from (10) to (20)")
+        admin.execute("grant all on public.parted to public")
+        tables.watch(admin, "public.parted", None)
+        admin.execute(FORMER_FUNCTIONS.encode())
+        admin.execute("update jobhooks.content_type set triggers = '{former}'")
+        kept = (
+            "select array_agg(name order by name) from unnest(%s::text[]) as name"
+            " where to_regprocedure(name) is not null"
+        )
+
+        def write(start: int) -> None:
+            application.execute("insert into public.parted values (%s)", [start])
+            application.execute("update public.parted set id = id + 10 where id = %s", [start])
+            application.execute("delete from public.parted where id = %s", [start + 10])
+
+        write(1)
+        install(admin)
+        write(2)
+        admin.execute("select jobhooks.add_segment()")
+        write(3)
+        assert tables.watch_outdated(admin) == 2
+        write(4)
+        # When the new names are committed, a session may be inside a former function: the next installation drops it.
+        assert admin.execute(kept, [FORMER_SIGNATURES]).fetchone() == (sorted(FORMER_SIGNATURES),)
+        install(admin)
+        write(5)
+        assert admin.execute(kept, [FORMER_SIGNATURES]).fetchone() == (None,)
+        log = "select action::text, (prechange ->> 'id')::int, (postchange ->> 'id')::int from jobhooks.object_change"
+        assert admin.execute(f"{log} order by id".encode()).fetchall() == [
+            row
+            for id_ in range(1, 6)
+            for row in [("create", None, id_), ("update", id_, id_ + 10), ("delete", id_ + 10, None)]
+        ]
+
+
+def test_a_function_that_got_another_name_stays_while_a_table_could_not_be_watched_again(
+    application: Connection, database: str
+) -> None:
+    with contextlib.closing(connect(database)) as admin:
+        admin.execute(FORMER_FUNCTIONS.encode())
+        for _ in range(3):
+            install(admin)
+        application.execute("update public.device set name = 'still captured'")
+        stays = "select to_regprocedure('jobhooks_capture.never_called()') is not null"
+        assert admin.execute(stays.encode()).fetchone() == (True,)
+        assert admin.execute("select count(*) from jobhooks.object_change").fetchone() == (1,)
+
+
+def test_grants_are_all_that_the_file_of_grants_holds() -> None:
+    text = re.sub(r"--[^\n]*", "", (SQL / "grants.sql").read_text())
+    verbs = re.findall(r"^\s*(?:execute format\(')?(\w+) ", text, re.MULTILINE)
+    unexpected = set(verbs) & {"alter", "create", "drop", "insert", "update", "delete", "comment"}
+    assert unexpected == set() and {"grant", "revoke"} <= set(verbs)
+
+
 FORMER_TRIGGERS = """
 create or replace trigger "~jobhooks_1_before" before update on public.parted for each row when (
     set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null or
     set_config('jobhooks.updating_' || pg_trigger_depth(), old.tableoid || ' ' || old.ctid, true) is null)
-    execute function jobhooks_capture.never_called();
+    execute function jobhooks_capture.trigger_stub();
 create or replace trigger "!jobhooks_1_update" after update on public.parted for each row when (
     case when old.* *<> new.* and new.tableoid <> 0
         and coalesce(current_setting('jobhooks.arrived_' || pg_trigger_depth(), true), '')
             <> new.tableoid || ' ' || new.ctid
     then jobhooks_capture.record_change(1, 'update', jobhooks_capture.snapshot(old.*, '{id}'),
         jobhooks_capture.snapshot(new.*, '{id}')) end)
-    execute function jobhooks_capture.never_called();
+    execute function jobhooks_capture.trigger_stub();
 create or replace trigger "!jobhooks_1_create" after insert on public.parted for each row when (
     jobhooks_capture.record_partition_change(
         1, 'create', null, jobhooks_capture.snapshot(new.*, '{id}'), new.tableoid || ' ' || new.ctid))
-    execute function jobhooks_capture.never_called();
+    execute function jobhooks_capture.trigger_stub();
 create or replace trigger "!jobhooks_1_delete" after delete on public.parted for each row when (
     jobhooks_capture.record_partition_change(
         1, 'delete', jobhooks_capture.snapshot(old.*, '{id}'), null, old.tableoid || ' ' || old.ctid))
-    execute function jobhooks_capture.never_called();
+    execute function jobhooks_capture.trigger_stub();
 create or replace trigger "!jobhooks_1_end" after update on public.parted for each statement when (
     set_config('jobhooks.departed_' || pg_trigger_depth(), '', true) is null or
     set_config('jobhooks.updating_' || pg_trigger_depth(), '', true) is null)
-    execute function jobhooks_capture.never_called();
+    execute function jobhooks_capture.trigger_stub();
 update jobhooks.content_type set triggers = '{former}';
 """
 

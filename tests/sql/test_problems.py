@@ -135,6 +135,39 @@ def test_triggers_that_are_not_those_of_today(device: Connection) -> None:
     assert (severity, subject, remedy) == ("warning", "public.device", "jobhooks table watch public.device")
 
 
+@pytest.mark.parametrize(
+    ("tampering", "function"),
+    [
+        (
+            "create or replace function jobhooks_capture.record_change(content_type_id integer, action jobhooks.action,"
+            " before json, after json) returns boolean language plpgsql security definer as 'begin return false; end'",
+            "record_change(integer,jobhooks.action,json,json)",
+        ),
+        (
+            "alter function jobhooks_capture.moved_row_position(text) security invoker",
+            "moved_row_position(text)",
+        ),
+    ],
+)
+def test_a_capture_function_that_was_changed(
+    device: Connection, admin: SyncConnection, tampering: str, function: str
+) -> None:
+    """They are created again for each segment of the log: nothing but its number may differ."""
+    device.execute("select jobhooks.add_segment()")
+    assert problems(device) == []
+    device.execute(tampering.encode())
+    severity, subject, problem, remedy = the_problem(device)
+    assert (severity, subject, remedy) == ("error", "the capture", "jobhooks install")
+    assert problem == f"the function jobhooks_capture.{function} is not the one that jobhooks installed"
+    install(admin)
+    assert problems(device) == []
+
+
+def test_a_capture_function_that_is_missing(device: Connection) -> None:
+    device.execute("drop function jobhooks_capture.record_ending(integer, jobhooks.action, json, text)")
+    assert "record_ending(integer,jobhooks.action,json,text) is missing" in the_problem(device)[2]
+
+
 def test_triggers_of_an_earlier_version(device: Connection) -> None:
     device.execute("update jobhooks.content_type set triggers = '{}'")
     assert the_problem(device)[0] == "warning"

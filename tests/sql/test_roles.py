@@ -46,7 +46,7 @@ def test_everything_belongs_to_the_owner_but_what_writes_to_the_log(conn: Connec
     ).fetchall()
     assert [name for (name,) in writers] == [
         "capture_change",
-        "departed",
+        "moved_row_position",
         "record_change",
         "record_partition_change",
         "record_truncate",
@@ -112,7 +112,7 @@ def test_nobody_writes_changes_that_never_happened(device: Connection, member: C
         "insert into jobhooks.object_change (content_type_id, action, triggering) values (1, 'truncate', true)",
         "create temporary table t (a integer); create trigger t after insert on t"
         " for each row when (jobhooks_capture.record_change(1, 'create', null, '{}'))"
-        " execute function jobhooks_capture.never_called()",
+        " execute function jobhooks_capture.trigger_stub()",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             member.execute(statement.encode())

@@ -47,11 +47,11 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),
         ("jobhooks.note_configuration()",),
-        ("jobhooks.park_again(json)",),
         ("jobhooks.previous_change(bigint,integer)",),
         ("jobhooks.record_configuration()",),
+        ("jobhooks.requeue(json)",),
         ("jobhooks.retry_deliveries(bigint[],integer[])",),
-        ("jobhooks_capture.departed(text)",),
+        ("jobhooks_capture.moved_row_position(text)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
         ("jobhooks_capture.record_partition_change(integer,jobhooks.action,json,json,text)",),
         ("jobhooks_capture.record_truncate()",),
@@ -81,13 +81,13 @@ def test_public_may_do_nothing(conn: Connection) -> None:
         " order by 1"
     ).fetchall()
     assert [signature.partition("(")[0] for (signature,) in executable] == [
-        "jobhooks_capture.departed",
         "jobhooks_capture.differs",
-        "jobhooks_capture.never_called",
+        "jobhooks_capture.moved_row_position",
         "jobhooks_capture.record_change",
         "jobhooks_capture.record_partition_change",
         "jobhooks_capture.shaped_snapshot",
         "jobhooks_capture.snapshot",
+        "jobhooks_capture.trigger_stub",
     ]
     readable = conn.execute(
         f"select oid::regclass from pg_class where relnamespace in {SCHEMAS} and relkind in ('r', 'p', 'v')"

@@ -43,10 +43,10 @@ class LeaderSession:
                 stands_by = True
                 log.info("standing_by")
                 on_standby()
-            ((deposed,),) = await call_async(self._conn, "depose_silent_leader", seconds=self._timeout_s)
+            ((deposed,),) = await call_async(self._conn, "end_silent_leader", seconds=self._timeout_s)
             if deposed:
                 log.warning("silent_leader_deposed", leader_timeout_s=self._timeout_s)
-        ((leader,),) = await call_async(self._conn, "take_the_lead")
+        ((leader,),) = await call_async(self._conn, "acquire_leadership")
         return leader
 
     async def keep_alive(self) -> None:

@@ -144,7 +144,7 @@ def queue(conn: SyncConnection, hook: Hook, ids: Sequence[int], progress: Progre
     with progress("queueing", len(ids)) as advance:
         for batch in batches(ids):
             rows = [_pending_row(row, hook, content_types) for row in _logged_rows(conn, batch)]
-            ((parked,),) = call(conn, "park_again", deliveries=msgspec.json.encode(rows).decode())
+            ((parked,),) = call(conn, "requeue", deliveries=msgspec.json.encode(rows).decode())
             queued += parked
             advance(len(batch))
     return queued
@@ -189,7 +189,7 @@ def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> Rep
 
 
 def _pending_row(row: tuple[Any, ...], hook: Hook, content_types: ContentTypes) -> dict[str, object]:
-    """A pending delivery as jobhooks.park_again takes it, with the lanes that the daemon would use."""
+    """A pending delivery as jobhooks.requeue takes it, with the lanes that the daemon would use."""
     change = change_of(cast("asyncpg.Record", row), content_types)
     (delivery,) = deliveries_of(change, [hook])
     lane, other_lane = lane_numbers(delivery.lanes)

@@ -106,9 +106,11 @@ def migrations() -> tuple[Migration, ...]:
 
 @cache
 def repeatable() -> str:
-    """Return what is applied at every installation: the functions, the views, comments, then the grants."""
+    """Return what is applied at every installation, in order."""
     functions = sorted((SQL / "functions").glob("*/*.sql"), key=lambda path: path.name)
-    paths = [*functions, *sorted((SQL / "views").glob("*.sql")), SQL / "comments.sql", SQL / "grants.sql"]
+    before = [SQL / "retired.sql", SQL / "roles.sql"]
+    after = [SQL / name for name in ("comments.sql", "segments.sql", "ownership.sql", "grants.sql")]
+    paths = [*before, *functions, *sorted((SQL / "views").glob("*.sql")), *after]
     return "\n".join(path.read_text("utf-8") for path in paths)
 
 

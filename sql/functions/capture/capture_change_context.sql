@@ -25,7 +25,7 @@ declare
     key json; -- of the row as it is now
     cause text[];
     may_mark boolean := false;
-    muted boolean;
+    suppressed boolean;
     context json;
 begin
     begin
@@ -36,14 +36,14 @@ begin
         -- This fails for what is no text, and for text that no client could be sent.
         perform convert_to(concat(user_name, request_id, mark, triggering), 'UTF8');
     exception when others then
-        user_name := jobhooks_capture.legible(current_setting('jobhooks.user_name', true));
-        request_id := jobhooks_capture.legible(current_setting('jobhooks.request_id', true));
-        mark := jobhooks_capture.legible(current_setting('jobhooks.delivery', true));
-        triggering := jobhooks_capture.legible(current_setting('jobhooks.triggering', true));
+        user_name := jobhooks_capture.printable_bytes(current_setting('jobhooks.user_name', true));
+        request_id := jobhooks_capture.printable_bytes(current_setting('jobhooks.request_id', true));
+        mark := jobhooks_capture.printable_bytes(current_setting('jobhooks.delivery', true));
+        triggering := jobhooks_capture.printable_bytes(current_setting('jobhooks.triggering', true));
     end;
     mark := nullif(mark, '');
-    muted := lower(triggering) in ('off', 'false', 'no', '0');
-    if mark is not null or muted then
+    suppressed := lower(triggering) in ('off', 'false', 'no', '0');
+    if mark is not null or suppressed then
         begin
             may_mark := jobhooks.may_mark();
         exception when others then
@@ -66,9 +66,9 @@ begin
         'caused_by', case when may_mark and cause is not null then json_build_object(
             'change', cause[1]::bigint, 'hook', cause[2]::integer, 'attempt', cause[3]::integer
         ) end,
-        'muted', case when may_mark and muted then true end,
+        'muted', case when may_mark and suppressed then true end,
         'refused_mark', case
-            when not may_mark and muted and mark is null then 'triggering = off'
+            when not may_mark and suppressed and mark is null then 'triggering = off'
             when not may_mark or cause is null then left(mark, 100)
         end,
         'snapshot_error', failed ->> 0,

@@ -16,7 +16,7 @@ security definer
 as $$
 declare
     context pg_catalog.json;
-    muted boolean;
+    suppressed boolean;
 begin
     -- Few expressions, since each is some hundred instructions before it begins.
     if greatest(
@@ -33,18 +33,18 @@ begin
             before := null;
             after := null;
         end if;
-        muted := (context operator(pg_catalog.->) 'caused_by') is not null
+        suppressed := (context operator(pg_catalog.->) 'caused_by') is not null
             or (context operator(pg_catalog.->) 'muted') is not null;
     end if;
 
     insert into jobhooks.object_change_1 (content_type_id, action, triggering, context, prechange, postchange)
-    values (content_type_id, action, muted is not true, context, before, after);
+    values (content_type_id, action, suppressed is not true, context, before, after);
 
     -- Wake the daemon, but only one that sleeps, since a NOTIFY makes commits wait for one another. A daemon that sleeps
     -- holds this lock exclusively (1785684584 is 'jobh', 2 is "wake me"). Whoever gets it shared sends no NOTIFY and
     -- holds it to the end of the transaction: so once a daemon has it, nobody is left who has sent none and may still
     -- commit. Each further row of the transaction finds the lock in the session's own table.
-    return muted is not true and not pg_catalog.pg_try_advisory_xact_lock_shared(1785684584, 2) and jobhooks_capture.wake();
+    return suppressed is not true and not pg_catalog.pg_try_advisory_xact_lock_shared(1785684584, 2) and jobhooks_capture.wake();
 end
 $$;
 

@@ -11,7 +11,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     context json := jobhooks_capture.change_context(content_type_id, before, null);
-    muted constant boolean := context -> 'caused_by' is not null or context -> 'muted' is not null;
+    suppressed constant boolean := context -> 'caused_by' is not null or context -> 'muted' is not null;
     place tid;
 begin
     if context -> 'snapshot_error' is not null then
@@ -21,9 +21,9 @@ begin
         context := (coalesce(context::jsonb, '{}') || jsonb_build_object('partition', partition))::json;
     end if;
     insert into jobhooks.object_change_1 (content_type_id, action, triggering, context, prechange)
-    values (content_type_id, action, not muted, context, before)
+    values (content_type_id, action, not suppressed, context, before)
     returning ctid into place;
-    if not muted and not pg_try_advisory_xact_lock_shared(1785684584, 2) then
+    if not suppressed and not pg_try_advisory_xact_lock_shared(1785684584, 2) then
         perform jobhooks_capture.wake();
     end if;
     return split_part('jobhooks.object_change_1', '.', 2) || ' ' || place;

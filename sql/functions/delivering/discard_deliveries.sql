@@ -34,7 +34,7 @@ begin
         returning delivery.change_id, delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
     )
     select count(*), json_agg(gone) into discarded, lanes from gone;
-    perform jobhooks.unblock(lanes);
+    perform jobhooks.release_followers(lanes);
     perform pg_notify('jobhooks', 'deliveries');
     return discarded;
 end

@@ -2,7 +2,7 @@
 --
 -- The arrays name deliveries, element by element; what is no debt is passed over. The attempts stay, since they number the
 -- results. One that must wait for an older debt of its lane becomes due when that is paid. Security definer, and with the
--- cursor's row locked: settle waits for us and we for it, so that no debt comes or goes between the update and unblock.
+-- cursor's row locked: settle waits for us and we for it, so that no debt comes or goes between the update and release_followers.
 create or replace function jobhooks.retry_deliveries(change_ids bigint [], hook_ids integer [])
 returns bigint
 language plpgsql
@@ -23,7 +23,7 @@ begin
         returning delivery.change_id, delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
     )
     select count(*), json_agg(changed) into retried, lanes from changed;
-    perform jobhooks.unblock(lanes);
+    perform jobhooks.release_followers(lanes);
     perform pg_notify('jobhooks', 'deliveries');
     return retried;
 end

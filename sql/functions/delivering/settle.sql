@@ -1,7 +1,7 @@
 -- jobhooks.settle(...): write down what a batch of attempts did, and what is owed from now on.
 --
 -- The arrays are the results of attempts that succeeded, element by element; times are seconds since 1970. rest, null
--- where there is nothing else: {results, log, parked, paid} as settle_rest takes them. Refuses whoever leads no more; the
+-- where there is nothing else: {results, log, parked, paid} as record_failures takes them. Refuses whoever leads no more; the
 -- lock on that row has a new leader, who updates it, wait until this has committed: so it reads no debt that this changes
 -- yet. A key share lock would not: an update that leaves the key as it is does not wait for one. Returns how many of the
 -- results were there before.
@@ -39,7 +39,7 @@ begin
         get diagnostics written = row_count;
     end if;
     if rest is not null then
-        perform jobhooks.settle_rest(rest);
+        perform jobhooks.record_failures(rest);
     end if;
     return cardinality(change_ids) - written;
 end

@@ -28,7 +28,7 @@ begin
         -- This fails for what is no text: a session can set any bytes.
         perform convert_to(who, 'UTF8');
     exception when others then
-        who := jobhooks_capture.legible(current_setting('jobhooks.user_name', true));
+        who := jobhooks_capture.printable_bytes(current_setting('jobhooks.user_name', true));
     end;
     perform from jobhooks.configuration for update;
     foreach its_id in array object_ids loop

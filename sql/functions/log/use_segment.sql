@@ -1,23 +1,22 @@
--- jobhooks.use_segment(number): have changes written to a segment of the log.
+-- jobhooks.use_segment(number): write changes to this segment of the log from now on.
 --
--- The functions that write them name the segment, since a name that is known in advance is what costs a writer nothing.
--- So they are made again, which waits for nobody: a session goes over to the new one with its next change.
+-- The functions that write changes name the segment, since a name that is known in advance costs a writer nothing. They are
+-- created again from jobhooks.capture_template. That waits for no writer: a session uses the new function from its next
+-- change on.
 create or replace function jobhooks.use_segment(number integer)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    definition text;
+    statement text;
 begin
-    for definition in
-        select pg_get_functiondef(oid)
-        from pg_proc
-        where pronamespace = 'jobhooks_capture'::regnamespace and prosrc ~ 'jobhooks\.object_change_[0-9]+'
+    for statement in
+        select replace(definition, '{segment}', number::text) from jobhooks.capture_template
     loop
-        execute regexp_replace(definition, 'jobhooks\.object_change_[0-9]+', 'jobhooks.object_change_' || number, 'g');
+        execute statement;
     end loop;
 end
 $$;
 
-comment on function jobhooks.use_segment(integer) is 'Have changes written to a segment of the log';
+comment on function jobhooks.use_segment(integer) is 'Write changes to this segment of the log from now on';

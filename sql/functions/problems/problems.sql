@@ -15,6 +15,7 @@ as $$
         union all select * from jobhooks.problems_of_keys()
         union all select * from jobhooks.problems_of_columns()
         union all select * from jobhooks.problems_of_triggers()
+        union all select * from jobhooks.problems_of_capture()
         union all select * from jobhooks.problems_of_partitions()
         union all select * from jobhooks.problems_of_hooks()
         union all select * from jobhooks.problems_of_conditions()

@@ -30,7 +30,7 @@ declare
     create_condition text := format('jobhooks_capture.record_change(%s, ''create'', null, %s)', watched.id, after);
     update_condition text := changed;
     delete_condition text := format('jobhooks_capture.record_change(%s, ''delete'', %s, null)', watched.id, before);
-    executed constant text := 'execute function jobhooks_capture.never_called()';
+    executed constant text := 'execute function jobhooks_capture.trigger_stub()';
     relation record;
 begin
     if is_partitioned then
@@ -45,7 +45,7 @@ begin
             updating, changed);
         create_condition := format(
             'case when %s then jobhooks_capture.record_partition_change(
-            %s, ''create'', null, %s, jobhooks_capture.departed(current_setting(%s))) else %s end',
+            %s, ''create'', null, %s, jobhooks_capture.moved_row_position(current_setting(%s))) else %s end',
             has_departed, watched.id, after, departed, create_condition);
         delete_condition := format(
             'case when current_setting(%s, true) = old.tableoid || '' '' || old.ctid

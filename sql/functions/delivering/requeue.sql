@@ -1,10 +1,10 @@
--- jobhooks.park_again(debts): owe deliveries anew that were settled before, or never due; returns how many are owed now.
+-- jobhooks.requeue(deliveries): owe deliveries anew that were settled before, or never due; returns how many are owed now.
 --
--- debts: [{change_id, hook_id, content_type_id, lane, other_lane}]. What is a debt already stays as it is. Each is numbered on
+-- deliveries: [{change_id, hook_id, content_type_id, lane, other_lane}]. What is a debt already stays as it is. Each is numbered on
 -- from its last result, waits for older debts of its lane, and has younger ones wait. It must be none that the daemon has in
 -- hand without a debt: the query replayable_changes finds those that are not. Security definer, and with the cursor's row locked, as in
 -- retry_deliveries. A segment of the log from which changes are read here cannot be dropped before the debts have committed.
-create or replace function jobhooks.park_again(debts json)
+create or replace function jobhooks.requeue(deliveries json)
 returns bigint
 language plpgsql
 security definer
@@ -30,7 +30,7 @@ begin
                 ), 0
             ),
             'blocked'
-        from json_to_recordset(debts) as debt (
+        from json_to_recordset(deliveries) as debt (
             change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint
         )
         where exists (select from jobhooks.object_change as change where change.id = debt.change_id)
@@ -39,11 +39,11 @@ begin
         returning delivery.change_id, delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
     )
     select count(*), json_agg(written) into parked, lanes from written;
-    perform jobhooks.unblock(lanes);
+    perform jobhooks.release_followers(lanes);
     perform pg_notify('jobhooks', 'deliveries');
     return parked;
 end
 $$;
 
-comment on function jobhooks.park_again(json) is
+comment on function jobhooks.requeue(json) is
 'Owe deliveries anew that were settled before, or never due; returns how many are owed now';

@@ -1,7 +1,7 @@
--- jobhooks_capture.never_called(): what the row triggers are for in name; their WHEN does the work, and returns false.
+-- jobhooks_capture.trigger_stub(): what the row triggers are for in name; their WHEN does the work, and returns false.
 --
 -- Everybody may execute it: whoever makes a partition of a watched table makes its triggers, too.
-create or replace function jobhooks_capture.never_called()
+create or replace function jobhooks_capture.trigger_stub()
 returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -11,5 +11,5 @@ begin
 end
 $$;
 
-comment on function jobhooks_capture.never_called() is
+comment on function jobhooks_capture.trigger_stub() is
 'What the row triggers are for in name; their WHEN does the work, and returns false';

@@ -1,11 +1,11 @@
--- jobhooks_capture.departed(place): where in the log the row is that the running statement has moved out of its partition.
+-- jobhooks_capture.moved_row_position(place): where in the log the row is that the running statement has moved out of its partition.
 --
 -- place: what record_partition_change noted. It is in a setting, which an application can change at will; so null if it is
 -- none, or not of this statement. That is why the function is stable: it sees what its statement sees, in which a row that
 -- was written during the statement is not. Only by its place is a row of the log read here and there, which leaves no
 -- trace for serializable transactions to conflict over; hence the settings. No backslash is in a literal, since a session
 -- may set what that means.
-create or replace function jobhooks_capture.departed(place text)
+create or replace function jobhooks_capture.moved_row_position(place text)
 returns text
 language plpgsql
 stable
@@ -41,5 +41,5 @@ begin
 end
 $$;
 
-comment on function jobhooks_capture.departed(text) is
+comment on function jobhooks_capture.moved_row_position(text) is
 'Where in the log the row is that the running statement has moved out of its partition';

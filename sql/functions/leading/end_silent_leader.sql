@@ -1,8 +1,8 @@
--- jobhooks.depose_silent_leader(seconds): end the session of the daemon that leads if it has been silent for so long.
+-- jobhooks.end_silent_leader(seconds): end the session of the daemon that leads if it has been silent for so long.
 --
 -- It speaks several times in that time. One whose machine has vanished, or whose network swallows what it sends, would
 -- hold the lock until its connection is found dead, which can take hours. Returns whether it did.
-create or replace function jobhooks.depose_silent_leader(seconds double precision)
+create or replace function jobhooks.end_silent_leader(seconds double precision)
 returns boolean
 language sql
 set search_path = pg_catalog, pg_temp
@@ -15,5 +15,5 @@ as $$
         and greatest(activity.state_change, activity.query_start) < clock_timestamp() - seconds * interval '1 second'
 $$;
 
-comment on function jobhooks.depose_silent_leader(double precision) is
+comment on function jobhooks.end_silent_leader(double precision) is
 'End the session of the daemon that leads if it has been silent for so long';

@@ -1,4 +1,4 @@
--- jobhooks.unblock(lanes): make due each debt that no older one is before any more, and block each that has one before it now.
+-- jobhooks.release_followers(lanes): make due each debt that no older one is before any more, and block each that has one before it now.
 --
 -- lanes: [{change_id, hook_id, content_type_id, lane, other_lane}]: the debts that came, went or changed, in the lanes that
 -- the table has or had for them. Looked at are these and the first behind each of them in each of its lanes: no other can
@@ -9,7 +9,7 @@
 --
 -- The table of debts grows and shrinks faster than the planner hears of it: so this is planned each time, and each look is
 -- a subquery that a single index serves.
-create or replace function jobhooks.unblock(lanes json)
+create or replace function jobhooks.release_followers(lanes json)
 returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -18,7 +18,7 @@ set enable_seqscan = off
 as $$
     with touched as materialized (
         select debt.change_id, debt.hook_id, debt.content_type_id, debt.lane, debt.other_lane, next.change_id as next_of_table
-        from json_to_recordset(unblock.lanes) as debt (
+        from json_to_recordset(release_followers.lanes) as debt (
             change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint
         )
         left join lateral (
@@ -125,5 +125,5 @@ as $$
     where delivery.ctid = any(array(select wrong.ctid from wrong))
 $$;
 
-comment on function jobhooks.unblock(json) is
+comment on function jobhooks.release_followers(json) is
 'Make due each debt that no older one is before any more, and block each that has one before it now';

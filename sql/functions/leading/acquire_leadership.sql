@@ -1,9 +1,9 @@
--- jobhooks.take_the_lead(): become the daemon that leads; returns its number, which settle asks for.
+-- jobhooks.acquire_leadership(): become the daemon that leads; returns its number, which settle asks for.
 --
 -- For the session that holds the lock of the leader. The update waits for what a former leader is settling, and has it settle
 -- nothing more. The sessions in which receivers of a former leader write are ended,
 -- since they may hold locks on rows: it was taken for dead, and what it has not committed is delivered again.
-create or replace function jobhooks.take_the_lead()
+create or replace function jobhooks.acquire_leadership()
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -23,4 +23,4 @@ begin
 end
 $$;
 
-comment on function jobhooks.take_the_lead() is 'Become the daemon that leads; returns its number, which settle asks for';
+comment on function jobhooks.acquire_leadership() is 'Become the daemon that leads; returns its number, which settle asks for';

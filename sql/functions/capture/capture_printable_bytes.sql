@@ -1,7 +1,7 @@
--- jobhooks_capture.legible(value): the first 1,000 bytes of what need be no text, each that is no ASCII as \ooo, as in bytea.
+-- jobhooks_capture.printable_bytes(value): the first 1,000 bytes of what need be no text, each that is no ASCII as \ooo, as in bytea.
 --
 -- Nothing but bytes is looked at, since functions of text fail on what is none.
-create or replace function jobhooks_capture.legible(value text)
+create or replace function jobhooks_capture.printable_bytes(value text)
 returns text
 language plpgsql
 immutable
@@ -14,5 +14,5 @@ exception when others then
 end
 $$;
 
-comment on function jobhooks_capture.legible(text) is
+comment on function jobhooks_capture.printable_bytes(text) is
 'The first 1,000 bytes of what need be no text, each that is no ASCII as \ooo, as in bytea';

@@ -1,4 +1,4 @@
--- jobhooks.settle_rest(rest): failures, log lines, and the debts that come and go; a part of settle.
+-- jobhooks.record_failures(rest): failures, log lines, and the debts that come and go; a part of settle.
 --
 -- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value}],
 -- log: [{change_id, hook_id, attempt, line, level, time, object, message}],
@@ -10,11 +10,11 @@
 -- A debt that counts more attempts than this daemon knows of was given up and is owed anew, or failed under another daemon: it
 -- is not the one that is parked or paid here, and stays. A debt stays in the lanes in which it was parked first, whatever the
 -- key of its table is by now, since those behind it are there, too.
-create or replace function jobhooks.settle_rest(rest json)
+create or replace function jobhooks.record_failures(rest json)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan -- as in unblock
+set plan_cache_mode = force_custom_plan -- as in release_followers
 set enable_seqscan = off
 as $$
 declare
@@ -95,9 +95,9 @@ begin
     end if;
 
     if parked is not null or gone is not null then
-        perform jobhooks.unblock(to_json(parked || gone));
+        perform jobhooks.release_followers(to_json(parked || gone));
     end if;
 end
 $$;
 
-comment on function jobhooks.settle_rest(json) is 'Failures, log lines, and the debts that come and go; a part of settle';
+comment on function jobhooks.record_failures(json) is 'Failures, log lines, and the debts that come and go; a part of settle';
