@@ -11,44 +11,32 @@ from psycopg.rows import TupleRow
 
 from jobhooks.operations import tables
 from jobhooks.store.connections import connect
-from support.servers import TEMPLATE, Server, clone_template, create_template, drop_database, open_server
+from support.servers import (
+    TEMPLATE,
+    Server,
+    clone_template,
+    create_template,
+    drop_database,
+    open_server,
+    wanted_server,
+)
 
 Connection = psycopg.Connection[TupleRow]
-SERVER = pytest.StashKey[Server]()
-CLOSING = pytest.StashKey[contextlib.ExitStack]()
 numbers = itertools.count(1)
 # A machine that is busy with something else is no reason to fail.
 settings.register_profile("jobhooks", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("jobhooks")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    # With several test processes, each has a server, and the process that distributes the tests needs no server.
-    hands_out = config.option.numprocesses and not hasattr(config, "workerinput")
-    if config.option.collectonly or config.option.help or hands_out:
-        return
-    stack = contextlib.ExitStack()
-    config.stash[CLOSING] = stack
-    config.stash[SERVER] = stack.enter_context(open_server())
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if CLOSING in config.stash:
-        config.stash[CLOSING].close()
-
-
-def pytest_report_header(config: pytest.Config) -> str:
-    return (
-        f"server: {config.stash[SERVER].description()}"
-        if SERVER in config.stash
-        else "servers: one in each process of pytest-xdist"
-    )
+def pytest_report_header() -> str:
+    return f"server: {wanted_server()}"
 
 
 @pytest.fixture(scope="session")
-def server(pytestconfig: pytest.Config) -> Server:
-    """The server that all tests share."""
-    return pytestconfig.stash[SERVER]
+def server() -> Generator[Server]:
+    """The server that all tests of a process share, started for the first test that asks for it."""
+    with open_server() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

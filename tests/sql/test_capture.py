@@ -385,7 +385,9 @@ def test_what_is_no_text_and_what_is_long_in_a_sessions_settings_harms_neither_t
         client.execute("set jobhooks.delivery = '1:2:3'")
         client.execute("update public.device set name = 'c'")
     for setting in ("user_name", "request_id", "delivery", "triggering"):
-        application.execute("select set_config(%s, repeat(e'\\x01', 100000000), false)", [f"jobhooks.{setting}"])
+        application.execute(
+            "select set_config(%s, repeat(repeat(e'\\x01', 10000), 10000), false)", [f"jobhooks.{setting}"]
+        )
     application.execute("update public.device set name = 'd'")
     contexts = [context for (context,) in device.execute("select context from jobhooks.object_change order by id")]
     assert contexts[:2] == [UNREADABLE, {**UNREADABLE, "refused_mark": "1:2:3"}]
@@ -398,7 +400,8 @@ def test_an_error_whose_words_are_long_or_no_text_does_not_reach_the_writer(conn
     conn.execute("create type public.mood as enum ('long', 'bad')")
     conn.execute(
         "create function public.mood_json(mood public.mood) returns json language plpgsql as"
-        " 'begin raise exception ''%'', case mood when ''long'' then repeat(chr(1), 200000000)"
+        " 'begin raise exception ''%'', case mood when ''long''"
+        " then repeat(repeat(chr(1), 10000), current_setting(''test.times'')::integer)"
         " else current_setting(''test.bad'') end; end'"
     )
     conn.execute("create cast (public.mood as json) with function public.mood_json(public.mood)")
@@ -406,7 +409,10 @@ def test_an_error_whose_words_are_long_or_no_text_does_not_reach_the_writer(conn
     with client_with(conn, b"-c test.bad=\xff") as client:
         for exclude in ([], ["secret"]):
             conn.execute("select jobhooks.watch('public.t', exclude => %s)", [exclude])
-            client.execute("insert into public.t values (1, 'long'), (2, 'bad'); delete from public.t")
+            # 180 MB are more than a gigabyte of json, which no value may have.
+            client.execute("select set_config('test.times', %s, false)", ["1" if exclude else "18000"])
+            client.execute("insert into public.t values (1, 'long'), (2, 'bad')")
+            client.execute("set test.times = 1; delete from public.t")
     errors = conn.execute("select context ->> 'snapshot_error' from jobhooks.object_change order by id").fetchall()
     hidden = ("P0001: the row could not be written down",)
     assert errors == [("P0001: " + "\x01" * 1000,), ("P0001",)] * 2 + [hidden] * 4

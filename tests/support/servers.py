@@ -31,17 +31,17 @@ class Server:
         """Return how to connect to ``database``."""
         return make_conninfo(self.admin_url, dbname=database, **changes)
 
-    def description(self) -> str:
-        """Return which server and version it is."""
-        with psycopg.connect(self.admin_url) as conn:
-            version = conn.execute("select version()").fetchone()
-            assert version is not None
-            return f"{self.origin}: {version[0].partition(' on ')[0]}"
-
     def execute(self, statement: LiteralString, *names: str) -> None:
         """Run a statement as the administrator, with ``names`` as identifiers."""
         with psycopg.connect(self.admin_url, autocommit=True) as conn:
             conn.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def wanted_server() -> str:
+    """Say which server the environment asks for."""
+    if os.environ.get("JOBHOOKS_TEST_DATABASE_URL"):
+        return "that of JOBHOOKS_TEST_DATABASE_URL"
+    return os.environ.get("JOBHOOKS_TEST_POSTGRES") or "embedded"
 
 
 @contextlib.contextmanager

@@ -108,10 +108,10 @@ PIECES = (
 
 
 @pytest.mark.parametrize("piece", PIECES)
-def test_a_megabyte_takes_no_time(piece: str) -> None:
+def test_a_long_text_takes_no_time(piece: str) -> None:
     """Not a speed claim: a pattern that backtracks would take hours. Alone, and between the hints of other rules."""
     began = time.monotonic()
-    redact(piece * (1_000_000 // len(piece)))
+    redact(piece * (200_000 // len(piece)))
     for other in PIECES:
-        redact((piece + other) * (20_000 // len(piece + other)))
+        redact((piece + other) * (5_000 // len(piece + other)))
     assert time.monotonic() - began < 20
