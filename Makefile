@@ -19,7 +19,7 @@ sysconfdir ?= /etc/jobhooks
 unitdir ?= /etc/systemd/system
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage test-nightly test-versions bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
+.PHONY: help demo test test-fast test-chaos test-nightly test-versions coverage bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ coverage: $(VENV)/.installed ## Run the tests and report which lines they run (C
 	@echo "(a process that a test kills leaves an unreadable file; coverage warns and skips it)"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+test-fast: $(VENV)/.installed ## Run the unit tests and the SQL tests, in less than a minute
+	$(BIN)/pytest tests/unit tests/sql --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
+
+test-chaos: $(VENV)/.installed ## Run the tests that kill, cut and restart, including the long ones
+	$(BIN)/pytest -m chaos --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
 
 test-nightly: $(VENV)/.installed ## Run all tests, including the long ones
 	$(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)
