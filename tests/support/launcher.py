@@ -302,7 +302,7 @@ def _end_as_python(main: Callable[[], object]) -> NoReturn:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except OSError:
+    except (OSError, ValueError):  # nobody reads it, or it is closed
         code = 120
     os._exit(code)
 
@@ -321,12 +321,12 @@ class _Spares:
 
     def spawn(self, path: bytes, arguments: Sequence[str], descriptors: Sequence[int]) -> int:
         """Take the place of ``multiprocessing.util.spawnv_passfds``, whose arguments end in a Python program."""
-        if not self._spares:
-            return SPAWN(path, arguments, descriptors)
-        pid, control = self._spares.pop()
-        with control:
-            _send(control, [arguments[-1], list(descriptors)], descriptors)
-        return pid
+        while self._spares:
+            pid, control = self._spares.pop()
+            with control, contextlib.suppress(OSError):  # it was killed, as any process of a daemon may be
+                _send(control, [arguments[-1], list(descriptors)], descriptors)
+                return pid
+        return SPAWN(path, arguments, descriptors)
 
     def _fork(self) -> tuple[int, socket.socket]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
