@@ -2,6 +2,9 @@
 
 import contextlib
 import itertools
+import os
+import random
+import zlib
 from collections.abc import Generator
 
 import psycopg
@@ -28,8 +31,36 @@ settings.register_profile("jobhooks", deadline=None, suppress_health_check=[Heal
 settings.load_profile("jobhooks")
 
 
-def pytest_report_header() -> str:
-    return f"server: {wanted_server()}"
+SEED = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, help="Draw the same random numbers as the run that printed this seed.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The process that hands out tests passes its options on, so all draw from the same seed.
+    if config.option.seed is None:
+        config.option.seed = int(os.environ.get("JOBHOOKS_TEST_SEED") or random.randrange(1 << 32))
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    return [f"server: {wanted_server()}", f"seed: {config.option.seed}"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and SEED in item.stash:
+        report.sections.append(("random", f"repeat it with: pytest --seed {item.config.option.seed} {item.nodeid!r}"))
+    return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A seed for the random numbers of this test: the same whenever it runs with the same --seed."""
+    request.node.stash[SEED] = request.config.option.seed
+    return zlib.crc32(f"{request.config.option.seed} {request.node.nodeid}".encode())
 
 
 @pytest.fixture(scope="session")

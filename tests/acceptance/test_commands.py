@@ -358,8 +358,10 @@ def test_tail_says_so_when_the_database_is_gone(device: Connection, database: st
         assert len(words.splitlines()) == 1
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_following_loses_and_doubles_nothing_whatever_overlaps(device: Connection, database: str, seed: int) -> None:
+@pytest.mark.parametrize("turn", range(8))
+def test_following_loses_and_doubles_nothing_whatever_overlaps(
+    device: Connection, database: str, seed: int, turn: int
+) -> None:
     """Transactions and savepoints that begin, write, commit and roll back in any order, and a look at any moment."""
     chance = random.Random(seed)
     with contextlib.ExitStack() as stack:

@@ -190,6 +190,7 @@ def test_what_changed_while_the_daemon_was_dead_is_delivered(
     assert results(device) == [(1, "success"), (2, "success"), (3, "success")]
 
 
+@pytest.mark.chaos
 def test_a_daemon_killed_in_the_middle_of_a_run_repeats_it_and_nothing_else(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:

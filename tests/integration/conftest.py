@@ -19,8 +19,8 @@ from support.hooking import write_receivers
 
 
 @pytest.fixture
-def receivers(tmp_path: Path) -> Path:
-    return write_receivers(tmp_path / "receivers", RECEIVERS)
+def receivers(tmp_path: Path, seed: int) -> Path:
+    return write_receivers(tmp_path / "receivers", RECEIVERS.replace("SEED", str(seed)))
 
 
 @pytest.fixture

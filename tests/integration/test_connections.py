@@ -22,6 +22,7 @@ from support.delivering import RECEIVERS as SHARED, make_seen, seen_by, settled,
 from support.faults import OwnServer, Proxy, own_server
 from support.hooking import add_hook, write_receivers
 
+pytestmark = pytest.mark.chaos
 RECEIVERS = (
     SHARED
     + """

@@ -32,20 +32,22 @@ class Falters(JobHookReceiver):
     class Meta:
         backoff, max_attempts = 0.01, 1000
     async def receive_job_hook(self, change):
+        chance = random.Random(f"SEED {change.id} {self.attempt}")
         await see(self, change)
-        if random.random() < 0.05:
-            await asyncio.sleep(random.random() * 2)
-        if random.random() < 0.2:
+        if chance.random() < 0.05:
+            await asyncio.sleep(chance.random() * 2)
+        if chance.random() < 0.2:
             raise ValueError("at random")
 
 class FaltersNow(JobHookReceiver):
     class Meta(Falters.Meta):
         pass
     def receive_job_hook(self, change):
+        chance = random.Random(f"SEED {change.id} {self.attempt}")
         see_now(self, change)
-        if random.random() < 0.05:
-            time.sleep(random.random() * 2)
-        if random.random() < 0.2:
+        if chance.random() < 0.05:
+            time.sleep(chance.random() * 2)
+        if chance.random() < 0.2:
             raise ValueError("at random")
 
 class Disagrees(JobHookReceiver):
@@ -66,8 +68,8 @@ class Disagrees(JobHookReceiver):
 
 
 @pytest.fixture
-def receivers(tmp_path: Path) -> Path:
-    return write_receivers(tmp_path / "receivers", RECEIVERS)
+def receivers(tmp_path: Path, seed: int) -> Path:
+    return write_receivers(tmp_path / "receivers", RECEIVERS.replace("SEED", str(seed)))
 
 
 def test_what_is_overdue_stays_in_order_and_beside_nothing_of_its_object(
@@ -120,10 +122,10 @@ SMALL = {"JOBHOOKS_PAGE_SIZE": "20", "JOBHOOKS_WORKERS": "4"}
 
 
 def restart_again_and_again(
-    seen: Connection, database: str, receivers: Path, log: Path, ends: list[float | None]
+    seen: Connection, database: str, receivers: Path, log: Path, ends: list[float | None], seed: int
 ) -> None:
     """Write while daemons start and stop, each ended by SIGTERM with a grace in seconds, or (None) by kill -9."""
-    rng = random.Random(len(ends))
+    rng = random.Random(seed)
     turns = 0
     for grace in ends:
         with Daemon(
@@ -153,22 +155,25 @@ def faltering(request: pytest.FixtureRequest, seen: Connection, database: str, r
     return seen
 
 
+@pytest.mark.chaos
 def test_objects_keep_their_order_through_restarts(
-    faltering: Connection, database: str, receivers: Path, log: Path
+    faltering: Connection, database: str, receivers: Path, log: Path, seed: int
 ) -> None:
     """Deliveries that were only in memory are read again, and are older than those in the backlog."""
-    restart_again_and_again(faltering, database, receivers, log, [0, None, 0.3])
+    restart_again_and_again(faltering, database, receivers, log, [0, None, 0.3], seed)
 
 
+@pytest.mark.chaos
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("ends", [[0, 0.3, 5, 0.3, 0, 5, 0.3] * 2, [None] * 14], ids=["SIGTERM", "kill"])
 def test_objects_keep_their_order_through_many_restarts(
-    faltering: Connection, database: str, receivers: Path, log: Path, ends: list[float | None]
+    faltering: Connection, database: str, receivers: Path, log: Path, ends: list[float | None], seed: int
 ) -> None:
-    restart_again_and_again(faltering, database, receivers, log, ends)
+    restart_again_and_again(faltering, database, receivers, log, ends, seed)
 
 
+@pytest.mark.chaos
 def test_a_leader_whose_session_was_ended_delivers_nothing_past_its_successors_failure(
     seen: Connection, database: str, receivers: Path, log: Path, tmp_path: Path
 ) -> None:

@@ -26,11 +26,11 @@ class Writers:
     Each update writes the next value of its row, so the values of an object are in order by themselves.
     """
 
-    def __init__(self, database: str, changes: int) -> None:
+    def __init__(self, database: str, changes: int, seed: int) -> None:
         self._database = database
         self._left = changes
         self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._write, args=[seed]) for seed in range(WRITERS)]
+        self._threads = [threading.Thread(target=self._write, args=[seed + number]) for number in range(WRITERS)]
         self.failures: list[BaseException] = []
 
     @contextmanager
@@ -96,7 +96,7 @@ class Writers:
     ],
 )
 async def test_what_many_sessions_write_at_once_is_read_once_and_in_order(
-    device: Connection, database: str, changes: int
+    device: Connection, database: str, changes: int, seed: int
 ) -> None:
     """While a reader reads, that is thrown away in the middle now and then, pages that it has not saved with it."""
     device.execute("insert into public.device (name, serial) select 'd', '0' from generate_series(2, %s)", [OBJECTS])
@@ -107,8 +107,8 @@ async def test_what_many_sessions_write_at_once_is_read_once_and_in_order(
     (last_id,) = device.execute("select max(id) from jobhooks.object_change").fetchone() or (0,)
     values = [0] * (OBJECTS + 1)
     count = 0
-    rng = random.Random(1)
-    writers = Writers(database, changes)
+    rng = random.Random(seed)
+    writers = Writers(database, changes, seed)
     with writers.running():
         while True:
             all_is_written = not writers.run  # before the look that finds nothing

@@ -50,14 +50,14 @@ def write_with_pauses(database: str, seed: int, until: float) -> int:
     return committed
 
 
-def check_that_nothing_is_missed(conn: Connection, database: str, directory: Path, seconds: float) -> None:
+def check_that_nothing_is_missed(conn: Connection, database: str, directory: Path, seconds: float, seed: int) -> None:
     receivers = write_receivers(directory / "receivers", RECEIVERS)
     add_hook(database, receivers, "r.Counts", ["create"])
     committed = [0] * WRITERS
     seen_asleep: set[bool] = set()
 
     def write(number: int) -> None:
-        committed[number] = write_with_pauses(database, number, until)
+        committed[number] = write_with_pauses(database, seed + number, until)
 
     with Daemon(
         database, receivers, directory / "daemon.log", "--log-level", "warning", JOBHOOKS_POLL_INTERVAL="3600"
@@ -82,14 +82,14 @@ def check_that_nothing_is_missed(conn: Connection, database: str, directory: Pat
     assert seen_asleep == {True, False}
 
 
-def test_nothing_is_missed_though_nobody_looks(device: Connection, database: str, tmp_path: Path) -> None:
-    check_that_nothing_is_missed(device, database, tmp_path, 4)
+def test_nothing_is_missed_though_nobody_looks(device: Connection, database: str, tmp_path: Path, seed: int) -> None:
+    check_that_nothing_is_missed(device, database, tmp_path, 4, seed)
 
 
 @pytest.mark.nightly
 @pytest.mark.timeout(300)
-def test_nothing_is_missed_for_a_minute(device: Connection, database: str, tmp_path: Path) -> None:
-    check_that_nothing_is_missed(device, database, tmp_path, 60)
+def test_nothing_is_missed_for_a_minute(device: Connection, database: str, tmp_path: Path, seed: int) -> None:
+    check_that_nothing_is_missed(device, database, tmp_path, 60, seed)
 
 
 def test_always_means_a_notify_with_each_commit(device: Connection, database: str, tmp_path: Path) -> None:

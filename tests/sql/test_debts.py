@@ -407,8 +407,8 @@ class Life:
             self.oracle.check(self.conn, "end")
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_exactly_those_debts_wait_that_must(ledger: Connection, seed: int) -> None:
+@pytest.mark.parametrize("turn", range(8))
+def test_exactly_those_debts_wait_that_must(ledger: Connection, seed: int, turn: int) -> None:
     """Random lanes, changed keys, truncates, jobs that skip: after each step a delivery is due unless an
     older one blocks it.
 

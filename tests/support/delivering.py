@@ -81,7 +81,7 @@ class FailsAtRandom(JobHookReceiver):
     async def receive_job_hook(self, change):
         import random
         await see(self, change)
-        if random.random() < 0.3:
+        if random.Random(f"SEED {change.id} {self.attempt}").random() < 0.3:
             raise ValueError("at random")
 
 class Asks(JobHookReceiver):
