@@ -38,7 +38,7 @@ where content_type_id = :content_type_id
 order by relid <> (select relation from jobhooks.content_type where id = :content_type_id), 1, 2
 
 -- name: hooks_of_table
-select hook.name, hook.events, hook.job, hook.runs
+select hook.name, hook.events, hook.job, hook.runs, hook.why_not
 from jobhooks.hooks as hook
 join jobhooks.job_hook_content_type as link on link.job_hook_id = hook.id
 where link.content_type_id = :content_type_id

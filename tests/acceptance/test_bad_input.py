@@ -237,7 +237,7 @@ def test_wrong_usage_is_told_with_the_usual_code() -> None:
 def test_json_and_tables_go_to_stdout(device: Connection, database: str) -> None:
     url = {"JOBHOOKS_DATABASE_URL": database}
     (listed,) = json.loads(jobhooks("table", "list", "--json", **url).stdout)
-    assert (listed["name"], listed["state"], listed["key"]) == ("public.device", "watched", ["id"])
+    assert (listed["table"], listed["state"], listed["key"]) == ("public.device", "watched", ["id"])
     assert "public.device" in jobhooks("table", "list", **url).stdout
 
 

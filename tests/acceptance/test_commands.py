@@ -32,7 +32,7 @@ def values(conn: Connection, statement: str) -> list[object]:
 
 def test_the_doctor_tells_what_is_wrong_by_its_exit_code_too(device: Connection, database: str) -> None:
     finished = jobhooks("doctor", "--database-url", database)
-    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "nothing is wrong\n")
+    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "no problems\n")
     device.execute("alter table public.device rename column id to number")
     finished = jobhooks("doctor", "--database-url", database)
     assert finished.returncode == 1 and finished.stderr == "1 error\n"
@@ -96,7 +96,7 @@ def test_a_table_is_watched_without_a_column_and_shown(device: Connection, datab
     device.execute("update public.device set seen = now(); update public.device set name = 'new', secret = 'xyzzy'")
     (listed,) = json.loads(jobhooks("table", "list", "--json", **url).stdout)
     assert listed == {
-        "name": "public.device",
+        "table": "public.device",
         "state": "watched",
         "key": ["id"],
         "always": True,
@@ -128,7 +128,7 @@ def test_a_table_that_is_gone_can_be_unwatched_by_its_name(device: Connection, d
     device.execute("drop table public.device")
     assert jobhooks("table", "unwatch", "public.device", "--database-url", database).returncode == 0
     finished = jobhooks("table", "unwatch", "public.device", "--database-url", database)
-    assert finished.returncode == REFUSED and "does not exist" in finished.stderr
+    assert finished.returncode == REFUSED and "there is no table" in finished.stderr
 
 
 @pytest.fixture

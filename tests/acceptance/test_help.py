@@ -24,8 +24,6 @@ from support.daemon import LIMIT, environment, jobhooks
 WITHOUT_DATA = {
     "run",
     "demo",
-    "table watch",
-    "table unwatch",
     "hook add",
     "hook edit",
     "hook enable",

@@ -38,7 +38,7 @@ def test_watching_again_changes_how_and_adds_nothing(conn: Connection, admin: Sy
     conn.execute("create table public.t (a integer primary key, b integer)")
     watch(admin, "public.t")
     watch(admin, "t", ["b", "a"])
-    assert [(table.name, table.state, table.key) for table in tables.watched_tables(admin)] == [
+    assert [(table.table, table.state, table.key) for table in tables.watched_tables(admin)] == [
         ("public.t", "watched", ["b", "a"])
     ]
     assert triggers(conn, "public.t") == [f"!jobhooks_1_{name}" for name in ("create", "delete", "truncate", "update")]
@@ -114,7 +114,7 @@ def test_odd_names_are_watched_and_told_as_sql_writes_them(conn: Connection, adm
     conn.execute(f'create table "My Schema".{quoted} ("Key" integer primary key)'.encode())
     watch(admin, f'"My Schema".{quoted}')
     conn.execute(f'insert into "My Schema".{quoted} values (1)'.encode())
-    assert [table.name for table in tables.watched_tables(admin)] == [f'"My Schema".{quoted}']
+    assert [table.table for table in tables.watched_tables(admin)] == [f'"My Schema".{quoted}']
     assert conn.execute("select postchange from jobhooks.object_change").fetchall() == [({"Key": 1},)]
 
 
@@ -125,13 +125,13 @@ def test_a_content_type_follows_its_table_and_is_taken_over_by_one_made_again(
     conn.execute("create table public.t (a integer primary key)")
     watch(admin, "public.t")
     conn.execute("alter table public.t rename to u")
-    assert [table.name for table in tables.watched_tables(admin)] == ["public.u"]
+    assert [table.table for table in tables.watched_tables(admin)] == ["public.u"]
     watch(admin, "public.u")
     conn.execute("drop table public.u")
-    assert [(table.name, table.state) for table in tables.watched_tables(admin)] == [("public.u", "gone")]
+    assert [(table.table, table.state) for table in tables.watched_tables(admin)] == [("public.u", "gone")]
     conn.execute("create table public.u (a integer primary key)")
     watch(admin, "public.u")
-    assert [(table.name, table.state) for table in tables.watched_tables(admin)] == [("public.u", "watched")]
+    assert [(table.table, table.state) for table in tables.watched_tables(admin)] == [("public.u", "watched")]
     conn.execute("insert into public.u values (1)")
     assert (
         conn.execute("select content_type_id from jobhooks.object_change").fetchall()

@@ -1,4 +1,4 @@
-"""``jobhooks table``: which tables are watched."""
+"""``jobhooks table``: watches tables, and lists and shows watched ones."""
 
 from collections.abc import Iterator
 from typing import Annotated, cast
@@ -42,14 +42,16 @@ def watch(
         list[str] | None,
         typer.Option(help="A column that identifies a row; by default the primary key. Repeatable.", metavar="COLUMN"),
     ] = None,
-    keyless: Annotated[bool, typer.Option("--keyless", help="Watch a table whose rows nothing identifies.")] = False,
+    keyless: Annotated[
+        bool, typer.Option("--keyless", help="Watch a table without columns that identify a row.")
+    ] = False,
     always: Annotated[
-        bool, typer.Option("--always", help="Capture rows that logical replication applies, too.")
+        bool, typer.Option("--always", help="Also capture rows that logical replication applies.")
     ] = False,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
-            help="A column that is not recorded: a secret, or a large document. Repeatable.", metavar="COLUMN"
+            help="A column to leave out of the log: a secret, or a large document. Repeatable.", metavar="COLUMN"
         ),
     ] = None,
     ignore: Annotated[
@@ -58,43 +60,52 @@ def watch(
             help="A column whose change alone is not recorded, such as last_seen. Repeatable.", metavar="COLUMN"
         ),
     ] = None,
+    as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Watch a table: its changes are recorded from now on. Run again, it changes how it is watched.
+    """Watch a table: record its changes from now on. Run it again to change how the table is watched.
 
     Example: jobhooks table watch public.device
 
     Example: jobhooks table watch public.user --exclude password --ignore last_seen --ignore login_count
     """
     with connection(load(config, database_url=database_url)) as conn:
-        tables.watch(
+        watched = tables.watch(
             conn, table, key or None, keyless=keyless, always=always, exclude=exclude or (), ignore=ignore or ()
         )
-        say(f"watching {table}")
+    if as_json:
+        print_json(watched)
+    else:
+        say(f"watching {watched.table}")
 
 
-def unwatch(table: TableArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """Stop watching a table; what was recorded stays, and is still delivered.
+def unwatch(
+    table: TableArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
+    """Stop watching a table. Its recorded changes stay, and are delivered.
 
     Example: jobhooks table unwatch public.device
     """
     with connection(load(config, database_url=database_url)) as conn:
-        tables.unwatch(conn, table)
-        say(f"not watching {table} any more")
+        name = tables.unwatch(conn, table)
+    if as_json:
+        print_json({"table": name})
+    else:
+        say(f"no longer watching {name}")
 
 
 def show(
     table: TableArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
 ) -> None:
-    """Show a watched table: how it is watched, its triggers, the hooks on it, its changes, and what is wrong with it.
+    """Show a watched table: how it is watched, its triggers, hooks, changes and problems.
 
     Example: jobhooks table show public.device
     """
     chosen = load(config, database_url=database_url)
     with connection(chosen) as conn:
         details = tables.table_details(conn, table)
-        found = [problem for problem in problems(conn, chosen.retention_days) if problem.subject == details.name]
+        found = [problem for problem in problems(conn, chosen.retention_days) if problem.subject == details.table]
     if as_json:
         print_json({**cast("dict[str, object]", msgspec.to_builtins(details)), "problems": found})
         return
@@ -105,7 +116,7 @@ def show(
 
 
 def list_tables(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """List the watched tables, and those that were.
+    """List the tables that are or were watched.
 
     Example: jobhooks table list
     """
@@ -114,19 +125,22 @@ def list_tables(as_json: JsonFlag = False, database_url: DatabaseFlag = None, co
 
 
 def _facts(details: tables.TableDetails) -> Iterator[tuple[str, str]]:
-    yield "table", f"{details.name} ({details.state})"
-    yield "key", ", ".join(details.key) or "none: its changes are in order as a whole, and lead to no object"
+    yield "table", f"{details.table} ({details.state})"
+    yield "key", ", ".join(details.key) or "none: its changes are delivered in order as a whole, without objects"
     if details.always:
-        yield "always", "what logical replication applies is recorded, too"
+        yield "always", "rows that logical replication applies are recorded"
     if details.exclude:
         yield "exclude", ", ".join(details.exclude)
     if details.ignore:
         yield "ignore", ", ".join(details.ignore)
     for trigger in details.triggers:
-        where = "" if trigger.table == details.name else f" on {trigger.table}"
+        where = "" if trigger.table == details.table else f" on {trigger.table}"
         yield "trigger", f"{trigger.name}{where} ({trigger.state})"
     for hook in details.hooks:
-        runs = "" if hook.runs else ", which does not run now"
+        if hook.why_not is None:
+            runs = "" if hook.runs else " (does not run)"
+        else:
+            runs = f" ({'' if hook.runs else 'does not run: '}{hook.why_not})"
         yield "hook", f'"{hook.name}" on {", ".join(hook.events)}: {hook.job}{runs}'
     among = f" among the newest {details.counted} of the log" if details.counted == tables.COUNTED_CHANGES else ""
     last = ""

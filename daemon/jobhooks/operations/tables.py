@@ -1,22 +1,23 @@
-"""The tables that are watched: listing, watching and unwatching them."""
+"""Watches and unwatches tables, and lists and shows them."""
 
 import datetime
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from jobhooks.errors import JobhooksError, NotWatched, Refused, UnknownTable
+from jobhooks.errors import JobhooksError, Refused, UnknownTable
+from jobhooks.operations.names import not_watched
 from jobhooks.operations.table_names import unknown_table
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import call_with_lock
 
-COUNTED_CHANGES = 100_000  # of the log's newest, in which those of a table are counted: no index leads to them
+COUNTED_CHANGES = 100_000  # of the whole log, the newest: no index leads to the changes of a table
 
 
 @dataclass(frozen=True)
 class WatchedTable:
-    """A content type as a person sees it. ``state``: watched, not watched, or gone; the rest: how it is watched."""
+    """A table that is or was watched. ``state``: watched, not watched, or gone; the rest: how it is watched."""
 
-    name: str
+    table: str
     state: str
     key: list[str]
     always: bool
@@ -26,7 +27,7 @@ class WatchedTable:
 
 @dataclass(frozen=True)
 class TriggerState:
-    """A trigger of a watched table, or of its partition; ``state``: enabled, always, disabled, replica or missing."""
+    """A trigger of a watched table or its partition. ``state``: enabled, always, disabled, replica or missing."""
 
     table: str
     name: str
@@ -35,17 +36,18 @@ class TriggerState:
 
 @dataclass(frozen=True)
 class TableHook:
-    """A hook on a table; see ``hooks.JobHook``."""
+    """A hook on a table. ``why_not``: why it does not run, or why it misses changes; None if neither."""
 
     name: str
     events: list[str]
     job: str
     runs: bool
+    why_not: str | None
 
 
 @dataclass(frozen=True)
 class TableDetails(WatchedTable):
-    """A content type with what is on it. ``changes`` are counted among the newest ``counted`` of the whole log."""
+    """A table with its triggers and hooks. ``changes``: its number among the newest ``counted`` of the whole log."""
 
     triggers: list[TriggerState]
     hooks: list[TableHook]
@@ -64,11 +66,11 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     always: bool = False,
     exclude: Sequence[str] = (),
     ignore: Sequence[str] = (),
-) -> None:
-    """Watch ``table``, or change how it is watched; see jobhooks.watch for what can be chosen.
+) -> WatchedTable:
+    """Watch ``table``, or change how it is watched; jobhooks.watch explains the parameters.
 
     Raises:
-        UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: as the message says; nothing was changed.
+        UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: nothing was changed.
     """
     columns = None if key is None else list(key)
     try:
@@ -82,17 +84,19 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
             exclude=list(exclude),
             ignore=list(ignore),
         )
+        name = _full_name(conn, table)
     except UnknownTable as exc:
         raise unknown_table(conn, table, exc) from exc
+    return next(watched for watched in watched_tables(conn) if watched.table == name)
 
 
 def watch_outdated(conn: SyncConnection, failed: Callable[[str, JobhooksError], None] | None = None) -> int:
-    """Watch those tables again whose triggers are not those that they would get today; return how many they were.
+    """Watch tables again whose triggers differ from those of this version; the result is how many these were.
 
-    ``failed`` is called with the name of each that could not be, and why; what it captured before goes on.
+    ``failed``: called with each table that could not be watched again, and the error. It keeps its old triggers.
 
     Raises:
-        JobhooksError: of the first that could not be, if there is no ``failed``; those before it are done.
+        JobhooksError: the first such error, without ``failed``; the tables before it are done.
     """
     done = 0
     for relation, name in call(conn, "outdated_tables"):
@@ -106,34 +110,37 @@ def watch_outdated(conn: SyncConnection, failed: Callable[[str, JobhooksError], 
     return done
 
 
-def unwatch(conn: SyncConnection, table: str) -> None:
-    """Stop watching ``table``; what was captured stays, and is still delivered.
+def unwatch(conn: SyncConnection, table: str) -> str:
+    """Stop watching ``table``; the result is its full name. Its captured changes stay, and are delivered.
 
     Raises:
-        UnknownTable, NotWatched, Forbidden, LockNotAvailable: as the message says; nothing was changed.
+        UnknownTable, NotWatched, Forbidden, LockNotAvailable: nothing was changed.
     """
     try:
+        name = _full_name(conn, table)
         call_with_lock(conn, "unwatch", table=table)
     except UnknownTable as exc:
-        # The name of one that is gone, as table list shows it: its triggers went with it.
+        # A dropped table, by its name in table list: its triggers are gone with it.
+        name = table
         if not call(conn, "unwatch_gone", table=table):
             raise unknown_table(conn, table, exc) from exc
+    return name
 
 
 def watched_tables(conn: SyncConnection) -> list[WatchedTable]:
-    """Return all content types, by name."""
+    """All tables that are or were watched, by name."""
     return [WatchedTable(*row) for row in call(conn, "watched_tables")]
 
 
 def table_details(conn: SyncConnection, name: str) -> TableDetails:
-    """Return what there is to know about a table that is watched, or was.
+    """Look up a table that is or was watched, with its triggers, hooks and changes.
 
     Raises:
-        NotWatched: it is not, and never was.
+        NotWatched: the table is not watched and never was.
     """
     rows = call(conn, "content_types_called", name=name)
     if not rows:
-        raise NotWatched(f"{name} is not watched, and never was")
+        raise not_watched(conn, name)
     content_type_id = max(id_ for (id_,) in rows)
     ((number, counted, last_id, last_at),) = call(
         conn, "count_changes", content_type_id=content_type_id, limit=COUNTED_CHANGES
@@ -150,10 +157,15 @@ def table_details(conn: SyncConnection, name: str) -> TableDetails:
 
 
 def adopt(conn: SyncConnection) -> None:
-    """Start afresh with a copied database: what its log holds counts as seen.
+    """Start over in a copied database: the changes in its log count as read.
 
     Raises:
-        NothingToAdopt: the database is no copy.
-        LockNotAvailable: somebody has written and does not end.
+        NothingToAdopt: the database is not a copy.
+        LockNotAvailable: a transaction that has written stays open.
     """
     call_with_lock(conn, "adopt")
+
+
+def _full_name(conn: SyncConnection, table: str) -> str:
+    ((name,),) = call(conn, "table_names", names=[table])
+    return name

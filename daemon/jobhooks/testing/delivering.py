@@ -92,7 +92,7 @@ def _hook(conn: SyncConnection, registry: ReceiverRegistry) -> None:
     """Add a hook for each receiver without one: on all tables, for all events."""
     jobs.register_jobs(conn, found_jobs(registry), complete=False)
     hooked = {hook.job for hook in hooks.hooks(conn)}
-    watched = [table.name for table in tables.watched_tables(conn) if table.state == "watched"]
+    watched = [table.table for table in tables.watched_tables(conn) if table.state == "watched"]
     for class_path, found in registry.receivers.items():
         jobs.enable_job(conn, class_path)
         if class_path not in hooked:

@@ -1,0 +1,63 @@
+"""Watching and unwatching tables, which are named in full in what comes back, and looking at them."""
+
+import pytest
+
+from conftest import Connection
+from jobhooks.errors import NotWatched, UnknownTable, UnwatchableTable
+from jobhooks.operations.tables import WatchedTable, table_details, unwatch, watch, watched_tables
+from jobhooks.store.connections import SyncConnection
+
+
+def test_a_table_is_returned_by_its_full_name(device: Connection, admin: SyncConnection) -> None:
+    device.execute("create table public.site (id integer primary key, secret text)")
+    watched = watch(admin, "site", exclude=["secret"])
+    assert watched == WatchedTable("public.site", "watched", ["id"], always=False, exclude=["secret"], ignore=[])
+    assert [table.table for table in watched_tables(admin)] == ["public.device", "public.site"]
+    assert unwatch(admin, "site") == "public.site"
+    assert [table.state for table in watched_tables(admin)] == ["watched", "not watched"]
+
+
+def test_a_name_that_needs_quotes(device: Connection, admin: SyncConnection) -> None:
+    device.execute('create table public."Upper Case" (id integer primary key)')
+    assert watch(admin, 'public."Upper Case"').table == 'public."Upper Case"'
+    with pytest.raises(UnknownTable, match=r'public\."Upper Case"'):
+        watch(admin, "public.Upper Case")
+
+
+def test_a_dropped_table_is_unwatched_by_its_former_name(device: Connection, admin: SyncConnection) -> None:
+    device.execute("drop table public.device")
+    assert unwatch(admin, "public.device") == "public.device"
+    assert [table.state for table in watched_tables(admin)] == ["gone"]
+
+
+def test_unknown_tables_are_refused_with_near_names(device: Connection, admin: SyncConnection) -> None:
+    device.execute("create table public.dcim_device (id integer primary key)")
+    for operation in (watch, unwatch):
+        with pytest.raises(UnknownTable, match=r"did you mean public\.dcim_device"):
+            operation(admin, "dcim.device")
+    with pytest.raises(NotWatched):
+        unwatch(admin, "public.dcim_device")
+    with pytest.raises(NotWatched, match=r'Did you mean "public\.device"'):
+        table_details(admin, "devise")
+
+
+def test_a_table_that_cannot_be_watched_stays_unwatched(device: Connection, admin: SyncConnection) -> None:
+    device.execute("create table public.keyless (name text)")
+    with pytest.raises(UnwatchableTable):
+        watch(admin, "public.keyless")
+    assert [table.table for table in watched_tables(admin)] == ["public.device"]
+
+
+def test_a_table_shows_its_triggers_changes_and_why_a_hook_does_not_run(
+    device: Connection, admin: SyncConnection
+) -> None:
+    device.execute("update public.device set name = 'new'")
+    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    device.execute("select jobhooks.add_hook('first', '{public.device}', '{update}', 'a.B')")
+    device.execute("update jobhooks.job set enabled = false")
+    details = table_details(admin, "public.device")
+    assert {trigger.state for trigger in details.triggers} == {"enabled"}
+    assert (details.changes, details.counted, details.last_change_id) == (1, 1, 1)
+    (hook,) = details.hooks
+    assert (hook.name, hook.events, hook.job, hook.runs) == ("first", ["update"], "a.B", False)
+    assert hook.why_not is not None and "jobhooks job enable a.B" in hook.why_not
