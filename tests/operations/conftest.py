@@ -31,7 +31,7 @@ def ledger(device: Connection) -> Connection:
         device.execute("update public.device set name = %s where id = 1", [name])
     device.execute("insert into public.site values (1)")
     device.execute("update jobhooks.object_change set time = now() - interval '2 hours' where id = 1")
-    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     for name, table in (("first", "device"), ("second", "site")):
         device.execute(f"select jobhooks.add_hook('{name}', '{{public.{table}}}', '{{create,update}}', 'a.B')".encode())
     device.execute(

@@ -15,7 +15,7 @@ def hooked(device: Connection) -> Connection:
     """Four updates of one row, older than the hook "late", whose job is a.B."""
     for name in "abcd":
         device.execute("update public.device set name = %s where id = 1", [name])
-    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     device.execute("select jobhooks.add_hook('late', '{public.device}', '{update}', 'a.B')")
     return device
 

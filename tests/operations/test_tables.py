@@ -52,7 +52,7 @@ def test_a_table_shows_its_triggers_changes_and_why_a_hook_does_not_run(
     device: Connection, admin: SyncConnection
 ) -> None:
     device.execute("update public.device set name = 'new'")
-    device.execute("insert into jobhooks.job (class_path, name, enabled) values ('a.B', 'B', true)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     device.execute("select jobhooks.add_hook('first', '{public.device}', '{update}', 'a.B')")
     device.execute("update jobhooks.job set enabled = false")
     details = table_details(admin, "public.device")
