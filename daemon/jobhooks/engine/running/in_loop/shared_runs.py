@@ -43,6 +43,7 @@ class SharedRuns:
         self._feed = feed
         self._clock = clock
         self._shared = SharedTransaction(connections, first.hook.job)
+        self._protocol = self._shared.protocol
         self._kept: list[tuple[Delivery, Outcome]] = []  # in the transaction, not committed
         self._undone: list[Delivery] = []  # to be attempted again
         self._until = 0.0
@@ -62,7 +63,7 @@ class SharedRuns:
     @property
     def accepts_more(self) -> bool:
         """Whether another run may follow. Always, as long as no run has used its connection."""
-        if self._shared.protocol.closed or self._shared.protocol.broken or self._undone:
+        if self._protocol.closed or self._protocol.broken or self._undone:
             return False
         count = len(self._kept)
         return not count or (self._may_share and count < MOST and self._loop.time() < self._until)
@@ -112,7 +113,7 @@ class SharedRuns:
         await self._end_transaction()
 
     async def _end_transaction(self) -> None:
-        if self._shared.protocol.needs_end:
+        if self._protocol.needs_end:
             await asyncio.shield(self._shared.end())
 
     async def _run(self, delivery: Delivery, transaction: RunTransaction) -> None:
@@ -163,7 +164,7 @@ class SharedRuns:
         if not self._running:
             return  # they are committing
         if self._shared.current is None:
-            self._shared.protocol.closed = True
+            self._protocol.closed = True
             self._early = asyncio.create_task(self._settle())
         else:
             self._timer = self._loop.call_later(TOO_LONG_S, self._is_too_late)
@@ -176,7 +177,7 @@ class SharedRuns:
     async def _settle(self) -> None:
         kept, self._kept = self._kept, []
         try:
-            if len(kept) == 1 and not kept[0][1].recorded and not self._shared.protocol.broken:
+            if len(kept) == 1 and not kept[0][1].recorded and not self._protocol.broken:
                 await self._settle_one(*kept[0])
             elif kept:
                 await self._shared.commit_all(kept)
