@@ -78,10 +78,10 @@ class Runner(Protocol):
     async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
         """Call a receiver for one delivery after the other: ``first``, then any number from ``feed.take``.
 
-        Runs that are short may share a transaction, to commit with one flush. They are of the same hook, and each may
-        share (``Delivery.may_share``). Each behaves as if it were alone: the runner undoes a failed run without the
-        others, and passes a run that got in the way of others to ``feed.run_alone``. Not for receivers that take
-        batches or have last steps.
+        Runs that are short may share a transaction, to commit with one flush. They are of the same hook, and ``first``
+        and each of them may share (``Delivery.may_share``). Each behaves as if it were alone: the runner undoes a
+        failed run without the others, and passes a run that got in the way of others to ``feed.run_alone``. Not for
+        receivers that take batches or have last steps.
 
         Raises:
             DatabaseUnreachable: ``feed.run_alone`` lost the database.
@@ -89,9 +89,9 @@ class Runner(Protocol):
         ...
 
     def end_runs(self) -> None:
-        """End everything that runs, and cut the connections in use, so that nothing on them commits.
+        """Begin to end everything that runs, as if each call were cancelled. The runner can be used again.
 
-        The runner can be used again.
+        A run that commits before it is ended stays committed.
         """
         ...
 

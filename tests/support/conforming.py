@@ -1,0 +1,245 @@
+"""Everything that the conformance suite of runners needs: receivers of both kinds, and a runner under test."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry, find_again, find_receivers
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Clock, Outcome
+from jobhooks.engine.running.in_loop.pool import Connections
+from jobhooks.engine.running.in_loop.runner import LoopRunner
+from jobhooks.engine.running.in_process.runner import ProcessRunner
+from jobhooks.engine.running.runner import Feed, Runner
+from jobhooks.errors import AlreadySettled
+from jobhooks.matching.hook_table import Hook
+from jobhooks.store.connections import asyncpg_arguments, connect
+from jobhooks.testing.thread_runner import ThreadRunner
+from support.grouping import owed_deliveries
+from support.hooking import write_receivers
+from support.running import HOOK
+
+# {adef}: def or async def; {wait}: nothing or await; {sleep}: what sleeps.
+SOURCE = """
+import asyncio, time
+from pathlib import Path
+from jobhooks import Discard, JobHookReceiver, Retry
+
+HERE = Path("{here}")
+WORD = "{word}"
+
+class Base(JobHookReceiver):
+    {adef} copy(self, change):
+        {wait}self.connection.execute(f"insert into public.copy (change, word) values ({{change.id}}, '{{WORD}}')")
+
+    {adef} wait_for(self, name, change):
+        while not (HERE / name).exists():
+            {wait}{sleep}(0.01)
+
+class Writes(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        return change.id
+
+class Reads(Base):
+    {adef} receive_job_hook(self, change):
+        self.log_info("looked")
+
+class Raises(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        raise ValueError("no")
+
+class Retries(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        raise Retry(after=5)
+
+class Discards(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        raise Discard("not for us")
+
+class LogsFailure(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        self.log_failure("not good, but kept")
+
+class Ends(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        if change.id == 2:
+            raise ValueError("no")
+    {adef} on_failure(self, exc):
+        self.log_info(f"on_failure {{exc}}")
+    {adef} after_return(self, status, value):
+        self.log_info(f"after_return {{status}}")
+
+class TakesBatches(Base):
+    class Meta:
+        batch_size = 10
+    {adef} receive_job_hook_batch(self, changes):
+        for change in changes:
+            {wait}self.copy(change)
+        if len(changes) == 3:
+            raise ValueError("three are too many")
+
+class Sleeps(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        until = time.monotonic() + (HERE / "seconds").stat().st_size
+        while time.monotonic() < until:
+            {wait}{sleep}(0.01)
+
+class LosesItsConnection(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        {wait}self.connection.execute("select pg_terminate_backend(pg_backend_pid())")
+
+class Waits(Base):
+    {adef} receive_job_hook(self, change):
+        (HERE / f"began {{change.id}}").write_text(str(time.monotonic()))
+        {wait}self.wait_for("go on", change)
+        (HERE / f"ended {{change.id}}").write_text(str(time.monotonic()))
+
+class WritesAndWaits(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        (HERE / f"began {{change.id}}").touch()
+        {wait}self.wait_for("go on", change)
+
+class Mixed(Base):
+    {adef} receive_job_hook(self, change):
+        if change.id % 5 != 1:
+            {wait}self.copy(change)
+        match change.id % 5:
+            case 2:
+                raise ValueError("no")
+            case 3:
+                self.log_failure("not good, but kept")
+            case 4 if change.id > 5:
+                # A command may end the transaction, so the run keeps to itself.
+                {wait}self.connection.execute("set constraints all immediate")
+"""
+
+
+@dataclass
+class Reported:
+    """What a runner said of deliveries, by the id of the change."""
+
+    outcomes: dict[int, Outcome | None] = field(default_factory=dict[int, Outcome | None])
+    alone: list[int] = field(default_factory=list[int])
+
+
+@dataclass
+class UnderTest:
+    """A runner, and the receivers of its kind."""
+
+    kind: str
+    runner: Runner
+    registry: ReceiverRegistry
+    here: Path
+    deliveries: list[Delivery] = field(default_factory=list[Delivery])
+
+    def found(self, name: str) -> FoundReceiver:
+        return self.registry.receivers[f"r.{name}"]
+
+    async def run(self, name: str, *change_ids: int, attempt: int = 1, hook: Hook = HOOK) -> Outcome:
+        """Have a receiver called once, for these changes."""
+        return await self.runner.run(self.found(name), self.of(name, *change_ids, attempt=attempt, hook=hook))
+
+    def of(self, name: str, *change_ids: int, attempt: int = 1, hook: Hook = HOOK) -> list[Delivery]:
+        """The deliveries of changes to a receiver, by a hook like this one."""
+        own = replace(hook, class_path=f"r.{name}")
+        return [
+            Delivery(each.change, own, each.lanes, attempts=attempt - 1)
+            for each in self.deliveries
+            if each.change.id in change_ids
+        ]
+
+    async def run_each(self, name: str, deliveries: list[Delivery]) -> Reported:
+        """Have all of them run as attempts do, until none is left."""
+        reported = Reported()
+        ready = deque(deliveries)
+
+        def report(delivery: Delivery, outcome: Outcome | None) -> None:
+            assert delivery.change.id not in reported.outcomes, "reported twice"
+            reported.outcomes[delivery.change.id] = outcome
+
+        async def run_alone(found: FoundReceiver, delivery: Delivery) -> None:
+            reported.alone.append(delivery.change.id)
+            try:
+                report(delivery, await self.runner.run(found, [delivery]))
+            except AlreadySettled:
+                report(delivery, None)
+
+        def take() -> Delivery | None:
+            return ready.popleft() if ready else None
+
+        feed = Feed(take, report, lambda left: ready.extendleft(reversed(left)), run_alone)
+        while (delivery := take()) is not None:
+            if delivery.may_share:
+                await self.runner.run_each(self.found(name), delivery, feed)
+            else:
+                await run_alone(self.found(name), delivery)
+        return reported
+
+    def reload(self, word: str) -> None:
+        """Replace the receivers by others, which write another word."""
+        write_source(self.kind, self.here, word)
+        self.registry.take(find_again(self.registry))
+        self.runner.retire()
+
+    def there(self, name: str) -> bool:
+        return (self.here / name).exists()
+
+
+def write_source(kind: str, here: Path, word: str) -> Path:
+    """Write the receivers of a kind of runner into a directory."""
+    is_async = kind == "loop"
+    text = SOURCE.format(
+        here=here,
+        word=word,
+        adef="async def" if is_async else "def",
+        wait="await " if is_async else "",
+        sleep="asyncio.sleep" if is_async else "time.sleep",
+    )
+    return write_receivers(here / "receivers", text)
+
+
+def loop_runner(database: str, _registry: ReceiverRegistry) -> Runner:
+    with contextlib.closing(connect(database)) as conn:
+        return LoopRunner(Connections(asyncpg_arguments(conn), 2), Clock())
+
+
+def process_runner(database: str, registry: ReceiverRegistry) -> Runner:
+    return ProcessRunner(database, registry, 2, None)
+
+
+def thread_runner(database: str, _registry: ReceiverRegistry) -> Runner:
+    return ThreadRunner(database)
+
+
+# A runner is added by one more line. One whose kind is "loop" runs async def receivers, any other def receivers.
+RUNNERS: dict[str, Callable[[str, ReceiverRegistry], Runner]] = {
+    "loop": loop_runner,
+    "process": process_runner,
+    "thread": thread_runner,
+}
+
+
+@contextlib.asynccontextmanager
+async def under_test(kind: str, database: str, here: Path) -> AsyncGenerator[UnderTest]:
+    """Make a runner, with receivers, and with the deliveries of all changes that there are."""
+    registry = find_receivers([write_source(kind, here, "first")])
+    assert not registry.broken, registry.broken
+    runner = RUNNERS[kind](database, registry)
+    try:
+        yield UnderTest(kind, runner, registry, here, list(await owed_deliveries(database)))
+    finally:
+        (here / "go on").touch()
+        async with asyncio.timeout(30):
+            await runner.close()
