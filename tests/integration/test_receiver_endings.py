@@ -11,6 +11,7 @@ import pytest
 from conftest import Connection
 from jobhooks import Change, Discard, JobHookReceiver
 from jobhooks.contract.choices import LogLevel
+from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.matching.hook_table import Hook
 from support.grouping import deliver_all
@@ -152,7 +153,7 @@ def test_a_run_that_cannot_be_committed_ends_as_a_failure(
         " 'begin insert into public.one values (1); return null; end'"
     )
     copying.execute("create trigger twice after insert on public.copy for each row execute function public.twice()")
-    hook = replace(HOOK, has_sensitive_variables=sensitive)
+    hook = replace(HOOK, limits=JobLimits(has_sensitive_variables=sensitive))
     error = run(copying, database, receiver, "good", hook).error or ""
     assert error and ("duplicate key" in error) is not sensitive
     assert [step for step, _, _ in Ends.told] == ["on_success", "on_failure", "after_return"]
@@ -209,7 +210,7 @@ def test_what_the_last_steps_raise_is_logged_and_changes_nothing(
 def test_nothing_is_told_of_what_the_last_steps_of_a_sensitive_receiver_raise(
     copying: Connection, database: str, receiver: type[Ends]
 ) -> None:
-    hook = replace(HOOK, has_sensitive_variables=True)
+    hook = replace(HOOK, limits=JobLimits(has_sensitive_variables=True))
     outcome = run(copying, database, _failing(receiver, RuntimeError("row 7 of Ann")), "raises", hook)
     assert [line.message for line in outcome.log] == ["raised RuntimeError", "raised RuntimeError"]
 
@@ -228,7 +229,7 @@ class HangsAtTheEnd(EndsAsync):
 
 def test_the_last_steps_are_within_the_limits_too(copying: Connection, database: str) -> None:
     """Each gets the limits again. Otherwise an endless wait for a mail server would block its lane forever."""
-    hook = replace(HOOK, soft_time_limit=0.1, time_limit=0.3)
+    hook = replace(HOOK, limits=JobLimits(soft_time_limit=0.1, time_limit=0.3))
     outcome = run(copying, database, HangsAtTheEnd, "raises", hook)
     assert outcome.error == "ValueError: password=***"
     assert [line.message.partition(":")[0] for line in outcome.log] in (

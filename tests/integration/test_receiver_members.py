@@ -9,6 +9,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver
+from jobhooks.contract.job_settings import JobLimits
 from support.running import HOOK, deliver, last_change, open_running, owed
 
 SEE = "insert into public.copy (word) values ('{}')"
@@ -114,7 +115,7 @@ def test_no_secret_is_stored(copying: Connection, database: str) -> None:
 async def test_nothing_is_stored_of_what_is_sensitive(
     copying: Connection, database: str, receiver: type[JobHookReceiver[Any]]
 ) -> None:
-    sensitive = replace(HOOK, has_sensitive_variables=True)
+    sensitive = replace(HOOK, limits=JobLimits(has_sensitive_variables=True))
     async with open_running(database) as running:
         copying.execute("update public.device set name = 'good'")
         outcome = await running.attempt(receiver, owed(await last_change(database), sensitive))
@@ -144,7 +145,7 @@ async def test_nor_of_what_is_raised_when_the_connection_is_lost(
     copying.execute("update public.device set name = 'good'")
     async with open_running(database) as running:
         for sensitive in (True, False):
-            hook = replace(HOOK, has_sensitive_variables=sensitive)
+            hook = replace(HOOK, limits=JobLimits(has_sensitive_variables=sensitive))
             outcome = await running.attempt(receiver, owed(await last_change(database), hook, attempts=1 - sensitive))
             said = f"{outcome.error} {outcome.traceback} {capsys.readouterr().out}"
             assert ("Ann" in said) is not sensitive and "DatabaseUnreachable" in said

@@ -9,6 +9,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.choices import JobResultStatus
+from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.running.runner import TimeLimits
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
@@ -97,8 +98,8 @@ async def test_a_batch_that_fails_leaves_nothing(rig: UnderTest, copying: Connec
 @pytest.mark.parametrize(
     ("limit", "hook", "error"),
     [
-        (TimeLimits.SOFT, replace(HOOK, soft_time_limit=0.3), "SoftTimeLimitExceeded"),
-        (TimeLimits.HARD, replace(HOOK, time_limit=0.3), "TimeLimitExceeded"),
+        (TimeLimits.SOFT, replace(HOOK, limits=JobLimits(soft_time_limit=0.3)), "SoftTimeLimitExceeded"),
+        (TimeLimits.HARD, replace(HOOK, limits=JobLimits(time_limit=0.3)), "TimeLimitExceeded"),
     ],
 )
 async def test_a_time_limit_ends_a_run_unless_the_runner_says_that_it_does_not_hold_it(
@@ -159,7 +160,10 @@ async def test_each_delivery_comes_to_one_end_whatever_the_others_do(rig: UnderT
 
 async def test_what_was_not_begun_is_given_back(rig: UnderTest, copying: Connection) -> None:
     """A delivery of a hook that has changed does not run with those before it, nor one that must be alone."""
-    deliveries = [*rig.of("Writes", 1), *rig.of("Writes", 2, 3, hook=replace(HOOK, soft_time_limit=100.0))]
+    deliveries = [
+        *rig.of("Writes", 1),
+        *rig.of("Writes", 2, 3, hook=replace(HOOK, limits=JobLimits(soft_time_limit=100.0))),
+    ]
     deliveries[2].alone = True
     reported = await rig.run_each("Writes", deliveries)
     assert all(outcome is not None and outcome.recorded for outcome in reported.outcomes.values())

@@ -153,7 +153,7 @@ class UnderTest:
 
     def of(self, name: str, *change_ids: int, attempt: int = 1, hook: Hook = HOOK) -> list[Delivery]:
         """The deliveries of changes to a receiver, by a hook like this one."""
-        own = replace(hook, class_path=f"r.{name}")
+        own = replace(hook, job=f"r.{name}")
         return [
             Delivery(each.change, own, each.lanes, attempts=attempt - 1)
             for each in self.deliveries
