@@ -627,7 +627,7 @@ CREATE VIEW jobhooks.jobs AS
    FROM (jobhooks.job job
      CROSS JOIN LATERAL ( SELECT jobhooks.settings_of_job(job.*, job.overrides) AS settings) in_force);
 
-COMMENT ON VIEW jobhooks.jobs IS 'The jobs with the settings that are in force: the receiver''s own, or what an operator set instead';
+COMMENT ON VIEW jobhooks.jobs IS 'The jobs with their effective settings: the receiver''s, or an operator''s override';
 
 CREATE VIEW jobhooks.loaded_hooks AS
  SELECT hook.id,

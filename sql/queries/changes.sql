@@ -34,7 +34,7 @@ order by change.id desc
 limit :limit::integer
 
 -- name: prefer_indexes
--- For the next one, which must not read the whole log whatever the planner knows of it.
+-- For the next query, which must not read the whole log for any state of the planner's statistics.
 select set_config('enable_seqscan', 'off', false)
 
 -- name: new_change_ids
@@ -62,7 +62,7 @@ order by new.id
 limit :limit::integer
 
 -- name: changes_by_id
--- The rows whole: the functions that tell how they differ fail on json that holds what no text can.
+-- Whole rows: the functions that compute differences fail on json with text that PostgreSQL cannot represent.
 select
     change.id, change.time, coalesce(jobhooks.table_name(content_type.relation), content_type.name), change.action::text,
     coalesce(change.context ->> 'user_name', change.session_role), change.context ->> 'request_id', change.triggering,

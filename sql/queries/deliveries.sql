@@ -84,8 +84,8 @@ select jobhooks.discard_deliveries(:change_ids, :hook_ids, :reason)
 
 -- name: replayable_changes
 -- The changes that the hook is for and that can be delivered to it again, ordered by id. A filter that is null does not apply.
--- Leaves out pending deliveries and changes that the daemon has yet to read or is delivering: a change must have a result, be older
--- than the hook, or lie behind the cursor. None of these conditions can become false later.
+-- Leaves out pending deliveries and changes that the daemon has not read yet or is delivering: a change must have a result, be
+-- older than the hook, or lie behind the cursor. Once true, each of these stays true.
 select change.id
 from jobhooks.job_hook as hook
 cross join jobhooks.cursor as cursor

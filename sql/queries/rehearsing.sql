@@ -5,11 +5,11 @@
 select settings::text from jobhooks.jobs where class_path = :class_path
 
 -- name: check_deferred
--- What else would be checked at the commit, and what else triggers would write then.
+-- Run the checks and triggers that would otherwise run at commit.
 set constraints all immediate
 
 -- name: become_oneself
--- Whatever role the receiver has taken on.
+-- Undo the receiver's change of role.
 reset session authorization;
 reset role
 

@@ -1,5 +1,5 @@
--- What became of deliveries, as the command line lists, shows and exports it. A page of results is taken by index, then thinned
--- out to those that are asked for: so no statement takes long, and none keeps a snapshot while somebody reads.
+-- Results of deliveries, as the command line lists, shows and exports them. A page of results is read by index, then
+-- filtered: so no statement takes long, and no snapshot is held for a slow reader.
 
 -- name: job_called
 select id from jobhooks.job where class_path = :class_path
@@ -129,7 +129,7 @@ order by change.id
 limit :limit::integer
 
 -- name: ends_of_results
--- The first and the last change that have a result; null where none has.
+-- The first and the last change with a result; null without results.
 select min(change_id), max(change_id) from jobhooks.job_result
 
 -- name: key_columns

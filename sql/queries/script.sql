@@ -28,8 +28,8 @@ end
 $script$;
 
 -- name: script_watch_outdated
--- Each table in a transaction of its own, so that none is locked longer than its turn takes, and waiting briefly, since the
--- application's writers queue behind.
+-- Each table in a separate transaction, so that no table is locked longer than its turn takes, with short lock waits, because
+-- the application's writers queue behind.
 do $script$
 declare
     outdated record;

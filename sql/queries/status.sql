@@ -1,4 +1,4 @@
--- How things stand: what `jobhooks status` shows. All of it is cheap, however much is written.
+-- The health of the installation, for `jobhooks status`. Cheap under any load.
 
 -- name: sessions_of_daemons
 -- The sessions that hold the leader's lock or wait for it. Whether they hold it; whether they lead, which take_the_lead marks
@@ -105,7 +105,7 @@ left join recent on true
 group by extent.since, delays.of_them
 
 -- name: extent_of_log
--- Segments, bytes, the oldest change and its time, and the newest; then the bytes of the results with what they logged.
+-- Segments, bytes, the oldest change and its time, and the newest; then the bytes of the results with their log lines.
 select
     (select count(*) from jobhooks.log_segment),
     (

@@ -1,4 +1,4 @@
--- What the demo tells of the log.
+-- The demo's description of the log.
 
 -- name: told_changes
 -- Changes, each with its results and their log lines.

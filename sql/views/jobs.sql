@@ -1,4 +1,4 @@
--- jobhooks.jobs: the jobs with the settings that are in force: the receiver's own, or what an operator set instead.
+-- jobhooks.jobs: the jobs with their effective settings: the receiver's, or an operator's override.
 create or replace view jobhooks.jobs as
 select
     job.class_path,
@@ -14,4 +14,4 @@ select
 from jobhooks.job as job
 cross join lateral (select jobhooks.settings_of_job(job, job.overrides) as settings) as in_force;
 
-comment on view jobhooks.jobs is 'The jobs with the settings that are in force: the receiver''s own, or what an operator set instead';
+comment on view jobhooks.jobs is 'The jobs with their effective settings: the receiver''s, or an operator''s override';

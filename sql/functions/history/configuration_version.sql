@@ -1,9 +1,9 @@
--- jobhooks.configuration_version(): what tells that hooks, jobs or watched tables are not what they were.
+-- jobhooks.configuration_version(): a value that changes with hooks, jobs and watched tables.
 --
 -- Two parts: the number that note_configuration counts, and one that changes when a watched table or its schema is altered,
--- renamed or moved, of which no trigger is told. It is asked with each page that is read, so it takes 20
--- microseconds: it keeps its plan, where a function in the language sql would be planned at each call, and looks each table up
--- by itself, where a join would go through all of pg_class.
+-- renamed or moved, which fires no trigger. Every read of a page computes it, so it takes 20 microseconds: it keeps its
+-- plan, where a function in the language sql would be planned at each call, and looks each table up separately, where a join
+-- would scan all of pg_class.
 create or replace function jobhooks.configuration_version()
 returns text
 language plpgsql
@@ -31,4 +31,4 @@ end
 $$;
 
 comment on function jobhooks.configuration_version() is
-'What tells that hooks, jobs or watched tables are not what they were';
+'A value that changes with hooks, jobs and watched tables';

@@ -1,7 +1,7 @@
--- jobhooks.drop_old_history(retention): delete who changed which hook or job longer than that ago, but at least a year.
+-- jobhooks.drop_old_history(retention): delete the history that is older than this, but at least a year old.
 --
--- What a hook or a job is by now stays, however old: record_configuration compares with it. Of one that is deleted nothing does,
--- and its id does not come again. Security definer, since nobody may write here by hand.
+-- The latest entry of an existing hook or job stays at any age: record_configuration compares with it. The history of a
+-- deleted one is dropped completely; its id does not occur again. Security definer, because no role may write here directly.
 create or replace function jobhooks.drop_old_history(retention interval)
 returns void
 language sql
@@ -17,4 +17,4 @@ as $$
 $$;
 
 comment on function jobhooks.drop_old_history(interval) is
-'Delete who changed which hook or job longer than that ago, but at least a year';
+'Delete the history that is older than this, but at least a year old';

@@ -1,8 +1,8 @@
 -- jobhooks.note_configuration(): the trigger function that counts changes of hooks, jobs and watched tables.
 --
--- Whoever has read this number with the log, and knows hooks of the same number, knows all that were there. Deferred to the
--- commit: so this row is the last that a transaction locks, and no two can wait for one another. Security definer, since
--- whoever may change a hook need not be allowed to change this.
+-- A reader that has seen this number with the log, and has loaded hooks of the same number, knows all hooks of that moment.
+-- Deferred to the commit: so this row is the last that a transaction locks, and no two can wait for one another. Security
+-- definer, because a role that may change a hook need not be allowed to change this.
 create or replace function jobhooks.note_configuration()
 returns trigger
 language plpgsql

@@ -1,10 +1,10 @@
 -- jobhooks.record_configuration(kind, key): the trigger function that records who changed which hook or job, and how.
 --
--- A hook and its tables are rows of two tables: what is recorded is the whole as it is when the transaction commits, if it is not
--- what was recorded last. So there is one row for a transaction and a hook, or none where all is as it was in the end. (A
--- transaction that sets its constraints immediate has one for each statement.) The configuration's row is locked first, as in
--- check_hook_targets, so that "as it was" is what the transaction before this one left. A table's name is the one of this
--- moment: one that was renamed shows with the next change of the hook. Security definer, since nobody may write here by hand.
+-- A hook and its tables are rows of two tables: it records their common state at commit, if that differs from the last entry.
+-- So a transaction leaves one row for a hook, or no row if the state is the same at the end. (A transaction that sets its
+-- constraints immediate leaves one per statement.) The configuration's row is locked first, as in check_hook_targets, so the
+-- state before is the one the previous transaction left. A table's name is the current one: a renamed table appears with
+-- the hook's next change. Security definer, because no role may write here directly.
 create or replace function jobhooks.record_configuration()
 returns trigger
 language plpgsql
@@ -25,7 +25,7 @@ declare
 begin
     begin
         who := left(current_setting('jobhooks.user_name', true), 1000);
-        -- This fails for what is no text: a session can set any bytes.
+        -- This fails for bytes that are not text, which a session can set.
         perform convert_to(who, 'UTF8');
     exception when others then
         who := jobhooks_capture.printable_bytes(current_setting('jobhooks.user_name', true));

@@ -1,4 +1,4 @@
--- jobhooks.actions_called(hook, events): the actions of these names; for what saves a hook, which the errors name.
+-- jobhooks.actions_called(hook, events): the actions of these names; errors mention the hook being saved.
 create or replace function jobhooks.actions_called(hook text, events text [])
 returns jobhooks.action []
 language plpgsql
@@ -21,4 +21,4 @@ end
 $$;
 
 comment on function jobhooks.actions_called(text, text []) is
-'The actions of these names; for what saves a hook, which the errors name';
+'The actions of these names; errors mention the hook being saved';

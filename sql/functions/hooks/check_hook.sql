@@ -1,8 +1,8 @@
--- jobhooks.check_hook(): the trigger function that refuses a hook without an event, and one that is enabled on a job that is off.
+-- jobhooks.check_hook(): the trigger function that refuses a hook without an event, and enabling one on a job that is off.
 --
--- That is asked when a hook is enabled, or led to another job. A job may be disabled, or disappear, with hooks on it: they stay
--- enabled, run nothing, and say why in jobhooks.hooks. So two transactions, of which one enables the hook and the other disables
--- its job, lead to what they would lead to one after the other.
+-- The second check applies when a hook is enabled or assigned to another job. A job may be disabled, or disappear, with hooks
+-- on it: they stay enabled, run nothing, and show the reason in jobhooks.hooks. So if one transaction enables the hook and
+-- another disables its job concurrently, the result is the same as if they ran one after the other.
 create or replace function jobhooks.check_hook()
 returns trigger
 language plpgsql
@@ -38,4 +38,4 @@ for each row
 execute function jobhooks.check_hook();
 
 comment on function jobhooks.check_hook() is
-'The trigger function that refuses a hook without an event, and one that is enabled on a job that is off';
+'The trigger function that refuses a hook without an event, and enabling one on a job that is off';

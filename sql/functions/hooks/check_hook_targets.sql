@@ -1,15 +1,15 @@
 -- jobhooks.check_hook_targets(): the trigger function that refuses hooks in conflict, without a table, or with unknown columns.
 --
--- A hook and its tables are rows of two tables, written one after the other, by our functions or by anybody: so all is looked
--- at when the transaction commits. In between two hooks may swap their events, for example.
+-- A hook and its tables are rows of two tables, written one after the other, by our functions or directly: so the check runs
+-- when the transaction commits. Before that, two hooks may swap their events, for example.
 --
--- The race: of two transactions that each add half of a conflict neither sees the other's half as long as that has not
--- committed. So each locks the one row of jobhooks.configuration first, and keeps it until it has committed: the second waits
--- here. In READ COMMITTED, what it asks next it sees as of then, with what the first has committed. In REPEATABLE READ and
--- SERIALIZABLE it goes on seeing what was when it began; but the first has changed that row before it committed
--- (note_configuration, for each row that this is called for), and so the lock is refused: "could not serialize access".
--- Without the lock both would commit. It is the last that a transaction locks, as in note_configuration, so that no two wait
--- for one another. Security definer, since whoever may change a hook need not be allowed to lock that row.
+-- The race: if two transactions each add half of a conflict, neither sees the other's half before that commits. So each locks
+-- the one row of jobhooks.configuration first, and keeps it until commit: the second waits here. In READ COMMITTED, its
+-- next query sees the first one's committed rows. In REPEATABLE READ and SERIALIZABLE it keeps its old snapshot; but the
+-- first has changed that row before it committed (note_configuration, for each row that this is called for), so the lock
+-- is refused: "could not serialize access". Without the lock both would commit. It is the last lock of a transaction, as in
+-- note_configuration, so no two wait for one another. Security definer, because a role that may change a hook need not be
+-- allowed to lock that row.
 create or replace function jobhooks.check_hook_targets()
 returns trigger
 language plpgsql

@@ -1,4 +1,4 @@
--- jobhooks.content_types_called(hook, names): the ids of these watched tables; for what saves a hook, which the errors name.
+-- jobhooks.content_types_called(hook, names): the ids of these watched tables; errors mention the hook being saved.
 create or replace function jobhooks.content_types_called(hook text, names text [])
 returns integer []
 language plpgsql
@@ -34,4 +34,4 @@ end
 $$;
 
 comment on function jobhooks.content_types_called(text, text []) is
-'The ids of these watched tables; for what saves a hook, which the errors name';
+'The ids of these watched tables; errors mention the hook being saved';

@@ -1,6 +1,6 @@
--- jobhooks.delete_hook(name): delete a job hook, and discard what it is owed; returns how many deliveries that were.
+-- jobhooks.delete_hook(name): delete a job hook, and discard its pending deliveries; returns how many.
 --
--- Its results stay. What is owed to a hook that is gone nobody could attempt, and the log would keep the changes for it.
+-- Its results stay. Without the hook its deliveries could not be attempted, and the log would keep their changes forever.
 create or replace function jobhooks.delete_hook(name text)
 returns bigint
 language plpgsql
@@ -22,7 +22,7 @@ begin
     from jobhooks.delivery as delivery
     where delivery.hook_id = its_id
     having count(*) > 0;
-    -- Those of which an attempt was settled while nobody could say so.
+    -- Deliveries whose next attempt already has a result, which discard_deliveries skips.
     delete from jobhooks.delivery as delivery where delivery.hook_id = its_id;
     delete from jobhooks.job_hook where id = its_id;
     return coalesce(discarded, 0);
@@ -30,4 +30,4 @@ end
 $$;
 
 comment on function jobhooks.delete_hook(text) is
-'Delete a job hook, and discard what it is owed; returns how many deliveries that were';
+'Delete a job hook, and discard its pending deliveries; returns how many';

@@ -1,4 +1,4 @@
--- jobhooks.enable_hook(name, enabled): enable or disable a job hook. Enabled, it sees what commits from then on.
+-- jobhooks.enable_hook(name, enabled): enable or disable a job hook. Enabled, it gets changes that commit from then on.
 create or replace function jobhooks.enable_hook(name text, enabled boolean default true)
 returns void
 language plpgsql
@@ -15,4 +15,4 @@ end
 $$;
 
 comment on function jobhooks.enable_hook(text, boolean) is
-'Enable or disable a job hook. Enabled, it sees what commits from then on';
+'Enable or disable a job hook. Enabled, it gets changes that commit from then on';

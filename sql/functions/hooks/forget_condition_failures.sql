@@ -1,7 +1,7 @@
--- jobhooks.forget_condition_failures(): the trigger function that begins to count anew when a hook has other conditions.
+-- jobhooks.forget_condition_failures(): the trigger function that restarts the count when a hook's conditions change.
 --
--- Deferred to the commit, until which the daemon evaluates the old ones. Security definer, since whoever may change a hook
--- need not be allowed to change this.
+-- Deferred to the commit, until which the daemon evaluates the old ones. Security definer, because a role that may change a
+-- hook need not be allowed to change this.
 create or replace function jobhooks.forget_condition_failures()
 returns trigger
 language plpgsql
@@ -15,7 +15,7 @@ end
 $$;
 
 comment on function jobhooks.forget_condition_failures() is
-'The trigger function that begins to count anew when a hook has other conditions';
+'The trigger function that restarts the count when a hook''s conditions change';
 
 do $$
 begin

@@ -1,9 +1,9 @@
 -- jobhooks.note_condition_failures(failures): count the changes for which conditions of hooks could not be evaluated.
 --
--- failures: [{hook_id, conditions, failures, change_id, invalid, error}]; change_id null, and failures 0, where invalid
--- conditions have not met a change yet. Those of a hook that is gone, or has other conditions by now, are nobody's business any
--- more. Whoever changes a hook is not waited for, since the daemon settles nothing meanwhile: then it returns false, nothing is
--- counted, and the daemon comes again.
+-- failures: [{hook_id, conditions, failures, change_id, invalid, error}]; change_id null, and failures 0, if invalid
+-- conditions have not met a change yet. Failures of a deleted hook, or of replaced conditions, are ignored. It does not wait
+-- for a transaction that changes a hook, because the daemon settles nothing during that time: then it returns false, counts
+-- nothing, and the daemon tries again.
 create or replace function jobhooks.note_condition_failures(failures json)
 returns boolean
 language plpgsql

@@ -1,7 +1,7 @@
--- jobhooks.note_hook_enabled(): the trigger function that keeps enabled_since when a hook is enabled again.
+-- jobhooks.note_hook_enabled(): the trigger function that sets enabled_since when a hook is enabled again.
 --
--- A hook sees what commits after it was enabled, whoever enables it and in whatever way. The trigger is here, with its
--- function, since the functions come after all migrations.
+-- A hook gets changes that commit after it was enabled, by any role and any statement. The trigger is here, with its
+-- function, because the functions come after all migrations.
 create or replace function jobhooks.note_hook_enabled()
 returns trigger
 language plpgsql
@@ -18,4 +18,4 @@ before update on jobhooks.job_hook
 for each row when (new.enabled and not old.enabled)
 execute function jobhooks.note_hook_enabled();
 
-comment on function jobhooks.note_hook_enabled() is 'The trigger function that keeps enabled_since when a hook is enabled again';
+comment on function jobhooks.note_hook_enabled() is 'The trigger function that sets enabled_since when a hook is enabled again';

@@ -45,7 +45,7 @@ declare
     );
 begin
     if save_hook.name is not null then
-        -- Locked, so that what is said of it stays so until the end.
+        -- Locked, so that the hook stays as it is read here until the end.
         select known.id into hook_id from jobhooks.job_hook as known where known.name = save_hook.name for update;
         if not found then
             raise exception 'there is no hook "%"', save_hook.name

@@ -1,4 +1,4 @@
--- jobhooks.unknown_columns(hook_id): the columns of a hook in which none of its tables records a change, in order.
+-- jobhooks.unknown_columns(hook_id): the columns of a hook that none of its tables records, in order.
 create or replace function jobhooks.unknown_columns(hook_id integer)
 returns setof text
 language sql
@@ -23,4 +23,4 @@ as $$
 $$;
 
 comment on function jobhooks.unknown_columns(integer) is
-'The columns of a hook in which none of its tables records a change, in order';
+'The columns of a hook that none of its tables records, in order';

@@ -1,8 +1,8 @@
 -- jobhooks.check_job_settings(): the trigger function that refuses invalid settings of a job.
 --
--- It checks what a receiver states and what an operator sets, whatever statement writes it: the daemon could not read its hooks
--- otherwise. It checks an object only when that changes: an override that an older program knew must not keep a job from
--- being registered. A receiver of batches states a batch_size, every other receiver states null.
+-- It checks the receiver's settings and an operator's overrides, for every statement that writes them: the daemon could not
+-- read its hooks otherwise. It checks an object only when that changes: an override that an older program knew must not keep
+-- a job from being registered. A receiver of batches states a batch_size, every other receiver states null.
 create or replace function jobhooks.check_job_settings()
 returns trigger
 language plpgsql

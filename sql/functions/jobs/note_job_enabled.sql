@@ -1,6 +1,6 @@
--- jobhooks.note_job_enabled(): the trigger function that has a job's hooks begin anew when the job is enabled.
+-- jobhooks.note_job_enabled(): the trigger function that restarts a job's hooks when the job is enabled.
 --
--- What committed while the job was disabled has passed its hooks by, whether a daemon was running then or not.
+-- Changes that committed while the job was disabled have skipped its hooks, with or without a running daemon.
 create or replace function jobhooks.note_job_enabled()
 returns trigger
 language plpgsql
@@ -17,4 +17,4 @@ after update on jobhooks.job
 for each row when (new.enabled and not old.enabled)
 execute function jobhooks.note_job_enabled();
 
-comment on function jobhooks.note_job_enabled() is 'The trigger function that has a job''s hooks begin anew when the job is enabled';
+comment on function jobhooks.note_job_enabled() is 'The trigger function that restarts a job''s hooks when the job is enabled';

@@ -1,4 +1,4 @@
--- jobhooks.refusal_of_setting(setting, value): what a setting of a job must be, if this value is not that; else null.
+-- jobhooks.refusal_of_setting(setting, value): the requirement for a setting of a job that this value violates, or null.
 create or replace function jobhooks.refusal_of_setting(setting text, value jsonb)
 returns text
 language plpgsql
@@ -43,4 +43,4 @@ end
 $$;
 
 comment on function jobhooks.refusal_of_setting(text, jsonb) is
-'What a setting of a job must be, if this value is not that; else null';
+'The requirement for a setting of a job that this value violates, or null';

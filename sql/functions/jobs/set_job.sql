@@ -1,7 +1,7 @@
--- jobhooks.set_job(class_path, settings): set settings of a job instead of its receiver, until jobhooks.reset_job.
+-- jobhooks.set_job(class_path, settings): override settings of a job's receiver, until jobhooks.reset_job.
 --
 -- settings: an object by the names of class Meta, such as {"max_attempts": 5, "time_limit": null, "order_by": ["site_id"]}.
--- jobhooks.jobs shows what is in force.
+-- jobhooks.jobs shows the effective settings.
 create or replace function jobhooks.set_job(class_path text, settings jsonb)
 returns void
 language plpgsql
@@ -19,4 +19,4 @@ end
 $$;
 
 comment on function jobhooks.set_job(text, jsonb) is
-'Set settings of a job instead of its receiver, until jobhooks.reset_job';
+'Override settings of a job''s receiver, until jobhooks.reset_job';

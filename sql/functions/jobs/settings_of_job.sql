@@ -1,7 +1,7 @@
--- jobhooks.settings_of_job(job, overrides): all settings of a job that are in force with these overrides.
+-- jobhooks.settings_of_job(job, overrides): all effective settings of a job with these overrides.
 --
--- What a receiver does not state is as settings_of_jobs has it by default, so that jobs of an older program have new settings.
--- A receiver of single changes takes single changes, whatever batch_size is set instead.
+-- A setting that the receiver does not state has the default of settings_of_jobs, so that jobs of an older program have new
+-- settings. A receiver of single changes takes single changes, regardless of an overridden batch_size.
 create or replace function jobhooks.settings_of_job(job jobhooks.job, overrides jsonb)
 returns jsonb
 language sql
@@ -16,4 +16,4 @@ as $$
 $$;
 
 comment on function jobhooks.settings_of_job(jobhooks.job, jsonb) is
-'All settings of a job that are in force with these overrides';
+'All effective settings of a job with these overrides';
