@@ -1,5 +1,5 @@
--- What the columns are that a person reads in psql (\d+), where no migration has said so. Applied after the views, at every
--- installation; only what is not so yet, since a comment waits for a VACUUM of the table.
+-- Comments on columns that people read in psql (\d+), unless a migration has added them. Applied after the views, at every
+-- installation; only missing ones, because a comment waits for a VACUUM of the table.
 do $$
 declare
     said record;

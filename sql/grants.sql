@@ -1,4 +1,4 @@
--- Who may do what: grants and revokes only. Applied after ownership.sql, at every installation.
+-- Privileges: grants and revokes only. Applied after ownership.sql, at every installation.
 
 -- An application needs no privilege here: the functions that its statements call are bound to the triggers of its tables.
 revoke all on schema jobhooks, jobhooks_capture from public;
@@ -15,7 +15,7 @@ grant execute on function
     jobhooks_capture.trigger_stub()
 to public;
 
--- What an earlier version's triggers call, until their tables are watched again: see retired.sql.
+-- Functions for triggers of an earlier version, until their tables are watched again: see retired.sql.
 do $$
 declare
     retired regprocedure;

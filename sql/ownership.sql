@@ -1,4 +1,4 @@
--- Who owns what. Applied after functions and views, at every installation.
+-- Ownership. Applied after functions and views, at every installation.
 --
 -- jobhooks_owner owns everything except the functions that write changes to the log for the writers of watched tables. These
 -- belong to jobhooks_capture, which can do nothing else.

@@ -2,7 +2,7 @@
 --
 -- Roles belong to the whole cluster: they may exist already, or another database's installation may create them at this
 -- moment. An installer that may not create roles goes on without them: everything then belongs to the installing role, and
--- jobhooks doctor says what that gives up.
+-- jobhooks doctor reports the consequence.
 do $$
 declare
     role name;

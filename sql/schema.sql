@@ -239,7 +239,7 @@ UNION ALL
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = delivery.hook_id)))
   GROUP BY hook.name, delivery.status;
 
-COMMENT ON VIEW jobhooks.backlog IS 'What is still owed to hooks: unread changes, and parked deliveries';
+COMMENT ON VIEW jobhooks.backlog IS 'Pending deliveries: unread changes, and parked deliveries';
 
 COMMENT ON COLUMN jobhooks.backlog.hook IS 'Which hook; null for what is unread, and for hooks that are gone';
 
@@ -320,7 +320,7 @@ CREATE VIEW jobhooks.changes AS
    FROM (jobhooks.object_change change
      JOIN jobhooks.content_type content_type ON ((content_type.id = change.content_type_id)));
 
-COMMENT ON VIEW jobhooks.changes IS 'The log as a person reads it, with what differs';
+COMMENT ON VIEW jobhooks.changes IS 'The log for people, with differences';
 
 COMMENT ON COLUMN jobhooks.changes.id IS 'Rises in the order in which the rows were written';
 
@@ -698,7 +698,7 @@ CREATE VIEW jobhooks.results AS
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = result.hook_id)))
      LEFT JOIN jobhooks.job job ON ((job.id = result.job_id)));
 
-COMMENT ON VIEW jobhooks.results IS 'What each attempt at a delivery did, with the lines that the receiver logged';
+COMMENT ON VIEW jobhooks.results IS 'The outcome of each attempt at a delivery, with the receiver''s log lines';
 
 COMMENT ON COLUMN jobhooks.results.change_id IS 'What was delivered';
 

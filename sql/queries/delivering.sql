@@ -1,9 +1,9 @@
--- Running a receiver for a change, recording what it did, and the debts.
+-- Running a receiver for a change, recording its outcome, and the backlog.
 
 -- name: begin_run
--- One message, sent when a receiver first uses its connection: what the run before, or a trigger of the tables that it wrote,
--- left in the session must not reach this one; then the transaction, which is marked as this run's, and in which rows are
--- written as json as the capture writes them. The first is a transaction of its own: else it would be part of the second.
+-- One message, sent when a receiver first uses its connection. It resets the session, which the run before, or a trigger of
+-- the tables it wrote, may have changed. Then it begins the transaction, marks it as this run's, and sets the formats in which
+-- capture writes rows as json. The reset is a separate transaction: otherwise it would be part of the run's.
 begin;
 reset session authorization;
 reset all;
@@ -19,13 +19,13 @@ select
     set_config('bytea_output', 'hex', true)
 
 -- name: end_run
--- One message, too: the result of a run that has nothing to say but that it succeeded, and the end.
+-- Also one message: the result of a run with nothing to report but success, and the end.
 select jobhooks.record_result(:change_id, :hook_id, :job_id, :attempt, 'success', :started_at, :finished_at, null, null, null);
 commit
 
 -- name: next_run
--- One message: the second run joins the transaction of another. What that one left in the session must not reach this one, and
--- if this one fails, it alone is undone. It does not wait for locks, since others hold theirs meanwhile.
+-- One message: the second run joins the transaction of another. The session is reset in between, and if this run fails, it
+-- alone is rolled back. It does not wait for locks, because the other runs hold theirs at the same time.
 savepoint jobhooks;
 reset session authorization;
 reset all;

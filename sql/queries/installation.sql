@@ -1,5 +1,5 @@
--- Installing, and telling what is installed. The advisory lock is 1785684584 ('jobh'), 1. A lock on a table is waited
--- for briefly only: whoever waits for one makes the application's own statements queue behind it.
+-- Installing, and reading the installed version. The advisory lock is 1785684584 ('jobh'), 1. Waits for table locks are
+-- short: a waiting session makes the application's statements queue behind it.
 
 -- name: lock_installation
 select pg_advisory_xact_lock(1785684584, 1), set_config('check_function_bodies', 'off', true), set_config('lock_timeout', '1s', true)

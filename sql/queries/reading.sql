@@ -61,8 +61,8 @@ page as (
 configuration as materialized (
     select jobhooks.configuration_version() as version
 ),
--- What a row takes on disk is known without reading it, and is less than what it takes here: so what is certainly too
--- much is left out before the rest is measured.
+-- The size of a row on disk is known without reading it, and is less than its size here: so rows that are certainly too
+-- large are skipped before the rest is measured.
 weighed as (
     select
         page.*, count(*) over () as found,

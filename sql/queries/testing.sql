@@ -1,7 +1,7 @@
--- What the fixtures for authors of receivers ask, in a database of a test's own.
+-- Queries of the fixtures for authors of receivers, in a test's separate database.
 
 -- name: hook_from_the_beginning
--- What is in the log already is the hook's business, too.
+-- Changes already in the log are also for the hook.
 update jobhooks.job_hook set enabled_since = '1:1:' where name = :name returning id
 
 -- name: hasten_debts

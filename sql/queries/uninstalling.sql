@@ -1,7 +1,7 @@
 -- Removing everything again. Roles belong to the whole cluster, and are looked at in pg_shdepend, which all databases share.
 
 -- name: what_is_installed
--- Counted up to a million and one: whoever is asked need not wait for more.
+-- Counted up to a million and one, so that the command answers quickly.
 select
     (select count(*) from jobhooks.content_type where watched and exists (select from pg_class where oid = relation)),
     (select count(*) from (select from jobhooks.object_change limit 1000001) as change),
@@ -16,8 +16,8 @@ from pg_namespace
 where nspname in ('jobhooks', 'jobhooks_capture') and not pg_has_role(nspowner, 'usage')
 
 -- name: dependents
--- What others have built upon the schemas, and would go with them; and what is not ours and belongs to our roles, and
--- would go with these.
+-- Objects of others that depend on the schemas and would be dropped with them; and foreign objects that belong to our roles
+-- and would be dropped with these.
 with own as (
     select 'pg_class'::regclass as classid, oid from pg_class where relnamespace::regnamespace::text = any (:schemas::text [])
     union all

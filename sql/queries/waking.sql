@@ -1,4 +1,4 @@
--- Waking up, and who leads. 1785684584 is 'jobh'; 2 is "wake me": writers send a NOTIFY while somebody holds it exclusively,
+-- Waking up, and who leads. 1785684584 is 'jobh'; 2 is "wake me": writers send a NOTIFY while a session holds it exclusively,
 -- or waits to; 4 is held by the daemon that leads.
 
 -- name: wait_for_lock

@@ -1,5 +1,5 @@
--- jobhooks.backlog: what is still owed to hooks. unread: changes after the reader's position, whether a hook wants them
--- or not; about, since they are counted by their ids. Then the parked deliveries, by hook and status.
+-- jobhooks.backlog: pending deliveries. unread: changes after the reader's position, wanted by a hook or not; approximate,
+-- because they are counted by their ids. Then the parked deliveries, by hook and status.
 create or replace view jobhooks.backlog as
 select
     null::text as hook,
@@ -22,4 +22,4 @@ from jobhooks.delivery
 left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
 group by hook.name, delivery.status;
 
-comment on view jobhooks.backlog is 'What is still owed to hooks: unread changes, and parked deliveries';
+comment on view jobhooks.backlog is 'Pending deliveries: unread changes, and parked deliveries';

@@ -1,4 +1,4 @@
--- jobhooks.changes: the log as a person reads it, with what differs: removed and added hold only the columns that changed.
+-- jobhooks.changes: the log for people, with differences: removed and added hold only the columns that changed.
 create or replace view jobhooks.changes as
 select
     change.id,
@@ -22,4 +22,4 @@ select
 from jobhooks.object_change as change
 join jobhooks.content_type as content_type on content_type.id = change.content_type_id;
 
-comment on view jobhooks.changes is 'The log as a person reads it, with what differs';
+comment on view jobhooks.changes is 'The log for people, with differences';

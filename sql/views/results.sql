@@ -1,4 +1,4 @@
--- jobhooks.results: what each attempt at a delivery did, with the lines that the receiver logged.
+-- jobhooks.results: the outcome of each attempt at a delivery, with the receiver's log lines.
 create or replace view jobhooks.results as
 select
     result.change_id,
@@ -20,4 +20,4 @@ from jobhooks.job_result as result
 left join jobhooks.job_hook as hook on hook.id = result.hook_id
 left join jobhooks.job as job on job.id = result.job_id;
 
-comment on view jobhooks.results is 'What each attempt at a delivery did, with the lines that the receiver logged';
+comment on view jobhooks.results is 'The outcome of each attempt at a delivery, with the receiver''s log lines';

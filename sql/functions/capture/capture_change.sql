@@ -1,7 +1,7 @@
 -- jobhooks.capture_change(): the trigger function of tables that were watched by an earlier version.
 --
--- jobhooks install watches these tables again; until it has the lock for that, nothing is lost. Here the code of a table's
--- owner runs with the rights of the capture, and so in a block that may write nothing.
+-- jobhooks install watches these tables again; until it gets the lock for that, this function loses no change. Here the code
+-- of a table's owner runs with the rights of capture, so it runs in a block that may not write.
 create or replace function jobhooks.capture_change()
 returns trigger
 language plpgsql
@@ -21,7 +21,7 @@ begin
         if tg_op in ('UPDATE', 'INSERT') then
             after := jobhooks_capture.shaped_snapshot(new, key, '{}', '{}', tg_relid, current_setting('timezone'));
         end if;
-    exception when raise_exception then null; -- for the block's sake: its end ends read-only, too
+    exception when raise_exception then null; -- so that the block rolls back, and with it its read-only mode
     end;
     perform jobhooks_capture.record_change(
         tg_argv[0]::integer,

@@ -1,9 +1,8 @@
--- jobhooks_capture.change_context(content_type_id, before, after): what else there is to say about a change; null if nothing.
+-- jobhooks_capture.change_context(content_type_id, before, after): the context of a change as json; null if it has none.
 --
--- before, after: what snapshot returned. A mark, and the wish not to trigger, are honoured only from
--- those who may have them; the catalogue is asked only when there is one. What the session has set may be anything, bytes
--- that are no text and hundreds of megabytes among it: what is kept of it is text, and short, and nothing of it fails the
--- writer.
+-- before, after: the values of snapshot. A mark, and a request not to trigger, count only for roles that may use them; the
+-- catalogue is read only if there is one. The session's settings can hold anything, including bytes that are not text and
+-- hundreds of megabytes: the part that is kept is text, and short, and nothing in them fails the writer.
 create or replace function jobhooks_capture.change_context(content_type_id integer, before json, after json)
 returns json
 language plpgsql
@@ -33,7 +32,7 @@ begin
         request_id := left(current_setting('jobhooks.request_id', true), 1000);
         mark := left(current_setting('jobhooks.delivery', true), 1000);
         triggering := left(current_setting('jobhooks.triggering', true), 1000);
-        -- This fails for what is no text, and for text that no client could be sent.
+        -- This fails for bytes that are not text, and for text that cannot be sent to any client.
         perform convert_to(concat(user_name, request_id, mark, triggering), 'UTF8');
     exception when others then
         user_name := jobhooks_capture.printable_bytes(current_setting('jobhooks.user_name', true));
@@ -79,4 +78,4 @@ end
 $$;
 
 comment on function jobhooks_capture.change_context(integer, json, json) is
-'What else there is to say about a change: who and why, its cause, an error; null if nothing';
+'The context of a change as json: user and reason, its cause, an error; null if it has none';

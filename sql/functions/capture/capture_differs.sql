@@ -1,8 +1,8 @@
 -- jobhooks_capture.differs(before, after, ignored): whether two rows differ in a column that is not ignored.
 --
--- ignored: a json object of the ignored columns, all null, which makes them the same in both. By image, as the triggers of
--- other tables compare. A domain may refuse the null: then the ignored columns of the second row get the values of the
--- first. Where that fails, too, there is a change: better one too many. Runs as the role that writes.
+-- ignored: a json object of the ignored columns, all null, which makes them equal in both rows. It compares by image, like
+-- the triggers of other tables. A domain may refuse the null: then the ignored columns of the second row get the values of
+-- the first. If that also fails, the rows count as different: better one change too many. Runs as the writing role.
 create or replace function jobhooks_capture.differs(before record, after record, ignored json)
 returns boolean
 language plpgsql

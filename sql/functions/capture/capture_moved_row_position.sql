@@ -1,10 +1,9 @@
--- jobhooks_capture.moved_row_position(place): where in the log the row is that the running statement has moved out of its partition.
+-- jobhooks_capture.moved_row_position(place): the place in the log of the row that this statement moved out of its partition.
 --
--- place: what record_partition_change noted. It is in a setting, which an application can change at will; so null if it is
--- none, or not of this statement. That is why the function is stable: it sees what its statement sees, in which a row that
--- was written during the statement is not. Only by its place is a row of the log read here and there, which leaves no
--- trace for serializable transactions to conflict over; hence the settings. No backslash is in a literal, since a session
--- may set what that means.
+-- place: a note of record_partition_change. It is in a setting, which an application can change at will; so the result is
+-- null if it is not a place, or belongs to another statement. That is why the function is stable: it sees the log as its
+-- statement does, without rows written during the statement. It addresses the row by its place only, so serializable
+-- transactions have nothing to conflict over. No literal has a backslash, because a session may set its meaning.
 create or replace function jobhooks_capture.moved_row_position(place text)
 returns text
 language plpgsql
@@ -28,7 +27,7 @@ begin
     elsif segment = substring('jobhooks.object_change_1' from '[0-9]+$')::integer then
         is_older := exists (select from only jobhooks.object_change_1 where ctid = part[2]::tid);
     elsif exists (
-        -- A segment was begun in between. Whoever has written to the former one has this lock, and need not wait for it.
+        -- A segment was begun in between. A writer of the former one already has this lock, and does not wait for it.
         select from pg_locks
         where pid = pg_backend_pid() and relation = to_regclass('jobhooks.object_change_' || segment)
             and mode = 'RowExclusiveLock' and granted
@@ -42,4 +41,4 @@ end
 $$;
 
 comment on function jobhooks_capture.moved_row_position(text) is
-'Where in the log the row is that the running statement has moved out of its partition';
+'The place in the log of the row that this statement moved out of its partition';

@@ -1,6 +1,6 @@
--- jobhooks_capture.printable_bytes(value): the first 1,000 bytes of what need be no text, each that is no ASCII as \ooo, as in bytea.
+-- jobhooks_capture.printable_bytes(value): the first 1,000 bytes of any value, non-ASCII ones as \ooo, as in bytea.
 --
--- Nothing but bytes is looked at, since functions of text fail on what is none.
+-- It handles bytes only, because text functions fail on bytes that are not text.
 create or replace function jobhooks_capture.printable_bytes(value text)
 returns text
 language plpgsql
@@ -15,4 +15,4 @@ end
 $$;
 
 comment on function jobhooks_capture.printable_bytes(text) is
-'The first 1,000 bytes of what need be no text, each that is no ASCII as \ooo, as in bytea';
+'The first 1,000 bytes of any value, non-ASCII ones as \ooo, as in bytea';

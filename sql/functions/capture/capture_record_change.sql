@@ -1,12 +1,12 @@
 -- jobhooks_capture.record_change(content_type_id, action, before, after): write a row change to the log.
 --
--- Called in the WHEN of a row trigger, and so at the very moment at which the row has been written: before the next row of
--- the statement, and before any trigger of the user's. That is what makes the order of ids the order of what happened. It
--- returns false, so that the trigger itself never fires. It runs inside the application's own statement, so: it looks
--- nothing up, takes no lock that another writer waits for, and does not fail where the statement would have succeeded.
--- It never evaluates anything of the user's. Over 500 MB of json are not kept: two of them must fit into one row, of 1 GB.
--- Security definer: its owner may write to the log, and no application may. Without a "set" clause, which would cost as
--- much as the insert, every name and operator is qualified instead. The log's segment is put in by use_segment.
+-- Called in the WHEN of a row trigger, at the moment the row has been written: before the next row of the statement, and
+-- before any trigger of the user's. So the order of ids is the order of events. It returns false, so the trigger itself
+-- never fires. It runs inside the application's statement, so it looks nothing up, takes no lock that another writer waits
+-- for, and does not fail where the statement would have succeeded. It never evaluates user code. Over 500 MB of json are
+-- not kept: two of them must fit into one row of 1 GB. Security definer: its owner may write to the log, and no
+-- application may. A "set" clause would cost the same again as the insert, so every name and operator is qualified
+-- instead. use_segment fills in the log's segment.
 create or replace function jobhooks_capture.record_change(
     content_type_id integer, action jobhooks.action, before json, after json
 )
@@ -40,10 +40,10 @@ begin
     insert into jobhooks.object_change_1 (content_type_id, action, triggering, context, prechange, postchange)
     values (content_type_id, action, suppressed is not true, context, before, after);
 
-    -- Wake the daemon, but only one that sleeps, since a NOTIFY makes commits wait for one another. A daemon that sleeps
-    -- holds this lock exclusively (1785684584 is 'jobh', 2 is "wake me"). Whoever gets it shared sends no NOTIFY and
-    -- holds it to the end of the transaction: so once a daemon has it, nobody is left who has sent none and may still
-    -- commit. Each further row of the transaction finds the lock in the session's own table.
+    -- Wake the daemon, but only a sleeping one, because a NOTIFY makes commits wait for one another. A sleeping daemon holds
+    -- this lock exclusively (1785684584 is 'jobh', 2 is "wake me"). A writer that gets it shared sends no NOTIFY and holds it
+    -- to the end of its transaction. So once a daemon has the lock, every transaction without a NOTIFY has ended. Each further
+    -- row of the transaction finds the lock in the session's local table.
     return suppressed is not true and not pg_catalog.pg_try_advisory_xact_lock_shared(1785684584, 2) and jobhooks_capture.wake();
 end
 $$;

@@ -1,7 +1,7 @@
--- jobhooks_capture.record_ending(content_type_id, action, before, partition): record_change, for what is to be found again
--- or has more to say: a row that leaves a partition, a truncate of one partition. Returns where it was written.
+-- jobhooks_capture.record_ending(content_type_id, action, before, partition): record_change for a change to be found again,
+-- or with more context: a row that leaves a partition, a truncate of one partition. Returns its place in the log.
 --
--- That is the segment of the log, which use_segment puts in, and the place in it: 'object_change_1 (0,5)'.
+-- That is the segment of the log, which use_segment fills in, and the place in it: 'object_change_1 (0,5)'.
 create or replace function jobhooks_capture.record_ending(
     content_type_id integer, action jobhooks.action, before json, partition text
 )

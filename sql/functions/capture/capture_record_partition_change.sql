@@ -1,15 +1,15 @@
 -- jobhooks_capture.record_partition_change(content_type_id, action, before, after, version): record_change for the two halves
 -- of a row that moves to another partition, which is one update.
 --
--- PostgreSQL moves a row by deleting it here and inserting it there, in one go. A trigger that fires before each update
--- notes the version that is about to be updated. If just that version is deleted, it moves: its delete is recorded, as it
--- would be if nothing came after it, and noted is where. The insert that follows makes an update of it. What is in between
--- (triggers of the user's, with statements of their own) runs at a greater trigger depth, by which the notes are kept apart.
--- They are forgotten at the statement's end, too, in case a trigger of the user's cancels the update or the insert.
+-- PostgreSQL moves a row with a delete here and an insert there, in one step. A trigger before each update notes the version
+-- that is about to be updated. If exactly that version is deleted, the row moves: its delete is recorded like any other, and
+-- its place is noted. The insert that follows turns it into an update. Statements of the user's triggers in between run at a
+-- greater trigger depth, which separates their notes. The notes are also deleted at the statement's end, in case a user's
+-- trigger cancels the update or the insert.
 --
--- version: of what leaves, the version, as tableoid and ctid; of what arrives, where in the log its delete is, as
--- jobhooks_capture.departed has it: of the running statement, whatever an application may have made of the notes. Anything
--- else is no move: triggers of an earlier version, which jobhooks install replaces, give the version that arrives.
+-- version: for the leaving row its version, as tableoid and ctid; for the arriving row the place of its delete in the log, as
+-- jobhooks_capture.moved_row_position returns it: one of the running statement, even if an application changed the notes. Any
+-- other value is no move: triggers of an earlier version, which jobhooks install replaces, pass the version that arrives.
 create or replace function jobhooks_capture.record_partition_change(
     content_type_id integer, action jobhooks.action, before json, after json, version text
 )

@@ -1,11 +1,11 @@
 -- jobhooks_capture.record_truncate(): the trigger function that writes a TRUNCATE to the log. Argument: the content type.
 --
--- Of a partitioned table, all partitions are emptied with it, or one alone. Statement triggers are not inherited, so each
--- has them; and all of a TRUNCATE's BEFORE triggers fire before the first AFTER trigger. So the first ones note what is
--- about to be emptied, and of the second ones only those act above which nothing is.
+-- A TRUNCATE empties a partitioned table with all partitions, or one partition alone. Statement triggers are not inherited,
+-- so each partition has them; and all BEFORE triggers of a TRUNCATE fire before the first AFTER trigger. So the BEFORE
+-- triggers note the tables about to be emptied, and of the AFTER triggers only those of the topmost tables act.
 --
--- A setting says at which places in the table of notes they are, since serializable transactions conflict over a table
--- that each of them searches and writes to. Whoever changes the setting brings about that it is searched, and no more.
+-- A setting holds the places of these notes in their table, because serializable transactions conflict over a table that
+-- each of them searches and writes to. Changing the setting only causes such a search.
 create or replace function jobhooks_capture.record_truncate()
 returns trigger
 language plpgsql

@@ -1,13 +1,13 @@
--- jobhooks_capture.shaped_snapshot(object, key, exclude, emptied, relation, zone): a row as json, as snapshot gives it, in a
--- given shape.
+-- jobhooks_capture.shaped_snapshot(object, key, exclude, emptied, relation, zone): a row as json, like snapshot, in a given
+-- shape.
 --
--- For what would cost every row too much: formats that the session has changed (a range of dates that is written day
--- first would be read back as another one), and columns that are left out. emptied: a json object of these, all null.
--- relation: the table or partition that the row is in. zone: the time zone, UTC or else the session's.
--- Of what is left out no json is made: these columns are emptied first, and their members, which then are known to the
--- letter, cut out of the text. Nothing of it is read, which would fail where a json column holds "\u0000". Where another
--- column holds the same letters, or a domain refuses to be empty, the columns that stay are chosen by name, which is slow.
--- A column to leave out that is not there was renamed, perhaps: then there is no snapshot. Runs as the role that writes.
+-- For work that would cost every row too much: formats that the session has changed (a range of dates written day first
+-- would be read back as another one), and excluded columns. emptied: a json object of these, all null. relation: the table
+-- or partition of the row. zone: the time zone, UTC or the session's.
+-- No json is made of excluded columns: they are emptied first, and their members, now known exactly, are cut out of the
+-- text. The text is not parsed, which would fail if a json column holds "\u0000". If another column holds the same text, or
+-- a domain refuses null, the remaining columns are selected by name, which is slow. If an excluded column is missing, it may
+-- have been renamed: then there is no snapshot. Runs as the writing role.
 create or replace function jobhooks_capture.shaped_snapshot(
     object record, key text, exclude text [], emptied json, relation oid, zone text
 )
@@ -32,7 +32,7 @@ declare
 begin
     if zone <> 'UTC' then
         begin
-            perform set_config('timezone', zone, true); -- until the end of the function, which sets it, too
+            perform set_config('timezone', zone, true); -- until the end of the function, whose "set" clause it overrides
         exception when insufficient_privilege then null; -- to call set_config
         end;
     end if;
@@ -54,7 +54,7 @@ begin
     end loop;
     return snapshot::json;
 exception when others then
-    -- Each by itself: the words of an error may be of any length, and no text; and they may hold what was to be left out.
+    -- Each separately: the text of an error may be long, and not text; and it may contain excluded values.
     begin
         failure := sqlstate;
         failure := concat(failure, ': ', case when exclude = '{}'

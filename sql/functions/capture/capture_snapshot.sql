@@ -1,9 +1,9 @@
--- jobhooks_capture.snapshot(object, key): a row as json; where that cannot be had, an array of the error and the key.
+-- jobhooks_capture.snapshot(object, key): a row as json; if that fails, an array of the error and the key.
 --
--- Runs as the role that writes, and with it the code that the json of a row may run: a cast to json of a type of the
--- table's owner. So that code gets no rights by it. It may fail, and so may a row of over 1 GB: the writer goes on. The block writes nothing, and so takes no transaction id. key: an
--- array literal of the key columns. There is no "set" clause, since one costs as much as writing the row down: so every
--- name and operator is qualified, and nothing of jobhooks is called, which that role may not use.
+-- Runs as the writing role. The json of a row may run code: a cast to json of a type of the table's owner. That code gains
+-- no rights this way. It may fail, and a row of over 1 GB fails as well: the writer goes on. The block writes nothing, so it
+-- takes no transaction id. key: an array literal of the key columns. A "set" clause would cost the same again as writing
+-- the row, so every name and operator is qualified, and no function of jobhooks is called, which that role may not use.
 create or replace function jobhooks_capture.snapshot(object record, key text)
 returns json
 language plpgsql
@@ -40,4 +40,4 @@ end
 $$;
 
 comment on function jobhooks_capture.snapshot(record, text) is
-'A row as json; where that cannot be had, an array of the error and the key';
+'A row as json; if that fails, an array of the error and the key';

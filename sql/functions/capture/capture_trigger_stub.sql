@@ -1,6 +1,6 @@
--- jobhooks_capture.trigger_stub(): what the row triggers are for in name; their WHEN does the work, and returns false.
+-- jobhooks_capture.trigger_stub(): the nominal function of row triggers; their WHEN does the work, and returns false.
 --
--- Everybody may execute it: whoever makes a partition of a watched table makes its triggers, too.
+-- PUBLIC may execute it: a role that creates a partition of a watched table also creates its triggers.
 create or replace function jobhooks_capture.trigger_stub()
 returns trigger
 language plpgsql
@@ -12,4 +12,4 @@ end
 $$;
 
 comment on function jobhooks_capture.trigger_stub() is
-'What the row triggers are for in name; their WHEN does the work, and returns false';
+'The nominal function of row triggers; their WHEN does the work, and returns false';

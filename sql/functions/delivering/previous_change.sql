@@ -1,9 +1,9 @@
 -- jobhooks.previous_change(change_id, looked_at): the change of the same object before this one, if there is one.
 --
--- Looked for among so many changes of all tables before it, the newest first: no index leads to the changes of an object. In
--- steps, each ten times as long as the one before: what is near is found soon. The object is what it was called before the
--- change; one that is created has none, whoever had its key. Security definer: a receiver, which is given changes, may not read
--- the log.
+-- It searches that number of changes of all tables before this one, the newest first: no index leads to the changes of an
+-- object. It goes in steps, each ten times longer than the last: a near change is found quickly. The object is identified by
+-- its key before the change; a created object has no previous change, even if an earlier one had its key. Security definer:
+-- a receiver gets changes but may not read the log.
 create or replace function jobhooks.previous_change(change_id bigint, looked_at integer)
 returns setof jobhooks.object_change
 language plpgsql

@@ -1,15 +1,15 @@
--- jobhooks.record_failures(rest): failures, log lines, and the debts that come and go; a part of settle.
+-- jobhooks.record_failures(rest): failures, log lines, and changes of the backlog; a part of settle.
 --
 -- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value}],
 -- log: [{change_id, hook_id, attempt, line, level, time, object, message}],
 -- parked: [{change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, attempted, blocks, status, due_in}],
--- paid: [{change_id, hook_id, attempt}]}; each may be missing. What is parked because of an attempt, whose result somebody
--- else has written, stays as it is. A delivery that need not wait for a time is parked as blocked, and is due at once if
--- nothing blocks it; so is one that was taken up as a debt, and is given back.
+-- paid: [{change_id, hook_id, attempt}]}; each may be missing. A delivery parked because of an attempt stays as it is if
+-- another session has written that attempt's result. A delivery without a time to wait for is parked as blocked, and becomes
+-- due immediately if nothing blocks it; the same holds for one that was loaded from the backlog and is returned.
 --
--- A debt that counts more attempts than this daemon knows of was given up and is owed anew, or failed under another daemon: it
--- is not the one that is parked or paid here, and stays. A debt stays in the lanes in which it was parked first, whatever the
--- key of its table is by now, since those behind it are there, too.
+-- A row that counts more attempts than this daemon knows of was discarded and queued again, or failed under another daemon: it
+-- is a different delivery from the one parked or done here, and stays. A row stays in the lanes in which it was first parked,
+-- even if the key of its table changes, because its followers are there.
 create or replace function jobhooks.record_failures(rest json)
 returns void
 language plpgsql
@@ -100,4 +100,4 @@ begin
 end
 $$;
 
-comment on function jobhooks.record_failures(json) is 'Failures, log lines, and the debts that come and go; a part of settle';
+comment on function jobhooks.record_failures(json) is 'Failures, log lines, and changes of the backlog; a part of settle';

@@ -1,9 +1,9 @@
--- jobhooks.record_result(...): record what an attempt at a delivery did, in the transaction of its receiver.
+-- jobhooks.record_result(...): record the outcome of an attempt at a delivery, in the transaction of its receiver.
 --
--- It refuses where that transaction is not the one that was opened for this delivery any more: a receiver that commits by
--- itself would otherwise have its writes kept and its result lost, or the other way round. It refuses an attempt that has
--- a result already, so that a daemon that was taken for dead rolls back. log_entries: an array of {level, time, object,
--- message}, oldest first, or null; value: what the receiver returned; times are seconds since 1970.
+-- It refuses if that transaction is no longer the one that was opened for this delivery: after a receiver's commit the writes
+-- could be kept and the result lost, or the reverse. It refuses an attempt that already has a result, so a daemon that was
+-- presumed dead rolls back. log_entries: an array of {level, time, object, message}, oldest first, or null; value: the
+-- receiver's return value; times are seconds since 1970.
 create or replace function jobhooks.record_result(
     change_id bigint,
     hook_id integer,
@@ -52,4 +52,4 @@ $$;
 comment on function jobhooks.record_result(
     bigint, integer, integer, integer, text, double precision, double precision, text, json, json
 ) is
-'Record what an attempt at a delivery did, in the transaction of its receiver';
+'Record the outcome of an attempt at a delivery, in the transaction of its receiver';

@@ -1,8 +1,8 @@
--- jobhooks.record_results(...): record what one call of a receiver did with many deliveries of a hook, in its transaction.
+-- jobhooks.record_results(...): record the outcome of one call of a receiver with many deliveries, in its transaction.
 --
--- The arrays name the deliveries and attempts, element by element; the rest is the same for all of them, but for the lines of
--- the log and the value, which belong to the first: as in record_result. It refuses where the transaction is not the one that was opened
--- for them any more, and where one of them has a result already.
+-- The arrays name the deliveries and attempts, element by element. The rest is the same for all, except the log lines and the
+-- value, which belong to the first: as in record_result. It refuses if the transaction is no longer the one that was opened
+-- for them, and if one of them already has a result.
 create or replace function jobhooks.record_results(
     change_ids bigint [],
     hook_id integer,
@@ -40,4 +40,4 @@ $$;
 
 comment on function jobhooks.record_results(
     bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json
-) is 'Record what one call of a receiver did with many deliveries of a hook, in its transaction';
+) is 'Record the outcome of one call of a receiver with many deliveries, in its transaction';

@@ -1,14 +1,14 @@
--- jobhooks.release_followers(lanes): make due each debt that no older one is before any more, and block each that has one before it now.
+-- jobhooks.release_followers(lanes): make due each delivery that no older one blocks any more, and block the others.
 --
--- lanes: [{change_id, hook_id, content_type_id, lane, other_lane}]: the debts that came, went or changed, in the lanes that
--- the table has or had for them. Looked at are these and the first behind each of them in each of its lanes: no other can
--- have been freed or blocked by them, if all was right before. A debt whose lane is null waits for all older ones of its table
--- and hook, and all younger ones wait for it: behind it, the first of each lane is looked at, up to the next of its kind.
--- One that does not block others waits for none. Of a hook that merges the changes of some seconds, it is due when they are over. Called where nobody else parks or pays at the same time: by settle, and
--- with the cursor's row locked.
+-- lanes: [{change_id, hook_id, content_type_id, lane, other_lane}]: the rows that were added, removed or changed, in the lanes
+-- that the table has or had for them. This checks them and the first row behind each of them in each of its lanes: no other
+-- row can have been freed or blocked, if all was right before. A row whose lane is null waits for all older ones of its table
+-- and hook, and all younger ones wait for it: behind it, the first of each lane is checked, up to the next row of its kind. A
+-- row that does not block others waits for no other. If the hook merges the changes of some seconds, it is due when they are
+-- over. No other session may park or settle at the same time: called by settle, and with the cursor's row locked.
 --
--- The table of debts grows and shrinks faster than the planner hears of it: so this is planned each time, and each look is
--- a subquery that a single index serves.
+-- The backlog grows and shrinks faster than the planner's statistics: so this is planned at each call, and each lookup is a
+-- subquery that a single index serves.
 create or replace function jobhooks.release_followers(lanes json)
 returns void
 language sql
@@ -126,4 +126,4 @@ as $$
 $$;
 
 comment on function jobhooks.release_followers(json) is
-'Make due each debt that no older one is before any more, and block each that has one before it now';
+'Make due each delivery that no older one blocks any more, and block the others';

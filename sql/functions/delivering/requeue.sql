@@ -1,9 +1,9 @@
--- jobhooks.requeue(deliveries): owe deliveries anew that were settled before, or never due; returns how many are owed now.
+-- jobhooks.requeue(deliveries): queue deliveries again that were settled before, or never due; returns how many are pending now.
 --
--- deliveries: [{change_id, hook_id, content_type_id, lane, other_lane}]. What is a debt already stays as it is. Each is numbered on
--- from its last result, waits for older debts of its lane, and has younger ones wait. It must be none that the daemon has in
--- hand without a debt: the query replayable_changes finds those that are not. Security definer, and with the cursor's row locked, as in
--- retry_deliveries. A segment of the log from which changes are read here cannot be dropped before the debts have committed.
+-- deliveries: [{change_id, hook_id, content_type_id, lane, other_lane}]. A delivery in the backlog stays as it is. Attempts are
+-- numbered on from the last result. Each delivery waits for older ones of its lane, and blocks younger ones. It must not be one
+-- that the daemon holds in memory only: the query replayable_changes leaves those out. Security definer, and with the cursor's
+-- row locked, as in retry_deliveries. A segment of the log that is read here cannot be dropped before the commit.
 create or replace function jobhooks.requeue(deliveries json)
 returns bigint
 language plpgsql

@@ -1,8 +1,9 @@
--- jobhooks.retry_deliveries(change_ids, hook_ids): have debts attempted at once, as if they had never failed; returns how many.
+-- jobhooks.retry_deliveries(change_ids, hook_ids): make pending deliveries due now, without their failures; returns how many.
 --
--- The arrays name deliveries, element by element; what is no debt is passed over. The attempts stay, since they number the
--- results. One that must wait for an older debt of its lane becomes due when that is paid. Security definer, and with the
--- cursor's row locked: settle waits for us and we for it, so that no debt comes or goes between the update and release_followers.
+-- The arrays name deliveries, element by element; it skips those that are not in the backlog. The attempts stay, because they
+-- number the results. A delivery that waits for an older one of its lane becomes due when that is done. Security definer, and
+-- with the cursor's row locked: settle and this function wait for each other, so no delivery enters or leaves the backlog
+-- between the update and release_followers.
 create or replace function jobhooks.retry_deliveries(change_ids bigint [], hook_ids integer [])
 returns bigint
 language plpgsql
@@ -30,4 +31,4 @@ end
 $$;
 
 comment on function jobhooks.retry_deliveries(bigint [], integer []) is
-'Have debts attempted at once, as if they had never failed; returns how many';
+'Make pending deliveries due now, without their failures; returns how many';

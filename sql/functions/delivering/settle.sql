@@ -1,10 +1,9 @@
--- jobhooks.settle(...): write down what a batch of attempts did, and what is owed from now on.
+-- jobhooks.settle(...): write the results of a batch of attempts, and the changes of the backlog.
 --
--- The arrays are the results of attempts that succeeded, element by element; times are seconds since 1970. rest, null
--- where there is nothing else: {results, log, parked, paid} as record_failures takes them. Refuses whoever leads no more; the
--- lock on that row has a new leader, who updates it, wait until this has committed: so it reads no debt that this changes
--- yet. A key share lock would not: an update that leaves the key as it is does not wait for one. Returns how many of the
--- results were there before.
+-- The arrays are the results of successful attempts, element by element; times are seconds since 1970. rest, null if there is
+-- nothing else: {results, log, parked, paid} for record_failures. It refuses a daemon that no longer leads. A new leader updates
+-- that row, so the lock makes it wait until this commits, and it reads the backlog including these changes. A key share lock
+-- would not do: an update that keeps the key does not wait for one. Returns how many of the results existed before.
 create or replace function jobhooks.settle(
     leader bigint,
     change_ids bigint [],
@@ -47,4 +46,4 @@ $$;
 
 comment on function jobhooks.settle(
     bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
-) is 'Write down what a batch of attempts did, and what is owed from now on';
+) is 'Write the results of a batch of attempts, and the changes of the backlog';

@@ -1,8 +1,8 @@
--- jobhooks.acquire_leadership(): become the daemon that leads; returns its number, which settle asks for.
+-- jobhooks.acquire_leadership(): become the daemon that leads; returns its number, which settle checks.
 --
--- For the session that holds the lock of the leader. The update waits for what a former leader is settling, and has it settle
--- nothing more. The sessions in which receivers of a former leader write are ended,
--- since they may hold locks on rows: it was taken for dead, and what it has not committed is delivered again.
+-- For the session that holds the lock of the leader. The update waits for a former leader's current settle, and prevents any
+-- further one. It ends the sessions in which the former leader's receivers write, because they may hold locks on rows: that
+-- daemon is presumed dead, and its uncommitted deliveries are repeated.
 create or replace function jobhooks.acquire_leadership()
 returns bigint
 language plpgsql
@@ -23,4 +23,4 @@ begin
 end
 $$;
 
-comment on function jobhooks.acquire_leadership() is 'Become the daemon that leads; returns its number, which settle asks for';
+comment on function jobhooks.acquire_leadership() is 'Become the daemon that leads; returns its number, which settle checks';

@@ -1,7 +1,7 @@
--- jobhooks.end_silent_leader(seconds): end the session of the daemon that leads if it has been silent for so long.
+-- jobhooks.end_silent_leader(seconds): end the leading daemon's session if it has been silent for that time.
 --
--- It speaks several times in that time. One whose machine has vanished, or whose network swallows what it sends, would
--- hold the lock until its connection is found dead, which can take hours. Returns whether it did.
+-- A healthy leader sends several messages in that time. After a lost machine, or in a network that drops packets, the session
+-- would hold the lock until its connection is found dead, which can take hours. Returns whether it ended one.
 create or replace function jobhooks.end_silent_leader(seconds double precision)
 returns boolean
 language sql
@@ -16,4 +16,4 @@ as $$
 $$;
 
 comment on function jobhooks.end_silent_leader(double precision) is
-'End the session of the daemon that leads if it has been silent for so long';
+'End the leading daemon''s session if it has been silent for that time';

@@ -1,8 +1,8 @@
--- jobhooks.wait_briefly(): from here on in the transaction wait half a second for a lock, if not less; returns what was set
+-- jobhooks.wait_briefly(): limit lock waits in this transaction to half a second, or a shorter setting; returns the setting
 -- before.
 --
--- Whoever waits for the lock on a table makes the application's writers queue behind. For functions that people call,
--- which set it back at their end; where one fails, that undoes it.
+-- A session that waits for a table's lock makes the application's writers queue behind it. For functions that people call,
+-- which restore the setting at their end; an error restores it as well.
 create or replace function jobhooks.wait_briefly()
 returns text
 language plpgsql
@@ -19,4 +19,4 @@ end
 $$;
 
 comment on function jobhooks.wait_briefly() is
-'From here on in the transaction wait half a second for a lock, if not less; returns what was set before';
+'Limit lock waits in this transaction to half a second, or a shorter setting; returns the setting before';

@@ -1,8 +1,8 @@
--- jobhooks.wait_for_lock(key, seconds): wait for a lock of ours, but not longer; returns whether this session holds it now.
+-- jobhooks.wait_for_lock(key, seconds): wait for one of our locks, with a limit; returns whether this session holds it now.
 --
--- key: 2 is held by the daemon that sleeps, 4 by the one that leads. A statement that waits holds a snapshot, and so keeps
--- dead rows from being removed: the caller waits again and again, each time not long. That no lock was had is caught
--- here, so that the server's log does not speak of an error each time.
+-- key: 2 is held by the daemon that sleeps, 4 by the one that leads. A waiting statement holds a snapshot, which keeps dead
+-- rows from being removed: so the caller waits briefly and repeats. The timeout is caught here, so that the server's log does
+-- not have an error each time.
 create or replace function jobhooks.wait_for_lock(key integer, seconds double precision)
 returns boolean
 language plpgsql
@@ -18,4 +18,4 @@ end
 $$;
 
 comment on function jobhooks.wait_for_lock(integer, double precision) is
-'Wait for a lock of ours, but not longer; returns whether this session holds it now';
+'Wait for one of our locks, with a limit; returns whether this session holds it now';

@@ -1,8 +1,8 @@
 -- jobhooks.adopt(): make this database's cursor its own, from now on.
 --
--- For a copy of a database: its cursor speaks of another server's transactions, and its log of changes that the
--- original's daemon delivers. What is in the log now counts as seen: by its ids, since its transactions' ids mean
--- nothing here and may come again.
+-- For a copy of a database: its cursor refers to another server's transactions, and its log has changes that the original's
+-- daemon delivers. Changes in the log now count as seen: by id, because their transaction ids mean nothing here and may occur
+-- again.
 create or replace function jobhooks.adopt()
 returns void
 language plpgsql

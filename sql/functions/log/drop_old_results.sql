@@ -1,7 +1,7 @@
 -- jobhooks.drop_old_results(retention, after): delete a batch of results whose changes are gone; returns its last change's id.
 --
--- Results go after the changes that they are about: until then they tell what need not run again. after: the id that the
--- batch before returned, so that none searches again where the one before deleted. Null: there are no more.
+-- Results are dropped after their changes: until then they prevent repeated runs. after: the id that the previous batch
+-- returned, so that a batch does not search where the previous one deleted. Returns null at the end.
 create or replace function jobhooks.drop_old_results(retention interval, after bigint)
 returns bigint
 language sql

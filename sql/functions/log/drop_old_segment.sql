@@ -1,7 +1,8 @@
 -- jobhooks.drop_old_segment(retention): drop the oldest segment of the log if it is past its time; returns its number.
 --
--- That is when all its changes are older than the retention and settled: the reader is past them, or there is no hook that
--- could want them. Those that are parked move to the next segment first. It raises where somebody uses the segment.
+-- A segment is past its time when all its changes are older than the retention and settled: the reader is past them, or no
+-- hook could want them. Changes with pending deliveries move to the next segment first. It raises if a session uses the
+-- segment.
 create or replace function jobhooks.drop_old_segment(retention interval)
 returns integer
 language plpgsql

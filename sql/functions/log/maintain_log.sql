@@ -1,8 +1,8 @@
--- jobhooks.maintain_log(retention, segment_size): begin a new segment of the log when it is time, drop what is past it.
+-- jobhooks.maintain_log(retention, segment_size): begin a new segment of the log when it is time, and drop the oldest ones.
 --
--- The daemon calls it now and then. Returns what it did, in words; empty if nothing. Security definer, since it makes and
--- drops tables. A segment is full after segment_size ids, or after an eighth of the retention: so what is kept is kept at
--- most an eighth longer, and nothing is ever deleted row by row from the log.
+-- The daemon calls it now and then. It returns a description of its actions; empty if there were no actions. Security
+-- definer, because it creates and drops tables. A segment is full after segment_size ids, or after an eighth of the
+-- retention: so changes stay at most an eighth longer, and nothing is ever deleted row by row from the log.
 create or replace function jobhooks.maintain_log(retention interval, segment_size bigint default 10000000)
 returns text
 language plpgsql
@@ -17,9 +17,9 @@ declare
     dropped integer;
 begin
     if not pg_try_advisory_xact_lock(1785684584, 3) then
-        return ''; -- somebody is at it
+        return ''; -- another session is doing this
     end if;
-    -- Looked up after the lock was had: whoever had it before may have begun a segment.
+    -- Read after the lock was granted: its previous holder may have begun a segment.
     newest := (select s from jobhooks.log_segment as s order by number desc limit 1);
     handed_out := coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0);
     if handed_out >= newest.first_id
@@ -29,7 +29,7 @@ begin
     begin
         dropped := jobhooks.drop_old_segment(retention);
     exception when lock_not_available or deadlock_detected then
-        dropped := null; -- somebody reads it, or still writes to it: the next time
+        dropped := null; -- a session reads it or still writes to it: the next time
     end;
     if dropped is not null then
         done := done || format('dropped segment %s of the log', dropped);
@@ -39,4 +39,4 @@ end
 $$;
 
 comment on function jobhooks.maintain_log(interval, bigint) is
-'Begin a new segment of the log when it is time, and drop one that is past its time; returns what it did';
+'Begin a new segment of the log when it is time, and drop the oldest ones; returns a description';

@@ -1,8 +1,8 @@
--- jobhooks.problems(retention, segment_size): what is wrong, why, and what to do about it; errors first.
+-- jobhooks.problems(retention, segment_size): all problems with their cause and remedy; errors first.
 --
--- severity: error, what was asked for does not happen; warning, it will not in some case, or is not safe; note, good to
--- know. subject: a table by its name, or what else it is about. Reads only, and works for members of jobhooks_viewer.
--- retention, segment_size: as the daemon's. Each kind is in a function of its own.
+-- severity: error, something that was asked for does not happen; warning, it will fail in some case, or is not safe; note,
+-- useful to know. subject: a table by its name, or another thing. Reads only, and works for members of jobhooks_viewer.
+-- retention, segment_size: as the daemon's. Each kind of problem has a separate function.
 create or replace function jobhooks.problems(retention interval default '30 days', segment_size bigint default 10000000)
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -28,4 +28,4 @@ as $$
     order by array_position(array['error', 'warning', 'note'], found.severity), found.subject, found.problem
 $$;
 
-comment on function jobhooks.problems(interval, bigint) is 'What is wrong, why, and what to do about it; errors first';
+comment on function jobhooks.problems(interval, bigint) is 'All problems with their cause and remedy; errors first';

@@ -1,4 +1,4 @@
--- jobhooks.problems_of_deliveries(): what is owed to hooks and does not come: dead deliveries, and old debts.
+-- jobhooks.problems_of_deliveries(): deliveries that do not arrive: dead ones, and old ones in the backlog.
 create or replace function jobhooks.problems_of_deliveries()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -42,4 +42,4 @@ as $$
 $$;
 
 comment on function jobhooks.problems_of_deliveries() is
-'What is owed to hooks and does not come: dead deliveries, and old debts';
+'Deliveries that do not arrive: dead ones, and old ones in the backlog';

@@ -18,7 +18,7 @@ as $$
             identity.is_unique, identity.is_known, identity.is_immediate
         from jobhooks.content_type as known
         cross join lateral (
-            -- Whether some unique index has no columns but the key's, and whether one has none that may be null.
+            -- Whether some unique index covers only key columns, and whether one of them has only not-null columns.
             select count(*) > 0 as is_unique, coalesce(bool_or(indexed.never_null), false) as is_known,
                 coalesce(bool_or(index.indimmediate), false) as is_immediate
             from pg_index as index

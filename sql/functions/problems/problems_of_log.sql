@@ -1,6 +1,6 @@
--- jobhooks.problems_of_log(retention, segment_size): a log that nobody looks after.
+-- jobhooks.problems_of_log(retention, segment_size): a log without maintenance.
 --
--- With some grace beyond what maintain_log does: a daemon that stands still for an hour is no reason to be told.
+-- With some margin beyond the limits of maintain_log: a daemon that was down for an hour is not a problem.
 create or replace function jobhooks.problems_of_log(retention interval, segment_size bigint)
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -43,4 +43,4 @@ as $$
     where ended_at < now() - retention * 1.25
 $$;
 
-comment on function jobhooks.problems_of_log(interval, bigint) is 'A log that nobody looks after';
+comment on function jobhooks.problems_of_log(interval, bigint) is 'A log without maintenance';

@@ -1,4 +1,4 @@
--- jobhooks.problems_of_partitions(): partitions that came or went since a table was watched, which no change tells.
+-- jobhooks.problems_of_partitions(): partitions attached or detached since a table was watched, which records no change.
 create or replace function jobhooks.problems_of_partitions()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -62,4 +62,4 @@ as $$
 $$;
 
 comment on function jobhooks.problems_of_partitions() is
-'Partitions that came or went since a table was watched, which no change tells';
+'Partitions attached or detached since a table was watched, which records no change';

@@ -1,5 +1,4 @@
--- jobhooks.problems_of_roles(): roles that could not be made, what does not belong to them, who should not be a member, and
--- what a role lacks.
+-- jobhooks.problems_of_roles(): roles that could not be created, missing ownership, wrong members, and missing privileges.
 create or replace function jobhooks.problems_of_roles()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -69,4 +68,4 @@ as $$
 $$;
 
 comment on function jobhooks.problems_of_roles() is
-'Roles that could not be made, what does not belong to them, who should not be a member, and what a role lacks';
+'Roles that could not be created, missing ownership, wrong members, and missing privileges';

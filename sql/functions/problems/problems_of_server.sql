@@ -1,5 +1,5 @@
--- jobhooks.problems_of_server(): a copied database, its encoding, transactions that hold others up, and what this role cannot
--- see.
+-- jobhooks.problems_of_server(): a copied database, its encoding, transactions that hold others up, and limits of this role's
+-- view.
 create or replace function jobhooks.problems_of_server()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -61,4 +61,4 @@ as $$
 $$;
 
 comment on function jobhooks.problems_of_server() is
-'A copied database, its encoding, transactions that hold others up, and what this role cannot see';
+'A copied database, its encoding, transactions that hold others up, and limits of this role''s view';

@@ -38,7 +38,7 @@ as $$
     where how is not null
     group by id, table_name, how, is_harmless
     union all
-    -- Whatever the table and its partitions are called now: a rename changes nothing.
+    -- By the current names of the table and its partitions: a rename does not matter.
     select
         'warning', table_name, 'its triggers are not those that it would get today: it has changed, or jobhooks has',
         jobhooks.watch_command(id)

@@ -1,4 +1,4 @@
--- jobhooks.check_watchable(relation, key_columns, exclude, ignore): raise what stands against watching a table.
+-- jobhooks.check_watchable(relation, key_columns, exclude, ignore): raise an error if a table cannot be watched this way.
 create or replace function jobhooks.check_watchable(
     relation regclass, key_columns text [], exclude text [], ignore text []
 )
@@ -41,4 +41,4 @@ begin
 end
 $$;
 
-comment on function jobhooks.check_watchable(regclass, text [], text [], text []) is 'Raise what stands against watching a table';
+comment on function jobhooks.check_watchable(regclass, text [], text [], text []) is 'Raise an error if a table cannot be watched this way';

@@ -1,6 +1,6 @@
--- jobhooks.columns_of(object, columns): these columns of a row; null where there is no row, or it has no such column.
+-- jobhooks.columns_of(object, columns): these columns of a row; null if the row is missing, or has no such column.
 --
--- Null, too, for a row that cannot be taken apart: a json column may hold "\u0000", or half of a surrogate pair.
+-- Also null for a row that cannot be parsed: a json column may hold "\u0000", or half a surrogate pair.
 create or replace function jobhooks.columns_of(object json, columns text [])
 returns json
 language plpgsql
@@ -19,4 +19,4 @@ end
 $$;
 
 comment on function jobhooks.columns_of(json, text []) is
-'These columns of a row; null where there is no row, or it has no such column';
+'These columns of a row; null if the row is missing, or has no such column';

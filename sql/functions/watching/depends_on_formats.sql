@@ -1,6 +1,6 @@
--- jobhooks.depends_on_formats(relation): whether how its rows look as json may depend on what the session has set.
+-- jobhooks.depends_on_formats(relation): whether the json of its rows can depend on the session's settings.
 --
--- It does not for the types that are listed, arrays of them, enums, and domains over all these.
+-- It does not for the listed types, arrays of them, enums, and domains over all these.
 create or replace function jobhooks.depends_on_formats(relation regclass)
 returns boolean
 language sql
@@ -29,4 +29,4 @@ as $$
 $$;
 
 comment on function jobhooks.depends_on_formats(regclass) is
-'Whether how its rows look as json may depend on what the session has set';
+'Whether the json of its rows can depend on the session''s settings';

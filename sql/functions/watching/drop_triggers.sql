@@ -1,4 +1,4 @@
--- jobhooks.drop_triggers(content_type_id): drop the triggers of a watched table, on all its partitions, too.
+-- jobhooks.drop_triggers(content_type_id): drop the triggers of a watched table, including those on its partitions.
 create or replace function jobhooks.drop_triggers(content_type_id integer)
 returns void
 language plpgsql
@@ -28,4 +28,4 @@ begin
 end
 $$;
 
-comment on function jobhooks.drop_triggers(integer) is 'Drop the triggers of a watched table, on all its partitions, too';
+comment on function jobhooks.drop_triggers(integer) is 'Drop the triggers of a watched table, including those on its partitions';

@@ -1,4 +1,4 @@
--- jobhooks.primary_key(relation): the columns of a table's primary key, in its order; null where it has none.
+-- jobhooks.primary_key(relation): the columns of a table's primary key, in its order; null without a primary key.
 create or replace function jobhooks.primary_key(relation regclass)
 returns text []
 language sql
@@ -12,4 +12,4 @@ as $$
     where index.indrelid = relation and index.indisprimary and key.position <= index.indnkeyatts
 $$;
 
-comment on function jobhooks.primary_key(regclass) is 'The columns of a table''s primary key, in its order; null where it has none';
+comment on function jobhooks.primary_key(regclass) is 'The columns of a table''s primary key, in its order; null without a primary key';

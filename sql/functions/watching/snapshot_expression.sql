@@ -1,8 +1,8 @@
--- jobhooks.snapshot_expression(relation, row, key_columns, exclude): the expression that writes down a row in a trigger.
+-- jobhooks.snapshot_expression(relation, row, key_columns, exclude): the expression that makes a row's json in a trigger.
 --
--- row: old or new. The plain function where it will do. Where the session's formats could matter (a float, a range of
--- dates), the expression asks for them first; and for the time zone where it matters in the key, by which the changes of
--- one object are known. Where columns are left out, it is always the slower function.
+-- row: old or new. The plain function if that suffices. If the session's formats could matter (a float, a range of dates),
+-- the expression checks them first. It also checks the time zone if that matters in the key, which identifies the changes of
+-- one object. With excluded columns, it is always the slower function.
 create or replace function jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text [], exclude text [])
 returns text
 language plpgsql
@@ -36,4 +36,4 @@ end
 $$;
 
 comment on function jobhooks.snapshot_expression(regclass, text, text [], text []) is
-'The expression that writes down a row in a trigger';
+'The expression that makes a row''s json in a trigger';

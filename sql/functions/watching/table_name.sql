@@ -1,6 +1,6 @@
--- jobhooks.table_name(relation): schema.table, quoted where SQL needs it; null once the table is gone.
+-- jobhooks.table_name(relation): schema.table, quoted where SQL needs it; null after the table is dropped.
 --
--- Unlike relation::text it names the schema whatever the caller's search_path is.
+-- Unlike relation::text it names the schema for every search_path of the caller.
 create or replace function jobhooks.table_name(relation regclass)
 returns text
 language sql
@@ -13,4 +13,4 @@ as $$
     where class.oid = relation
 $$;
 
-comment on function jobhooks.table_name(regclass) is 'schema.table, quoted where SQL needs it; null once the table is gone';
+comment on function jobhooks.table_name(regclass) is 'schema.table, quoted where SQL needs it; null after the table is dropped';

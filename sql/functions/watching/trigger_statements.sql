@@ -1,7 +1,7 @@
--- jobhooks.trigger_statements(content_type_id): the statements that make the triggers of a watched table, as it is now.
+-- jobhooks.trigger_statements(content_type_id): the statements that create the triggers of a watched table, as it is now.
 --
--- The row triggers do their work in WHEN, at once, and not when triggers fire, which is at the statement's end: see
--- jobhooks_capture.record_change. Nothing in them names a column, so that the table can be altered.
+-- The row triggers do their work in WHEN, immediately, and not at the statement's end, when triggers fire: see
+-- jobhooks_capture.record_change. Nothing in them names a column, so the table can be altered.
 create or replace function jobhooks.trigger_statements(content_type_id integer)
 returns setof text
 language plpgsql
@@ -22,8 +22,8 @@ declare
             select json_object_agg(name, null) from unnest(watched.ignore) as name
         ))
     end;
-    -- Of a partitioned table: the settings by which the two halves of a row that moves find each other. They only ever
-    -- point at something, since an application can set them, too: see jobhooks_capture.record_partition_change.
+    -- For a partitioned table: the settings through which the two halves of a moving row find each other. They only ever
+    -- point at something, because an application can also set them: see jobhooks_capture.record_partition_change.
     updating constant text := '''jobhooks.updating_'' || pg_trigger_depth()';
     departed constant text := '''jobhooks.departed_'' || pg_trigger_depth()';
     has_departed constant text := format('coalesce(current_setting(%s, true), '''') <> ''''', departed);
@@ -84,4 +84,4 @@ begin
 end
 $$;
 
-comment on function jobhooks.trigger_statements(integer) is 'The statements that make the triggers of a watched table, as it is now';
+comment on function jobhooks.trigger_statements(integer) is 'The statements that create the triggers of a watched table, as it is now';

@@ -1,4 +1,4 @@
--- jobhooks.unwatch(relation): stop watching a table. What was captured stays, and is still delivered.
+-- jobhooks.unwatch(relation): stop watching a table. Recorded changes stay, and are still delivered.
 --
 -- It waits half a second for each lock, as watch does.
 create or replace function jobhooks.unwatch(relation regclass)
@@ -22,4 +22,4 @@ begin
 end
 $$;
 
-comment on function jobhooks.unwatch(regclass) is 'Stop watching a table; what was captured stays, and is still delivered';
+comment on function jobhooks.unwatch(regclass) is 'Stop watching a table; recorded changes stay, and are still delivered';

@@ -1,9 +1,9 @@
 -- jobhooks.watch(relation, key, keyless, always, exclude, ignore): watch a table, or change how it is watched.
 --
--- key: the columns that identify a row; by default the primary key. keyless: watch a table that has none, without
--- object identity. always: capture what logical replication applies, too. exclude: columns that are left out of the
--- snapshots. ignore: columns whose change alone makes no change. Run again, it replaces the triggers. Waits half a second for
--- each lock.
+-- key: the columns that identify a row; by default the primary key. keyless: watch a table without a key, and without object
+-- identity. always: also capture rows that logical replication applies. exclude: columns that are left out of the snapshots.
+-- ignore: columns whose change alone is not recorded. Run again, it replaces the triggers. It waits half a second for each
+-- lock.
 create or replace function jobhooks.watch(
     relation regclass,
     key text[] default null,
@@ -43,7 +43,7 @@ begin
         exclude = excluded.exclude, ignore = excluded.ignore, watched = true
     returning content_type.id into content_type_id;
 
-    -- Triggers are replaced, not dropped: dropping one waits for whoever reads the table. But for those of a former version.
+    -- Triggers are replaced, not dropped: dropping one waits for readers of the table. Except those of a former version.
     for ours in
         select trigger.tgname as name
         from pg_trigger as trigger

@@ -1,6 +1,6 @@
--- jobhooks.watch_command(content_type_id): the command that watches a table again, in the way in which it is watched.
+-- jobhooks.watch_command(content_type_id): the command that watches a table again with the same options.
 --
--- Where a column of the key is gone and there is no primary key, it has COLUMN for a person to fill in.
+-- If a column of the key is gone and there is no primary key, it has COLUMN for a person to fill in.
 create or replace function jobhooks.watch_command(content_type_id integer)
 returns text
 language sql
@@ -47,4 +47,4 @@ as $$
     from (select position, text, row_number() over () as ordinal from word) as numbered
 $$;
 
-comment on function jobhooks.watch_command(integer) is 'The command that watches a table again, in the way in which it is watched';
+comment on function jobhooks.watch_command(integer) is 'The command that watches a table again with the same options';

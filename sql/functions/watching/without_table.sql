@@ -5,7 +5,7 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    -- Lazy from its first quantifier on, which is what decides about the whole of it.
+    -- Lazy from its first quantifier on, which decides about the whole pattern.
     select regexp_replace(statement, '^(.*? (?:insert|update|delete|truncate) on ).*?\s(for each|execute function) ', '\1\2 ')
 $$;
 
