@@ -16,6 +16,7 @@ from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.delivery_log import DeliveryLog
 from jobhooks.engine.receiver_reload import ReceiverReload
 from jobhooks.engine.running.in_process.runner import ProcessRunner
+from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.errors import DatabaseUnreachable, LeadsNoMore
 
@@ -48,24 +49,36 @@ async def run(
     if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
     reloading = asyncio.create_task(ReceiverReload(registry, def_runner, register).run(requested))
-    backoff = Backoff()
     composed = Observers(DeliveryLog(), *observers)
-
-    def ready() -> None:
-        backoff.reset()
-        notify("READY=1")
-
-    lost = False
     try:
-        while not stop.is_set():
-            session = Session(settings, registry, def_runner, composed, stop, ready, reconnects=lost)
-            lost = await _run_session(session, backoff, stop)
+        await run_sessions(settings, registry, def_runner, composed, stop, lambda: notify("READY=1"))
     finally:
         reloading.cancel()
         await asyncio.wait([reloading])
         await def_runner.close()
     log.info("stopped")
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+async def run_sessions(
+    settings: EngineSettings,
+    registry: ReceiverRegistry,
+    def_runner: Runner,
+    observers: Observers,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+) -> None:
+    """Run one session after another until ``stop`` is set. ``ready`` is called when one delivers or stands by."""
+    backoff = Backoff()
+
+    def is_ready() -> None:
+        backoff.reset()
+        ready()
+
+    lost = False
+    while not stop.is_set():
+        session = Session(settings, registry, def_runner, observers, stop, is_ready, reconnects=lost)
+        lost = await _run_session(session, backoff, stop)
 
 
 def _collect_less_garbage() -> None:
