@@ -1,4 +1,4 @@
-"""Waiting for changes: a NOTIFY from a writer only wakes, the log is the truth."""
+"""Waiting for changes. A NOTIFY from a writer only wakes the daemon; the log is the truth."""
 
 import asyncio
 import contextlib
@@ -8,19 +8,19 @@ from jobhooks.engine.reading.listener import Listener
 from jobhooks.engine.reading.rate import MEASURED_S, Rate, gather_s
 from jobhooks.runtime.wakeup_mode import WakeupMode
 
-BUSY = 500.0  # changes per second from which we stay awake: NOTIFY would make the writers' commits wait for one another
-CROWDED = 50.0  # changes per second from which we ask whether commits wait for one another
-ASK_S = 0.25  # between two such questions
-AWAKE_S = 5.0  # for which we stay awake at least
-SHORTEST_S = 0.002  # between two looks at the log while writers do not call
+BUSY = 500.0  # changes per second from which the daemon stays awake: a NOTIFY would make commits wait for each other
+CROWDED = 50.0  # changes per second from which it checks whether commits wait for each other
+CHECK_S = 0.25  # between two such checks
+AWAKE_S = 5.0  # the least time to stay awake
+SHORTEST_S = 0.002  # between two reads while writers send no NOTIFY
 LONGEST_S = 0.05  # the same after nothing has come for a while
 
 
 class Wakeup:
-    """Decides whether we sleep, and are called, or stay awake, and look.
+    """Decides whether the daemon sleeps until a NOTIFY, or stays awake and reads the log at short intervals.
 
-    At a low rate of changes sleeping is best: what comes is read at once. At a high one staying awake is, for the
-    writers above all, whose commits a NOTIFY puts in a row.
+    At a low rate of changes, sleeping is best: a change is read without delay. At a high rate, staying awake is better,
+    above all for the writers: a NOTIFY makes their commits wait for each other.
     """
 
     def __init__(
@@ -34,35 +34,36 @@ class Wakeup:
         self._pause_s = SHORTEST_S
         self._falling_asleep: asyncio.Task[bool] | None = None
         self._loop = asyncio.get_running_loop()
-        self._ask_at = 0.0
+        self._check_at = 0.0
         self._awake_until = 0.0
-        self.rate = Rate()
+        self.rate = Rate(self._loop.time)
 
     def clear(self) -> None:
-        """Forget what came until now: called before the log is read, so that what comes meanwhile is not forgotten."""
+        """Forget earlier NOTIFYs. Call it before reading the log: one that comes during the read must stay."""
         self._listener.woken.clear()
 
     def found(self, count: int) -> None:
-        """Take note of what was read."""
+        """Count the changes of a page."""
         self.rate.add(count)
         if count:
             self._pause_s = SHORTEST_S
 
     async def gather(self) -> None:
-        """Let a little more come before the log is read again, where much comes and writers do not call.
+        """Let more changes come before the next read, at a high rate and while writers send no NOTIFY.
 
-        Each look has a price, whatever it finds, and so has each recording of results: on a busy machine writers pay.
+        Each read has a price, no matter how many changes it finds, and so has each settle batch. On a busy machine the
+        writers pay it.
         """
         if not self._asleep:
             await asyncio.sleep(gather_s(self.rate.now()))
 
     async def wait(self) -> None:
-        """Wait until woken, or until the log should be read although nobody called.
+        """Wait for a NOTIFY, or until the log must be read without one.
 
         Raises:
-            DatabaseUnreachable: the connection is gone, and nobody would wake us any more.
+            DatabaseUnreachable: the connection is gone, and no NOTIFY would arrive.
         """
-        self._listener.check()  # it may have been cut while receivers ran, and that event is forgotten by now
+        self._listener.check()  # it may have been cut while receivers ran, and the event of that is cleared
         busy = self._mode is WakeupMode.GATED and await self._is_busy()
         fell_asleep = self._falls_asleep(wanted=self._mode is not WakeupMode.POLL and not busy)
         if busy and self._asleep:
@@ -80,29 +81,29 @@ class Wakeup:
         self._listener.check()
 
     async def _is_busy(self) -> bool:
-        """Return whether we should be awake: much comes, or would come if writers did not wait for one another.
+        """Whether to stay awake: many changes come, or would come if writers did not wait for each other.
 
-        A NOTIFY has its commit wait for a lock until the one before is on disk. On a slow disk that alone keeps the
-        rate low, so what counts is that sessions wait for it.
+        A NOTIFY makes its commit wait for a lock until the previous commit is on disk. On a slow disk that alone keeps
+        the rate low. So at a moderate rate the criterion is whether sessions wait for that lock.
         """
         now = self._loop.time()
         rate = self.rate.now()
         if rate > BUSY:
             self._awake_until = now + MEASURED_S
-        elif self._asleep and rate > CROWDED and now > self._ask_at:
-            self._ask_at = now + ASK_S
+        elif self._asleep and rate > CROWDED and now > self._check_at:
+            self._check_at = now + CHECK_S
             if await self._leader_session.is_crowded():
                 self._awake_until = now + AWAKE_S
         return now < self._awake_until
 
     async def close(self) -> None:
-        """End what is still waited for."""
+        """Cancel the request for the sleep lock."""
         if self._falling_asleep is not None:
             self._falling_asleep.cancel()
             await asyncio.wait([self._falling_asleep])
 
     def _falls_asleep(self, *, wanted: bool) -> bool:
-        """Return whether we have just fallen asleep; the lock is waited for beside, while the log is looked at."""
+        """Whether the daemon has just fallen asleep. It waits for the lock in a task, and reads the log until then."""
         task = self._falling_asleep
         if task is not None and task.done():
             self._falling_asleep = None

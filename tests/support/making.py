@@ -1,0 +1,61 @@
+"""Changes, hooks and deliveries for tests of decisions that need no database."""
+
+import datetime
+import json
+from typing import Any
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.choices import JobResultStatus, ObjectChangeActionChoices as Action
+from jobhooks.contract.content_type import ContentType
+from jobhooks.contract.job_settings import JobLimits
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
+from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.matching.hook_table import Hook
+from jobhooks.store.snapshot import Snapshot
+
+DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
+Row = dict[str, Any]
+
+
+def make_hook(number: int = 1, *, job_id: int | None = None, queue_limit: int = 1, **limits: Any) -> Hook:
+    """A hook on the table device, for all events; ``limits``: of its job."""
+    return Hook(
+        *(f"h{number}", ["public.device"], "m.C", [action.value for action in Action]),
+        id=number,
+        job_id=10 + number if job_id is None else job_id,
+        content_type_ids=frozenset({1}),
+        enabled_since=Snapshot.parse("1:1:"),
+        limits=JobLimits(**limits),
+        queue_limit=queue_limit,
+    )
+
+
+def make_change(
+    number: int, key: int = 1, *, before: Row | None = None, after: Row | None = None, transaction_id: int = 1
+) -> Change:
+    """A change of the device with this key: by default one that creates it."""
+    if before is None and after is None:
+        after = {}
+    action = Action.ACTION_CREATE if before is None else Action.ACTION_DELETE if after is None else Action.ACTION_UPDATE
+    rows = [None if row is None else json.dumps({"id": key, **row}) for row in (before, after)]
+    now = datetime.datetime.now(datetime.UTC)
+    return Change(number, transaction_id, now, DEVICE, action, "u", None, rows[0], rows[1])
+
+
+def make_delivery(number: int, key: int = 1, hook: Hook | None = None, **state: Any) -> Delivery:
+    """The delivery of such a change to a hook."""
+    (delivery,) = deliveries_of(make_change(number, key), [hook or make_hook()])
+    for name, value in state.items():
+        setattr(delivery, name, value)
+    return delivery
+
+
+def make_cursor(last_id: int = 0, seen: str = "1:1:", horizon: str = "1:1:", first_id: int = 0) -> Cursor:
+    """A position in the log."""
+    return Cursor(seen, 0, horizon, 0, last_id, first_id)
+
+
+def make_outcome(status: JobResultStatus = JobResultStatus.SUCCESS, **details: Any) -> Outcome:
+    """What an attempt did."""
+    return Outcome(100.0, 101.0, status, **details)
