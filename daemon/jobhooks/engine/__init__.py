@@ -1,5 +1,5 @@
-"""The delivery engine: wake up, read the log, match changes with hooks, run receivers, settle what they did.
+"""The delivery engine: wakes up, reads the log, matches changes with hooks, runs receivers and settles their results.
 
-A change flows through it in this order: wakeup, reader, dispatcher (with matching), runner or workers, settle; the
-supervisor holds them together.
+``engine.py`` puts the parts together. A change passes them in this order: reading, scheduling (with matching), running,
+settling. ``delivery`` says what a delivery is. ``session`` and ``supervisor`` keep the engine alive in the daemon.
 """

@@ -1,4 +1,4 @@
-"""One change made of several of an object. Pure."""
+"""Coalescing: one change made of several changes of an object. Pure."""
 
 from dataclasses import replace
 
@@ -7,10 +7,10 @@ from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 
 
 def merged(first: Change, last: Change) -> Change | None:
-    """Return what two changes of an object, and all between them, come to: the row before them, and that after them.
+    """One change from the row before the first change to the row after the last one, with all changes in between.
 
-    The rest (id, time, who and why) is the last one's. None: nothing has changed in the end. So it is where the row was
-    created and deleted again, and where it has become what it was.
+    Its id, time, user and request are those of the last change. If nothing has changed in the end, there is no such
+    change: the row was created and deleted again, or is as it was before.
     """
     if first.prechange_json == last.postchange_json:
         return None
@@ -18,7 +18,7 @@ def merged(first: Change, last: Change) -> Change | None:
 
 
 def can_be_merged(change: Change) -> bool:
-    """Return whether a change has the rows that it takes: a truncate has none, and some could not be written."""
+    """Whether a change has rows. A truncate does not, nor does a change whose snapshot failed."""
     return change.action is not Action.ACTION_TRUNCATE and change.snapshot_error is None
 
 

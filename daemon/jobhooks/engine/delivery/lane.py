@@ -7,12 +7,12 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.choices import Ordering
 from jobhooks.matching.hook_table import Hook
 
-# The hook, the table, and the object's key as JSON; None stands for the whole table.
+# The hook, the table, and the object's key as JSON. Without a key, the lane is that of the whole table.
 LaneKey = tuple[int, int, bytes | None]
 
 
 def ordering_keys(change: Change, hook: Hook) -> tuple[bytes, ...] | None:
-    """The keys by which a hook orders a change: the old one, and the new one if it differs; None: the whole table.
+    """The keys by which a hook orders a change: the old one, and the new one if it differs; none: the whole table.
 
     A hook without an order gets one key per change. It is not JSON, so it equals no key of a row.
     """
@@ -30,8 +30,8 @@ def ordering_keys(change: Change, hook: Hook) -> tuple[bytes, ...] | None:
 def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:
     """A hook's lanes for a change whose object has these ``keys``: the old one, and the new one if it differs.
 
-    A truncate goes into the lane of the whole table, as does a change whose row no longer has a key (None). All changes
-    of a table without key columns share one lane.
+    A truncate goes into the lane of the whole table, as does a change whose row no longer has a key. All changes of a
+    table without key columns share one lane.
     """
     content_type_id = change.content_type.id
     if keys is None:

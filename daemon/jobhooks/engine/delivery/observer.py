@@ -1,6 +1,6 @@
 """Observers: objects that get the engine's events. The log is one; metrics and traces can be others.
 
-An event that no observer overrides costs one comparison with None. An event that one observer overrides is one call.
+An event that no observer overrides costs one comparison. An event that one observer overrides is one call.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,10 +49,10 @@ class Observer(Protocol):
         """The delivery went back to the queue without an attempt. It starts again, or is parked."""
 
     def attempt_finished(self, delivery: Delivery, outcome: Outcome | None) -> None:
-        """An attempt has ended, and its result may not have committed yet. None: the delivery had a result already."""
+        """An attempt has ended; its result may not have committed yet. No outcome: the delivery had a result."""
 
     def settled(self, delivery: Delivery, outcome: Outcome | None) -> None:
-        """The result of an attempt has committed. None: the delivery had a result already.
+        """The result of an attempt has committed. Without an outcome, the delivery had a result already.
 
         If ``outcome.raised``, the delivery has a backlog entry, and is attempted again or dead.
         """
@@ -62,9 +62,9 @@ class Observer(Protocol):
 
 
 class Observers:
-    """The handler of each event, or None if no observer overrides the event.
+    """The handler of each event, if an observer overrides the event; callers check that before they call.
 
-    Callers compare with None before they call. ``log`` is called directly. Each of the ``others`` is guarded: an
+    ``log`` is called directly. Each of the ``others`` is guarded: an
     exception that it raises is logged, and delivering goes on.
     """
 
@@ -84,7 +84,7 @@ class Observers:
 
 
 def _composed(observers: Sequence[tuple[Observer, bool]], event: str) -> Callable[..., None] | None:
-    """One callable for the observers that override an event, or None; the flag says which ones to guard."""
+    """One callable for the observers that override an event, if there are any; the flag says which ones to guard."""
     handlers: list[Callable[..., None]] = []
     for observer, guard in observers:
         if getattr(type(observer), event) is not getattr(Observer, event):

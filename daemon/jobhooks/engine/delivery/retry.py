@@ -1,44 +1,45 @@
-"""When a failed delivery is attempted again. Pure decisions."""
+"""When to attempt a failed delivery again. Pure decisions."""
 
 import random
 from dataclasses import dataclass
 
 LONGEST = 3600.0  # seconds between two attempts
-JITTER = 0.2  # so that what failed together does not come back together
+JITTER = 0.2  # so that deliveries that failed together do not come back together
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """What becomes of a delivery that failed: attempted again in ``due_in`` seconds, or dead (None)."""
+    """The fate of a failed delivery: attempted again in ``due_in`` seconds, or dead if there is no ``due_in``."""
 
     due_in: float | None
 
 
 def next_step(failures: int, max_attempts: int, backoff: float, retry_after: float | None = None) -> NextStep:
-    """Decide after the ``failures``-th failure in a row. ``retry_after``: what the receiver asked for, in seconds.
+    """Decide after the ``failures``-th failure in a row. ``retry_after``: seconds, set by the receiver.
 
-    Else ``backoff * 2 ** (failures - 1)``, at most an hour, less or more by up to a fifth. With the default backoff of
-    1 that is 1, 2, 4, 8, 16, 32 seconds; 1, 2, 4, 9, 17, 34 minutes; then an hour: 15 attempts take three hours.
+    Without it, the delay is ``backoff * 2 ** (failures - 1)``, at most an hour, less or more by up to a fifth. With the
+    default backoff of 1 that is 1, 2, 4, 8, 16, 32 seconds; 1, 2, 4, 9, 17, 34 minutes; then an hour: 15 attempts take
+    three hours.
     """
     if failures >= max_attempts:
         return NextStep(None)
     if retry_after is not None:
         return NextStep(retry_after)
     delay = min(backoff * 2 ** min(failures - 1, 60), LONGEST)
-    return NextStep(delay * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - no secret hangs on it
+    return NextStep(delay * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - not a secret
 
 
 class Backoff:
-    """How long to wait for a database that is gone: 0.2, 0.4, 0.8, 1.6, then 2 seconds each time."""
+    """The delays between attempts to reach a lost database: 0.2, 0.4, 0.8, 1.6, then 2 seconds each time."""
 
     def __init__(self) -> None:
         self._delay = 0.1
 
     def next(self) -> float:
-        """Return the next wait, in seconds."""
+        """The next delay, in seconds."""
         self._delay = min(2 * self._delay, 2.0)
-        return self._delay * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret hangs on it
+        return self._delay * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
 
     def reset(self) -> None:
-        """Begin anew: it is back."""
+        """Start over with the shortest delay: the database is back."""
         self._delay = 0.1

@@ -12,7 +12,7 @@ HEARTBEAT_TIMEOUT_S = 3.0
 
 
 class Listener:
-    """Listens on a connection of its own, which never opens a transaction: one would hold NOTIFYs back.
+    """Listens on a separate connection. It never opens a transaction, which would hold NOTIFYs back.
 
     ``woken`` is set by each NOTIFY of a writer; ``configuration_changed`` by one that says that hooks or jobs have
     changed; ``backlog_changed`` by one that says that another session has changed the backlog.
@@ -26,16 +26,16 @@ class Listener:
         self._heard = asyncio.Event()
 
     async def listen(self) -> None:
-        """Listen; the caller reads the log after this, not before."""
+        """Start to listen. Read the log after this, not before."""
         self._conn.add_termination_listener(self._lost)
         with translated_errors():
             await self._conn.add_listener(CHANNEL, self._notified)
 
     async def keep_hearing(self) -> None:
-        """Find out when nothing can be heard any more, by a NOTIFY to ourselves, until cancelled.
+        """Check that NOTIFYs arrive, by sending one to this connection at intervals, until cancelled.
 
         Raises:
-            DatabaseUnreachable: the connection is gone, or open on our side only, or its pooler keeps no LISTEN.
+            DatabaseUnreachable: the connection is gone, or open on this side only, or its pooler does not keep LISTEN.
         """
         while True:
             self._heard.clear()
@@ -47,8 +47,8 @@ class Listener:
             except TimeoutError as exc:
                 self._conn.terminate()
                 raise DatabaseUnreachable(
-                    "no NOTIFY arrives on the connection that waits for changes; if there is a pooler between, it must"
-                    " be in session mode"
+                    "no NOTIFY arrives on the connection that waits for changes. Try: connect past the pooler, or set"
+                    " it to session mode"
                 ) from exc
             await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 

@@ -1,9 +1,9 @@
-"""Reading the log with two snapshots, so that a change is found however late its transaction commits.
+"""Reading the log with two snapshots, so that a change is found no matter how late its transaction commits.
 
-Ids do not commit in order: to read "what has a greater id than the last" would lose the changes of a transaction that
-took its ids first and commits last. So the reader keeps the snapshot ``seen``, takes another one, the ``horizon``, and
-reads what is visible in the second and not in the first. That is right whatever the order of commits, and waits for
-nobody's open transaction.
+Ids do not commit in order. Reading "everything with an id greater than the last" would lose the changes of a
+transaction that took its ids first and commits last. So the reader keeps the snapshot ``seen``, takes another one, the
+``horizon``, and reads the changes that are visible in the second and not in the first. That is correct for every order
+of commits, and waits for no open transaction.
 """
 
 from dataclasses import dataclass, replace
@@ -19,10 +19,9 @@ from jobhooks.store.undecodable_text import call_readable_async
 
 @dataclass(frozen=True)
 class Reading:
-    """What a look at the log found: changes in order of id, the position after them, and the version of the
-    configuration.
+    """A page of the log: changes in order of id, the position after them, and the version of the configuration.
 
-    No changes: all that has committed is read. ``full``: there is more where these were.
+    Without changes, everything that has committed is read. ``full``: the window holds more changes.
     """
 
     changes: list[Change]
@@ -34,9 +33,9 @@ class Reading:
 class Reader:
     """Reads pages of changes in an order that is right per object, and keeps the position.
 
-    Order of id is right per object: whoever writes a row second waits for the first one's commit, and only then takes
-    an id; so of two changes of a row visible in the horizon the earlier has the lower id, and where only one is visible
-    it is the earlier. ``conn`` is used by nothing else at the same time.
+    Order of id is right per object: the second writer of a row waits for the first one's commit, and only then takes an
+    id. So of two changes of a row that are visible in the horizon, the earlier has the lower id; if only one is
+    visible, it is the earlier. Nothing else may use ``conn`` at the same time.
     """
 
     def __init__(self, conn: AsyncConnection, page_size: int) -> None:
@@ -45,20 +44,20 @@ class Reader:
         self._cursor: Cursor
         self._content_types: ContentTypes = {}
         self._configuration = ""
-        self._has_own_low_water_id = False  # the last window has a floor of its own
+        self._has_own_low_water_id = False  # the last window took a new low-water id
 
     async def load(self) -> Cursor:
-        """Take up the position that is saved in the database, which alone is right after a reconnection; return it."""
+        """Load the position that is saved in the database. After a reconnection only that one is right."""
         (row,) = await call_async(self._conn, "load_cursor")
         self._cursor = Cursor(*row)
         self._has_own_low_water_id = False
         return self._cursor
 
     async def has_news(self) -> bool:
-        """Return whether there can be anything new; so that an idle database is looked at without writing to it.
+        """Cheap check for new changes. Assigns no transaction id, so an idle database stays idle.
 
-        Who takes an id after the last floor moves the sequence. Who took one before, and had not ended in the horizon,
-        is in it by name.
+        A transaction that takes an id after the last low-water id moves the sequence. One that took an id before, and
+        had not ended at the horizon, is in progress in the horizon's snapshot.
         """
         cursor = self._cursor
         if cursor.horizon != cursor.seen or not self._has_own_low_water_id:
@@ -70,10 +69,10 @@ class Reader:
         return any(now.sees(transaction_id) for transaction_id in Snapshot.parse(cursor.horizon).in_progress)
 
     async def read(self, *, soon: bool = False) -> Reading:
-        """Return the next changes, in order of id, at most a page.
+        """Read the next changes, in order of id, at most a page.
 
-        The next reading is that after this one; after a restart, that after the position that was saved. ``soon``:
-        somebody has called, after a while in which nothing came.
+        The next call goes on after this page; after a restart, reading goes on after the saved position. ``soon``: a
+        NOTIFY has come after a while without changes.
         """
         reading = None
         if self._cursor.horizon != self._cursor.seen:
@@ -86,11 +85,11 @@ class Reader:
         return reading
 
     async def _hurry(self) -> Reading | None:
-        """Return the one page of a window that has the floor of the one before it, or None if there is more.
+        """Read a window of one page with the low-water id of the window before it; None if it holds more than a page.
 
-        So a change is found with one message instead of two. A floor may be as old as it likes: what _open_window says
-        of it holds. But the window after this one passes over all that has come since it was read: so there is never a
-        second one with the same floor, and none of more than a page.
+        This finds a change with one statement instead of two. A low-water id may be old: the argument in _open_window
+        still holds. But everything above it is searched again by the window after this one. So no two windows in a row
+        reuse a low-water id, and no such window has more than a page.
         """
         self._has_own_low_water_id = False
         cursor = self._cursor
@@ -105,19 +104,21 @@ class Reader:
         return None if full else reading
 
     async def _open_window(self) -> Reading:
-        """Take a new horizon and return the first page of its window.
+        """Take a new horizon, and read the first page of its window.
 
-        The next window will look for changes of two kinds: up to this floor, those of the transactions that are in
-        progress in this horizon, one by one; above it, all. So whoever takes an id up to the floor must be in the
-        horizon by name or have ended, and the order of these three is critical:
+        The next window searches for changes of two kinds: up to this low-water id, the changes of each transaction that
+        is in progress in this horizon; above it, all changes. So every transaction that takes an id up to the low-water
+        id must have ended, or be listed as in progress in the horizon. Therefore the order of three steps is critical:
 
-        - The floor before the snapshot. The other way round (in one statement the snapshot comes first, too) a change
-          made between the two lies below the floor, and its transaction beyond the xmax: never to be read.
-        - A transaction of our own between them, which takes an id after the floor was read, and ends. The xmax of a
-          snapshot is the highest transaction id that has ended, plus one; a transaction that has begun and written, but
-          is younger than any that has ended, lies beyond it and is not named. Ours is younger than all that could take
-          an id up to the floor, and has ended: so the xmax lies beyond them all, and those still in progress are named.
-        - The snapshot: that of the statement that reads the page, which therefore sees no more and no less.
+        1. Read the low-water id, before the snapshot. In the other order (and within one statement the snapshot comes
+           first), a change made between the two has an id below the low-water id and a transaction beyond the
+           snapshot's xmax. It would never be read.
+        2. Run a transaction that takes a transaction id after the low-water id was read, and ends. The xmax of a
+           snapshot is the highest transaction id that has ended, plus one. A transaction that has begun and written,
+           but is younger than every ended one, lies beyond the xmax and is not listed. This transaction is younger than
+           every one that could take an id up to the low-water id, and it has ended. So the xmax lies beyond them all,
+           and those still in progress are listed.
+        3. Take the snapshot: the one of the statement that reads the page, which therefore sees exactly that.
         """
         ((low_water_id, _),) = await call_async(self._conn, "begin_window")
         self._has_own_low_water_id = True

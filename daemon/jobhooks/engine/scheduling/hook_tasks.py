@@ -28,7 +28,7 @@ class TaskOwner(Protocol):
     """The side of the dispatcher that hook tasks see."""
 
     def on_outcome(self, queue: HookQueue, delivery: Delivery, outcome: Outcome | None) -> None:
-        """An attempt has ended. None: the delivery had a result already."""
+        """An attempt has ended. Without an outcome, the delivery had a result already."""
         ...
 
     def on_given_back(self, queue: HookQueue) -> None:

@@ -32,7 +32,7 @@ class OpenPages:
         return True
 
     def take_closed(self) -> Cursor | None:
-        """Remove closed pages from the front; the position after the last of them, None if the first one is open."""
+        """Remove closed pages from the front; the position after the last of them, if there was one."""
         position = None
         while self._pages and not self._pages[0].open:
             position = self._pages.popleft().after
