@@ -59,8 +59,8 @@ class _Subject:
 class Result(Attempt, _Subject):
     """An attempt with its delivery.
 
-    ``hook`` is None once the hook is deleted; ``table`` and ``action`` are None, and ``object_key`` is null, once
-    retention has dropped the change.
+    ``hook`` is null once the hook is deleted; ``table``, ``action`` and ``object_key`` are null once retention has
+    dropped the change.
     """
 
 

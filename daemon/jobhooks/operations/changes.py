@@ -16,7 +16,7 @@ LAST_ID = 2**63 - 1
 
 @dataclass(frozen=True)
 class ChangeFilter:
-    """Conditions that changes meet; None or an empty sequence: any."""
+    """Conditions that changes meet. A field left at its default accepts any change."""
 
     tables: Sequence[str] = ()
     actions: Sequence[str] = ()
@@ -68,7 +68,7 @@ def ids_between(
 
 
 def listed_change(conn: SyncConnection, id_: int) -> ListedChange | None:
-    """One change; None if it is not in the log."""
+    """Look up one change; the log may no longer have it."""
     return next(iter(changes_with_ids(conn, [id_])), None)
 
 

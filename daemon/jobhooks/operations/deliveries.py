@@ -28,7 +28,7 @@ STATUSES = ("waiting", "blocked", "dead")
 
 @dataclass(frozen=True)
 class DeliveryFilter:
-    """Conditions that pending deliveries meet; None or an empty sequence: any.
+    """Conditions that pending deliveries meet. A field left at its default accepts any delivery.
 
     Times are those of the changes. ``error``: a part of the last attempt's error, in any case.
     """
@@ -59,9 +59,9 @@ class DeliveryKey:
 
 @dataclass(frozen=True)
 class PendingDelivery:
-    """A pending delivery. ``hook`` is None once the hook is deleted, ``action`` and ``time`` once the change is.
+    """A pending delivery. ``hook`` is null once the hook is deleted, ``action`` and ``time`` once the change is.
 
-    ``due_in_s``: seconds from now, negative if overdue; None unless it waits. ``error``: of the last attempt.
+    ``due_in_s``: seconds from now, negative if overdue; null unless it waits. ``error``: of the last attempt.
     """
 
     change_id: int
@@ -89,7 +89,7 @@ class Blocker:
 
 @dataclass(frozen=True)
 class PendingDeliveryDetails(PendingDelivery):
-    """A pending delivery with its results. ``blocked_by`` is None unless it is blocked."""
+    """A pending delivery with its results. ``blocked_by`` is null unless it is blocked."""
 
     results: list[ResultDetails]
     blocked_by: Blocker | None
@@ -97,7 +97,7 @@ class PendingDeliveryDetails(PendingDelivery):
 
 @dataclass(frozen=True)
 class DeliveriesOfChange:
-    """A change, None once retention has dropped it, with its pending deliveries."""
+    """A change with its pending deliveries. ``change`` is null once retention has dropped it."""
 
     change: ListedChange | None
     deliveries: list[PendingDeliveryDetails]
@@ -122,7 +122,7 @@ class DeliveryPlan:
 
 @dataclass(frozen=True)
 class DeliveriesChanged:
-    """What a retry or discard did. ``already_settled``: how many were no longer pending by then."""
+    """The outcome of a retry or discard. ``already_settled``: deliveries that were no longer pending."""
 
     changed: int
     already_settled: int
@@ -139,12 +139,12 @@ def pending_deliveries(conn: SyncConnection, chosen: DeliveryFilter, limit: int)
 
 
 def deliveries_of_change(conn: SyncConnection, change_id: int) -> list[PendingDelivery]:
-    """The pending deliveries of one change, by hook; empty if there are none."""
+    """The pending deliveries of one change, by hook."""
     return _by_key(conn, _keys(conn, DeliveryFilter([change_id])))
 
 
 def pending_delivery(conn: SyncConnection, change_id: int, hook: str) -> PendingDelivery | None:
-    """The pending delivery of a change to a hook; None if there is none.
+    """Look up the pending delivery of a change to a hook, if there is one.
 
     Raises:
         UnknownHook: there is no such hook.

@@ -1,4 +1,4 @@
-"""Runs a receiver for a change of the log, and keeps nothing of what it writes to the database."""
+"""Runs a receiver for a change of the log, and rolls its writes back."""
 
 import datetime
 from dataclasses import dataclass
@@ -39,10 +39,10 @@ class Write:
 
 @dataclass(frozen=True)
 class DryRun(ResultDetails):
-    """A result that was not recorded, with the writes that were rolled back; ``hook`` is None.
+    """A result that was not recorded, with the writes that were rolled back; ``hook`` is null.
 
     ``retry_after_s``: the delay that the receiver asked for, if it did. ``transaction_ended``: it ended its
-    transaction, which receivers must not do, so what it wrote before is kept.
+    transaction, which receivers must not do, so its earlier writes are kept.
     """
 
     change: ListedChange
@@ -52,7 +52,7 @@ class DryRun(ResultDetails):
 
 
 def dry_run(conn: SyncConnection, settings: Settings, job: str, change_id: int) -> DryRun:
-    """Run the receiver ``job`` in a process of its own for a change, and roll back what it wrote.
+    """Run the receiver ``job`` for a change in a separate process, and roll its writes back.
 
     The job need not be enabled. Effects outside of the database, such as requests and files, do happen.
 

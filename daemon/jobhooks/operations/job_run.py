@@ -32,7 +32,7 @@ class PassedOver:
 
 @dataclass(frozen=True)
 class QueuedDelivery:
-    """A delivery that is pending again. ``attempts``: the number of its last attempt, 0 if there was none."""
+    """A delivery that is pending again. ``attempts``: the number of its last attempt, 0 before the first."""
 
     hook: Hook
     attempts: int

@@ -8,7 +8,7 @@ from jobhooks.store.connections import SyncConnection, call
 
 
 def ids_of_tables(conn: SyncConnection, tables: Sequence[str]) -> list[int] | None:
-    """The content types of tables, by their names now or when they were watched; None for no names.
+    """The content types of tables, by their names now or when they were watched; null for no names.
 
     Raises:
         NotWatched: one of them is not watched and never was.
@@ -35,7 +35,7 @@ def id_of_hook(conn: SyncConnection, name: str) -> int:
 
 
 def ids_of_hooks(conn: SyncConnection, names: Iterable[str]) -> list[int] | None:
-    """The ids of hooks; None for no names.
+    """The ids of hooks; null for no names.
 
     Raises:
         UnknownHook: there is no hook of one of the names.
@@ -56,7 +56,7 @@ def id_of_job(conn: SyncConnection, class_path: str) -> int:
 
 
 def ids_of_jobs(conn: SyncConnection, class_paths: Iterable[str]) -> list[int] | None:
-    """The ids of jobs; None for no class paths.
+    """The ids of jobs; null for no class paths.
 
     Raises:
         UnknownJob: there is no job of one of the class paths.

@@ -1,4 +1,4 @@
-"""How operations report progress: they call what the caller passes in, and print nothing."""
+"""The callbacks by which operations report progress; they print nothing themselves."""
 
 import contextlib
 from collections.abc import Callable, Generator

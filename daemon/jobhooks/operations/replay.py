@@ -38,7 +38,7 @@ ROWS = 100  # changes whose rows are in memory at a time
 
 @dataclass(frozen=True)
 class ReplayFilter:
-    """The hook, and conditions that the changes meet; None or an empty sequence: any."""
+    """The hook, and conditions that the changes meet. A field left at its default accepts any change."""
 
     hook: str
     tables: Sequence[str] = ()
@@ -59,7 +59,7 @@ class FailedConditions:
 class ReplayPlan:
     """The changes that a replay would deliver, in order.
 
-    ``passed_over``: changes that the filter names but that cannot be replayed. ``failed_conditions``: None if all
+    ``passed_over``: changes that the filter names but that cannot be replayed. ``failed_conditions``: null if all
     conditions could be evaluated.
     """
 

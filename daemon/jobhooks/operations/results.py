@@ -30,7 +30,7 @@ Identity = tuple[int, int, int]  # change, hook, attempt
 
 @dataclass(frozen=True)
 class ResultFilter:
-    """Conditions that results meet; None or an empty sequence: any. Times are those of the changes."""
+    """Conditions that results meet. A field left at its default accepts any result. Times are those of the changes."""
 
     hooks: Sequence[str] = ()
     jobs: Sequence[str] = ()
@@ -43,7 +43,7 @@ class ResultFilter:
 
 @dataclass(frozen=True)
 class ResultsOfChange:
-    """A change, None once retention has dropped it, and its results, by hook and attempt."""
+    """A change with its results, by hook and attempt. ``change`` is null once retention has dropped it."""
 
     change: ListedChange | None
     results: list[ResultWithWrites]
@@ -51,7 +51,7 @@ class ResultsOfChange:
 
 @dataclass(frozen=True)
 class _Conditions:
-    """A filter with the ids of what it names."""
+    """A filter with ids in place of names."""
 
     hook_ids: list[int] | None
     job_ids: list[int] | None
@@ -153,7 +153,7 @@ def results_of_change(
 
 
 def results_of_delivery(conn: SyncConnection, change_id: int, hook_id: int | None = None) -> list[ResultDetails]:
-    """The results of a change, or of one of its deliveries, by hook and attempt; empty if there are none."""
+    """The results of a change, or of one of its deliveries, by hook and attempt."""
     identities = call(conn, "result_ids_of_change", change_id=change_id, hook_id=hook_id, attempt=None)
     return [result for _, result in _with_details(conn, identities)]
 

@@ -26,7 +26,7 @@ IGNORED_UNREAD_S = 30.0  # age of an unread change that a sleeping daemon must h
 
 @dataclass(frozen=True)
 class DaemonSession:
-    """The session in which a daemon leads or stands by. A field that this role may not see is None."""
+    """The session in which a daemon leads or stands by. A field that this role may not see is null."""
 
     pid: int
     role: str | None
@@ -39,7 +39,7 @@ class DaemonSession:
 class Leader(DaemonSession):
     """The daemon that leads. ``asleep``: writers wake it, otherwise it polls.
 
-    ``silent_for_s``: seconds since its session last spoke, which it does every second; None if this role may not see
+    ``silent_for_s``: seconds since its session last spoke, which it does every second; null if this role may not see
     that. ``responds``: false if it is stopped or cut off, so that nothing is delivered.
     """
 
@@ -60,7 +60,7 @@ class Unread:
 
 @dataclass(frozen=True)
 class HookBacklog:
-    """The pending deliveries of a hook, None once it is deleted. ``oldest_due_in_s``: negative if overdue."""
+    """The pending deliveries of a hook. ``hook`` is null once deleted; ``oldest_due_in_s``: negative if overdue."""
 
     hook: str | None
     waiting: int
@@ -74,7 +74,7 @@ class HookBacklog:
 class LastHour:
     """The results of the last hour. ``since``: later if there are too many to count.
 
-    Delays are seconds from a change to its success; None without a success.
+    Delays are seconds from a change to its success; null without a success.
     """
 
     since: datetime.datetime

@@ -92,7 +92,7 @@ def heading(change: ListedChange) -> Text:
 
 
 def key(change: RowChange) -> str:
-    """Render the key of a row: ``id = 1``; empty if the row has none."""
+    """Render the key of a row: ``id = 1``; empty for a row without a key."""
     return ", ".join(f"{name} = {value}" for name, value in _columns(change.object_key).items())
 
 
