@@ -53,7 +53,7 @@ class CopiedDatabase(SqlMismatch):
 
 
 class Refused(JobhooksError):
-    """The database refused the request because of what it holds."""
+    """The database refused the request because of its contents."""
 
     exit_code = 5
 
@@ -180,7 +180,7 @@ class Untrusted(JobhooksError):
     exit_code = 5
 
 
-# SQLSTATEs of our own class, raised in sql/, and those that PostgreSQL raises for a name or a privilege that is wrong.
+# SQLSTATEs of class JH, which sql/ raises, and those that PostgreSQL raises for a name or a privilege that is wrong.
 BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH001": UnwatchableTable,
     "JH002": NotWatched,

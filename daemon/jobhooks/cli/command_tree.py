@@ -1,4 +1,4 @@
-"""The tree of commands: what runs, and what the reference is made of.
+"""The tree of commands, which the program runs and the reference describes.
 
 A command's module is imported when the command is called, completed or shown in a help text, so that no command waits
 for drivers and settings that it does not use.

@@ -1,4 +1,4 @@
-"""The options that commands share, from the settings table, and what they lead to: settings, and a connection."""
+"""The options that commands share. Their help comes from the settings table."""
 
 from pathlib import Path
 from typing import Annotated

@@ -24,7 +24,7 @@ def _message(error: Any) -> str:
     if hasattr(validation, "errors"):  # pydantic's, which typer converts values with
         return f"wrong value for {_parameter(error)}: {_reason(validation)}"
     if hasattr(error, "param_hint") and not error.param and not error.param_hint:
-        return error.message  # raised by a command of ours, in its own words
+        return error.message  # raised by a command of jobhooks
     text = POSSIBLE_OPTIONS.sub(r"; did you mean \1?", " ".join(error.format_message().split()))
     text = text.replace(". Did you mean", "; did you mean").replace("Invalid value for ", "wrong value for ")
     return text[:1].lower() + text[1:].removesuffix(".")

@@ -1,4 +1,4 @@
-"""Checks the name of a table before it is used, and says what is wrong with it in words about tables."""
+"""Checks the name of a table, and turns PostgreSQL's errors about relations into errors about tables."""
 
 import re
 
@@ -23,7 +23,7 @@ def check_table(conn: SyncConnection, name: str) -> None:
 
 
 def unknown_table(conn: SyncConnection, name: str, error: UnknownTable) -> UnknownTable:
-    """What PostgreSQL says of a relation, said of the table ``name``, with the nearest names."""
+    """The error for the table ``name``, with the nearest names; ``error``: PostgreSQL's error about a relation."""
     if getattr(error.__cause__, "sqlstate", None) not in NO_SUCH_NAME:
         return UnknownTable(f"not a valid name of a table: {name}", f"'{quoted(name)}', in these quotes for the shell")
     nearest = nearest_names(name, [known for (known,) in call(conn, "names_of_tables")])

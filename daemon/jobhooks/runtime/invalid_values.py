@@ -27,7 +27,7 @@ BOUNDS = {
 
 
 def reason(error: Mapping[str, Any]) -> str:
-    """What is wrong with the value of ``error``, one of the errors of a pydantic ValidationError."""
+    """Why a value is wrong; ``error``: one of the errors of a pydantic ValidationError."""
     kind, context, value = error["type"], error.get("ctx", {}), quoted(error["input"])
     if kind in KINDS:
         return f"{value} is not {KINDS[kind]}"

@@ -1,4 +1,4 @@
-"""Ending with the process that one belongs to, however that ends: a worker with its daemon, a demo's daemon with it."""
+"""Ends a process when its parent ends, even if that is killed: a worker with its daemon, a daemon with its demo."""
 
 import os
 import select
@@ -6,11 +6,11 @@ import signal
 import threading
 import time
 
-LOOK_S = 0.5  # between two looks whether it is there, where the system cannot tell by itself
+LOOK_S = 0.5  # between two checks, on systems without pidfd_open
 
 
 def end_with(process: int) -> None:
-    """Kill this process when that one has ended; to be called once."""
+    """Kill this process when process number ``process`` has ended. Call it once."""
     threading.Thread(target=_end_with, args=[process], name="jobhooks end", daemon=True).start()
 
 

@@ -1,4 +1,4 @@
-"""Asking before something is done that a person may not have meant."""
+"""Asks before a change that cannot be undone."""
 
 import sys
 
@@ -8,21 +8,21 @@ from jobhooks.cli.show.output import say
 from jobhooks.errors import Refused
 
 
-def confirm(what: str, consequence: str, *, yes: bool) -> None:
-    """Ask whether to do ``what``, such as "retry 3 deliveries"; ``yes``: it was said on the command line already.
+def confirm(action: str, consequence: str, *, yes: bool) -> None:
+    """Ask whether to do ``action``, such as "retry 3 deliveries"; ``yes``: the command line confirms it.
 
     Raises:
-        Refused: there is nobody to ask.
+        Refused: there is no terminal to ask on.
         typer.Abort: the answer is no.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Refused(f"will not {what} without confirmation", "--yes")
+        raise Refused(f"will not {action} without confirmation", "--yes")
     say(consequence)
-    typer.confirm(f"{what[0].upper()}{what[1:]}?", abort=True, err=True)
+    typer.confirm(f"{action[0].upper()}{action[1:]}?", abort=True, err=True)
 
 
 def number(count: int, noun: str, plural: str) -> str:
-    """Return so many of something, in words."""
+    """A number with its noun, such as "3 deliveries"."""
     return f"1 {noun}" if count == 1 else f"{count} {plural}"

@@ -1,4 +1,4 @@
-"""What commands print: data on stdout, as a table or as JSON; words on stderr."""
+"""Prints for all commands: data on stdout, as a table or as JSON; messages on stderr."""
 
 import contextlib
 import dataclasses
@@ -43,23 +43,23 @@ def print_records(kind: type[_Record], records: Sequence[_Record], *, as_json: b
 
 
 def print_json(value: object) -> None:
-    """Print JSON for programs, and for people, who want it on many lines."""
+    """Print JSON on many lines, which people can read."""
     encoded = msgspec.json.encode(value)
-    # A json column may hold what no strict reader takes, such as half of a surrogate pair.
+    # A json column may hold JSON that strict readers refuse, such as half of a surrogate pair.
     with contextlib.suppress(msgspec.DecodeError, RecursionError):
         encoded = msgspec.json.format(encoded)
     print_text(encoded.decode())
 
 
 def print_json_line(value: object, *, flush: bool = True) -> None:
-    """Print JSON on one line, for programs that read a stream; ``flush``: at once."""
-    # Line breaks that are not between values, but in them, are escaped.
+    """Print JSON on one line, for programs that read a stream; ``flush``: do not buffer it."""
+    # JSON escapes the line breaks in values, so the others are between values.
     line = msgspec.json.encode(value).decode().replace("\n", " ").replace("\r", " ")
     print(line, flush=flush)  # noqa: T201 - this is the data
 
 
 def console() -> "Console":
-    """Return what prints text for people: in colours on a terminal, without any in a pipe or where NO_COLOR is set."""
+    """A console for text: in colours on a terminal, without colours in a pipe or if NO_COLOR is set."""
     from rich.console import Console
 
     return Console(
@@ -68,23 +68,23 @@ def console() -> "Console":
 
 
 def printable(text: str) -> str:
-    """Return ``text`` with control characters written out: what others put into a table must not steer a terminal."""
+    """Write control characters as escapes: a value from a table must not control the terminal."""
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def print_text(text: str) -> None:
-    """Print data that is text already."""
+    """Print data that is text."""
     print(text)  # noqa: T201 - this is the data
 
 
 def say(message: str) -> None:
-    """Print words for a person."""
+    """Print a message for a person."""
     print(message, file=sys.stderr)  # noqa: T201 - words go to stderr
 
 
 @contextlib.contextmanager
 def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
-    """Show on a terminal how far long work is; yields what is told of each part that is done."""
+    """Show a progress bar on a terminal; yields a function to call with the number of parts just done."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -94,25 +94,25 @@ def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` as what is printable on one line."""
+    """Write line breaks and control characters as escapes."""
     return printable(text).replace("\n", "\\n")
 
 
 def local(moment: datetime.datetime) -> str:
-    """Return a time as that of the machine, as in lists, where a column for the zone would be in the way."""
+    """A time in the machine's zone; lists have no room for the zone."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def wait_for_reader_to_leave(seconds: float) -> None:
-    """Wait, but not for a reader that is gone: as in ``... | head -1``, where nothing may come to be written for long.
+    """Wait, but stop when the reader of stdout is gone, as after ``... | head -1``.
 
     Raises:
-        BrokenPipeError: whoever read what we write has closed it.
+        BrokenPipeError: the reader closed the pipe.
     """
     poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)  # errors are told unasked
+    poll.register(sys.stdout.fileno(), 0)  # poll reports errors in any case
     if poll.poll(seconds * 1000):
-        raise BrokenPipeError(errno.EPIPE, "nobody reads it any more")
+        raise BrokenPipeError(errno.EPIPE, "the reader has closed the pipe")
 
 
 def _cell(value: object) -> str:

@@ -46,7 +46,7 @@ def fitted(headings: Row, rows: Sequence[Row], width: int) -> Iterator[Text]:
 
 
 def _layout(headings: Row, rows: Sequence[Row], width: int) -> _Layout | None:
-    """The layout of a table that fits, or None if words would have to be broken."""
+    """The layout of a table that fits; None if it would break words."""
     widths = _natural_widths(headings, rows)
     if _total(widths) <= width:
         return _Layout(widths, below=False)
@@ -63,7 +63,7 @@ def _layout(headings: Row, rows: Sequence[Row], width: int) -> _Layout | None:
 
 
 def _narrowed(widths: list[int], least: list[int], width: int) -> list[int]:
-    """Make the widest columns narrower until the sum fits ``width``, none narrower than ``least``."""
+    """Make the widest columns narrower until all fit ``width``, each at least as wide as in ``least``."""
     narrowed = list(widths)
     while _total(narrowed) > width:
         flexible = [position for position in range(len(narrowed)) if narrowed[position] > least[position]]
