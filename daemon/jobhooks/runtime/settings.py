@@ -121,7 +121,7 @@ class Settings(BaseSettings):
 
 
 def load(file: Path | None = None, **flags: object) -> Settings:
-    """The settings from ``flags`` (None: not given), the environment, the file, and the defaults.
+    """Load the settings from ``flags`` that are not None, the environment, the file, and the defaults.
 
     ``file`` is by default the one that JOBHOOKS_CONFIG names, or else ``/etc/jobhooks/jobhooks.toml`` if it exists. The
     latter belongs to the service: a user who may not read it, but names a database, does without it.
@@ -176,7 +176,7 @@ def _reason(exc: OSError) -> str:
 
 
 def describe(name: str) -> str:
-    """Return what a setting is for, as its flag's help."""
+    """The description of a setting, as the help of its flag."""
     return Settings.model_fields[name].description or ""
 
 
@@ -204,7 +204,7 @@ def _file(named: Path | None, *, database_is_named: bool) -> Path | None:
             return DEFAULT_FILE if DEFAULT_FILE.exists() else None
         if not chosen.exists():
             raise SettingsError(f"there is no settings file {chosen}")
-        if chosen.is_dir():  # pydantic-settings ignores whatever is not a file
+        if chosen.is_dir():  # pydantic-settings would ignore it
             raise SettingsError(f"the settings file {chosen} is a directory")
     except OSError as exc:  # its directory is closed to us
         raise SettingsError(f"cannot look for the settings file {exc.filename}: {_reason(exc)}", _remedy(exc)) from exc
