@@ -72,6 +72,7 @@ begin
             ('hooks', 'why_not', 'What keeps changes, or those of one of its tables, from leading to runs, in words; null: nothing'),
             ('hooks', 'condition_failures', 'For about how many changes the conditions could not be evaluated'),
             ('hooks', 'condition_error', 'Why not, for the last of them, or for any'),
+            ('hooks', 'condition_state', 'valid, invalid, or unchecked: no program has compiled them yet; null: it has none'),
             ('hooks', 'settings', 'All that an operator sets of it, as jobhooks.save_hook takes it'),
             ('results', 'change_id', 'What was delivered'),
             ('results', 'hook', 'To which hook; null once it is gone'),

@@ -91,7 +91,7 @@ begin
         jobhooks.add_hook(
             text, text [], text [], text, text, text [], text, double precision, boolean, integer
         ),
-        jobhooks.save_hook(text, jsonb), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.delete_hook(text),
+        jobhooks.save_hook(text, jsonb), jobhooks.note_condition_verdicts(json), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.delete_hook(text),
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
         jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []),
         jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),
@@ -107,7 +107,8 @@ begin
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
         jobhooks.wait_for_lock(integer, double precision),
         jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
-        jobhooks.release_followers(json), jobhooks.note_condition_failures(json), jobhooks.settle(
+        jobhooks.release_followers(json), jobhooks.note_condition_failures(json),
+        jobhooks.note_condition_verdicts(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
         )
     to jobhooks_daemon;

@@ -369,6 +369,21 @@ COMMENT ON COLUMN jobhooks.condition_failure.error IS 'Why that one could not be
 
 COMMENT ON COLUMN jobhooks.condition_failure."time" IS 'When that was';
 
+CREATE TABLE jobhooks.condition_verdict (
+    hook_id integer NOT NULL,
+    conditions text NOT NULL,
+    error text,
+    checked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.condition_verdict IS 'Whether the conditions of hooks compile, as far as a program has compiled them';
+
+COMMENT ON COLUMN jobhooks.condition_verdict.conditions IS 'The text that was compiled; the verdict holds for no other';
+
+COMMENT ON COLUMN jobhooks.condition_verdict.error IS 'Why it does not compile; null: it does';
+
+COMMENT ON COLUMN jobhooks.condition_verdict.checked_at IS 'When it was compiled';
+
 CREATE TABLE jobhooks.configuration (
     singleton boolean DEFAULT true NOT NULL,
     version bigint NOT NULL,
@@ -441,7 +456,7 @@ CREATE VIEW jobhooks.hooks AS
     (hook.events)::text[] AS events,
     job.class_path AS job,
     hook.enabled,
-    (hook.enabled AND job.installed AND job.enabled) AS runs,
+    (hook.enabled AND job.installed AND job.enabled AND ((hook.conditions = ''::text) OR ((verdict.hook_id IS NOT NULL) AND (verdict.error IS NULL) AND (NOT COALESCE(failure.invalid, false))))) AS runs,
     hook.description,
     hook.id,
     hook.priority,
@@ -454,7 +469,8 @@ CREATE VIEW jobhooks.hooks AS
             ELSE NULL::text
         END,
         CASE
-            WHEN failure.invalid THEN format('its conditions are none: %s'::text, failure.error)
+            WHEN ((verdict.error IS NOT NULL) OR failure.invalid) THEN COALESCE(verdict.error, failure.error)
+            WHEN ((hook.conditions <> ''::text) AND (verdict.hook_id IS NULL)) THEN 'its conditions are unchecked: a running daemon checks them'::text
             ELSE NULL::text
         END,
         CASE
@@ -473,11 +489,18 @@ CREATE VIEW jobhooks.hooks AS
              JOIN jobhooks.content_type content_type ON ((content_type.id = link.content_type_id)))
           WHERE ((link.job_hook_id = hook.id) AND (NOT (content_type.watched AND (jobhooks.table_name(content_type.relation) IS NOT NULL)))))), ''::text) AS why_not,
     COALESCE(failure.failures, (0)::bigint) AS condition_failures,
-    failure.error AS condition_error,
-    jobhooks.configuration_of_hook(hook.id) AS settings
-   FROM ((jobhooks.job_hook hook
+    COALESCE(verdict.error, failure.error) AS condition_error,
+    jobhooks.configuration_of_hook(hook.id) AS settings,
+        CASE
+            WHEN (hook.conditions = ''::text) THEN NULL::text
+            WHEN ((verdict.error IS NOT NULL) OR failure.invalid) THEN 'invalid'::text
+            WHEN (verdict.hook_id IS NULL) THEN 'unchecked'::text
+            ELSE 'valid'::text
+        END AS condition_state
+   FROM (((jobhooks.job_hook hook
      JOIN jobhooks.job job ON ((job.id = hook.job_id)))
-     LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)));
+     LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)))
+     LEFT JOIN jobhooks.condition_verdict verdict ON (((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions))));
 
 COMMENT ON VIEW jobhooks.hooks IS 'The job hooks, and whether changes lead to runs now';
 
@@ -512,6 +535,8 @@ COMMENT ON COLUMN jobhooks.hooks.condition_failures IS 'For about how many chang
 COMMENT ON COLUMN jobhooks.hooks.condition_error IS 'Why not, for the last of them, or for any';
 
 COMMENT ON COLUMN jobhooks.hooks.settings IS 'All that an operator sets of it, as jobhooks.save_hook takes it';
+
+COMMENT ON COLUMN jobhooks.hooks.condition_state IS 'valid, invalid, or unchecked: no program has compiled them yet; null: it has none';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -736,6 +761,9 @@ ALTER TABLE ONLY jobhooks.capture_template
 ALTER TABLE ONLY jobhooks.condition_failure
     ADD CONSTRAINT condition_failure_pkey PRIMARY KEY (hook_id);
 
+ALTER TABLE ONLY jobhooks.condition_verdict
+    ADD CONSTRAINT condition_verdict_pkey PRIMARY KEY (hook_id);
+
 ALTER TABLE ONLY jobhooks.configuration_change
     ADD CONSTRAINT configuration_change_pkey PRIMARY KEY (id);
 
@@ -835,6 +863,9 @@ CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE 
 
 ALTER TABLE ONLY jobhooks.condition_failure
     ADD CONSTRAINT condition_failure_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY jobhooks.condition_verdict
+    ADD CONSTRAINT condition_verdict_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.job_hook_content_type
     ADD CONSTRAINT job_hook_content_type_content_type_id_fkey FOREIGN KEY (content_type_id) REFERENCES jobhooks.content_type(id);
@@ -962,6 +993,10 @@ GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.note_condition_failures(failures json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.note_condition_failures(failures json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.note_condition_verdicts(verdicts json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.note_condition_verdicts(verdicts json) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.note_condition_verdicts(verdicts json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
 
@@ -1203,6 +1238,10 @@ GRANT SELECT ON TABLE jobhooks.changes TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.condition_failure TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.condition_failure TO jobhooks_operator;
 GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.condition_failure TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.condition_verdict TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.condition_verdict TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.condition_verdict TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_operator;

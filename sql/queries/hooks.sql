@@ -1,12 +1,12 @@
 -- Hooks and jobs, as the command line shows and changes them, and who did.
 
 -- name: hooks
-select settings::text, runs, why_not, condition_failures, condition_error
+select settings::text, runs, why_not, condition_state, condition_failures, condition_error
 from jobhooks.hooks
 order by priority desc, name
 
 -- name: hook_shown
-select settings::text, runs, why_not, condition_failures, condition_error
+select settings::text, runs, why_not, condition_state, condition_failures, condition_error
 from jobhooks.hooks
 where name = :name
 
@@ -18,8 +18,14 @@ group by delivery.status
 order by delivery.status
 
 -- name: save_hook
--- Adds a hook where :name is null.
-select jobhooks.save_hook(:name, :settings::text::jsonb)
+-- Adds a hook where :name is null. :compiled is the text of the conditions that were compiled; null: they do not change.
+with saved as (select jobhooks.save_hook(:name, :settings::text::jsonb) as id)
+select
+    saved.id,
+    case when :compiled::text is not null then jobhooks.note_condition_verdicts(
+        json_build_array(json_build_object('hook_id', saved.id, 'conditions', :compiled::text))
+    ) end
+from saved
 
 -- name: enable_hook
 select jobhooks.enable_hook(:name, :enabled)
@@ -48,7 +54,7 @@ join jobhooks.jobs as in_force on in_force.id = job.id
 where job.class_path = :class_path
 
 -- name: hooks_of_job
-select name, content_types, events, enabled
+select name, content_types, events, enabled, runs, why_not
 from jobhooks.hooks
 where job = :class_path
 order by priority desc, name

@@ -127,6 +127,18 @@ set client_encoding = 'UTF8'
 -- name: configuration_version
 select jobhooks.configuration_version()
 
+-- name: unchecked_conditions
+-- Of all hooks, enabled or not.
+select hook.id as hook_id, hook.conditions
+from jobhooks.job_hook as hook
+left join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions
+where hook.conditions <> '' and verdict.hook_id is null
+order by hook.id
+limit :limit
+
+-- name: note_condition_verdicts
+select jobhooks.note_condition_verdicts(:verdicts)
+
 -- name: active_hooks
 -- Includes hooks whose job is not installed: their deliveries wait in the backlog.
 select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits

@@ -1,4 +1,6 @@
--- jobhooks.hooks: the job hooks, and whether changes lead to runs now: both switches, the hook's and the job's, count.
+-- jobhooks.hooks: the job hooks, and whether changes lead to runs now: hook and job are enabled, and the conditions compile.
+--
+-- Conditions that no program has compiled are unchecked. A running daemon compiles them within a second.
 create or replace view jobhooks.hooks as
 select
     hook.name,
@@ -12,7 +14,9 @@ select
     hook.events::text [] as events,
     job.class_path as job,
     hook.enabled,
-    hook.enabled and job.installed and job.enabled as runs,
+    hook.enabled and job.installed and job.enabled and (
+        hook.conditions = '' or (verdict.hook_id is not null and verdict.error is null and not coalesce(failure.invalid, false))
+    ) as runs,
     hook.description,
     hook.id,
     hook.priority,
@@ -22,7 +26,12 @@ select
     nullif(concat_ws(
         '; ',
         case when not hook.enabled then 'it is not enabled' end,
-        case when failure.invalid then format('its conditions are none: %s', failure.error) end,
+        case
+            when verdict.error is not null or failure.invalid
+                then coalesce(verdict.error, failure.error)
+            when hook.conditions <> '' and verdict.hook_id is null
+                then 'its conditions are unchecked: a running daemon checks them'
+        end,
         case when not job.installed then format('its job %s is not installed: no daemon finds its receiver', job.class_path) end,
         case when not job.enabled then format('its job %1$s is not enabled: jobhooks job enable %1$s', job.class_path) end,
         (
@@ -40,10 +49,17 @@ select
         )
     ), '') as why_not,
     coalesce(failure.failures, 0) as condition_failures,
-    failure.error as condition_error,
-    jobhooks.configuration_of_hook(hook.id) as settings
+    coalesce(verdict.error, failure.error) as condition_error,
+    jobhooks.configuration_of_hook(hook.id) as settings,
+    case
+        when hook.conditions = '' then null
+        when verdict.error is not null or failure.invalid then 'invalid'
+        when verdict.hook_id is null then 'unchecked'
+        else 'valid'
+    end as condition_state
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
-left join jobhooks.condition_failure as failure on failure.hook_id = hook.id;
+left join jobhooks.condition_failure as failure on failure.hook_id = hook.id
+left join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions;
 
 comment on view jobhooks.hooks is 'The job hooks, and whether changes lead to runs now';

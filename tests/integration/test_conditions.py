@@ -164,7 +164,7 @@ def test_invalid_conditions_that_came_past_the_checks_let_nothing_pass_and_are_t
         assert (failures, change, invalid) == (0, None, True)
         assert str(error).startswith("invalid conditions") and "\n" not in str(error)
         ((severity, _, problem),) = told(seen)
-        assert severity == "error" and problem == f"changes pass it by: {error}"
+        assert severity == "error" and problem == f"it gets no changes: {error}"
         good = write(seen, "a", 1)
         wait_until("the other one gets it", settled(seen, 1))
         wait_until("it is counted", lambda: counted(seen)[0][1:4] == (1, 1, True))

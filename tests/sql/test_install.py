@@ -202,15 +202,7 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         admin.execute("insert into jobhooks.job (class_path, name) values ('a.B', 'B')")
         admin.execute("insert into jobhooks.job_hook (name, job_id, events) values ('h', 1, '{update,create}')")
         admin.execute("insert into jobhooks.job_hook_content_type values (1, 1)")
-        assert install(admin) == [
-            "0007_log_segments",
-            "0008_ways_of_watching",
-            "0009_delivery_engine",
-            "0010_truncations_by_content_type",
-            "0011_hooks_and_jobs_in_full",
-            "0012_job_settings",
-            "0013_capture_templates",
-        ]
+        assert install(admin) == [f"{step.version:04d}_{step.name}" for step in migrations() if step.version > 6]
         assert admin.execute("select change_id, attempt, error, log from jobhooks.results").fetchall() == [
             (1, 1, "no", ["info: a line"])
         ]

@@ -46,6 +46,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.forget_condition_failures()",),
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),
+        ("jobhooks.note_condition_verdicts(json)",),
         ("jobhooks.note_configuration()",),
         ("jobhooks.previous_change(bigint,integer)",),
         ("jobhooks.record_configuration()",),

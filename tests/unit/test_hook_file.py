@@ -107,6 +107,7 @@ def test_lists_have_no_order_of_their_own() -> None:
         columns=["y", "x"],
         runs=True,
         why_not=None,
+        condition_state=None,
         condition_failures=0,
         condition_error=None,
     )

@@ -241,5 +241,5 @@ def _facts(job: JobDetails) -> Iterator[tuple[str, str]]:
         own = f", set instead of {in_words(job.receiver[name])}" if name in job.overridden else ""
         yield name, f"{in_words(value)}{own}"
     for hook in job.hooks:
-        runs = "" if hook.enabled and job.installed and job.enabled else ", which does not run now"
+        runs = "" if hook.runs else f", which does not run: {hook.why_not}"
         yield "hook", f'"{hook.name}" on {", ".join(hook.events)} of {", ".join(hook.content_types)}{runs}'

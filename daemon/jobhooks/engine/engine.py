@@ -137,7 +137,7 @@ class Engine:
     async def _count_condition_failures(self) -> None:
         while True:
             await asyncio.sleep(COUNT_INTERVAL_S)
-            if self.ledger.condition_failures:
+            if self.ledger.has_unwritten:
                 await self._write_condition_failures()
 
     async def _write_condition_failures(self) -> None:

@@ -53,6 +53,15 @@ def check_conditions(text: str) -> None:
     compiled(text)
 
 
+def why_invalid(text: str) -> str | None:
+    """Why conditions do not compile, on one line; None: they do."""
+    try:
+        compiled(text)
+    except InvalidConditions as exc:
+        return exc.message.partition("\n")[0]
+    return None
+
+
 @lru_cache(KEPT)
 def compiled(text: str) -> "Conditions":
     """Return conditions ready to be evaluated.

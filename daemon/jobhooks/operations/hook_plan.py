@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from jobhooks.errors import InvalidConditions, UnknownTable
-from jobhooks.matching.conditions import check_conditions
+from jobhooks.errors import UnknownTable
 from jobhooks.matching.hook_settings import HookSettings, setting_named
 from jobhooks.operations import hooks
 from jobhooks.operations.hook_file import entry
@@ -65,11 +64,7 @@ def saving(before: JobHook | None, after: HookSettings) -> Step:
     Raises:
         InvalidConditions: the conditions do not compile; the message names the hook, and shows the place.
     """
-    if after.conditions:
-        try:
-            check_conditions(after.conditions)
-        except InvalidConditions as exc:
-            raise InvalidConditions(f'cannot save hook "{after.name}": {exc}') from exc
+    hooks.check_settings(after.name, after.conditions)
     kind, name = (StepKind.ADD, after.name) if before is None else (StepKind.EDIT, before.name)
     return Step(kind, name, differences(before, after), 0, after)
 

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import psycopg
 
-from jobhooks.errors import Refused, UnknownHook
+from jobhooks.errors import InvalidConditions, Refused, UnknownHook
+from jobhooks.matching.conditions import check_conditions
 from jobhooks.matching.hook_settings import RULES, HookSettings
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import attempt_with_lock
@@ -17,12 +18,14 @@ from jobhooks.store.locking import attempt_with_lock
 class JobHook(HookSettings):
     """A hook as it is. ``runs``: changes lead to runs; ``why_not``: what prevents that, for all or one of its tables.
 
+    ``condition_state``: valid, invalid, or unchecked, if no program has compiled its conditions; None without any.
     ``condition_failures``: for about how many changes its conditions could not be evaluated; ``condition_error``: why,
     the last time.
     """
 
     runs: bool
     why_not: str | None
+    condition_state: str | None
     condition_failures: int
     condition_error: str | None
 
@@ -60,11 +63,10 @@ def add_hook(conn: SyncConnection, settings: HookSettings) -> None:
     """Add a job hook.
 
     Raises:
-        UnknownJob, UnknownEvent, NotWatched, HookExists, InvalidName, HookConflict, UnknownColumn, JobIsOff: as the
-            message says; nothing was changed.
+        InvalidConditions, UnknownJob, UnknownEvent, NotWatched, HookExists, InvalidName, HookConflict, UnknownColumn,
+            JobIsOff: as the message says; nothing was changed.
     """
-    wanted = {setting: getattr(settings, setting) for setting in RULES}
-    call(conn, "save_hook", name=None, settings=msgspec.json.encode(wanted).decode())
+    _save(conn, None, {setting: getattr(settings, setting) for setting in RULES})
 
 
 def edit_hook(conn: SyncConnection, name: str, changes: Mapping[str, object]) -> None:
@@ -73,7 +75,7 @@ def edit_hook(conn: SyncConnection, name: str, changes: Mapping[str, object]) ->
     Raises:
         UnknownHook, and what ``add_hook`` raises: nothing was changed.
     """
-    call(conn, "save_hook", name=name, settings=msgspec.json.encode(changes).decode())
+    _save(conn, name, changes)
 
 
 def enable_hook(conn: SyncConnection, name: str, *, enabled: bool = True) -> None:
@@ -120,7 +122,7 @@ def change_all(
     def changed() -> None:
         # So that nobody changes hooks between this look and the commit.
         call(conn, "lock_hooks")
-        if hooks(conn) != list(seen):
+        if list(map(_settings, hooks(conn))) != list(map(_settings, seen)):
             raise Refused("somebody has changed the hooks meanwhile, so nothing was done: run it again")
         for step in steps:
             step()
@@ -131,13 +133,46 @@ def change_all(
     attempt_with_lock(conn, changed)
 
 
+def check_settings(name: str, conditions: str) -> None:
+    """Check what the database cannot check of a hook: its conditions.
+
+    Raises:
+        InvalidConditions: they do not compile; the message names the hook, and shows the place.
+    """
+    if conditions:
+        try:
+            check_conditions(conditions)
+        except InvalidConditions as exc:
+            raise InvalidConditions(f'cannot save hook "{name}": {exc}') from exc
+
+
+def _save(conn: SyncConnection, name: str | None, settings: Mapping[str, object]) -> None:
+    """Save a hook, with the verdict that its conditions compile."""
+    conditions = settings.get("conditions")
+    if isinstance(conditions, str):
+        check_settings(str(settings.get("name", name)), conditions)
+    call(
+        conn,
+        "save_hook",
+        name=name,
+        settings=msgspec.json.encode(settings).decode(),
+        compiled=conditions or None,
+    )
+
+
+def _settings(hook: JobHook) -> dict[str, Any]:
+    """The settings of a hook, without what a daemon may change at any moment."""
+    return {setting: getattr(hook, setting) for setting in RULES}
+
+
 def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
-    settings_json, runs, why_not, failures, error = row
+    settings_json, runs, why_not, state, failures, error = row
     settings = msgspec.json.decode(settings_json, type=HookSettings)
     return {
         **{setting: getattr(settings, setting) for setting in RULES},
         "runs": runs,
         "why_not": why_not,
+        "condition_state": state,
         "condition_failures": failures,
         "condition_error": error,
     }

@@ -42,6 +42,8 @@ class HookOfJob:
     content_types: list[str]
     events: list[str]
     enabled: bool
+    runs: bool
+    why_not: str | None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
--- jobhooks.problems_of_conditions(): enabled job hooks whose conditions cannot be evaluated.
+-- jobhooks.problems_of_conditions(): job hooks whose conditions are invalid, unchecked, or failed for some changes.
+--
+-- An invalid hook that is disabled is a warning: it would get no changes once it is enabled. Failures of a hook that is disabled are
+-- over.
 create or replace function jobhooks.problems_of_conditions()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -6,20 +9,25 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select
-        case when failure.invalid then 'error' else 'warning' end,
+        case when hook.enabled and hook.condition_state = 'invalid' then 'error' else 'warning' end,
         format('hook "%s"', hook.name),
-        case
-            when failure.invalid then format('changes pass it by: %s', failure.error)
+        case hook.condition_state
+            when 'invalid' then format('it gets no changes: %s', hook.condition_error)
+            when 'unchecked' then 'its conditions are unchecked: no program has compiled them since they were written'
             else format(
                 'about %s %s passed it by since its conditions could not be evaluated, the last of them change %s: %s',
                 failure.failures, case failure.failures when 1 then 'change' else 'changes' end, failure.change_id, failure.error
             )
         end,
-        'mend its conditions, which begins to count anew'
-    from jobhooks.condition_failure as failure
-    join jobhooks.job_hook as hook on hook.id = failure.hook_id
-    where hook.enabled
+        case hook.condition_state
+            when 'unchecked' then 'start the daemon, which checks them'
+            -- As a shell takes it.
+            else format('jobhooks hook edit ''%s'' --conditions EXPRESSION', replace(hook.name, '''', '''\'''''))
+        end
+    from jobhooks.hooks as hook
+    left join jobhooks.condition_failure as failure on failure.hook_id = hook.id
+    where hook.condition_state in ('invalid', 'unchecked') or (hook.enabled and failure.failures > 0)
 $$;
 
 comment on function jobhooks.problems_of_conditions() is
-'Enabled job hooks whose conditions cannot be evaluated';
+'Job hooks whose conditions are invalid, unchecked, or failed for some changes';

@@ -16,6 +16,7 @@ from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, deliveries_o
 from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.engine.settling.active_hooks import load_active_hooks
 from jobhooks.matching.condition_failures import ConditionFailures
+from jobhooks.matching.conditions import why_invalid
 from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.store.change_rows import change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
@@ -24,6 +25,7 @@ from jobhooks.store.storable_text import storable
 from jobhooks.store.undecodable_text import call_readable_async
 
 MOST_MERGED = 10_000  # backlog entries in one delivery
+MAX_CHECKED = 100  # conditions that are compiled in one go, which takes up to some milliseconds each
 LONGEST_ERROR = 1_000  # characters of the reason why conditions could not be evaluated
 
 
@@ -45,13 +47,37 @@ class Ledger:
     def __init__(self, conn: AsyncConnection) -> None:
         self._conn = conn
         self.condition_failures = ConditionFailures()
+        self._has_unchecked = False
 
     async def hooks(self) -> HookTable:
-        """Load the active hooks."""
-        return await load_active_hooks(self._conn, self.condition_failures.note)
+        """Load the active hooks, and check the conditions of all hooks that no program has compiled."""
+        hooks = await load_active_hooks(self._conn, self.condition_failures.note)
+        await self._check_conditions()
+        return hooks
+
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether ``write_condition_failures`` has anything to do."""
+        return self._has_unchecked or bool(self.condition_failures)
+
+    async def _check_conditions(self) -> None:
+        """Compile unchecked conditions and record the verdicts; the rest next time, as if a hook is locked."""
+        rows = await call_async(self._conn, "unchecked_conditions", limit=MAX_CHECKED)
+        encoding = self._conn.get_settings().server_encoding
+        verdicts = [
+            {**row, "error": None if error is None else storable(clean_text(error)[:LONGEST_ERROR], encoding)}
+            for row, error in ((row, why_invalid(row["conditions"])) for row in rows)
+        ]
+        self._has_unchecked = len(rows) == MAX_CHECKED
+        if verdicts:
+            verdicts_json = msgspec.json.encode(verdicts).decode()
+            ((written,),) = await call_async(self._conn, "note_condition_verdicts", verdicts=verdicts_json)
+            self._has_unchecked |= not written
 
     async def write_condition_failures(self) -> None:
         """Write the counts of failed conditions; keep them for the next time while another session changes a hook."""
+        if self._has_unchecked:
+            await self._check_conditions()
         counts = self.condition_failures.take()
         encoding = self._conn.get_settings().server_encoding
         rows = [
