@@ -75,3 +75,48 @@ order by grouping, class_path
 
 -- name: enable_job
 select jobhooks.enable_job(:class_path, :enabled)
+
+-- name: explained_triggers
+-- Each trigger of a watched table and its partitions: its text, and the functions of jobhooks in it. The text is null if the
+-- trigger is missing.
+select
+    jobhooks.table_name(live.relid), live.name, live.state, definition.text,
+    array(
+        select distinct match[1]
+        from regexp_matches(definition.text, '(jobhooks_capture\.\w+|jobhooks\.capture_change)\(', 'g') as match
+        order by 1
+    )
+from jobhooks.live_triggers() as live
+left join pg_trigger as trigger on trigger.tgrelid = live.relid and trigger.tgname = live.name
+cross join lateral pg_get_triggerdef(trigger.oid) as definition (text)
+where live.content_type_id = :content_type_id
+order by live.relid <> (select relation from jobhooks.content_type where id = :content_type_id), 1, 2
+
+-- name: explained_functions
+-- These functions and those that they call, with what decides about their rights. The search path is null if it is not pinned.
+with recursive called as (
+    select function.oid, function.prosrc
+    from pg_proc as function
+    join pg_namespace as namespace on namespace.oid = function.pronamespace
+    where namespace.nspname || '.' || function.proname = any (:names::text [])
+    union
+    select function.oid, function.prosrc
+    from called
+    cross join lateral regexp_matches(called.prosrc, '(jobhooks(?:_capture)?)\.(\w+)\(', 'g') as match
+    join pg_namespace as namespace on namespace.nspname = match[1]
+    join pg_proc as function on function.pronamespace = namespace.oid and function.proname = match[2]
+)
+
+select
+    function.oid::regprocedure::text, function.proowner::regrole::text, function.prosecdef,
+    (select split_part(setting, '=', 2) from unnest(function.proconfig) as setting where starts_with(setting, 'search_path=')),
+    has_function_privilege('public', function.oid, 'execute')
+from called
+join pg_proc as function on function.oid = called.oid
+order by 1
+
+-- name: remaining_triggers
+select tgrelid::regclass, tgname
+from pg_trigger
+where tgfoid in (select oid from pg_proc where pronamespace::regnamespace::text in ('jobhooks', 'jobhooks_capture'))
+    and tgrelid in (select relid from jobhooks.watched_relations(:table))

@@ -124,6 +124,15 @@ def test_a_table_is_watched_without_a_column_and_shown(device: Connection, datab
     assert jobhooks("table", "show", "public.none", **url).returncode == REFUSED
 
 
+def test_a_table_is_explained(device: Connection, database: str) -> None:
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    explained = json.loads(jobhooks("table", "explain", "public.device", "--json", **url).stdout)
+    text = " ".join(jobhooks("table", "explain", "device", **url).stdout.split())
+    statements = [" ".join(trigger["statement"].split()) for trigger in explained["triggers"]]
+    assert len(statements) == 4 and all(statement in text for statement in statements)
+    assert explained["switch_off"][0]["statement"] in text and explained["check_it_is_gone"] in text
+
+
 def test_a_table_that_is_gone_can_be_unwatched_by_its_name(device: Connection, database: str) -> None:
     device.execute("drop table public.device")
     assert jobhooks("table", "unwatch", "public.device", "--database-url", database).returncode == 0

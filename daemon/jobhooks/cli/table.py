@@ -11,9 +11,11 @@ from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
 from jobhooks.cli.show.problems import print_problems
+from jobhooks.cli.show.table_explanation import print_explanation
 from jobhooks.operations import tables
 from jobhooks.operations.doctor import problems
 from jobhooks.operations.opening import connection
+from jobhooks.operations.table_explain import explain_table
 from jobhooks.runtime.settings import load
 
 TableArgument = Annotated[
@@ -33,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("unwatch")(unwatch)
     group.command("list")(list_tables)
     group.command("show")(show)
+    group.command("explain")(explain)
     app.add_typer(group, name="table")
 
 
@@ -113,6 +116,21 @@ def show(
     for name, value in _facts(details):
         out.print(Text.assemble((f"{name:9} ", "dim"), printable(value)))
     print_problems(found)
+
+
+def explain(
+    table: TableArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
+    """Explain what watching does to a table: triggers, functions and their rights, locks, how to switch it off.
+
+    Example: jobhooks table explain public.device
+    """
+    with connection(load(config, database_url=database_url)) as conn:
+        explained = explain_table(conn, table)
+    if as_json:
+        print_json(explained)
+    else:
+        print_explanation(explained)
 
 
 def list_tables(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
