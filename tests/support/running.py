@@ -56,22 +56,10 @@ class Running:
 
     async def work_off(self, attempts: Attempts, deliveries: deque[Delivery]) -> dict[int, Outcome | None]:
         """Attempt the available deliveries like a hook task, and settle them; return the outcomes by change."""
-        told: list[tuple[Delivery, Outcome | None]] = []
-
-        async def gather(first: Delivery) -> list[Delivery]:
-            gathered = [first, *deliveries]
-            deliveries.clear()
-            return gathered
-
-        await attempts.work_off(
-            deliveries[0].hook,
-            lambda: deliveries.popleft() if deliveries else None,
-            gather,
-            lambda given_back: deliveries.extendleft(reversed(given_back)),
-            lambda delivery, outcome: told.append((delivery, outcome)),
-        )
-        await self._settle([(delivery, outcome) for delivery, outcome in told if outcome is not None])
-        return {delivery.change.id: outcome for delivery, outcome in told}
+        source = ListedDeliveries(deliveries)
+        await attempts.work_off(deliveries[0].hook, source)
+        await self._settle([(delivery, outcome) for delivery, outcome in source.reported if outcome is not None])
+        return {delivery.change.id: outcome for delivery, outcome in source.reported}
 
     def attempts(self, receiver: type[JobHookReceiver[Any]], class_path: str = HOOK.job) -> Attempts:
         """Make this the receiver of that class path, and return the engine's part that makes attempts."""
@@ -93,6 +81,32 @@ class Running:
         settling = asyncio.create_task(settler.run())
         await listener.settled.wait()
         settling.cancel()
+
+
+class ListedDeliveries:
+    """A source of these deliveries; a batch takes all that are left."""
+
+    def __init__(self, deliveries: deque[Delivery]) -> None:
+        self._deliveries = deliveries
+        self.reported: list[tuple[Delivery, Outcome | None]] = []
+
+    def take(self) -> Delivery | None:
+        """The first one."""
+        return self._deliveries.popleft() if self._deliveries else None
+
+    async def gather(self, first: Delivery) -> list[Delivery]:
+        """All that are left."""
+        gathered = [first, *self._deliveries]
+        self._deliveries.clear()
+        return gathered
+
+    def give_back(self, deliveries: list[Delivery]) -> None:
+        """Put them in front of the others."""
+        self._deliveries.extendleft(reversed(deliveries))
+
+    def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        """Keep the outcome."""
+        self.reported.append((delivery, outcome))
 
 
 class WaitsForBatch:

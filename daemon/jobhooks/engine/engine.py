@@ -1,7 +1,7 @@
 """The engine: the one place where reader, settler, ledger, attempts and dispatcher are put together.
 
-The daemon, the pytest plugin, the tests and ``bench/`` construct it. They differ in their runners and observers, and in
-what wakes the engine.
+The daemon, the pytest plugin, the tests and ``bench/`` construct it. They differ in their runners, their observers, and
+in how they wake the engine.
 """
 
 import asyncio

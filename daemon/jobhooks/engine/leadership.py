@@ -71,8 +71,8 @@ class LeaderSession:
         """Request the lock that makes writers wake this daemon; whether it holds the lock now.
 
         From the moment the lock is requested, writers that begin to write send a NOTIFY. Once it is held, all writers
-        that sent none have ended (see the capture functions). So the log must be read without a NOTIFY until then, and
-        once more after that.
+        that did not send one have ended (see the capture functions). So the log must be read without a NOTIFY until
+        then, and once more after that.
         """
         if not self._asleep:
             async with self._turn:

@@ -1,1 +1,1 @@
-"""What a delivery is: data and pure decisions, no I/O."""
+"""Deliveries: data and pure decisions, no I/O."""

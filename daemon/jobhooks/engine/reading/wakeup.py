@@ -51,7 +51,7 @@ class Wakeup:
     async def gather(self) -> None:
         """Let more changes come before the next read, at a high rate and while writers send no NOTIFY.
 
-        Each read has a price, no matter how many changes it finds, and so has each settle batch. On a busy machine the
+        Each read has a price, no matter how many changes it finds, as has each settle batch. On a busy machine the
         writers pay it.
         """
         if not self._asleep:

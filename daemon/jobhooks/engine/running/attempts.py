@@ -11,7 +11,7 @@ from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.log_fields import log_fields
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed, nothing_to_do
-from jobhooks.engine.delivery.protocols import Gather, GiveBack, OnOutcome, Take
+from jobhooks.engine.delivery.protocols import DeliverySource, Gather, OnOutcome
 from jobhooks.engine.running.concurrency_limits import ConcurrencyLimits
 from jobhooks.engine.running.runner import Feed, Runners
 from jobhooks.engine.settling.ledger import Ledger
@@ -43,22 +43,20 @@ class Attempts:
         self._clock = clock
         self._concurrency_limits = ConcurrencyLimits()
 
-    async def work_off(self, hook: Hook, take: Take, gather: Gather, give_back: GiveBack, report: OnOutcome) -> None:
-        """Attempt one delivery after the other from ``take``, until it has no more, and report each outcome.
-
-        ``gather`` completes a batch. Deliveries that were taken but not attempted are given back.
+    async def work_off(self, hook: Hook, source: DeliverySource) -> None:
+        """Attempt one delivery after the other, until the source has no more, and report each outcome.
 
         Raises:
             DatabaseUnreachable: the database is gone, not only the connection of one run.
         """
-        feed = Feed(take, report, give_back, partial(self._run_alone, report))
+        feed = Feed(source.take, source.report, source.give_back, partial(self._run_alone, source.report))
         shares = hook.limits.is_singleton or hook.limits.queue
         while True:
             async with self._concurrency_limits.held(hook) if shares else UNLIMITED:
-                delivery = take()
+                delivery = source.take()
                 if delivery is None:
                     return
-                await self._attempt(delivery, gather, feed)
+                await self._attempt(delivery, source.gather, feed)
 
     async def _attempt(self, delivery: Delivery, gather: Gather, feed: Feed) -> None:
         """Attempt a delivery, and with it others that can share its call or its transaction."""

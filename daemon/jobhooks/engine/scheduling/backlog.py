@@ -18,8 +18,8 @@ class Backlog:
     """The backlog entries in memory, loaded or parked while they run, and the search for due ones.
 
     ``may_run``: whether a hook's deliveries run at present. ``add``: puts a delivery into its lanes. ``room``: set when
-    more of the log could be read, since backlog may wait for that. Whatever depends on the entries in the database
-    happens under the settler's lock, so that no entry appears or disappears at the same time.
+    more of the log could be read, since backlog may wait for that. Everything that depends on the entries in the
+    database happens under the settler's lock, so that no entry appears or disappears at the same time.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Backlog:
         admitted = self._admitted
         merges = queue.hook.coalesce_s is not None
         if merges:
-            # Whatever was admitted of a transaction is in the backlog table then, all of it.
+            # Every admitted change of a transaction is in the backlog table then.
             await self._settler.flush()
         async with self._settler.lock:
             room = max(1, MOST_LOADED - queue.loaded)

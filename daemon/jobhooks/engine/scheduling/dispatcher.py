@@ -34,8 +34,8 @@ class Dispatcher:
     Up to about ``most`` deliveries are in memory; the rest is parked, or not read yet. ``has_receiver``: whether there
     is a receiver of a class path. A delivery to a missing receiver waits in the backlog.
 
-    Everything happens in one event loop, with no await between looking at memory and changing it. Whatever also
-    depends on the backlog table happens under the settler's lock, so that no entry appears or disappears at the same
+    Everything happens in one event loop, with no await between looking at memory and changing it. Decisions that also
+    depend on the backlog table are made under the settler's lock, so that no entry appears or disappears at the same
     time. The dispatcher is the settler's ``SettleListener`` and the hook tasks' ``TaskOwner``.
     """
 

@@ -12,7 +12,7 @@ import structlog
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.delivery.protocols import Gather, GiveBack, OnOutcome, Take
+from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.scheduling.batching import Gathering
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.matching.hook_table import Hook
@@ -21,7 +21,8 @@ CANCEL_S = 5.0  # for receivers to end after they are cancelled
 
 log = structlog.stdlib.get_logger()
 
-WorkOff = Callable[[Hook, Take, Gather, GiveBack, OnOutcome], Awaitable[None]]
+# Attempts the deliveries of a source, until it has no more: ``running.attempts.Attempts.work_off``.
+WorkOff = Callable[[Hook, DeliverySource], Awaitable[None]]
 
 
 class TaskOwner(Protocol):
@@ -101,9 +102,8 @@ class HookTasks:
             task.add_done_callback(self._ended)
 
     async def _run_ready(self, queue: HookQueue) -> None:
-        source = HookSource(self, queue)
         try:
-            await self._work_off(queue.hook, source.take, source.gather, source.give_back, source.report)
+            await self._work_off(queue.hook, HookSource(self, queue))
         finally:
             queue.tasks -= 1
 
@@ -116,7 +116,7 @@ class HookTasks:
 
 
 class HookSource:
-    """Where one hook task gets deliveries, and where it reports outcomes."""
+    """The ``DeliverySource`` of one hook task: the hook's queue."""
 
     __slots__ = ("_on_outcome", "_on_started", "_queue", "_tasks")
 

@@ -1,1 +1,1 @@
-"""Recording results and backlog, and what the engine asks the database."""
+"""Recording results and backlog entries, and the queries of the engine."""

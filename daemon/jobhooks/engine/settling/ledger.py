@@ -209,7 +209,7 @@ class Ledger:
         return {row["id"]: change_of(row, content_types) for row in rows}
 
     async def next_due(self, positions: dict[int, BacklogPosition]) -> float | None:
-        """In how many seconds an entry after these positions is due, below 0 if one is due now; None: never."""
+        """In how many seconds an entry after these positions is due, below 0 if one is due now; no number: never."""
         ((seconds,),) = await call_async(
             self._conn,
             "next_due",

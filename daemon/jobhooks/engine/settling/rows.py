@@ -1,4 +1,4 @@
-"""The parameters of ``settle``: what a settle batch writes to the database. Pure."""
+"""The parameters of ``settle``: the rows that a settle batch writes. Pure."""
 
 from collections.abc import Sequence
 

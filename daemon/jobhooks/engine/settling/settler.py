@@ -21,7 +21,7 @@ class SettleListener(Protocol):
     """Takes part in each settle batch. The dispatcher is one. Both methods are called under the settler's lock."""
 
     def before_writing(self, batch: SettleBatch) -> None:
-        """A batch is about to be written; whatever must be written in the same transaction can be added to it."""
+        """A batch is about to be written. Add everything to it that must be written in the same transaction."""
         ...
 
     def on_settled(self, batch: SettleBatch) -> None:
@@ -30,7 +30,7 @@ class SettleListener(Protocol):
 
 
 class Settler:
-    """Writes settle batches, on a connection of its own, one after the other.
+    """Writes settle batches one after the other, on a separate connection.
 
     One at a time, so that deliveries parked by one batch and lanes released by another cannot miss each other. A caller
     that holds the ``lock`` sees the backlog as it is, and no entry appears or disappears until the lock is released. It
