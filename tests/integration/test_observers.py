@@ -47,7 +47,7 @@ async def test_a_success(hooked: Connection, database: str) -> None:
 
 
 async def test_a_page_is_one_event(hooked: Connection, database: str) -> None:
-    """However many changes it has: what observers do for it is done once."""
+    """For any number of changes: an observer does its work for a page once."""
     hooked.execute("insert into public.device (name) select 'd' || i from generate_series(1, 50) as i")
     recorder = Recorder()
     async with sessions(database, Succeeds, recorder):

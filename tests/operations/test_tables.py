@@ -1,4 +1,4 @@
-"""Watching and unwatching tables, which are named in full in what comes back, and looking at them."""
+"""Watching, unwatching and listing tables; returned names are complete."""
 
 import pytest
 

@@ -128,7 +128,7 @@ class Mixed(Base):
 
 @dataclass
 class Reported:
-    """What a runner said of deliveries, by the id of the change."""
+    """A runner's reports on deliveries, by the id of the change."""
 
     outcomes: dict[int, Outcome | None] = field(default_factory=dict[int, Outcome | None])
     alone: list[int] = field(default_factory=list[int])

@@ -57,5 +57,5 @@ def make_cursor(last_id: int = 0, seen: str = "1:1:", horizon: str = "1:1:", fir
 
 
 def make_outcome(status: JobResultStatus = JobResultStatus.SUCCESS, **details: Any) -> Outcome:
-    """What an attempt did."""
+    """The outcome of an attempt."""
     return Outcome(100.0, 101.0, status, **details)

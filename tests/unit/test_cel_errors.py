@@ -1,4 +1,4 @@
-"""The evaluator's messages, reworded: where the error is, and what a failure may tell of a row."""
+"""The evaluator's messages, reworded: the place of the error, without data of a row."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Concurrency limits: what hooks share, and that no two of them wait for each other."""
+"""Concurrency limits: sharing between hooks, without deadlocks."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The cursor: what comes before a position, by transaction and not by id alone."""
+"""The cursor: changes before a position, by transaction and not by id alone."""
 
 import pytest
 
@@ -12,7 +12,7 @@ HORIZON = "15:20:15"
 @pytest.mark.parametrize(
     ("transaction", "change_id", "covered"),
     [
-        (5, 100, True),  # done, whatever its id
+        (5, 100, True),  # done, for any id
         (7, 1, True),  # committed late: read in this window, at its low id
         (7, 41, False),
         (12, 40, True),  # in the window, up to last_id

@@ -1,4 +1,4 @@
-"""A hook's queue: what it counts, and when it has room for more of its backlog."""
+"""A hook's queue: its counts, and its room for more of the backlog."""
 
 from dataclasses import replace
 

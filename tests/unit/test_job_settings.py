@@ -1,4 +1,4 @@
-"""The table of the settings of jobs, and what is generated from it."""
+"""The table of job settings, and the files generated from it."""
 
 import msgspec
 import pytest

@@ -95,7 +95,7 @@ def _objects(delivery: Delivery, columns: tuple[str, ...]) -> set[str]:
 
 @given(st.integers(0, 2**32))
 def test_exactly_those_wait_that_must(seed: int) -> None:
-    """Random tables, keys, changed keys, truncates and hooks, of which random ones end or are withdrawn."""
+    """Random tables, keys, changed keys, truncates and hooks; random deliveries end or are withdrawn."""
     rng = random.Random(seed)
     lanes, oracle = Lanes(), Oracle()
     ready: list[Delivery] = []

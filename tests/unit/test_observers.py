@@ -35,7 +35,7 @@ def test_an_event_that_none_overrides_is_none() -> None:
 
 
 def test_the_log_alone_is_called_directly() -> None:
-    """No wrapper: what there is only for other observers costs nothing without them."""
+    """No wrapper: the parts for other observers cost nothing without them."""
     log = Counts()
     assert Observers(log, Starts()).settled == log.settled
 

@@ -1,4 +1,4 @@
-"""What an attempt did, of what the receiver returned, logged or raised."""
+"""The outcome of an attempt, from the receiver's return value, log lines or exception."""
 
 import json
 from decimal import Decimal

@@ -68,7 +68,7 @@ def test_a_missing_or_an_unknown_parameter_is_refused(values: dict[str, object],
 
 
 def test_text_is_filled_in_as_it_is() -> None:
-    """What is filled in is not searched for parameters: it may be a script of its own."""
+    """A filled-in text is not searched for parameters: it may be a complete script."""
     found = parse("q", "select :a; :b; '100%'; :a % 2")
     assert found.filled({"a": "':b'", "b": "do $$:a$$"}) == "select ':b'; do $$:a$$; '100%'; ':b' % 2"
     assert filled("next_run", mark="'m'").endswith("set local jobhooks.delivery = 'm'")

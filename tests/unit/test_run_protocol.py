@@ -1,4 +1,4 @@
-"""The protocol of a run, without a database: which steps there are, in which order, and what errors mean."""
+"""The protocol of a run, without a database: its steps, their order, and the meaning of errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -51,7 +51,7 @@ class Driver:
 
 
 def kind_of(step: Command | Send) -> str | Command:
-    """What a message does, from its own statements."""
+    """Classify a message by its statements."""
     if isinstance(step, Command):
         return step
     text = "\n".join(line for line in step.statements.splitlines() if not line.startswith("--"))
@@ -84,7 +84,7 @@ def failing(
 
 
 def joined(runs: int, driver: Driver | None = None) -> RunProtocol:
-    """A protocol with so many runs in it."""
+    """A protocol with that number of runs."""
     protocol = RunProtocol()
     for number in range(1, runs + 1):
         (driver or Driver()).drive(protocol.join(run_of(number)))
@@ -235,7 +235,7 @@ def test_an_error_that_comes_from_a_lock_timeout_gives_way() -> None:
 
 
 class RunsInOneTransaction(RuleBasedStateMachine):
-    """Any order of operations, each of which may fail, against a model of the server."""
+    """Any order of operations, each may fail, against a model of the server."""
 
     @initialize()
     def begin(self) -> None:

@@ -1,4 +1,4 @@
-"""The rows of a settle batch: results, log lines, and what becomes of the backlog."""
+"""The rows of a settle batch: results, log lines, and changes of the backlog."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""The command ``jobhooks``: it puts settings, store and engine together, and holds no logic of its own."""
+"""The command ``jobhooks``: it puts settings, store and engine together, without further logic."""
 
 from jobhooks.cli.app import main
 

@@ -1,10 +1,10 @@
-"""The closed sets of words that changes, results and log lines use. Each is the string that the database holds."""
+"""The closed sets of words for changes, results and log lines. Each is the string in the database."""
 
 from enum import StrEnum
 
 
 class ObjectChangeActionChoices(StrEnum):
-    """What happened to a row; a truncate happened to the whole table. Each equals its plain string."""
+    """The kind of a change of a row; a truncate empties the whole table. Each equals its plain string."""
 
     ACTION_CREATE = "create"
     ACTION_UPDATE = "update"
@@ -13,7 +13,7 @@ class ObjectChangeActionChoices(StrEnum):
 
 
 class JobResultStatus(StrEnum):
-    """How an attempt at a delivery ended."""
+    """The outcome of an attempt at a delivery."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -21,7 +21,7 @@ class JobResultStatus(StrEnum):
 
 
 class FailurePolicy(StrEnum):
-    """What the later changes of an object do while one of them has failed: wait for it, or go on."""
+    """The treatment of later changes of an object with a failed one: wait for it, or go on."""
 
     BLOCK = "block"
     SKIP = "skip"

@@ -16,7 +16,7 @@ BATCH_SIZE = 100  # of a receiver that takes batches and states no batch_size
 
 
 class Kind(Enum):
-    """What a setting may be. ``jobhooks.refusal_of_setting`` checks the same kinds in the database."""
+    """The kind of a setting's value. ``jobhooks.refusal_of_setting`` checks the same kinds in the database."""
 
     NAME = "name"  # a text that is not empty
     TEXT = "text"

@@ -125,7 +125,7 @@ def _value(receiver: type[JobHookReceiver[Any]], name: str, default: Any) -> Any
 
 
 def _refusal(rule: Rule, value: object) -> str | None:  # noqa: C901, RUF100 - one case per kind
-    """What the attribute must be, if ``value`` is not that."""
+    """Describe the requirement for the attribute if ``value`` violates it."""
     match rule.kind:
         case Kind.NAME | Kind.TEXT:
             is_text = isinstance(value, str) and clean_text(value) == value and (value or rule.kind is Kind.TEXT)

@@ -9,7 +9,7 @@ MAX_COALESCE_S = 86_400
 
 
 class Kind(Enum):
-    """What a setting is, which says how it is given on a command line and how it is shown."""
+    """The kind of a setting's value: how a command line takes and shows it."""
 
     NAME = "name"
     TEXT = "text"

@@ -1,4 +1,4 @@
-"""Which hooks a change is for. Pure decisions."""
+"""The hooks that a change is for. Pure decisions."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -20,9 +20,9 @@ from jobhooks.store.snapshot import Snapshot
 class Hook(HookSettings):
     """A hook in memory: its settings, the ids that rows refer to, and the limits of its job.
 
-    ``enabled_since``: a change that it sees committed before the hook was enabled, and is not for the hook.
-    ``queue_limit``: how many deliveries of the job's queue run at a time. ``runs``: hook and job are enabled, and the
-    job is installed.
+    ``enabled_since``: changes visible to this snapshot committed before the hook was enabled, and are not for the hook.
+    ``queue_limit``: the number of deliveries of the job's queue that run at a time. ``runs``: hook and job are enabled,
+    and the job is installed.
     """
 
     id: int
@@ -65,9 +65,9 @@ def hook_of(  # noqa: PLR0913, RUF100 - the columns of jobhooks.loaded_hooks
 
 @dataclass(frozen=True)
 class Failure:
-    """That a hook's conditions could not be evaluated for a change. ``public``: why, without what a row holds.
+    """A failed evaluation of a hook's conditions for a change. ``public``: the reason, without data of the row.
 
-    ``invalid``: they cannot be for any; and nothing more has happened yet where there is no change.
+    ``invalid``: they fail for every change; without a change, no change has met them yet.
     """
 
     hook: Hook
@@ -81,9 +81,9 @@ Told = Callable[[Failure], None]
 
 
 class Rule:
-    """What a hook asks of a change beside its table and event: which columns changed, and its conditions.
+    """A hook's requirements beside table and event: changed columns, and conditions.
 
-    Conditions that cannot be evaluated count as not satisfied, and ``told`` is called.
+    Conditions that cannot be evaluated count as false, and ``told`` is called.
     """
 
     def __init__(self, hook: Hook, told: Told) -> None:
@@ -93,7 +93,7 @@ class Rule:
         self._conditions = self._compiled(hook.conditions) if hook.conditions else None
 
     def _compiled(self, text: str) -> Conditions | str:
-        """Return the conditions; why not, if somebody wrote what are none past all checks."""
+        """Compile the conditions, or describe the error of invalid ones that were written past the checks."""
         try:
             return compiled(text)
         except InvalidConditions as exc:
@@ -102,7 +102,7 @@ class Rule:
             return reason
 
     def wants(self, change: Change) -> bool:
-        """Return whether the change is one that the hook asks for."""
+        """Check whether the change meets the hook's requirements."""
         if self._columns and not self._changed(change):
             return False
         return self._conditions is None or self._hold(self._conditions, change)
@@ -110,7 +110,7 @@ class Rule:
     def _changed(self, change: Change) -> bool:
         if change.action is not ObjectChangeActionChoices.ACTION_UPDATE:
             return True
-        # What could not be written down may have changed: rather one run too many than one too few.
+        # A row that could not be recorded may have changed: better one run too many than one too few.
         return change.snapshot_error is not None or any_changed(change, self._columns, strict=False)
 
     def _hold(self, conditions: Conditions | str, change: Change) -> bool:
@@ -125,13 +125,13 @@ class Rule:
 
 
 def told_to_nobody(_failure: Failure) -> None:
-    """Take note of nothing."""
+    """Ignore the failure."""
 
 
 class HookTable:
-    """The active hooks, by what they are for. ``version``: they are of this configuration, or a newer one.
+    """The active hooks, by table and event. ``version``: they are of this configuration, or a newer one.
 
-    ``told`` hears of conditions that could not be evaluated.
+    ``told`` is called for conditions that could not be evaluated.
     """
 
     def __init__(self, version: str, hooks: Iterable[Hook], told: Told = told_to_nobody) -> None:
@@ -147,7 +147,7 @@ class HookTable:
                     self._by_event[content_type_id, ObjectChangeActionChoices(event)].append(hook)
 
     def matching(self, change: Change) -> list[Hook]:
-        """Return the hooks that the change is for."""
+        """List the hooks that the change is for."""
         candidates = self._by_event.get((change.content_type.id, change.action))
         if not candidates:
             return []
