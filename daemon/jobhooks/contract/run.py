@@ -33,7 +33,7 @@ class DeliveryIdentity(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """The text that marks what the run writes, as ``jobhooks.delivery`` holds it."""
+        """The text that marks the run's writes, as ``jobhooks.delivery`` holds it."""
         return f"{self.change_id}:{self.hook_id}:{self.attempt}"
 
 

@@ -9,7 +9,7 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.job_settings import JobLimits
 from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
-from jobhooks.engine.running.dry_run import Rehearsal, rehearse
+from jobhooks.engine.running.dry_run import DryRunOutcome, run_dry
 from jobhooks.errors import TransactionEnded, UnknownJob
 from jobhooks.matching.hook_table import Hook
 from jobhooks.operations import receivers
@@ -68,11 +68,11 @@ def dry_run(conn: SyncConnection, settings: Settings, job: str, change_id: int) 
     if found is None:
         raise UnknownJob(f"cannot run {job}: {registry.why_missing(job)}")
     memory_limit = settings.worker_memory_limit * 1_000_000 or None
-    rehearsal = rehearse(settings.database_url, found, _delivery(conn, found, change), memory_limit)
+    ran = run_dry(settings.database_url, found, _delivery(conn, found, change), memory_limit)
     listed = listed_change(conn, change.id)
     if listed is None:
         raise no_such_change(conn, change_id)  # retention has dropped it in between
-    return _result(job, listed, rehearsal)
+    return _result(job, listed, ran)
 
 
 def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Delivery:
@@ -93,8 +93,8 @@ def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Del
     return delivery
 
 
-def _result(job: str, change: ListedChange, rehearsal: Rehearsal) -> DryRun:
-    outcome = rehearsal.outcome
+def _result(job: str, change: ListedChange, ran: DryRunOutcome) -> DryRun:
+    outcome = ran.outcome
     error = outcome.error or ""
     return DryRun(
         change_id=change.id,
@@ -115,9 +115,7 @@ def _result(job: str, change: ListedChange, rehearsal: Rehearsal) -> DryRun:
         change=change,
         retry_after_s=outcome.retry_after,
         transaction_ended=error.startswith(TransactionEnded.__name__),
-        writes=[
-            Write(made.table, made.action, made.object_key, made.removed, made.added) for made in rehearsal.changes
-        ],
+        writes=[Write(made.table, made.action, made.object_key, made.removed, made.added) for made in ran.changes],
     )
 
 

@@ -1,4 +1,4 @@
-"""What an attempt at a delivery did: data and pure decisions."""
+"""The outcome of an attempt at a delivery: data and pure decisions."""
 
 import time
 import traceback
@@ -11,21 +11,21 @@ from jobhooks.contract.control import Discard, Retry
 from jobhooks.contract.log import LogEntry, ReceiverLog, clean_text
 from jobhooks.contract.redaction import redact
 
-LARGEST_VALUE = 100_000  # bytes of what a receiver returned, as JSON
+LARGEST_VALUE = 100_000  # bytes of a receiver's return value, as JSON
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 _decoder = msgspec.json.Decoder(object, float_hook=Decimal)
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What an attempt did: whether it succeeded, why not, and what it logged; times are in seconds since 1970.
+    """The outcome of one attempt: its status, error and log lines. Times are in seconds since 1970.
 
-    ``recorded``: its result committed with what the receiver wrote. ``raised``: nothing that it wrote was kept, so that
-    it is attempted again, after ``retry_after`` seconds if the receiver asked for that. A failure that was only logged
-    is not attempted again, since what was written is kept. ``unsure``: the run was ended from outside, perhaps while it
-    committed; then its own result stands. ``joined``: what it wrote, or read, is in a transaction that it shares.
-    ``value``: what the receiver returned, as JSON; None where that was None, or is not to be stored.
-    ``afterwards``: what it logged when its result was recorded already.
+    ``recorded``: the result committed with the receiver's writes. ``raised``: its writes were undone, and it is
+    attempted again, after ``retry_after`` seconds if the receiver asked for that. A failure that was only logged keeps
+    its writes, so there is no other attempt. ``unsure``: the run was ended from outside, possibly while it committed;
+    then its own result stands. ``joined``: it used its connection, in a transaction that it may share. ``value``: the
+    receiver's return value as JSON, None if there is no value to store. ``afterwards``: lines that it logged after its
+    result was recorded.
     """
 
     started_at: float
@@ -44,25 +44,25 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def undone(self) -> bool:
-        """Whether nothing that it wrote may be kept."""
+        """Whether its writes must be undone."""
         return self.raised or self.status is JobResultStatus.DISCARDED
 
 
 class Clock:
-    """The database's clock, as far as is known here: by it results are dated, wherever their receivers ran."""
+    """The database's clock, to date results wherever their receivers ran. ``offset``: seconds that it is ahead."""
 
     def __init__(self, offset: float = 0.0) -> None:
         self._offset = offset
 
     def now(self) -> float:
-        """Return seconds since 1970."""
+        """Seconds since 1970."""
         return time.time() + self._offset
 
 
 def completed(
     started_at: float, clock: Clock, log: ReceiverLog, value: object = None, *, sensitive: bool = False
 ) -> Outcome:
-    """Return the outcome of a receiver that returned ``value``: a failure where it logged one."""
+    """The outcome of a receiver that returned ``value``: a failure if it logged one."""
     value_json = None if value is None or sensitive else _storable_value(value, log)
     if not log.entries:
         return Outcome(started_at, clock.now(), JobResultStatus.SUCCESS, value=value_json)
@@ -72,10 +72,10 @@ def completed(
 
 
 def _storable_value(value: object, log: ReceiverLog) -> str | None:
-    """Return ``value`` as JSON; if that cannot be stored, say so in the log."""
+    """Encode ``value`` as JSON. If it cannot be stored, log a warning instead."""
     try:
         encoded = _encoder.encode(value)
-        _decoder.decode(encoded)  # a Decimal that is NaN, or msgspec's Raw, is written as what is no JSON
+        _decoder.decode(encoded)  # the encoder writes a NaN Decimal, or msgspec's Raw, as invalid JSON
     except (TypeError, ValueError, RecursionError, OverflowError, msgspec.MsgspecError) as exc:
         reason = f"it cannot be written as JSON: {exc}"
     else:
@@ -87,7 +87,7 @@ def _storable_value(value: object, log: ReceiverLog) -> str | None:
 
 
 def nothing_to_do(clock: Clock) -> Outcome:
-    """Return the outcome of changes that were merged, and come to nothing."""
+    """The outcome of merged changes that cancel each other out."""
     now = clock.now()
     return Outcome(now, now, JobResultStatus.DISCARDED, error="merged with others, it changes nothing")
 
@@ -95,7 +95,7 @@ def nothing_to_do(clock: Clock) -> Outcome:
 def failed(
     started_at: float, clock: Clock, log: ReceiverLog, exc: BaseException, *, sensitive: bool = False
 ) -> Outcome:
-    """Return the outcome of a receiver that raised ``exc``. ``sensitive``: of that no more than its type is told."""
+    """The outcome of a receiver that raised ``exc``. ``sensitive``: keep only the type of the error."""
     entries = tuple(log.entries)
     message = "" if sensitive else redact(clean_text(exc))
     if isinstance(exc, Discard):

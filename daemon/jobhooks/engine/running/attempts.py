@@ -1,4 +1,4 @@
-"""Attempts at deliveries: a receiver runs where it belongs, and a connection that is lost is no failure of it."""
+"""Attempts at deliveries: choose the runner, retry a run that lost its connection, and report the outcome."""
 
 import contextlib
 from functools import partial
@@ -19,14 +19,14 @@ from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
 
-MOST_LOSSES = 3  # of its connection, in a row, before that counts as the receiver's own failure
+MOST_LOSSES = 3  # connections that a run may lose in a row before that is the receiver's failure
 
 UNLIMITED = contextlib.nullcontext()
 log = structlog.stdlib.get_logger()
 
 
 class Attempts:
-    """Makes attempts: ``async def`` receivers in the loop, ``def`` ones in workers."""
+    """Makes attempts, with the runner of each receiver's kind."""
 
     def __init__(
         self,
@@ -75,11 +75,11 @@ class Attempts:
             await self._runners.runner_of(found).run_each(found, delivery, feed)
 
     async def make(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
-        """Make one attempt, by itself, and return what it came to.
+        """Make one attempt, by itself.
 
         Raises:
-            AlreadySettled: it has a result by now.
-            DatabaseUnreachable: the database is gone, and not the connection of this run alone.
+            AlreadySettled: it has a result.
+            DatabaseUnreachable: the database is gone, not only the connection of this run.
         """
         losses = 0
         while True:
@@ -94,15 +94,15 @@ class Attempts:
                 log.warning("run_lost_its_connection", **log_fields(delivery), error=lost.error)
 
     def _lost(self, delivery: Delivery, exc: Exception) -> Outcome:
-        """Return the outcome of a run that was lost with its connection, of which the receiver may have said more."""
+        """The outcome of a run that lost its connection. The error may quote the receiver, so it may be sensitive."""
         sensitive = delivery.hook.limits.has_sensitive_variables
         return failed(self._clock.now(), self._clock, ReceiverLog(), exc, sensitive=sensitive)
 
     async def _together(self, found: FoundReceiver, deliveries: list[Delivery], feed: Feed) -> None:
-        """Attempt a batch in one call. If that fails, none of it counts: each is to be attempted alone.
+        """Attempt a batch in one call. If the call fails, give all of it back, to be attempted one by one.
 
-        So what is wrong with one is found, and fails alone. Whether the batch has committed may not be known: therefore
-        it is looked up for each.
+        So only the deliveries that are at fault fail. If the connection was lost, the batch may have committed:
+        ``_again`` looks it up for each.
         """
         for delivery in deliveries:
             if delivery.comes_to_nothing:
@@ -121,7 +121,7 @@ class Attempts:
             if not outcome.undone:
                 for delivery in deliveries:
                     feed.report(delivery, outcome)
-                    outcome = msgspec.structs.replace(outcome, log=(), afterwards=())  # which is the first one's
+                    outcome = msgspec.structs.replace(outcome, log=(), afterwards=())  # the log belongs to the first
                 return
         log.warning("batch_failed", **log_fields(deliveries[0]), deliveries=len(deliveries), error=error)
         for delivery in deliveries:
@@ -129,12 +129,13 @@ class Attempts:
         feed.give_back(deliveries)
 
     async def _settled(self, found: FoundReceiver, delivery: Delivery) -> Outcome | None:
-        """Make an attempt; None: it is settled, since an earlier run of ours had committed without our knowing.
+        """Make an attempt. None: it is settled, because an earlier run of this daemon committed unnoticed.
 
-        If it was another daemon, that leads now, it may as well have failed there, and what comes after it must wait.
+        The result may also come from another daemon that leads now. There it may have failed, in which case the changes
+        behind it must wait, so this daemon must not go on.
 
         Raises:
-            LeadsNoMore: so it was.
+            LeadsNoMore: another daemon leads.
         """
         try:
             return await self.make(found, delivery)
@@ -148,7 +149,7 @@ class Attempts:
         report(delivery, await self._again(found, delivery))
 
     async def _again(self, found: FoundReceiver, delivery: Delivery) -> Outcome | None:
-        """Make an attempt once more, by itself, whose transaction was undone, or perhaps was not."""
+        """Attempt a delivery by itself whose transaction was undone, or may have been. None: it had committed."""
         async with self._settler.lock:
             await self._settler.refuse_stale()
             if await self._ledger.has_result(delivery):
@@ -156,13 +157,13 @@ class Attempts:
         return await self._settled(found, delivery)
 
     async def _refuse_settled(self, delivery: Delivery) -> None:
-        """Refuse an attempt that has a result by now.
+        """Refuse another run of an attempt that has a result.
 
-        Whether it had committed is not known to us. If it commits after we have looked, the result of the next run
-        meets that one, and is rolled back.
+        The lost run may still be committing. If it commits after this check, the next run cannot record its result, and
+        is rolled back.
 
         Raises:
-            AlreadySettled: it has.
+            AlreadySettled: the attempt has a result.
         """
         async with self._settler.lock:
             if await self._ledger.has_result(delivery):

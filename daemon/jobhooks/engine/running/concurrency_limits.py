@@ -1,4 +1,4 @@
-"""How many deliveries run at a time where hooks share that: those of a singleton job, and of jobs of one queue."""
+"""Limits that hooks share: one delivery at a time of a singleton job, and a number of them per queue."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from jobhooks.matching.hook_table import Hook
 
 
 class ConcurrencyLimits:
-    """What a runner of a hook holds while it runs something."""
+    """The semaphores that a hook's tasks hold while they run a delivery."""
 
     def __init__(self) -> None:
         self._semaphores: dict[tuple[str, int | str, int], asyncio.Semaphore] = {}
@@ -17,8 +17,8 @@ class ConcurrencyLimits:
     async def held(self, hook: Hook) -> AsyncGenerator[None]:
         """Wait until one more delivery of the hook may run, and count it until the end of the block.
 
-        The job before the queue, always: so no two wait for one another. A limit that changes is a new semaphore, so
-        that for a moment what runs by the old one runs beside.
+        All take the job's semaphore before the queue's, so there is no deadlock. A limit that changes gets a new
+        semaphore: deliveries that hold the old one are not counted in it.
         """
         async with contextlib.AsyncExitStack() as stack:
             if hook.limits.is_singleton:

@@ -1,7 +1,7 @@
-"""A rehearsal: a receiver runs for a change, in a process of its own, and what it wrote is read and rolled back.
+"""A dry run: a receiver runs for a change, in a separate process, and its writes are listed and rolled back.
 
-It runs by the code that deliveries run by, up to the commit. The process is there so that a receiver that hangs or
-crashes is ended at its time limit, as in the daemon, whichever kind it is.
+It uses the code that deliveries run by, up to the commit. The process makes it possible to end a receiver of either
+kind at its time limit, even if it hangs or crashes.
 """
 
 import asyncio
@@ -32,26 +32,28 @@ from jobhooks.store.captured_changes import ListedChange, changes_with_ids, chan
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, call_async, connect
 from jobhooks.store.queries import query
 
-GRACE_S = 2.0  # that an async def receiver, which is cancelled at its time limit, has before its process is killed
+GRACE_S = 2.0  # after an async def receiver is cancelled at its time limit, its process is killed
 CLOCK = Clock()
 
 
 @dataclass(frozen=True)
-class Rehearsal:
-    """What a receiver did, and the changes that it would have made in watched tables, with ids that nobody has."""
+class DryRunOutcome:
+    """The outcome, and the changes that the receiver would have made in watched tables. Their ids do not exist."""
 
     outcome: Outcome
     changes: list[ListedChange]
 
 
-def rehearse(database_url: str, found: FoundReceiver, delivery: Delivery, memory_limit: int | None = None) -> Rehearsal:
-    """Run a receiver for ``delivery``, and keep nothing of what it wrote.
+def run_dry(
+    database_url: str, found: FoundReceiver, delivery: Delivery, memory_limit: int | None = None
+) -> DryRunOutcome:
+    """Run a receiver for ``delivery``, and roll back its writes.
 
-    Its last steps, ``on_failure`` and ``after_return``, are left out: nothing is committed or undone that they could
-    tell of. ``memory_limit``: bytes of data that its process may have.
+    The last steps, ``on_failure`` and ``after_return``, are not called: they act on a commit or a rollback, and here is
+    neither. ``memory_limit``: bytes of data that the process may have.
 
     Raises:
-        DatabaseUnreachable: the connection was lost; nothing is kept.
+        DatabaseUnreachable: the connection was lost; nothing was kept.
         InvalidReceiver: it cannot be imported in that process.
     """
     assert found.origin is not None
@@ -64,8 +66,8 @@ def rehearse(database_url: str, found: FoundReceiver, delivery: Delivery, memory
         context=multiprocessing.get_context("spawn"),
     )
     try:
-        running: Future[Rehearsal] = pool.schedule(
-            _rehearse,
+        running: Future[DryRunOutcome] = pool.schedule(
+            _run,
             args=[database_url, found.class_path, found.origin, delivery],
             timeout=None if longest_s is None else longest_s + GRACE_S,
         )
@@ -78,37 +80,37 @@ def rehearse(database_url: str, found: FoundReceiver, delivery: Delivery, memory
     finally:
         pool.stop()
         pool.join()
-    return Rehearsal(failed(started_at, CLOCK, ReceiverLog(), error), [])
+    return DryRunOutcome(failed(started_at, CLOCK, ReceiverLog(), error), [])
 
 
-# What follows runs in the process of the rehearsal.
+# Everything below runs in the process of the dry run.
 
 
 def _initialize(owner: int, memory_limit: int | None) -> None:
     end_with(owner)
-    # What a receiver prints, or has others print, is none of the data that the command prints.
+    # stdout has the data of the command. Receivers, and programs that they start, print to stderr instead.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     worker.limit_memory(memory_limit)
 
 
-def _rehearse(database_url: str, class_path: str, origin: Source | Installed, delivery: Delivery) -> Rehearsal:
+def _run(database_url: str, class_path: str, origin: Source | Installed, delivery: Delivery) -> DryRunOutcome:
     found = load_again(class_path, origin)
     if found.is_async:
-        return asyncio.run(_rehearse_async(database_url, found, delivery))
-    return _rehearse_def(database_url, found, delivery)
+        return asyncio.run(_run_async(database_url, found, delivery))
+    return _run_def(database_url, found, delivery)
 
 
-def _rehearse_def(database_url: str, found: FoundReceiver, delivery: Delivery) -> Rehearsal:
+def _run_def(database_url: str, found: FoundReceiver, delivery: Delivery) -> DryRunOutcome:
     (order,) = orders_of([delivery], CLOCK)
     with contextlib.closing(KeptConnection(database_url)) as connection:
         shared = SharedTransaction(connection)
         try:
-            outcome = worker.rehearse(found, order, shared)
+            outcome = worker.run_uncommitted(found, order, shared)
             if outcome.undone or shared.conn is None:
-                return Rehearsal(outcome, [])
+                return DryRunOutcome(outcome, [])
             try:
-                return Rehearsal(outcome, _written(shared.conn, delivery))
+                return DryRunOutcome(outcome, _written(shared.conn, delivery))
             except JobhooksError as exc:
                 return _failed(outcome, exc)
         finally:
@@ -116,11 +118,11 @@ def _rehearse_def(database_url: str, found: FoundReceiver, delivery: Delivery) -
 
 
 def _written(conn: SyncConnection, delivery: Delivery) -> list[ListedChange]:
-    """Return the changes that the transaction has made, once all that would be checked at its commit is.
+    """The changes that the transaction made, after running the checks that its commit would run.
 
     Raises:
-        TransactionEnded: it is not the one that was opened for this run.
-        JobhooksError: it could not be committed.
+        TransactionEnded: the receiver ended the transaction that was opened for this run.
+        JobhooksError: it could not commit.
     """
     _refuse_ended(delivery, call(conn, "mark_in_force")[0][0])
     call(conn, "check_deferred")
@@ -128,16 +130,16 @@ def _written(conn: SyncConnection, delivery: Delivery) -> list[ListedChange]:
     return changes_with_ids(conn, [id_ for (id_,) in call(conn, "changes_of_this_transaction")])
 
 
-async def _rehearse_async(database_url: str, found: FoundReceiver, delivery: Delivery) -> Rehearsal:
+async def _run_async(database_url: str, found: FoundReceiver, delivery: Delivery) -> DryRunOutcome:
     with contextlib.closing(connect(database_url)) as conn:
         connections = Connections(asyncpg_arguments(conn), 2)
     transaction = RunTransaction(connections, delivery.hook.job, delivery.identity)
     try:
         outcome = await call_receiver(found, delivery, transaction, CLOCK, [delivery])
         if outcome.undone or transaction.conn is None:
-            return Rehearsal(outcome, [])
+            return DryRunOutcome(outcome, [])
         try:
-            return Rehearsal(outcome, await _written_async(transaction, delivery))
+            return DryRunOutcome(outcome, await _written_async(transaction, delivery))
         except JobhooksError as exc:
             return _failed(outcome, exc)
     finally:
@@ -146,7 +148,7 @@ async def _rehearse_async(database_url: str, found: FoundReceiver, delivery: Del
 
 
 async def _written_async(transaction: RunTransaction, delivery: Delivery) -> list[ListedChange]:
-    """Do what ``_written`` does."""
+    """The same as ``_written``."""
     conn = transaction.conn
     assert conn is not None
     _refuse_ended(delivery, (await call_async(conn, "mark_in_force"))[0][0])
@@ -160,5 +162,5 @@ def _refuse_ended(delivery: Delivery, mark: str | None) -> None:
         raise TransactionEnded
 
 
-def _failed(outcome: Outcome, exc: JobhooksError) -> Rehearsal:
-    return Rehearsal(failed_after(outcome, CLOCK, exc), [])
+def _failed(outcome: Outcome, exc: JobhooksError) -> DryRunOutcome:
+    return DryRunOutcome(failed_after(outcome, CLOCK, exc), [])

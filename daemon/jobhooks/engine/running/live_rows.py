@@ -1,7 +1,7 @@
 """Reading and writing the live row that a change is about, inside the receiver's transaction.
 
-A row travels as JSON both ways, and PostgreSQL makes each column's type of it. The version of a row is its xmin: a
-write finds the row only where nobody else has written it since it was read.
+A row travels as JSON both ways, and PostgreSQL converts it to each column's type. The version of a row is its xmin: a
+write matches no row if another transaction has written it since it was read.
 """
 
 from collections.abc import Callable, Iterable
@@ -27,16 +27,16 @@ UPDATE = (
     " where {is_key} and live.xmin::text = $2 returning row_to_json(live)::text, live.xmin::text"
 )
 DELETE = "delete from {table} as live where {is_key} and live.xmin::text = $2 returning live.xmin::text"
-# After a delete there may be a row of that key again: it is another object.
+# After a delete, a new row may have the same key, but it is another object.
 WITHOUT_ROW = (ObjectChangeActionChoices.ACTION_DELETE, ObjectChangeActionChoices.ACTION_TRUNCATE)
 IS_KEY = "live.{column} = (select key.{column} from json_to_record($1::text::json) as key ({column} {type}))"
 
 
 def key_to_load(change: Change) -> Row | None:
-    """Return the key of the row to read for ``change``, or None where there is none to read.
+    """The key of the row to read for ``change``, or None if there is no row to read.
 
     Raises:
-        UnwatchableTable: the table's key columns are not what they were when it was watched.
+        UnwatchableTable: the table's key columns have changed since it was watched.
     """
     content_type = change.content_type
     if content_type.table is None or not content_type.key_columns or change.action in WITHOUT_ROW:
@@ -51,22 +51,22 @@ def key_to_load(change: Change) -> Row | None:
 
 
 class SyncLiveRows:
-    """The live rows as a psycopg connection sees them: the one that ``connect`` returns as long as the run lasts."""
+    """Live rows through psycopg. ``connect`` returns the connection of the run."""
 
     def __init__(self, connect: Callable[[], SyncConnection]) -> None:
         self._connect = connect
 
     def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
-        """Return the row of that key, or None."""
+        """Load the row with this key."""
         return _loaded(self._fetch(_statement(LOAD, content_type), encode_row(key)))
 
     def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
-        """Write ``values`` and return the row as it is then; None where the version is not current."""
+        """Write ``values`` and return the new row; None if the version is not current."""
         statement = _statement(UPDATE, content_type, values)
         return _loaded(self._fetch(statement, encode_row(key), version, encode_row(values)))
 
     def delete(self, content_type: ContentType, key: Row, version: str) -> bool:
-        """Delete the row; False where the version is not current."""
+        """Delete the row; False if the version is not current."""
         return self._fetch(_statement(DELETE, content_type), encode_row(key), version) is not None
 
     def _fetch(self, statement: sql.Composed, *parameters: str) -> tuple[str, ...] | None:
@@ -75,34 +75,34 @@ class SyncLiveRows:
 
 
 class AsyncTransaction(Protocol):
-    """The transaction of an ``async def`` receiver, as far as rows are concerned."""
+    """The part of an ``async def`` run's transaction that live rows need."""
 
     async def reading(self, statement: str, *parameters: object) -> asyncpg.Record | None:
-        """Return the row that a statement finds: in the transaction if it has begun, else without beginning it."""
+        """Fetch one row: in the transaction if it has begun, else without beginning it."""
         ...
 
     async def writing(self, statement: str, *parameters: str) -> asyncpg.Record | None:
-        """Return the row that a statement has written, in the transaction."""
+        """Run a statement in the transaction and fetch the row that it returns."""
         ...
 
 
 class AsyncLiveRows:
-    """The live rows as an ``async def`` receiver's transaction sees them; to read one does not begin it."""
+    """Live rows of an ``async def`` receiver. Loading one does not begin its transaction."""
 
     def __init__(self, transaction: AsyncTransaction) -> None:
         self._transaction = transaction
 
     async def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
-        """Return the row of that key, or None."""
+        """Load the row with this key."""
         return _loaded(await self._transaction.reading(_text(LOAD, content_type), encode_row(key)))
 
     async def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
-        """Write ``values`` and return the row as it is then; None where the version is not current."""
+        """Write ``values`` and return the new row; None if the version is not current."""
         statement = _text(UPDATE, content_type, tuple(values))
         return _loaded(await self._transaction.writing(statement, encode_row(key), version, encode_row(values)))
 
     async def delete(self, content_type: ContentType, key: Row, version: str) -> bool:
-        """Delete the row; False where the version is not current."""
+        """Delete the row; False if the version is not current."""
         return await self._transaction.writing(_text(DELETE, content_type), encode_row(key), version) is not None
 
 
@@ -119,7 +119,7 @@ def _statement(template: LiteralString, content_type: ContentType, columns: Iter
     assert content_type.schema is not None and content_type.table is not None
     table = sql.Identifier(content_type.schema, content_type.table)
     is_key = sql.SQL(" and ").join(
-        # The type is as PostgreSQL itself writes it, quoted where it must be.
+        # PostgreSQL wrote the name of the type, quoted if need be.
         sql.SQL(IS_KEY).format(column=sql.Identifier(column), type=sql.SQL(cast("LiteralString", type_name)))
         for column, type_name in zip(content_type.key_columns, content_type.key_types, strict=True)
     )

@@ -11,7 +11,7 @@ from jobhooks.store.storable_text import storable, storable_json, storable_log
 
 
 def says_only_success(outcome: Outcome) -> bool:
-    """Return whether the outcome consists of numbers: then its result can be sent with the commit, as text."""
+    """Whether the result consists of numbers only: then one message without parameters records it and commits."""
     return outcome.error is None and not outcome.log and outcome.value is None
 
 
@@ -27,7 +27,7 @@ def join_run(delivery: DeliveryIdentity, *, is_second: bool) -> str:
 
 
 def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:
-    """Return the statements that record such an outcome and commit."""
+    """Record a success without text, and commit."""
     return filled(
         "end_run",
         change_id=repr(delivery.change_id),
@@ -40,14 +40,14 @@ def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:
 
 
 def end_results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome) -> str:
-    """Return the statements that record such an outcome of one call for deliveries of one hook, and commit."""
+    """Record such a success of one call for deliveries of one hook, and commit."""
     if len(deliveries) == 1:
         return end_run(deliveries[0], job_id, outcome)
     return end_runs([(delivery, job_id, outcome) for delivery in deliveries])
 
 
 def end_runs(runs: list[tuple[DeliveryIdentity, int, Outcome]]) -> str:
-    """Return the statements that record such outcomes of one hook, each with its job's id, and commit."""
+    """Record such successes of one hook, each with the id of its job, and commit."""
     deliveries, job_ids, outcomes = zip(*runs, strict=True)
     return filled(
         "end_runs",
@@ -67,7 +67,7 @@ def _array(numbers: Iterable[float]) -> str:
 def results_parameters(
     deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, server_encoding: str | None
 ) -> dict[str, object]:
-    """Return the parameters of the query ``record_results``: of one call, for many deliveries of a hook."""
+    """The parameters of the query ``record_results``: the outcome of one call for deliveries of one hook."""
     log = storable_log(outcome.log, server_encoding)
     return {
         "change_ids": [delivery.change_id for delivery in deliveries],

@@ -1,4 +1,4 @@
-"""The protocol between a run and the database, without I/O: which statements are sent, when, and what an error means.
+"""The protocol between a run and the database, without I/O: which statements are sent, when, and how errors are read.
 
 A receiver's first use of its connection begins a transaction that is marked as the run's. Its result is recorded in
 that transaction. Short runs of one hook may share a transaction: each run after the first has a savepoint, so that it
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class State(Enum):
-    """What the server has of a transaction."""
+    """The state of a transaction on the server."""
 
     NEW = auto()  # nothing
     ONE = auto()  # one run is in it, without a savepoint
@@ -69,7 +69,7 @@ Steps = Generator[Command | Send, None, T]
 
 
 class Ended(Enum):
-    """What an error means for the run that it ended."""
+    """How a run ended that an error ended."""
 
     FAILED = auto()  # the receiver's failure
     GAVE_WAY = auto()  # the run was in the way of others, or would wait for a lock: undo it and run it by itself
@@ -166,14 +166,14 @@ class RunProtocol:
         yield from self._commit(end_runs(unrecorded) if unrecorded else query("commit"))
 
     def end(self) -> Steps[None]:
-        """Roll back what is not committed. Nothing happens where there is no transaction."""
+        """Roll back unless it is committed, or no transaction has begun."""
         self.closed = True
         if self.needs_end:
             self.state = State.ENDED
             yield Command.RELEASE
 
     def keep_to_one(self) -> None:
-        """Let the current run be the only one: what it does next could reach the others.
+        """Let the current run be the only one: its next statement could affect the others.
 
         Raises:
             GaveWay: there are others.
@@ -183,7 +183,7 @@ class RunProtocol:
         self.closed = True
 
     def how_it_ended(self, exc: BaseException, *, lost: bool) -> Ended:
-        """Decide what an error that ended the current run means. ``lost``: the connection is closed."""
+        """Classify an error that ended the current run. ``lost``: the connection is closed."""
         if isinstance(exc, GaveWay):
             return Ended.GAVE_WAY
         if lost or isinstance(exc, DatabaseUnreachable):

@@ -16,12 +16,12 @@ class TimeLimits(Flag):
 
     NONE = 0
     SOFT = auto()  # raises SoftTimeLimitExceeded in the receiver
-    HARD = auto()  # ends the run, whatever the receiver does
+    HARD = auto()  # ends the run even if the receiver ignores the soft limit
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How ``Runner.run_each`` gets deliveries and passes on what became of them.
+    """How ``Runner.run_each`` gets deliveries and passes on their outcomes.
 
     Every delivery that the runner has, the first one or one from ``take``, goes to exactly one of ``report``,
     ``give_back`` and ``run_alone``.
@@ -44,7 +44,7 @@ class Runner(Protocol):
     have ``recorded`` false, and the caller records them. If the delivery has a result already, recording fails and the
     run is rolled back (AlreadySettled): the first result stands.
 
-    **Cancelling.** A runner ends the run of a cancelled call and rolls back what it has not committed. It reports no
+    **Cancelling.** A runner ends the run of a cancelled call and rolls back uncommitted work. It reports no
     outcome. Whether the run had committed is unknown to the caller, who reads the database before the next attempt.
 
     **Lost connections.** DatabaseUnreachable means that the run's connection was lost. Whether it had committed is
@@ -55,7 +55,7 @@ class Runner(Protocol):
 
     @property
     def capacity(self) -> int | None:
-        """How many calls of one receiver run at the same time; further calls wait. None: no limit of the runner's."""
+        """How many calls of one receiver run at the same time; further calls wait. None: unlimited."""
         ...
 
     @property
@@ -64,7 +64,7 @@ class Runner(Protocol):
         ...
 
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
-        """Call a receiver once, in a transaction of its own, for one delivery or for a batch of one hook.
+        """Call a receiver once, in a transaction that no other run shares, for one delivery or for a batch of one hook.
 
         The outcome is that of each delivery. The last steps of the receiver, ``on_failure`` and ``after_return``, have
         run when this returns.
@@ -96,7 +96,7 @@ class Runner(Protocol):
         ...
 
     def retire(self) -> None:
-        """Release what is kept for versions of receivers that were replaced, once their current runs have ended."""
+        """Release resources of replaced versions of receivers, once their current runs have ended."""
         ...
 
     async def close(self) -> None:
@@ -125,7 +125,7 @@ class Runners:
         self.for_def.end_runs()
 
     def retire(self) -> None:
-        """Release what is kept for replaced versions of receivers, in both."""
+        """Release resources of replaced versions of receivers, in both."""
         self.for_async.retire()
         self.for_def.retire()
 

@@ -24,7 +24,7 @@ def arguments_of(found: FoundReceiver, change: Change) -> dict[str, Any]:
 
 
 class Step(NamedTuple):
-    """A step and what to call for it."""
+    """A step, and the function to call for it."""
 
     name: str
     call: Callable[[], object]
@@ -32,14 +32,14 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Ending:
-    """How a run ended, for the steps that come after it: what the ``receiver`` returned, or ``exc`` that it raised."""
+    """How a run ended, for the steps after it: the ``value`` that the receiver returned, or ``exc`` that it raised."""
 
     receiver: JobHookReceiver[Any] | None = None
     value: object = None
     exc: BaseException | None = None
 
     def steps(self, outcome: Outcome) -> list[Step]:
-        """Return the steps that this ending is told in."""
+        """The steps to call for this ending."""
         if self.receiver is None:
             return []
         exc = self.exc
@@ -51,9 +51,9 @@ class Ending:
 
 
 def in_steps(receiver: JobHookReceiver[Any], work: Callable[[], object]) -> object:
-    """Call a ``def`` receiver's work with the steps that are a part of it; return what it returns.
+    """Call a ``def`` receiver's work with ``before_start`` and ``on_success``, and return the work's value.
 
-    A failure that was logged before the start keeps it from being called, and one that was logged in it is no success.
+    If ``before_start`` logs a failure, the work is not called. If either logs one, ``on_success`` is not called.
     """
     refuse_awaitable(receiver.before_start())
     if receiver.logger.failure_message() is not None:
@@ -66,7 +66,7 @@ def in_steps(receiver: JobHookReceiver[Any], work: Callable[[], object]) -> obje
 
 
 async def in_steps_async(receiver: JobHookReceiver[Any], work: Callable[[], Awaitable[object]]) -> object:
-    """Do the same for an ``async def`` receiver, whose steps may be ``async def`` or not."""
+    """The same for an ``async def`` receiver, whose steps may be ``def`` or ``async def``."""
     await _awaited(receiver.before_start)
     if receiver.logger.failure_message() is not None:
         return None
@@ -83,15 +83,15 @@ def after_run(
     *,
     sensitive: bool = False,
 ) -> Outcome:
-    """Tell a ``def`` receiver how its run ended; return the outcome with what was logged meanwhile.
+    """Call the last steps of a ``def`` receiver; return the outcome with the lines that they logged.
 
-    What a step raises is logged, and changes nothing. Each has limits of its own.
+    An error of a step is logged and changes nothing. The time limits start again for each step.
     """
     for step in ending.steps(outcome):
         try:
             with limited():
                 refuse_awaitable(step.call())
-        except BaseException as exc:  # noqa: BLE001 - SystemExit, too: the run has ended as it has
+        except BaseException as exc:  # noqa: BLE001 - SystemExit included: the run has ended
             _note(ending, step, exc, sensitive=sensitive)
     return _with_later_lines(ending, outcome)
 
@@ -103,7 +103,7 @@ async def after_run_async(
     *,
     sensitive: bool = False,
 ) -> Outcome:
-    """Do the same for an ``async def`` receiver."""
+    """The same for an ``async def`` receiver."""
     for step in ending.steps(outcome):
         try:
             await limited(_awaited(step.call))
@@ -112,7 +112,7 @@ async def after_run_async(
         except BaseException as exc:
             task = asyncio.current_task()
             if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
-                raise  # it is the daemon that ends
+                raise  # the caller is cancelled
             _note(ending, step, exc, sensitive=sensitive)
     return _with_later_lines(ending, outcome)
 
@@ -124,8 +124,8 @@ def _note(ending: Ending, step: Step, exc: BaseException, *, sensitive: bool) ->
 
 
 def _with_later_lines(ending: Ending, outcome: Outcome) -> Outcome:
-    """Add the lines that came after the run: to its result, or where that is recorded by now to the daemon's log."""
-    ending.exc = None  # whose frames lead back to here: a cycle, and nobody looks for those soon
+    """Add lines that were logged after the run: to the result, or to the daemon's log if the result is recorded."""
+    ending.exc = None  # its frames refer to this one: a cycle, which the collector would find late
     if ending.receiver is None:
         return outcome
     lines = tuple(ending.receiver.logger.entries)
@@ -137,10 +137,10 @@ def _with_later_lines(ending: Ending, outcome: Outcome) -> Outcome:
 
 
 def refuse_awaitable(returned: object) -> None:
-    """Fail a run whose work was never begun: that of an ``async def`` behind a decorator that hides it.
+    """Fail a run whose work never began: an ``async def`` method behind a decorator that hides it.
 
     Raises:
-        TypeError: this is to be awaited, and nobody does.
+        TypeError: it returned an awaitable.
     """
     if inspect.isawaitable(returned):
         if inspect.iscoroutine(returned):

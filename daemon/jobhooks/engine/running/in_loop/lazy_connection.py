@@ -1,4 +1,4 @@
-"""What ``self.connection`` is in an ``async def`` receiver: asyncpg's connection, opened when it is first used."""
+"""``self.connection`` of an ``async def`` receiver: asyncpg's connection, opened when it is first used."""
 
 import functools
 import inspect
@@ -15,7 +15,7 @@ QUERIES = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany
 
 
 class LazyConnection:
-    """What ``self.connection`` is in an ``async def`` receiver: asyncpg's connection, opened when it is first used.
+    """``self.connection`` of an ``async def`` receiver: asyncpg's connection, opened when it is first used.
 
     It has all methods of asyncpg's that are awaited, ``transaction`` and ``cursor``; the others once it is open.
     ``await connection`` opens it and returns asyncpg's own.
@@ -25,7 +25,7 @@ class LazyConnection:
         self._run_transaction = transaction
 
     def __await__(self) -> Generator[Any, Any, AsyncConnection]:
-        self._run_transaction.keep_to_itself()  # nothing is known of what is done with it
+        self._run_transaction.keep_to_itself()  # its statements pass by this class
         return self._run_transaction.open().__await__()
 
     def __getattr__(self, name: str) -> Any:
@@ -37,21 +37,21 @@ class LazyConnection:
         return getattr(conn, name)
 
     def transaction(self, **options: Any) -> "LazyTransaction":
-        """Return a savepoint, as asyncpg's ``transaction`` does inside a transaction."""
+        """A savepoint, like asyncpg's ``transaction`` inside a transaction."""
         return LazyTransaction(self._run_transaction, options)
 
     def cursor(self, *arguments: Any, **options: Any) -> "LazyCursor":
-        """Return a cursor, to be awaited or iterated over."""
+        """A cursor, to await or to iterate over."""
         _check(self._run_transaction, arguments, options)
         return LazyCursor(self._run_transaction, arguments, options)
 
     def is_closed(self) -> bool:
-        """Return whether the connection is closed; one that is not open yet is not."""
+        """Whether the connection is closed; False before it is opened."""
         conn = self._run_transaction.conn
         return conn is not None and conn.is_closed()
 
     def is_in_transaction(self) -> bool:
-        """Return whether there is a transaction: always, until the receiver breaks it."""
+        """Whether a transaction is open: always, unless the receiver ended it."""
         conn = self._run_transaction.conn
         return conn is None or conn.is_in_transaction()
 
@@ -71,7 +71,7 @@ class LazyConnection:
 
 
 def _check(transaction: RunTransaction, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Have a run that does more than to query keep to itself."""
+    """Keep a run to itself if its statement is more than a query."""
     statement = arguments[0] if arguments else options.get("query")
     if not (isinstance(statement, str) and may_share(statement)):
         transaction.keep_to_itself()
@@ -79,10 +79,10 @@ def _check(transaction: RunTransaction, arguments: tuple[Any, ...], options: dic
 
 @functools.cache
 def _is_awaited(name: str) -> bool:
-    """Return whether a method of asyncpg's connection is awaited.
+    """Whether a method of asyncpg's connection is a coroutine.
 
     Raises:
-        AttributeError: it has none of that name.
+        AttributeError: asyncpg has no such method.
     """
     return inspect.iscoroutinefunction(getattr(asyncpg.Connection, name))
 

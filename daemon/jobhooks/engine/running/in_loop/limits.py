@@ -1,4 +1,4 @@
-"""Time limits of ``async def`` receivers, and finding the one that blocks the daemon's loop."""
+"""Time limits of ``async def`` receivers, and a watchdog that names a receiver that blocks the loop."""
 
 import asyncio
 import sys
@@ -12,14 +12,14 @@ import structlog
 
 from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
 
-BLOCKED = 1.0  # seconds for which the loop may not run before somebody is named
-LOOK = 0.25  # seconds between two looks at it
+BLOCKED = 1.0  # seconds that the loop may be blocked before the watchdog reports it
+LOOK = 0.25  # seconds between two checks
 
 log = structlog.stdlib.get_logger()
 
 
 class CurrentStep:
-    """Which receiver the loop runs at this moment, for the watchdog: set around each step of a receiver's coroutine."""
+    """The receiver whose code the loop runs now, for the watchdog: set around each step of its coroutine."""
 
     receiver: str | None = None
 
@@ -27,8 +27,8 @@ class CurrentStep:
 class Limited:
     """Runs a receiver's coroutine in the task that awaits this, within its limits, in seconds.
 
-    At the soft one, SoftTimeLimitExceeded is raised where the receiver waits; what it waited for is cancelled, as when
-    a task is cancelled. At the hard one it is cancelled, and TimeLimitExceeded is raised from here.
+    The soft limit raises SoftTimeLimitExceeded where the receiver waits, and cancels the awaited object, as cancelling
+    a task does. The hard limit cancels the receiver, and ``run`` raises TimeLimitExceeded.
     """
 
     def __init__(
@@ -39,16 +39,16 @@ class Limited:
         self._soft = soft
         self._hard = hard
         self._waited_for: Any = None
-        self._over: list[Exception] = []  # limits that have been exceeded, and not been raised yet
+        self._over: list[Exception] = []  # exceeded, but not raised yet
         self._hard_over = False
 
     async def run(self) -> object:
-        """Run the coroutine to its end and return what it returns.
+        """Run the coroutine to its end, and return its value.
 
         Raises:
-            TimeLimitExceeded: it was cancelled at its time limit, whatever it raised then.
+            TimeLimitExceeded: it was cancelled at its hard limit. An error that it raises after that is dropped.
         """
-        # Most receivers that do little never wait: one step, and no more is needed for it.
+        # Most short receivers never wait: then one step is all, and no timer is needed.
         CurrentStep.receiver = self._receiver
         try:
             self._waited_for = self._coroutine.send(None)
@@ -89,8 +89,8 @@ class Limited:
         task.cancel()
 
     def __await__(self) -> Generator[Any, Any, object]:
-        # What ``yield from`` does, but for two things: the watchdog is told, and a cancellation that is ours is made a
-        # SoftTimeLimitExceeded on its way in.
+        # The same as ``yield from``, except that the watchdog learns of each step, and that a cancellation by the soft
+        # limit becomes a SoftTimeLimitExceeded in the coroutine.
         coroutine = self._coroutine
         waited_for = self._waited_for
         while True:
@@ -102,7 +102,7 @@ class Limited:
             except GeneratorExit:
                 coroutine.close()
                 raise
-            except BaseException as exc:  # noqa: BLE001 - it is the receiver's, to whom it goes
+            except BaseException as exc:  # noqa: BLE001 - thrown into the receiver
                 raised = exc
             CurrentStep.receiver = self._receiver
             try:
@@ -117,7 +117,7 @@ class Limited:
             return cancelled
         task = asyncio.current_task()
         assert task is not None
-        # Both limits may have been exceeded in one turn of the loop, which had been blocked: that is one cancellation.
+        # After a blocked loop, both limits may expire in one iteration, which delivers a single cancellation.
         over, self._over = self._over, []
         for _ in over:
             task.uncancel()
@@ -128,7 +128,7 @@ class Limited:
 
 
 class Watchdog:
-    """A thread that says who blocks the loop: an ``async def`` receiver that computes, or waits without ``await``."""
+    """A thread that reports which receiver blocks the loop: one that computes, or waits without ``await``."""
 
     def __init__(self) -> None:
         self._loop_thread = threading.get_ident()
@@ -147,17 +147,17 @@ class Watchdog:
             self._ended.set()
 
     def _watch(self) -> None:
-        told: float | None = None
+        reported: float | None = None
         while not self._ended.wait(LOOK):
             beat = self._beat
             blocked_s = time.monotonic() - beat
-            if blocked_s < BLOCKED + LOOK or beat == told:
+            if blocked_s < BLOCKED + LOOK or beat == reported:
                 continue
             receiver = CurrentStep.receiver
             frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage] - documented
             if frame is None or self._beat != beat:
                 continue
-            told = beat
+            reported = beat
             log.warning(
                 "loop_blocked",
                 receiver=receiver,

@@ -1,4 +1,4 @@
-"""The connections that ``async def`` receivers write through: few, kept, and opened when a run first needs one."""
+"""The connections of ``async def`` receivers: few, opened when a run first needs one, and kept."""
 
 import asyncio
 import contextlib
@@ -14,11 +14,11 @@ from jobhooks.store.connections import BROKEN, AsyncConnection, close_async, con
 from jobhooks.store.queries import query
 
 APPLICATION_NAME = "jobhooks receiver"
-ROLLBACK_S = 5.0  # for which the server may take to roll back; then the connection counts as dead
-READER = ""  # who has the connections on which rows are read, and nothing else happens: no receiver
+ROLLBACK_S = 5.0  # how long a rollback may take; after that the connection counts as dead
+READER = ""  # owns the connections that only read rows; no receiver has this name
 
 
-# As the capture writes rows as json, so that what is read is what was captured.
+# The formats that capture uses to write rows as json, so that a row reads as it was captured.
 FORMATS = {
     "datestyle": "ISO, YMD",
     "intervalstyle": "postgres",
@@ -28,28 +28,29 @@ FORMATS = {
 
 
 class Connections:
-    """For each receiver at most ``size`` connections, opened when they are needed, and kept for it.
+    """For each receiver up to ``size`` connections, opened on demand and kept for it.
 
-    A session can be made as new, a driver's connection cannot: types that a receiver taught it would reach the next
-    receiver. And so that a slow receiver never stands in front of another, each has its own. Of those that are idle,
-    twice ``size`` are kept; where the server has no room for another, one of them makes it, or else one is waited for.
+    Receivers do not share connections. SQL can reset a session, but nothing resets asyncpg's object: type codecs that
+    one receiver sets would reach another. It also keeps a slow receiver from delaying others. Up to twice ``size`` idle
+    connections are kept. If the server has no room for another, the oldest idle one is closed; if all are busy, this
+    waits for one.
     """
 
     def __init__(self, arguments: dict[str, Any], size: int) -> None:
         settings = {**arguments.get("server_settings", {}), "application_name": APPLICATION_NAME, **FORMATS}
         self._arguments = {**arguments, "server_settings": settings}
         self._size = size
-        self._idle: dict[AsyncConnection, str] = {}  # those of whom, the one longest idle first
+        self._idle: dict[AsyncConnection, str] = {}  # with their owners, the longest idle first
         self._held: dict[AsyncConnection, None] = {}
         self._taken: Counter[str] = Counter()  # how many each receiver has, or is about to have
         self._freed = asyncio.Condition()
 
     def has_room(self, owner: str) -> bool:
-        """Return whether ``owner`` can have a connection without waiting for one to be given back."""
+        """Whether ``owner`` can get a connection without waiting for another run of it to end."""
         return self._taken[owner] < self._size
 
     async def acquire(self, owner: str) -> AsyncConnection:
-        """Return a connection for the receiver ``owner``, waiting for one if it must.
+        """Get a connection for the receiver ``owner``, waiting for one if need be.
 
         Raises:
             DatabaseUnreachable: a new one could not be opened.
@@ -66,7 +67,7 @@ class Connections:
         return conn
 
     async def release(self, owner: str, conn: AsyncConnection) -> None:
-        """Take a connection back, and roll back what is not committed."""
+        """Take a connection back, and roll back an open transaction."""
         try:
             if not conn.is_closed() and conn.is_in_transaction():
                 async with asyncio.timeout(ROLLBACK_S):
@@ -84,9 +85,9 @@ class Connections:
             await self._give_back(owner)
 
     def terminate(self) -> None:
-        """Cut all connections, without a farewell, which a server that is gone would not answer.
+        """Cut all connections at the socket: a server that is gone would not answer a clean close.
 
-        What runs cannot commit any more.
+        Current runs cannot commit after this.
         """
         for conn in [*self._idle, *self._held]:
             conn.terminate()
@@ -108,7 +109,7 @@ class Connections:
                         await self._freed.wait()
 
     def _take_idle(self, owner: str) -> AsyncConnection | None:
-        """Take the one of this receiver that was used last."""
+        """Take this owner's most recently used connection."""
         for conn in [conn for conn, whose in reversed(self._idle.items()) if whose == owner]:
             del self._idle[conn]
             if not conn.is_closed():
@@ -130,7 +131,7 @@ class Connections:
 
 
 def set_asyncpg_transaction(conn: AsyncConnection, transaction: Transaction | None) -> None:
-    """Tell asyncpg of a transaction that a statement began or ended, so that cursors and savepoints work."""
+    """Set or clear asyncpg's idea of the open transaction, so that cursors and savepoints work in it."""
     if transaction is not None:
         setattr(transaction, "_state", TransactionState.STARTED)  # noqa: B010 - private, see SharedTransaction
     setattr(conn, "_top_xact", transaction)  # noqa: B010

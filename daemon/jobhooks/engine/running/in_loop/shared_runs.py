@@ -104,7 +104,7 @@ class SharedRuns:
             await self._run_undone()  # the last run, if it was undone after the others had settled
 
     async def end(self) -> None:
-        """Roll back what is not committed."""
+        """Roll back uncommitted work."""
         if self._timer is not None:
             self._timer.cancel()
         if self._early is not None and not self._early.done():

@@ -35,7 +35,7 @@ class SharedTransaction:
 
         Raises:
             DatabaseUnreachable: no connection could be opened, or it was lost.
-            JobhooksError: a run before this one left the transaction in a state in which no other can follow.
+            JobhooksError: a run before this one left the transaction in a state that no other can follow.
         """
         self.current = run
         begins = self.protocol.state is State.NEW
@@ -81,7 +81,7 @@ class SharedTransaction:
         )
 
     async def end(self) -> None:
-        """Roll back what is not committed, and give the connection back."""
+        """Roll back uncommitted work, and give the connection back."""
         await self._drive(self.protocol.end())
 
     async def _drive(self, steps: Steps[T]) -> T:
@@ -196,7 +196,7 @@ class RunTransaction:
             shared.protocol.keep_to_one()
 
     def keep_to_itself(self) -> None:
-        """Keep other runs out of this one's transaction: what the receiver does next could reach them.
+        """Keep other runs out of this one's transaction: its next statement could affect them.
 
         Raises:
             GaveWay: there are others in it.
@@ -217,7 +217,7 @@ class RunTransaction:
             raise GaveWay from exc
 
     def how_it_ended(self, exc: BaseException) -> Ended:
-        """Decide what an error that ended the run means."""
+        """Classify an error that ended the run."""
         if self.joined is None:
             return NOT_JOINED.how_it_ended(exc, lost=False)
         return self.joined.protocol.how_it_ended(exc, lost=self.conn is not None and self.conn.is_closed())
@@ -233,7 +233,7 @@ NOT_JOINED = RunProtocol()
 
 
 async def end_transaction(transaction: RunTransaction) -> None:
-    """End a run, and roll back what it has not committed in a transaction of its own."""
+    """End a run, and roll back its transaction if that is not committed."""
     transaction.end()
     if transaction.joined is not None:
         await asyncio.shield(transaction.joined.end())

@@ -1,4 +1,4 @@
-"""What ``self.connection`` is in a ``def`` receiver: psycopg's connection, without commit and rollback."""
+"""``self.connection`` of a ``def`` receiver: psycopg's connection, without commit and rollback."""
 
 import contextlib
 from collections.abc import Generator, Iterable

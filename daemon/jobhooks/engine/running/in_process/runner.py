@@ -1,4 +1,4 @@
-"""Running ``def`` receivers in worker processes, so that one that hangs, leaks or crashes takes nothing with it."""
+"""Running ``def`` receivers in worker processes, so that one that hangs, leaks or crashes harms no other."""
 
 import asyncio
 import multiprocessing
@@ -26,9 +26,9 @@ from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
 
 T = TypeVar("T")
-# A receiver in one version of its code, which has processes of its own.
+# One version of a receiver's code. Each version has separate processes.
 Version = tuple[str, Source | Installed]
-CLOSE_S = 2.0  # for which idle workers have to end
+CLOSE_S = 2.0  # how long idle workers may take to end
 
 
 class WorkerDied(Exception):
@@ -36,11 +36,11 @@ class WorkerDied(Exception):
 
 
 class ProcessRunner:
-    """For each receiver at most ``count`` processes that run something, started when it first runs.
+    """Runs ``def`` receivers: a ``Runner``. Each has up to ``count`` processes, started when it first runs.
 
-    Each receiver has its own: so a slow one never waits in front of another, and what it does to its process or to its
-    connection reaches no other. ``memory_limit``: bytes of data that a process may have; more is a MemoryError in it.
-    Code that is not that of ``registry`` any more has its processes until what runs in them has ended.
+    Receivers share no process: so a slow one delays no other, and state that one leaves in its process or connection
+    does not reach another. ``memory_limit``: bytes of data that a process may have; more raises MemoryError in it. When
+    ``registry`` gets another version of a receiver, the processes of the old version end after their current run.
     """
 
     time_limits = TimeLimits.SOFT | TimeLimits.HARD
@@ -138,7 +138,7 @@ class ProcessRunner:
             self._retire(version)
 
     def retire(self) -> None:
-        """End the processes of code that is replaced, each when what runs in it has ended."""
+        """End the processes of replaced code, each after its current run."""
         for version in list(self._pools):
             self._retire(version)
 
@@ -156,7 +156,7 @@ class ProcessRunner:
             self._retired = [(pool, thread), *(each for each in self._retired if each[1].is_alive())]
 
     def end_runs(self) -> None:
-        """Kill the workers that run something."""
+        """Kill the workers that run a receiver."""
         for future in list(self._running):
             future.cancel()
         self._running.clear()
@@ -192,7 +192,7 @@ def _close(pools: list[ProcessPool]) -> None:
 
 
 def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
-    """Return what a worker is told of deliveries."""
+    """The data of deliveries that a worker needs."""
     return [
         worker.Order(
             each.hook.job,
@@ -210,7 +210,7 @@ def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
 
 
 def how_it_ended(expired: ProcessExpired) -> str:
-    """Return how a worker process came to its end."""
+    """Describe the end of a worker process."""
     code = expired.exitcode
     if code < 0:
         return f"the worker process was ended by {signal.Signals(-code).name} while it ran the receiver"

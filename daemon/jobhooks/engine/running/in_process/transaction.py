@@ -53,7 +53,7 @@ class SharedTransaction:
 
         Raises:
             DatabaseUnreachable: the connection could not be opened, or was lost.
-            GaveWay: a run before this one left the transaction in a state in which no other can follow.
+            GaveWay: a run before this one left the transaction in a state that no other can follow.
         """
         try:
             self._drive(self.protocol.join(delivery))
@@ -98,7 +98,7 @@ class SharedTransaction:
         self._drive(self.protocol.commit_all(runs))
 
     def end(self) -> None:
-        """Roll back what is not committed."""
+        """Roll back uncommitted work."""
         self._drive(self.protocol.end())
         if self.conn is not None:
             self._perform(Command.RELEASE)  # a time limit's signal came between two steps
@@ -165,7 +165,7 @@ class RunConnection:
         return self.conn is not None and self.conn.closed
 
     def undo(self) -> None:
-        """Undo what the run wrote.
+        """Undo the run's writes.
 
         Raises: as ``SharedTransaction.undo``.
         """
@@ -179,7 +179,7 @@ def _roll_back(conn: SyncConnection) -> None:
         return
     try:
         if conn.info.transaction_status == TransactionStatus.ACTIVE:
-            conn.cancel_safe(timeout=CANCEL_S)  # or the statement would outlive the run, and so would its locks
+            conn.cancel_safe(timeout=CANCEL_S)  # or the statement and its locks would outlive the run
             conn.close()
         else:
             execute(conn, query("rollback").encode())

@@ -1,6 +1,6 @@
-"""What happens inside a worker process: a ``def`` receiver runs, on a connection that the process keeps.
+"""Inside a worker process: a ``def`` receiver runs, on a connection that the process keeps.
 
-Nothing here is called in the daemon's own process, but for what tests call.
+The daemon itself calls nothing here. A test's ThreadRunner does, and so does a dry run.
 """
 
 import resource
@@ -36,7 +36,7 @@ from jobhooks.store.connections import SyncConnection
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker is told of an attempt; times in seconds. ``merged``: deliveries that are settled with it."""
+    """The data of one attempt, sent to a worker. Times are in seconds. ``merged``: settled with it."""
 
     class_path: str
     delivery: DeliveryIdentity
@@ -56,13 +56,13 @@ _connection: KeptConnection
 def initialize(
     daemon: int, database_url: str, memory_limit: int | None, class_path: str, origin: Source | Installed
 ) -> None:
-    """Make this process a worker of the process ``daemon``, for one receiver in one version; it ends with that one.
+    """Make this process a worker of the process ``daemon``, for one version of one receiver. It ends with the daemon.
 
-    The receiver is imported from what the daemon has read, and not from what its file is by now.
+    The receiver is imported from the source that the daemon has read, not from its file, which may have changed.
     """
     global _found, _connection
-    end_with(daemon)  # nobody would hear what it does, and another takes over
-    # What the terminal sends on Ctrl-C is for the daemon, which lets runs finish.
+    end_with(daemon)  # else it would run beside the next daemon's workers
+    # Ctrl-C in a terminal signals all of its processes. Only the daemon acts on it, and lets runs finish.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     limit_memory(memory_limit)
@@ -74,20 +74,20 @@ def initialize(
 
 
 def limit_memory(memory_limit: int | None) -> None:
-    """Have this process meet a MemoryError when it has so many bytes of data."""
+    """Limit the data of this process, in bytes. More of it raises a MemoryError."""
     if memory_limit is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_limit, memory_limit))
 
 
 def run(orders: list[Order]) -> list[Outcome | None]:
-    """Run a receiver for each order, in this process; as ``run_receivers``."""
+    """Run the receiver of this process for each order; see ``run_receivers``."""
     if isinstance(_found, InvalidReceiver):
         return [_not_imported(order, _found) for order in orders]
     return run_receivers(_found, orders, _connection)
 
 
 def call_once(orders: list[Order]) -> Outcome:
-    """Run a receiver once, for all orders, in this process; as ``call_receiver``."""
+    """Call the receiver of this process once, for all orders; see ``call_receiver``."""
     if isinstance(_found, InvalidReceiver):
         return _not_imported(orders[0], _found)
     return call_receiver(_found, orders, _connection)
@@ -98,18 +98,18 @@ def _not_imported(order: Order, error: InvalidReceiver) -> Outcome:
 
 
 def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptConnection) -> Outcome:
-    """Run a receiver in one call, for one order or for a batch, in a transaction of its own, and return what it did.
+    """Call a receiver once, for one order or for a batch, in a transaction that no other run shares.
 
     Raises:
-        AlreadySettled: one of them has a result by now; nothing of this run is kept.
-        DatabaseUnreachable: the connection was lost: whether it had committed is not known.
+        AlreadySettled: one of them has a result; the run was rolled back.
+        DatabaseUnreachable: the connection was lost; whether the run committed is unknown.
     """
     shared = SharedTransaction(connection)
     ending = Ending()
     order = orders[0]
     try:
         outcome = _run(found, orders, shared, ending, alone=True)
-        assert outcome is not None  # nobody is before it to whom it would give way
+        assert outcome is not None  # it shares no transaction, so it does not give way
     finally:
         shared.end()
     if not found.has_last_steps:
@@ -118,15 +118,15 @@ def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptCon
 
 
 def run_receivers(found: FoundReceiver, orders: list[Order], connection: KeptConnection) -> list[Outcome | None]:
-    """Run a receiver for one order after the other, for a moment, and return what those did that have begun.
+    """Run a receiver for one order after the other, for about 10 milliseconds; the outcomes of those that began.
 
-    What they wrote commits together, and so do their results; a run that wrote nothing, or failed, has its result
-    recorded by others. None stands for one that is to be run again, by itself: it would have had to wait for a lock, or
-    they cannot be committed together.
+    Their writes and results commit together. The caller records the result of a run that wrote nothing, or failed. None
+    stands for a run that was undone and must run by itself: it would have waited for a lock, or the runs cannot commit
+    together.
 
     Raises:
-        AlreadySettled: the only one has a result by now; nothing of this run is kept.
-        DatabaseUnreachable: the connection was lost: whether they had committed is not known.
+        AlreadySettled: the only one has a result; it was rolled back.
+        DatabaseUnreachable: the connection of the only one was lost; whether it committed is unknown.
     """
     shared = SharedTransaction(connection)
     until = time.monotonic() + LONGEST_S
@@ -147,14 +147,14 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: KeptCon
         shared.end()
 
 
-def rehearse(found: FoundReceiver, order: Order, shared: SharedTransaction) -> Outcome:
-    """Run a receiver as ``run_receivers`` does, but commit nothing: what it wrote is in ``shared``, to be rolled back.
+def run_uncommitted(found: FoundReceiver, order: Order, shared: SharedTransaction) -> Outcome:
+    """Run a receiver as ``run_receivers`` does, but commit nothing: its writes stay in ``shared``, to be rolled back.
 
     Raises:
         DatabaseUnreachable: the connection was lost.
     """
     outcome = _run(found, [order], shared, Ending(), alone=False)
-    assert outcome is not None  # it has nobody before it to give way to
+    assert outcome is not None  # it shares no transaction, so it does not give way
     return outcome
 
 
@@ -248,9 +248,9 @@ def _load(connected: Callable[[], SyncConnection], change: Change) -> ChangedObj
 
 @contextmanager
 def _limits(soft_s: float | None, longest_s: float | None) -> Generator[None]:
-    """Raise SoftTimeLimitExceeded in the block when it has run for so long, or GaveWay.
+    """Raise SoftTimeLimitExceeded in the block after ``soft_s``, or GaveWay after ``longest_s``.
 
-    Python's own code only is interrupted.
+    The signal interrupts Python code, and C code that checks for signals, such as psycopg's waiting.
     """
     seconds = min((limit for limit in (soft_s, longest_s) if limit is not None), default=None)
     if seconds is None:
