@@ -4,7 +4,6 @@ import contextlib
 import fcntl
 import json
 import os
-import pty
 import random
 import re
 import signal
@@ -20,7 +19,7 @@ from psycopg.conninfo import make_conninfo
 from conftest import Connection
 from jobhooks.operations.changes import ChangeFilter, Follower
 from jobhooks.store.connections import connect
-from support.daemon import LIMIT, environment, jobhooks, wait_until
+from support.daemon import LIMIT, environment, jobhooks, on_a_terminal, wait_until
 
 ROOT = Path(__file__).parents[2]
 MISMATCH, REFUSED = 4, 5
@@ -242,24 +241,13 @@ def test_a_change_that_a_receiver_made_shows_its_cause(log: Connection, database
 
 
 def test_colours_are_for_terminals_that_want_them(log: Connection, database: str) -> None:
-    def on_a_terminal(**settings: str) -> str:
-        ours, theirs = pty.openpty()
-        with subprocess.Popen(
-            [sys.executable, "-m", "jobhooks", "change", "show", "2", "--database-url", database],
-            stdout=theirs,
-            env=environment(TERM="xterm", **settings),
-        ) as command:
-            os.close(theirs)
-            text = b""
-            with contextlib.suppress(OSError):  # which Linux raises once the other side is closed
-                while part := os.read(ours, 4096):
-                    text += part
-            assert command.wait(LIMIT) == 0
-        os.close(ours)
-        return text.decode()
+    def shown(**settings: str) -> str:
+        code, text = on_a_terminal("", "change", "show", "2", "--database-url", database, **settings)
+        assert code == 0
+        return text
 
-    assert '\x1b[31m  - name: "edge-1"\x1b[0m' in on_a_terminal()
-    assert "\x1b" not in on_a_terminal(NO_COLOR="1")
+    assert '\x1b[31m  - name: "edge-1"\x1b[0m' in shown()
+    assert "\x1b" not in shown(NO_COLOR="1")
 
 
 def test_numbers_and_odd_json_are_shown_as_they_are(device: Connection, database: str) -> None:

@@ -2,10 +2,7 @@
 
 import contextlib
 import json
-import os
-import pty
 import subprocess
-import sys
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
+from support.daemon import LIMIT, Daemon, jobhooks, on_a_terminal, wait_until
 
 USAGE, REFUSED = 2, 5
 # Picky fails for bad names until a file exists; Patient is attempted again after an hour, others are dead immediately.
@@ -252,27 +249,6 @@ def test_what_cannot_be_done_to_deliveries(
     assert "Traceback" not in finished.stderr and finished.stdout == ""
     assert code == USAGE or len(finished.stderr.splitlines()) == 1
     assert debts(ledger) == before
-
-
-def on_a_terminal(answer: str, *arguments: str) -> tuple[int, str]:
-    """Run a command on a terminal, give the answer, and return its exit code and output."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "jobhooks", *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env=environment(TERM="xterm"),
-    ) as command:
-        os.close(theirs)
-        os.write(ours, answer.encode())
-        said = b""
-        with contextlib.suppress(OSError):  # which Linux raises once the other side is closed
-            while part := os.read(ours, 4096):
-                said += part
-        code = command.wait(LIMIT)
-    os.close(ours)
-    return code, said.decode()
 
 
 def test_a_person_is_told_how_many_and_asked(ledger: Connection, database: str) -> None:

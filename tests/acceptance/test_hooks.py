@@ -2,10 +2,6 @@
 
 import contextlib
 import json
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +12,7 @@ from conftest import Connection
 from jobhooks.errors import Refused
 from jobhooks.operations.hooks import change_all, hooks
 from jobhooks.store.connections import connect
-from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
+from support.daemon import Daemon, jobhooks, on_a_terminal, wait_until
 from support.hooking import add_hook, write_receivers
 
 REFUSED, USAGE = 5, 2
@@ -267,20 +263,9 @@ def test_what_was_changed_while_a_person_thought_is_not_overwritten(jobs: Connec
 def test_apply_asks_on_a_terminal(jobs: Connection, database: str, tmp_path: Path) -> None:
     file = tmp_path / "hooks.toml"
     file.write_text(HOOKS)
-    for answer, code, count in ((b"n\n", 1, 0), (b"y\n", 0, 2)):
-        ours, theirs = pty.openpty()
-        with subprocess.Popen(
-            [sys.executable, "-m", "jobhooks", "hook", "apply", str(file), "--database-url", database],
-            stdin=theirs,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(),
-        ) as command:
-            os.close(theirs)
-            os.write(ours, answer)
-            _, words = command.communicate(timeout=LIMIT)
-            assert command.returncode == code and b"Change 2 hooks? [y/N]" in words
-        os.close(ours)
+    for answer, code, count in (("n\n", 1, 0), ("y\n", 0, 2)):
+        ended, words = on_a_terminal(answer, "hook", "apply", str(file), "--database-url", database)
+        assert ended == code and "[y/N]" in words, words
         assert len(hooks(jobs)) == count
 
 

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -19,7 +17,7 @@ from jobhooks.operations import tables
 from jobhooks.schema.install import check_installed, install
 from jobhooks.store.connections import connect
 from jobhooks.store.queries import migrations
-from support.daemon import LIMIT, environment, jobhooks, wait_until
+from support.daemon import LIMIT, environment, jobhooks, on_a_terminal, wait_until
 from support.programs import binaries, dump, psql
 from support.servers import Server
 
@@ -240,19 +238,8 @@ def test_uninstalling_asks_first(device: Connection, database: str) -> None:
     assert finished.returncode == REFUSED
     assert "1 table" in finished.stderr and "1 change" in finished.stderr and "--yes" in finished.stderr
     for answer, code in (("n", 1), ("y", 0)):
-        terminal, theirs = pty.openpty()
-        with subprocess.Popen(
-            [sys.executable, "-m", "jobhooks", "uninstall", "--database-url", database],
-            stdin=theirs,
-            stderr=subprocess.PIPE,
-            env=environment(),
-            text=True,
-        ) as command:
-            os.close(theirs)
-            os.write(terminal, f"{answer}\n".encode())
-            _, words = command.communicate(timeout=LIMIT)
-        os.close(terminal)
-        assert command.returncode == code, words
+        ended, words = on_a_terminal(f"{answer}\n", "uninstall", "--database-url", database)
+        assert ended == code, words
         assert "1 table" in words and "1 change" in words and "Traceback" not in words
         assert values(device, "select to_regnamespace('jobhooks') is null") == [code == 0]
 

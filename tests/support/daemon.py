@@ -1,7 +1,9 @@
 """The daemon and the command line as separate processes, as a user runs them."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -26,6 +28,24 @@ def environment(**changes: str) -> dict[str, str]:
 def jobhooks(*arguments: str, cwd: Path | str | None = None, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
     return launcher.run(arguments, env=environment(**changes), cwd=cwd, timeout=60)
+
+
+def on_a_terminal(
+    answer: str, *arguments: str, streams: str = "stdin stdout stderr", **changes: str
+) -> tuple[int, str]:
+    """Run a command with these streams on a terminal, type the answer, and return its exit code and output."""
+    ours, theirs = pty.openpty()
+    settings = environment(TERM="xterm", **changes)
+    process = launcher.Process(arguments, env=settings, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    said = b""
+    with contextlib.suppress(OSError):  # which Linux raises once the other side is closed
+        while part := os.read(ours, 4096):
+            said += part
+    code = process.wait(LIMIT)
+    os.close(ours)
+    return code, said.decode()
 
 
 def wait_until(what: str, attempt: Callable[[], T], limit: float = LIMIT) -> T:
