@@ -52,7 +52,7 @@ select
 from (select id, time, content_type_id from jobhooks.object_change order by id desc limit :limit) as newest
 
 -- name: outdated_tables
--- Those whose triggers an earlier version made, or that have changed in a way that the triggers should know of.
+-- Watched tables whose triggers an earlier version created, or that have changed in a way that needs other triggers.
 select relation::oid::bigint as relation, jobhooks.table_name(relation) as name
 from jobhooks.content_type as content_type
 where watched
@@ -93,7 +93,7 @@ where live.content_type_id = :content_type_id
 order by live.relid <> (select relation from jobhooks.content_type where id = :content_type_id), 1, 2
 
 -- name: explained_functions
--- These functions and those that they call, with what decides about their rights. The search path is null if it is not pinned.
+-- These functions and those that they call, with their owner and rights. The search path is null if it is not pinned.
 with recursive called as (
     select function.oid, function.prosrc
     from pg_proc as function

@@ -1,4 +1,4 @@
--- The log as the command line lists, shows and follows it. First the ids of the changes that are asked for, then these.
+-- The log as the command line lists, shows and follows it. First the ids of the chosen changes, then their rows.
 
 -- name: content_types_called
 select id

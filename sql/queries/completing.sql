@@ -8,7 +8,7 @@ order by 1
 limit 1000
 
 -- name: tables_beginning
--- Of all that can be watched, as far as the name goes.
+-- Tables that can be watched, judging by their names.
 select jobhooks.table_name(class.oid)
 from pg_class as class
 join pg_namespace as namespace on namespace.oid = class.relnamespace

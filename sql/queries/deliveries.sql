@@ -1,4 +1,4 @@
--- Debts as the command line lists, shows, retries and discards them, and settled changes that are delivered again.
+-- Pending deliveries, as the command line lists, shows, retries and discards them, and settled changes that are replayed.
 
 -- name: hook_called
 select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits

@@ -35,14 +35,14 @@ set local lock_timeout = '10ms';
 set local jobhooks.delivery = :mark
 
 -- name: keep_run
--- Sent before that by the third run and those after it: the one before stays, and its savepoint goes.
+-- The third run and each later one send this first: the run before them stays, and its savepoint goes.
 release savepoint jobhooks
 
 -- name: undo_run
 rollback to savepoint jobhooks
 
 -- name: end_runs
--- One message: the results of runs of one hook that share a transaction, and have nothing to say but that they succeeded.
+-- One message: the results of runs of one hook that share a transaction, and have nothing to report but success.
 select jobhooks.record_successes(:change_ids, :hook_id, :job_id, :attempts, :started_at, :finished_at);
 commit
 

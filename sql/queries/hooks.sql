@@ -34,7 +34,7 @@ select jobhooks.enable_hook(:name, :enabled)
 select jobhooks.delete_hook(:name)
 
 -- name: table_names
--- As tables are listed; what is none, or is gone, stays as it was written.
+-- Names as tables are listed; a name of no table stays as it was written.
 select coalesce(jobhooks.table_name(to_regclass(written)), written)
 from unnest(:names::text []) as written
 
@@ -42,7 +42,7 @@ from unnest(:names::text []) as written
 lock table jobhooks.job_hook, jobhooks.job_hook_content_type in share row exclusive mode
 
 -- name: check_now
--- What is looked at when a transaction commits, a moment before.
+-- Run the checks that would otherwise run at commit.
 set constraints all immediate
 
 -- name: job_shown

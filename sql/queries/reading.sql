@@ -4,14 +4,14 @@
 select seen::text, seen_floor, horizon::text, horizon_floor, last_id, first_id from jobhooks.cursor
 
 -- name: log_position
--- Whether there can be anything new: the greatest id handed out so far, and which transactions have ended.
+-- Cheap check for new changes: the greatest id handed out so far, and which transactions have ended.
 select coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0), pg_current_snapshot()::text
 
 -- name: begin_window
--- By itself: the greatest id handed out so far, and then a transaction id, which has ended when this returns. Nothing is
--- written, and no disk is waited for. Not by reading the sequence as a table: for a moment, once in 32 ids, while the WAL
--- is written, that shows an id which is 32 ahead. Changes between the two would lie below the floor, in no snapshot by name:
--- never to be read. The function waits for that moment to pass.
+-- The greatest id handed out so far, and then a transaction id; as a separate statement, so that this transaction has ended
+-- when it returns. It writes nothing and waits for no disk. It does not read the sequence as a table: once in 32 ids, for the
+-- moment in which the WAL is written, the table shows an id that is 32 ahead. Changes between the two would lie below the
+-- low-water id and in no snapshot by name, so they would never be read. The function waits until that moment has passed.
 with floor as materialized (
     select coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0) as id
 )
@@ -22,10 +22,10 @@ select floor.id, pg_current_xact_id() from floor
 -- most. Two kinds, on either side of the low-water id of the seen snapshot (:seen_low_water_id):
 --   up to it, only stragglers: transactions that were in progress in the seen snapshot; each is found by its id;
 --   above it, everything, by the id of the change.
--- Both are index scans that end after a page. They are written so that no other index could serve, whatever the planner
--- knows of the log: the first by comparing rows, the second with a condition that is in no index.
--- Always one row at least: in each are the horizon, and what tells that hooks, jobs or watched tables are not what they
--- were, renamed ones included.
+-- Both are index scans that end after a page. They are written so that no other index can serve, for any state of the planner's
+-- statistics: the first compares rows, the second has a condition that is in no index.
+-- Returns at least one row: each has the horizon, and the version of the configuration, which changes with hooks, jobs and
+-- watched tables, including their names.
 with horizon as materialized (
     select coalesce(:horizon::text::pg_snapshot, pg_current_snapshot()) as snapshot
 ),
@@ -118,7 +118,7 @@ left join pg_class as class on class.oid = content_type.relation
 left join pg_namespace as namespace on namespace.oid = class.relnamespace
 
 -- name: send_bytes
--- As they are stored, whatever they are.
+-- Bytes as they are stored, even if they are not text.
 set client_encoding = 'SQL_ASCII'
 
 -- name: send_characters

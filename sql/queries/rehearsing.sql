@@ -1,4 +1,4 @@
--- Running a receiver for a change and keeping nothing of it; and for a change that is named, by its hooks.
+-- Dry runs, which keep nothing, and runs of a job for a named change.
 
 -- name: settings_of_job
 -- Those in force, by the names of class Meta.

@@ -1,7 +1,7 @@
 -- The health of the installation, for `jobhooks status`. Cheap under any load.
 
 -- name: sessions_of_daemons
--- The sessions that hold the leader's lock or wait for it. Whether they hold it; whether they lead, which take_the_lead marks
+-- The sessions that hold the leader's lock or wait for it. Whether they hold it; whether they lead, which acquire_leadership marks
 -- by a lock on their number; whether they ask to be woken; and the seconds since they last spoke. Columns that only a member of
 -- pg_read_all_stats sees of other roles are null to others.
 select

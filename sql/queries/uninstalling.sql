@@ -1,4 +1,4 @@
--- Removing everything again. Roles belong to the whole cluster, and are looked at in pg_shdepend, which all databases share.
+-- Removing everything again. Roles belong to the whole cluster; pg_shdepend, which all databases share, shows their use.
 
 -- name: what_is_installed
 -- Counted up to a million and one, so that the command answers quickly.
@@ -48,7 +48,7 @@ where object.type <> 'trigger'
 order by 1
 
 -- name: own_triggers
--- Those of tables that this role owns. A trigger that a partition has from its parent goes with the parent's.
+-- Triggers on tables that this role owns. A trigger that a partition has from its parent goes with the parent's.
 select class.oid::bigint, namespace.nspname::text, class.relname::text, array_agg(trigger.tgname::text order by trigger.tgname)
 from pg_trigger as trigger
 join pg_proc as function on function.oid = trigger.tgfoid
@@ -69,7 +69,7 @@ update jobhooks.content_type set watched = false where relation = :relation::big
 drop schema if exists jobhooks, jobhooks_capture cascade
 
 -- name: own_roles
--- Which of them there are, and whether another database uses them: holds something of theirs, or grants them something.
+-- The roles that exist, and whether another database uses them: it has objects of theirs, or grants to them.
 select
     role.rolname::text,
     exists (

@@ -61,8 +61,8 @@ def test_unwatching_leaves_the_table_as_it_was(conn: Connection, admin: SyncConn
 @pytest.mark.parametrize(
     ("prepare", "table", "key", "error", "message"),
     [
-        ("select", "public.none", None, UnknownTable, 'relation "public.none" does not exist'),
-        ("select", "nowhere.t", None, UnknownTable, "does not exist"),
+        ("select", "public.none", None, UnknownTable, "there is no table public.none"),
+        ("select", "nowhere.t", None, UnknownTable, "there is no table nowhere.t"),
         ("select", "a.b.c.d", None, JobhooksError, "a.b.c.d"),
         ("create table public.t (a integer)", "public.t", None, UnwatchableTable, "no primary key: name key columns"),
         ("create table public.t (a integer)", "public.t", ["b", "a"], UnwatchableTable, "it has no column b"),

@@ -53,7 +53,7 @@ begin
         );
     end if;
 
-    -- A partition that was detached since has our trigger still; its rows are not the content type's any more.
+    -- A partition that was detached later still has our trigger; its rows no longer belong to the content type.
     if tg_relid <> own_relation
         and own_relation in (select relid from pg_partition_ancestors(tg_relid))
         and not exists (

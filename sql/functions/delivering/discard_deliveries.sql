@@ -1,8 +1,8 @@
 -- jobhooks.discard_deliveries(change_ids, hook_ids, reason): give up pending deliveries; returns how many.
 --
--- It also releases their followers. The arrays name deliveries, element by element. It skips deliveries that are not in the backlog, and one whose next
--- attempt already has a result: it was delivered. A running attempt finds the result written here, and is rolled back.
--- Security definer, and with the cursor's row locked, as in retry_deliveries.
+-- It also releases their followers. The arrays name deliveries, element by element. It skips deliveries that are not in the
+-- backlog, and one whose next attempt already has a result: it was delivered. A running attempt finds the result written
+-- here, and is rolled back. Security definer, and with the cursor's row locked, as in retry_deliveries.
 create or replace function jobhooks.discard_deliveries(change_ids bigint [], hook_ids integer [], reason text default null)
 returns bigint
 language plpgsql

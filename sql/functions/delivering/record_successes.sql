@@ -1,8 +1,8 @@
 -- jobhooks.record_successes(...): record the results of runs that share a transaction, in it.
 --
 -- The arrays are the results, element by element, of runs of one hook that succeeded; times are seconds since 1970. It
--- refuses where the transaction is not the one that was opened for them any more, and where one of them has a result
--- already, as record_result does.
+-- refuses if the transaction is no longer the one that was opened for them, and if one of them already has a result, as
+-- record_result does.
 create or replace function jobhooks.record_successes(
     change_ids bigint [],
     hook_id integer,

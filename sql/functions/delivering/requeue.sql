@@ -46,4 +46,4 @@ end
 $$;
 
 comment on function jobhooks.requeue(json) is
-'Owe deliveries anew that were settled before, or never due; returns how many are owed now';
+'Queue deliveries again that were settled before, or never due; returns how many are pending now';

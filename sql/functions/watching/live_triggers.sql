@@ -1,6 +1,6 @@
--- jobhooks.live_triggers(): the triggers that the watched tables were given, on each partition, and how each is now.
+-- jobhooks.live_triggers(): the triggers of the watched tables, on each partition, and the state of each.
 --
--- state: enabled, always, disabled, replica or missing. Those of an earlier version count as one, as long as there is one.
+-- state: enabled, always, disabled, replica or missing. All triggers of an earlier version count as one.
 create or replace function jobhooks.live_triggers()
 returns table (content_type_id integer, relid oid, name text, state text)
 language sql
@@ -47,4 +47,4 @@ as $$
 $$;
 
 comment on function jobhooks.live_triggers() is
-'The triggers that the watched tables were given, on each partition, and how each is now';
+'The triggers of the watched tables, on each partition, and the state of each';

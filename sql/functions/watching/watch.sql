@@ -26,7 +26,7 @@ declare
 begin
     perform jobhooks.check_watchable(relation, key_columns, exclude, ignore);
 
-    -- A table that was dropped and made again takes its content type, with its hooks, over from the one that is gone.
+    -- A table that was dropped and created again takes over the content type of the former one, with its hooks.
     update jobhooks.content_type as content_type
     set relation = watch.relation
     where content_type.id = (
