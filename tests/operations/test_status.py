@@ -33,14 +33,14 @@ def other(database: str) -> Generator[Connection]:
 def lead(session: Connection) -> None:
     """Lead with a session as a daemon does."""
     session.execute(LEADERS_LOCK.encode())
-    session.execute("select jobhooks.take_the_lead()")
+    session.execute("select jobhooks.acquire_leadership()")
 
 
 def test_a_session_that_only_holds_the_lock_is_not_a_daemon(
     device: Connection, other: Connection, admin: SyncConnection, settings: Settings
 ) -> None:
     """Even one that was connected when the daemon before it began to lead."""
-    device.execute("select jobhooks.take_the_lead()")
+    device.execute("select jobhooks.acquire_leadership()")
     with psycopg.connect(device.info.dsn, autocommit=True) as former:
         lead(former)
     other.execute(LEADERS_LOCK.encode())
