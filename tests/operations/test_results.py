@@ -8,7 +8,7 @@ from conftest import Connection
 from jobhooks.errors import NotWatched, Refused, UnknownHook, UnknownJob
 from jobhooks.operations.change_details import change_details
 from jobhooks.operations.changes import server_time
-from jobhooks.operations.object_keys import object_key
+from jobhooks.operations.lookup.object_keys import object_key
 from jobhooks.operations.results import (
     ResultFilter,
     all_results,

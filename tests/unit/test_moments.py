@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from jobhooks.errors import InvalidMoment
-from jobhooks.operations.moments import parse_moment
+from jobhooks.operations.lookup.moments import parse_moment
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobhooks.operations.nearest_names import nearest_names, unknown_name
+from jobhooks.operations.lookup.nearest_names import nearest_names, unknown_name
 
 TABLES = ["public.device", "public.dcim_device", "public.site", "inventory.rack"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from jobhooks.errors import WrongUsage
-from jobhooks.operations.object_keys import key_of, object_key
+from jobhooks.operations.lookup.object_keys import key_of, object_key
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobhooks.operations.table_names import quoted
+from jobhooks.operations.lookup.table_names import quoted
 
 
 @pytest.mark.parametrize(

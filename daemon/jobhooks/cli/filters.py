@@ -10,7 +10,7 @@ import typer
 from jobhooks.cli import completion
 from jobhooks.errors import WrongUsage
 from jobhooks.operations.changes import server_time
-from jobhooks.operations.moments import parse_moment
+from jobhooks.operations.lookup.moments import parse_moment
 from jobhooks.store.connections import SyncConnection
 
 TablesFlag = Annotated[

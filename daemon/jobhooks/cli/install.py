@@ -11,8 +11,8 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import print_json, print_text, say
 from jobhooks.errors import Forbidden, JobhooksError, Refused, with_remedy
 from jobhooks.operations import tables
+from jobhooks.operations.lookup.table_names import check_table
 from jobhooks.operations.opening import connection
-from jobhooks.operations.table_names import check_table
 from jobhooks.runtime.settings import load
 from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.schema import uninstall as uninstalling

@@ -18,7 +18,7 @@ from jobhooks.cli.show.output import console, print_json, print_json_line, print
 from jobhooks.cli.show.results import Line, line, print_line, print_result
 from jobhooks.operations import changes, results
 from jobhooks.operations.attempts import ResultDetails
-from jobhooks.operations.object_keys import object_key
+from jobhooks.operations.lookup.object_keys import object_key
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection

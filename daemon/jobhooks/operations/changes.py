@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from jobhooks.operations.names import ids_of_tables
+from jobhooks.operations.lookup.names import ids_of_tables
 from jobhooks.store.captured_changes import ListedChange, changes_with_ids
 from jobhooks.store.connections import SyncConnection, call
 

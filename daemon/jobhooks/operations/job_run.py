@@ -12,7 +12,7 @@ from jobhooks.operations.attempts import ResultDetails
 from jobhooks.operations.change_details import no_such_change
 from jobhooks.operations.changes import listed_change
 from jobhooks.operations.deliveries import pending_delivery
-from jobhooks.operations.names import unknown_job
+from jobhooks.operations.lookup.names import unknown_job
 from jobhooks.operations.progress import Advance, Progress, no_progress
 from jobhooks.operations.replay import ReplayFilter, queue, replay_hook, replayable
 from jobhooks.operations.results import results_of_delivery

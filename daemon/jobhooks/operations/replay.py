@@ -23,7 +23,7 @@ from jobhooks.matching.hook_table import Hook, Rule, hook_of
 from jobhooks.operations.change_details import no_such_change
 from jobhooks.operations.changes import ids_between
 from jobhooks.operations.deliveries import batches
-from jobhooks.operations.names import ids_of_tables, unknown_hook
+from jobhooks.operations.lookup.names import ids_of_tables, unknown_hook
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.store.change_rows import ContentTypes, change_of
 from jobhooks.store.connections import SyncConnection, call

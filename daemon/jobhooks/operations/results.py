@@ -12,8 +12,8 @@ from typing import Any
 from jobhooks.errors import Refused
 from jobhooks.operations.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
 from jobhooks.operations.changes import ids_between, listed_change
-from jobhooks.operations.names import id_of_hook, ids_of_hooks, ids_of_jobs, ids_of_tables
-from jobhooks.operations.object_keys import ObjectKey, key_of
+from jobhooks.operations.lookup.names import id_of_hook, ids_of_hooks, ids_of_jobs, ids_of_tables
+from jobhooks.operations.lookup.object_keys import ObjectKey, key_of
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.store.captured_changes import ListedChange, raw_json
 from jobhooks.store.connections import SyncConnection, call

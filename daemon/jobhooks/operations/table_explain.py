@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jobhooks.operations.names import ids_of_tables
+from jobhooks.operations.lookup.names import ids_of_tables
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.queries import filled
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jobhooks.errors import JobhooksError, Refused, UnknownTable
-from jobhooks.operations.names import not_watched
-from jobhooks.operations.table_names import unknown_table
+from jobhooks.operations.lookup.names import not_watched
+from jobhooks.operations.lookup.table_names import unknown_table
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import call_with_lock
 

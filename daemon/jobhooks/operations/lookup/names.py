@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from jobhooks.errors import NotWatched, UnknownHook, UnknownJob
-from jobhooks.operations.nearest_names import suggestion, unknown_name
+from jobhooks.operations.lookup.nearest_names import suggestion, unknown_name
 from jobhooks.store.connections import SyncConnection, call
 
 

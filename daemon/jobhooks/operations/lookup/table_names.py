@@ -3,7 +3,7 @@
 import re
 
 from jobhooks.errors import UnknownTable
-from jobhooks.operations.nearest_names import nearest_names
+from jobhooks.operations.lookup.nearest_names import nearest_names
 from jobhooks.store.connections import SyncConnection, call
 
 PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
