@@ -264,6 +264,7 @@ def _become(request: Any, streams: list[int], of_launcher: Sequence[Closable]) -
     time.tzset()
     os.chdir(request["cwd"])
     sys.path[0] = request["cwd"]
+    sys.path[1:1] = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     if request["arguments"][:1] == ["run"]:
         util.spawnv_passfds = _Spares().spawn
     sys.argv = ["jobhooks", *request["arguments"]]
