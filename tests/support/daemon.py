@@ -30,10 +30,8 @@ def jobhooks(*arguments: str, cwd: Path | str | None = None, **changes: str) -> 
     return launcher.run(arguments, env=environment(**changes), cwd=cwd, timeout=60)
 
 
-def on_a_terminal(
-    answer: str, *arguments: str, streams: str = "stdin stdout stderr", **changes: str
-) -> tuple[int, str]:
-    """Run a command with these streams on a terminal, type the answer, and return its exit code and output."""
+def on_a_terminal(answer: str, *arguments: str, **changes: str) -> tuple[int, str]:
+    """Run a command on a terminal, type the answer, and return its exit code and output."""
     ours, theirs = pty.openpty()
     settings = environment(TERM="xterm", **changes)
     process = launcher.Process(arguments, env=settings, stdin=theirs, stdout=theirs, stderr=theirs)
