@@ -64,7 +64,13 @@ def test_unwatching_leaves_the_table_as_it_was(conn: Connection, admin: SyncConn
         ("select", "public.none", None, UnknownTable, "there is no table public.none"),
         ("select", "nowhere.t", None, UnknownTable, "there is no table nowhere.t"),
         ("select", "a.b.c.d", None, JobhooksError, "a.b.c.d"),
-        ("create table public.t (a integer)", "public.t", None, UnwatchableTable, "no primary key: name key columns"),
+        (
+            "create table public.t (a integer)",
+            "public.t",
+            None,
+            UnwatchableTable,
+            r"no primary key\. Try: name key columns",
+        ),
         ("create table public.t (a integer)", "public.t", ["b", "a"], UnwatchableTable, "it has no column b"),
         ("create view public.t as select 1", "public.t", ["a"], UnwatchableTable, "it is not a table"),
         (
@@ -81,7 +87,7 @@ def test_unwatching_leaves_the_table_as_it_was(conn: Connection, admin: SyncConn
             "public.t",
             None,
             UnwatchableTable,
-            r"it is a partition: watch public\.r",
+            r"it is a partition\. Try: jobhooks table watch public\.r",
         ),
     ],
 )

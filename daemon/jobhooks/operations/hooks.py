@@ -123,7 +123,9 @@ def change_all(
         # So that nobody changes hooks between this look and the commit.
         call(conn, "lock_hooks")
         if list(map(_settings, hooks(conn))) != list(map(_settings, seen)):
-            raise Refused("somebody has changed the hooks meanwhile, so nothing was done: run it again")
+            raise Refused(
+                "another session has changed the hooks since, so nothing was changed", "the same command again"
+            )
         for step in steps:
             step()
         call(conn, "check_now")

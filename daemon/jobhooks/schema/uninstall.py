@@ -49,7 +49,7 @@ def what_is_installed(conn: SyncConnection) -> Installed:
     if foreign := [name for (name,) in call(conn, "not_owned_schemas")]:
         raise Forbidden(f"cannot uninstall: the role {conn.info.user} does not own the schema {' or '.join(foreign)}")
     if dependents := [name for (name,) in call(conn, "dependents", schemas=SCHEMAS, roles=ROLES)]:
-        raise Refused(f"cannot uninstall: {'; '.join(dependents)}. Drop it, or give it to another role, first")
+        raise Refused(f"cannot uninstall: {'; '.join(dependents)}", "drop it, or give it to another role")
     return Installed(*call(conn, "what_is_installed")[0])
 
 
@@ -66,8 +66,8 @@ def uninstall(conn: SyncConnection) -> Removed:
         attempt_with_lock(conn, lambda: call(conn, "drop_schemas"))
     except LockNotAvailable as exc:
         raise LockNotAvailable(
-            "the triggers are dropped, but others use the tables of jobhooks itself: stop the daemon, and whoever else"
-            " reads the log, and run jobhooks uninstall again"
+            "the triggers are dropped, but other sessions use the tables of jobhooks itself",
+            "stop the daemon and all readers of the log, then jobhooks uninstall",
         ) from exc
     return _drop_roles(conn)
 
@@ -83,8 +83,8 @@ def _drop_triggers(conn: SyncConnection, relation: int, table: sql.Identifier, n
         attempt_with_lock(conn, drop)
     except LockNotAvailable as exc:
         raise LockNotAvailable(
-            f"cannot drop the triggers of {table.as_string()}: others held it too long. Tables before it are done:"
-            " run jobhooks uninstall again"
+            f"cannot drop the triggers of {table.as_string()}: other sessions use it; the tables before it are done",
+            "jobhooks uninstall",
         ) from exc
 
 
