@@ -24,15 +24,6 @@ from support.daemon import LIMIT, environment, jobhooks
 WITHOUT_DATA = {
     "run",
     "demo",
-    "hook add",
-    "hook edit",
-    "hook enable",
-    "job enable",
-    "hook disable",
-    "job disable",
-    "hook delete",
-    "job set",
-    "job reset",
     "result export",
 }
 COMMANDS = list(commands(command_tree(app)))

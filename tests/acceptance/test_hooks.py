@@ -73,7 +73,8 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "why_not": None,
         "condition_failures": 0,
         "condition_error": None,
-        "owed": {},
+        "deliveries": {},
+        "condition_state": "valid",
     }
     _, words = run(
         database, "hook", "edit", "h", "--name", "i", *table, "--column", "", "--coalesce", "90", "--priority", "7"
@@ -111,12 +112,14 @@ def test_a_hook_that_is_owed_something_is_not_deleted_unasked(jobs: Connection, 
         " (1, 1, 1, 'dead'), (2, 1, 1, 'blocked')"
     )
     _, words = run(database, "hook", "delete", "h", code=REFUSED)
-    assert words == 'jobhooks: will not delete hook "h", which is owed 2 deliveries without confirmation. Try: --yes\n'
-    assert shown(database, "hook", "show", "h")["owed"] == {"blocked": 1, "dead": 1}
+    assert (
+        words == 'jobhooks: will not delete hook "h", which has 2 pending deliveries without confirmation. Try: --yes\n'
+    )
+    assert shown(database, "hook", "show", "h")["deliveries"] == {"blocked": 1, "dead": 1}
     _, words = run(database, "hook", "delete", "h", "--yes")
     assert words == 'deleted hook "h", and discarded 2 deliveries\n'
     history = shown(database, "hook", "history", "h")
-    assert [(change["action"], change["user_name"]) for change in history] == [
+    assert [(change["action"], change["user"]) for change in history] == [
         ("create", jobs.info.user),
         ("delete", jobs.info.user),
     ]
@@ -307,9 +310,9 @@ def test_a_job_is_set_shown_and_reset(jobs: Connection, database: str) -> None:
 
 
 def test_jobs_are_listed_by_their_grouping_and_hidden_ones_if_asked_for(jobs: Connection, database: str) -> None:
-    ours = [job["class_path"] for job in shown(database, "job", "list") if job["class_path"].startswith("a.")]
+    ours = [job["job"] for job in shown(database, "job", "list") if job["job"].startswith("a.")]
     assert ours == ["a.Too", "a.On"]
-    ours = [job["class_path"] for job in shown(database, "job", "list", "--all") if job["class_path"].startswith("a.")]
+    ours = [job["job"] for job in shown(database, "job", "list", "--all") if job["job"].startswith("a.")]
     assert ours == ["a.Off", "a.Too", "a.On"]
 
 

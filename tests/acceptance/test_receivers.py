@@ -18,7 +18,7 @@ def test_a_new_receiver_is_found_and_its_test_passes(tmp_path: Path, flags: tupl
     assert finished.returncode == 0, finished.stderr
     assert "receivers/check_serial.py" in finished.stderr and "tests/test_check_serial.py" in finished.stderr
     listed = jobhooks("receiver", "list", "--json", cwd=tmp_path)
-    found = {one["class_path"]: one for one in json.loads(listed.stdout)}
+    found = {one["job"]: one for one in json.loads(listed.stdout)}
     assert found["check_serial.CheckSerial"]["is_async"] == bool(flags)
     lines = (tmp_path / "receivers" / "check_serial.py").read_text().splitlines()
     line: int = found["check_serial.CheckSerial"]["line"]

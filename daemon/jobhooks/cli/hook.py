@@ -59,6 +59,7 @@ def add_to(app: typer.Typer) -> None:
 @with_flags_to_add
 def add(
     name: Annotated[str, typer.Argument(help=RULES["name"].about, metavar="NAME")],
+    as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
     **given: Any,
@@ -73,12 +74,18 @@ def add(
     """
     with connection(load(config, database_url=database_url)) as conn:
         wanted = HookSettings(name=name, **given_settings(given))
-        _save(conn, saving(None, wanted))
+        _save(conn, saving(None, wanted), as_json=as_json)
         say(f'added hook "{name}"{"" if wanted.enabled else ", which is not enabled"}')
 
 
 @with_flags_to_edit
-def edit(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None, **given: Any) -> None:
+def edit(
+    name: NameArgument,
+    as_json: JsonFlag = False,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+    **given: Any,
+) -> None:
     """Change settings of a hook. The other settings and its pending deliveries stay.
 
     Example: jobhooks hook edit "Check serials" --events create,update,delete
@@ -95,47 +102,62 @@ def edit(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFl
         if not step.differences:
             say(f'hook "{name}" is so already')
             return
-        _save(conn, step)
+        _save(conn, step, as_json=as_json)
         say(f'changed hook "{name}": {differences_in_words(step.differences)}')
 
 
-def enable(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
+def enable(
+    name: NameArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
     """Switch a hook on, for changes that commit from now on.
 
     Example: jobhooks hook enable "Check serials"
     """
     with connection(load(config, database_url=database_url)) as conn:
         hooks.enable_hook(conn, name)
+        if as_json:
+            print_json({"hook": name, "enabled": True})
         say(f'enabled hook "{name}"')
 
 
-def disable(name: NameArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
+def disable(
+    name: NameArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
     """Switch a hook off: later changes skip it, and its pending deliveries wait.
 
     Example: jobhooks hook disable "Check serials"
     """
     with connection(load(config, database_url=database_url)) as conn:
         hooks.enable_hook(conn, name, enabled=False)
+        if as_json:
+            print_json({"hook": name, "enabled": False})
         say(f'disabled hook "{name}"')
 
 
 def delete(
-    name: NameArgument, yes: YesFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+    name: NameArgument,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
 ) -> None:
     """Delete a hook and discard its pending deliveries; asks if there are any. Its results stay.
 
     Example: jobhooks hook delete "Check serials"
     """
     with connection(load(config, database_url=database_url)) as conn:
-        owed = hooks.hook_details(conn, name).owed
-        if owed:
-            by_status = ", ".join(f"{count} {status}" for status, count in owed.items())
+        pending = hooks.hook_details(conn, name).deliveries
+        if pending:
+            by_status = ", ".join(f"{count} {status}" for status, count in pending.items())
+            total = sum(pending.values())
             confirm(
-                f'delete hook "{name}", which is owed {number(sum(owed.values()), "delivery", "deliveries")}',
-                f"Gives them up for good: {by_status}.",
+                f'delete hook "{name}", which has {number(total, "pending delivery", "pending deliveries")}',
+                f"Discards them: {by_status}.",
                 yes=yes,
             )
         discarded = hooks.delete_hook(conn, name)
+        if as_json:
+            print_json({"hook": name, "discarded": discarded})
         gone = f", and discarded {number(discarded, 'delivery', 'deliveries')}" if discarded else ""
         say(f'deleted hook "{name}"{gone}')
 
@@ -190,9 +212,11 @@ def history(
     print_history(load(config, database_url=database_url), histories.Kind.HOOK, name, limit, as_json=as_json)
 
 
-def _save(conn: SyncConnection, step: Step) -> None:
+def _save(conn: SyncConnection, step: Step, *, as_json: bool) -> None:
     take(conn, step)
     hook = hooks.hook_details(conn, step.wanted.name if step.wanted else step.name)
+    if as_json:
+        print_json(hook)
     if hook.enabled and hook.why_not:
         say(f'warning: hook "{hook.name}": {hook.why_not}')
 
@@ -222,6 +246,6 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
     if hook.condition_failures:
         changes = number(hook.condition_failures, "change", "changes")
         yield "passed by", f"about {changes}, for which its conditions could not be evaluated: {hook.condition_error}"
-    if hook.owed:
-        by_status = ", ".join(f"{count} {status}" for status, count in hook.owed.items())
-        yield "owed", f"{number(sum(hook.owed.values()), 'delivery', 'deliveries')}: {by_status}"
+    if hook.deliveries:
+        by_status = ", ".join(f"{count} {status}" for status, count in hook.deliveries.items())
+        yield "pending", f"{number(sum(hook.deliveries.values()), 'delivery', 'deliveries')}: {by_status}"

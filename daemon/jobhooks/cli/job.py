@@ -17,7 +17,7 @@ from jobhooks.cli.show.settings import in_words
 from jobhooks.contract.choices import Ordering
 from jobhooks.contract.job_settings import RULES, Kind
 from jobhooks.discovery.loading import ReceiverRegistry
-from jobhooks.errors import Forbidden, UnknownJob
+from jobhooks.errors import Forbidden
 from jobhooks.operations import history as histories, jobs, receivers
 from jobhooks.operations.jobs import JobDetails, Value
 from jobhooks.operations.opening import connection
@@ -56,6 +56,7 @@ def add_to(app: typer.Typer) -> None:
 
 def enable(
     job: JobArgument,
+    as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
@@ -68,21 +69,23 @@ def enable(
     registry = receivers.find(chosen)
     with connection(chosen) as conn:
         _register(conn, registry)
-        # A receiver that only the daemon can see also counts.
-        installed = {known.class_path for known in jobs.jobs(conn) if known.installed}
-        if job not in registry.receivers and job not in installed:
-            raise UnknownJob(f"cannot enable {job}: {registry.why_missing(job)}")
-        jobs.enable_job(conn, job)
+        receivers.enable(conn, registry, job)
+        if as_json:
+            print_json({"job": job, "enabled": True})
         say(f"enabled {job}")
 
 
-def disable(job: JobArgument, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
+def disable(
+    job: JobArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
     """Switch a job off: later changes skip it. Its hooks stay enabled, but run nothing.
 
     Example: jobhooks job disable validate_serial.ValidateSerial
     """
     with connection(load(config, database_url=database_url)) as conn:
         jobs.enable_job(conn, job, enabled=False)
+        if as_json:
+            print_json({"job": job, "enabled": False})
         say(f"disabled {job}")
         if idle := [hook.name for hook in jobs.job_details(conn, job).hooks if hook.enabled]:
             quoted = ", ".join(f'"{name}"' for name in idle)
@@ -113,10 +116,7 @@ def list_jobs(
     if as_json:
         print_json(found)
         return
-    lines = [
-        Line(job.class_path, job.name, job.grouping or "-", job.installed, job.enabled, job.description)
-        for job in found
-    ]
+    lines = [Line(job.job, job.name, job.grouping or "-", job.installed, job.enabled, job.description) for job in found]
     print_records(Line, lines, as_json=False)
 
 
@@ -142,6 +142,7 @@ def set_settings(
     settings: Annotated[
         list[str], typer.Argument(help="Settings by the names of class Meta.", metavar="NAME=VALUE...")
     ],
+    as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
@@ -156,6 +157,8 @@ def set_settings(
         wanted = {name: _value(RULES[name].kind if name in RULES else Kind.TEXT, text) for name, text in said.items()}
         jobs.set_job(conn, job, wanted)
         details = jobs.job_details(conn, job)
+    if as_json:
+        print_json(details)
     for name in wanted:
         say(
             f"set {name} of {job} to {in_words(details.settings[name])};"
@@ -171,6 +174,7 @@ def reset(
     names: Annotated[
         list[str] | None, typer.Argument(help="Settings to reset; by default all of them.", metavar="[NAME...]")
     ] = None,
+    as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
@@ -180,6 +184,8 @@ def reset(
     """
     with connection(load(config, database_url=database_url)) as conn:
         was_set = jobs.reset_job(conn, job, names or None)
+    if as_json:
+        print_json({"job": job, "reset": was_set})
     say(f"reset {', '.join(was_set)} of {job}" if was_set else f"nothing of that was set of {job}")
 
 
@@ -234,9 +240,9 @@ def _number(text: str) -> float | str:
 
 
 def _facts(job: JobDetails) -> Iterator[tuple[str, str]]:
-    yield "job", job.class_path
+    yield "job", job.job
     yield "installed", "yes" if job.installed else "no: no daemon finds its receiver"
-    yield "enabled", "yes" if job.enabled else f"no: jobhooks job enable {job.class_path}"
+    yield "enabled", "yes" if job.enabled else f"no: jobhooks job enable {job.job}"
     for name, value in job.settings.items():
         own = f", set instead of {in_words(job.receiver[name])}" if name in job.overridden else ""
         yield name, f"{in_words(value)}{own}"

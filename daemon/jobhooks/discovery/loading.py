@@ -137,6 +137,8 @@ class ReceiverRegistry:
     def why_missing(self, class_path: str) -> str:
         """Return, in one line, why ``class_path`` is not among the receivers."""
         module, _, class_name = class_path.rpartition(".")
+        if not module:
+            return f"a job is called module.Class, such as {class_path}.{class_path.title().replace('_', '')}"
         for broken in self.broken:
             if broken.module == module:
                 return f"the module of {class_path} does not import: {broken}"

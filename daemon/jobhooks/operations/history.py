@@ -21,7 +21,7 @@ class ConfigurationChange:
     """A change of a hook or a job. ``before`` is None on create, ``after`` on delete; else both have it all."""
 
     time: datetime.datetime
-    user_name: str
+    user: str
     name: str
     action: str
     before: dict[str, Any] | None

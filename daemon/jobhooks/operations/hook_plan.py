@@ -51,7 +51,7 @@ def plan(conn: SyncConnection, before: Sequence[JobHook], after: Sequence[HookSe
     wanted, there = {hook.name: hook for hook in after}, {hook.name: hook for hook in before}
     gone = [hook for name, hook in there.items() if name not in wanted]
     deleted = [
-        Step(StepKind.DELETE, hook.name, [], sum(hooks.owed_to(conn, hook.name).values()), None) for hook in gone
+        Step(StepKind.DELETE, hook.name, [], sum(hooks.deliveries_of(conn, hook.name).values()), None) for hook in gone
     ]
     edited = [saving(there[name], hook) for name, hook in wanted.items() if name in there]
     added = [saving(None, hook) for name, hook in wanted.items() if name not in there]
@@ -71,7 +71,7 @@ def saving(before: JobHook | None, after: HookSettings) -> Step:
 
 def deleting(conn: SyncConnection, name: str) -> Step:
     """The step that deletes a hook."""
-    return Step(StepKind.DELETE, name, [], sum(hooks.owed_to(conn, name).values()), None)
+    return Step(StepKind.DELETE, name, [], sum(hooks.deliveries_of(conn, name).values()), None)
 
 
 def differences(before: HookSettings | None, after: HookSettings) -> list[Difference]:

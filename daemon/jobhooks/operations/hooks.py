@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 import psycopg
 
-from jobhooks.errors import InvalidConditions, Refused, UnknownHook
+from jobhooks.errors import InvalidConditions, Refused
 from jobhooks.matching.conditions import check_conditions
 from jobhooks.matching.hook_settings import RULES, HookSettings
+from jobhooks.operations.names import unknown_hook
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import attempt_with_lock
 
@@ -34,7 +35,7 @@ class JobHook(HookSettings):
 class HookDetails(JobHook):
     """A hook with its number of pending deliveries, by status."""
 
-    owed: dict[str, int]
+    deliveries: dict[str, int]
 
 
 def hooks(conn: SyncConnection) -> list[JobHook]:
@@ -50,12 +51,12 @@ def hook_details(conn: SyncConnection, name: str) -> HookDetails:
     """
     rows = call(conn, "hook_shown", name=name)
     if not rows:
-        raise UnknownHook(f'there is no hook "{name}"')
-    return HookDetails(**_columns(rows[0]), owed=owed_to(conn, name))
+        raise unknown_hook(conn, name)
+    return HookDetails(**_columns(rows[0]), deliveries=deliveries_of(conn, name))
 
 
-def owed_to(conn: SyncConnection, name: str) -> dict[str, int]:
-    """Return how many deliveries a hook is owed, by status."""
+def deliveries_of(conn: SyncConnection, name: str) -> dict[str, int]:
+    """The number of pending deliveries of a hook, by status."""
     return dict(call(conn, "owed_to_hook", name=name))
 
 

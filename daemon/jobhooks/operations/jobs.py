@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from jobhooks.contract.job_settings import RULES, JobSettings
-from jobhooks.errors import UnknownJob
+from jobhooks.operations.names import unknown_job
 from jobhooks.store.connections import SyncConnection, call
 
 Value = str | int | float | bool | list[str] | None
@@ -23,9 +23,9 @@ class FoundJob:
 
 @dataclass(frozen=True)
 class Job:
-    """A job in a list, with the settings in force."""
+    """A job in a list, with the settings in force. ``job``: its class path; ``name``: what people call it."""
 
-    class_path: str
+    job: str
     name: str
     grouping: str
     installed: bool
@@ -50,7 +50,7 @@ class HookOfJob:
 class JobDetails:
     """A job. ``settings`` are in force; ``receiver`` has what the receiver states for the ``overridden`` ones."""
 
-    class_path: str
+    job: str
     installed: bool
     enabled: bool
     settings: dict[str, Value]
@@ -78,7 +78,7 @@ def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
     """
     rows = call(conn, "job_shown", class_path=class_path)
     if not rows:
-        raise UnknownJob(f"there is no job {class_path}", "jobhooks job list --all")
+        raise unknown_job(conn, class_path)
     installed, enabled, in_force, own, overridden = rows[0]
     return JobDetails(
         class_path,
@@ -125,4 +125,4 @@ def _stated(settings: JobSettings) -> dict[str, Any]:
 
 def _decoded(settings_json: str) -> dict[str, Value]:
     """The settings of a job in the order in which they are listed, with the types of ``JobSettings``."""
-    return msgspec.to_builtins(_stated(msgspec.json.decode(settings_json, type=JobSettings)))
+    return msgspec.json.decode(msgspec.json.encode(_stated(msgspec.json.decode(settings_json, type=JobSettings))))

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 from jobhooks.discovery.loading import ReceiverRegistry, find_receivers
-from jobhooks.operations.jobs import FoundJob, register_jobs
+from jobhooks.errors import UnknownJob
+from jobhooks.operations.jobs import FoundJob, enable_job, jobs, register_jobs
+from jobhooks.operations.nearest_names import suggestion
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.connections import SyncConnection
 
@@ -22,6 +24,20 @@ def register(conn: SyncConnection, registry: ReceiverRegistry, *, complete: bool
     Only the daemon passes ``complete``: another command may look in other directories.
     """
     register_jobs(conn, found_jobs(registry), complete=complete)
+
+
+def enable(conn: SyncConnection, registry: ReceiverRegistry, class_path: str) -> None:
+    """Enable the job of a receiver that this registry or the daemon finds.
+
+    Raises:
+        UnknownJob: there is no such receiver; the message says where it was looked for.
+    """
+    # A receiver that only the daemon can see also counts.
+    installed = {known.job for known in jobs(conn) if known.installed}
+    if class_path not in registry.receivers and class_path not in installed:
+        near = suggestion(class_path, installed | registry.receivers.keys())
+        raise UnknownJob(f"cannot enable job {class_path}: {registry.why_missing(class_path)}{near}")
+    enable_job(conn, class_path)
 
 
 def found_jobs(registry: ReceiverRegistry) -> list[FoundJob]:

@@ -36,7 +36,7 @@ def _print_changes(out: Console, kind: Kind, changes: Sequence[ConfigurationChan
         moment = change.time.isoformat(" ", "seconds")
         called = f'hook "{change.name}"' if kind is Kind.HOOK else f"job {change.name}"
         action = (change.action, ACTION_STYLES[change.action])
-        out.print(Text.assemble(f"{moment} {printable(change.user_name)}: ", action, printable(f" {called}")))
+        out.print(Text.assemble(f"{moment} {printable(change.user)}: ", action, printable(f" {called}")))
         if change.before is not None and change.after is not None:
             for setting, value in change.after.items():
                 if (former := change.before.get(setting)) != value:

@@ -1,0 +1,153 @@
+"""Operations on hooks, jobs and receivers, called directly."""
+
+import contextlib
+from collections.abc import Generator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from conftest import Connection
+from jobhooks.discovery.loading import find_receivers
+from jobhooks.errors import InvalidName, Refused, UnknownHook, UnknownJob
+from jobhooks.matching.hook_settings import HookSettings
+from jobhooks.operations import hook_file, hooks, jobs, receivers
+from jobhooks.operations.history import Kind, history
+from jobhooks.operations.hook_plan import Difference, StepKind, carry_out, plan, saving, take, with_listed_names
+from jobhooks.operations.new_receiver import new_receiver
+from jobhooks.store.connections import SyncConnection, connect
+from support.hooking import write_receivers
+
+RECEIVERS = """
+from jobhooks import JobHookReceiver
+
+class One(JobHookReceiver):
+    class Meta:
+        max_attempts = 3
+        order_by = ["serial"]
+
+class Two(JobHookReceiver):
+    pass
+"""
+HOOK = HookSettings("h", ["public.device"], "r.One", ["create", "update"], conditions='new.serial == "1"')
+
+
+@pytest.fixture
+def conn(device: Connection, database: str, tmp_path: Path) -> Generator[SyncConnection]:
+    """A connection to a database with two jobs, one of them enabled."""
+    registry = find_receivers([write_receivers(tmp_path / "receivers", RECEIVERS)])
+    with contextlib.closing(connect(database)) as conn:
+        receivers.register(conn, registry, complete=True)
+        receivers.enable(conn, registry, "r.One")
+        yield conn
+
+
+def test_hooks_are_added_edited_switched_and_deleted(conn: SyncConnection) -> None:
+    hooks.add_hook(conn, HOOK)
+    take(conn, saving(hooks.hook_details(conn, "h"), replace(HOOK, coalesce_s=5.0)))
+    found = hooks.hook_details(conn, "h")
+    assert (found.coalesce_s, found.runs, found.condition_state, found.deliveries) == (5.0, True, "valid", {})
+    hooks.enable_hook(conn, "h", enabled=False)
+    assert not hooks.hook_details(conn, "h").runs
+    assert hooks.delete_hook(conn, "h") == 0
+    assert hooks.hooks(conn) == []
+    with pytest.raises(UnknownHook):
+        hooks.hook_details(conn, "h")
+
+
+def test_an_unknown_hook_or_job_suggests_a_near_one(conn: SyncConnection) -> None:
+    hooks.add_hook(conn, HookSettings("Check serials", ["public.device"], "r.One", ["create"]))
+    with pytest.raises(UnknownHook, match='Did you mean "Check serials"'):
+        hooks.hook_details(conn, "check serial")
+    with pytest.raises(UnknownJob, match=r'Did you mean "r\.One"'):
+        jobs.job_details(conn, "r.Ona")
+
+
+def test_a_plan_is_carried_out_whole_or_not_at_all(conn: SyncConnection) -> None:
+    hooks.add_hook(conn, HOOK)
+    seen = hooks.hooks(conn)
+    other = HookSettings("other", ["device"], "r.One", ["delete"])
+    steps = plan(conn, seen, [with_listed_names(conn, each) for each in (HOOK, other)])
+    assert [(step.kind, step.name) for step in steps] == [(StepKind.ADD, "other")]
+    assert Difference("content_types", [], ["public.device"]) in steps[0].differences
+    carry_out(conn, seen, steps, keep=False)
+    assert hooks.hooks(conn) == seen
+    carry_out(conn, seen, steps)
+    assert [hook.name for hook in hooks.hooks(conn)] == ["h", "other"]
+    with pytest.raises(Refused):
+        carry_out(conn, seen, plan(conn, seen, []))
+    assert len(hooks.hooks(conn)) == 2
+
+
+def test_an_export_in_either_form_reads_back_as_the_same_hooks(conn: SyncConnection, tmp_path: Path) -> None:
+    """TOML, and what `hook export --json` prints."""
+    hooks.add_hook(conn, replace(HOOK, coalesce_s=0.0))
+    found = hooks.hooks(conn)
+    toml, as_json = tmp_path / "hooks.toml", tmp_path / "hooks.json"
+    toml.write_text(hook_file.written(found))
+    as_json.write_bytes(msgspec.json.encode([hook_file.entry(hook) for hook in found]))
+    assert hook_file.read(toml) == hook_file.read(as_json)
+    assert plan(conn, found, hook_file.read(as_json)) == []
+
+
+def test_settings_of_a_job_are_overridden_and_reset(conn: SyncConnection) -> None:
+    assert jobs.job_details(conn, "r.One").settings["order_by"] == ["serial"]
+    jobs.set_job(conn, "r.One", {"max_attempts": 5, "order_by": "table"})
+    details = jobs.job_details(conn, "r.One")
+    assert (details.settings["max_attempts"], details.settings["order_by"]) == (5, "table")
+    assert details.receiver == {"max_attempts": 3, "order_by": ["serial"]}
+    assert jobs.reset_job(conn, "r.One", ["order_by"]) == ["order_by"]
+    assert jobs.reset_job(conn, "r.One", None) == ["max_attempts"]
+    assert jobs.job_details(conn, "r.One").overridden == []
+
+
+def test_jobs_are_listed_and_switched(conn: SyncConnection) -> None:
+    assert [(job.job, job.enabled) for job in jobs.jobs(conn) if job.job.startswith("r.")] == [
+        ("r.One", True),
+        ("r.Two", False),
+    ]
+    jobs.enable_job(conn, "r.One", enabled=False)
+    assert not jobs.job_details(conn, "r.One").enabled
+
+
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ("shout", "a job is called module.Class, such as shout.Shout"),
+        ("r.Onne", 'Did you mean "r.One"'),
+        ("other.One", "no module other with a receiver in"),
+    ],
+)
+def test_a_job_that_cannot_be_enabled_says_why(conn: SyncConnection, tmp_path: Path, job: str, words: str) -> None:
+    registry = find_receivers([tmp_path / "receivers"])
+    with pytest.raises(UnknownJob) as caught:
+        receivers.enable(conn, registry, job)
+    assert words in str(caught.value)
+
+
+def test_the_history_has_every_change_of_a_hook_and_a_job(conn: SyncConnection) -> None:
+    hooks.add_hook(conn, HOOK)
+    hooks.edit_hook(conn, "h", {"priority": 3})
+    added, edited = history(conn, Kind.HOOK, "h", 10)
+    assert (added.action, added.before, edited.action, edited.user) == ("create", None, "update", conn.info.user)
+    assert edited.after is not None and edited.after["priority"] == 3
+    assert [change.action for change in history(conn, Kind.JOB, "r.One", 1)] == ["update"]
+    with pytest.raises(UnknownHook):
+        history(conn, Kind.HOOK, "never", 10)
+
+
+def test_a_new_receiver_is_found(tmp_path: Path) -> None:
+    made = new_receiver("check_serial", tmp_path / "receivers", tmp_path / "tests")
+    assert made.job in find_receivers([tmp_path / "receivers"]).receivers
+    assert made.test.exists()
+    with pytest.raises(InvalidName, match="exists already"):
+        new_receiver("check_serial", tmp_path / "receivers", tmp_path / "tests")
+
+
+@pytest.mark.parametrize("name", ["json", "email", "queue", "jobhooks", "conftest", "test_thing", "class", "a-b", "_a"])
+def test_a_name_that_would_break_its_test_is_refused(tmp_path: Path, name: str) -> None:
+    """Or whose module would never be loaded."""
+    with pytest.raises(InvalidName):
+        new_receiver(name, tmp_path / "receivers", tmp_path / "tests")
+    assert list(tmp_path.iterdir()) == []
