@@ -10,7 +10,7 @@ import psycopg
 from jobhooks.errors import InvalidConditions, Refused
 from jobhooks.matching.conditions import check_conditions
 from jobhooks.matching.hook_settings import RULES, HookSettings
-from jobhooks.operations.names import unknown_hook
+from jobhooks.operations.lookup.names import unknown_hook
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import attempt_with_lock
 

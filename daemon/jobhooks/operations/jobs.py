@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from jobhooks.contract.job_settings import RULES, JobSettings
-from jobhooks.operations.names import unknown_job
+from jobhooks.operations.lookup.names import unknown_job
 from jobhooks.store.connections import SyncConnection, call
 
 Value = str | int | float | bool | list[str] | None
