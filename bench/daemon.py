@@ -19,7 +19,7 @@ from bench.harness import BenchError
 from bench.variants import set_up
 from jobhooks.embedded import EmbeddedServer, clean_environment
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations.hooks import add_hook
+from jobhooks.operations.configuration.hooks import add_hook
 from jobhooks.store.connections import SyncConnection, connect, execute
 
 SETUP = Path(__file__).with_name("delivery.sql")

@@ -10,7 +10,7 @@ from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.session import EngineSettings
 from jobhooks.errors import DatabaseUnreachable
-from jobhooks.operations import receivers
+from jobhooks.operations.configuration import receivers
 from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
 from jobhooks.runtime.settings import Settings

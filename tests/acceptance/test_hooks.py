@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
 from jobhooks.errors import Refused
-from jobhooks.operations.hooks import change_all, hooks
+from jobhooks.operations.configuration.hooks import change_all, hooks
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, jobhooks, on_a_terminal, wait_until
 from support.hooking import add_hook, write_receivers

@@ -10,8 +10,9 @@ from conftest import Connection
 from jobhooks.contract.job_settings import JobSettings
 from jobhooks.engine.running.in_loop import shared_runs
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import hooks, jobs, tables
-from jobhooks.operations.jobs import FoundJob
+from jobhooks.operations import tables
+from jobhooks.operations.configuration import hooks, jobs
+from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.store.connections import connect
 from support.daemon import wait_until
 from support.delivering import RECEIVERS, make_seen

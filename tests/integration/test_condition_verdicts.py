@@ -8,7 +8,8 @@ import pytest
 from conftest import Connection
 from jobhooks.errors import InvalidConditions
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import doctor, hooks, jobs, tables
+from jobhooks.operations import doctor, tables
+from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.store.connections import SyncConnection, connect
 from support.daemon import Daemon, wait_until
 from support.hooking import add_hook

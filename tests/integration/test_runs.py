@@ -18,8 +18,9 @@ from jobhooks.contract.job_settings import JobSettings
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import hooks, jobs, tables
-from jobhooks.operations.jobs import FoundJob
+from jobhooks.operations import tables
+from jobhooks.operations.configuration import hooks, jobs
+from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
 from support.running import HOOK, deliver, last_change, open_running, owed

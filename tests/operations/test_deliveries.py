@@ -7,7 +7,7 @@ import pytest
 from conftest import Connection
 from jobhooks.errors import NotWatched, Refused, UnknownHook, WrongUsage
 from jobhooks.operations.changes import server_time
-from jobhooks.operations.deliveries import (
+from jobhooks.operations.delivering.deliveries import (
     Blocker,
     DeliveriesChanged,
     DeliveryFilter,

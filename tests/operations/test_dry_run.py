@@ -6,7 +6,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.errors import Refused, UnknownJob
-from jobhooks.operations.dry_run import dry_run
+from jobhooks.operations.delivering.dry_run import dry_run
 from jobhooks.runtime.settings import Settings, load
 from jobhooks.store.connections import SyncConnection
 from support.hooking import write_receivers

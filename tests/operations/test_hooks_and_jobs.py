@@ -12,9 +12,17 @@ from conftest import Connection
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.errors import InvalidName, Refused, UnknownHook, UnknownJob
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import hook_file, hooks, jobs, receivers
-from jobhooks.operations.history import Kind, history
-from jobhooks.operations.hook_plan import Difference, StepKind, carry_out, plan, saving, take, with_listed_names
+from jobhooks.operations.configuration import hook_file, hooks, jobs, receivers
+from jobhooks.operations.configuration.history import Kind, history
+from jobhooks.operations.configuration.hook_plan import (
+    Difference,
+    StepKind,
+    carry_out,
+    plan,
+    saving,
+    take,
+    with_listed_names,
+)
 from jobhooks.operations.new_receiver import new_receiver
 from jobhooks.store.connections import SyncConnection, connect
 from support.hooking import write_receivers

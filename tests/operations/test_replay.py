@@ -4,8 +4,8 @@ import pytest
 
 from conftest import Connection
 from jobhooks.errors import InvalidConditions, JobhooksError, Refused, UnknownHook, UnknownJob
-from jobhooks.operations.job_run import await_results, queue_job
-from jobhooks.operations.replay import ReplayFilter, plan_replay, replay
+from jobhooks.operations.delivering.job_run import await_results, queue_job
+from jobhooks.operations.delivering.replay import ReplayFilter, plan_replay, replay
 from jobhooks.store.connections import SyncConnection
 from support.progress import RecordedProgress
 

@@ -6,10 +6,9 @@ import pytest
 
 from conftest import Connection
 from jobhooks.errors import NotWatched, Refused, UnknownHook, UnknownJob
-from jobhooks.operations.change_details import change_details
 from jobhooks.operations.changes import server_time
-from jobhooks.operations.lookup.object_keys import object_key
-from jobhooks.operations.results import (
+from jobhooks.operations.delivering.change_details import change_details
+from jobhooks.operations.delivering.results import (
     ResultFilter,
     all_results,
     newest_lines,
@@ -17,6 +16,7 @@ from jobhooks.operations.results import (
     results_of_change,
     results_of_delivery,
 )
+from jobhooks.operations.lookup.object_keys import object_key
 from jobhooks.store.connections import SyncConnection
 from support.progress import RecordedProgress
 

@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import hooks, jobs
+from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.schema.install import check_installed, check_may_mark
 from jobhooks.store.connections import connect
 from support.daemon import Daemon

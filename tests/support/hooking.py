@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import hooks, jobs, receivers
+from jobhooks.operations.configuration import hooks, jobs, receivers
 from jobhooks.store.connections import connect
 
 EVENTS = ("create", "update", "delete", "truncate")

@@ -10,7 +10,7 @@ from jobhooks.cli.app import app
 from jobhooks.cli.command_tree import MODULES, command_tree
 
 SLOW = {"asyncpg", "cel_expr_python", "psycopg", "pydantic_settings", "rich", "structlog", "uvloop", "watchfiles"}
-OWN = {"jobhooks.cli.app", "jobhooks.cli.command_tree", "jobhooks.cli.version"}
+OWN = {"jobhooks.cli.app", "jobhooks.cli.command_tree", "jobhooks.cli.commands.version"}
 
 IMPORTED = """
 import sys
@@ -45,6 +45,7 @@ def test_version_imports_no_driver_no_settings_and_no_renderer() -> None:
     assert imported >= OWN
     assert not imported & SLOW
     assert {name for name in imported if name.startswith("jobhooks.cli.")} - OWN == {
+        "jobhooks.cli.commands",
         "jobhooks.cli.show",
         "jobhooks.cli.show.output",
         "jobhooks.cli.usage_errors",

@@ -7,9 +7,9 @@ from hypothesis import given, strategies as st
 
 from jobhooks.errors import InvalidHookFile
 from jobhooks.matching.hook_settings import MAX_COALESCE_S, HookSettings
-from jobhooks.operations import hook_file
-from jobhooks.operations.hook_plan import Difference, StepKind, saving
-from jobhooks.operations.hooks import JobHook
+from jobhooks.operations.configuration import hook_file
+from jobhooks.operations.configuration.hook_plan import Difference, StepKind, saving
+from jobhooks.operations.configuration.hooks import JobHook
 
 PLAIN = HookSettings(
     *("h", ["public.device"], "a.B", ["create", "update"]),

@@ -18,22 +18,22 @@ Command = Any  # typer's own, which is click's in some versions of typer, and a 
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 MODULES = {  # the module below jobhooks.cli of each command and group, in the order of the help
-    "install": "install",
-    "uninstall": "install",
-    "adopt": "install",
-    "replay": "replay",
-    "run": "run",
-    "status": "status",
-    "doctor": "doctor",
+    "install": "commands.install",
+    "uninstall": "commands.install",
+    "adopt": "commands.install",
+    "replay": "commands.replay",
+    "run": "commands.run",
+    "status": "commands.status",
+    "doctor": "commands.doctor",
     "demo": "demo.command",
-    "version": "version",
-    "table": "table",
-    "job": "job",
-    "hook": "hook",
-    "receiver": "receiver",
-    "change": "change",
-    "delivery": "delivery",
-    "result": "result",
+    "version": "commands.version",
+    "table": "commands.table",
+    "job": "commands.job",
+    "hook": "commands.hook",
+    "receiver": "commands.receiver",
+    "change": "commands.change",
+    "delivery": "commands.delivery",
+    "result": "commands.result",
 }
 
 

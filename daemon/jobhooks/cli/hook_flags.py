@@ -8,7 +8,7 @@ import typer
 
 from jobhooks.cli import completion
 from jobhooks.matching.hook_settings import MAX_COALESCE_S, RULES, TRANSACTION, Kind, Rule
-from jobhooks.operations.hook_file import ordered_events
+from jobhooks.operations.configuration.hook_file import ordered_events
 
 REPEATED = frozenset({Kind.TABLES, Kind.COLUMNS})
 REQUIRED = frozenset({Kind.TABLES, Kind.EVENTS, Kind.JOB})

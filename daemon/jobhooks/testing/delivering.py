@@ -22,8 +22,9 @@ from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runners
 from jobhooks.errors import Refused
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import hooks, jobs, tables
-from jobhooks.operations.receivers import found_jobs
+from jobhooks.operations import tables
+from jobhooks.operations.configuration import hooks, jobs
+from jobhooks.operations.configuration.receivers import found_jobs
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call, close_async, connect_async
 from jobhooks.testing.databases import Database
 from jobhooks.testing.thread_runner import ThreadRunner

@@ -15,7 +15,7 @@ from jobhooks.cli.demo.narrator import Narrator
 from jobhooks.cli.demo.story import check, play, prepare
 from jobhooks.embedded import EmbeddedServerError, run_server, system_binaries, wheel_binaries
 from jobhooks.errors import JobhooksError
-from jobhooks.operations.receivers import BUILT_IN
+from jobhooks.operations.configuration.receivers import BUILT_IN
 from jobhooks.store.connections import connect
 
 DATABASE = "demo"

@@ -11,8 +11,9 @@ from jobhooks.cli.demo.narrator import Narrator, ToldChange, changes_after
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.errors import JobhooksError
 from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import hooks, jobs, tables
-from jobhooks.operations.receivers import BUILT_IN, register
+from jobhooks.operations import tables
+from jobhooks.operations.configuration import hooks, jobs
+from jobhooks.operations.configuration.receivers import BUILT_IN, register
 from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection
 

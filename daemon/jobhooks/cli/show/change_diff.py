@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from jobhooks.cli.show.output import local, one_line
-from jobhooks.operations.attempts import ResultDetails
-from jobhooks.operations.change_details import ChangeDetails
-from jobhooks.operations.deliveries import PendingDelivery
+from jobhooks.operations.delivering.attempts import ResultDetails
+from jobhooks.operations.delivering.change_details import ChangeDetails
+from jobhooks.operations.delivering.deliveries import PendingDelivery
 from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.json_rows import Columns, columns
 

@@ -10,8 +10,8 @@ from jobhooks.cli.show.change_diff import ADDED, ASIDE, REMOVED
 from jobhooks.cli.show.confirm import number
 from jobhooks.cli.show.output import one_line, printable
 from jobhooks.cli.show.results import log_line
-from jobhooks.operations.attempts import AttemptDetails
-from jobhooks.operations.deliveries import DeliveriesChanged, PendingDelivery, PendingDeliveryDetails
+from jobhooks.operations.delivering.attempts import AttemptDetails
+from jobhooks.operations.delivering.deliveries import DeliveriesChanged, PendingDelivery, PendingDeliveryDetails
 
 ERROR_WIDTH = 100  # characters of an error in a list
 UNITS = ((86_400, "d"), (3600, "h"), (60, "m"))

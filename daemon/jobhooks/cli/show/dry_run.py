@@ -9,7 +9,7 @@ from jobhooks.cli.show.change_diff import ACTION_STYLES, ASIDE, key, print_diffe
 from jobhooks.cli.show.deliveries import print_log_and_traceback
 from jobhooks.cli.show.output import console, one_line, print_json, say
 from jobhooks.cli.show.results import STATUS_STYLES
-from jobhooks.operations.dry_run import DryRun
+from jobhooks.operations.delivering.dry_run import DryRun
 
 KEPT = (
     "Nothing in the database was kept. Writes to tables that are not watched are not shown, and effects outside of the"

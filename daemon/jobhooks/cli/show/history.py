@@ -10,7 +10,7 @@ from rich.text import Text
 from jobhooks.cli.show.change_diff import ACTION_STYLES
 from jobhooks.cli.show.output import console, print_json, printable
 from jobhooks.cli.show.settings import in_words
-from jobhooks.operations.history import ConfigurationChange, Kind, history
+from jobhooks.operations.configuration.history import ConfigurationChange, Kind, history
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import Settings
 

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from jobhooks.cli.show.change_diff import ADDED, ASIDE, REMOVED, heading
 from jobhooks.cli.show.output import local, one_line, printable
-from jobhooks.operations.attempts import FoundLine, LogLine, Result, ResultWithWrites
-from jobhooks.operations.results import SHOWN_WRITES
+from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultWithWrites
+from jobhooks.operations.delivering.results import SHOWN_WRITES
 from jobhooks.store.json_rows import columns
 
 ERROR_WIDTH = 100  # characters of an error in a list

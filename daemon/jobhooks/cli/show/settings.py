@@ -8,7 +8,7 @@ from rich.text import Text
 from jobhooks.cli.show.change_diff import ADDED, REMOVED
 from jobhooks.cli.show.confirm import number
 from jobhooks.cli.show.output import printable
-from jobhooks.operations.hook_plan import Difference, Step, StepKind
+from jobhooks.operations.configuration.hook_plan import Difference, Step, StepKind
 
 CHANGED = "yellow"
 SIGNS = {StepKind.ADD: ("+", ADDED), StepKind.EDIT: ("~", CHANGED), StepKind.DELETE: ("-", REMOVED)}

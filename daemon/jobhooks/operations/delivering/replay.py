@@ -20,9 +20,9 @@ from jobhooks.errors import Refused
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import check_conditions
 from jobhooks.matching.hook_table import Hook, Rule, hook_of
-from jobhooks.operations.change_details import no_such_change
 from jobhooks.operations.changes import ids_between
-from jobhooks.operations.deliveries import batches
+from jobhooks.operations.delivering.change_details import no_such_change
+from jobhooks.operations.delivering.deliveries import batches
 from jobhooks.operations.lookup.names import ids_of_tables, unknown_hook
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.store.change_rows import ContentTypes, change_of

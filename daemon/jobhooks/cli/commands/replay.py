@@ -10,8 +10,8 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFl
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import print_json, progress, say
 from jobhooks.operations import changes
+from jobhooks.operations.delivering.replay import ReplayFilter, ReplayPlan, plan_replay, replay as carry_out
 from jobhooks.operations.opening import connection
-from jobhooks.operations.replay import ReplayFilter, ReplayPlan, plan_replay, replay as carry_out
 from jobhooks.runtime.settings import Settings, load
 
 
@@ -86,7 +86,7 @@ def _try(settings: Settings, job: str | None, change: list[int] | None, others: 
         raise typer.BadParameter("--dry-run takes a --job and one --change, and no other filter")
     # Imported here, because all commands would load multiprocessing and Pebble.
     from jobhooks.cli.show.dry_run import print_dry_run  # noqa: PLC0415, RUF100
-    from jobhooks.operations.dry_run import dry_run  # noqa: PLC0415, RUF100
+    from jobhooks.operations.delivering.dry_run import dry_run  # noqa: PLC0415, RUF100
 
     with connection(settings) as conn:
         print_dry_run(dry_run(conn, settings, job, change[0]), as_json=as_json)

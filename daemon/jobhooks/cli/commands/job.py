@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from jobhooks.cli import completion, job_run
+from jobhooks.cli import completion
+from jobhooks.cli.commands import job_run
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
@@ -18,8 +19,8 @@ from jobhooks.contract.choices import Ordering
 from jobhooks.contract.job_settings import RULES, Kind
 from jobhooks.discovery.loading import ReceiverRegistry
 from jobhooks.errors import Forbidden
-from jobhooks.operations import history as histories, jobs, receivers
-from jobhooks.operations.jobs import JobDetails, Value
+from jobhooks.operations.configuration import history as histories, jobs, receivers
+from jobhooks.operations.configuration.jobs import JobDetails, Value
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection

@@ -12,7 +12,7 @@ from jobhooks.cli.show.deliveries import print_attempt
 from jobhooks.cli.show.output import console, print_json, printable, progress, say
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.operations import changes
-from jobhooks.operations.job_run import await_results, queue_job
+from jobhooks.operations.delivering.job_run import await_results, queue_job
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 

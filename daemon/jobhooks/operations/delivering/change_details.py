@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import msgspec
 
 from jobhooks.errors import Refused
-from jobhooks.operations.attempts import ResultDetails
-from jobhooks.operations.deliveries import PendingDelivery, deliveries_of_change
-from jobhooks.operations.results import results_of_delivery
+from jobhooks.operations.delivering.attempts import ResultDetails
+from jobhooks.operations.delivering.deliveries import PendingDelivery, deliveries_of_change
+from jobhooks.operations.delivering.results import results_of_delivery
 from jobhooks.store.captured_changes import ListedChange, listed_fields, raw_json
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.undecodable_text import call_readable

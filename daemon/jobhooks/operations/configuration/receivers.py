@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jobhooks.discovery.loading import ReceiverRegistry, find_receivers
 from jobhooks.errors import UnknownJob
-from jobhooks.operations.jobs import FoundJob, enable_job, jobs, register_jobs
+from jobhooks.operations.configuration.jobs import FoundJob, enable_job, jobs, register_jobs
 from jobhooks.operations.lookup.nearest_names import suggestion
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.connections import SyncConnection

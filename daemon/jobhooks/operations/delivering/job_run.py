@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from jobhooks.errors import JobhooksError, Refused
 from jobhooks.matching.hook_table import Hook
-from jobhooks.operations.attempts import ResultDetails
-from jobhooks.operations.change_details import no_such_change
 from jobhooks.operations.changes import listed_change
-from jobhooks.operations.deliveries import pending_delivery
+from jobhooks.operations.delivering.attempts import ResultDetails
+from jobhooks.operations.delivering.change_details import no_such_change
+from jobhooks.operations.delivering.deliveries import pending_delivery
+from jobhooks.operations.delivering.replay import ReplayFilter, queue, replay_hook, replayable
+from jobhooks.operations.delivering.results import results_of_delivery
 from jobhooks.operations.lookup.names import unknown_job
 from jobhooks.operations.progress import Advance, Progress, no_progress
-from jobhooks.operations.replay import ReplayFilter, queue, replay_hook, replayable
-from jobhooks.operations.results import results_of_delivery
 from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.connections import SyncConnection, call
 

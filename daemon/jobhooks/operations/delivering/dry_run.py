@@ -12,11 +12,11 @@ from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.running.dry_run import DryRunOutcome, run_dry
 from jobhooks.errors import TransactionEnded, UnknownJob
 from jobhooks.matching.hook_table import Hook
-from jobhooks.operations import receivers
-from jobhooks.operations.attempts import LogLine, ResultDetails
-from jobhooks.operations.change_details import no_such_change
 from jobhooks.operations.changes import listed_change
-from jobhooks.operations.replay import logged_change
+from jobhooks.operations.configuration import receivers
+from jobhooks.operations.delivering.attempts import LogLine, ResultDetails
+from jobhooks.operations.delivering.change_details import no_such_change
+from jobhooks.operations.delivering.replay import logged_change
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.captured_changes import ListedChange, raw_json
 from jobhooks.store.connections import SyncConnection, call

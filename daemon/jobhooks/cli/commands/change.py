@@ -11,7 +11,7 @@ from jobhooks.cli.show.change_diff import Line, line, print_change, print_line
 from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, wait_for_reader_to_leave
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.operations import changes
-from jobhooks.operations.change_details import change_details
+from jobhooks.operations.delivering.change_details import change_details
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.captured_changes import ListedChange

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobhooks.errors import Refused
-from jobhooks.operations.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
 from jobhooks.operations.changes import ids_between, listed_change
+from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
 from jobhooks.operations.lookup.names import id_of_hook, ids_of_hooks, ids_of_jobs, ids_of_tables
 from jobhooks.operations.lookup.object_keys import ObjectKey, key_of
 from jobhooks.operations.progress import Progress, no_progress

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from jobhooks.errors import Refused, WrongUsage
-from jobhooks.operations.attempts import ResultDetails
 from jobhooks.operations.changes import listed_change
+from jobhooks.operations.delivering.attempts import ResultDetails
+from jobhooks.operations.delivering.results import results_of_delivery
 from jobhooks.operations.lookup.names import ids_of_hooks, ids_of_tables
 from jobhooks.operations.progress import Progress, no_progress
-from jobhooks.operations.results import results_of_delivery
 from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.undecodable_text import call_readable

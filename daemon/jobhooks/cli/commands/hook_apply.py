@@ -12,8 +12,8 @@ from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import console, print_json, print_text, say
 from jobhooks.cli.show.settings import print_plan
 from jobhooks.errors import Forbidden, Refused
-from jobhooks.operations import hook_file, hooks
-from jobhooks.operations.hook_plan import Step, StepKind, carry_out, plan, with_listed_names
+from jobhooks.operations.configuration import hook_file, hooks
+from jobhooks.operations.configuration.hook_plan import Step, StepKind, carry_out, plan, with_listed_names
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 

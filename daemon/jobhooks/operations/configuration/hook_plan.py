@@ -6,9 +6,9 @@ from enum import Enum
 
 from jobhooks.errors import UnknownTable
 from jobhooks.matching.hook_settings import HookSettings, setting_named
-from jobhooks.operations import hooks
-from jobhooks.operations.hook_file import entry
-from jobhooks.operations.hooks import JobHook
+from jobhooks.operations.configuration import hooks
+from jobhooks.operations.configuration.hook_file import entry
+from jobhooks.operations.configuration.hooks import JobHook
 from jobhooks.store.connections import SyncConnection
 
 BLANK = HookSettings("", [], "", [])

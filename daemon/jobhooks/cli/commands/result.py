@@ -16,8 +16,9 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, progress
 from jobhooks.cli.show.results import Line, line, print_line, print_result
-from jobhooks.operations import changes, results
-from jobhooks.operations.attempts import ResultDetails
+from jobhooks.operations import changes
+from jobhooks.operations.delivering import results
+from jobhooks.operations.delivering.attempts import ResultDetails
 from jobhooks.operations.lookup.object_keys import object_key
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from jobhooks.cli import completion, hook_apply
+from jobhooks.cli import completion
+from jobhooks.cli.commands import hook_apply
 from jobhooks.cli.hook_flags import given_settings, with_flags_to_add, with_flags_to_edit
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.confirm import confirm, number
@@ -15,9 +16,9 @@ from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_records, printable, say
 from jobhooks.cli.show.settings import differences_in_words, in_words
 from jobhooks.matching.hook_settings import DEFAULTS, RULES, HookSettings, Kind, shown_name
-from jobhooks.operations import history as histories, hooks
-from jobhooks.operations.hook_plan import Step, saving, take, with_listed_names
-from jobhooks.operations.hooks import HookDetails
+from jobhooks.operations.configuration import history as histories, hooks
+from jobhooks.operations.configuration.hook_plan import Step, saving, take, with_listed_names
+from jobhooks.operations.configuration.hooks import HookDetails
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection

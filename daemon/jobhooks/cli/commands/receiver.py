@@ -9,7 +9,7 @@ import typer
 from jobhooks.cli.options import ConfigFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.output import print_json, print_records, say
 from jobhooks.errors import JobhooksError
-from jobhooks.operations import receivers
+from jobhooks.operations.configuration import receivers
 from jobhooks.operations.new_receiver import new_receiver
 from jobhooks.runtime.settings import load
 

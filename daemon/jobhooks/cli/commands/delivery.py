@@ -11,7 +11,8 @@ from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.deliveries import Line, changed, in_words, line, print_delivery
 from jobhooks.cli.show.output import console, print_json, print_records, progress, say
-from jobhooks.operations import changes, deliveries
+from jobhooks.operations import changes
+from jobhooks.operations.delivering import deliveries
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection

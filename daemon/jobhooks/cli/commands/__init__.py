@@ -1,0 +1,1 @@
+"""The commands: each module parses flags, calls an operation and renders its result."""

@@ -1,0 +1,1 @@
+"""Hooks, jobs and receivers: list, show, change, plan, and who changed them."""

@@ -1,0 +1,1 @@
+"""Deliveries and their results: list, show, retry, discard, replay, run, try."""
