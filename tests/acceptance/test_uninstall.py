@@ -262,7 +262,7 @@ def test_uninstalling_waits_briefly_for_a_table_and_goes_on_the_next_time(device
         assert finished.returncode == REFUSED and "jobhooks uninstall" in finished.stderr
         assert '"public"."device"' in finished.stderr
     listed = json.loads(jobhooks("table", "list", "--json", "--database-url", database).stdout)
-    assert [(table["name"], table["state"]) for table in listed] == [
+    assert [(table["table"], table["state"]) for table in listed] == [
         ("public.a", "not watched"),
         ("public.device", "watched"),
     ]
