@@ -10,6 +10,7 @@ from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
 from jobhooks.errors import Refused
+from jobhooks.matching.hook_settings import DEFAULTS
 from jobhooks.operations.configuration.hooks import change_all, hooks
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, jobhooks, on_a_terminal, wait_until
@@ -59,6 +60,7 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
     run(database, "hook", "add", "h", *table, *site, "--events", "update,create", "--job", "a.On", *more)
     hook = shown(database, "hook", "show", "h")
     assert hook == {
+        **DEFAULTS,
         "name": "h",
         "content_types": ["public.device", "public.site"],
         "job": "a.On",

@@ -9,6 +9,7 @@ import pytest
 from conftest import Connection
 from jobhooks.contract.job_settings import RULES, JobSettings
 from jobhooks.errors import HookConflict, InvalidSetting, JobIsOff, NotWatched, UnknownColumn, UnknownEvent, UnknownHook
+from jobhooks.matching.hook_settings import DEFAULTS
 from jobhooks.store.connections import translated_errors
 from support.capturing import client_with
 from support.daemon import LIMIT, wait_until
@@ -332,6 +333,7 @@ def test_each_change_of_a_hook_is_recorded_once_for_a_transaction(jobs: Connecti
         "conditions": "",
         "coalesce_s": None,
     }
+    first = {**DEFAULTS, **first}
     second = {**first, "content_types": ["public.device", "public.site"], "events": ["delete"], "enabled": False}
     third = {**second, "content_types": ["public.site"]}
     assert jobs.execute(HISTORY).fetchall() == [

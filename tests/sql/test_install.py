@@ -212,8 +212,8 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         # The history begins with the existing state, as it would be recorded today.
         admin.execute("update jobhooks.job set enabled = enabled; update jobhooks.job_hook set enabled = enabled")
         assert admin.execute(
-            "select kind, name, action, after ->> 'events' from jobhooks.configuration_change order by id"
-        ).fetchall() == [("job", "a.B", "create", None), ("hook", "h", "create", '["update","create"]')]
+            "select kind, name, action, after::jsonb ->> 'events' from jobhooks.configuration_change order by id"
+        ).fetchall() == [("job", "a.B", "create", None), ("hook", "h", "create", '["update", "create"]')]
         assert (
             admin.execute("select id, transaction_id::text, time, postchange from jobhooks.object_change").fetchall()
             == former

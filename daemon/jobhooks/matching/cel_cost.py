@@ -78,7 +78,7 @@ class Work:
 
 
 def work_of(compiled: bytes) -> Work:
-    """Return how much a compiled expression has to do."""
+    """The cost of a compiled expression."""
     return _work(_fields(_fields(compiled)[2][0])[4][0])
 
 
@@ -107,7 +107,7 @@ def _sum(works: Iterable[Work]) -> Work:
 
 
 def _column(expression: Message) -> tuple[str | None, str | None]:
-    """Return the row and the column that an expression is: ``new.serial``, ``new["serial"]``.
+    """The row and the column that an expression reads: ``new.serial``, ``new["serial"]``.
 
     The row alone if it only asks whether there is one: ``new == null``. Else neither.
     """
@@ -130,7 +130,7 @@ def _column(expression: Message) -> tuple[str | None, str | None]:
 
 
 def _parts(expression: Message) -> list[bytes]:
-    """Return the expressions that an expression consists of."""
+    """The parts of an expression."""
     if SELECT in expression:
         return _fields(expression[SELECT][0])[1]
     if CALL in expression:
@@ -153,7 +153,7 @@ def _row(expression: bytes) -> str | None:
 
 
 def _identifier(expression: Message) -> str | None:
-    """Return the name of a variable; ``.new`` is ``new``, where something else of that name would hide it."""
+    """The name of a variable; ``.new`` is ``new``, where something else of that name would hide it."""
     return _text(_fields(expression[IDENTIFIER][0])[1]).lstrip(".") if IDENTIFIER in expression else None
 
 
@@ -163,12 +163,12 @@ def _constant(expression: bytes) -> Message:
 
 
 def _text(values: list[bytes]) -> str:
-    """Return the text of a field, which is left out where it is empty."""
+    """The text of a field; a message leaves out empty fields."""
     return values[0].decode() if values else ""
 
 
 def _fields(message: bytes) -> Message:
-    """Return the fields of a message by their numbers; those that are numbers are there, but without their values."""
+    """The fields of a message by their numbers; those that are numbers are there, but without their values."""
     fields: Message = defaultdict(list)
     position = 0
     while position < len(message):

@@ -50,7 +50,7 @@ def where_and_why(text: str, error: str) -> str:
 
 
 def pointed(text: str, line: int, column: int, reason: str) -> str:
-    """Return a reason with the line and the column, which count from 1, and that line with a mark."""
+    """A reason with the line and the column, which count from 1, and that line with a mark."""
     shown = "".join(letter if letter.isprintable() else " " for letter in _line(text, line))
     start = max(0, column - 1 - BEFORE)
     indent = "".join(
@@ -102,7 +102,7 @@ def _with_hint(what: str, text: str, line: int, column: int) -> str:
 
 
 def _not_taken(function: str, types: str) -> str:
-    """Return that a function does not take values of these types; ``_>_`` is the operator >."""
+    """The reason that a function does not take values of these types; ``_>_`` is the operator >."""
     name = function.strip("_") or function
     named = ", ".join(TYPES.get(type_, type_) for type_ in types.split(", "))
     return f"{name} does not take ({named})"
@@ -114,7 +114,7 @@ def _line(text: str, line: int) -> str:
 
 
 def evaluation_failure(error: str, text: str) -> tuple[str, str]:
-    """Return why an expression could not be evaluated, and the same without anything that a row may hold."""
+    """Why an expression could not be evaluated, and the same without values of a row."""
     reason = re.sub(r"^[A-Z_]+: ", "", error)
     if overload := NO_OVERLOADS.fullmatch(reason):
         reason = _not_taken(*overload.groups())

@@ -49,7 +49,7 @@ def any_changed(change: Change, names: tuple[str, ...], *, strict: bool) -> bool
 
 
 def raw_columns(names: tuple[str, ...], row_json: str) -> dict[str, bytes | msgspec.Raw]:
-    """Return those of the columns that the row has, as the JSON that they are written in."""
+    """The columns that the row has, as their JSON text."""
     try:
         return _raw_reader(names)(row_json)
     except (msgspec.DecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Conditions that could not be evaluated: logged, now and then, and counted until they are written down."""
+"""Counts and logs failures of conditions, until the counts are written to the database."""
 
 import time
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ import structlog
 
 from jobhooks.matching.hook_table import Failure
 
-TOLD_EVERY_S = 60.0  # for each hook: a condition that fails fails often
+LOG_INTERVAL_S = 60.0  # for each hook: a condition that fails fails often
 
 log = structlog.stdlib.get_logger()
 
 
 @dataclass(slots=True)
 class Count:
-    """The failures of a hook's conditions that are not written down, and the last of them."""
+    """The unwritten failures of a hook's conditions, and the last one."""
 
     last: Failure
     changes: int = 0
@@ -25,8 +25,8 @@ class ConditionFailures:
 
     def __init__(self) -> None:
         self._counts: dict[int, Count] = {}
-        self._told_at: dict[int, float] = {}
-        self._untold: dict[int, int] = {}
+        self._logged_at: dict[int, float] = {}
+        self._suppressed: dict[int, int] = {}
 
     def __bool__(self) -> bool:
         return bool(self._counts)
@@ -60,13 +60,13 @@ class ConditionFailures:
     def _log(self, failure: Failure) -> None:
         hook = failure.hook
         now = time.monotonic()
-        if now - self._told_at.get(hook.id, -TOLD_EVERY_S) < TOLD_EVERY_S:
-            self._untold[hook.id] = self._untold.get(hook.id, 0) + 1
+        if now - self._logged_at.get(hook.id, -LOG_INTERVAL_S) < LOG_INTERVAL_S:
+            self._suppressed[hook.id] = self._suppressed.get(hook.id, 0) + 1
             return
-        self._told_at[hook.id] = now
+        self._logged_at[hook.id] = now
         if failure.change is None:
             log.warning("condition_invalid", hook=hook.name, error=failure.public)
         else:
-            more = self._untold.pop(hook.id, 0)
+            more = self._suppressed.pop(hook.id, 0)
             change = {"change": failure.change.id, "action": failure.change.action.value}
             log.warning("condition_failed", hook=hook.name, **change, error=failure.public, more=more)

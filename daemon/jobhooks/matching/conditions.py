@@ -64,7 +64,7 @@ def why_invalid(text: str) -> str | None:
 
 @lru_cache(KEPT)
 def compiled(text: str) -> "Conditions":
-    """Return conditions ready to be evaluated.
+    """Compile conditions.
 
     Raises:
         InvalidConditions: they are no expression that is true or false.
@@ -91,7 +91,7 @@ class Conditions:
         ]
 
     def hold(self, change: Change) -> bool:
-        """Return whether a change satisfies the conditions.
+        """Whether a change satisfies the conditions.
 
         Raises:
             ConditionFailed: that cannot be said.
@@ -199,7 +199,7 @@ def _refuse_too_much(data: dict[str, object], rounds: int) -> None:
 
 
 def _weight(value: object) -> tuple[int, int]:
-    """Return how many values there are, and how many characters with them."""
+    """The number of values, and of their characters."""
     if isinstance(value, str):
         return 1, 1 + len(value)
     if not isinstance(value, dict | list):

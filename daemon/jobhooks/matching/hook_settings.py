@@ -93,5 +93,5 @@ def shown_name(setting: str) -> str:
 
 
 def setting_named(shown: str) -> str:
-    """The setting that ``shown_name`` gives this name; ``shown`` itself if there is none."""
+    """The setting that ``shown_name`` gives this name; ``shown`` itself if no setting has it."""
     return next((setting for setting in RULES if shown_name(setting) == shown), shown)

@@ -77,18 +77,18 @@ class Failure:
     invalid: bool = False
 
 
-Told = Callable[[Failure], None]
+OnFailure = Callable[[Failure], None]
 
 
 class Rule:
     """A hook's requirements beside table and event: changed columns, and conditions.
 
-    Conditions that cannot be evaluated count as false, and ``told`` is called.
+    Conditions that cannot be evaluated count as false, and ``on_failure`` is called.
     """
 
-    def __init__(self, hook: Hook, told: Told) -> None:
+    def __init__(self, hook: Hook, on_failure: OnFailure) -> None:
         self._hook = hook
-        self._told = told
+        self._on_failure = on_failure
         self._columns = tuple(sorted(hook.columns))
         self._conditions = self._compiled(hook.conditions) if hook.conditions else None
 
@@ -98,7 +98,7 @@ class Rule:
             return compiled(text)
         except InvalidConditions as exc:
             reason = str(exc).partition("\n")[0]
-            self._told(Failure(self._hook, None, reason, reason, invalid=True))
+            self._on_failure(Failure(self._hook, None, reason, reason, invalid=True))
             return reason
 
     def wants(self, change: Change) -> bool:
@@ -115,33 +115,33 @@ class Rule:
 
     def _hold(self, conditions: Conditions | str, change: Change) -> bool:
         if isinstance(conditions, str):
-            self._told(Failure(self._hook, change, conditions, conditions, invalid=True))
+            self._on_failure(Failure(self._hook, change, conditions, conditions, invalid=True))
             return False
         try:
             return conditions.hold(change)
         except ConditionFailed as exc:
-            self._told(Failure(self._hook, change, str(exc), exc.public))
+            self._on_failure(Failure(self._hook, change, str(exc), exc.public))
             return False
 
 
-def told_to_nobody(_failure: Failure) -> None:
+def ignore_failure(_failure: Failure) -> None:
     """Ignore the failure."""
 
 
 class HookTable:
     """The active hooks, by table and event. ``version``: they are of this configuration, or a newer one.
 
-    ``told`` is called for conditions that could not be evaluated.
+    ``on_failure`` is called for conditions that could not be evaluated.
     """
 
-    def __init__(self, version: str, hooks: Iterable[Hook], told: Told = told_to_nobody) -> None:
+    def __init__(self, version: str, hooks: Iterable[Hook], on_failure: OnFailure = ignore_failure) -> None:
         self.version = version
         self.by_id = {hook.id: hook for hook in hooks}
         self._by_event: dict[tuple[int, ObjectChangeActionChoices], list[Hook]] = defaultdict(list)
         self._rules: dict[int, Rule] = {}
         for hook in self.by_id.values():
             if hook.columns or hook.conditions:
-                self._rules[hook.id] = Rule(hook, told)
+                self._rules[hook.id] = Rule(hook, on_failure)
             for content_type_id in hook.content_type_ids:
                 for event in hook.events:
                     self._by_event[content_type_id, ObjectChangeActionChoices(event)].append(hook)

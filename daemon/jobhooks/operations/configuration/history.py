@@ -29,7 +29,7 @@ class ConfigurationChange:
 
 
 def history(conn: SyncConnection, kind: Kind, name: str | None, limit: int) -> list[ConfigurationChange]:
-    """Return the newest changes of all hooks or jobs, or of what is, or was, called ``name``; the newest last.
+    """The latest changes of all hooks or jobs, or of the one that has or had this name; the newest last.
 
     Raises:
         UnknownHook, UnknownJob: nothing was ever called so.

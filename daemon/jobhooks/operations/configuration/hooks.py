@@ -99,7 +99,7 @@ def delete_hook(conn: SyncConnection, name: str) -> int:
 
 
 def table_names(conn: SyncConnection, names: Sequence[str]) -> list[str]:
-    """Return tables by the names that they are listed by, sorted; what is none stays as it is.
+    """Tables by their listed names, sorted; a name of no table stays the same.
 
     Raises:
         UnknownTable: what cannot be the name of one.
@@ -116,7 +116,7 @@ def change_all(
 
     Raises:
         Refused: they are not.
-        LockNotAvailable: somebody else is changing hooks.
+        LockNotAvailable: another session is changing hooks.
         JobhooksError: of a step, or of what the steps lead to together; nothing was changed.
     """
 
