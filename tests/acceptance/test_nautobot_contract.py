@@ -395,7 +395,7 @@ def test_a_meta_of_nautobots_is_taken_and_what_has_no_effect_is_told(world: Worl
     assert told == warnings
     at = ["--receivers-path", str(world.receivers), "--database-url", world.database]
     listed = jobhooks("job", "list", "--json", *at)
-    assert "r.HasNautobotsMeta" in [job["class_path"] for job in json.loads(listed.stdout)]
+    assert "r.HasNautobotsMeta" in [job["job"] for job in json.loads(listed.stdout)]
     path = world.receivers / "r.py"
     assert listed.stderr.splitlines() == [f"warning: {path}: {warning}" for warning in warnings]
 

@@ -37,6 +37,7 @@ class OwnServer:
             "listen_addresses": "127.0.0.1",
             "port": str(self.port),
             "fsync": "off",
+            "synchronous_commit": "on",  # an immediate stop would lose commits of the last half second
             "max_wal_senders": "3",
             "wal_level": "replica",
             **settings,

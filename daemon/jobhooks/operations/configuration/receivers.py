@@ -10,7 +10,7 @@ from jobhooks.runtime.settings import Settings
 from jobhooks.store.connections import SyncConnection
 
 # The receivers that come with jobhooks: a symbolic link in a checkout, a folder in an installed wheel.
-BUILT_IN = Path(__file__).parent.parent / "receivers"
+BUILT_IN = Path(__file__).parents[2] / "receivers"
 
 
 def find(chosen: Settings) -> ReceiverRegistry:
