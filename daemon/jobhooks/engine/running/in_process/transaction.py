@@ -120,7 +120,7 @@ class SharedTransaction:
         if isinstance(step, Send):
             conn = self.conn
             assert conn is not None
-            if conn.info.transaction_status == TransactionStatus.ACTIVE:
+            if conn.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 raise DatabaseUnreachable("a run was ended in the middle of a statement")
             with translated_errors():
                 execute(conn, step.statements.encode(), *step.parameters)
@@ -175,10 +175,10 @@ class RunConnection:
 
 def _roll_back(conn: SyncConnection) -> None:
     """Roll back a transaction if one is open. A connection on which that is not possible is closed."""
-    if conn.closed or conn.info.transaction_status == TransactionStatus.IDLE:
+    if conn.closed or conn.pgconn.transaction_status == TransactionStatus.IDLE:
         return
     try:
-        if conn.info.transaction_status == TransactionStatus.ACTIVE:
+        if conn.pgconn.transaction_status == TransactionStatus.ACTIVE:
             conn.cancel_safe(timeout=CANCEL_S)  # or the statement and its locks would outlive the run
             conn.close()
         else:
