@@ -238,6 +238,25 @@ def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_databas
         ]
 
 
+def test_settings_of_jobs_and_what_operators_set_survive_the_change_to_one_object(empty_database: str) -> None:
+    """A lost override would run a job by other limits, and a lost order would run its changes in another order."""
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        for migration in migrations()[:11]:
+            admin.execute(migration.text.encode())
+        admin.execute(
+            "insert into jobhooks.job (class_path, name, time_limit_s, queue, order_by, order_columns, overrides)"
+            " values ('m.C', 'C', 9, 'q', 'columns', '{site,rack}',"
+            """ '{"order_by": "columns", "order_columns": ["rack"], "time_limit_s": null, "max_attempts": 7}')"""
+        )
+        admin.execute(migrations()[11].text.encode())
+        row = admin.execute("select settings, overrides from jobhooks.job").fetchone()
+    assert row is not None
+    settings, overrides = row
+    assert overrides == {"order_by": ["rack"], "time_limit": None, "max_attempts": 7}
+    expected = {"name": "C", "time_limit": 9, "soft_time_limit": None, "queue": "q", "order_by": ["site", "rack"]}
+    assert expected.items() <= settings.items()
+
+
 def test_what_an_earlier_versions_triggers_call_stays_until_they_are_replaced(
     application: Connection, database: str
 ) -> None:
