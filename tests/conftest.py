@@ -36,6 +36,7 @@ SEED = pytest.StashKey[int]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, help="Draw the same random numbers as the run that printed this seed.")
+    parser.addoption("--write-texts", action="store_true", help="Write the texts that test_texts.py compares.")
 
 
 def pytest_configure(config: pytest.Config) -> None:

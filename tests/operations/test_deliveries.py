@@ -130,3 +130,36 @@ def test_the_deliveries_of_one_change(ledger: Connection, admin: SyncConnection)
     waiting = pending_delivery(admin, 3, "first")
     assert waiting is not None and waiting.status == "waiting"
     assert pending_delivery(admin, 3, "second") is None
+
+
+def many(conn: Connection, count: int) -> None:
+    """Make a large backlog of one object, with a dead delivery at its head."""
+    conn.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
+    conn.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
+    conn.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status)"
+        " select id, 1, 1, 7, case when id = 1 then 'dead' else 'blocked' end from generate_series(1, %s) as id",
+        [count],
+    )
+
+
+def test_discarding_many_frees_none_of_them_on_the_way(device: Connection, admin: SyncConnection) -> None:
+    """They go in batches: were the oldest to go first, a daemon would run one that the next batch gives up."""
+    many(device, 2_500)
+    device.execute(
+        "create function public.refuse() returns trigger language plpgsql as $$ begin raise 'freed'; end $$;"
+        " create trigger refuse before update on jobhooks.delivery for each row when (new.status = 'waiting')"
+        " execute function public.refuse()"
+    )
+    plan = choose(admin, DeliveryFilter(), everything=True)
+    assert discard(admin, plan) == DeliveriesChanged(2_500, 0, [])
+    assert pending(device) == []
+
+
+def test_retrying_many_makes_due_only_the_first_of_an_object(device: Connection, admin: SyncConnection) -> None:
+    """Else those of a later batch could overtake one that fails again."""
+    many(device, 2_500)
+    plan = choose(admin, DeliveryFilter(), everything=True)
+    assert retry(admin, plan) == DeliveriesChanged(2_500, 0, [])
+    statuses = [status for _, status in pending(device)]
+    assert statuses[0] == "waiting" and set(statuses[1:]) == {"blocked"}

@@ -1,0 +1,131 @@
+"""Discards and replays beside a daemon that runs the same deliveries."""
+
+import contextlib
+from collections.abc import Generator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from conftest import Connection
+from jobhooks.errors import Refused
+from jobhooks.operations.delivering.deliveries import DeliveryFilter, choose, discard
+from jobhooks.operations.delivering.replay import ReplayFilter, plan_replay, replay
+from jobhooks.store.connections import SyncConnection, connect
+from support.daemon import Daemon, wait_until
+from support.hooking import add_hook, write_receivers
+
+RECEIVERS = """
+from jobhooks import JobHookReceiver
+
+class Writer(JobHookReceiver):
+    async def receive_job_hook(self, change, action, changed_object):
+        await self.connection.execute("insert into public.seen (change_id) values ($1)", change.id)
+
+class Waits(JobHookReceiver):
+    def receive_job_hook(self, change, action, changed_object):
+        self.connection.execute("insert into public.seen (change_id) values (%s)", (change.id,))
+        self.connection.execute("select pg_advisory_xact_lock(42)")
+"""
+
+
+@pytest.fixture
+def receivers(tmp_path: Path, device: Connection) -> Path:
+    device.execute("create table public.seen (id integer generated always as identity, change_id bigint)")
+    return write_receivers(tmp_path / "receivers", RECEIVERS)
+
+
+@pytest.fixture
+def admin(database: str) -> Generator[SyncConnection]:
+    with contextlib.closing(connect(database)) as conn:
+        yield conn
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "daemon.log"
+
+
+def write(conn: Connection, *names: str) -> None:
+    for name in names:
+        conn.execute("update public.device set name = %s where id = 1", [name])
+
+
+def pending(conn: Connection) -> list[tuple[object, ...]]:
+    """List change, hook, status and attempts of pending deliveries."""
+    return conn.execute(
+        "select change_id, hook_id, status, attempts from jobhooks.delivery order by change_id, hook_id"
+    ).fetchall()
+
+
+def results(conn: Connection) -> list[tuple[object, ...]]:
+    """List change, attempt and status of results, in order of time."""
+    return conn.execute("select change_id, attempt, status from jobhooks.job_result order by finished_at").fetchall()
+
+
+def test_a_delivery_that_is_discarded_while_it_runs_leaves_nothing(
+    device: Connection, database: str, admin: SyncConnection, receivers: Path, log: Path
+) -> None:
+    """The result that discards it is the acknowledgement: the receiver's writes are rolled back."""
+    add_hook(database, receivers, "r.Waits")
+    with psycopg.connect(database, autocommit=True) as gate, Daemon(database, receivers, log).await_started() as daemon:
+        gate.execute("select pg_advisory_lock(42)")
+        write(device, "a", "b")
+        wait_until("it takes long, and is parked", lambda: len(pending(device)) == 2)
+        discard(admin, choose(admin, DeliveryFilter([1])))
+        gate.execute("select pg_advisory_unlock(42)")
+        daemon.await_event("delivery_already_settled")
+        wait_until("nothing is pending", lambda: not pending(device))
+    assert results(device) == [(1, 1, "discarded"), (2, 1, "success")]
+    assert device.execute("select change_id from public.seen").fetchall() == [(2,)]
+
+
+def test_a_delivery_that_is_discarded_while_it_runs_and_replayed_runs_again(
+    device: Connection, database: str, admin: SyncConnection, receivers: Path, log: Path
+) -> None:
+    """The end of the discarded run must not settle the new delivery."""
+    add_hook(database, receivers, "r.Waits")
+    with psycopg.connect(database, autocommit=True) as gate, Daemon(database, receivers, log).await_started() as daemon:
+        gate.execute("select pg_advisory_lock(42)")
+        write(device, "a")
+        wait_until("it takes long, and is parked", lambda: len(pending(device)) == 1)
+        discard(admin, choose(admin, DeliveryFilter([1])))
+        replay(admin, plan_replay(admin, ReplayFilter("hook of r.Waits")))
+        assert pending(device) == [(1, 1, "waiting", 1)]
+        gate.execute("select pg_advisory_unlock(42)")
+        daemon.await_event("delivery_already_settled")
+        wait_until("nothing is pending", lambda: not pending(device))
+    assert results(device) == [(1, 1, "discarded"), (1, 2, "success")]
+    assert device.execute("select change_id from public.seen").fetchall() == [(1,)]
+
+
+def test_replaying_beside_a_busy_daemon_loses_and_doubles_nothing(
+    device: Connection, database: str, admin: SyncConnection, receivers: Path, log: Path
+) -> None:
+    """While changes are read, delivered and settled, some are replayed: each of them exactly as often as was said."""
+    add_hook(database, receivers, "r.Writer")
+    device.execute("insert into public.device (name) select 'x' from generate_series(2, 40)")
+    with Daemon(database, receivers, log).await_started():
+        queued = 0
+        for number in range(15):
+            device.execute("update public.device set name = %s || id", [str(number)])
+            if number % 3:
+                continue
+            with contextlib.suppress(Refused):  # nothing is settled yet
+                queued += replay(admin, plan_replay(admin, ReplayFilter("hook of r.Writer")))
+        assert queued
+        total = 39 + 15 * 40
+        wait_until("all is delivered", lambda: len(results(device)) == total + queued and not pending(device))
+    seen = device.execute("select count(*), count(distinct change_id) from public.seen").fetchone()
+    assert seen == (total + queued, total)
+    gaps = device.execute(
+        "select change_id from jobhooks.job_result group by change_id having count(*) <> max(attempt)"
+    ).fetchall()
+    assert gaps == []
+    disorder = device.execute(
+        "select change_id from (select change_id, lag(result.finished_at) over (partition by object order by change_id)"
+        " > result.finished_at as late from jobhooks.job_result as result join (select id, coalesce(postchange,"
+        " prechange) ->> 'id' as object from jobhooks.object_change) as change on change.id = change_id"
+        " where attempt = 1) as first where late"
+    ).fetchall()
+    assert disorder == []
