@@ -117,49 +117,6 @@ COMMENT ON COLUMN jobhooks.cursor.leader IS 'Counts the daemons that have led. A
 
 COMMENT ON COLUMN jobhooks.cursor.leader_since IS 'When the last daemon to lead began to; whether it still does, its lock tells';
 
-CREATE TABLE jobhooks.delivery (
-    change_id bigint NOT NULL,
-    hook_id integer NOT NULL,
-    status text NOT NULL,
-    attempts integer DEFAULT 0 NOT NULL,
-    due_at timestamp with time zone,
-    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    content_type_id integer NOT NULL,
-    lane bigint,
-    other_lane bigint,
-    blocks boolean DEFAULT true NOT NULL,
-    failures integer DEFAULT 0 NOT NULL,
-    CONSTRAINT delivery_attempts_check CHECK ((attempts >= 0)),
-    CONSTRAINT delivery_failures_check CHECK ((failures >= 0)),
-    CONSTRAINT delivery_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'blocked'::text, 'dead'::text]))),
-    CONSTRAINT other_lane_is_second CHECK (((lane IS NOT NULL) OR (other_lane IS NULL))),
-    CONSTRAINT waiting_is_due CHECK (((status = 'waiting'::text) = (due_at IS NOT NULL)))
-);
-
-COMMENT ON TABLE jobhooks.delivery IS 'Debts only: deliveries that were parked and are not settled';
-
-COMMENT ON COLUMN jobhooks.delivery.change_id IS 'What is owed: jobhooks.object_change';
-
-COMMENT ON COLUMN jobhooks.delivery.hook_id IS 'To which hook, which may be gone by now';
-
-COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: will be attempted when due; blocked: behind an older debt of its lane; dead: kept until someone decides';
-
-COMMENT ON COLUMN jobhooks.delivery.attempts IS 'Of all times: the number of the last attempt that has a result';
-
-COMMENT ON COLUMN jobhooks.delivery.due_at IS 'When it will be attempted; null unless it is waiting';
-
-COMMENT ON COLUMN jobhooks.delivery.parked_at IS 'When it became a debt';
-
-COMMENT ON COLUMN jobhooks.delivery.content_type_id IS 'The table of the change';
-
-COMMENT ON COLUMN jobhooks.delivery.lane IS 'A number for the object, by which its deliveries are kept in order; null: in order with all of the table';
-
-COMMENT ON COLUMN jobhooks.delivery.other_lane IS 'The lane of the new key, where an update changed the key';
-
-COMMENT ON COLUMN jobhooks.delivery.blocks IS 'Later deliveries of its lane wait for it';
-
-COMMENT ON COLUMN jobhooks.delivery.failures IS 'Since it was parked, or last retried by hand: they decide when it is due, or dead';
-
 CREATE TABLE jobhooks.job_hook (
     id integer NOT NULL,
     name text NOT NULL,
@@ -235,11 +192,11 @@ UNION ALL
     delivery.status,
     count(*) AS changes,
     min(delivery.parked_at) AS oldest
-   FROM (jobhooks.delivery
+   FROM (jobhooks.pending_deliveries() delivery(change_id, hook_id, content_type_id, lane, other_lane, blocks, status, behind, attempts, failures, due_at, parked_at)
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = delivery.hook_id)))
   GROUP BY hook.name, delivery.status;
 
-COMMENT ON VIEW jobhooks.backlog IS 'Pending deliveries: unread changes, and parked deliveries';
+COMMENT ON VIEW jobhooks.backlog IS 'Pending deliveries: unread changes, and the backlog of each hook';
 
 COMMENT ON COLUMN jobhooks.backlog.hook IS 'Which hook; null for what is unread, and for hooks that are gone';
 
@@ -438,6 +395,49 @@ ALTER TABLE jobhooks.content_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE jobhooks.delivery (
+    change_id bigint NOT NULL,
+    hook_id integer NOT NULL,
+    status text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone,
+    parked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    content_type_id integer NOT NULL,
+    lane bigint,
+    other_lane bigint,
+    blocks boolean DEFAULT true NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    CONSTRAINT delivery_attempts_check CHECK ((attempts >= 0)),
+    CONSTRAINT delivery_failures_check CHECK ((failures >= 0)),
+    CONSTRAINT delivery_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'blocked'::text, 'dead'::text]))),
+    CONSTRAINT other_lane_is_second CHECK (((lane IS NOT NULL) OR (other_lane IS NULL))),
+    CONSTRAINT waiting_is_due CHECK (((status = 'waiting'::text) = (due_at IS NOT NULL)))
+);
+
+COMMENT ON TABLE jobhooks.delivery IS 'Debts only: deliveries that were parked and are not settled';
+
+COMMENT ON COLUMN jobhooks.delivery.change_id IS 'What is owed: jobhooks.object_change';
+
+COMMENT ON COLUMN jobhooks.delivery.hook_id IS 'To which hook, which may be gone by now';
+
+COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: will be attempted when due; blocked: behind an older debt of its lane; dead: kept until someone decides';
+
+COMMENT ON COLUMN jobhooks.delivery.attempts IS 'Of all times: the number of the last attempt that has a result';
+
+COMMENT ON COLUMN jobhooks.delivery.due_at IS 'When it will be attempted; null unless it is waiting';
+
+COMMENT ON COLUMN jobhooks.delivery.parked_at IS 'When it became a debt';
+
+COMMENT ON COLUMN jobhooks.delivery.content_type_id IS 'The table of the change';
+
+COMMENT ON COLUMN jobhooks.delivery.lane IS 'A number for the object, by which its deliveries are kept in order; null: in order with all of the table';
+
+COMMENT ON COLUMN jobhooks.delivery.other_lane IS 'The lane of the new key, where an update changed the key';
+
+COMMENT ON COLUMN jobhooks.delivery.blocks IS 'Later deliveries of its lane wait for it';
+
+COMMENT ON COLUMN jobhooks.delivery.failures IS 'Since it was parked, or last retried by hand: they decide when it is due, or dead';
 
 CREATE TABLE jobhooks.job_hook_content_type (
     job_hook_id integer NOT NULL,
@@ -1004,6 +1004,11 @@ REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
 
 GRANT SELECT,INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
@@ -1204,10 +1209,6 @@ GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_operator;
 GRANT SELECT,UPDATE ON TABLE jobhooks.cursor TO jobhooks_daemon;
 
-GRANT SELECT ON TABLE jobhooks.delivery TO jobhooks_viewer;
-GRANT SELECT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_operator;
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_daemon;
-
 GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_viewer;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_daemon;
@@ -1250,6 +1251,10 @@ GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.delivery TO jobhooks_viewer;
+GRANT SELECT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.job_hook_content_type TO jobhooks_viewer;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook_content_type TO jobhooks_operator;

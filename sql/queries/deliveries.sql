@@ -9,9 +9,8 @@ where name = :name
 -- The newest first. A filter that is null does not apply. :since and :until compare with the change's time, :error with the last
 -- attempt's error.
 select delivery.change_id, delivery.hook_id, delivery.status
-from jobhooks.delivery as delivery
+from jobhooks.pending_deliveries(:hook_ids::integer []) as delivery
 where (:change_ids::bigint [] is null or delivery.change_id = any (:change_ids::bigint []))
-    and (:hook_ids::integer [] is null or delivery.hook_id = any (:hook_ids::integer []))
     and (:content_type_ids::integer [] is null or delivery.content_type_id = any (:content_type_ids::integer []))
     and (:status::text is null or delivery.status = :status::text)
     and (
@@ -42,13 +41,19 @@ order by delivery.change_id desc, delivery.hook_id desc
 limit :limit::integer
 
 -- name: deliveries_by_identity
--- :change_ids and :hook_ids pair up element by element. A hook, and even a change, may be gone.
+-- :change_ids, :hook_ids and :statuses pair up element by element: the status is as pending_delivery_keys found it, unless the
+-- delivery died since. A hook, and even a change, may be gone.
 select
     delivery.change_id, hook.name, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
-    change.action::text, change.time, delivery.status, delivery.attempts, delivery.failures, delivery.due_at,
-    extract(epoch from delivery.due_at - clock_timestamp())::double precision, last.error, delivery.parked_at
-from unnest(:change_ids::bigint [], :hook_ids::integer []) as chosen (change_id, hook_id)
+    change.action::text, change.time, now.status, delivery.attempts, delivery.failures, now.due_at,
+    extract(epoch from now.due_at - clock_timestamp())::double precision, last.error, delivery.parked_at
+from unnest(:change_ids::bigint [], :hook_ids::integer [], :statuses::text []) as chosen (change_id, hook_id, status)
 join jobhooks.delivery as delivery on delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
+cross join lateral (
+    select
+        case delivery.status when 'dead' then 'dead' else chosen.status end as status,
+        case chosen.status when 'waiting' then delivery.due_at end as due_at
+) as now
 left join jobhooks.object_change as change on change.id = delivery.change_id
 left join jobhooks.content_type as content_type on content_type.id = delivery.content_type_id
 left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
@@ -62,17 +67,20 @@ left join lateral (
 order by delivery.change_id, delivery.hook_id
 
 -- name: blocker_of_delivery
--- The oldest delivery that this one waits for, and how many there are; by the same rules as release_followers.
+-- The oldest delivery that this one waits for, and how many there are; by the rules of pending_deliveries.
+with pending as materialized (
+    select * from jobhooks.pending_deliveries(array[:hook_id::integer])
+)
 select older.change_id, older.status, count(*) over ()
-from jobhooks.delivery as delivery
-join jobhooks.delivery as older
-    on older.hook_id = delivery.hook_id and older.blocks and older.change_id < delivery.change_id
+from pending as delivery
+join pending as older
+    on older.blocks and older.change_id < delivery.change_id
     and (
         older.lane in (delivery.lane, delivery.other_lane)
         or older.other_lane in (delivery.lane, delivery.other_lane)
         or older.content_type_id = delivery.content_type_id and (older.lane is null or delivery.lane is null)
     )
-where delivery.change_id = :change_id and delivery.hook_id = :hook_id and delivery.status = 'blocked'
+where delivery.change_id = :change_id and delivery.status = 'blocked'
 order by older.change_id
 limit 1
 

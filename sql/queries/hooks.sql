@@ -12,8 +12,7 @@ where name = :name
 
 -- name: owed_to_hook
 select delivery.status, count(*)
-from jobhooks.delivery as delivery
-where delivery.hook_id = (select id from jobhooks.job_hook where name = :name)
+from jobhooks.pending_deliveries(array(select id from jobhooks.job_hook where name = :name)) as delivery
 group by delivery.status
 order by delivery.status
 

@@ -60,7 +60,7 @@ from (
         count(*) filter (where delivery.status = 'blocked') as blocked,
         count(*) filter (where delivery.status = 'dead') as dead,
         sum(count(*)) over ()::bigint as counted
-    from (select hook_id, status, due_at from jobhooks.delivery limit :limit) as delivery
+    from jobhooks.pending_deliveries(null, :limit) as delivery
     group by delivery.hook_id
 ) as pending
 left join jobhooks.job_hook as hook on hook.id = pending.hook_id

@@ -1,5 +1,5 @@
 -- jobhooks.backlog: pending deliveries. unread: changes after the reader's position, wanted by a hook or not; approximate,
--- because they are counted by their ids. Then the parked deliveries, by hook and status.
+-- because they are counted by their ids. Then the deliveries of the backlog table, by hook and status.
 create or replace view jobhooks.backlog as
 select
     null::text as hook,
@@ -18,8 +18,8 @@ select
 from jobhooks.cursor
 union all
 select hook.name, delivery.status, count(*), min(delivery.parked_at)
-from jobhooks.delivery
+from jobhooks.pending_deliveries() as delivery
 left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
 group by hook.name, delivery.status;
 
-comment on view jobhooks.backlog is 'Pending deliveries: unread changes, and parked deliveries';
+comment on view jobhooks.backlog is 'Pending deliveries: unread changes, and the backlog of each hook';

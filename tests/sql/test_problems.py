@@ -292,8 +292,8 @@ def test_a_hook_on_a_table_that_is_not_watched(device: Connection) -> None:
 def test_deliveries_that_are_dead_or_late(device: Connection) -> None:
     add_hook(device)
     device.execute(
-        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status)"
-        " values (7, 1, 1, 'dead'), (9, 1, 1, 'dead')"
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status)"
+        " values (7, 1, 1, 70, 'dead'), (9, 1, 1, 90, 'dead')"
     )
     assert the_problem(device)[:2] == ("error", 'hook "h"') and "2 deliveries" in the_problem(device)[2]
     assert the_problem(device)[3] == "jobhooks delivery list --status dead --hook 'h'"
@@ -301,6 +301,8 @@ def test_deliveries_that_are_dead_or_late(device: Connection) -> None:
     assert the_problem(device)[0] == "error" and the_problem(device)[3] == "jobhooks delivery list --status dead"
     device.execute("update jobhooks.delivery set status = 'waiting', due_at = now() - interval '61 minutes'")
     assert the_problem(device)[0] == "error" and "2 deliveries" in the_problem(device)[2]
+    device.execute("update jobhooks.delivery set lane = 70")
+    assert "1 delivery " in the_problem(device)[2], "one that waits for an older delivery is not late"
 
 
 def test_a_backlog_that_nobody_reads(device: Connection, application: Connection) -> None:

@@ -16,7 +16,7 @@ from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, call
 
 COUNTED_UNREAD = 10_000  # changes looked at; the rest counts by ids
-COUNTED_DELIVERIES = 1_000_000
+COUNTED_DELIVERIES = 100_000
 COUNTED_RESULTS = 50_000  # the newest: at a high rate, less than an hour
 TIMED_RESULTS = 10_000  # the newest, for delays
 HOUR_S = 3600.0

@@ -24,9 +24,14 @@ as $$
     union all
     select
         'error', coalesce('hook "' || hook.name || '"', 'a hook that is gone'),
-        format('%s deliveries should have been attempted, the oldest at %s', count(*), min(delivery.due_at)::timestamptz(0)),
+        format(
+            '%s should have been attempted, the oldest at %s',
+            case count(*) when 1 then '1 delivery' else count(*) || ' deliveries' end, min(delivery.due_at)::timestamptz(0)
+        ),
         'see whether the daemon runs, and what it logs'
-    from jobhooks.delivery as delivery
+    from jobhooks.pending_deliveries(array(
+        select late.hook_id from jobhooks.delivery as late where late.status = 'waiting' and late.due_at < now() - interval '1 hour'
+    )) as delivery
     left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
     where delivery.status = 'waiting' and delivery.due_at < now() - interval '1 hour'
     group by delivery.hook_id, hook.name

@@ -61,6 +61,7 @@ class DeliveryKey:
 class PendingDelivery:
     """A pending delivery. ``hook`` is null once the hook is deleted, ``action`` and ``time`` once the change is.
 
+    ``status``: computed from the rows of the backlog, by ``jobhooks.pending_deliveries``.
     ``due_in_s``: seconds from now, negative if overdue; null unless it waits. ``error``: of the last attempt.
     """
 
@@ -259,7 +260,9 @@ def _change(
 
 def _by_key(conn: SyncConnection, keys: Sequence[DeliveryKey]) -> list[PendingDelivery]:
     """Pending deliveries in order of change and hook; those settled since their keys were read are missing."""
-    return [PendingDelivery(*row) for row in call_readable(conn, "deliveries_by_identity", **_columns(keys))]
+    statuses = [key.status for key in keys]
+    rows = call_readable(conn, "deliveries_by_identity", **_columns(keys), statuses=statuses)
+    return [PendingDelivery(*row) for row in rows]
 
 
 def _columns(keys: Sequence[DeliveryKey]) -> dict[str, object]:
