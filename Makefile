@@ -67,7 +67,7 @@ bench: bench-capture bench-delivery ## Run all benchmarks; see bench/README.md
 bench-capture: $(VENV)/.installed ## Measure the cost of capture for writers (BENCH_ARGUMENTS=--quick for two minutes)
 	$(BIN)/python -m bench.capture $(BENCH_ARGUMENTS)
 
-bench-delivery: $(VENV)/.installed ## Measure the daemon's deliveries (BENCH_ARGUMENTS='--quick --rounds 1' for four minutes)
+bench-delivery: $(VENV)/.installed ## Measure the daemon's deliveries (BENCH_ARGUMENTS='--quick --rounds 1' for some minutes)
 	$(BIN)/python -m bench.delivery $(BENCH_ARGUMENTS)
 
 check: $(VENV)/.installed ## Check format, types, imports, migrations, spelling and prose

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Collection, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,27 @@ DATABASE = "bench_delivery"
 POLL_S = 0.02  # between two queries of the results; each is one index lookup
 PATIENCE_S = 60.0  # without a new result; after this the daemon counts as stuck
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+HOOK = b"select id from jobhooks.job_hook where name = $1"
+LAST_SUCCESS = b"""
+select change_id from jobhooks.job_result where hook_id = $1 and status = 'success' order by change_id desc limit 1
+"""
+SUCCESSES_OF = b"select count(*) from jobhooks.job_result where hook_id = $1 and status = 'success'"
+SESSIONS = b"""
+select count(*) from pg_stat_activity where datname = current_database() and application_name like 'jobhooks%'
+    and pid <> pg_backend_pid()
+"""
+BACKLOG_ROWS = b"select n_tup_ins from pg_stat_user_tables where relid = 'jobhooks.delivery'::regclass"
 
 
 class Daemon:
-    """``jobhooks run`` with the receivers in ``directory``, which is also its working directory and holds its log."""
+    """``jobhooks run`` with the receivers in ``directory``, which is also its working directory and holds its log.
 
-    def __init__(self, database_url: str, directory: Path) -> None:
+    ``expected``: warnings that are no trouble.
+    """
+
+    def __init__(self, database_url: str, directory: Path, expected: Collection[str] = ()) -> None:
         self.started_at = time.time()
+        self._expected = expected
         self._log = directory / f"log-{time.monotonic_ns()}"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -56,7 +70,11 @@ class Daemon:
         Raises:
             BenchError: it has ended, or logged a warning or an error.
         """
-        complaints = [event for event in self.events() if event.get("level") not in ("debug", "info")]
+        complaints = [
+            event
+            for event in self.events()
+            if event.get("level") not in ("debug", "info") and event["event"] not in self._expected
+        ]
         if complaints:
             raise BenchError(f"the daemon complained {len(complaints)} times, first: {json.dumps(complaints[0])}")
         if self._process.poll() is not None:
@@ -113,15 +131,19 @@ class Stage:
     conn: SyncConnection
     directory: Path
 
-    def hook(self, job: str, table: str, count: int = 1) -> None:
-        """Enable a job and add ``count`` hooks for all changes of a table; further hooks get copies of the job."""
+    def hook(self, job: str, tables: Sequence[str], count: int = 1) -> list[str]:
+        """Enable a job and add ``count`` hooks for all changes of tables; further hooks get copies of the job.
+
+        The result is the names of the hooks.
+        """
         module, _, name = job.partition(".")
         jobs = [job, *(f"{module}_{number}.{name}" for number in range(1, count))]
         for number in range(1, count):  # two hooks may not share a table, a job and an event
             shutil.copy(self.directory / f"{module}.py", self.directory / f"{module}_{number}.py")
-        for number, one in enumerate(jobs):
+        for one in jobs:
             self._enable(one)
-            add_hook(self.conn, HookSettings(f"hook {number}", [table], one, ["create", "update", "delete"]))
+            add_hook(self.conn, HookSettings(one, list(tables), one, ["create", "update", "delete"]))
+        return jobs
 
     def _enable(self, job: str) -> None:
         finished = subprocess.run(
@@ -136,9 +158,9 @@ class Stage:
             raise BenchError(f"cannot enable {job}: {finished.stderr.strip()}")
 
     @contextlib.contextmanager
-    def daemon(self) -> Generator[Daemon]:
+    def daemon(self, expected: Collection[str] = ()) -> Generator[Daemon]:
         """Run a daemon; kill it at the end if it still runs."""
-        daemon = Daemon(self.url, self.directory)
+        daemon = Daemon(self.url, self.directory, expected)
         try:
             yield daemon
         finally:
@@ -171,6 +193,40 @@ class Stage:
                 return time.time()
             progress.made(delivered)
             time.sleep(max(POLL_S, 4 * (time.monotonic() - began)))  # so that counting takes little from the daemon
+
+    def await_successes(self, daemon: Daemon, hook: str, owed: int, limit_s: float) -> float:
+        """Wait for that number of successes of a hook, but no longer than ``limit_s``; their number then.
+
+        First for a success of the last change, which is an index lookup. Counting takes longer.
+        """
+        deadline = time.monotonic() + limit_s
+        ((hook_id,),) = execute(self.conn, HOOK, hook)
+        last = self.figure(b"select max(id) from jobhooks.object_change")
+        self._await(daemon, LAST_SUCCESS, hook_id, last, deadline)
+        return self._await(daemon, SUCCESSES_OF, hook_id, owed, deadline)
+
+    def _await(self, daemon: Daemon, statement: bytes, hook_id: int, goal: float, deadline: float) -> float:
+        while True:
+            began = time.monotonic()
+            rows = execute(self.conn, statement, hook_id)
+            figure = float(rows[0][0]) if rows else 0.0
+            if figure >= goal or began > deadline:
+                return figure
+            daemon.check()
+            time.sleep(max(POLL_S, 4 * (time.monotonic() - began)))
+
+    def backlog_rows(self) -> float:
+        """Count the rows that were ever inserted into the backlog. Sessions report that at the latest when they end.
+
+        Raises:
+            BenchError: the daemon's sessions do not end.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while self.figure(SESSIONS):
+            if time.monotonic() > deadline:
+                raise BenchError(f"the sessions of the daemon have not ended {PATIENCE_S} seconds after it")
+            time.sleep(POLL_S)
+        return self.figure(BACKLOG_ROWS)
 
 
 class Progress:

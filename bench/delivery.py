@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from bench.behind import ALONE, BESIDE_LAGGING, STEADY, STEADY_RATE, TPCB, bloat, lagging, tpcb
 from bench.drains import (
     ASYNC,
     DEF,
@@ -39,6 +40,7 @@ from bench.harness import (
     spread,
     with_progress,
 )
+from bench.objects import BESIDE_SLOW, HOT_ROWS, LANE, ONE_HOOK, hot, lane
 from bench.steady import CAPTURED, DAEMON, SLOW_DISK, idle, latency, writers
 from bench.variants import BARE
 from jobhooks.embedded import EmbeddedServer
@@ -49,7 +51,10 @@ Measure = Callable[[EmbeddedServer, str], dict[str, float]]
 
 @dataclass(frozen=True)
 class Sizes:
-    """The amount of work: changes of the drains, rows of the writers' table, seconds of the rest."""
+    """The amount of work: changes of the drains, rows of the writers' table, seconds of the rest.
+
+    ``limit_s``: the longest that the benchmark waits for a daemon that may be far behind.
+    """
 
     noop: int = 200_000
     write: int = 50_000
@@ -58,19 +63,43 @@ class Sizes:
     latency_s: int = 10
     writers_s: int = 10
     idle_s: int = 60
+    hot: int = 20_000
+    lane: int = 3_000
+    lagging: int = 1_000_000
+    tpcb_s: int = 30
+    bloat_s: int = 3600
+    limit_s: float = 300.0
 
 
-QUICK = Sizes(noop=20_000, write=5_000, flat=50_000, rows=20_000, latency_s=3, writers_s=2, idle_s=10)
+QUICK = Sizes(
+    noop=20_000,
+    write=5_000,
+    flat=50_000,
+    rows=20_000,
+    latency_s=3,
+    writers_s=2,
+    idle_s=10,
+    hot=4_000,
+    lane=500,
+    lagging=50_000,
+    tpcb_s=5,
+    bloat_s=60,
+    limit_s=60.0,
+)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A measurement in several variants. ``references``: compare each with these, by the figure ``compared``."""
+    """A measurement in several variants. ``references``: compare each with these, by the figure ``compared``.
+
+    ``only_named``: it takes so long that it runs only if its name is given.
+    """
 
     title: str
     variants: dict[str, str | None]
     measure: Measure
     compared: str = ""
+    only_named: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,22 +186,56 @@ def scenarios(sizes: Sizes) -> dict[str, Scenario]:
         "idle": Scenario(
             f"{sizes.idle_s} s without changes", {DAEMON: None}, partial(idle, seconds=sizes.idle_s)
         ),
+        "hot": Scenario(
+            f"{sizes.hot:,} changes of {HOT_ROWS} rows, to a receiver that writes one row",
+            {ONE_HOOK: None, BESIDE_SLOW: ONE_HOOK},
+            partial(hot, changes=sizes.hot, limit_s=sizes.limit_s),
+            "deliveries/s",
+        ),
+        "lane": Scenario(
+            f"{sizes.lane:,} changes of one object behind a failed one, from its retry",
+            {LANE: None},
+            partial(lane, changes=sizes.lane, limit_s=sizes.limit_s),
+        ),
+        "lagging": Scenario(
+            f"{sizes.lagging:,} deliveries of a backlog to a receiver that does nothing, beside a hook of 10 ms each",
+            {ALONE: None, BESIDE_LAGGING: ALONE},
+            partial(lagging, changes=sizes.lagging, limit_s=sizes.limit_s),
+            "deliveries/s",
+        ),
+        "tpcb": Scenario(
+            f"{sizes.tpcb_s} s of pgbench's TPC-B, to two receivers that write one row per change",
+            {TPCB: None},
+            partial(tpcb, seconds=sizes.tpcb_s, limit_s=sizes.limit_s),
+        ),
+        "bloat": Scenario(
+            f"The backlog while {STEADY_RATE} rows/s change for {sizes.bloat_s} s, and one of two hooks fails at 1 %",
+            {STEADY: None},
+            partial(bloat, seconds=sizes.bloat_s, limit_s=sizes.limit_s),
+            only_named=True,
+        ),
     }  # fmt: skip
 
 
 def main(
-    names: Annotated[list[str] | None, typer.Argument(metavar="SCENARIO", help="All, if none is named.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="SCENARIO", help="All but bloat, if none is named.")
+    ] = None,
     *,
     rounds: Annotated[int, typer.Option(min=1, help="How often each thing is measured.")] = 5,
     quick: Annotated[bool, typer.Option("--quick", help="Short and small, to see that it works.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the daemon, on a throw-away PostgreSQL: drain_noop, drain_write, latency, writers, kill, flat, idle."""
+    """Measure the daemon, on a throw-away PostgreSQL: drain_noop, drain_write, latency, writers, kill, flat, idle, hot,
+    lane, lagging, tpcb, bloat.
+    """
     sizes = QUICK if quick else Sizes()
     known = scenarios(sizes)
     if unknown := set(names or ()) - known.keys():
         raise typer.BadParameter(f"there is no scenario {', '.join(sorted(unknown))}; there are {', '.join(known)}")
-    chosen = {name: known[name] for name in known if not names or name in names}
+    chosen = {
+        name: scenario for name, scenario in known.items() if (name in names if names else not scenario.only_named)
+    }
     try:
         report = measure(chosen, rounds, sizes)
     except (BenchError, JobhooksError) as exc:

@@ -8,6 +8,14 @@ create table bench.written (
 
 comment on table bench.written is 'What the receivers that write have written: one row for each delivery';
 
+-- No key either. The hook is its number, because several hooks write here.
+create table bench.recorded (
+    hook_id integer not null,
+    change_id bigint not null
+);
+
+comment on table bench.recorded is 'What the receivers that record have written: one row for each delivery';
+
 create table bench.acknowledged (change_id bigint primary key);
 
 comment on table bench.acknowledged is 'The least that an acknowledgement can be, for the floor';

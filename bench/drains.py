@@ -116,7 +116,7 @@ def backlog(server: EmbeddedServer, job: str, changes: int, hooks: int = 1) -> G
     """Make that number of changes with one INSERT into a table whose hooks run ``job``."""
     with open_stage(server, changes) as stage:
         make(stage.conn, JOBHOOKS, filled=False)
-        stage.hook(job, TABLE, hooks)
+        stage.hook(job, [TABLE], hooks)
         execute(stage.conn, b"checkpoint")
         statement = sql.SQL("insert into {} select * from bench.source")
         execute(stage.conn, statement.format(sql.Identifier(JOBHOOKS.table)))

@@ -17,13 +17,33 @@ update {} set status = :status, updated = now() where id = :id;
 
 @dataclass(frozen=True)
 class Load:
-    """The script of the clients. ``variables`` are the script's; ``rate``: transactions per second of all clients."""
+    """The script of the clients, by default pgbench's TPC-B.
 
-    script: str
+    ``variables`` are the script's; ``rate``: transactions per second of all clients.
+    """
+
+    script: str | None
     clients: int
     seconds: int
     variables: dict[str, int]
     rate: int | None = None
+
+
+def initialise_pgbench(server: EmbeddedServer, database_url: str, scale: int) -> None:
+    """Make the tables of TPC-B.
+
+    Raises:
+        BenchError: pgbench failed.
+    """
+    finished = subprocess.run(
+        [server.binaries / "pgbench", "--initialize", "--quiet", f"--scale={scale}", database_url],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=clean_environment(),
+    )
+    if finished.returncode != 0:
+        raise BenchError(f"pgbench failed: {finished.stderr.strip()}")
 
 
 def run_pgbench(server: EmbeddedServer, database_url: str, load: Load) -> tuple[float, int]:
@@ -33,7 +53,8 @@ def run_pgbench(server: EmbeddedServer, database_url: str, load: Load) -> tuple[
         BenchError: pgbench failed.
     """
     arguments = [
-        *("--no-vacuum", f"--protocol={PROTOCOL}", "--file=-"),
+        *("--no-vacuum", f"--protocol={PROTOCOL}"),
+        "--builtin=tpcb-like" if load.script is None else "--file=-",
         *(f"--time={load.seconds}", f"--client={load.clients}", f"--jobs={min(load.clients, 2)}"),
         *(f"--define={name}={value}" for name, value in load.variables.items()),
         *([] if load.rate is None else [f"--rate={load.rate}"]),

@@ -51,7 +51,7 @@ def latency(server: EmbeddedServer, variant: str, seconds: int) -> dict[str, flo
 def daemon_latency(stage: Stage, load: Load) -> dict[str, float]:
     """Measure the latencies of the daemon's receiver, and how far it is behind when the load ends."""
     watch(stage.conn, TIMED)
-    stage.hook("receivers.Timed", TIMED)
+    stage.hook("receivers.Timed", [TIMED])
     execute(stage.conn, b"checkpoint")
     with stage.daemon() as daemon:
         daemon.await_started()
@@ -150,7 +150,7 @@ def idle(server: EmbeddedServer, _variant: str, seconds: int) -> dict[str, float
 @contextlib.contextmanager
 def noop_daemon(stage: Stage, table: str) -> Generator[Daemon]:
     """Run a daemon whose receiver does nothing for the changes of ``table``, and wait for its start."""
-    stage.hook("receivers.Noop", table)
+    stage.hook("receivers.Noop", [table])
     with stage.daemon() as daemon:
         daemon.await_started()
         yield daemon
