@@ -69,7 +69,7 @@ begin
             ('hooks', 'columns', 'An update fires only if one of these columns changed; empty: whichever changed'),
             ('hooks', 'conditions', 'An expression in CEL that a change must satisfy; empty: none'),
             ('hooks', 'coalesce_s', 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds'),
-            ('hooks', 'why_not', 'What keeps changes, or those of one of its tables, from leading to runs, in words; null: nothing'),
+            ('hooks', 'why_not', 'Why changes, or those of one of its tables, lead to no runs, and the command that helps; null: they do'),
             ('hooks', 'condition_failures', 'For about how many changes the conditions could not be evaluated'),
             ('hooks', 'condition_error', 'Why not, for the last of them, or for any'),
             ('hooks', 'condition_state', 'valid, invalid, or unchecked: no program has compiled them yet; null: it has none'),

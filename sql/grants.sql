@@ -94,6 +94,8 @@ begin
         ),
         jobhooks.save_hook(text, jsonb), jobhooks.note_condition_verdicts(json), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.delete_hook(text),
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
+        jobhooks.relation_called(text), jobhooks.names_of_tables(), jobhooks.did_you_mean(text, text []),
+        jobhooks.nearest_names(text, text []), jobhooks.similarity(text, text),
         jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []),
         jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),
         jobhooks.requeue(json)

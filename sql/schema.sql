@@ -463,31 +463,7 @@ CREATE VIEW jobhooks.hooks AS
     hook.columns,
     hook.conditions,
     hook.coalesce_s,
-    NULLIF(concat_ws('; '::text,
-        CASE
-            WHEN (NOT hook.enabled) THEN 'it is not enabled'::text
-            ELSE NULL::text
-        END,
-        CASE
-            WHEN ((verdict.error IS NOT NULL) OR failure.invalid) THEN COALESCE(verdict.error, failure.error)
-            WHEN ((hook.conditions <> ''::text) AND (verdict.hook_id IS NULL)) THEN 'its conditions are unchecked: a running daemon checks them'::text
-            ELSE NULL::text
-        END,
-        CASE
-            WHEN (NOT job.installed) THEN format('its job %s is not installed: no daemon finds its receiver'::text, job.class_path)
-            ELSE NULL::text
-        END,
-        CASE
-            WHEN (NOT job.enabled) THEN format('its job %1$s is not enabled: jobhooks job enable %1$s'::text, job.class_path)
-            ELSE NULL::text
-        END, ( SELECT string_agg((COALESCE(jobhooks.table_name(content_type.relation), content_type.name) ||
-                CASE
-                    WHEN (jobhooks.table_name(content_type.relation) IS NULL) THEN ' is gone'::text
-                    ELSE ' is not watched'::text
-                END), '; '::text ORDER BY content_type.id) AS string_agg
-           FROM (jobhooks.job_hook_content_type link
-             JOIN jobhooks.content_type content_type ON ((content_type.id = link.content_type_id)))
-          WHERE ((link.job_hook_id = hook.id) AND (NOT (content_type.watched AND (jobhooks.table_name(content_type.relation) IS NOT NULL)))))), ''::text) AS why_not,
+    (obstacle.problems || COALESCE(('. Try: '::text || obstacle.remedies), ''::text)) AS why_not,
     COALESCE(failure.failures, (0)::bigint) AS condition_failures,
     COALESCE(verdict.error, failure.error) AS condition_error,
     jobhooks.configuration_of_hook(hook.id) AS settings,
@@ -497,10 +473,50 @@ CREATE VIEW jobhooks.hooks AS
             WHEN (verdict.hook_id IS NULL) THEN 'unchecked'::text
             ELSE 'valid'::text
         END AS condition_state
-   FROM (((jobhooks.job_hook hook
+   FROM ((((jobhooks.job_hook hook
      JOIN jobhooks.job job ON ((job.id = hook.job_id)))
      LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)))
-     LEFT JOIN jobhooks.condition_verdict verdict ON (((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions))));
+     LEFT JOIN jobhooks.condition_verdict verdict ON (((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions))))
+     CROSS JOIN LATERAL ( SELECT string_agg(found.problem, '; '::text ORDER BY found.place) AS problems,
+            string_agg(found.remedy, '; '::text ORDER BY found.place) AS remedies
+           FROM ( SELECT 1 AS place,
+                    'it is not enabled'::text AS problem,
+                    NULL::text AS remedy
+                  WHERE (NOT hook.enabled)
+                UNION ALL
+                 SELECT 2,
+                    COALESCE(verdict.error, failure.error) AS "coalesce",
+                    NULL::text
+                  WHERE ((verdict.error IS NOT NULL) OR failure.invalid)
+                UNION ALL
+                 SELECT 3,
+                    'its conditions are unchecked: no daemon has compiled them yet'::text,
+                    'jobhooks run, or start its service'::text
+                  WHERE ((hook.conditions <> ''::text) AND (verdict.hook_id IS NULL) AND (NOT COALESCE(failure.invalid, false)))
+                UNION ALL
+                 SELECT 4,
+                    format('its job %s is not installed: no daemon finds its receiver'::text, job.class_path) AS format,
+                    'jobhooks receiver list, to see what is found'::text
+                  WHERE (NOT job.installed)
+                UNION ALL
+                 SELECT 5,
+                    format('its job %s is not enabled'::text, job.class_path) AS format,
+                    format('jobhooks job enable %s'::text, job.class_path) AS format
+                  WHERE (NOT job.enabled)
+                UNION ALL
+                 SELECT (5 + row_number() OVER (ORDER BY content_type.id)),
+                    (COALESCE(jobhooks.table_name(content_type.relation), content_type.name) ||
+                        CASE
+                            WHEN (jobhooks.table_name(content_type.relation) IS NULL) THEN ' was dropped'::text
+                            ELSE ' is not watched'::text
+                        END),
+                        CASE
+                            WHEN (jobhooks.table_name(content_type.relation) IS NOT NULL) THEN jobhooks.watch_command(content_type.id)
+                            ELSE NULL::text
+                        END AS "case"
+                   FROM (jobhooks.job_hook_content_type link
+                     JOIN jobhooks.content_type content_type ON ((content_type.id = link.content_type_id)))
+                  WHERE ((link.job_hook_id = hook.id) AND (NOT (content_type.watched AND (jobhooks.table_name(content_type.relation) IS NOT NULL))))) found) obstacle);
 
 COMMENT ON VIEW jobhooks.hooks IS 'The job hooks, and whether changes lead to runs now';
 
@@ -528,7 +544,7 @@ COMMENT ON COLUMN jobhooks.hooks.conditions IS 'An expression in CEL that a chan
 
 COMMENT ON COLUMN jobhooks.hooks.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds';
 
-COMMENT ON COLUMN jobhooks.hooks.why_not IS 'What keeps changes, or those of one of its tables, from leading to runs, in words; null: nothing';
+COMMENT ON COLUMN jobhooks.hooks.why_not IS 'Why changes, or those of one of its tables, lead to no runs, and the command that helps; null: they do';
 
 COMMENT ON COLUMN jobhooks.hooks.condition_failures IS 'For about how many changes the conditions could not be evaluated';
 
@@ -943,6 +959,9 @@ GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns t
 GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.did_you_mean(name text, known text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.did_you_mean(name text, known text[]) TO jobhooks_operator;
+
 REVOKE ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) TO jobhooks_operator;
@@ -990,6 +1009,12 @@ GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.names_of_tables() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.names_of_tables() TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.nearest_names(name text, known text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.nearest_names(name text, known text[]) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.note_condition_failures(failures json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.note_condition_failures(failures json) TO jobhooks_daemon;
@@ -1119,6 +1144,9 @@ GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO 
 REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.relation_called(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.relation_called(name text) TO jobhooks_operator;
+
 REVOKE ALL ON FUNCTION jobhooks.release_followers(lanes json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.release_followers(lanes json) TO jobhooks_daemon;
 
@@ -1157,6 +1185,9 @@ GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.similarity(one text, other text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.similarity(one text, other text) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) TO jobhooks_viewer;

@@ -1,6 +1,6 @@
 """The errors of jobhooks. A class's docstring is its default message; the command line exits with its ``exit_code``."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class JobhooksError(Exception):
@@ -14,6 +14,10 @@ class JobhooksError(Exception):
         self.message = message or (self.__doc__ or "").partition("\n")[0]
         self.remedy = remedy or self.default_remedy
         super().__init__(with_remedy(self.message, self.remedy))
+
+    def about(self, where: str) -> Self:
+        """The same error, with ``where`` it happened before its message, such as a file."""
+        return type(self)(f"{where}: {self.message}", self.remedy)
 
 
 def with_remedy(message: str, remedy: str | None) -> str:

@@ -41,6 +41,18 @@ set program_version = excluded.program_version, functions_digest = excluded.func
 where (installation.program_version, installation.functions_digest)
     is distinct from (excluded.program_version, excluded.functions_digest)
 
+-- name: right_to_install
+-- What lets the session install, upgrade and uninstall. A superuser is not granted, so its name is given instead.
+select
+    case
+        when owner.rolname is null then format('grant create on database %I to %I', current_database(), current_user)
+        when owner.rolsuper then format('the same command as the role %I, which owns the schema', owner.rolname)
+        else format('grant %I to %I', owner.rolname, current_user)
+    end
+from (select to_regnamespace('jobhooks') as oid) as schema
+left join pg_namespace as namespace on namespace.oid = schema.oid
+left join pg_roles as owner on owner.oid = namespace.nspowner
+
 -- name: missing_grant
 -- The grant that lets the session use an object of jobhooks: of the role with the fewest rights that may use it.
 select format('grant %I to %I', rolname, current_user)

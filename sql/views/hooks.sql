@@ -23,31 +23,7 @@ select
     hook.columns,
     hook.conditions,
     hook.coalesce_s,
-    nullif(concat_ws(
-        '; ',
-        case when not hook.enabled then 'it is not enabled' end,
-        case
-            when verdict.error is not null or failure.invalid
-                then coalesce(verdict.error, failure.error)
-            when hook.conditions <> '' and verdict.hook_id is null
-                then 'its conditions are unchecked: a running daemon checks them'
-        end,
-        case when not job.installed then format('its job %s is not installed: no daemon finds its receiver', job.class_path) end,
-        case when not job.enabled then format('its job %1$s is not enabled: jobhooks job enable %1$s', job.class_path) end,
-        (
-            select string_agg(
-                coalesce(jobhooks.table_name(content_type.relation), content_type.name)
-                || case
-                    when jobhooks.table_name(content_type.relation) is null then ' is gone' else ' is not watched'
-                end,
-                '; ' order by content_type.id
-            )
-            from jobhooks.job_hook_content_type as link
-            join jobhooks.content_type as content_type on content_type.id = link.content_type_id
-            where link.job_hook_id = hook.id
-                and not (content_type.watched and jobhooks.table_name(content_type.relation) is not null)
-        )
-    ), '') as why_not,
+    obstacle.problems || coalesce('. Try: ' || obstacle.remedies, '') as why_not,
     coalesce(failure.failures, 0) as condition_failures,
     coalesce(verdict.error, failure.error) as condition_error,
     jobhooks.configuration_of_hook(hook.id) as settings,
@@ -60,6 +36,38 @@ select
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
 left join jobhooks.condition_failure as failure on failure.hook_id = hook.id
-left join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions;
+left join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions
+cross join lateral (
+    select string_agg(problem, '; ' order by place) as problems, string_agg(remedy, '; ' order by place) as remedies
+    from (
+        select 1 as place, 'it is not enabled' as problem, null as remedy
+        where not hook.enabled
+        union all
+        select 2, coalesce(verdict.error, failure.error), null
+        where verdict.error is not null or failure.invalid
+        union all
+        select 3, 'its conditions are unchecked: no daemon has compiled them yet', 'jobhooks run, or start its service'
+        where hook.conditions <> '' and verdict.hook_id is null and not coalesce(failure.invalid, false)
+        union all
+        select
+            4, format('its job %s is not installed: no daemon finds its receiver', job.class_path),
+            'jobhooks receiver list, to see what is found'
+        where not job.installed
+        union all
+        select 5, format('its job %s is not enabled', job.class_path), format('jobhooks job enable %s', job.class_path)
+        where not job.enabled
+        union all
+        select
+            5 + row_number() over (order by content_type.id),
+            coalesce(jobhooks.table_name(content_type.relation), content_type.name) || case
+                when jobhooks.table_name(content_type.relation) is null then ' was dropped' else ' is not watched'
+            end,
+            case when jobhooks.table_name(content_type.relation) is not null then jobhooks.watch_command(content_type.id) end
+        from jobhooks.job_hook_content_type as link
+        join jobhooks.content_type as content_type on content_type.id = link.content_type_id
+        where link.job_hook_id = hook.id
+            and not (content_type.watched and jobhooks.table_name(content_type.relation) is not null)
+    ) as found
+) as obstacle;
 
 comment on view jobhooks.hooks is 'The job hooks, and whether changes lead to runs now';

@@ -85,7 +85,9 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         'changed hook "h": name h -> i; content_types public.device, public.site -> public.device;'
         " columns name, place -> none; coalesce transaction -> 90 seconds\n"
     )
-    assert run(database, "hook", "edit", "i", "--coalesce", "90")[1] == 'hook "i" is so already\n'
+    assert run(database, "hook", "edit", "i", "--coalesce", "90")[1] == (
+        'nothing to change: hook "i" already has these settings\n'
+    )
     jobs.execute("update jobhooks.job set enabled = false where class_path = 'a.On'")
     lines = run(database, "hook", "show", "i")[0].splitlines()
     for line in (
@@ -95,11 +97,11 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "conditions    true",
         "coalesce      the changes of an object within 90 seconds are delivered as one",
         "runs          no",
-        "why not       its job a.On is not enabled: jobhooks job enable a.On",
+        "why not       its job a.On is not enabled. Try: jobhooks job enable a.On",
     ):
         assert line in lines
     for arguments, code, expected in (
-        (["edit", "i"], USAGE, "say what to change"),
+        (["edit", "i"], USAGE, "name a setting to change"),
         (["edit", "i", "--coalesce", "nan"], USAGE, "neither transaction nor a number of seconds"),
         (["edit", "i", "--column", "no"], REFUSED, 'hook "i": none of its tables records a column no'),
         (["show", "h"], REFUSED, 'there is no hook "h"'),

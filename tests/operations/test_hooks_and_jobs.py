@@ -10,14 +10,16 @@ import pytest
 
 from conftest import Connection
 from jobhooks.discovery.loading import find_receivers
-from jobhooks.errors import InvalidName, Refused, UnknownHook, UnknownJob
+from jobhooks.errors import InvalidName, NotWatched, Refused, UnknownHook, UnknownJob
 from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations.configuration import hook_file, hooks, jobs, receivers
 from jobhooks.operations.configuration.history import Kind, history
 from jobhooks.operations.configuration.hook_plan import (
     Difference,
     StepKind,
+    adding,
     carry_out,
+    editing,
     plan,
     saving,
     take,
@@ -70,6 +72,31 @@ def test_an_unknown_hook_or_job_suggests_a_near_one(conn: SyncConnection) -> Non
         hooks.hook_details(conn, "check serial")
     with pytest.raises(UnknownJob, match=r'Did you mean "r\.One"'):
         jobs.job_details(conn, "r.Ona")
+
+
+def test_tables_of_a_hook_are_found_as_postgresql_finds_them(conn: SyncConnection) -> None:
+    """``device`` is ``public.device``, as for ``table watch``. An invalid name is refused as an unwatched table."""
+    take(conn, adding(conn, replace(HOOK, content_types=["device"])))
+    assert hooks.hook_details(conn, "h").content_types == ["public.device"]
+    with conn.transaction(), pytest.raises(NotWatched, match=r"a\.b\.c is not a watched table"):
+        take(conn, editing(conn, "h", {"content_types": ["a.b.c"]}))
+    assert editing(conn, "h", {"content_types": ["device"]}).differences == []
+
+
+def test_disabling_a_job_names_its_enabled_hooks(conn: SyncConnection) -> None:
+    hooks.add_hook(conn, HOOK)
+    hooks.add_hook(conn, replace(HOOK, name="off", events=["delete"], enabled=False))
+    assert jobs.disable_job(conn, "r.One") == ["h"]
+
+
+def test_hidden_jobs_are_listed_on_request(conn: SyncConnection, tmp_path: Path) -> None:
+    """With the jobs of receivers that came since, if the role may register them; and the problems of receivers."""
+    hidden = "class Hidden(JobHookReceiver):\n    class Meta:\n        hidden = True\n        max_attemps = 1\n"
+    registry = find_receivers([write_receivers(tmp_path / "more", f"from jobhooks import JobHookReceiver\n{hidden}")])
+    assert "r.Hidden" not in [job.job for job in receivers.registered_jobs(conn, registry)]
+    assert "r.Hidden" in [job.job for job in receivers.registered_jobs(conn, registry, hidden=True)]
+    (problem,) = receivers.problems_of_receivers(registry)
+    assert 'max_attemps has no effect. Did you mean "max_attempts"?' in problem
 
 
 def test_a_plan_is_carried_out_whole_or_not_at_all(conn: SyncConnection) -> None:

@@ -33,7 +33,7 @@ def test_a_dropped_table_is_unwatched_by_its_former_name(device: Connection, adm
 def test_unknown_tables_are_refused_with_near_names(device: Connection, admin: SyncConnection) -> None:
     device.execute("create table public.dcim_device (id integer primary key)")
     for operation in (watch, unwatch):
-        with pytest.raises(UnknownTable, match=r"did you mean public\.dcim_device"):
+        with pytest.raises(UnknownTable, match=r'Did you mean "public\.dcim_device'):
             operation(admin, "dcim.device")
     with pytest.raises(NotWatched):
         unwatch(admin, "public.dcim_device")

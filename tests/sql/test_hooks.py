@@ -5,11 +5,22 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 import psycopg
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from conftest import Connection
 from jobhooks.contract.job_settings import RULES, JobSettings
-from jobhooks.errors import HookConflict, InvalidSetting, JobIsOff, NotWatched, UnknownColumn, UnknownEvent, UnknownHook
+from jobhooks.errors import (
+    HookConflict,
+    InvalidSetting,
+    JobhooksError,
+    JobIsOff,
+    NotWatched,
+    UnknownColumn,
+    UnknownEvent,
+    UnknownHook,
+)
 from jobhooks.matching.hook_settings import DEFAULTS
+from jobhooks.operations.lookup.nearest_names import nearest_names, suggestion
 from jobhooks.store.connections import translated_errors
 from support.capturing import client_with
 from support.daemon import LIMIT, wait_until
@@ -211,16 +222,67 @@ def test_the_hooks_of_a_job_that_goes_stay_enabled_and_say_why_they_run_nothing(
     add(jobs, "h")
     run(jobs, "select jobhooks.enable_job('a.On', false)")
     state = "select enabled, runs, why_not from jobhooks.hooks"
-    off = "its job a.On is not enabled: jobhooks job enable a.On"
-    assert jobs.execute(state).fetchall() == [(True, False, off)]
+    off, enable = "its job a.On is not enabled", "jobhooks job enable a.On"
+    assert jobs.execute(state).fetchall() == [(True, False, f"{off}. Try: {enable}")]
     run(jobs, """select jobhooks.edit_hook('h', '{"description": "d", "events": ["delete"]}')""")
     run(jobs, "select jobhooks.register_jobs('[]', true)")
     gone = "its job a.On is not installed: no daemon finds its receiver"
-    assert jobs.execute(state).fetchall() == [(True, False, f"{gone}; {off}")]
+    find = "jobhooks receiver list, to see what is found"
+    assert jobs.execute(state).fetchall() == [(True, False, f"{gone}; {off}. Try: {find}; {enable}")]
     run(jobs, "select jobhooks.enable_hook('h', false); drop table public.device")
     assert jobs.execute(state).fetchall() == [
-        (False, False, f"it is not enabled; {gone}; {off}; public.device is gone")
+        (False, False, f"it is not enabled; {gone}; {off}; public.device was dropped. Try: {find}; {enable}")
     ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "suggestion", "remedy"),
+    [
+        ("add_hook('i', '{device}', '{create}', 'a.On')", '"public.device"', "jobhooks table list"),
+        (
+            "add_hook('i', '{dcim.rack}', '{create}', 'a.On')",
+            '"public.dcim_rack"',
+            "jobhooks table watch public.dcim_rack",
+        ),
+        (
+            "add_hook('i', '{Upper Case}', '{create}', 'a.On')",
+            'public."Upper Case"',
+            "jobhooks table watch 'public.\"Upper Case\"'",
+        ),
+        ("add_hook('i', '{public.device}', '{create}', 'a.on')", '"a.On"', "jobhooks job list"),
+        ("edit_hook('Moves', '{}')", '"moves"', "jobhooks hook list"),
+        ("enable_hook('Moves')", '"moves"', "jobhooks hook list"),
+        ("delete_hook('movse')", '"moves"', "jobhooks hook list"),
+        ("enable_job('a.Onn')", '"a.On"', "jobhooks job list"),
+        ("set_job('On', '{}')", '"a.On"', "jobhooks job list"),
+        ("reset_job('b.On')", '"a.On"', "jobhooks job list"),
+    ],
+)
+def test_the_error_about_an_unknown_name_suggests_a_near_one(
+    jobs: Connection, statement: str, suggestion: str, remedy: str
+) -> None:
+    """Raised by the database itself: no query can look for names after an error in a transaction."""
+    add(jobs, "moves")
+    jobs.execute(
+        'create table public.dcim_rack (id int primary key); create table public."Upper Case" (id int primary key)'
+    )
+    with pytest.raises(JobhooksError) as caught:
+        run(jobs, f"select jobhooks.{statement}")
+    assert f"Did you mean {suggestion}" in caught.value.message and caught.value.remedy == remedy
+
+
+def test_an_error_about_a_name_unlike_any_other_suggests_nothing(jobs: Connection) -> None:
+    with pytest.raises(UnknownHook) as caught:
+        run(jobs, "select jobhooks.enable_hook('zzz')")
+    assert caught.value.message == 'there is no hook "zzz"'
+
+
+@given(name=st.text('aAb. _"x', max_size=8), known=st.lists(st.text('aAb. _"x', max_size=8), max_size=4))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_the_database_and_the_program_suggest_the_same_names(jobs: Connection, name: str, known: list[str]) -> None:
+    """One measure in two languages: for errors that the database raises, and for receivers that it does not know."""
+    rows = jobs.execute("select jobhooks.nearest_names(%s, %s), jobhooks.did_you_mean(%s, %s)", [name, known] * 2)
+    assert rows.fetchone() == (nearest_names(name, known), suggestion(name, known))
 
 
 def test_a_hook_needs_an_event_and_a_table(jobs: Connection) -> None:

@@ -53,8 +53,8 @@ def test_a_file_that_is_not_toml_is_refused_in_one_line(tmp_path: Path) -> None:
     [
         ("page_size = 0", "wrong setting page_size, FILE:1: 0 is not at least 1"),
         ("# first\n\nworkers = 'many'", 'wrong setting workers, FILE:3: "many" is not a whole number'),
-        ("databse_url = 'x'", "there is no setting databse_url, FILE:1; did you mean database_url?"),
-        ("[database]\nurl = 'x'", "there is no setting database, FILE:1; did you mean database_url?"),
+        ("databse_url = 'x'", 'there is no setting databse_url, FILE:1. Did you mean "database_url"?'),
+        ("[database]\nurl = 'x'", 'there is no setting database, FILE:1. Did you mean "database_url"?'),
         ("zzz = 1", "there is no setting zzz, FILE:1"),
         (
             "wakeup = 'never'",

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from jobhooks.cli.command_tree import HELP_OPTIONS, LazyGroup, command_tree
-from jobhooks.cli.show.output import print_text, printable, say
+from jobhooks.cli.show.output import print_message, print_text, printable
 from jobhooks.cli.usage_errors import UsageError, line_of
 from jobhooks.errors import JobhooksError
 from jobhooks.runtime.systemd import stderr_is_journal, with_priority
@@ -51,14 +51,14 @@ def main() -> None:
         code = command_tree(app)(prog_name="jobhooks", standalone_mode=False)
     except JobhooksError as error:
         line = f"jobhooks: {error}"
-        say(with_priority("error", line) if stderr_is_journal() else line)
+        print_message(with_priority("error", line) if stderr_is_journal() else line)
         sys.exit(error.exit_code)
     except UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
-            say(f"jobhooks: {printable(line_of(error))}")
+            print_message(f"jobhooks: {printable(line_of(error))}")
         sys.exit(WRONG_USAGE)
     except typer.Abort:
-        say("jobhooks: cancelled; nothing was changed")
+        print_message("jobhooks: cancelled; nothing was changed")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

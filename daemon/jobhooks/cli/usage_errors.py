@@ -9,7 +9,8 @@ from jobhooks.errors import with_remedy
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # pyright: ignore[reportAssignmentType]
 
-POSSIBLE_OPTIONS = re.compile(r" \(Possible options: (.*)\)$")
+# typer's suggestions, for a command and for an option
+SUGGESTED = re.compile(r"(?:\. Did you mean (.*)\?| \(Possible options: (.*)\))$")
 
 
 def line_of(error: Any) -> str:
@@ -25,9 +26,15 @@ def _message(error: Any) -> str:
         return f"wrong value for {_parameter(error)}: {_reason(validation)}"
     if hasattr(error, "param_hint") and not error.param and not error.param_hint:
         return error.message  # raised by a command of jobhooks
-    text = POSSIBLE_OPTIONS.sub(r"; did you mean \1?", " ".join(error.format_message().split()))
-    text = text.replace(". Did you mean", "; did you mean").replace("Invalid value for ", "wrong value for ")
+    text = SUGGESTED.sub(_suggestion, " ".join(error.format_message().split()))
+    text = text.replace("Invalid value for ", "wrong value for ")
     return text[:1].lower() + text[1:].removesuffix(".")
+
+
+def _suggestion(found: re.Match[str]) -> str:
+    names = (found[1] or found[2]).replace("'", "").split(", ")
+    quoted = " or ".join(f'"{name}"' for name in names)
+    return f". Did you mean {quoted}?"
 
 
 def _parameter(error: Any) -> str:

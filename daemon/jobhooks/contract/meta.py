@@ -63,7 +63,7 @@ def _warnings(receiver: type[JobHookReceiver[Any]]) -> Iterator[str]:
             yield f"{where}.{name} has no effect: it is Nautobot's, and jobhooks has nothing like it"
         elif name not in RULES:
             near = difflib.get_close_matches(name, RULES, 1)
-            yield f"{where}.{name} has no effect" + (f": did you mean {near[0]}?" if near else "")
+            yield f"{where}.{name} has no effect" + (f'. Did you mean "{near[0]}"?' if near else "")
         elif name in BATCH_ATTRIBUTES and not takes_batches(receiver):
             yield f"{where}.{name} has no effect: the class has no receive_job_hook_batch"
     soft, hard = getattr(meta, "soft_time_limit", None), getattr(meta, "time_limit", None)
@@ -112,7 +112,9 @@ def _value(receiver: type[JobHookReceiver[Any]], name: str, default: Any) -> Any
         return default
     must_be = _refusal(rule, value)
     if must_be is not None:
-        raise InvalidReceiver(f"{receiver.__name__}.Meta.{name} must be {must_be}, not {value!r}")
+        raise InvalidReceiver(
+            f"{receiver.__name__}.Meta.{name} must be {must_be}, not {value!r}{_suggestion(rule, value)}"
+        )
     match rule.kind:
         case Kind.SECONDS:
             return float(cast("float", value))
@@ -147,11 +149,18 @@ def _refusal(rule: Rule, value: object) -> str | None:  # noqa: C901, RUF100 - o
 
 def _refusal_of_order(value: object) -> str | None:
     # A single word that resembles "object", "table" or "none" is a misspelling, not a column; a list names columns.
-    near = difflib.get_close_matches(value.lower(), list(Ordering), 1, 0.75) if isinstance(value, str) else []
-    if _columns(value) and not near:
+    if _columns(value) and not _nearest_ordering(value):
         return None
-    hint = f' (did you mean "{near[0]}"?)' if near else ""
-    return f'"object", "table", "none", a column or a list of columns{hint}'
+    return '"object", "table", "none", a column or a list of columns'
+
+
+def _nearest_ordering(value: object) -> list[str]:
+    return difflib.get_close_matches(value.lower(), list(Ordering), 1, 0.75) if isinstance(value, str) else []
+
+
+def _suggestion(rule: Rule, value: object) -> str:
+    near = _nearest_ordering(value) if rule.kind is Kind.ORDER else []
+    return f'. Did you mean "{near[0]}"?' if near else ""
 
 
 def _columns(value: object) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
         )
         name = _full_name(conn, table)
     except UnknownTable as exc:
-        raise unknown_table(conn, table, exc) from exc
+        raise unknown_table(conn, table, exc, command="jobhooks table watch") from exc
     return next(watched for watched in watched_tables(conn) if watched.table == name)
 
 
@@ -123,7 +123,7 @@ def unwatch(conn: SyncConnection, table: str) -> str:
         # A dropped table, by its name in table list: its triggers are gone with it.
         name = table
         if not call(conn, "unwatch_gone", table=table):
-            raise unknown_table(conn, table, exc) from exc
+            raise unknown_table(conn, table, exc, command="jobhooks table unwatch") from exc
     return name
 
 

@@ -145,7 +145,7 @@ def _problem(error: "ErrorDetails", given: Mapping[str, object], path: Path | No
     name = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         nearest = get_close_matches(name, Settings.model_fields, 1)
-        guess = f"; did you mean {nearest[0]}?" if nearest else ""
+        guess = f'. Did you mean "{nearest[0]}"?' if nearest else ""
         return f"there is no setting {name}, {_place_in_file(name, path)}{guess}"
     shown = {**error, "input": "the value"} if name == "database_url" else error  # which may hold a password
     return f"wrong setting {_place(name, given, path)}: {reason(shown)}"

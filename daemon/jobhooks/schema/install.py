@@ -17,7 +17,16 @@ def install(conn: SyncConnection) -> list[str]:
         Forbidden: the role may not create the objects.
         LockNotAvailable: other sessions held a table of ours in every attempt.
     """
-    return retried(lambda: _install(conn))
+    try:
+        return retried(lambda: _install(conn))
+    except Forbidden as exc:
+        raise Forbidden(f"cannot install as the role {conn.info.user}: {exc.message}", right_to_install(conn)) from exc
+
+
+def right_to_install(conn: SyncConnection) -> str:
+    """What lets this role install and uninstall: a grant, or the role that may."""
+    ((remedy,),) = call(conn, "right_to_install")
+    return remedy
 
 
 def _install(conn: SyncConnection) -> list[str]:

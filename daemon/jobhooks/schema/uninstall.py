@@ -6,6 +6,7 @@ import psycopg
 from psycopg import sql
 
 from jobhooks.errors import Forbidden, JobhooksError, LockNotAvailable, Refused, SqlMismatch
+from jobhooks.schema.install import right_to_install
 from jobhooks.store.connections import SyncConnection, call, execute, translated_errors
 from jobhooks.store.locking import attempt_with_lock
 
@@ -47,7 +48,10 @@ def what_is_installed(conn: SyncConnection) -> Installed:
             f"jobhooks is not installed in the database {conn.info.dbname}: there is nothing to uninstall"
         )
     if foreign := [name for (name,) in call(conn, "not_owned_schemas")]:
-        raise Forbidden(f"cannot uninstall: the role {conn.info.user} does not own the schema {' or '.join(foreign)}")
+        raise Forbidden(
+            f"cannot uninstall: the role {conn.info.user} does not own the schema {' or '.join(foreign)}",
+            right_to_install(conn),
+        )
     if dependents := [name for (name,) in call(conn, "dependents", schemas=SCHEMAS, roles=ROLES)]:
         raise Refused(f"cannot uninstall: {'; '.join(dependents)}", "drop it, or give it to another role")
     return Installed(*call(conn, "what_is_installed")[0])

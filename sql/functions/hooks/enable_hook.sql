@@ -9,7 +9,8 @@ begin
     set enabled = enable_hook.enabled
     where hook.name = enable_hook.name;
     if not found then
-        raise exception 'there is no hook "%"', name using errcode = 'JH029', hint = 'jobhooks hook list';
+        raise exception 'there is no hook "%"%', name, jobhooks.did_you_mean(name, array(select hook.name from jobhooks.job_hook as hook))
+        using errcode = 'JH029', hint = 'jobhooks hook list';
     end if;
 end
 $$;

@@ -48,7 +48,8 @@ begin
         -- Locked, so that the hook stays as it is read here until the end.
         select known.id into hook_id from jobhooks.job_hook as known where known.name = save_hook.name for update;
         if not found then
-            raise exception 'there is no hook "%"', save_hook.name
+            raise exception 'there is no hook "%"%', save_hook.name,
+                jobhooks.did_you_mean(save_hook.name, array(select known.name from jobhooks.job_hook as known))
             using errcode = 'JH029', hint = 'jobhooks hook list';
         end if;
     end if;
@@ -56,7 +57,8 @@ begin
         raise exception 'cannot save hook "%": it has no %', shown, unknown using errcode = 'JH028';
     end if;
     if (hook_id is null or save_hook.settings ? 'job') and job_id is null then
-        raise exception 'cannot save hook "%": there is no job %', shown, save_hook.settings ->> 'job'
+        raise exception 'cannot save hook "%": there is no job %', shown, coalesce(save_hook.settings ->> 'job', '')
+            || jobhooks.did_you_mean(save_hook.settings ->> 'job', array(select known.class_path from jobhooks.job as known))
         using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
     if hook_id is null or save_hook.settings ? 'content_types' then

@@ -9,7 +9,9 @@ begin
     set enabled = enable_job.enabled
     where job.class_path = enable_job.class_path;
     if not found then
-        raise exception 'there is no job %', class_path
+        raise exception 'there is no job %', class_path || jobhooks.did_you_mean(
+            class_path, array(select known.class_path from jobhooks.job as known)
+        )
         using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
 end

@@ -22,7 +22,9 @@ begin
     end if;
     select job.overrides into former from jobhooks.job as job where job.class_path = reset_job.class_path for update;
     if not found then
-        raise exception 'there is no job %', class_path
+        raise exception 'there is no job %', class_path || jobhooks.did_you_mean(
+            class_path, array(select known.class_path from jobhooks.job as known)
+        )
         using errcode = 'JH020', hint = 'jobhooks job list';
     end if;
     update jobhooks.job as job

@@ -10,7 +10,7 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.deliveries import Line, changed, in_words, line, print_delivery
-from jobhooks.cli.show.output import console, print_json, print_records, progress, say
+from jobhooks.cli.show.output import console, print_json, print_message, print_records, progress
 from jobhooks.operations import changes
 from jobhooks.operations.delivering import deliveries
 from jobhooks.operations.opening import connection
@@ -181,7 +181,7 @@ def _plan(conn: SyncConnection, chosen: deliveries.DeliveryFilter, *, everything
         plan = deliveries.choose(conn, chosen, everything=everything)
     if plan.passed_over:
         ids = ", ".join(f"change {id_}" for id_ in plan.passed_over)
-        say(f"passed over, because no pending delivery of it matches: {ids}")
+        print_message(f"passed over, because no pending delivery of it matches: {ids}")
     return plan
 
 
@@ -189,7 +189,7 @@ def _report(done: str, outcome: deliveries.DeliveriesChanged, *, as_json: bool) 
     if as_json:
         print_json(outcome)
     else:
-        say(changed(done, outcome))
+        print_message(changed(done, outcome))
 
 
 def _count(plan: deliveries.DeliveryPlan) -> str:

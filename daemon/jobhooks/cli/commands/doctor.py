@@ -3,7 +3,7 @@
 import typer
 
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
-from jobhooks.cli.show.output import print_json, say
+from jobhooks.cli.show.output import print_json, print_message
 from jobhooks.cli.show.problems import counted, print_problems
 from jobhooks.operations.doctor import problems
 from jobhooks.operations.opening import connection
@@ -30,6 +30,6 @@ def doctor(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config:
         print_json(found)
     else:
         print_problems(found)
-        say(counted(found) or "no problems")
+        print_message(counted(found) or "no problems")
     if any(problem.severity == "error" for problem in found):
         raise typer.Exit(1)

@@ -1,7 +1,7 @@
 """``jobhooks hook``: the rules that run jobs for changes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -13,11 +13,11 @@ from jobhooks.cli.hook_flags import given_settings, with_flags_to_add, with_flag
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.history import LimitFlag, print_history
-from jobhooks.cli.show.output import console, print_json, print_records, printable, say
+from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import differences_in_words, in_words
 from jobhooks.matching.hook_settings import DEFAULTS, RULES, HookSettings, Kind, shown_name
 from jobhooks.operations.configuration import history as histories, hooks
-from jobhooks.operations.configuration.hook_plan import Step, saving, take, with_listed_names
+from jobhooks.operations.configuration.hook_plan import Step, adding, editing, take
 from jobhooks.operations.configuration.hooks import HookDetails
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
@@ -75,8 +75,8 @@ def add(
     """
     with connection(load(config, database_url=database_url)) as conn:
         wanted = HookSettings(name=name, **given_settings(given))
-        _save(conn, saving(None, wanted), as_json=as_json)
-        say(f'added hook "{name}"{"" if wanted.enabled else ", which is not enabled"}')
+        _save(conn, adding(conn, wanted), as_json=as_json)
+        print_message(f'added hook "{name}"{"" if wanted.enabled else ", which is not enabled"}')
 
 
 @with_flags_to_edit
@@ -93,18 +93,15 @@ def edit(
 
     Example: jobhooks hook edit "Moves" --column "" --coalesce none
     """
+    if not given_settings(given):
+        raise typer.BadParameter("name a setting to change: --events, --content-type, --column, ...")
     with connection(load(config, database_url=database_url)) as conn:
-        before = hooks.hook_details(conn, name)
-        changes = given_settings(given)
-        if not changes:
-            raise typer.BadParameter("say what to change: --events, --content-type, --column, ...")
-        wanted = replace(before, **changes)
-        step = saving(before, with_listed_names(conn, wanted) if "content_types" in changes else wanted)
+        step = editing(conn, name, given_settings(given))
         if not step.differences:
-            say(f'hook "{name}" is so already')
+            print_message(f'nothing to change: hook "{name}" already has these settings')
             return
         _save(conn, step, as_json=as_json)
-        say(f'changed hook "{name}": {differences_in_words(step.differences)}')
+        print_message(f'changed hook "{name}": {differences_in_words(step.differences)}')
 
 
 def enable(
@@ -118,7 +115,7 @@ def enable(
         hooks.enable_hook(conn, name)
         if as_json:
             print_json({"hook": name, "enabled": True})
-        say(f'enabled hook "{name}"')
+        print_message(f'enabled hook "{name}"')
 
 
 def disable(
@@ -132,7 +129,7 @@ def disable(
         hooks.enable_hook(conn, name, enabled=False)
         if as_json:
             print_json({"hook": name, "enabled": False})
-        say(f'disabled hook "{name}"')
+        print_message(f'disabled hook "{name}"')
 
 
 def delete(
@@ -160,7 +157,7 @@ def delete(
         if as_json:
             print_json({"hook": name, "discarded": discarded})
         gone = f", and discarded {number(discarded, 'delivery', 'deliveries')}" if discarded else ""
-        say(f'deleted hook "{name}"{gone}')
+        print_message(f'deleted hook "{name}"{gone}')
 
 
 def list_hooks(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
@@ -219,7 +216,7 @@ def _save(conn: SyncConnection, step: Step, *, as_json: bool) -> None:
     if as_json:
         print_json(hook)
     if hook.enabled and hook.why_not:
-        say(f'warning: hook "{hook.name}": {hook.why_not}')
+        print_message(f'warning: hook "{hook.name}": {hook.why_not}')
 
 
 def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:

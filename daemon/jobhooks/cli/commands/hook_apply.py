@@ -9,7 +9,7 @@ import typer
 
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.confirm import confirm, number
-from jobhooks.cli.show.output import console, print_json, print_text, say
+from jobhooks.cli.show.output import console, print_json, print_message, print_text
 from jobhooks.cli.show.settings import print_plan
 from jobhooks.errors import Forbidden, Refused
 from jobhooks.operations.configuration import hook_file, hooks
@@ -68,7 +68,7 @@ def apply(
         else:
             print_plan(console(), steps)
         if not steps:
-            say("nothing to do: the hooks are those of the file")
+            print_message("nothing to do: the hooks are those of the file")
             return
         if not yes:  # errors come before the question
             with _naming(file), _unless_forbidden(dry_run):
@@ -78,7 +78,7 @@ def apply(
         confirm(f"change {number(len(steps), 'hook', 'hooks')}", _consequence(steps), yes=yes)
         with _naming(file):
             carry_out(conn, seen, steps)
-    say(_summary(steps))
+    print_message(_summary(steps))
 
 
 @contextlib.contextmanager
@@ -87,7 +87,7 @@ def _naming(file: Path) -> Generator[None]:
     try:
         yield
     except Refused as exc:
-        raise type(exc)(f"{file}: {exc}") from exc
+        raise exc.about(str(file)) from exc
 
 
 @contextlib.contextmanager
@@ -98,7 +98,7 @@ def _unless_forbidden(dry_run: bool) -> Generator[None]:
     except Forbidden as exc:
         if not dry_run:
             raise
-        say(f"not tried, since you may not change hooks: {exc}")
+        print_message(f"not tried, since you may not change hooks: {exc}")
 
 
 def _consequence(steps: Sequence[Step]) -> str:

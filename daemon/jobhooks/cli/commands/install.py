@@ -8,7 +8,7 @@ import typer
 
 from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
-from jobhooks.cli.show.output import print_json, print_text, say
+from jobhooks.cli.show.output import print_json, print_message, print_text
 from jobhooks.errors import Forbidden, JobhooksError, Refused, with_remedy
 from jobhooks.operations import tables
 from jobhooks.operations.lookup.table_names import check_table
@@ -55,15 +55,19 @@ def install(
         return
     with connection(load(config, database_url=database_url), installed=False) as conn:
         for table in watch or []:
-            check_table(conn, table)  # before anything changes
+            check_table(conn, table, command="jobhooks install")  # before anything changes
         migrations = install_sql(conn)
-        say(f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(migrations)} migrations applied")
+        print_message(
+            f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(migrations)} migrations applied"
+        )
         _warn_of_missing_rights(conn)
         if count := tables.watch_outdated(conn, _warn_of_outdated_table):
-            say(f"watching {count} {'table' if count == 1 else 'tables'} again, with the triggers of this version")
+            print_message(
+                f"watching {count} {'table' if count == 1 else 'tables'} again, with the triggers of this version"
+            )
         for table in watch or []:
             tables.watch(conn, table, None, keyless=False, always=False)
-            say(f"watching {table}")
+            print_message(f"watching {table}")
         if as_json:
             print_json({"version": PROGRAM_VERSION, "database": conn.info.dbname, "migrations": migrations})
 
@@ -83,11 +87,13 @@ def uninstall(
         if not yes:
             _confirm(conn.info.dbname, installed)
         removed = uninstalling.uninstall(conn)
-        say(f"jobhooks is removed from {conn.info.dbname}")
+        print_message(f"jobhooks is removed from {conn.info.dbname}")
         if removed.dropped_roles:
-            say(f"dropped the roles {', '.join(removed.dropped_roles)}")
+            print_message(f"dropped the roles {', '.join(removed.dropped_roles)}")
         if removed.kept_roles:
-            say(f"kept the roles {', '.join(removed.kept_roles)}: {with_remedy(removed.why_kept, removed.remedy)}")
+            print_message(
+                f"kept the roles {', '.join(removed.kept_roles)}: {with_remedy(removed.why_kept, removed.remedy)}"
+            )
         if as_json:
             print_json({"database": conn.info.dbname, **dataclasses.asdict(removed)})
 
@@ -99,35 +105,35 @@ def adopt(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: 
     """
     with connection(load(config, database_url=database_url)) as conn:
         tables.adopt(conn)
-        say(f"{conn.info.dbname} starts afresh: changes from now on are delivered here")
+        print_message(f"{conn.info.dbname} starts afresh: changes from now on are delivered here")
         if as_json:
             print_json({"database": conn.info.dbname})
 
 
 def _warn_of_missing_rights(conn: SyncConnection) -> None:
     if not capture_is_confined(conn):
-        say(
+        print_message(
             f"warning: the role {conn.info.user} may not create the role jobhooks_capture, so code of the owners of"
             f" watched tables can get the rights of {conn.info.user}. Try: see SECURITY.md"
         )
     try:
         check_may_mark(conn)
     except Forbidden as exc:
-        say(f"warning: as the daemon, {exc}")
+        print_message(f"warning: as the daemon, {exc}")
 
 
 def _warn_of_outdated_table(table: str, error: JobhooksError) -> None:
     reason = f"{table} keeps the triggers of an earlier version, which still capture: {error.message}"
-    say(f"warning: {with_remedy(reason, 'jobhooks install')}")
+    print_message(f"warning: {with_remedy(reason, 'jobhooks install')}")
 
 
 def _confirm(database: str, installed: uninstalling.Installed) -> None:
     losses = f"{_number(installed.tables, 'table')} watched, and {_number(installed.changes, 'change')} in the log"
     if not sys.stdin.isatty():
         raise Refused(f"will not remove jobhooks from {database} without confirmation: {losses}", "--yes")
-    say(f"This removes jobhooks from the database {database}: {losses}. It cannot be undone.")
+    print_message(f"This removes jobhooks from the database {database}: {losses}. It cannot be undone.")
     if installed.sessions:
-        say(f"Stop the daemon first: {_number(installed.sessions, 'session')} of jobhooks connected.")
+        print_message(f"Stop the daemon first: {_number(installed.sessions, 'session')} of jobhooks connected.")
     typer.confirm("Remove it?", abort=True, err=True)
 
 

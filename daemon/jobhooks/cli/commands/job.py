@@ -1,6 +1,5 @@
 """``jobhooks job``: lists, switches and configures the jobs of receivers."""
 
-import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,17 +12,14 @@ from jobhooks.cli import completion
 from jobhooks.cli.commands import job_run
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.history import LimitFlag, print_history
-from jobhooks.cli.show.output import console, print_json, print_records, printable, say
+from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import in_words
 from jobhooks.contract.choices import Ordering
 from jobhooks.contract.job_settings import RULES, Kind
-from jobhooks.discovery.loading import ReceiverRegistry
-from jobhooks.errors import Forbidden
 from jobhooks.operations.configuration import history as histories, jobs, receivers
 from jobhooks.operations.configuration.jobs import JobDetails, Value
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
-from jobhooks.store.connections import SyncConnection
 
 JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB", autocompletion=completion.jobs)]
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -69,11 +65,10 @@ def enable(
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     registry = receivers.find(chosen)
     with connection(chosen) as conn:
-        _register(conn, registry)
         receivers.enable(conn, registry, job)
         if as_json:
             print_json({"job": job, "enabled": True})
-        say(f"enabled {job}")
+        print_message(f"enabled {job}")
 
 
 def disable(
@@ -84,13 +79,13 @@ def disable(
     Example: jobhooks job disable validate_serial.ValidateSerial
     """
     with connection(load(config, database_url=database_url)) as conn:
-        jobs.enable_job(conn, job, enabled=False)
+        idle = jobs.disable_job(conn, job)
         if as_json:
             print_json({"job": job, "enabled": False})
-        say(f"disabled {job}")
-        if idle := [hook.name for hook in jobs.job_details(conn, job).hooks if hook.enabled]:
+        print_message(f"disabled {job}")
+        if idle:
             quoted = ", ".join(f'"{name}"' for name in idle)
-            say(f"warning: enabled hooks of it run nothing until it is enabled again: {quoted}")
+            print_message(f"warning: its enabled hooks run nothing until you enable it again: {quoted}")
 
 
 def list_jobs(
@@ -107,13 +102,9 @@ def list_jobs(
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     registry = receivers.find(chosen)
     with connection(chosen) as conn:
-        _register(conn, registry)
-        for broken in registry.broken:
-            say(f"broken receiver module: {broken}")
-        for receiver in registry.receivers.values():
-            for warning in receiver.meta.warnings:
-                say(f"warning: {receiver.path}: {warning}")
-        found = [job for job in jobs.jobs(conn) if everything or not job.hidden]
+        found = receivers.registered_jobs(conn, registry, hidden=everything)
+    for problem in receivers.problems_of_receivers(registry):
+        print_message(problem)
     if as_json:
         print_json(found)
         return
@@ -161,13 +152,15 @@ def set_settings(
     if as_json:
         print_json(details)
     for name in wanted:
-        say(
+        print_message(
             f"set {name} of {job} to {in_words(details.settings[name])};"
             f" its receiver says {in_words(details.receiver[name])}"
         )
     soft, hard = details.settings["soft_time_limit"], details.settings["time_limit"]
     if isinstance(soft, float) and isinstance(hard, float) and soft >= hard:
-        say(f"warning: a soft_time_limit of {in_words(soft)} is never met before a time_limit of {in_words(hard)}")
+        print_message(
+            f"warning: a soft_time_limit of {in_words(soft)} is never met before a time_limit of {in_words(hard)}"
+        )
 
 
 def reset(
@@ -187,7 +180,9 @@ def reset(
         was_set = jobs.reset_job(conn, job, names or None)
     if as_json:
         print_json({"job": job, "reset": was_set})
-    say(f"reset {', '.join(was_set)} of {job}" if was_set else f"nothing of that was set of {job}")
+    print_message(
+        f"reset {', '.join(was_set)} of {job}" if was_set else f"nothing to reset: {job} has no such override"
+    )
 
 
 def history(
@@ -202,12 +197,6 @@ def history(
     Example: jobhooks job history validate_serial.ValidateSerial
     """
     print_history(load(config, database_url=database_url), histories.Kind.JOB, job, limit, as_json=as_json)
-
-
-def _register(conn: SyncConnection, registry: ReceiverRegistry) -> None:
-    """Register new receivers as jobs; if the role lacks the privilege, the daemon does it."""
-    with contextlib.suppress(Forbidden):
-        receivers.register(conn, registry, complete=False)
 
 
 def _split(setting: str) -> tuple[str, str]:
@@ -243,7 +232,7 @@ def _number(text: str) -> float | str:
 def _facts(job: JobDetails) -> Iterator[tuple[str, str]]:
     yield "job", job.job
     yield "installed", "yes" if job.installed else "no: no daemon finds its receiver"
-    yield "enabled", "yes" if job.enabled else f"no: jobhooks job enable {job.job}"
+    yield "enabled", "yes" if job.enabled else f"no. Try: jobhooks job enable {job.job}"
     for name, value in job.settings.items():
         own = f", set instead of {in_words(job.receiver[name])}" if name in job.overridden else ""
         yield name, f"{in_words(value)}{own}"

@@ -9,7 +9,7 @@ from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_heading
 from jobhooks.cli.show.deliveries import print_attempt
-from jobhooks.cli.show.output import console, print_json, printable, progress, say
+from jobhooks.cli.show.output import console, print_json, print_message, printable, progress
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.operations import changes
 from jobhooks.operations.delivering.job_run import await_results, queue_job
@@ -38,7 +38,7 @@ def run(
     with connection(load(config, database_url=database_url)) as conn:
         queued = queue_job(conn, job, change)
         for omitted in queued.passed_over:
-            say(f'passed over the hook "{omitted.hook}": {omitted.reason}')
+            print_message(f'passed over the hook "{omitted.hook}": {omitted.reason}')
         results = await_results(conn, queued, timeout, progress)
     if as_json:
         print_json(results)

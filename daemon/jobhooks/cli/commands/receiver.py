@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobhooks.cli.options import ConfigFlag, JsonFlag, ReceiversFlag
-from jobhooks.cli.show.output import print_json, print_records, say
+from jobhooks.cli.show.output import print_json, print_message, print_records
 from jobhooks.errors import JobhooksError
 from jobhooks.operations.configuration import receivers
 from jobhooks.operations.new_receiver import new_receiver
@@ -66,6 +66,6 @@ def new(
     if as_json:
         print_json({"receiver": str(made.receiver), "test": str(made.test)})
     service = f"the service reads {', '.join(map(str, read))}" if read else "the service reads receivers_path"
-    say(f"wrote {made.receiver} and {made.test}")
-    say(f"next: edit {made.receiver}, and test it: PYTHONPATH={directory} python -m pytest {made.test}")
-    say(f"then: jobhooks job enable {made.job} ({service})")
+    print_message(f"wrote {made.receiver} and {made.test}")
+    print_message(f"next: edit {made.receiver}, and test it: PYTHONPATH={directory} python -m pytest {made.test}")
+    print_message(f"then: jobhooks job enable {made.job} ({service})")

@@ -8,7 +8,7 @@ from jobhooks.cli import completion
 from jobhooks.cli.filters import SinceFlag, TablesFlag, UntilFlag, YesFlag, period
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.confirm import confirm, number
-from jobhooks.cli.show.output import print_json, progress, say
+from jobhooks.cli.show.output import print_json, print_message, progress
 from jobhooks.operations import changes
 from jobhooks.operations.delivering.replay import ReplayFilter, ReplayPlan, plan_replay, replay as carry_out
 from jobhooks.operations.opening import connection
@@ -78,7 +78,7 @@ def replay(  # noqa: PLR0913, RUF100 - one parameter for each filter
     if as_json:
         print_json({"hook": hook, "queued": queued, "runs": plan.hook.runs, "passed_over": plan.passed_over})
     else:
-        say(f"queued {number(queued, 'delivery', 'deliveries')}{_obstacle(plan)}")
+        print_message(f"queued {number(queued, 'delivery', 'deliveries')}{_obstacle(plan)}")
 
 
 def _try(settings: Settings, job: str | None, change: list[int] | None, others: list[object], *, as_json: bool) -> None:
@@ -96,9 +96,11 @@ def _print_omissions(plan: ReplayPlan) -> None:
     failed = plan.failed_conditions
     if failed is not None:
         many = number(failed.changes, "change", "changes")
-        say(f"passed over, because the hook's conditions could not be evaluated: {many}; {failed.error}")
+        print_message(f"passed over, because the hook's conditions could not be evaluated: {many}; {failed.error}")
     if plan.passed_over:
-        say(f"passed over, because it cannot be replayed: {', '.join(f'change {id_}' for id_ in plan.passed_over)}")
+        print_message(
+            f"passed over, because it cannot be replayed: {', '.join(f'change {id_}' for id_ in plan.passed_over)}"
+        )
 
 
 def _obstacle(plan: ReplayPlan) -> str:

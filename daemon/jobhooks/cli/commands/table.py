@@ -9,7 +9,7 @@ from rich.text import Text
 
 from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
-from jobhooks.cli.show.output import console, print_json, print_records, printable, say
+from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.problems import print_problems
 from jobhooks.cli.show.table_explanation import print_explanation
 from jobhooks.operations import tables
@@ -80,7 +80,7 @@ def watch(
     if as_json:
         print_json(watched)
     else:
-        say(f"watching {watched.table}")
+        print_message(f"watching {watched.table}")
 
 
 def unwatch(
@@ -95,7 +95,7 @@ def unwatch(
     if as_json:
         print_json({"table": name})
     else:
-        say(f"no longer watching {name}")
+        print_message(f"no longer watching {name}")
 
 
 def show(

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from jobhooks.cli.show.output import say
+from jobhooks.cli.show.output import print_message
 from jobhooks.errors import Refused
 
 
@@ -19,7 +19,7 @@ def confirm(action: str, consequence: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Refused(f"will not {action} without confirmation", "--yes")
-    say(consequence)
+    print_message(consequence)
     typer.confirm(f"{action[0].upper()}{action[1:]}?", abort=True, err=True)
 
 

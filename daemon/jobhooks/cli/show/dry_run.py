@@ -7,7 +7,7 @@ from rich.text import Text
 
 from jobhooks.cli.show.change_diff import ACTION_STYLES, ASIDE, key, print_difference, print_heading
 from jobhooks.cli.show.deliveries import print_log_and_traceback
-from jobhooks.cli.show.output import console, one_line, print_json, say
+from jobhooks.cli.show.output import console, one_line, print_json, print_message
 from jobhooks.cli.show.results import STATUS_STYLES
 from jobhooks.operations.delivering.dry_run import DryRun
 
@@ -28,7 +28,7 @@ def print_dry_run(run: DryRun, *, as_json: bool) -> None:
         print_json(run)
     else:
         _print(console(), run)
-    say(ENDED if run.transaction_ended else KEPT)
+    print_message(ENDED if run.transaction_ended else KEPT)
     if run.status == "failure":
         raise typer.Exit(1)
 

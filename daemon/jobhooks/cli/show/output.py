@@ -77,7 +77,7 @@ def print_text(text: str) -> None:
     print(text)  # noqa: T201 - this is the data
 
 
-def say(message: str) -> None:
+def print_message(message: str) -> None:
     """Print a message for a person."""
     print(message, file=sys.stderr)  # noqa: T201 - words go to stderr
 

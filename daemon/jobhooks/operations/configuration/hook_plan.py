@@ -1,10 +1,10 @@
 """Plans changes of hooks, and carries a plan out in one transaction. Every hook that an operator saves passes here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Any
 
-from jobhooks.errors import UnknownTable
 from jobhooks.matching.hook_settings import HookSettings, setting_named
 from jobhooks.operations.configuration import hooks
 from jobhooks.operations.configuration.hook_file import entry
@@ -69,6 +69,28 @@ def saving(before: JobHook | None, after: HookSettings) -> Step:
     return Step(kind, name, differences(before, after), 0, after)
 
 
+def adding(conn: SyncConnection, wanted: HookSettings) -> Step:
+    """The step that adds a hook. Tables may be written as PostgreSQL takes them: ``device`` for ``public.device``.
+
+    Raises:
+        InvalidConditions: see ``saving``.
+    """
+    return saving(None, with_listed_names(conn, wanted))
+
+
+def editing(conn: SyncConnection, name: str, changes: Mapping[str, Any]) -> Step:
+    """The step that changes settings of a hook, by the fields of ``HookSettings``; it may have no differences.
+
+    Raises:
+        UnknownHook: there is no hook of that name.
+        InvalidConditions: see ``saving``.
+    """
+    before = hooks.hook_details(conn, name)
+    wanted = replace(before, **changes)
+    # A table of the hook that was dropped is no longer found by its listed name, and stays as it is.
+    return saving(before, with_listed_names(conn, wanted) if "content_types" in changes else wanted)
+
+
 def deleting(conn: SyncConnection, name: str) -> Step:
     """The step that deletes a hook."""
     return Step(StepKind.DELETE, name, [], sum(hooks.deliveries_of(conn, name).values()), None)
@@ -99,15 +121,8 @@ def take(conn: SyncConnection, step: Step) -> None:
 
 
 def with_listed_names(conn: SyncConnection, hook: HookSettings) -> HookSettings:
-    """The hook with its tables by the names that ``table list`` shows.
-
-    Raises:
-        UnknownTable: a name that cannot be one of a table; the message names the hook.
-    """
-    try:
-        return replace(hook, content_types=hooks.table_names(conn, hook.content_types))
-    except UnknownTable as exc:
-        raise UnknownTable(f'hook "{hook.name}": {exc}') from exc
+    """The hook with its tables by the names that ``table list`` shows; other names stay the same."""
+    return replace(hook, content_types=hooks.table_names(conn, hook.content_types))
 
 
 def _action(conn: SyncConnection, step: Step) -> Callable[[], object]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from jobhooks.errors import InvalidConditions, Refused
+from jobhooks.errors import InvalidConditions, Refused, UnknownTable
 from jobhooks.matching.conditions import check_conditions
 from jobhooks.matching.hook_settings import RULES, HookSettings
 from jobhooks.operations.lookup.names import unknown_hook
@@ -99,12 +99,8 @@ def delete_hook(conn: SyncConnection, name: str) -> int:
 
 
 def table_names(conn: SyncConnection, names: Sequence[str]) -> list[str]:
-    """Tables by their listed names, sorted; a name of no table stays the same.
-
-    Raises:
-        UnknownTable: what cannot be the name of one.
-    """
-    return sorted({name for (name,) in call(conn, "table_names", names=list(names))})
+    """Tables by their listed names, sorted; a name of no table stays the same."""
+    return sorted({_table_name(conn, name) for name in names})
 
 
 def change_all(
@@ -146,7 +142,15 @@ def check_settings(name: str, conditions: str) -> None:
         try:
             check_conditions(conditions)
         except InvalidConditions as exc:
-            raise InvalidConditions(f'cannot save hook "{name}": {exc}') from exc
+            raise exc.about(f'cannot save hook "{name}"') from exc
+
+
+def _table_name(conn: SyncConnection, name: str) -> str:
+    try:
+        with conn.transaction():  # an error must not end the caller's transaction
+            return call(conn, "table_names", names=[name])[0][0]
+    except UnknownTable:  # this cannot be a table's name
+        return name
 
 
 def _save(conn: SyncConnection, name: str | None, settings: Mapping[str, object]) -> None:

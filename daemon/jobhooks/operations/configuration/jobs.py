@@ -100,6 +100,16 @@ def enable_job(conn: SyncConnection, class_path: str, *, enabled: bool = True) -
     call(conn, "enable_job", class_path=class_path, enabled=enabled)
 
 
+def disable_job(conn: SyncConnection, class_path: str) -> list[str]:
+    """Disable a job; the result is its enabled hooks, which run nothing from now on.
+
+    Raises:
+        UnknownJob: there is no job of that class path.
+    """
+    enable_job(conn, class_path, enabled=False)
+    return [hook.name for hook in job_details(conn, class_path).hooks if hook.enabled]
+
+
 def set_job(conn: SyncConnection, class_path: str, settings: Mapping[str, Value]) -> None:
     """Override settings of a job, by their names in class Meta.
 

@@ -1,10 +1,11 @@
 """Receivers: finding those that the settings name, and recording a job for each."""
 
+import contextlib
 from pathlib import Path
 
 from jobhooks.discovery.loading import ReceiverRegistry, find_receivers
-from jobhooks.errors import UnknownJob
-from jobhooks.operations.configuration.jobs import FoundJob, enable_job, jobs, register_jobs
+from jobhooks.errors import Forbidden, UnknownJob
+from jobhooks.operations.configuration.jobs import FoundJob, Job, enable_job, jobs, register_jobs
 from jobhooks.operations.lookup.nearest_names import suggestion
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.connections import SyncConnection
@@ -26,18 +27,42 @@ def register(conn: SyncConnection, registry: ReceiverRegistry, *, complete: bool
     register_jobs(conn, found_jobs(registry), complete=complete)
 
 
+def register_new(conn: SyncConnection, registry: ReceiverRegistry) -> None:
+    """Record a job for each new receiver, if this role may do so; otherwise the daemon does it."""
+    with contextlib.suppress(Forbidden):
+        register(conn, registry, complete=False)
+
+
 def enable(conn: SyncConnection, registry: ReceiverRegistry, class_path: str) -> None:
-    """Enable the job of a receiver that this registry or the daemon finds.
+    """Enable the job of a receiver that this registry or the daemon finds. New receivers are registered first.
 
     Raises:
         UnknownJob: there is no such receiver; the message says where it was looked for.
     """
+    register_new(conn, registry)
     # A receiver that only the daemon can see also counts.
     installed = {known.job for known in jobs(conn) if known.installed}
     if class_path not in registry.receivers and class_path not in installed:
         near = suggestion(class_path, installed | registry.receivers.keys())
-        raise UnknownJob(f"cannot enable job {class_path}: {registry.why_missing(class_path)}{near}")
+        reason = f"{registry.why_missing(class_path)}{near}"
+        raise UnknownJob(f"cannot enable job {class_path}: {reason}", "jobhooks receiver list")
     enable_job(conn, class_path)
+
+
+def registered_jobs(conn: SyncConnection, registry: ReceiverRegistry, *, hidden: bool = False) -> list[Job]:
+    """The jobs, with those of new receivers, which are registered first. ``hidden``: include hidden jobs."""
+    register_new(conn, registry)
+    return [job for job in jobs(conn) if hidden or not job.hidden]
+
+
+def problems_of_receivers(registry: ReceiverRegistry) -> list[str]:
+    """Broken modules, and attributes of ``class Meta`` without effect, in a line each."""
+    broken = [f"broken receiver module: {module}" for module in registry.broken]
+    return broken + [
+        f"warning: {receiver.path}: {warning}"
+        for receiver in registry.receivers.values()
+        for warning in receiver.meta.warnings
+    ]
 
 
 def found_jobs(registry: ReceiverRegistry) -> list[FoundJob]:

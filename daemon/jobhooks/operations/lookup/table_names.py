@@ -3,15 +3,16 @@
 import re
 
 from jobhooks.errors import UnknownTable
-from jobhooks.operations.lookup.nearest_names import nearest_names
+from jobhooks.operations.lookup.nearest_names import nearest_names, suggestion
 from jobhooks.store.connections import SyncConnection, call
 
 PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
 NO_SUCH_NAME = {"42P01", "3F000"}  # SQLSTATEs: undefined table, undefined schema; others mean that it is not a name
+LIST_TABLES = r"\dt *.* in psql, which lists the tables of this database"
 
 
-def check_table(conn: SyncConnection, name: str) -> None:
-    """Check that a table exists; this needs nothing of jobhooks in the database.
+def check_table(conn: SyncConnection, name: str, *, command: str) -> None:
+    """Check that a table exists; this needs nothing of jobhooks in the database. ``command``: see ``unknown_table``.
 
     Raises:
         UnknownTable: there is no such table, or this is not the name of one.
@@ -19,16 +20,36 @@ def check_table(conn: SyncConnection, name: str) -> None:
     try:
         call(conn, "relation_called", name=name)
     except UnknownTable as exc:
-        raise unknown_table(conn, name, exc) from exc
+        raise unknown_table(conn, name, exc, command=command) from exc
 
 
-def unknown_table(conn: SyncConnection, name: str, error: UnknownTable) -> UnknownTable:
-    """The error for the table ``name``, with the nearest names; ``error``: PostgreSQL's error about a relation."""
+def unknown_table(conn: SyncConnection, name: str, error: UnknownTable, *, command: str) -> UnknownTable:
+    """The error for the table ``name``, with the nearest names.
+
+    ``error``: PostgreSQL's error about a relation. ``command``: a command without its table; the remedy is this command
+    with the nearest name.
+    """
     if getattr(error.__cause__, "sqlstate", None) not in NO_SUCH_NAME:
-        return UnknownTable(f"not a valid name of a table: {name}", f"'{quoted(name)}', in these quotes for the shell")
-    nearest = nearest_names(name, [known for (known,) in call(conn, "names_of_tables")])
-    guess = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-    return UnknownTable(f"there is no table {name}{guess}", f"jobhooks table watch {nearest[0]}" if nearest else None)
+        return _invalid_name(name, command)
+    known = [known for (known,) in call(conn, "names_of_tables")]
+    nearest = nearest_names(name, known)
+    if not nearest:
+        return UnknownTable(f"there is no table {name} in the database {conn.info.dbname}", LIST_TABLES)
+    return UnknownTable(f"there is no table {name}{suggestion(name, known)}", f"{command} {shell_quoted(nearest[0])}")
+
+
+def _invalid_name(name: str, command: str) -> UnknownTable:
+    parts = name.count(".") + 1
+    if not name.strip(" ."):
+        return UnknownTable("the name of a table is empty", f"{command} SCHEMA.TABLE")
+    if parts > len(("schema", "table")) and '"' not in name:
+        return UnknownTable(f"not a valid name of a table: {name} has {parts} parts", f"{command} SCHEMA.TABLE")
+    return UnknownTable(f"not a valid name of a table: {name}", f"{command} {shell_quoted(quoted(name))}")
+
+
+def shell_quoted(name: str) -> str:
+    """A name as a shell takes it: in single quotes if it has double ones."""
+    return f"'{name}'" if '"' in name else name
 
 
 def quoted(name: str) -> str:
