@@ -5,7 +5,7 @@ import time
 import structlog
 import uvloop
 
-from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.session import EngineSettings

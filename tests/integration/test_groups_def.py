@@ -12,7 +12,7 @@ import pytest
 from conftest import Connection
 from jobhooks import Change, Discard, JobHookReceiver
 from jobhooks.contract.meta import read_meta
-from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.transaction import KeptConnection

@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry, find_again, find_receivers
+from jobhooks.discovery.loading import find_again, find_receivers
+from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_loop.pool import Connections

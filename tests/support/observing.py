@@ -10,7 +10,7 @@ from typing import Any
 from jobhooks.contract.change import Change
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
+from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.observer import Observer, Observers
 from jobhooks.engine.delivery.outcome import Outcome

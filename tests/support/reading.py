@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 from jobhooks.contract.change import Change
-from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.engine import Engine, EngineConnections

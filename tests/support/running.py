@@ -12,7 +12,7 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
+from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.delivery.settle_batch import SettleBatch

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from jobhooks.discovery.loading import ReceiverRegistry, find_again, find_receivers, load_again
+from jobhooks.discovery.loading import find_again, find_receivers, load_again
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.discovery.sources import PACKAGE, Source
 
 GOOD = "from jobhooks import JobHookReceiver\nclass {0}(JobHookReceiver):\n    pass\n"

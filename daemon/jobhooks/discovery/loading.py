@@ -5,24 +5,15 @@ import importlib
 import inspect
 import operator
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, TypeGuard, cast
+from typing import Any, TypeGuard, cast
 
-from jobhooks.contract.meta import (
-    LAST_STEPS,
-    ReceiverMeta,
-    is_async,
-    read_meta,
-    steps_of,
-    takes_batches,
-    wanted_arguments,
-)
+from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.discovery.registry import BrokenModule, FoundReceiver, Place, ReceiverRegistry, definition_line
 from jobhooks.discovery.sources import INIT, Installed, Source, read_helpers, read_source
 from jobhooks.discovery.trust import check_directory, owners_of, unreadable
 from jobhooks.errors import InvalidReceiver, Untrusted
@@ -31,129 +22,12 @@ ENTRY_POINTS = "jobhooks.receivers"
 TESTS = ("test_", "conftest")  # how the names of modules begin that are for pytest
 
 
-@dataclass(frozen=True)
-class FoundReceiver:
-    """A receiver class and its origin. ``class_path`` is module.Class.
-
-    ``origin``: the source it was imported from, and can be imported from again. Receivers of one origin have one
-    version of the code.
-    """
-
-    class_path: str
-    receiver: type[JobHookReceiver[Any]]
-    meta: ReceiverMeta
-    path: Path
-    origin: Source | Installed | None = None
-
-    @cached_property
-    def is_async(self) -> bool:
-        """Whether it is an ``async def`` one."""
-        return is_async(self.receiver)
-
-    @cached_property
-    def takes_batches(self) -> bool:
-        """Whether it takes many changes in one call."""
-        return takes_batches(self.receiver)
-
-    @cached_property
-    def steps(self) -> frozenset[str]:
-        """The receiver's steps before and after its work."""
-        return steps_of(self.receiver)
-
-    @cached_property
-    def has_last_steps(self) -> bool:
-        """Whether it has steps after the end of a run. Such runs share no transaction, so no other run waits."""
-        return bool(self.steps & LAST_STEPS)
-
-    @cached_property
-    def wanted(self) -> frozenset[str]:
-        """The arguments that it takes."""
-        return wanted_arguments(self.receiver)
-
-    @property
-    def line(self) -> int | None:
-        """The line of the class, or None if it has no source."""
-        return _definition_line(self.receiver)
-
-
-@dataclass(frozen=True)
-class BrokenModule:
-    """A module that could not be imported, or a class in it that is no valid receiver."""
-
-    module: str
-    path: Path
-    line: int | None
-    error: str
-
-    def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.line else str(self.path)
-        return f"{place}: {self.error}"
-
-
-class Place(NamedTuple):
-    """A directory to search. ``named``: by its absolute path, so it is trusted regardless of its owner."""
-
-    path: Path
-    named: bool
-
-
-@dataclass
-class ReceiverRegistry:
-    """The receivers in the receivers directories and in installed packages.
-
-    ``directories`` are those that were searched, ``places`` those that were asked for. ``sources``: by module name, its
-    source at the last import. ``invalid``: its classes that are not valid receivers. ``listeners`` are called when the
-    registry changes.
-    """
-
-    directories: tuple[Path, ...]
-    receivers: dict[str, FoundReceiver] = field(default_factory=dict[str, FoundReceiver])
-    broken: list[BrokenModule] = field(default_factory=list[BrokenModule])
-    sources: dict[str, Source] = field(default_factory=dict[str, Source])
-    invalid: dict[str, list[BrokenModule]] = field(default_factory=dict[str, list[BrokenModule]])
-    places: tuple[Place, ...] = ()
-    listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
-
-    def take(self, newer: "ReceiverRegistry") -> None:
-        """Take over the content of a newer registry, and call the listeners if the receivers differ."""
-        are_others = self.receivers != newer.receivers
-        self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
-        self.sources, self.invalid = newer.sources, newer.invalid
-        for listener in self.listeners if are_others else ():
-            listener()
-
-    def has(self, class_path: str) -> bool:
-        """Return whether there is a receiver of a class path."""
-        return class_path in self.receivers
-
-    def of_file(self, path: Path) -> dict[str, FoundReceiver]:
-        """Return the receivers of a module, or of all modules in a directory."""
-        return {
-            class_path: found
-            for class_path, found in self.receivers.items()
-            if isinstance(found.origin, Source) and path in (found.path, found.origin.directory)
-        }
-
-    def why_missing(self, class_path: str) -> str:
-        """Return, in one line, why ``class_path`` is not among the receivers."""
-        module, _, class_name = class_path.rpartition(".")
-        if not module:
-            return f"a job is called module.Class, such as {class_path}.{class_path.title().replace('_', '')}"
-        for broken in self.broken:
-            if broken.module == module:
-                return f"the module of {class_path} does not import: {broken}"
-        if any(found.class_path.startswith(f"{module}.") for found in self.receivers.values()):
-            return f"there is no receiver {class_path}: its module has no receiver {class_name}"
-        places = ", ".join(map(str, self.directories)) or "no directory that exists"
-        return f"there is no receiver {class_path}: no module {module} with a receiver in {places}"
-
-
 def find_receivers(directories: Iterable[Path], former: ReceiverRegistry | None = None) -> ReceiverRegistry:
-    """Import every module of ``directories`` and return their receivers; of two modules of a name the first counts.
+    """Import every module of ``directories``, and find their receivers. Of two modules with one name the first counts.
 
-    A module is a file ``name.py`` or a folder with an ``__init__.py``; names that begin with ``_`` are left out, as are
-    tests (``test_name.py``, ``conftest.py``) and directories that do not exist. Then come the entry points
-    ``jobhooks.receivers`` of installed packages. A module that does not import is reported and stops nothing else.
+    A module is a file ``name.py``, or a folder with an ``__init__.py``. Names that begin with ``_``, tests
+    (``test_name.py``, ``conftest.py``) and missing directories are skipped. The entry points ``jobhooks.receivers`` of
+    installed packages come last. A module that does not import is reported, and stops nothing else.
 
     ``former``: see ``find_again``.
     """
@@ -222,7 +96,7 @@ def _modules(registry: ReceiverRegistry, directory: Path) -> list[tuple[str, Pat
         if entry.stem.isidentifier():
             modules.append((entry.stem, path))
         else:
-            registry.broken.append(BrokenModule(entry.stem, path, None, "its name is no name of a Python module"))
+            registry.broken.append(BrokenModule(entry.stem, path, None, "this is not the name of a Python module"))
     return modules
 
 
@@ -282,7 +156,7 @@ def _describe(
             found = FoundReceiver(class_path, receiver, read_meta(receiver), path, origin)
         except Exception as exc:  # noqa: BLE001 - a Meta may be made of anything, and it is reported
             reason = str(exc) if isinstance(exc, InvalidReceiver) else f"{name} cannot be read: {_reason(exc)}"
-            invalid.append(BrokenModule(module, path, _definition_line(receiver), reason))
+            invalid.append(BrokenModule(module, path, definition_line(receiver), reason))
             if class_path not in before:
                 continue
             found = before[class_path]
@@ -362,14 +236,8 @@ def _is_own_receiver(candidate: type[object], module: str) -> bool:
     return not module or f"{candidate.__module__}.".startswith(f"{module}.")
 
 
-def _definition_line(receiver: type[object]) -> int | None:
-    with contextlib.suppress(OSError, TypeError):
-        return inspect.getsourcelines(receiver)[1]
-    return None
-
-
 def _line(exc: BaseException, path: Path) -> int | None:
-    """Find the line of ``path`` at which its import failed."""
+    """The line of ``path`` that made its import fail."""
     if isinstance(exc, SyntaxError) and exc.filename == str(path):
         return exc.lineno
     lines = [frame.lineno for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == str(path)]
@@ -377,7 +245,7 @@ def _line(exc: BaseException, path: Path) -> int | None:
 
 
 def _place(exc: BaseException, point: EntryPoint) -> tuple[Path, int | None]:
-    """Find the file and line at which an entry point failed to load; the package's name if none of its code ran."""
+    """The file and line where an entry point failed to load; the package's name if its code never ran."""
     if isinstance(exc, SyntaxError) and exc.filename:
         return Path(exc.filename), exc.lineno
     ours_and_pythons = (__file__, *(inspect.getfile(each) for each in (EntryPoint, importlib)))

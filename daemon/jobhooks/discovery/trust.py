@@ -14,9 +14,9 @@ PROGRAM = Path(__file__).parent.parent
 
 
 def owners_of(given: Path, directory: Path) -> frozenset[int] | None:
-    """List the users who may own files in a receivers directory: root, our user, and the directory's owner.
+    """The users who may own files in a receivers directory: root, the current user, and the directory's owner.
 
-    None: any owner, because the directory comes with the program.
+    Null for any owner: the directory comes with the program.
     """
     if given.is_relative_to(PROGRAM):
         return None
@@ -101,7 +101,7 @@ def _check(path: Path, status: os.stat_result) -> None:
 
 
 def _check_holders(holders: Iterable[Path]) -> None:
-    """Refuse a path through a directory in which others could rename entries.
+    """Refuse a path through a directory where others could rename entries.
 
     In a sticky directory, such as /tmp, they can rename only their files.
     """

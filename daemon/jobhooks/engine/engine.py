@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.delivery_log import DeliveryLog

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import structlog
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - of a type of a library that is not there
 
-from jobhooks.discovery.loading import ReceiverRegistry, find_again
+from jobhooks.discovery.loading import find_again
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.discovery.sources import look
 from jobhooks.engine.running.runner import Runner
 from jobhooks.errors import JobhooksError

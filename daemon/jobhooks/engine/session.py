@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.engine import Engine, EngineConnections

@@ -10,7 +10,7 @@ from typing import cast
 
 import structlog
 
-from jobhooks.discovery.loading import ReceiverRegistry
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.delivery.observer import Observer, Observers
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.delivery_log import DeliveryLog

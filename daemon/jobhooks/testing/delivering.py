@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
+from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.engine import Engine, EngineConnections
 from jobhooks.engine.leadership import LeaderSession

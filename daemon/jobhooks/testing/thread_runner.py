@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_process import worker

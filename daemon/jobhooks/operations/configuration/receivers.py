@@ -3,7 +3,8 @@
 import contextlib
 from pathlib import Path
 
-from jobhooks.discovery.loading import ReceiverRegistry, find_receivers
+from jobhooks.discovery.loading import find_receivers
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.errors import Forbidden, UnknownJob
 from jobhooks.operations.configuration.jobs import FoundJob, Job, enable_job, jobs, register_jobs
 from jobhooks.operations.lookup.nearest_names import suggestion

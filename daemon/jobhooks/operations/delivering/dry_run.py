@@ -7,7 +7,7 @@ import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.job_settings import JobLimits
-from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.running.dry_run import DryRunOutcome, run_dry
 from jobhooks.errors import TransactionEnded, UnknownJob

@@ -1,0 +1,137 @@
+"""The registry of receivers: which classes were found, where each comes from, and which modules are broken."""
+
+import contextlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jobhooks.contract.meta import LAST_STEPS, ReceiverMeta, is_async, steps_of, takes_batches, wanted_arguments
+from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.discovery.sources import Installed, Source
+
+
+@dataclass(frozen=True)
+class FoundReceiver:
+    """A receiver class and its origin. ``class_path`` is module.Class.
+
+    ``origin``: the source it was imported from, and can be imported from again. Receivers of one origin have one
+    version of the code.
+    """
+
+    class_path: str
+    receiver: type[JobHookReceiver[Any]]
+    meta: ReceiverMeta
+    path: Path
+    origin: Source | Installed | None = None
+
+    @cached_property
+    def is_async(self) -> bool:
+        """Whether it is an ``async def`` one."""
+        return is_async(self.receiver)
+
+    @cached_property
+    def takes_batches(self) -> bool:
+        """Whether it takes many changes in one call."""
+        return takes_batches(self.receiver)
+
+    @cached_property
+    def steps(self) -> frozenset[str]:
+        """The receiver's steps before and after its work."""
+        return steps_of(self.receiver)
+
+    @cached_property
+    def has_last_steps(self) -> bool:
+        """Whether it has steps after the end of a run. Such runs share no transaction, so no other run waits."""
+        return bool(self.steps & LAST_STEPS)
+
+    @cached_property
+    def wanted(self) -> frozenset[str]:
+        """The arguments that it takes."""
+        return wanted_arguments(self.receiver)
+
+    @property
+    def line(self) -> int | None:
+        """The first line of the class; null without source."""
+        return definition_line(self.receiver)
+
+
+@dataclass(frozen=True)
+class BrokenModule:
+    """A module that could not be imported, or a class in it that is not a valid receiver."""
+
+    module: str
+    path: Path
+    line: int | None
+    error: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else str(self.path)
+        return f"{place}: {self.error}"
+
+
+class Place(NamedTuple):
+    """A directory to search. ``named``: by its absolute path, so it is trusted regardless of its owner."""
+
+    path: Path
+    named: bool
+
+
+@dataclass
+class ReceiverRegistry:
+    """The receivers in the receivers directories and in installed packages.
+
+    ``directories`` are those that were searched, ``places`` those that were asked for. ``sources``: by module name, its
+    source at the last import. ``invalid``: its classes that are not valid receivers. ``listeners`` are called when the
+    registry changes.
+    """
+
+    directories: tuple[Path, ...]
+    receivers: dict[str, FoundReceiver] = field(default_factory=dict[str, FoundReceiver])
+    broken: list[BrokenModule] = field(default_factory=list[BrokenModule])
+    sources: dict[str, Source] = field(default_factory=dict[str, Source])
+    invalid: dict[str, list[BrokenModule]] = field(default_factory=dict[str, list[BrokenModule]])
+    places: tuple[Place, ...] = ()
+    listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+
+    def take(self, newer: "ReceiverRegistry") -> None:
+        """Take over the content of a newer registry, and call the listeners if the receivers differ."""
+        are_others = self.receivers != newer.receivers
+        self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
+        self.sources, self.invalid = newer.sources, newer.invalid
+        for listener in self.listeners if are_others else ():
+            listener()
+
+    def has(self, class_path: str) -> bool:
+        """Whether there is a receiver of this class path."""
+        return class_path in self.receivers
+
+    def of_file(self, path: Path) -> dict[str, FoundReceiver]:
+        """The receivers of a module, or of all modules in a directory."""
+        return {
+            class_path: found
+            for class_path, found in self.receivers.items()
+            if isinstance(found.origin, Source) and path in (found.path, found.origin.directory)
+        }
+
+    def why_missing(self, class_path: str) -> str:
+        """Explain in one line why ``class_path`` is not among the receivers."""
+        module, _, class_name = class_path.rpartition(".")
+        if not module:
+            return f"a job is called module.Class, such as {class_path}.{class_path.title().replace('_', '')}"
+        for broken in self.broken:
+            if broken.module == module:
+                return f"the module of {class_path} does not import: {broken}"
+        if any(found.class_path.startswith(f"{module}.") for found in self.receivers.values()):
+            return f"there is no receiver {class_path}: its module has no receiver {class_name}"
+        places = ", ".join(map(str, self.directories)) or "no directory that exists"
+        return f"there is no receiver {class_path}: no module {module} with a receiver in {places}"
+
+
+def definition_line(receiver: type[object]) -> int | None:
+    """The first line of a class; null without source."""
+    with contextlib.suppress(OSError, TypeError):
+        return inspect.getsourcelines(receiver)[1]
+    return None
