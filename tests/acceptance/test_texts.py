@@ -19,8 +19,8 @@ import pytest
 
 from conftest import Connection
 from jobhooks.runtime.version import PROGRAM_VERSION
-from support.daemon import jobhooks, on_a_terminal
-from support.hooking import write_receivers
+from support.daemon import Daemon, jobhooks, on_a_terminal
+from support.hooking import add_hook, write_receivers
 from support.ledger import fill_ledger
 
 TEXTS = Path(__file__).with_name("texts")
@@ -140,3 +140,19 @@ def test_a_question_names_the_number_and_the_consequence(ledger: Connection) -> 
         "Gives up for good: 1 waiting, 1 blocked, 1 dead.",
         "Discard 3 deliveries? [y/N]: jobhooks: cancelled; nothing was changed",
     ]
+
+
+JOB_RUN = """\
+$ job run r.Reverts --change 1
+change 1: update public.device id = 1
+hook "hook of r.Reverts"
+  attempt 1, TIME: success in N ms
+    info: public.device id=1: reverting
+"""
+
+
+def test_a_job_run_shows_the_change_and_each_result(ledger: Connection, tmp_path: Path) -> None:
+    ledger.execute("delete from jobhooks.job_hook")
+    add_hook(ledger.info.dsn, tmp_path / "receivers", "r.Reverts")
+    with Daemon(ledger.info.dsn, tmp_path / "receivers", tmp_path / "log").await_started():
+        assert replayed(JOB_RUN, ledger, tmp_path) == JOB_RUN

@@ -46,8 +46,8 @@ def test_a_change_shows_its_difference(ledger: Connection, admin: SyncConnection
     assert listed_change(admin, 99) is None
 
 
-def test_a_table_that_was_never_watched_is_refused_with_a_near_name(ledger: Connection, admin: SyncConnection) -> None:
-    with pytest.raises(NotWatched, match=r'Did you mean "public\.device"'):
+def test_a_table_that_was_never_watched_is_refused(ledger: Connection, admin: SyncConnection) -> None:
+    with pytest.raises(NotWatched):
         newest_changes(admin, ChangeFilter(tables=["devices"]), 50)
     with pytest.raises(NotWatched):
         Follower(admin, ChangeFilter(tables=["devices"]))

@@ -79,12 +79,12 @@ def test_all_deliveries_are_never_meant_by_accident(
         choose(admin, chosen, everything=everything)
 
 
-def test_unknown_names_are_refused_with_near_ones(ledger: Connection, admin: SyncConnection) -> None:
-    with pytest.raises(UnknownHook, match='Did you mean "first"'):
-        choose(admin, DeliveryFilter(hooks=["frist"]))  # codespell:ignore
-    with pytest.raises(NotWatched, match=r'Did you mean "public\.device"'):
+def test_what_does_not_exist_is_refused(ledger: Connection, admin: SyncConnection) -> None:
+    with pytest.raises(UnknownHook):
+        choose(admin, DeliveryFilter(hooks=["First"]))
+    with pytest.raises(NotWatched):
         choose(admin, DeliveryFilter(tables=["public.devise"]))
-    with pytest.raises(Refused, match="no pending delivery matches"):
+    with pytest.raises(Refused):
         choose(admin, DeliveryFilter([99]))
 
 
@@ -112,7 +112,7 @@ def test_a_delivery_is_shown_with_its_results_and_its_blocker(ledger: Connection
     shown = delivery_details(admin, 2, "first")
     assert shown.change is not None and shown.change.id == 2
     assert shown.deliveries[0].blocked_by == Blocker(1, "dead", 1)
-    with pytest.raises(Refused, match="change 1 has no pending delivery to the hook"):
+    with pytest.raises(Refused):
         delivery_details(admin, 1, "second")
 
 

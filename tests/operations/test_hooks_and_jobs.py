@@ -66,11 +66,8 @@ def test_hooks_are_added_edited_switched_and_deleted(conn: SyncConnection) -> No
         hooks.hook_details(conn, "h")
 
 
-def test_an_unknown_hook_or_job_suggests_a_near_one(conn: SyncConnection) -> None:
-    hooks.add_hook(conn, HookSettings("Check serials", ["public.device"], "r.One", ["create"]))
-    with pytest.raises(UnknownHook, match='Did you mean "Check serials"'):
-        hooks.hook_details(conn, "check serial")
-    with pytest.raises(UnknownJob, match=r'Did you mean "r\.One"'):
+def test_an_unknown_job_is_refused(conn: SyncConnection) -> None:
+    with pytest.raises(UnknownJob):
         jobs.job_details(conn, "r.Ona")
 
 
@@ -146,19 +143,11 @@ def test_jobs_are_listed_and_switched(conn: SyncConnection) -> None:
     assert not jobs.job_details(conn, "r.One").enabled
 
 
-@pytest.mark.parametrize(
-    ("job", "words"),
-    [
-        ("shout", "a job is called module.Class, such as shout.Shout"),
-        ("r.Onne", 'Did you mean "r.One"'),
-        ("other.One", "no module other with a receiver in"),
-    ],
-)
-def test_a_job_that_cannot_be_enabled_says_why(conn: SyncConnection, tmp_path: Path, job: str, words: str) -> None:
-    registry = find_receivers([tmp_path / "receivers"])
-    with pytest.raises(UnknownJob) as caught:
-        receivers.enable(conn, registry, job)
-    assert words in str(caught.value)
+@pytest.mark.parametrize("job", ["shout", "r.Onne", "other.One"])
+def test_a_job_without_a_receiver_is_not_enabled(conn: SyncConnection, tmp_path: Path, job: str) -> None:
+    with pytest.raises(UnknownJob):
+        receivers.enable(conn, find_receivers([tmp_path / "receivers"]), job)
+    assert [job.job for job in jobs.jobs(conn) if job.enabled] == ["r.One"]
 
 
 def test_the_history_has_every_change_of_a_hook_and_a_job(conn: SyncConnection) -> None:
@@ -176,7 +165,7 @@ def test_a_new_receiver_is_found(tmp_path: Path) -> None:
     made = new_receiver("check_serial", tmp_path / "receivers", tmp_path / "tests")
     assert made.job in find_receivers([tmp_path / "receivers"]).receivers
     assert made.test.exists()
-    with pytest.raises(InvalidName, match="exists already"):
+    with pytest.raises(InvalidName):
         new_receiver("check_serial", tmp_path / "receivers", tmp_path / "tests")
 
 

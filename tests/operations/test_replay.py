@@ -39,7 +39,7 @@ def test_a_plan_changes_nothing_and_a_replay_queues_it(
 def test_pending_changes_are_not_replayed(hooked: Connection, admin: SyncConnection) -> None:
     replay(admin, plan_replay(admin, ReplayFilter("late", change_ids=[1, 2])))
     assert list(plan_replay(admin, ReplayFilter("late")).change_ids) == [3, 4]
-    with pytest.raises(Refused, match="nothing to replay: no change matches that is settled"):
+    with pytest.raises(Refused):
         plan_replay(admin, ReplayFilter("late", change_ids=[1]))
 
 
@@ -55,15 +55,15 @@ def test_the_hooks_columns_and_conditions_count(
     assert plan.failed_conditions is not None and plan.failed_conditions.changes == 3
     assert "size" in plan.failed_conditions.error
     hooked.execute("update jobhooks.job_hook set conditions = 'new.name == \"z\"'")
-    with pytest.raises(Refused, match="matches none of 4 changes"):
+    with pytest.raises(Refused):
         plan_replay(admin, ReplayFilter("late"))
     hooked.execute("update jobhooks.job_hook set conditions = 'new.name =='")
     with pytest.raises(InvalidConditions):
         plan_replay(admin, ReplayFilter("late"))
 
 
-def test_unknown_hooks_are_refused_with_near_ones(hooked: Connection, admin: SyncConnection) -> None:
-    with pytest.raises(UnknownHook, match='Did you mean "late"'):
+def test_unknown_hooks_are_refused(hooked: Connection, admin: SyncConnection) -> None:
+    with pytest.raises(UnknownHook):
         plan_replay(admin, ReplayFilter("lat"))
 
 
@@ -73,14 +73,10 @@ def test_a_job_runs_by_its_hooks_for_a_change(hooked: Connection, admin: SyncCon
     assert [(each.hook.name, each.attempts) for each in queued.deliveries] == [("late", 0)]
     assert queued.passed_over == []
     assert pending(hooked) == [(2, "waiting")]
-    with pytest.raises(JobhooksError, match="has not run in time: no daemon runs, or it is busy"):
+    with pytest.raises(JobhooksError) as caught:
         await_results(admin, queued, 0)
-
-
-def test_a_blocked_job_run_says_so(hooked: Connection, admin: SyncConnection) -> None:
-    queue_job(admin, "a.B", 2)
-    with pytest.raises(JobhooksError, match="it waits for an older change of the same object"):
-        await_results(admin, queue_job(admin, "a.B", 3), 0)
+    assert caught.value.remedy == "jobhooks delivery show 2"
+    assert pending(hooked) == [(2, "waiting")], "it stays queued"
 
 
 def test_a_job_run_returns_only_new_results(
@@ -99,34 +95,28 @@ def test_a_job_run_returns_only_new_results(
 
 
 @pytest.mark.parametrize(
-    ("statement", "reason"),
+    "statement",
     [
-        ("update jobhooks.job set enabled = false", "it does not run, because the hook or its job is disabled"),
-        ("update jobhooks.object_change set triggering = false where id = 2", "a receiver made the change"),
-        (
-            "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status)"
-            " values (2, 1, 1, 7, 'dead')",
-            "jobhooks delivery retry 2",
-        ),
-        (
-            "update jobhooks.job_hook set enabled_since = '1:1:'",
-            "the daemon has yet to read the change",
-        ),
+        "update jobhooks.job set enabled = false",
+        "update jobhooks.object_change set triggering = false where id = 2",
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status) values (2, 1, 1, 7, 'dead')",
+        "update jobhooks.job_hook set enabled_since = '1:1:'",
     ],
 )
-def test_a_job_that_cannot_run_now_says_why(
-    hooked: Connection, admin: SyncConnection, statement: str, reason: str
-) -> None:
+def test_a_job_that_cannot_run_now_is_not_queued(hooked: Connection, admin: SyncConnection, statement: str) -> None:
+    """The hook is off, a receiver made the change, it is pending already, or the daemon will deliver it anyway."""
     hooked.execute(statement.encode())
-    with pytest.raises(Refused, match=reason):
+    before = pending(hooked)
+    with pytest.raises(Refused):
         queue_job(admin, "a.B", 2)
+    assert pending(hooked) == before
 
 
 def test_what_does_not_exist_is_refused(hooked: Connection, admin: SyncConnection) -> None:
-    with pytest.raises(UnknownJob, match=r'Did you mean "a\.B"'):
+    with pytest.raises(UnknownJob):
         queue_job(admin, "a.b", 2)
-    with pytest.raises(Refused, match="there is no change 99"):
+    with pytest.raises(Refused):
         queue_job(admin, "a.B", 99)
     hooked.execute("delete from public.device")
-    with pytest.raises(Refused, match=r"no hook delivers the delete of public\.device"):
+    with pytest.raises(Refused):
         queue_job(admin, "a.B", 5)

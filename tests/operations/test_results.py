@@ -89,15 +89,15 @@ def test_results_outlive_hooks_and_changes(ledger: Connection, admin: SyncConnec
 
 
 def test_what_does_not_exist_is_refused(ledger: Connection, admin: SyncConnection) -> None:
-    with pytest.raises(UnknownHook, match='Did you mean "second"'):
-        newest_results(admin, ResultFilter(hooks=["secnd"]), 50)  # codespell:ignore
-    with pytest.raises(UnknownJob, match=r'Did you mean "a\.B"'):
+    with pytest.raises(UnknownHook):
+        newest_results(admin, ResultFilter(hooks=["third"]), 50)
+    with pytest.raises(UnknownJob):
         newest_results(admin, ResultFilter(jobs=["a.b"]), 50)
-    with pytest.raises(NotWatched, match=r"public\.none is not watched"):
+    with pytest.raises(NotWatched):
         newest_results(admin, ResultFilter(tables=["public.none"]), 50)
-    with pytest.raises(Refused, match="change 2 has no result"):
+    with pytest.raises(Refused):
         results_of_change(admin, 2)
-    with pytest.raises(Refused, match="change 1 has no result of that hook and attempt"):
+    with pytest.raises(Refused):
         results_of_change(admin, 1, attempt=9)
     assert results_of_delivery(admin, 2) == []
 
@@ -106,5 +106,5 @@ def test_a_change_has_its_results_and_its_pending_deliveries(ledger: Connection,
     details = change_details(admin, 1)
     assert [result.attempt for result in details.results] == [1, 2]
     assert [(delivery.hook, delivery.status) for delivery in details.deliveries] == [("first", "dead")]
-    with pytest.raises(Refused, match=r"there is no change 99 in the log: it goes from 1 to 4"):
+    with pytest.raises(Refused):
         change_details(admin, 99)

@@ -129,6 +129,7 @@ def test_a_stranger_is_told_which_role_it_needs(device: Connection, database: st
     device.execute(f"grant jobhooks_receiver to {role}".encode())
     with (
         contextlib.closing(connect(make_conninfo(database, user=role))) as stranger,
-        pytest.raises(Forbidden, match="Try: grant jobhooks_viewer"),
+        pytest.raises(Forbidden) as caught,
     ):
         problems(stranger, 30)
+    assert caught.value.remedy is not None and caught.value.remedy.startswith("grant jobhooks_viewer to ")

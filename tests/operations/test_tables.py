@@ -20,7 +20,7 @@ def test_a_table_is_returned_by_its_full_name(device: Connection, admin: SyncCon
 def test_a_name_that_needs_quotes(device: Connection, admin: SyncConnection) -> None:
     device.execute('create table public."Upper Case" (id integer primary key)')
     assert watch(admin, 'public."Upper Case"').table == 'public."Upper Case"'
-    with pytest.raises(UnknownTable, match=r'public\."Upper Case"'):
+    with pytest.raises(UnknownTable):
         watch(admin, "public.Upper Case")
 
 
@@ -33,11 +33,12 @@ def test_a_dropped_table_is_unwatched_by_its_former_name(device: Connection, adm
 def test_unknown_tables_are_refused_with_near_names(device: Connection, admin: SyncConnection) -> None:
     device.execute("create table public.dcim_device (id integer primary key)")
     for operation in (watch, unwatch):
-        with pytest.raises(UnknownTable, match=r'Did you mean "public\.dcim_device'):
+        with pytest.raises(UnknownTable) as caught:
             operation(admin, "dcim.device")
+        assert caught.value.remedy == f"jobhooks table {operation.__name__} public.dcim_device"
     with pytest.raises(NotWatched):
         unwatch(admin, "public.dcim_device")
-    with pytest.raises(NotWatched, match=r'Did you mean "public\.device"'):
+    with pytest.raises(NotWatched):
         table_details(admin, "devise")
 
 
