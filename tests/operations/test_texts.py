@@ -40,7 +40,7 @@ JOB = 'there is no job a.b. Did you mean "a.B"? Try: jobhooks job list'
 NO_CHANGE = (
     "there is no change 99 in the log: it goes from 1 to 4, and numbers can be missing. Try: jobhooks change list"
 )
-NEAR_TABLE = "there is no table public.devise; did you mean public.device? Try: jobhooks table {} public.device"
+NEAR_TABLE = 'there is no table public.devise. Did you mean "public.device"? Try: jobhooks table {} public.device'
 REFUSALS: list[tuple[Operation, type[JobhooksError], str]] = [
     (lambda conn: newest_changes(conn, ChangeFilter(tables=["public.devise"]), 50), NotWatched, DEVISE),
     (lambda conn: choose(conn, DeliveryFilter(tables=["public.devise"])), NotWatched, DEVISE),
@@ -52,7 +52,7 @@ REFUSALS: list[tuple[Operation, type[JobhooksError], str]] = [
     (
         lambda conn: watch(conn, "public.Upper Case"),
         UnknownTable,
-        "not a valid name of a table: public.Upper Case. Try: 'public.\"Upper Case\"', in these quotes for the shell",
+        "not a valid name of a table: public.Upper Case. Try: jobhooks table watch 'public.\"Upper Case\"'",
     ),
     (lambda conn: choose(conn, DeliveryFilter(hooks=["First"])), UnknownHook, FIRST),
     (lambda conn: newest_results(conn, ResultFilter(hooks=["First"]), 50), UnknownHook, FIRST),
@@ -172,7 +172,7 @@ def test_a_job_that_cannot_be_enabled_says_why(admin: SyncConnection, tmp_path: 
     (tmp_path / "r.py").write_text("import jobhooks\n\nclass One(jobhooks.JobHookReceiver): pass\n")
     with pytest.raises(UnknownJob) as caught:
         receivers.enable(admin, find_receivers([tmp_path]), job)
-    assert str(caught.value).replace(str(tmp_path), "DIRECTORY") == with_remedy(text, "jobhooks job list")
+    assert str(caught.value).replace(str(tmp_path), "DIRECTORY") == with_remedy(text, "jobhooks receiver list")
 
 
 def test_a_new_receiver_that_exists_already(tmp_path: Path) -> None:
