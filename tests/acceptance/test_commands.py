@@ -29,47 +29,48 @@ def values(conn: Connection, statement: str) -> list[object]:
     return [value for (value,) in conn.execute(statement.encode())]
 
 
+def problems(database: str, code: int, **settings: str) -> list[dict[str, str]]:
+    """What the doctor finds; ``code``: its exit code."""
+    finished = jobhooks("doctor", "--json", "--database-url", database, **settings)
+    assert finished.returncode == code, finished
+    return json.loads(finished.stdout)
+
+
 def test_the_doctor_tells_what_is_wrong_by_its_exit_code_too(device: Connection, database: str) -> None:
-    finished = jobhooks("doctor", "--database-url", database)
-    assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "no problems\n")
+    assert problems(database, 0) == []
     device.execute("alter table public.device rename column id to number")
-    finished = jobhooks("doctor", "--database-url", database)
-    assert finished.returncode == 1 and finished.stderr == "1 error\n"
-    assert finished.stdout.splitlines() == [
-        "error: public.device: its key column id is gone or renamed, so its changes lead to no object",
-        "  Try: jobhooks table watch public.device",
-    ]
-    found = json.loads(jobhooks("doctor", "--json", "--database-url", database).stdout)
-    assert [list(problem) for problem in found] == [["severity", "subject", "problem", "remedy"]]
+    (problem,) = problems(database, 1)
+    assert list(problem) == ["severity", "subject", "problem", "remedy"]
+    assert (problem["severity"], problem["subject"]) == ("error", "public.device")
+    assert problem["remedy"] == "jobhooks table watch public.device"
     device.execute(
         "alter table public.device rename column number to id; update jobhooks.content_type set triggers = '{}'"
     )
-    assert jobhooks("doctor", "--database-url", database).returncode == 0, "a warning is no error"
+    assert [problem["severity"] for problem in problems(database, 0)] == ["warning"], "a warning is no error"
 
 
 def test_the_doctor_reports_sql_of_another_version(database: str, conn: Connection) -> None:
     conn.execute("update jobhooks.installation set program_version = '0.0.1', functions_digest = '0'")
-    finished = jobhooks("doctor", "--database-url", database)
-    assert finished.returncode == 1 and "the SQL in the database is that of jobhooks 0.0.1" in finished.stdout
+    (older,) = problems(database, 1)
+    assert "0.0.1" in older["problem"] and older["remedy"] == "jobhooks install"
     conn.execute("insert into jobhooks.migration (version, name) values (9999, 'from_the_future')")
     conn.execute("drop function jobhooks.problems")
-    finished = jobhooks("doctor", "--database-url", database)
-    assert finished.returncode == 1 and "upgrade the program" in finished.stdout
-    assert "note: " in finished.stdout and "cannot look further" in finished.stdout
+    newer, unknown = problems(database, 1)
+    assert (newer["severity"], unknown["severity"]) == ("error", "note"), "it cannot look further"
+    assert "9999" in newer["problem"]
 
 
 def test_the_doctor_reports_a_copy_and_does_not_fail(database: str, conn: Connection) -> None:
     conn.execute("update jobhooks.cursor set database_oid = 1")
-    finished = jobhooks("doctor", "--database-url", database)
-    assert finished.returncode == 1 and "Try: jobhooks adopt" in finished.stdout
+    assert "jobhooks adopt" in [problem["remedy"] for problem in problems(database, 1)]
 
 
 def test_the_doctor_goes_by_the_retention_of_the_settings(device: Connection, database: str) -> None:
     device.execute("select jobhooks.add_segment()")
     device.execute("update jobhooks.log_segment set created_at = now() - interval '2 days'")
-    finished = jobhooks("doctor", "--database-url", database, JOBHOOKS_RETENTION_DAYS="1")
-    assert "oldest segment, 1, ended" in finished.stdout
-    assert jobhooks("doctor", "--database-url", database).stdout == ""
+    (overdue,) = problems(database, 0, JOBHOOKS_RETENTION_DAYS="1")
+    assert (overdue["severity"], overdue["subject"]) == ("warning", "the log")
+    assert problems(database, 0) == []
 
 
 def test_the_doctor_needs_a_viewers_rights_and_jobhooks(database: str, empty_database: str, role: str) -> None:
@@ -78,8 +79,7 @@ def test_the_doctor_needs_a_viewers_rights_and_jobhooks(database: str, empty_dat
     assert jobhooks("doctor", "--database-url", stranger).returncode == REFUSED
     with psycopg.connect(database, autocommit=True) as conn:
         conn.execute(f"grant jobhooks_receiver to {role}".encode())
-        finished = jobhooks("doctor", "--database-url", stranger)
-        assert finished.returncode == REFUSED and "permission denied" in finished.stderr
+        assert jobhooks("doctor", "--database-url", stranger).returncode == REFUSED
         conn.execute(f"grant jobhooks_viewer to {role}".encode())
     assert jobhooks("doctor", "--database-url", stranger).returncode == 0
 
@@ -106,20 +106,8 @@ def test_a_table_is_watched_without_a_column_and_shown(device: Connection, datab
     assert {name: shown[name] for name in listed} == listed
     assert [trigger["state"] for trigger in shown["triggers"]] == ["always"] * 4
     assert (shown["changes"], shown["last_change_id"], shown["problems"]) == (1, 1, [])
-    device.execute('alter table public.device disable trigger "!jobhooks_1_update"')
-    text = jobhooks("table", "show", "device", **url).stdout
-    for words in (
-        "(watched)",
-        "secret",
-        "seen, hits",
-        "!jobhooks_1_update (disabled)",
-        "error: public.device",
-        "--always",
-    ):
-        assert words in text
-    assert "xyzzy" not in text
-    finished = jobhooks("table", "watch", "public.device", "--exclude", "none", **url)
-    assert finished.returncode == REFUSED and "it has no column none" in finished.stderr
+    assert "xyzzy" not in jobhooks("table", "show", "device", **url).stdout
+    assert jobhooks("table", "watch", "public.device", "--exclude", "none", **url).returncode == REFUSED
     assert jobhooks("table", "show", "public.none", **url).returncode == REFUSED
 
 
@@ -135,8 +123,7 @@ def test_a_table_is_explained(device: Connection, database: str) -> None:
 def test_a_table_that_is_gone_can_be_unwatched_by_its_name(device: Connection, database: str) -> None:
     device.execute("drop table public.device")
     assert jobhooks("table", "unwatch", "public.device", "--database-url", database).returncode == 0
-    finished = jobhooks("table", "unwatch", "public.device", "--database-url", database)
-    assert finished.returncode == REFUSED and "there is no table" in finished.stderr
+    assert jobhooks("table", "unwatch", "public.device", "--database-url", database).returncode == REFUSED
 
 
 @pytest.fixture
@@ -172,31 +159,6 @@ def test_changes_are_listed_as_asked_for(log: Connection, database: str, argumen
     assert [change["id"] for change in json.loads(finished.stdout)] == ids
 
 
-def test_the_list_of_changes_is_for_people_too(log: Connection, database: str) -> None:
-    lines = jobhooks("change", "list", "--database-url", database).stdout.splitlines()
-    assert len(lines) == 5 and "\x1b" not in "".join(lines)
-    assert re.search(r"^2 +\S+ \S+ +public.device +update +1 +alice +name: \"edge-1\" -> ", lines[2])
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["list", "--since", "yesterday"], 2, "neither a duration, such as 90s"),
-        (["list", "--action", "rename"], 2, "rename"),
-        (["list", "--table", "public.none"], REFUSED, "public.none is not watched"),
-        (["show", "99"], REFUSED, "there is no change 99 in the log: it goes from 1 to 4"),
-        (["show", str(2**63)], 2, "'ID'"),
-        (["show", "nine"], 2, "'ID'"),
-        (["tail", "--table", "public.none"], REFUSED, "public.none is not watched"),
-    ],
-)
-def test_what_cannot_be_asked_of_the_log(
-    log: Connection, database: str, arguments: list[str], code: int, words: str
-) -> None:
-    finished = jobhooks("change", *arguments, "--database-url", database)
-    assert finished.returncode == code and words in finished.stderr and "Traceback" not in finished.stderr
-
-
 def test_a_change_is_shown_with_who_and_why_and_what_came_of_it(log: Connection, database: str) -> None:
     log.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     log.execute("select jobhooks.add_hook('Check', '{public.device}', '{update}', 'a.B')")
@@ -209,24 +171,10 @@ def test_a_change_is_shown_with_who_and_why_and_what_came_of_it(log: Connection,
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, attempts)"
         " values (2, 1, 1, 'dead', 1)"
     )
-    finished = jobhooks("change", "show", "2", "--database-url", database)
-    assert finished.returncode == 0 and "\x1b" not in finished.stdout
-    for line in (
-        "change 2: update public.device id = 1",
-        f"  user         alice (role {log.info.user})",
-        "  request      req-42",
-        '  - name: "edge-1"',
-        '  + name: "edge-1\\n\\u001b[31m"',
-        '  - serial: "FX2024-00017"',
-        "  + serial: null",
-        "  1 column as before",
-        "    info: looking",
-        '  pending for the hook "Check": dead after 1 attempts',
-    ):
-        assert line in finished.stdout.splitlines(), finished.stdout
-    assert re.search(r'hook "Check" ran a\.B, attempt 1: failure in \d+ ms: ValueError: no', finished.stdout)
     shown = json.loads(jobhooks("change", "show", "2", "--json", "--database-url", database).stdout)
     assert shown["results"][0]["error"] == "ValueError: no" and shown["deliveries"][0]["status"] == "dead"
+    assert (shown["user"], shown["session_role"], shown["request_id"]) == ("alice", log.info.user, "req-42")
+    assert shown["results"][0]["log"][0]["message"] == "looking"
     assert shown["prechange"] == {"id": 1, "name": "edge-1", "serial": "FX2024-00017"}
 
 
@@ -236,8 +184,9 @@ def test_a_change_that_a_receiver_made_shows_its_cause(log: Connection, database
     with log.transaction():
         log.execute("set local jobhooks.delivery = '2:1:3'")
         log.execute("insert into public.device (name) values ('made')")
-    shown = jobhooks("change", "show", "5", "--database-url", database).stdout
-    assert '  caused by    hook "Check", attempt 3 for change 2, so it triggers no hook' in shown.splitlines()
+    shown = json.loads(jobhooks("change", "show", "5", "--json", "--database-url", database).stdout)
+    assert shown["caused_by"] == {"change": 2, "hook": "Check", "attempt": 3}
+    assert not shown["triggering"]
 
 
 def test_colours_are_for_terminals_that_want_them(log: Connection, database: str) -> None:
@@ -351,8 +300,7 @@ def test_tail_says_so_when_the_database_is_gone(device: Connection, database: st
     with following(device, database) as tail:
         device.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tail'")
         _, words = tail.process.communicate(timeout=LIMIT)
-        assert tail.process.returncode == 3 and words.decode().startswith("jobhooks: lost the connection")
-        assert len(words.splitlines()) == 1
+        assert (tail.process.returncode, len(words.splitlines())) == (3, 1)
 
 
 @pytest.mark.parametrize("turn", range(8))

@@ -1,10 +1,9 @@
-"""The status on one screen: the first thing an operator looks at."""
+"""``jobhooks status``, once and again and again; the texts are in test_texts.py and tests/unit/test_status_view.py."""
 
 import contextlib
 import json
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
@@ -72,21 +71,6 @@ def test_nothing_leads_and_much_is_owed(ledger: Connection, database: str) -> No
     assert problems[0]["severity"] == "error"
 
 
-def test_a_person_sees_it_on_one_screen(ledger: Connection, database: str) -> None:
-    finished = jobhooks("status", "--database-url", database)
-    assert finished.returncode == 1 and finished.stderr == "" and "\x1b" not in finished.stdout
-    lines = finished.stdout.splitlines()
-    for words in (
-        "daemon     no daemon leads: nothing is delivered",
-        "           Try: jobhooks run, or start its service",
-        "last hour  4 results: 2 success, 1 failure, 1 discarded",
-    ):
-        assert words in lines, finished.stdout
-    assert any(re.fullmatch(r" +first +2 +1 +1  5m \d+s late", line) for line in lines), finished.stdout
-    assert any(line.startswith("behind     about 4 changes unread, the oldest for 1m ") for line in lines)
-    assert any("Try: jobhooks delivery list --status dead --hook 'first'" in line for line in lines)
-
-
 def test_who_leads_and_who_stands_by(device: Connection, database: str, tmp_path: Path) -> None:
     url = {"JOBHOOKS_DATABASE_URL": database}
     with Daemon(database, tmp_path, tmp_path / "one", PGAPPNAME="one").await_started() as first:
@@ -102,8 +86,6 @@ def test_who_leads_and_who_stands_by(device: Connection, database: str, tmp_path
 
             standbys = wait_until("both are seen", seen)
             assert [standby["application_name"] for standby in standbys] == ["two"]
-        text = jobhooks("status", **url).stdout
-        assert "daemon     leads since " in text and "asleep: writers wake it; session " in text and '"one"' in text
         assert first.terminate() == 0
     assert jobhooks("status", **url).returncode == 1
 
@@ -125,15 +107,12 @@ def test_a_viewer_sees_enough(device: Connection, database: str, role: str, tmp_
     url = make_conninfo(database, user=role)
     assert jobhooks("status", "--database-url", url).returncode == REFUSED
     device.execute(f"grant jobhooks_receiver to {role}".encode())
-    finished = jobhooks("status", "--database-url", url)
-    assert finished.returncode == REFUSED and "permission denied" in finished.stderr
+    assert jobhooks("status", "--database-url", url).returncode == REFUSED
     device.execute(f"grant jobhooks_viewer to {role}".encode())
     with Daemon(database, tmp_path, tmp_path / "log").await_started():
         leader = read(jobhooks("status", "--json", "--database-url", url))["leader"]
         assert leader["role"] == device.info.user
         assert leader["client"] is None and leader["since"] is None and leader["leads_since"]
-        text = jobhooks("status", "--database-url", url).stdout
-        assert f"session {leader['pid']} of {device.info.user}" in text and "insufficient" not in text
 
 
 @pytest.mark.parametrize(
@@ -203,7 +182,7 @@ def rest(reader: int) -> bytes:
 
 def test_watching_refreshes_in_place_and_ends_with_an_interrupt(ledger: Connection, database: str) -> None:
     with watching(database, terminal=True) as (process, screen):
-        text = read_until(screen, b"no daemon leads", 3)
+        text = read_until(screen, b"problems", 3)
         assert b"\x1b[?25l" in text and b"\x1b[1A" in text, "no cursor, and each over the one before"
         process.send_signal(signal.SIGINT)
         assert b"\x1b[?25h" in rest(screen), "the cursor is back"
@@ -235,7 +214,7 @@ def test_watching_awaits_a_database_that_goes_away(ledger: Connection, database:
     with watching(database, "--json", terminal=False) as (_, reader):
         read_until(reader, b"\n", 1)
         ledger.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'watching'")
-        text = read_until(reader, b"lost the connection", 1)
+        text = read_until(reader, b'{"error":', 1)
         if not text.endswith(b"\n"):
             text += read_until(reader, b"\n", 1)
         assert json.loads(read_until(reader, b"\n", 2).splitlines()[0])["leader"] is None

@@ -24,6 +24,7 @@ from jobhooks.operations.delivering.deliveries import (
 )
 from jobhooks.operations.delivering.job_run import await_results, queue_job
 from jobhooks.operations.delivering.replay import ReplayFilter, plan_replay, replay
+from jobhooks.operations.delivering.results import results_of_change
 from jobhooks.operations.doctor import problems
 from jobhooks.store.connections import SyncConnection
 from jobhooks.testing.databases import Database
@@ -72,6 +73,18 @@ class Writer(JobHookReceiver[Any]):
 
     async def receive_job_hook(self, change: Any) -> None:
         await self.connection.execute("insert into public.seen (change_id) values ($1)", change.id)
+
+
+class Copies(JobHookReceiver[Any]):
+    """Writes to the table that it is for, and returns the row."""
+
+    def receive_job_hook(self, change: Any) -> dict[str, object]:
+        self.log_info("device 1", "writing")
+        self.connection.execute("insert into public.device (name) values ('made')")
+        self.log_warning("two\nlines")
+        if change.postchange["name"] == "bad":
+            raise ValueError("bad")
+        return {"n": 1.5}
 
 
 @pytest.fixture
@@ -300,3 +313,18 @@ def test_a_job_runs_again_for_a_change_and_its_result_is_returned(
     assert [line.message for line in result.log] == ["saw bad"]
     with pytest.raises(Refused):
         queue_job(admin, f"{MODULE}.Picky", 1)
+
+
+def test_a_result_is_returned_with_the_receivers_writes(
+    device: Connection, admin: SyncConnection, deliver: Deliver
+) -> None:
+    """They are found by the mark on the changes; what a failure wrote was rolled back."""
+    rename(device, "good", "bad")
+    deliver(Copies)
+    (result,) = results_of_change(admin, 1).results
+    assert (result.hook, result.status, result.error, bytes(result.value)) == ("Copies", "success", None, b'{"n":1.5}')
+    assert [(change.action, bytes(change.object_key)) for change in result.wrote] == [("create", b'{"id": 2}')]
+    assert [(line.level, line.message) for line in result.log] == [("info", "writing"), ("warning", "two\nlines")]
+    (failed,) = results_of_change(admin, 2, "Copies", 1).results
+    assert (failed.status, failed.error, failed.wrote) == ("failure", "ValueError: bad", [])
+    assert failed.traceback is not None and "receive_job_hook" in failed.traceback

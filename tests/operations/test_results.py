@@ -86,6 +86,8 @@ def test_results_outlive_hooks_and_changes(ledger: Connection, admin: SyncConnec
         None,
         b"null",
     )
+    found = results_of_change(admin, 1)
+    assert (found.change, [result.attempt for result in found.results]) == (None, [1, 2])
 
 
 def test_what_does_not_exist_is_refused(ledger: Connection, admin: SyncConnection) -> None:

@@ -3,6 +3,7 @@
 import datetime
 from dataclasses import replace
 
+from jobhooks.cli.show.output import local
 from jobhooks.cli.show.status import lines, size
 from jobhooks.operations.doctor import Problem
 from jobhooks.operations.status import DaemonSession, Extent, HookBacklog, LastHour, Leader, Status, Unread
@@ -101,3 +102,12 @@ def test_sizes_are_short() -> None:
         "1.2 MB",
         "5.0 TB",
     ]
+
+
+def test_a_viewer_sees_no_address_of_the_leader() -> None:
+    """It takes pg_read_all_stats."""
+    hidden = replace(LEADER, application_name="", client=None, since=None)
+    since = local(NOW)
+    assert text(replace(QUIET, leader=hidden))["daemon"] == (
+        f"leads since {since}, asleep: writers wake it; session 7 of jobhooks"
+    )
