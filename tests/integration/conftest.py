@@ -1,7 +1,7 @@
 """Fixtures for tests that run the daemon, or its code for running receivers."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,10 @@ from jobhooks.operations import tables
 from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.store.connections import connect
+from support.conforming import CHANGES, RUNNERS, UnderTest, under_test
 from support.daemon import wait_until
 from support.delivering import RECEIVERS, make_seen
+from support.grouping import write
 from support.hooking import write_receivers
 
 
@@ -66,3 +68,16 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, runs come soon enough after one another to share a transaction."""
     monkeypatch.setattr(shared_runs, "LONGEST_S", 60)
     monkeypatch.setattr(shared_runs, "LATE_S", 60)
+    monkeypatch.setattr(shared_runs, "SLICE_S", 60)
+
+
+@pytest.fixture(params=RUNNERS)
+async def rig(
+    request: pytest.FixtureRequest, copying: Connection, database: str, tmp_path: Path
+) -> AsyncGenerator[UnderTest]:
+    """Each runner, with the deliveries of ``CHANGES`` changes of different devices, and of as many of one device."""
+    write(copying, CHANGES)
+    for number in range(CHANGES):
+        copying.execute("update public.device set name = %s where id = 1", [str(number)])
+    async with under_test(request.param, database, tmp_path) as made:
+        yield made

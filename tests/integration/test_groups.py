@@ -70,6 +70,25 @@ def test_the_daemon_has_short_runs_share_transactions(
     )
 
 
+@pytest.mark.parametrize("job", ["r.Sees", "r.SeesNow"])
+def test_the_changes_of_one_row_share_transactions_in_order(
+    seen: Connection, database: str, receivers: Path, log: Path, job: str
+) -> None:
+    """The daemon commits a group of them together; each has its result."""
+    add_hook(database, receivers, job, ["update"])
+    seen.execute("alter table public.seen add transaction text default pg_current_xact_id()::text")
+    (row,) = seen.execute("insert into public.device (serial) values ('') returning id").fetchone() or (None,)
+    for number in range(300):
+        seen.execute("update public.device set serial = %s where id = %s", [str(number), row])
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("all is settled", settled(seen, 300))
+        assert daemon.terminate() == 0
+    in_order = seen.execute("select value::integer from public.seen order by n").fetchall()
+    assert [value for (value,) in in_order] == list(range(300))
+    (committed,) = seen.execute("select count(distinct transaction) from public.seen").fetchone() or (0,)
+    assert committed < 300
+
+
 def test_a_run_that_fails_is_undone_alone_and_all_have_their_log_lines(
     copying: Connection, database: str, patient: None
 ) -> None:

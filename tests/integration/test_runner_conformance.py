@@ -1,9 +1,7 @@
 """Every runner keeps the promises of the Runner protocol. A new runner is added in ``support.conforming.RUNNERS``."""
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,21 +11,11 @@ from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.running.runner import TimeLimits
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
-from support.conforming import RUNNERS, UnderTest, under_test
-from support.grouping import copied, results, write
+from support.conforming import CHANGES, UnderTest
+from support.grouping import copied, results
 from support.running import HOOK, until
 
-CHANGES = 12
 SUCCESS, FAILURE, DISCARDED = JobResultStatus.SUCCESS, JobResultStatus.FAILURE, JobResultStatus.DISCARDED
-
-
-@pytest.fixture(params=RUNNERS)
-async def rig(
-    request: pytest.FixtureRequest, copying: Connection, database: str, tmp_path: Path
-) -> AsyncGenerator[UnderTest]:
-    write(copying, CHANGES)
-    async with under_test(request.param, database, tmp_path) as made:
-        yield made
 
 
 def words(conn: Connection) -> list[str]:

@@ -10,11 +10,13 @@ from pathlib import Path
 from jobhooks.discovery.loading import find_again, find_receivers
 from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.running.runner import Feed, Runner
+from jobhooks.engine.scheduling.lanes import Lanes
 from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, connect
@@ -22,6 +24,8 @@ from jobhooks.testing.thread_runner import ThreadRunner
 from support.grouping import owed_deliveries
 from support.hooking import write_receivers
 from support.running import HOOK
+
+CHANGES = 12  # each of another device, and then as many of one device
 
 # {adef}: def or async def; {wait}: nothing or await; {sleep}: what sleeps.
 SOURCE = """
@@ -100,6 +104,36 @@ class LosesItsConnection(Base):
         {wait}self.copy(change)
         {wait}self.connection.execute("select pg_terminate_backend(pg_backend_pid())")
 
+class RaisesAtThree(Base):
+    {adef} receive_job_hook(self, change):
+        with (HERE / "runs").open("a") as runs:
+            print(change.id, file=runs)
+        {wait}self.copy(change)
+        if change.id == 3:
+            raise ValueError("no")
+
+class DanglesAtThree(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        device = 99 if change.id == 3 else 1
+        {wait}self.connection.execute(f"insert into public.rack values ({{device}})")
+
+class WritesEven(Base):
+    {adef} receive_job_hook(self, change):
+        if change.id % 2 == 0:
+            {wait}self.copy(change)
+
+class WritesEvenAndLogs(Base):
+    {adef} receive_job_hook(self, change):
+        self.log_info("looked")
+        if change.id % 2 == 0:
+            {wait}self.copy(change)
+
+class Saves(Base):
+    {adef} receive_job_hook(self, change, changed_object):
+        changed_object.serial += f" {{change.id}}"
+        {wait}changed_object.save()
+
 class Waits(Base):
     {adef} receive_job_hook(self, change):
         (HERE / f"began {{change.id}}").write_text(str(time.monotonic()))
@@ -129,10 +163,74 @@ class Mixed(Base):
 
 @dataclass
 class Reported:
-    """A runner's reports on deliveries, by the id of the change."""
+    """A runner's reports on deliveries, by the id of the change, in the order of the reports."""
 
     outcomes: dict[int, Outcome | None] = field(default_factory=dict[int, Outcome | None])
+    groups: list[list[int]] = field(default_factory=list[list[int]])  # that were reported together
     alone: list[int] = field(default_factory=list[int])
+
+    def add(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        assert delivery.change.id not in self.outcomes, "reported twice"
+        self.outcomes[delivery.change.id] = outcome
+
+
+class GroupSource:
+    """The deliveries of one group, as a hook task gets them; checks what the runner does with each."""
+
+    def __init__(
+        self, first: Delivery, lanes: Lanes, ready: deque[Delivery], reported: Reported, *, blocks: bool
+    ) -> None:
+        self._blocks = blocks
+        self._group = Group(first)
+        self._lanes = lanes
+        self._ready = ready
+        self._reported = reported
+        self._left = {first.change.id: first}
+        self._ended: list[Delivery] = []
+        self.feed = Feed(self.take, self.report, self.give_back, self.give_back_alone)
+
+    def take(self) -> Delivery | None:
+        assert len(self._left) == len(self._group.deliveries), "taken after a report"
+        delivery = self._group.next_behind()
+        if delivery is None and self._ready and not self._ready[0].alone:
+            delivery = self._ready.popleft()
+        if delivery is not None:
+            self._left[delivery.change.id] = delivery
+            self._group.add(delivery)
+        return delivery
+
+    def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        self._end(delivery)
+        self._ended.append(delivery)
+        self._reported.add(delivery, outcome)
+        if outcome is not None and outcome.undone:
+            behind = [follower.change.id for follower in delivery.followers]
+            assert not self._left.keys() & behind, "reported before those behind it were given back"
+
+    def give_back(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            self._end(delivery)
+        self._ready.extendleft(delivery for delivery in reversed(deliveries) if not delivery.waits_for)
+
+    def give_back_alone(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            self._end(delivery)
+            delivery.alone = True
+        self._ready.extendleft(delivery for delivery in reversed(deliveries) if not delivery.waits_for)
+
+    def finish(self) -> None:
+        """Let everything run that waits for what was reported."""
+        assert not self._left, "neither reported nor given back"
+        self._reported.groups.append([delivery.change.id for delivery in self._ended])
+        for delivery in self._ended:
+            outcome = self._reported.outcomes[delivery.change.id]
+            if self._blocks and outcome is not None and outcome.undone:
+                self._lanes.withdraw([delivery])
+            else:
+                self._ready.extend(each for each in self._lanes.finish(delivery) if each not in self._ended)
+
+    def _end(self, delivery: Delivery) -> None:
+        assert self._left.pop(delivery.change.id, None) is delivery, "ended twice"
 
 
 @dataclass
@@ -161,31 +259,35 @@ class UnderTest:
             if each.change.id in change_ids
         ]
 
-    async def run_each(self, name: str, deliveries: list[Delivery]) -> Reported:
-        """Have all of them run as attempts do, until none is left."""
+    def of_one_object(self, name: str, *change_ids: int) -> list[Delivery]:
+        """The same, as if they were changes of one object."""
+        deliveries = self.of(name, *change_ids)
+        for delivery in deliveries:
+            delivery.lanes = deliveries[0].lanes
+        return deliveries
+
+    async def run_each(self, name: str, deliveries: list[Delivery], *, blocks: bool = False) -> Reported:
+        """Have all of them run as attempts do, until none is left. ``blocks``: none runs behind a failed one."""
         reported = Reported()
-        ready = deque(deliveries)
-
-        def report(delivery: Delivery, outcome: Outcome | None) -> None:
-            assert delivery.change.id not in reported.outcomes, "reported twice"
-            reported.outcomes[delivery.change.id] = outcome
-
-        async def run_alone(found: FoundReceiver, delivery: Delivery) -> None:
-            reported.alone.append(delivery.change.id)
-            try:
-                report(delivery, await self.runner.run(found, [delivery]))
-            except AlreadySettled:
-                report(delivery, None)
-
-        def take() -> Delivery | None:
-            return ready.popleft() if ready else None
-
-        feed = Feed(take, report, lambda left: ready.extendleft(reversed(left)), run_alone)
-        while (delivery := take()) is not None:
+        lanes = Lanes()
+        ready = deque(delivery for delivery in deliveries if lanes.add(delivery))
+        while ready:
+            delivery = ready.popleft()
             if delivery.may_share:
-                await self.runner.run_each(self.found(name), delivery, feed)
+                source = GroupSource(delivery, lanes, ready, reported, blocks=blocks)
+                await self.runner.run_each(self.found(name), delivery, source.feed)
+                source.finish()
             else:
-                await run_alone(self.found(name), delivery)
+                reported.alone.append(delivery.change.id)
+                try:
+                    outcome = await self.runner.run(self.found(name), [delivery])
+                except AlreadySettled:
+                    outcome = None
+                reported.add(delivery, outcome)
+                if blocks and outcome is not None and outcome.undone:
+                    lanes.withdraw([delivery])
+                else:
+                    ready.extend(lanes.finish(delivery))
         return reported
 
     def reload(self, word: str) -> None:

@@ -14,6 +14,7 @@ from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
+from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.engine.engine import Engine, EngineConnections
@@ -100,9 +101,19 @@ class ListedDeliveries:
         self._deliveries.clear()
         return gathered
 
+    def more_of(self, group: Group) -> Delivery | None:
+        """The first of those that are left: none of them waits for another."""
+        return self.take()
+
     def give_back(self, deliveries: list[Delivery]) -> None:
         """Put them in front of the others."""
         self._deliveries.extendleft(reversed(deliveries))
+
+    def give_back_alone(self, deliveries: list[Delivery]) -> None:
+        """The same, to run by themselves."""
+        for delivery in deliveries:
+            delivery.alone = True
+        self.give_back(deliveries)
 
     def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
         """Keep the outcome."""

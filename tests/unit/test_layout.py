@@ -10,7 +10,6 @@ PURE_ROOMS = ("contract", "matching", "engine/delivery")
 PURE_MODULES = (
     "engine/running/run_protocol",
     "engine/running/sharing_policy",
-    "engine/scheduling/batching",
     "engine/scheduling/hook_queue",
     "engine/scheduling/lanes",
     "engine/scheduling/open_pages",

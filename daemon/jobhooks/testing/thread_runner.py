@@ -50,7 +50,7 @@ class ThreadRunner:
         except (AlreadySettled, DatabaseUnreachable):
             outcome = None
         if outcome is None:
-            await feed.run_alone(found, first)
+            feed.give_back_alone([first])
         else:
             feed.report(first, outcome)
 

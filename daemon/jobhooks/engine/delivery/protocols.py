@@ -1,9 +1,10 @@
 """How scheduling and running work together: one has deliveries to attempt, the other reports their outcomes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Protocol
 
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.outcome import Outcome
 
 
@@ -14,12 +15,24 @@ class DeliverySource(Protocol):
         """The next delivery to attempt, which counts as running from then on, if one is ready."""
         ...
 
+    def more_of(self, group: Group) -> Delivery | None:
+        """Take another delivery and add it to the group. It waits for nothing, or only for members of the group.
+
+        Those behind members come first, so that the changes of one object stay together. None is taken once a member
+        has been reported or given back.
+        """
+        ...
+
     async def gather(self, first: Delivery) -> list[Delivery]:
         """The deliveries of one batch, starting with this one. Waits until the batch is full or its wait is over."""
         ...
 
     def give_back(self, deliveries: list[Delivery]) -> None:
         """Put deliveries that were taken but not attempted back to the front of the queue, in order."""
+        ...
+
+    def give_back_alone(self, deliveries: list[Delivery]) -> None:
+        """The same for deliveries that were undone without a verdict, or may have been: each runs by itself next."""
         ...
 
     def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
@@ -29,6 +42,5 @@ class DeliverySource(Protocol):
 
 # The methods of a source, for code that needs only some of them.
 Take = Callable[[], Delivery | None]
-Gather = Callable[[Delivery], Awaitable[list[Delivery]]]
 GiveBack = Callable[[list[Delivery]], None]
 OnOutcome = Callable[[Delivery, Outcome | None], None]

@@ -9,9 +9,10 @@ import structlog
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.log_fields import log_fields
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed, nothing_to_do
-from jobhooks.engine.delivery.protocols import DeliverySource, Gather, OnOutcome
+from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.running.concurrency_limits import ConcurrencyLimits
 from jobhooks.engine.running.runner import Feed, Runners
 from jobhooks.engine.settling.ledger import Ledger
@@ -49,29 +50,30 @@ class Attempts:
         Raises:
             DatabaseUnreachable: the database is gone, not only the connection of one run.
         """
-        feed = Feed(source.take, source.report, source.give_back, partial(self._run_alone, source.report))
         shares = hook.limits.is_singleton or hook.limits.queue
         while True:
             async with self._concurrency_limits.held(hook) if shares else UNLIMITED:
                 delivery = source.take()
                 if delivery is None:
                     return
-                await self._attempt(delivery, source.gather, feed)
+                await self._attempt(delivery, source)
 
-    async def _attempt(self, delivery: Delivery, gather: Gather, feed: Feed) -> None:
+    async def _attempt(self, delivery: Delivery, source: DeliverySource) -> None:
         """Attempt a delivery, and with it others that can share its call or its transaction."""
         found = self._registry.receivers.get(delivery.hook.job)
         if delivery.comes_to_nothing:
-            feed.report(delivery, nothing_to_do(self._clock))
+            source.report(delivery, nothing_to_do(self._clock))
         elif found is None:
-            feed.give_back([delivery])  # the scheduler parks it until there is a receiver
+            source.give_back([delivery])  # the scheduler parks it until there is a receiver
         elif delivery.alone:
-            await feed.run_alone(found, delivery)
+            source.report(delivery, await self._again(found, delivery))
         elif found.takes_batches:
-            await self._together(found, await gather(delivery), feed)
+            await self._together(found, await source.gather(delivery), source)
         elif delivery.merged or found.has_last_steps:
-            feed.report(delivery, await self._settled(found, delivery))
+            source.report(delivery, await self._settled(found, delivery))
         else:
+            take = partial(source.more_of, Group(delivery))
+            feed = Feed(take, source.report, source.give_back, source.give_back_alone)
             await self._runners.runner_of(found).run_each(found, delivery, feed)
 
     async def make(self, found: FoundReceiver, delivery: Delivery) -> Outcome:
@@ -98,7 +100,7 @@ class Attempts:
         sensitive = delivery.hook.limits.has_sensitive_variables
         return failed(self._clock.now(), self._clock, ReceiverLog(), exc, sensitive=sensitive)
 
-    async def _together(self, found: FoundReceiver, deliveries: list[Delivery], feed: Feed) -> None:
+    async def _together(self, found: FoundReceiver, deliveries: list[Delivery], source: DeliverySource) -> None:
         """Attempt a batch in one call. If the call fails, give all of it back, to be attempted one by one.
 
         So only the deliveries that are at fault fail. If the connection was lost, the batch may have committed:
@@ -106,10 +108,10 @@ class Attempts:
         """
         for delivery in deliveries:
             if delivery.comes_to_nothing:
-                feed.report(delivery, nothing_to_do(self._clock))
+                source.report(delivery, nothing_to_do(self._clock))
         deliveries = [delivery for delivery in deliveries if not delivery.comes_to_nothing]
         if len(deliveries) == 1:
-            feed.report(deliveries[0], await self._settled(found, deliveries[0]))
+            source.report(deliveries[0], await self._settled(found, deliveries[0]))
         if len(deliveries) <= 1:
             return
         try:
@@ -120,13 +122,11 @@ class Attempts:
             error = outcome.error if outcome.undone else None
             if not outcome.undone:
                 for delivery in deliveries:
-                    feed.report(delivery, outcome)
+                    source.report(delivery, outcome)
                     outcome = msgspec.structs.replace(outcome, log=(), afterwards=())  # the log belongs to the first
                 return
         log.warning("batch_failed", **log_fields(deliveries[0]), deliveries=len(deliveries), error=error)
-        for delivery in deliveries:
-            delivery.alone = True
-        feed.give_back(deliveries)
+        source.give_back_alone(deliveries)
 
     async def _settled(self, found: FoundReceiver, delivery: Delivery) -> Outcome | None:
         """Make an attempt. None: it is settled, because an earlier run of this daemon committed unnoticed.
@@ -143,10 +143,6 @@ class Attempts:
             async with self._settler.lock:
                 await self._settler.refuse_stale()
             return None
-
-    async def _run_alone(self, report: OnOutcome, found: FoundReceiver, delivery: Delivery) -> None:
-        """Attempt a delivery by itself, unless an earlier run of it committed, and report the outcome."""
-        report(delivery, await self._again(found, delivery))
 
     async def _again(self, found: FoundReceiver, delivery: Delivery) -> Outcome | None:
         """Attempt a delivery by itself whose transaction was undone, or may have been. None: it had committed."""

@@ -1,6 +1,5 @@
 """The seam between scheduling and the code that runs receivers: in the loop, in processes, in a test, or elsewhere."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Protocol
@@ -21,18 +20,16 @@ class TimeLimits(Flag):
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """How ``Runner.run_each`` gets deliveries and passes on their outcomes.
+    """How ``Runner.run_each`` gets the deliveries of one group and passes on their outcomes.
 
     Every delivery that the runner has, the first one or one from ``take``, goes to exactly one of ``report``,
-    ``give_back`` and ``run_alone``.
+    ``give_back`` and ``give_back_alone``. After the first call of one of these three, it takes no more.
     """
 
-    take: Take
+    take: Take  # the next one; it waits for nothing, or only for deliveries of this group (``Delivery.waits_for``)
     report: OnOutcome
     give_back: GiveBack
-    # For a run that was undone, or may have been: looks up whether it committed; if not, makes another attempt with
-    # ``Runner.run``; then reports.
-    run_alone: Callable[[FoundReceiver, Delivery], Awaitable[None]]
+    give_back_alone: GiveBack  # for runs that were undone without a verdict, or may have been
 
 
 class Runner(Protocol):
@@ -40,8 +37,8 @@ class Runner(Protocol):
 
     **Who records the result.** A run whose receiver used its connection records its result in the same transaction, as
     the last thing before the commit, so that both exist or neither does: the outcome says ``recorded``. A run that did
-    not use its connection has nothing to commit, and a run that failed (``undone``) was rolled back: their outcomes
-    have ``recorded`` false, and the caller records them. If the delivery has a result already, recording fails and the
+    not use its connection has nothing to commit, and a run that failed (``undone``) was rolled back: unless
+    ``recorded``, the caller records their outcomes. If the delivery has a result already, recording fails and the
     run is rolled back (AlreadySettled): the first result stands.
 
     **Cancelling.** A runner ends the run of a cancelled call and rolls back uncommitted work. It reports no
@@ -79,12 +76,20 @@ class Runner(Protocol):
         """Call a receiver for one delivery after the other: ``first``, then any number from ``feed.take``.
 
         Runs that are short may share a transaction, to commit with one flush. They are of the same hook, and ``first``
-        and each of them may share (``Delivery.may_share``). Each behaves as if it were alone: the runner undoes a
-        failed run without the others, and passes a run that got in the way of others to ``feed.run_alone``. Not for
-        receivers that take batches or have last steps.
+        and each of them may share (``Delivery.may_share``). Each behaves as if it were alone. Not for receivers that
+        take batches or have last steps.
 
-        Raises:
-            DatabaseUnreachable: ``feed.run_alone`` lost the database.
+        A delivery that was taken behind others (``waits_for``) is a later change of an object of theirs:
+
+        - The runner runs deliveries in the order taken. If a run ends undone, none behind others runs after it.
+        - The runs commit in that order, or together. The outcome of a run behind others, a failure as well, is reported
+          only if all before it are final: committed, or nothing to commit.
+        - A run commits only with, or after, the results of those before it that had nothing to commit. These results
+          are then recorded in the same transaction.
+
+        Deliveries that did not begin are given back. Runs that were undone without a verdict are given back to run
+        alone: one that was in the way of others, or that shares a transaction that cannot commit or whose connection
+        was lost.
         """
         ...
 

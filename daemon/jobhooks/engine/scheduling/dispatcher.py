@@ -339,8 +339,8 @@ class Dispatcher:
                 self._add(queue, delivery)
 
     def _park(self, deliveries: Iterable[Delivery]) -> None:
-        """Park deliveries that have not begun, with everything queued behind them."""
-        for delivery in self._lanes.withdraw(list(deliveries)):
+        """Park deliveries, except those that run, with everything queued behind them."""
+        for delivery in self._lanes.withdraw([delivery for delivery in deliveries if not delivery.running]):
             self._queues[delivery.hook.id].in_transit += 1
             self._write_to_backlog(delivery)
 

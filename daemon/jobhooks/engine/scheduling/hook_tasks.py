@@ -10,10 +10,10 @@ from typing import Protocol
 import structlog
 
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.protocols import DeliverySource
-from jobhooks.engine.scheduling.batching import Gathering
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.matching.hook_table import Hook
 
@@ -136,6 +136,16 @@ class HookSource:
                 return delivery
         return None
 
+    def more_of(self, group: Group) -> Delivery | None:
+        """Take a delivery behind those of the group, or else one that is ready, and add it."""
+        queue = self._queue
+        if self._tasks.stopping or queue.tasks > queue.hook.limits.concurrency:
+            return None
+        delivery = self._next_of(group)
+        if delivery is not None:
+            group.add(delivery)
+        return delivery
+
     def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
         """Pass on the outcome of an attempt."""
         self._on_outcome(self._queue, delivery, outcome)
@@ -146,26 +156,28 @@ class HookSource:
         In order. A delivery that arrives while the batch waits for more goes into it, and no other task takes it.
         """
         queue = self._queue
-        gathering = Gathering(first)
+        group = Group(first)
         most = queue.hook.limits.batch_size or 1
         until = asyncio.get_running_loop().time() + queue.hook.limits.batch_wait
         queue.gathering = more = asyncio.Event()
         first.began_at = inf  # a waiting batch is not parked as a slow run, so that later deliveries find it
         try:
-            while len(gathering.deliveries) < most:
+            while len(group.deliveries) < most:
                 more.clear()
-                if (delivery := self._next_of_batch(gathering)) is not None:
-                    gathering.add(delivery)
+                if (delivery := self._next_of(group)) is not None:
+                    group.add(delivery)
                     delivery.began_at = inf
                 elif self._tasks.stopping or self._tasks.owner.is_full() or not await _happens(more, until):
                     break
+                else:
+                    group.look_again()
         finally:
             queue.gathering = None
-            for delivery in gathering.deliveries:
+            for delivery in group.deliveries:
                 delivery.began_at = time.monotonic()
             if queue.ready:
                 self._tasks.run_more(queue)
-        return gathering.deliveries
+        return group.deliveries
 
     def give_back(self, deliveries: list[Delivery]) -> None:
         """Put deliveries that were taken, and not attempted, back to the front of the queue."""
@@ -181,14 +193,20 @@ class HookSource:
                 on_returned(delivery)
         self._tasks.owner.on_given_back(queue)
 
+    def give_back_alone(self, deliveries: list[Delivery]) -> None:
+        """The same for deliveries that must run by themselves."""
+        for delivery in deliveries:
+            delivery.alone = True
+        self.give_back(deliveries)
+
     def _begin(self, delivery: Delivery) -> None:
         self._queue.begin(delivery)
         if self._on_started is not None:
             self._on_started(delivery)
 
-    def _next_of_batch(self, gathering: Gathering) -> Delivery | None:
+    def _next_of(self, group: Group) -> Delivery | None:
         queue = self._queue
-        delivery = gathering.next_behind()
+        delivery = group.next_behind()
         if delivery is not None:
             self._begin(delivery)
             return delivery

@@ -12,13 +12,11 @@ from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_loop.call import call_receiver, record
 from jobhooks.engine.running.in_loop.limits import Limited
 from jobhooks.engine.running.in_loop.pool import Connections
-from jobhooks.engine.running.in_loop.shared_runs import SharedRuns
+from jobhooks.engine.running.in_loop.shared_runs import SLICE_S, SharedRuns
 from jobhooks.engine.running.in_loop.transaction import RunTransaction, end_transaction
 from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.engine.running.steps import Ending, after_run_async
-
-SLICE_S = 0.005  # how long receivers that never wait keep the loop to themselves
 
 
 class LoopRunner:
@@ -33,6 +31,7 @@ class LoopRunner:
     def __init__(self, connections: Connections, clock: Clock) -> None:
         self._connections = connections
         self._policies: dict[int, SharingPolicy] = defaultdict(SharingPolicy)  # by hook
+        self._slice_ends = 0.0
         self.clock = clock
 
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
@@ -58,23 +57,19 @@ class LoopRunner:
     async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
         """Call a receiver for one delivery after the other; see ``Runner``."""
         runs = SharedRuns(self._connections, found, self._policies[first.hook.id], first, feed, self.clock)
-        slice_ends = time.monotonic() + SLICE_S
         delivery: Delivery | None = first
         try:
             while delivery is not None and runs.accepts(delivery):
                 await runs.run(delivery)
-                delivery = None
-                if time.monotonic() > slice_ends:
-                    await asyncio.sleep(0)
-                    slice_ends = time.monotonic() + SLICE_S
-                if not runs.accepts_more:
-                    break
-                delivery = feed.take()
+                delivery = feed.take() if runs.accepts_more else None
+            if delivery is not None:
+                feed.give_back([delivery])
             await runs.finish()
         finally:
             await runs.end()
-        if delivery is not None:
-            feed.give_back([delivery])
+        if time.monotonic() > self._slice_ends:
+            await asyncio.sleep(0)
+            self._slice_ends = time.monotonic() + SLICE_S
 
     def end_runs(self) -> None:
         """Cut all connections. Receivers end when their tasks are cancelled, which is up to the caller."""

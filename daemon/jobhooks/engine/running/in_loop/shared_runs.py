@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from typing import NamedTuple
 
 from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
@@ -15,15 +16,24 @@ from jobhooks.engine.running.runner import Feed
 from jobhooks.engine.running.sharing_policy import LONGEST_S, MOST, TOO_LONG_S, GaveWay, SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, JobhooksError
 
+SLICE_S = 0.005  # how long receivers that never wait keep the loop to themselves
 LATE_S = 0.02  # the others commit without a run that lasts longer, unless it is in the transaction with them
 
 
-class SharedRuns:
-    """Runs one delivery after the other in one transaction, and commits them together.
+class EndedRun(NamedTuple):
+    """A run that has ended. ``kept``: its writes are in the shared transaction, not committed."""
 
-    A failed run is undone to its savepoint and is a failure like any other. A run that would wait for a lock while it
-    holds those of others gives way: it is undone and attempted again by itself. If the runs cannot commit together, all
-    of them are attempted again, each by itself.
+    delivery: Delivery
+    outcome: Outcome
+    kept: bool
+
+
+class SharedRuns:
+    """Runs one delivery after the other in one transaction, commits them together, and then reports the outcomes.
+
+    A failed run is undone to its savepoint and is a failure like any other; none behind others runs after it. A run
+    that would wait for a lock while it holds those of others gives way: it is undone and attempted again by itself. If
+    the runs cannot commit together, all of them are attempted again, each by itself, with everything behind them.
     """
 
     def __init__(
@@ -44,40 +54,50 @@ class SharedRuns:
         self._clock = clock
         self._shared = SharedTransaction(connections, first.hook.job)
         self._protocol = self._shared.protocol
-        self._kept: list[tuple[Delivery, Outcome]] = []  # in the transaction, not committed
+        self._ended: list[EndedRun] = []  # in order; their outcomes are not reported yet
+        self._kept = 0  # how many of them are in the transaction
         self._undone: list[Delivery] = []  # to be attempted again
-        self._until = 0.0
+        self._ends_lanes = False  # no run behind others may follow
+        self._cannot_commit = False
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._loop = task.get_loop()
-        self._timer: asyncio.TimerHandle | None = None  # from the first run that was kept to the end
-        self._running = False
+        self._slice_ends = self._loop.time() + SLICE_S
+        self._until = 0.0
+        self._timer: asyncio.TimerHandle | None = None  # from the second run to the end
+        self._running: Delivery | None = None
         self._ended_for_others = False
         self._early: asyncio.Task[None] | None = None
 
     def accepts(self, delivery: Delivery) -> bool:
         """Whether this delivery may be next: it is of the same hook, unchanged since the first one began."""
+        if delivery.waits_for and self._ends_lanes:
+            return False
         return delivery.hook is self._hook and delivery.may_share
 
     @property
     def accepts_more(self) -> bool:
-        """Whether another run may follow. Always, as long as no run has used its connection."""
+        """Whether another run may follow."""
         if self._protocol.closed or self._protocol.broken or self._undone:
             return False
-        count = len(self._kept)
-        return not count or (self._may_share and count < MOST and self._loop.time() < self._until)
+        if not self._kept:
+            return self._loop.time() < self._slice_ends
+        return self._may_share and self._kept < MOST and self._loop.time() < self._until
+
+    @property
+    def _runs_behind(self) -> bool:
+        """Whether a run is not over yet that waits for others of the same object."""
+        return self._running is not None and self._running.waits_for > 0
 
     async def run(self, delivery: Delivery) -> None:
-        """Run a delivery. Its outcome is reported now if it is final, else when the transaction has committed.
-
-        Raises:
-            DatabaseUnreachable: a run by itself lost the database.
-        """
+        """Run a delivery."""
         if not self._kept:
             self._until = self._loop.time() + LONGEST_S
-        self._running = True
-        transaction = RunTransaction(self._connections, self._hook.job, delivery.identity, self._shared)
+        if self._ended and self._timer is None:
+            self._timer = self._loop.call_later(LATE_S, self._is_late)
+        self._running = delivery
+        transaction = RunTransaction(self._connections, self._hook.job, delivery.identity, self._shared, delivery)
         try:
             await self._run(delivery, transaction)
         except asyncio.CancelledError:
@@ -85,7 +105,7 @@ class SharedRuns:
                 raise  # the caller is cancelled
             await self._undo(delivery)
         finally:
-            self._running = False
+            self._running = None
             if self._ended_for_others:
                 self._ended_for_others = False
                 self._task.uncancel()
@@ -94,14 +114,12 @@ class SharedRuns:
                 await end_transaction(transaction)
 
     async def finish(self) -> None:
-        """Commit, report the outcomes, and attempt again each run that was undone."""
+        """Commit, give each run back that was undone, and report the outcomes of the others."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._early is None:
-            await self._settle()
-        else:
+        if self._early is not None:
             await self._early
-            await self._run_undone()  # the last run, if it was undone after the others had settled
+        await self._settle()
 
     async def end(self) -> None:
         """Roll back uncommitted work."""
@@ -118,34 +136,42 @@ class SharedRuns:
 
     async def _run(self, delivery: Delivery, transaction: RunTransaction) -> None:
         try:
-            outcome = await self._outcome(delivery, transaction)
+            outcome = await call_receiver(self._found, delivery, transaction, self._clock)
+            if transaction.joined is None and self._needs_to_join(delivery, outcome):
+                await transaction.open()
+            joined = transaction.joined
+            if joined is self._shared:
+                await self._end_joined(delivery, outcome)
+                return
+            if joined is not None and not outcome.undone:
+                outcome = await record(joined, [delivery], outcome, self._clock, commit=True)
         except (AlreadySettled, DatabaseUnreachable, GaveWay):
             await self._undo(delivery)
-        else:
-            if outcome is not None:
-                self._feed.report(delivery, outcome)
+            return
+        if not outcome.recorded and not says_only_success(outcome):
+            self._ends_lanes = True  # the shared transaction cannot record it
+        self._ended.append(EndedRun(delivery, outcome, kept=False))
 
-    async def _outcome(self, delivery: Delivery, transaction: RunTransaction) -> Outcome | None:
-        """Run it. None: its outcome depends on the commit.
+    def _needs_to_join(self, delivery: Delivery, outcome: Outcome) -> bool:
+        """Whether a run that did not use its connection must commit with those before it, and has a text to record."""
+        if not delivery.waits_for or outcome.undone or says_only_success(outcome):
+            return False
+        return self._protocol.needs_end and not self._protocol.closed
+
+    async def _end_joined(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Keep a run in the shared transaction, with its result, or undo it.
 
         Raises:
-            AlreadySettled, DatabaseUnreachable, GaveWay: nothing of this run may be kept.
+            AlreadySettled, DatabaseUnreachable: nothing of this run may be kept.
         """
-        outcome = await call_receiver(self._found, delivery, transaction, self._clock)
-        joined = transaction.joined
-        if joined is None:
-            return outcome
-        if joined is not self._shared:
-            return outcome if outcome.undone else await record(joined, [delivery], outcome, self._clock, commit=True)
         if not outcome.undone and not says_only_success(outcome):
-            outcome = await record(joined, [delivery], outcome, self._clock, commit=False)
+            outcome = await record(self._shared, [delivery], outcome, self._clock, commit=False)
         if outcome.undone:
+            self._ends_lanes = True
             await self._undo_current()
-            return outcome
-        self._kept.append((delivery, outcome))
-        if self._timer is None and self._may_share:
-            self._timer = self._loop.call_later(LATE_S, self._is_late)
-        return None
+        else:
+            self._kept += 1
+        self._ended.append(EndedRun(delivery, outcome, kept=not outcome.undone))
 
     async def _undo(self, delivery: Delivery) -> None:
         """Undo a run that is attempted again."""
@@ -161,41 +187,63 @@ class SharedRuns:
 
     def _is_late(self) -> None:
         """Commit the others without the current run. If it is in the transaction with them, give it a little longer."""
-        if not self._running:
+        if self._running is None:
             return  # they are committing
         if self._shared.current is None:
             self._protocol.closed = True
             self._early = asyncio.create_task(self._settle())
         else:
-            self._timer = self._loop.call_later(TOO_LONG_S, self._is_too_late)
+            self._timer = self._loop.call_later(TOO_LONG_S, self._end_for_others)
 
-    def _is_too_late(self) -> None:
-        if self._running:
+    def _end_for_others(self) -> None:
+        if self._running is not None:
             self._ended_for_others = True
             self._task.cancel()
 
     async def _settle(self) -> None:
-        kept, self._kept = self._kept, []
+        ended, self._ended = self._ended, []
+        kept, self._kept = self._kept, 0
         try:
-            if len(kept) == 1 and not kept[0][1].recorded and not self._protocol.broken:
-                await self._settle_one(*kept[0])
-            elif kept:
-                await self._shared.commit_all(kept)
-                for delivery, outcome in kept:
-                    self._feed.report(delivery, recorded(outcome))
-                self._policy.committed(len(kept))
+            if kept:
+                ended = await self._committed(ended)
         except JobhooksError:
-            # If the connection was lost, they may have committed: run_alone looks it up for each.
+            # If the connection was lost, they may have committed: attempts look that up for each.
             self._policy.undone()
-            self._undone += [delivery for delivery, _ in kept]
+            self._cannot_commit = True
         finally:
             await self._end_transaction()
-        await self._run_undone()
+        if self._cannot_commit:
+            self._undone = [run.delivery for run in ended if _depends(run)] + self._undone
+            ended = [run for run in ended if not _depends(run)]
+            if self._runs_behind:
+                self._end_for_others()  # it is given back with those before it
+        if self._undone and not self._runs_behind:
+            undone, self._undone = self._undone, []
+            self._feed.give_back_alone(undone)
+        report = self._feed.report
+        for delivery, outcome, _ in ended:
+            report(delivery, outcome)
 
-    async def _run_undone(self) -> None:
-        while self._undone:
-            await self._feed.run_alone(self._found, self._undone.pop(0))
+    async def _committed(self, ended: list[EndedRun]) -> list[EndedRun]:
+        """Commit the kept ones, and with them the results of others if runs behind those are among them.
 
-    async def _settle_one(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Commit a run that is alone in the transaction: an error of the commit is its own failure."""
-        self._feed.report(delivery, await record(self._shared, [delivery], outcome, self._clock, commit=True))
+        Raises:
+            JobhooksError: nothing is committed, or whether it is, is unknown.
+        """
+        is_group = self._runs_behind or any(run.delivery.waits_for for run in ended)
+        if is_group:
+            ended = [EndedRun(delivery, of, kept or says_only_success(of)) for delivery, of, kept in ended]
+        runs = [(delivery, outcome) for delivery, outcome, kept in ended if kept]
+        if len(runs) == 1 and not is_group and not runs[0][1].recorded and not self._protocol.broken:
+            # Alone in the transaction: an error of the commit is its own failure.
+            delivery, outcome = runs[0]
+            final = await record(self._shared, [delivery], outcome, self._clock, commit=True)
+            return [EndedRun(delivery, final if kept else of, kept) for delivery, of, kept in ended]
+        await self._shared.commit_all(runs)
+        self._policy.committed(len(runs))
+        return [EndedRun(delivery, recorded(of) if kept else of, kept) for delivery, of, kept in ended]
+
+
+def _depends(run: EndedRun) -> bool:
+    """Whether a run must be attempted again if the shared transaction cannot commit."""
+    return run.kept or run.delivery.waits_for > 0

@@ -119,15 +119,22 @@ class RunTransaction:
     """One run's share of a transaction, which it joins when its receiver first uses the connection.
 
     It joins ``shared``. Without one, or if that is closed when the run first uses its connection, it gets a transaction
-    for itself.
+    for itself. If its delivery still ``waits`` for others of the same object then, it gives way instead: it may not
+    commit before they have.
     """
 
     def __init__(
-        self, connections: Connections, owner: str, delivery: DeliveryIdentity, shared: SharedTransaction | None = None
+        self,
+        connections: Connections,
+        owner: str,
+        delivery: DeliveryIdentity,
+        shared: SharedTransaction | None = None,
+        waits: Delivery | None = None,
     ) -> None:
         self._connections = connections
         self._owner = owner
         self._shared = shared or SharedTransaction(connections, owner)
+        self._waits = waits
         self._ended = False
         self._private = False
         self.delivery = delivery
@@ -138,14 +145,22 @@ class RunTransaction:
         """The connection, in the transaction. None before the receiver uses it, and when its run has ended."""
         return None if self.joined is None or self._ended else self.joined.conn
 
+    @property
+    def _is_behind(self) -> bool:
+        """Whether its delivery waits for others, so they are in the shared transaction or not settled yet."""
+        return self._waits is not None and self._waits.waits_for > 0
+
     async def reading(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         """Fetch one row: in the transaction if the run has joined it, else without beginning it.
 
         Outside of the transaction it uses a connection that receivers never see, so its session is as it was opened. If
-        no such connection is free while other runs hold locks in the shared transaction, the run joins that instead.
+        no such connection is free while other runs hold locks in the shared transaction, the run joins that instead. So
+        does a run behind others: it must see what they wrote.
         """
         if self.conn is not None:
             return await self.conn.fetchrow(statement, *parameters)
+        if self._is_behind and self._shared.protocol.needs_end:
+            return await self.writing(statement, *parameters)
         if not self._connections.has_room(READER) and self._shared.protocol.needs_end:
             return await self.writing(statement, *parameters)
         try:
@@ -171,9 +186,11 @@ class RunTransaction:
         Raises:
             asyncpg.InterfaceError: the run has ended: a statement would belong to another run now.
             DatabaseUnreachable: no connection could be opened; nothing was written.
-            GaveWay: a run before this one broke the transaction.
+            GaveWay: a run before this one broke the transaction, or this one is behind others and cannot join them.
         """
         if self._shared.protocol.closed and self.joined is None:
+            if self._is_behind:
+                raise GaveWay
             self._shared = SharedTransaction(self._connections, self._owner)
         shared = self._shared
         async with shared.lock:
@@ -199,12 +216,14 @@ class RunTransaction:
         """Keep other runs out of this one's transaction: its next statement could affect them.
 
         Raises:
-            GaveWay: there are others in it.
+            GaveWay: there are others in it, or it is behind others that are.
         """
         self._private = True
         if self.joined is not None:
             self.joined.protocol.keep_to_one()
         elif self._shared.protocol.needs_end:
+            if self._is_behind:
+                raise GaveWay
             self._shared = SharedTransaction(self._connections, self._owner)
 
     def give_way(self, exc: BaseException) -> None:

@@ -91,17 +91,16 @@ class ProcessRunner:
                 outcomes = [None]
         if left := begun[len(outcomes) :] + following:
             feed.give_back(left)
-        again = [delivery for delivery, outcome in zip(begun, outcomes, strict=False) if outcome is None]
-        known = [(delivery, outcome) for delivery, outcome in zip(begun, outcomes, strict=False) if outcome is not None]
-        for delivery, outcome in known:
-            feed.report(delivery, outcome)
-        if again:
+        ended = list(zip(begun, outcomes, strict=False))
+        if again := [delivery for delivery, outcome in ended if outcome is None]:
             policy.undone()
-        elif known:
+            feed.give_back_alone(again)
+        known = [(delivery, outcome) for delivery, outcome in ended if outcome is not None]
+        if known and not again:
             policy.committed(len(known))
             policy.took(len(known), sum(outcome.finished_at - outcome.started_at for _, outcome in known))
-        for delivery in again:
-            await feed.run_alone(found, delivery)
+        for delivery, outcome in known:
+            feed.report(delivery, outcome)
 
     async def _run_orders(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
         """The outcomes of those that began. None: undone, or the worker was ended, so each must run by itself."""
@@ -204,6 +203,7 @@ def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
             each.hook.name,
             each.hook.limits.has_sensitive_variables,
             tuple(merged.identity for merged in each.merged),
+            each.waits_for > 0,
         )
         for each in deliveries
     ]

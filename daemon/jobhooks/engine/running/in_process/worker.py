@@ -36,7 +36,10 @@ from jobhooks.store.connections import SyncConnection
 
 @dataclass(frozen=True)
 class Order:
-    """The data of one attempt, sent to a worker. Times are in seconds. ``merged``: settled with it."""
+    """The data of one attempt, sent to a worker. Times are in seconds.
+
+    ``merged``: settled with it. ``behind``: it is a later change of an object of others that are sent with it.
+    """
 
     class_path: str
     delivery: DeliveryIdentity
@@ -47,6 +50,7 @@ class Order:
     hook_name: str = ""
     sensitive: bool = False
     merged: tuple[DeliveryIdentity, ...] = ()
+    behind: bool = False
 
 
 _found: FoundReceiver | InvalidReceiver
@@ -120,9 +124,10 @@ def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptCon
 def run_receivers(found: FoundReceiver, orders: list[Order], connection: KeptConnection) -> list[Outcome | None]:
     """Run a receiver for one order after the other, for about 10 milliseconds; the outcomes of those that began.
 
-    Their writes and results commit together. The caller records the result of a run that wrote nothing, or failed. None
-    stands for a run that was undone and must run by itself: it would have waited for a lock, or the runs cannot commit
-    together.
+    Their writes and results commit together. The caller records the result of a run that wrote nothing, or failed. But
+    if orders are ``behind`` others, a run that wrote nothing commits with them. After a failed run, none behind others
+    runs. None stands for a run that was undone and must run by itself: it would have waited for a lock, or the runs
+    cannot commit together.
 
     Raises:
         AlreadySettled: the only one has a result; it was rolled back.
@@ -131,20 +136,32 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: KeptCon
     shared = SharedTransaction(connection)
     until = time.monotonic() + LONGEST_S
     outcomes: list[Outcome | None] = []
+    ends_lanes = False
     try:
         for order in orders:
-            outcomes.append(_run(found, [order], shared, Ending(), alone=len(orders) == 1))
-            if outcomes[-1] is None or shared.protocol.closed or time.monotonic() > until:
+            if order.behind and ends_lanes:
                 break
+            outcomes.append(None)
+            outcomes[-1] = outcome = _run(found, [order], shared, Ending(), alone=len(orders) == 1)
+            if outcome is None or shared.protocol.closed or time.monotonic() > until:
+                break
+            # The shared transaction cannot record a text for a run that has not joined it.
+            ends_lanes = ends_lanes or not (outcome.recorded or says_only_success(outcome))
         return _commit_all(shared, orders, outcomes)
     except (AlreadySettled, DatabaseUnreachable):
         if len(orders) == 1:
             raise
-        return [None] * max(1, len(outcomes))
+        return _undone(orders, outcomes)
     except JobhooksError:
-        return [None] * max(1, len(outcomes))
+        return _undone(orders, outcomes)
     finally:
         shared.end()
+
+
+def _undone(orders: list[Order], outcomes: list[Outcome | None]) -> list[Outcome | None]:
+    """The outcomes if the shared transaction is lost: only those that did not depend on it."""
+    ended = zip(orders, outcomes, strict=False)
+    return [None if outcome is None or outcome.joined or order.behind else outcome for order, outcome in ended]
 
 
 def run_uncommitted(found: FoundReceiver, order: Order, shared: SharedTransaction) -> Outcome:
@@ -181,6 +198,8 @@ def _run(
             ending.receiver = found.receiver(run)
             ending.value = value = _call(found, ending.receiver, orders, connection)
         outcome = completed(started_at, clock, log, value, sensitive=order.sensitive)
+        if order.behind and shared.protocol.needs_end and not says_only_success(outcome):
+            connection()  # to be recorded with those before it
         joined = connection.conn is not None
         if joined and (alone or not says_only_success(outcome)):
             identities = [identity for order in orders for identity in (order.delivery, *order.merged)]
@@ -226,15 +245,23 @@ def _call(found: FoundReceiver, receiver: Any, orders: list[Order], connected: C
 
 def _commit_all(shared: SharedTransaction, orders: list[Order], outcomes: list[Outcome | None]) -> list[Outcome | None]:
     """Commit the runs that are in the transaction, with their results as far as they are not recorded."""
+    if len(orders) == 1:
+        return outcomes
+    ended = list(zip(orders, outcomes, strict=False))
+    if not any(outcome is not None and outcome.joined for _, outcome in ended):
+        return outcomes
+    is_group = any(order.behind for order, _ in ended)
     kept = [
         (order.delivery, order.job_id, outcome)
-        for order, outcome in zip(orders, outcomes, strict=False)
-        if outcome is not None and outcome.joined
+        for order, outcome in ended
+        if outcome is not None and (outcome.joined or (is_group and says_only_success(outcome)))
     ]
-    if not kept or len(orders) == 1:
-        return outcomes
     shared.commit_all(kept)
-    return [recorded(outcome) if outcome is not None and outcome.joined else outcome for outcome in outcomes]
+    committed = {identity for identity, _, _ in kept}
+    return [
+        recorded(outcome) if outcome is not None and order.delivery in committed else outcome
+        for order, outcome in ended
+    ]
 
 
 def _load(connected: Callable[[], SyncConnection], change: Change) -> ChangedObject | None:

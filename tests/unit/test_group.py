@@ -1,11 +1,11 @@
-"""Gathering a batch: only deliveries that wait for nothing but the batch, each after everything that it waits for."""
+"""A group: only deliveries that wait for nothing but the group, each after everything that it waits for."""
 
 import random
 
 from hypothesis import given, strategies as st
 
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
-from jobhooks.engine.scheduling.batching import Gathering
+from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.scheduling.lanes import Lanes
 from support.making import make_change, make_hook
 
@@ -24,12 +24,12 @@ def added(lanes: Lanes, number: int, *keys: int) -> Delivery:
 
 def gather(first: Delivery, *others: Delivery) -> list[int]:
     """The ids of all that go into a batch with these, which wait for nothing."""
-    gathering = Gathering(first)
+    group = Group(first)
     for other in others:
-        gathering.add(other)
-    while (delivery := gathering.next_behind()) is not None:
-        gathering.add(delivery)
-    return [delivery.change.id for delivery in gathering.deliveries]
+        group.add(other)
+    while (delivery := group.next_behind()) is not None:
+        group.add(delivery)
+    return [delivery.change.id for delivery in group.deliveries]
 
 
 def test_a_batch_takes_everything_behind_its_first_delivery() -> None:
@@ -57,11 +57,12 @@ def test_a_withdrawn_delivery_is_left_out() -> None:
 
 def test_a_follower_that_comes_later_is_found() -> None:
     lanes = Lanes()
-    gathering = Gathering(added(lanes, 1, 1))
-    assert gathering.next_behind() is None
+    group = Group(added(lanes, 1, 1))
+    assert group.next_behind() is None
     second = added(lanes, 2, 1)
-    assert gathering.next_behind() is second
-    assert gathering.next_behind() is None  # it is not added: the caller wanted no more
+    group.look_again()
+    assert group.next_behind() is second
+    assert group.next_behind() is None  # it is not added: the caller wanted no more
 
 
 @given(st.integers(0, 2**32))
