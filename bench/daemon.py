@@ -182,19 +182,19 @@ class Stage:
             progress.made(last)
             time.sleep(POLL_S)
 
-    def await_delivered(self, daemon: Daemon, owed: int) -> float:
+    def await_delivered(self, daemon: Daemon, expected: int) -> float:
         """Wait for that number of results. The value is the time of the last one, in seconds since 1970."""
         self.await_change(daemon, self.figure(b"select max(id) from jobhooks.object_change"))
         progress = Progress(daemon)
         while True:
             began = time.monotonic()
             delivered = self.delivered()
-            if delivered >= owed:
+            if delivered >= expected:
                 return time.time()
             progress.made(delivered)
             time.sleep(max(POLL_S, 4 * (time.monotonic() - began)))  # so that counting takes little from the daemon
 
-    def await_successes(self, daemon: Daemon, hook: str, owed: int, limit_s: float) -> float:
+    def await_successes(self, daemon: Daemon, hook: str, expected: int, limit_s: float) -> float:
         """Wait for that number of successes of a hook, but no longer than ``limit_s``; their number then.
 
         First for a success of the last change, which is an index lookup. Counting takes longer.
@@ -203,7 +203,7 @@ class Stage:
         ((hook_id,),) = execute(self.conn, HOOK, hook)
         last = self.figure(b"select max(id) from jobhooks.object_change")
         self._await(daemon, LAST_SUCCESS, hook_id, last, deadline)
-        return self._await(daemon, SUCCESSES_OF, hook_id, owed, deadline)
+        return self._await(daemon, SUCCESSES_OF, hook_id, expected, deadline)
 
     def _await(self, daemon: Daemon, statement: bytes, hook_id: int, goal: float, deadline: float) -> float:
         while True:

@@ -139,15 +139,17 @@ def drained(stage: Stage, daemon: Daemon, deliveries: int) -> dict[str, float]:
     }
 
 
-def check_delivered(stage: Stage, owed: int) -> None:
+def check_delivered(stage: Stage, expected: int) -> None:
     """Check that each delivery has exactly one success.
 
     Raises:
         BenchError: a delivery has no success, or several.
     """
     ((successes, deliveries),) = execute(stage.conn, SUCCESSES)
-    if (successes, deliveries) != (owed, owed):
-        raise BenchError(f"{owed} deliveries were owed; {deliveries} have results, {successes} of them successes")
+    if (successes, deliveries) != (expected, expected):
+        raise BenchError(
+            f"{expected} deliveries were expected; {deliveries} have results, {successes} of them successes"
+        )
 
 
 def check_written(stage: Stage, changes: int) -> tuple[float, float]:

@@ -65,7 +65,7 @@ CREATE TABLE jobhooks.job (
 
 COMMENT ON TABLE jobhooks.job IS 'The receivers that were found: installed says that one is there, enabled that it may run';
 
-COMMENT ON COLUMN jobhooks.job.id IS 'What hooks and results call it';
+COMMENT ON COLUMN jobhooks.job.id IS 'Its number in hooks and results';
 
 COMMENT ON COLUMN jobhooks.job.class_path IS 'module.Class, as in the receivers directory';
 
@@ -137,17 +137,17 @@ CREATE TABLE jobhooks.job_hook (
 
 COMMENT ON TABLE jobhooks.job_hook IS 'The rules: changes of these tables, by these events, run this job';
 
-COMMENT ON COLUMN jobhooks.job_hook.id IS 'What deliveries and results call it';
+COMMENT ON COLUMN jobhooks.job_hook.id IS 'Its number in deliveries and results';
 
-COMMENT ON COLUMN jobhooks.job_hook.name IS 'What people call it';
+COMMENT ON COLUMN jobhooks.job_hook.name IS 'Its name for people and commands';
 
-COMMENT ON COLUMN jobhooks.job_hook.description IS 'What it is for';
+COMMENT ON COLUMN jobhooks.job_hook.description IS 'Its purpose';
 
-COMMENT ON COLUMN jobhooks.job_hook.job_id IS 'What runs: jobhooks.job';
+COMMENT ON COLUMN jobhooks.job_hook.job_id IS 'The job that it runs: jobhooks.job';
 
 COMMENT ON COLUMN jobhooks.job_hook.events IS 'The actions for which it runs';
 
-COMMENT ON COLUMN jobhooks.job_hook.enabled IS 'Whether changes lead to runs; the job must be enabled, too';
+COMMENT ON COLUMN jobhooks.job_hook.enabled IS 'Whether changes lead to runs; the job must also be enabled';
 
 COMMENT ON COLUMN jobhooks.job_hook.enabled_since IS 'Taken when the hook was last enabled: what is visible in it happened before, and does not fire';
 
@@ -198,13 +198,13 @@ UNION ALL
 
 COMMENT ON VIEW jobhooks.backlog IS 'Pending deliveries: unread changes, and the backlog of each hook';
 
-COMMENT ON COLUMN jobhooks.backlog.hook IS 'Which hook; null for what is unread, and for hooks that are gone';
+COMMENT ON COLUMN jobhooks.backlog.hook IS 'The hook; null for unread changes, and for deleted hooks';
 
-COMMENT ON COLUMN jobhooks.backlog.status IS 'unread, or of the debts: waiting, blocked behind an older one, dead';
+COMMENT ON COLUMN jobhooks.backlog.status IS 'unread, or of pending deliveries: waiting, blocked by an older one, dead';
 
-COMMENT ON COLUMN jobhooks.backlog.changes IS 'How many; of the unread ones about';
+COMMENT ON COLUMN jobhooks.backlog.changes IS 'How many; an estimate for unread changes';
 
-COMMENT ON COLUMN jobhooks.backlog.oldest IS 'Since when the oldest of them is owed';
+COMMENT ON COLUMN jobhooks.backlog.oldest IS 'When the oldest of them was recorded';
 
 CREATE TABLE jobhooks.capture_template (
     function text NOT NULL,
@@ -233,7 +233,7 @@ CREATE TABLE jobhooks.content_type (
 
 COMMENT ON TABLE jobhooks.content_type IS 'The watched tables. A row stays when its table is no longer watched: changes and hooks refer to it';
 
-COMMENT ON COLUMN jobhooks.content_type.id IS 'What changes, hooks and deliveries call the table';
+COMMENT ON COLUMN jobhooks.content_type.id IS 'The number of the table in changes, hooks and deliveries';
 
 COMMENT ON COLUMN jobhooks.content_type.relation IS 'Follows the table through renames; a number once the table is gone';
 
@@ -243,7 +243,7 @@ COMMENT ON COLUMN jobhooks.content_type.key_columns IS 'What identifies an objec
 
 COMMENT ON COLUMN jobhooks.content_type.always IS 'Rows that logical replication applies are captured too';
 
-COMMENT ON COLUMN jobhooks.content_type.watched IS 'False once jobhooks.unwatch was called: nothing of it is captured any more';
+COMMENT ON COLUMN jobhooks.content_type.watched IS 'False after jobhooks.unwatch: its changes are no longer captured';
 
 COMMENT ON COLUMN jobhooks.content_type.created_at IS 'When it was first watched';
 
@@ -283,15 +283,15 @@ COMMENT ON COLUMN jobhooks.changes.id IS 'Rises in the order in which the rows w
 
 COMMENT ON COLUMN jobhooks.changes."time" IS 'When the row was written';
 
-COMMENT ON COLUMN jobhooks.changes.table_name IS 'What the table is called now, or was when it was last watched';
+COMMENT ON COLUMN jobhooks.changes.table_name IS 'The table''s name now, or when it was last watched';
 
 COMMENT ON COLUMN jobhooks.changes.action IS 'create, update, delete or truncate';
 
-COMMENT ON COLUMN jobhooks.changes.user_name IS 'Who, as the application said it, else the role that connected';
+COMMENT ON COLUMN jobhooks.changes.user_name IS 'The user that the application named, else the role that connected';
 
-COMMENT ON COLUMN jobhooks.changes.request_id IS 'Why, as the application said it';
+COMMENT ON COLUMN jobhooks.changes.request_id IS 'The request that the application named';
 
-COMMENT ON COLUMN jobhooks.changes.triggering IS 'False for what a receiver wrote: no hook runs for it';
+COMMENT ON COLUMN jobhooks.changes.triggering IS 'False for a write of a receiver: no hook runs for it';
 
 COMMENT ON COLUMN jobhooks.changes.object_key IS 'The key of the row as it is now';
 
@@ -299,7 +299,7 @@ COMMENT ON COLUMN jobhooks.changes.removed IS 'Of an update the former values of
 
 COMMENT ON COLUMN jobhooks.changes.added IS 'Of an update the new values of the columns that differ; of a create the row';
 
-COMMENT ON COLUMN jobhooks.changes.context IS 'What else there is to say: see jobhooks.object_change';
+COMMENT ON COLUMN jobhooks.changes.context IS 'Further facts: see jobhooks.object_change';
 
 COMMENT ON COLUMN jobhooks.changes.transaction_id IS 'The top-level transaction that made the change';
 
@@ -415,11 +415,11 @@ CREATE TABLE jobhooks.delivery (
     CONSTRAINT waiting_is_due CHECK (((status = 'waiting'::text) = (due_at IS NOT NULL)))
 );
 
-COMMENT ON TABLE jobhooks.delivery IS 'Debts only: deliveries that were parked and are not settled';
+COMMENT ON TABLE jobhooks.delivery IS 'The backlog: deliveries that wait for a time or an older delivery, and dead ones';
 
-COMMENT ON COLUMN jobhooks.delivery.change_id IS 'What is owed: jobhooks.object_change';
+COMMENT ON COLUMN jobhooks.delivery.change_id IS 'The change to deliver: jobhooks.object_change';
 
-COMMENT ON COLUMN jobhooks.delivery.hook_id IS 'To which hook, which may be gone by now';
+COMMENT ON COLUMN jobhooks.delivery.hook_id IS 'The hook, which may have been deleted since';
 
 COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: will be attempted when due; blocked: behind an older debt of its lane; dead: kept until someone decides';
 
@@ -427,7 +427,7 @@ COMMENT ON COLUMN jobhooks.delivery.attempts IS 'Of all times: the number of the
 
 COMMENT ON COLUMN jobhooks.delivery.due_at IS 'When it will be attempted; null unless it is waiting';
 
-COMMENT ON COLUMN jobhooks.delivery.parked_at IS 'When it became a debt';
+COMMENT ON COLUMN jobhooks.delivery.parked_at IS 'When it entered the backlog';
 
 COMMENT ON COLUMN jobhooks.delivery.content_type_id IS 'The table of the change';
 
@@ -520,39 +520,39 @@ CREATE VIEW jobhooks.hooks AS
 
 COMMENT ON VIEW jobhooks.hooks IS 'The job hooks, and whether changes lead to runs now';
 
-COMMENT ON COLUMN jobhooks.hooks.name IS 'What people call the hook';
+COMMENT ON COLUMN jobhooks.hooks.name IS 'Its name for people and commands';
 
-COMMENT ON COLUMN jobhooks.hooks.content_types IS 'The tables that it is for, as they are called now';
+COMMENT ON COLUMN jobhooks.hooks.content_types IS 'Its tables, by their current names';
 
 COMMENT ON COLUMN jobhooks.hooks.events IS 'The actions for which it runs';
 
-COMMENT ON COLUMN jobhooks.hooks.job IS 'What runs: module.Class';
+COMMENT ON COLUMN jobhooks.hooks.job IS 'The job that it runs: module.Class';
 
 COMMENT ON COLUMN jobhooks.hooks.enabled IS 'The hook''s own switch';
 
 COMMENT ON COLUMN jobhooks.hooks.runs IS 'Whether changes lead to runs now: hook and job are enabled, and the job is installed';
 
-COMMENT ON COLUMN jobhooks.hooks.description IS 'What it is for';
+COMMENT ON COLUMN jobhooks.hooks.description IS 'Its purpose';
 
-COMMENT ON COLUMN jobhooks.hooks.id IS 'What deliveries and results call it';
+COMMENT ON COLUMN jobhooks.hooks.id IS 'Its number in deliveries and results';
 
-COMMENT ON COLUMN jobhooks.hooks.priority IS 'In lists the higher is before the lower; it changes nothing else';
+COMMENT ON COLUMN jobhooks.hooks.priority IS 'Lists show higher priorities first; it has no other effect';
 
-COMMENT ON COLUMN jobhooks.hooks.columns IS 'An update fires only if one of these columns changed; empty: whichever changed';
+COMMENT ON COLUMN jobhooks.hooks.columns IS 'An update fires only if one of these columns changed; empty: any column';
 
 COMMENT ON COLUMN jobhooks.hooks.conditions IS 'An expression in CEL that a change must satisfy; empty: none';
 
-COMMENT ON COLUMN jobhooks.hooks.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds';
+COMMENT ON COLUMN jobhooks.hooks.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or within this number of seconds';
 
 COMMENT ON COLUMN jobhooks.hooks.why_not IS 'Why changes, or those of one of its tables, lead to no runs, and the command that helps; null: they do';
 
 COMMENT ON COLUMN jobhooks.hooks.condition_failures IS 'For about how many changes the conditions could not be evaluated';
 
-COMMENT ON COLUMN jobhooks.hooks.condition_error IS 'Why not, for the last of them, or for any';
+COMMENT ON COLUMN jobhooks.hooks.condition_error IS 'Why the conditions are invalid, or could not be evaluated for the latest such change';
 
-COMMENT ON COLUMN jobhooks.hooks.settings IS 'All that an operator sets of it, as jobhooks.save_hook takes it';
+COMMENT ON COLUMN jobhooks.hooks.settings IS 'All its settings, as jobhooks.save_hook takes them';
 
-COMMENT ON COLUMN jobhooks.hooks.condition_state IS 'valid, invalid, or unchecked: no program has compiled them yet; null: it has none';
+COMMENT ON COLUMN jobhooks.hooks.condition_state IS 'valid, invalid, or unchecked: no program has compiled them yet; null: no conditions';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -607,7 +607,7 @@ COMMENT ON COLUMN jobhooks.job_log_entry."time" IS 'When it was logged';
 
 COMMENT ON COLUMN jobhooks.job_log_entry.object IS 'What the line is about, where the receiver named it';
 
-COMMENT ON COLUMN jobhooks.job_log_entry.message IS 'What the receiver said';
+COMMENT ON COLUMN jobhooks.job_log_entry.message IS 'The text that the receiver logged';
 
 COMMENT ON COLUMN jobhooks.job_log_entry.change_id IS 'With hook and attempt: the result, in jobhooks.job_result, that it belongs to';
 
@@ -633,9 +633,9 @@ CREATE TABLE jobhooks.job_result (
 
 COMMENT ON TABLE jobhooks.job_result IS 'What each attempt at a delivery did. The row is the acknowledgement: it commits with what the receiver wrote';
 
-COMMENT ON COLUMN jobhooks.job_result.change_id IS 'What was delivered: jobhooks.object_change, as long as the log has it';
+COMMENT ON COLUMN jobhooks.job_result.change_id IS 'The delivered change: jobhooks.object_change, until retention drops it';
 
-COMMENT ON COLUMN jobhooks.job_result.hook_id IS 'To which hook, which may be gone by now';
+COMMENT ON COLUMN jobhooks.job_result.hook_id IS 'The hook, which may have been deleted since';
 
 COMMENT ON COLUMN jobhooks.job_result.job_id IS 'The job that ran';
 
@@ -741,11 +741,11 @@ CREATE VIEW jobhooks.results AS
 
 COMMENT ON VIEW jobhooks.results IS 'The outcome of each attempt at a delivery, with the receiver''s log lines';
 
-COMMENT ON COLUMN jobhooks.results.change_id IS 'What was delivered';
+COMMENT ON COLUMN jobhooks.results.change_id IS 'The delivered change';
 
-COMMENT ON COLUMN jobhooks.results.hook IS 'To which hook; null once it is gone';
+COMMENT ON COLUMN jobhooks.results.hook IS 'The hook; null after it is deleted';
 
-COMMENT ON COLUMN jobhooks.results.job IS 'The job that ran; null once it is gone';
+COMMENT ON COLUMN jobhooks.results.job IS 'The job that ran; null after its record is deleted';
 
 COMMENT ON COLUMN jobhooks.results.attempt IS 'Counts the attempts at this delivery from 1';
 

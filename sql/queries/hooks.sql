@@ -10,7 +10,7 @@ select settings::text, runs, why_not, condition_state, condition_failures, condi
 from jobhooks.hooks
 where name = :name
 
--- name: owed_to_hook
+-- name: deliveries_of_hook
 select delivery.status, count(*)
 from jobhooks.pending_deliveries(array(select id from jobhooks.job_hook where name = :name)) as delivery
 group by delivery.status

@@ -4,7 +4,7 @@
 -- Changes already in the log are also for the hook.
 update jobhooks.job_hook set enabled_since = '1:1:' where name = :name returning id
 
--- name: hasten_debts
+-- name: hasten_backlog
 -- Makes the pending deliveries of these jobs due now, except failed ones, and counts them.
 with due as (
     update jobhooks.delivery set due_at = least(due_at, clock_timestamp())

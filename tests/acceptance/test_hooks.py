@@ -109,7 +109,7 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         assert expected in " ".join(run(database, "hook", *arguments, code=code)[1].split())
 
 
-def test_a_hook_that_is_owed_something_is_not_deleted_unasked(jobs: Connection, database: str) -> None:
+def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs: Connection, database: str) -> None:
     run(database, "hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On")
     jobs.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values"

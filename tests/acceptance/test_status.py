@@ -27,7 +27,7 @@ MISMATCH, UNREACHABLE, REFUSED, INTERRUPTED = 4, 3, 5, 130
 
 @pytest.fixture
 def ledger(device: Connection) -> Connection:
-    """The client of a database with results, debts and problems, and no daemon."""
+    """The client of a database with results, pending deliveries and problems, and no daemon."""
     device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true), ('a.C', true)")
     device.execute("select jobhooks.add_hook('first', '{public.device}', '{update}', 'a.B')")
     device.execute("select jobhooks.add_hook('gone by now', '{public.device}', '{update}', 'a.C')")
@@ -55,14 +55,14 @@ def read(finished: subprocess.CompletedProcess[str], code: int = 0) -> dict[str,
     return json.loads(finished.stdout)
 
 
-def test_nothing_leads_and_much_is_owed(ledger: Connection, database: str) -> None:
+def test_no_leader_and_many_pending_deliveries(ledger: Connection, database: str) -> None:
     told = read(jobhooks("status", "--json", "--database-url", database), 1)
     assert (told["leader"], told["standbys"]) == (None, [])
     assert told["database"] == ledger.info.dbname and told["retention_days"] == 30
     unread, hour, log, problems = (told[name] for name in ("unread", "last_hour", "log", "problems"))
     assert unread["changes"] == 4 and 80 < unread["oldest_age_s"] < 200
-    debts = [[debt[name] for name in ("hook", "waiting", "blocked", "dead")] for debt in told["deliveries"]]
-    assert debts == [["first", 2, 1, 1], [None, 1, 0, 0]]
+    pending = [[row[name] for name in ("hook", "waiting", "blocked", "dead")] for row in told["deliveries"]]
+    assert pending == [["first", 2, 1, 1], [None, 1, 0, 0]]
     assert -400 < told["deliveries"][0]["oldest_due_in_s"] < -290
     counts = [hour[name] for name in ("results", "success", "failure", "discarded")]
     assert counts == [4, 2, 1, 1] and hour["per_second_in_the_last_minute"] == pytest.approx(3 / 60, abs=1e-3)
@@ -90,7 +90,7 @@ def test_who_leads_and_who_stands_by(device: Connection, database: str, tmp_path
     assert jobhooks("status", **url).returncode == 1
 
 
-def test_all_that_is_read_is_read_and_not_owed(device: Connection, database: str, tmp_path: Path) -> None:
+def test_read_changes_are_neither_unread_nor_pending(device: Connection, database: str, tmp_path: Path) -> None:
     """The daemon also has to read changes that no hook wants."""
     with Daemon(database, tmp_path, tmp_path / "log").await_started():
         device.execute("update public.device set name = 'new'")

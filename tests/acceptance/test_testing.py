@@ -39,7 +39,7 @@ def test_the_guide_is_true(project: Path) -> None:
     assert "3 passed" in run_pytest(project, "tests")
 
 
-OWED = """
+ENDING = """
 from jobhooks import JobHookReceiver
 
 
@@ -60,7 +60,7 @@ class Together(JobHookReceiver):
         return len(changes)
 
 
-def test_all_that_is_owed_is_delivered(jobhooks_database, watch, run_hooks):
+def test_all_pending_deliveries_end(jobhooks_database, watch, run_hooks):
     conn = jobhooks_database.connection
     conn.execute("create table t (id integer primary key, name text)")
     watch("public.t")
@@ -91,7 +91,7 @@ def test_merged_and_batched_changes_are_not_waited_for(jobhooks_database, watch,
     assert results[0].value == 2
 
 
-def test_what_is_owed_to_others_waits(jobhooks_database, watch, run_hooks):
+def test_deliveries_of_other_jobs_wait(jobhooks_database, watch, run_hooks):
     conn = jobhooks_database.connection
     conn.execute("create table t (id integer primary key, name text)")
     watch("public.t")
@@ -102,10 +102,10 @@ def test_what_is_owed_to_others_waits(jobhooks_database, watch, run_hooks):
 """
 
 
-def test_what_is_owed_is_delivered_to_the_end(tmp_path: Path) -> None:
+def test_run_hooks_delivers_to_the_end(tmp_path: Path) -> None:
     """Many pages, failures, later changes; async def and batches. Deliveries to other hooks wait."""
-    (tmp_path / "test_owed.py").write_text(OWED)
-    assert "3 passed" in run_pytest(tmp_path, "test_owed.py")
+    (tmp_path / "test_ending.py").write_text(ENDING)
+    assert "3 passed" in run_pytest(tmp_path, "test_ending.py")
 
 
 ANYHOW = """

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Connection
 from support.daemon import Daemon, wait_until
-from support.delivering import debts, settled, statuses, write
+from support.delivering import backlog, settled, statuses, write
 from support.hooking import add_hook, write_receivers
 
 RECEIVERS = """
@@ -171,7 +171,7 @@ def test_a_call_waits_for_a_batch_to_be_full(
         wait_until("the other hook is done", settled_by(seen, "r.Sees", 1))
         write(seen, "second", 2)
         wait_until("the other hook is done", settled_by(seen, "r.Sees", 2))
-        assert not settled_by(seen, f"r.{receiver}", 1)() and not debts(seen)
+        assert not settled_by(seen, f"r.{receiver}", 1)() and not backlog(seen)
         seen.execute("update public.device set serial = '3' where id = 1")
         wait_until("all is settled", settled(seen, 6))
     assert calls(seen) == [(3, 3)]

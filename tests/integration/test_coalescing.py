@@ -7,7 +7,7 @@ import pytest
 
 from conftest import Connection
 from support.daemon import Daemon, wait_until
-from support.delivering import debts, statuses
+from support.delivering import backlog, statuses
 from support.hooking import add_hook, write_receivers
 
 RECEIVERS = """
@@ -160,12 +160,12 @@ def test_the_changes_of_some_seconds_are_one(seen: Connection, database: str, re
     with Daemon(database, receivers, log) as daemon:
         seen.execute("insert into public.device (serial) values ('1')")
         seen.execute("update public.device set serial = '2'")
-        wait_until("they wait", lambda: len(debts(seen)) == 2)
-        assert debts(seen) == [(1, "waiting", 0), (2, "blocked", 0)]
+        wait_until("they wait", lambda: len(backlog(seen)) == 2)
+        assert backlog(seen) == [(1, "waiting", 0), (2, "blocked", 0)]
         daemon.kill()
     seen.execute("update public.device set serial = '3'")
     with Daemon(database, receivers, log.with_name("again")):
-        wait_until("all wait", lambda: len(debts(seen)) == 3)
+        wait_until("all wait", lambda: len(backlog(seen)) == 3)
         due = "select due_at - parked_at = interval '1 hour' from jobhooks.delivery where status = 'waiting'"
         assert seen.execute(due).fetchall() == [(True,)] and not seen_rows(seen)
         # As if the hour were over.

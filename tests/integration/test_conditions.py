@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Connection
 from support.daemon import Daemon, wait_until
-from support.delivering import debts, seen_by, settled, write
+from support.delivering import backlog, seen_by, settled, write
 from support.hooking import add_hook
 
 
@@ -171,7 +171,7 @@ def test_invalid_conditions_that_came_past_the_checks_let_nothing_pass_and_are_t
         assert daemon.terminate() == 0
         assert [event["hook"] for event in daemon.events("condition_invalid")] == ["hook of r.Sees"]
     assert seen_by(seen, "SeesNow") == [(good, "1")]
-    assert debts(seen) == []
+    assert backlog(seen) == []
 
 
 def test_a_column_that_was_renamed_fails_and_is_told(

@@ -11,7 +11,7 @@ import pytest
 from conftest import Connection
 from support.capturing import watch
 from support.daemon import Daemon, wait_until
-from support.delivering import debts, seen_by, settled, statuses, write
+from support.delivering import backlog, seen_by, settled, statuses, write
 from support.hooking import add_hook
 
 
@@ -27,12 +27,14 @@ def test_what_fails_is_attempted_again_and_holds_up_its_own_object_only(
     with Daemon(database, receivers, log) as daemon:
         daemon.await_event("delivery_failed", 2)
         wait_until("the other object goes on", lambda: seen_by(seen, "Fails") == [(good, "1"), (good, "2")])
-        wait_until("what is behind is parked", lambda: [d[:2] for d in debts(seen)] == [(1, "waiting"), (3, "blocked")])
+        wait_until(
+            "the change behind it is parked", lambda: [d[:2] for d in backlog(seen)] == [(1, "waiting"), (3, "blocked")]
+        )
         daemon.kill()
     seen.execute("update public.device set serial = '3' where id = %s", [bad])
     with Daemon(database, receivers, log) as daemon:
         daemon.await_event("delivery_failed")
-        wait_until("the new one is behind, too", lambda: [d[0] for d in debts(seen)] == [1, 3, 5])
+        wait_until("the new one is also behind it", lambda: [d[0] for d in backlog(seen)] == [1, 3, 5])
         seen.execute("insert into public.mended values (%s)", [bad])
         wait_until("all is settled", settled(seen, 5))
         assert daemon.terminate() == 0
@@ -51,7 +53,7 @@ def test_a_job_may_let_later_changes_of_an_object_go_on(
     seen.execute("update public.device set name = 'good', serial = '2' where id = %s", [bad])
     with Daemon(database, receivers, log):
         wait_until("the later one is delivered", lambda: seen_by(seen, "FailsAndSkips") == [(bad, "2")])
-        assert debts(seen) == [(1, "waiting", 1)]
+        assert backlog(seen) == [(1, "waiting", 1)]
 
 
 def test_what_later_changes_may_pass_is_attempted_again_though_one_of_them_takes_long(
@@ -65,9 +67,9 @@ def test_what_later_changes_may_pass_is_attempted_again_though_one_of_them_takes
             one = write(seen, "bad", 1)
             seen.execute("update public.device set name = 'slow', serial = '2'")
         daemon.await_event("delivery_failed")
-        first = wait_until("it is owed", lambda: seen.execute(due_at.encode()).fetchone())
+        first = wait_until("it waits", lambda: seen.execute(due_at.encode()).fetchone())
         # Parked because it runs for long; afterwards its followers are returned.
-        wait_until("both are owed", lambda: [debt[:2] for debt in debts(seen)] == [(1, "waiting"), (2, "waiting")])
+        wait_until("both wait", lambda: [row[:2] for row in backlog(seen)] == [(1, "waiting"), (2, "waiting")])
         wait_until("it is due later", lambda: seen.execute(f"{due_at} and due_at > %s".encode(), first).fetchone())
         seen.execute("insert into public.mended values (1)")
         wait_until("all is settled", settled(seen, 2))
@@ -83,7 +85,7 @@ def test_after_its_last_attempt_a_delivery_is_dead_and_holds_up_its_object(
     seen.execute("update public.device set name = 'good' where id = %s", [bad])
     with Daemon(database, receivers, log) as daemon:
         daemon.await_event("delivery_failed", 3)
-        wait_until("it is dead", lambda: debts(seen) == [(1, "dead", 3), (2, "blocked", 0)])
+        wait_until("it is dead", lambda: backlog(seen) == [(1, "dead", 3), (2, "blocked", 0)])
         good = write(seen, "good", 1)
         wait_until("others go on", lambda: seen_by(seen, "GivesUp") == [(good, "1")])
         assert daemon.terminate() == 0
@@ -219,7 +221,7 @@ def test_both_limits_that_pass_in_one_turn_of_the_loop_end_the_run_and_not_the_h
     assert errors == [("TimeLimitExceeded: the receiver was ended at its time limit of 0.3 seconds",), (None,)]
 
 
-def test_a_run_that_is_ended_at_its_limit_while_it_commits_leaves_no_debt(
+def test_a_run_that_is_ended_at_its_limit_while_it_commits_leaves_no_backlog(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
     """Its failure is written down when it has committed after all: its own result stands, the next change goes on."""
@@ -286,7 +288,7 @@ def test_what_a_job_is_set_to_at_run_time_holds_for_the_next_run(
         daemon.await_event("delivery_failed")
         seen.execute("update jobhooks.job set enabled = false where class_path = 'r.Sleeps'")
         seen.execute(set_limits.format('{"time_limit": null}').encode())
-        wait_until("nothing runs", lambda: len(statuses(seen)) + len(debts(seen)) >= 4)
+        wait_until("nothing runs", lambda: len(statuses(seen)) + len(backlog(seen)) >= 4)
         before = statuses(seen)
         seen.execute("update jobhooks.job set enabled = true where class_path = 'r.Sleeps'")
         wait_until("the rest is delivered", lambda: len(statuses(seen)) == 4)
@@ -306,7 +308,7 @@ def test_who_blocks_the_loop_is_named_in_the_daemons_log(
     assert event["receiver"] == "r.BlocksTheLoop" and "time.sleep(2)" in str(event["stack"])
 
 
-def test_a_disabled_hooks_debts_wait_until_it_is_enabled(
+def test_a_disabled_hooks_backlog_waits_until_it_is_enabled(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
     add_hook(database, receivers, "r.Fails", ["create"])
@@ -318,9 +320,9 @@ def test_a_disabled_hooks_debts_wait_until_it_is_enabled(
         write(seen, "good", 1)
         daemon.terminate()
     with Daemon(database, receivers, log).await_started():
-        assert [debt[:2] for debt in debts(seen)] == [(1, "waiting")]
+        assert [row[:2] for row in backlog(seen)] == [(1, "waiting")]
         seen.execute("update jobhooks.job_hook set enabled = true")
-        wait_until("it is paid", lambda: debts(seen) == [] and seen_by(seen, "Fails") == [(bad, "1")])
+        wait_until("it is delivered", lambda: backlog(seen) == [] and seen_by(seen, "Fails") == [(bad, "1")])
 
 
 def test_a_new_hook_is_served_although_the_only_other_one_is_disabled_and_far_behind(
@@ -339,7 +341,7 @@ def test_a_new_hook_is_served_although_the_only_other_one_is_disabled_and_far_be
         add_hook(database, receivers, "r.Sees", ["create"])
         new = write(seen, "new", 1)
         wait_until("the new hook sees it", lambda: seen_by(seen, "Sees") == [(new, "1")])
-        assert len(debts(seen)) > 200
+        assert len(backlog(seen)) > 200
 
 
 def test_a_key_that_changes_stays_in_order_with_what_was_and_what_becomes(
@@ -354,7 +356,7 @@ def test_a_key_that_changes_stays_in_order_with_what_was_and_what_becomes(
     seen.execute("update public.device set serial = '3' where id = 30")
     with Daemon(database, receivers, log):
         wait_until("the other goes on", lambda: seen_by(seen, "Fails") == [(30, "3")])
-        wait_until("the new key waits", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked"])
+        wait_until("the new key waits", lambda: [row[1] for row in backlog(seen)] == ["waiting", "blocked"])
         seen.execute("insert into public.mended values (20)")
         wait_until("all is settled", settled(seen, 3))
     assert seen_by(seen, "Fails") == [(30, "3"), (20, "1"), (20, "2")]
@@ -376,7 +378,7 @@ def test_an_object_keeps_its_order_whatever_time_zones_its_writers_have(
         one.execute("update public.reading set serial = '3'")
     with Daemon(database, receivers, log) as daemon:
         daemon.await_event("delivery_failed")
-        wait_until("all are parked", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked", "blocked"])
+        wait_until("all are parked", lambda: [row[1] for row in backlog(seen)] == ["waiting", "blocked", "blocked"])
         seen.execute("insert into public.mended values (7)")
         wait_until("all is settled", settled(seen, 3))
     assert seen_by(seen, "Fails") == [(7, "1"), (7, "2"), (7, "3")]
@@ -393,7 +395,7 @@ def test_a_truncate_waits_for_the_table_and_the_table_for_it(
     with Daemon(database, receivers, log) as daemon:
         daemon.await_event("delivery_failed", 2)
         wait_until(
-            "all wait", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked", "blocked", "blocked"]
+            "all wait", lambda: [row[1] for row in backlog(seen)] == ["waiting", "blocked", "blocked", "blocked"]
         )
         seen.execute("insert into public.mended values (%s)", [bad])
         wait_until("all is settled", settled(seen, 4))
@@ -401,7 +403,7 @@ def test_a_truncate_waits_for_the_table_and_the_table_for_it(
     assert sorted(seen_by(seen, "Fails")[2:], key=str) == sorted(((id_, "2") for id_ in after), key=str)
 
 
-def test_a_table_that_is_watched_by_another_key_goes_on_with_what_was_owed(
+def test_a_table_that_is_watched_by_another_key_keeps_its_backlog(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
     """Followers of a failure were parked with the former key; the failure is settled with the new one."""
@@ -410,7 +412,7 @@ def test_a_table_that_is_watched_by_another_key_goes_on_with_what_was_owed(
     bad = write(seen, "bad", 1)
     seen.execute("update public.device set serial = '2'")
     with Daemon(database, receivers, log):
-        wait_until("both wait", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked"])
+        wait_until("both wait", lambda: [row[1] for row in backlog(seen)] == ["waiting", "blocked"])
         seen.execute("select jobhooks.watch('public.device', '{code}')")
         seen.execute("insert into public.mended values (%s)", [bad])
         wait_until("all is settled", settled(seen, 2))

@@ -18,7 +18,7 @@ from support.grouping import (
     copied,
     copy,
     deliver_all,
-    owed_deliveries,
+    pending_deliveries,
     results,
     transactions,
     write,
@@ -121,8 +121,8 @@ def test_a_run_that_fails_is_undone_alone_and_all_have_their_log_lines(
         "select message from jobhooks.job_log_entry where level = 'info' order by change_id"
     ).fetchall()
     assert lines == [(f"run {number}",) for number in (1, 2, 3, 4, 5, 6, 8)]
-    debts = copying.execute("select change_id, status from jobhooks.delivery order by change_id").fetchall()
-    assert debts == [(2, "waiting"), (5, "waiting")]
+    pending = copying.execute("select change_id, status from jobhooks.delivery order by change_id").fetchall()
+    assert pending == [(2, "waiting"), (5, "waiting")]
 
 
 QUERIED = (
@@ -180,7 +180,7 @@ def test_a_run_that_would_wait_for_a_lock_is_run_by_itself_and_holds_up_nobody(
                 await self.connection.execute("update public.ledger set amount = amount + 1 where id = 1")
 
     async def work() -> None:
-        deliveries = await owed_deliveries(database)
+        deliveries = await pending_deliveries(database)
         with psycopg.connect(database) as other:
             other.execute("select from public.ledger for update")
             async with open_running(database) as running, asyncio.TaskGroup() as runners:
@@ -240,7 +240,7 @@ def test_a_run_that_takes_long_does_not_hold_up_the_others_commit(
                 await may_end.wait()
 
     async def work() -> None:
-        deliveries = await owed_deliveries(database)
+        deliveries = await pending_deliveries(database)
         async with open_running(database) as running, asyncio.TaskGroup() as runners:
             runners.create_task(running.work_off(running.attempts(TakesLong), deliveries))
             await until("the others have committed", lambda: len(results(copying)) == 2)

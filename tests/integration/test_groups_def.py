@@ -17,7 +17,7 @@ from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.transaction import KeptConnection
 from support.daemon import wait_until
-from support.grouping import copied, owed_deliveries, transactions, write
+from support.grouping import copied, pending_deliveries, transactions, write
 
 Work = Callable[["Receiver", Change], None]
 
@@ -40,7 +40,7 @@ def run_at_once(database: str, what: Work, monkeypatch: pytest.MonkeyPatch) -> d
     monkeypatch.setattr(worker, "LONGEST_S", 60)
     does = type("Does", (Receiver,), {"what": staticmethod(what)})
     found = FoundReceiver("m.C", does, read_meta(does), Path(__file__))
-    deliveries = list(asyncio.run(owed_deliveries(database)))
+    deliveries = list(asyncio.run(pending_deliveries(database)))
     orders = [worker.Order("m.C", each.identity, each.hook.job_id, each.change, None, Clock()) for each in deliveries]
     with contextlib.closing(KeptConnection(database)) as connection:
         outcomes = worker.run_receivers(found, orders, connection)

@@ -82,8 +82,8 @@ def test_huge_rows_that_are_due_are_taken_up_in_small_numbers(
     add_hook(database, receivers, "r.Fails", ["create"])
     insert_huge_rows(seen)
     with Daemon(database, receivers, log) as daemon:
-        debts = "select count(*) from jobhooks.delivery"
-        wait_until("all are debts", lambda: seen.execute(debts).fetchall() == [(ROWS,)])
+        parked = "select count(*) from jobhooks.delivery"
+        wait_until("all are parked", lambda: seen.execute(parked).fetchall() == [(ROWS,)])
         daemon.kill()
     (receivers / "go on").touch()
     seen.execute("update jobhooks.delivery set due_at = now()")

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import Connection
 from support.daemon import Daemon, wait_until
-from support.delivering import RECEIVERS as SHARED, debts, seen_by, settled, statuses, write
+from support.delivering import RECEIVERS as SHARED, backlog, seen_by, settled, statuses, write
 from support.hooking import add_hook, write_receivers
 
 RECEIVERS = (
@@ -109,7 +109,7 @@ def test_a_hook_that_is_disabled_and_enabled_while_it_runs_keeps_its_order(
             seen.execute("update public.device set name = 'next', serial = '2'")
         wait_until("the first change runs", (receivers / "runs").exists)
         seen.execute("update jobhooks.job_hook set enabled = false")
-        wait_until("the next one is a debt", lambda: 2 in [change for change, _, _ in debts(seen)])
+        wait_until("the next one is parked", lambda: 2 in [change for change, _, _ in backlog(seen)])
         seen.execute("update jobhooks.job_hook set enabled = true")
         other = write(seen, "other", 1)
         wait_until("the hook is back", lambda: (other, "1") in seen_by(seen, "Waits"))
@@ -195,7 +195,7 @@ def test_a_leader_whose_session_was_ended_delivers_nothing_past_its_successors_f
         wait_until("the second daemon has failed", lambda: statuses(seen) == [(1, 1, "failure")])
         (receivers / "go on").touch()
         first.await_event("standing_by")
-        wait_until("the next change waits", lambda: [debt[1] for debt in debts(seen)] == ["waiting", "blocked"])
+        wait_until("the next change waits", lambda: [row[1] for row in backlog(seen)] == ["waiting", "blocked"])
         other = write(seen, "other", 3)
         wait_until("others go on", lambda: (other, "3") in seen_by(seen, "Disagrees"))
         assert (one, "2") not in seen_by(seen, "Disagrees")
@@ -210,7 +210,7 @@ def test_what_a_former_daemon_parked_beyond_the_cursor_is_reached_though_nothing
     with Daemon(database, receivers, log) as daemon:
         wait_until("all is settled", settled(seen, 300))
         daemon.kill()
-    # As if the cursor had not been saved, and the last 220 of 300 had been written down as debts.
+    # As if the cursor had not been saved, and the last 220 of 300 had been parked.
     seen.execute(
         "update jobhooks.cursor set seen = '3:3:', horizon = '3:3:', seen_floor = 0, horizon_floor = 0, last_id = 0"
     )

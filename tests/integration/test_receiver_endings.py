@@ -15,7 +15,7 @@ from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.matching.hook_table import Hook
 from support.grouping import deliver_all
-from support.running import HOOK, Running, deliver, last_change, open_running, owed
+from support.running import HOOK, Running, deliver, last_change, open_running, pending
 
 Told = list[tuple[str, object, object]]
 OPEN = (
@@ -95,7 +95,7 @@ def run(copying: Connection, database: str, receiver: Receiver, name: str, hook:
     copying.execute("update public.device set name = %s", [name])
 
     async def work(running: Running) -> Outcome:
-        return await running.attempt(receiver, owed(await last_change(database), hook))
+        return await running.attempt(receiver, pending(await last_change(database), hook))
 
     async def opened() -> Outcome:
         async with open_running(database) as running:

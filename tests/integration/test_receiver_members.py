@@ -10,7 +10,7 @@ import pytest
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver
 from jobhooks.contract.job_settings import JobLimits
-from support.running import HOOK, deliver, last_change, open_running, owed
+from support.running import HOOK, deliver, last_change, open_running, pending
 
 SEE = "insert into public.copy (word) values ('{}')"
 
@@ -118,10 +118,10 @@ async def test_nothing_is_stored_of_what_is_sensitive(
     sensitive = replace(HOOK, limits=JobLimits(has_sensitive_variables=True))
     async with open_running(database) as running:
         copying.execute("update public.device set name = 'good'")
-        outcome = await running.attempt(receiver, owed(await last_change(database), sensitive))
+        outcome = await running.attempt(receiver, pending(await last_change(database), sensitive))
         assert outcome.value is None
         copying.execute("update public.device set name = 'bad at the end'")
-        outcome = await running.attempt(receiver, owed(await last_change(database), sensitive))
+        outcome = await running.attempt(receiver, pending(await last_change(database), sensitive))
         assert outcome.error == "ValueError" and "raise ValueError" in (outcome.traceback or "")
 
 
@@ -146,7 +146,9 @@ async def test_nor_of_what_is_raised_when_the_connection_is_lost(
     async with open_running(database) as running:
         for sensitive in (True, False):
             hook = replace(HOOK, limits=JobLimits(has_sensitive_variables=sensitive))
-            outcome = await running.attempt(receiver, owed(await last_change(database), hook, attempts=1 - sensitive))
+            outcome = await running.attempt(
+                receiver, pending(await last_change(database), hook, attempts=1 - sensitive)
+            )
             said = f"{outcome.error} {outcome.traceback} {capsys.readouterr().out}"
             assert ("Ann" in said) is not sensitive and "DatabaseUnreachable" in said
 
@@ -239,6 +241,6 @@ async def test_to_look_for_the_previous_one_takes_a_run(
     hooked.execute("update public.device set name = 'other'")
     change = await last_change(database)
     async with open_running(database) as running:
-        assert (await running.attempt(receiver, owed(change))).error is None
+        assert (await running.attempt(receiver, pending(change))).error is None
     with pytest.raises(RuntimeError):
         change.previous()

@@ -9,7 +9,7 @@ import pytest
 from conftest import Connection
 from jobhooks.discovery.loading import find_receivers
 from support.daemon import Daemon, wait_until
-from support.delivering import debts, settled, statuses, write
+from support.delivering import backlog, settled, statuses, write
 from support.hooking import add_hook, write_receivers
 
 ASYNC = """
@@ -117,12 +117,12 @@ def test_deliveries_of_a_receiver_that_is_gone_wait_until_it_is_back(
         wait_until("it is not installed", lambda: not installed(seen, "r.C")())
         write(seen, "x", 2)
         seen.execute("update public.device set serial = '3' where id = 2")
-        wait_until("they wait", lambda: len(debts(seen)) == 2)
+        wait_until("they wait", lambda: len(backlog(seen)) == 2)
         assert daemon.terminate() == 0
     with Daemon(database, receivers, log.with_name("again")).await_started() as daemon:
         seen.execute("update public.device set serial = '4' where id = 2")
-        wait_until("they wait", lambda: len(debts(seen)) == 3)
-        assert [row[1:] for row in debts(seen)] == [("waiting", 0), ("blocked", 0), ("blocked", 0)]
+        wait_until("they wait", lambda: len(backlog(seen)) == 3)
+        assert [row[1:] for row in backlog(seen)] == [("waiting", 0), ("blocked", 0), ("blocked", 0)]
         write_receivers(receivers, text)
         wait_until("it is installed", installed(seen, "r.C"))
         wait_until("all is settled", settled(seen, 4))
@@ -267,7 +267,7 @@ def test_what_was_handed_over_and_has_not_begun_waits_without_an_attempt(
         daemon.await_event("receivers_reloaded")
         (receivers / "go on").touch()
         wait_until("that one has ended", settled_one(seen, 301))
-        wait_until("the others wait", lambda: bool(debts(seen)) and all(not row[2] for row in debts(seen)))
+        wait_until("the others wait", lambda: bool(backlog(seen)) and all(not row[2] for row in backlog(seen)))
         assert {status for *_, status in statuses(seen)} == {"success"}
         write_receivers(receivers, DEF)
         wait_until("all are settled", settled(seen, 400))
@@ -278,18 +278,18 @@ def test_what_was_handed_over_and_has_not_begun_waits_without_an_attempt(
 def test_the_log_is_read_on_past_a_receiver_that_is_missing(
     seen: Connection, database: str, tmp_path: Path, log: Path
 ) -> None:
-    """Else its segments could not be dropped; also where more is owed to it already than fits into memory."""
+    """Else its segments could not be dropped; also where its backlog is already larger than memory allows."""
     receivers = write_receivers(tmp_path / "receivers", ASYNC)
     add_hook(database, receivers, "r.C")
     (receivers / "r.py").unlink()
     with Daemon(database, receivers, log).await_started() as daemon:
         seen.execute("insert into public.device (name) select 'x' from generate_series(1, 500)")
-        wait_until("they wait", lambda: len(debts(seen)) == 500)
+        wait_until("they wait", lambda: len(backlog(seen)) == 500)
         assert daemon.terminate() == 0
     with Daemon(database, receivers, log.with_name("again")).await_started() as daemon:
         seen.execute("insert into public.device (name) select 'x' from generate_series(1, 1500)")
-        wait_until("the others wait, too", lambda: len(debts(seen)) == 2000)
-        assert {row[1:] for row in debts(seen)} == {("waiting", 0)} and not statuses(seen)
+        wait_until("the others also wait", lambda: len(backlog(seen)) == 2000)
+        assert {row[1:] for row in backlog(seen)} == {("waiting", 0)} and not statuses(seen)
         write_receivers(receivers, ASYNC)
         wait_until("all are settled", settled(seen, 2000))
     assert {status for *_, status in statuses(seen)} == {"success"}

@@ -23,7 +23,7 @@ from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
-from support.running import HOOK, deliver, last_change, open_running, owed
+from support.running import HOOK, deliver, last_change, open_running, pending
 from support.servers import Server, drop_database
 
 
@@ -97,7 +97,7 @@ class RaisesAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
 
 
 @pytest.mark.parametrize("receiver", [Raises, RaisesAsync])
-def test_a_failure_undoes_the_writes_and_keeps_log_and_debt(
+def test_a_failure_undoes_the_writes_and_keeps_log_and_delivery(
     hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
 ) -> None:
     hooked.execute("update public.device set name = 'a'")
@@ -461,8 +461,8 @@ def run_both(
         change = await last_change(database)
         async with open_running(database) as running:
             return [
-                await running.attempt(first, owed(change)),
-                await running.attempt(second, owed(change, replace(HOOK, job=class_path), attempts=1)),
+                await running.attempt(first, pending(change)),
+                await running.attempt(second, pending(change, replace(HOOK, job=class_path), attempts=1)),
             ]
 
     return asyncio.run(attempt())
@@ -546,12 +546,12 @@ def test_a_connection_that_was_cut_while_idle_fails_nobody(
     async def attempt() -> Outcome:
         change = await last_change(database)
         async with open_running(database) as running:
-            await running.attempt(receiver, owed(change))
+            await running.attempt(receiver, pending(change))
             hooked.execute(
                 "select pg_terminate_backend(pid, 5000) from pg_stat_activity"
                 " where application_name = 'jobhooks receiver' and datname = current_database()"
             )
-            return await running.attempt(receiver, owed(change, attempts=1))
+            return await running.attempt(receiver, pending(change, attempts=1))
 
     assert asyncio.run(attempt()).error is None
     assert results(hooked) == [("success", None)] * 2

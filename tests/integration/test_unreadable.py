@@ -123,7 +123,7 @@ def test_rows_of_a_database_that_takes_any_bytes_are_delivered(ascii_database: s
             conn.execute(rb"insert into public.device values ('d', E'ol\xe9')")
             wait_until("those that can be are", lambda: len(lines(conn, "hook of r.Reads")) == 2)
             wait_until(
-                "the other is a debt",
+                "the other is parked",
                 lambda: conn.execute("select from jobhooks.delivery where attempts > 0").fetchall(),
             )
             assert daemon.process.poll() is None

@@ -36,7 +36,7 @@ def settle(conn: Connection, **rest: list[Row]) -> None:
 
 
 def parked(change_id: int, lane: int | None = None, other_lane: int | None = None, **changes: object) -> Row:
-    """Return a debt as settle takes it; by default one that was never attempted, and is due if nothing is before it."""
+    """A delivery to park, as settle takes it; by default never attempted, and due if no older one is before it."""
     return {
         "change_id": change_id,
         "hook_id": 1,
@@ -53,20 +53,20 @@ def parked(change_id: int, lane: int | None = None, other_lane: int | None = Non
     }
 
 
-def failed(debt: Row, **changes: object) -> dict[str, list[Row]]:
+def failed(delivery: Row, **changes: object) -> dict[str, list[Row]]:
     """Make the arguments of settle for a failed attempt, with the next one in an hour."""
-    number = debt["attempts"] + 1
-    counted = {"attempted": True, "attempts": number, "failures": debt["failures"] + 1}
-    owed = {**debt, **counted, "status": "waiting", "due_in": 3600, **changes}
-    result = {"change_id": debt["change_id"], "hook_id": debt["hook_id"], "job_id": 1, "attempt": number}
+    number = delivery["attempts"] + 1
+    counted = {"attempted": True, "attempts": number, "failures": delivery["failures"] + 1}
+    failed_one = {**delivery, **counted, "status": "waiting", "due_in": 3600, **changes}
+    result = {"change_id": delivery["change_id"], "hook_id": delivery["hook_id"], "job_id": 1, "attempt": number}
     return {
-        "parked": [owed],
+        "parked": [failed_one],
         "results": [{**result, "status": "failure", "started_at": 1, "finished_at": 2, "error": "x"}],
     }
 
 
-def paid(debt: Row) -> Row:
-    return {"change_id": debt["change_id"], "hook_id": debt["hook_id"], "attempt": debt["attempts"] + 1}
+def done(delivery: Row) -> Row:
+    return {"change_id": delivery["change_id"], "hook_id": delivery["hook_id"], "attempt": delivery["attempts"] + 1}
 
 
 def statuses(conn: Connection) -> dict[int, str]:
@@ -78,7 +78,7 @@ def test_what_is_behind_a_truncate_is_due_once_that_is_settled(ledger: Connectio
     first, last = parked(10), parked(20)
     settle(ledger, parked=[first, parked(11, 1), parked(12, 1), parked(13, 2), last, parked(21, 1)])
     assert statuses(ledger) == {10: "waiting"} | dict.fromkeys((11, 12, 13, 20, 21), "blocked")
-    settle(ledger, paid=[paid(first)])
+    settle(ledger, paid=[done(first)])
     assert statuses(ledger) == {11: "waiting", 12: "blocked", 13: "waiting", 20: "blocked", 21: "blocked"}
     ledger.execute("select jobhooks.discard_deliveries('{11, 12, 13}', '{1, 1, 1}')")
     assert statuses(ledger) == {20: "waiting", 21: "blocked"}
@@ -104,19 +104,19 @@ def test_what_was_due_waits_for_an_older_one_that_fails(ledger: Connection, youn
     assert statuses(ledger) == {5: "waiting"}
     settle(ledger, **failed(older))
     assert statuses(ledger) == {3: "waiting", 5: "blocked"}
-    settle(ledger, paid=[paid({**older, "attempts": 1})])
+    settle(ledger, paid=[done({**older, "attempts": 1})])
     assert statuses(ledger) == {5: "waiting"}
 
 
-def test_a_debt_stays_in_the_lanes_in_which_it_was_parked(ledger: Connection) -> None:
+def test_a_delivery_stays_in_the_lanes_where_it_was_parked(ledger: Connection) -> None:
     """With a new key of its table the daemon puts it into other lanes, but its followers are in the old ones."""
     settle(ledger, parked=[parked(1, 7), parked(2, 7), parked(3, 7)])
     settle(ledger, **failed(parked(1, 8)))
     assert statuses(ledger) == {1: "waiting", 2: "blocked", 3: "blocked"}
-    settle(ledger, paid=[paid(parked(1, 8, attempts=1))])
+    settle(ledger, paid=[done(parked(1, 8, attempts=1))])
     assert statuses(ledger) == {2: "waiting", 3: "blocked"}
     ledger.execute("select jobhooks.retry_deliveries('{2}', '{1}')")
-    settle(ledger, paid=[paid(parked(2, 8))])
+    settle(ledger, paid=[done(parked(2, 8))])
     assert statuses(ledger) == {3: "waiting"}
 
 
@@ -126,12 +126,12 @@ def test_what_does_not_block_waits_for_nothing(ledger: Connection) -> None:
     settle(ledger, **failed(parked(2, 7), blocks=False))
     settle(ledger, parked=[parked(3, 7), parked(2, 7, attempts=1, failures=1, blocks=False)])
     assert statuses(ledger) == {1: "waiting", 2: "waiting", 3: "blocked"}
-    settle(ledger, paid=[paid(parked(1, 7))])
+    settle(ledger, paid=[done(parked(1, 7))])
     assert statuses(ledger) == {2: "waiting", 3: "waiting"}
 
 
-def test_what_is_owed_anew_is_not_paid_by_an_attempt_from_before(ledger: Connection) -> None:
-    """Someone gave it up while it ran, and had it delivered again: the end of that run settles the former debt."""
+def test_a_requeued_delivery_survives_the_end_of_an_earlier_attempt(ledger: Connection) -> None:
+    """An operator discarded it while it ran, and replayed it: the end of that run settles only the former delivery."""
     running = parked(1, 7, status="waiting")
     settle(ledger, parked=[running])
     ledger.execute("select jobhooks.discard_deliveries('{1}', '{1}')")
@@ -139,30 +139,30 @@ def test_what_is_owed_anew_is_not_paid_by_an_attempt_from_before(ledger: Connect
     ledger.execute("select jobhooks.requeue(%s)", [again])
     due_at = "select due_at from jobhooks.delivery where status = 'waiting' and attempts = 1"
     before = ledger.execute(due_at).fetchone()
-    for end in ({"paid": [paid(running)]}, failed(running), {"parked": [parked(1, 7)]}):
+    for end in ({"paid": [done(running)]}, failed(running), {"parked": [parked(1, 7)]}):
         settle(ledger, **end)
         after = ledger.execute(due_at).fetchone()
         # The daemon held the former delivery, and searches for due ones after the last it has seen.
         assert before is not None and after is not None and after[0] > before[0]
         before = after
-    settle(ledger, paid=[paid({**running, "attempts": 1})])
+    settle(ledger, paid=[done({**running, "attempts": 1})])
     assert statuses(ledger) == {}
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_a_batch_costs_the_same_however_much_is_owed(ledger: Connection, known: bool) -> None:
-    """With 50,000 debts each of these looks at a few, whether the planner has heard of them or not.
+def test_a_batch_costs_the_same_for_any_backlog(ledger: Connection, known: bool) -> None:
+    """With a backlog of 50,000 each of these reads a few rows, with and without statistics for the planner.
 
-    Of one object 20,000 are owed, 10,000 of others, 10,000 of a table without a key; 10,000 are behind a truncate.
+    Of one object 20,000 are pending, 10,000 of others, 10,000 of a table without a key; 10,000 are behind a truncate.
     """
     ledger.execute("alter table jobhooks.delivery set (autovacuum_enabled = off)")
-    debts = (
+    backlog = (
         parked(1, 7),
         parked(100_000, 30_000),
         parked(200_000, content_type_id=2),
         parked(300_000, content_type_id=3),
     )
-    settle(ledger, parked=list(debts))  # so that it is planned while there are hardly any
+    settle(ledger, parked=list(backlog))  # so that it is planned while there are hardly any
     ledger.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
         " select id, 1, 1, 7, 'blocked', null::timestamptz from generate_series(2, 20000) as id"
@@ -173,8 +173,8 @@ def test_a_batch_costs_the_same_however_much_is_owed(ledger: Connection, known: 
     if known:
         ledger.execute("analyze jobhooks.delivery")
     steps: list[dict[str, list[Row]]] = [
-        *[failed(debt) for debt in debts[:3]],
-        *[{"paid": [paid({**debt, "attempts": 1})]} for debt in debts[:3]],
+        *[failed(delivery) for delivery in backlog[:3]],
+        *[{"paid": [done({**delivery, "attempts": 1})]} for delivery in backlog[:3]],
         {"parked": [parked(400_000, 40_000), parked(400_001, 40_000, 7), parked(400_002, content_type_id=4)]},
     ]
     for step in steps:
@@ -185,10 +185,10 @@ def test_a_batch_costs_the_same_however_much_is_owed(ledger: Connection, known: 
 
 
 @pytest.mark.parametrize(
-    "owed", [(1, 50_000, 50_001), (1, 7, None), (2, None, None), (4, None, None), (4, 60_000, None)]
+    "row", [(1, 50_000, 50_001), (1, 7, None), (2, None, None), (4, None, None), (4, 60_000, None)]
 )
-def test_what_is_read_is_compared_with_debts_by_index(ledger: Connection, owed: tuple[int | None, ...]) -> None:
-    """While a hook has debts, that is done for each delivery that it comes to owe."""
+def test_the_backlog_is_searched_by_index(ledger: Connection, row: tuple[int | None, ...]) -> None:
+    """While a hook has a backlog, each of its new deliveries is compared with it."""
     ledger.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
         " select id, 1, 1, id, 'waiting', now() from generate_series(1, 20000) as id"
@@ -196,7 +196,7 @@ def test_what_is_read_is_compared_with_debts_by_index(ledger: Connection, owed: 
     )
     with psycopg.connect(ledger.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         query = queries()["blocked_deliveries"]
-        content_type_id, lane, other_lane = owed
+        content_type_id, lane, other_lane = row
         arguments = query.arguments(
             {
                 "hook_id": 1,
@@ -207,7 +207,7 @@ def test_what_is_read_is_compared_with_debts_by_index(ledger: Connection, owed: 
             }
         )
         found = raw.execute(query.encoded, arguments).fetchall()
-        assert found == ([(300_000,)] if owed[0] == 2 or owed[1] == 7 else [])
+        assert found == ([(300_000,)] if row[0] == 2 or row[1] == 7 else [])
         read = _rows_read(raw)
     assert read[0] == 0 and read[1] < 10, read
 
@@ -244,13 +244,15 @@ def test_a_new_leader_waits_for_what_the_former_one_is_settling(ledger: Connecti
 class Oracle:
     """Computes which deliveries must wait from the whole backlog."""
 
-    debts: dict[Key, Row] = field(default_factory=dict[Key, Row])
+    backlog: dict[Key, Row] = field(default_factory=dict[Key, Row])
 
-    def status(self, debt: Row) -> str:
-        if debt["status"] == "dead":
+    def status(self, delivery: Row) -> str:
+        if delivery["status"] == "dead":
             return "dead"
         return (
-            "blocked" if debt["blocks"] and any(_is_before(other, debt) for other in self.debts.values()) else "waiting"
+            "blocked"
+            if delivery["blocks"] and any(_is_before(other, delivery) for other in self.backlog.values())
+            else "waiting"
         )
 
     def check(self, conn: Connection, what: object) -> None:
@@ -258,24 +260,25 @@ class Oracle:
             "select change_id, hook_id, status, attempts, blocks from jobhooks.delivery order by 1, 2"
         ).fetchall()
         expected = [
-            (*key, self.status(debt), debt["attempts"], debt["blocks"]) for key, debt in sorted(self.debts.items())
+            (*key, self.status(delivery), delivery["attempts"], delivery["blocks"])
+            for key, delivery in sorted(self.backlog.items())
         ]
-        assert rows == expected, (what, self.debts)
+        assert rows == expected, (what, self.backlog)
 
     def of_status(self, status: str) -> list[Row]:
-        return [debt for debt in self.debts.values() if self.status(debt) == status]
+        return [delivery for delivery in self.backlog.values() if self.status(delivery) == status]
 
 
-def _is_before(older: Row, debt: Row) -> bool:
-    if not older["blocks"] or older["hook_id"] != debt["hook_id"] or older["change_id"] >= debt["change_id"]:
+def _is_before(older: Row, delivery: Row) -> bool:
+    if not older["blocks"] or older["hook_id"] != delivery["hook_id"] or older["change_id"] >= delivery["change_id"]:
         return False
-    if older["content_type_id"] != debt["content_type_id"]:
+    if older["content_type_id"] != delivery["content_type_id"]:
         return False
-    return older["lane"] is None or debt["lane"] is None or bool(_lanes(older) & _lanes(debt))
+    return older["lane"] is None or delivery["lane"] is None or bool(_lanes(older) & _lanes(delivery))
 
 
-def _lanes(debt: Row) -> set[int]:
-    return {debt["lane"], debt["other_lane"]} - {None}
+def _lanes(delivery: Row) -> set[int]:
+    return {delivery["lane"], delivery["other_lane"]} - {None}
 
 
 class Life:
@@ -299,9 +302,9 @@ class Life:
         }
 
     def new(self) -> list[Row]:
-        """Return deliveries that are no debts, a few of them."""
+        """A few deliveries that are not parked."""
         keys = [(change_id, hook_id) for change_id in self.lanes for hook_id in HOOKS]
-        free = [key for key in keys if key not in self.oracle.debts]
+        free = [key for key in keys if key not in self.oracle.backlog]
         return [
             parked(
                 change_id, **self.lanes[change_id], hook_id=hook_id, attempts=self.attempts.get((change_id, hook_id), 0)
@@ -309,106 +312,110 @@ class Life:
             for change_id, hook_id in self.rng.sample(free, min(len(free), self.rng.randint(1, 6)))
         ]
 
-    def some(self, debts: list[Row]) -> list[Row]:
-        return self.rng.sample(debts, min(len(debts), self.rng.randint(1, 4)))
+    def some(self, deliveries: list[Row]) -> list[Row]:
+        return self.rng.sample(deliveries, min(len(deliveries), self.rng.randint(1, 4)))
 
     def batch(self) -> None:
         """Settle a batch: different deliveries of it are parked, returned, failed and done."""
         waiting = self.some(self.oracle.of_status("waiting"))
         rest: dict[str, list[Row]] = {"parked": [], "results": [], "paid": []}
         news = self.new() if self.rng.random() < 0.7 else []
-        for debt in news:
+        for delivery in news:
             if self.rng.random() < 0.4:
-                self._fail(debt, rest)
+                self._fail(delivery, rest)
             else:
-                debt["status"] = self.rng.choice(["blocked", "blocked", "waiting"])
-                rest["parked"].append(debt)
-                self._owe(debt)
-        for debt in waiting:
+                delivery["status"] = self.rng.choice(["blocked", "blocked", "waiting"])
+                rest["parked"].append(delivery)
+                self._park(delivery)
+        for delivery in waiting:
             end = self.rng.random()
             if end < 0.4:
-                rest["paid"].append(paid(debt))
-                self._settled(debt)
+                rest["paid"].append(done(delivery))
+                self._settled(delivery)
             elif end < 0.8:
-                self._fail(self._moved(debt), rest)
+                self._fail(self._moved(delivery), rest)
             else:
-                status = "blocked" if debt["blocks"] else "waiting"
-                rest["parked"].append({**self._moved(debt), "status": status})
+                status = "blocked" if delivery["blocks"] else "waiting"
+                rest["parked"].append({**self._moved(delivery), "status": status})
         self.rng.shuffle(rest["parked"])
         settle(self.conn, **{name: rows for name, rows in rest.items() if rows})
 
-    def _moved(self, debt: Row) -> Row:
+    def _moved(self, delivery: Row) -> Row:
         """Now and then put it into other lanes, as after a change of its table's key."""
-        return debt if self.rng.random() < 0.8 else {**debt, "lane": 10 * debt["content_type_id"], "other_lane": None}
+        return (
+            delivery
+            if self.rng.random() < 0.8
+            else {**delivery, "lane": 10 * delivery["content_type_id"], "other_lane": None}
+        )
 
-    def _fail(self, debt: Row, rest: dict[str, list[Row]]) -> None:
+    def _fail(self, delivery: Row, rest: dict[str, list[Row]]) -> None:
         status = self.rng.choice(["waiting", "waiting", "waiting", "dead"])
-        of_it = failed(debt, blocks=self.rng.random() < 0.7, status=status, due_in=self.rng.choice([0, 3600]))
+        of_it = failed(delivery, blocks=self.rng.random() < 0.7, status=status, due_in=self.rng.choice([0, 3600]))
         rest["parked"] += of_it["parked"]
         rest["results"] += of_it["results"]
-        self._owe(of_it["parked"][0])
+        self._park(of_it["parked"][0])
 
-    def _owe(self, debt: Row) -> None:
-        key = (debt["change_id"], debt["hook_id"])
-        former = self.oracle.debts.get(key, debt)
-        self.attempts[key] = max(self.attempts.get(key, 0), debt["attempts"])
-        self.oracle.debts[key] = {**debt, "lane": former["lane"], "other_lane": former["other_lane"]}
+    def _park(self, delivery: Row) -> None:
+        key = (delivery["change_id"], delivery["hook_id"])
+        former = self.oracle.backlog.get(key, delivery)
+        self.attempts[key] = max(self.attempts.get(key, 0), delivery["attempts"])
+        self.oracle.backlog[key] = {**delivery, "lane": former["lane"], "other_lane": former["other_lane"]}
 
-    def _settled(self, debt: Row) -> None:
-        key = (debt["change_id"], debt["hook_id"])
-        del self.oracle.debts[key]
-        self.attempts[key] = debt["attempts"] + 1
+    def _settled(self, delivery: Row) -> None:
+        key = (delivery["change_id"], delivery["hook_id"])
+        del self.oracle.backlog[key]
+        self.attempts[key] = delivery["attempts"] + 1
 
     def retry(self) -> None:
         """Have some attempted again by hand."""
-        chosen = self.some(list(self.oracle.debts.values()))
-        for debt in chosen:
-            debt.update(blocks=True, failures=0, status="blocked")
+        chosen = self.some(list(self.oracle.backlog.values()))
+        for delivery in chosen:
+            delivery.update(blocks=True, failures=0, status="blocked")
         self._decide("retry_deliveries", chosen)
 
     def discard(self) -> None:
         """Discard some. They have a result, so a replay gets the next attempt number."""
-        chosen = self.some(list(self.oracle.debts.values()))
+        chosen = self.some(list(self.oracle.backlog.values()))
         self._decide("discard_deliveries", chosen)
-        for debt in chosen:
-            self._settled(debt)
+        for delivery in chosen:
+            self._settled(delivery)
 
     def _decide(self, function: str, chosen: list[Row]) -> None:
-        keys = [debt["change_id"] for debt in chosen], [debt["hook_id"] for debt in chosen]
+        keys = [delivery["change_id"] for delivery in chosen], [delivery["hook_id"] for delivery in chosen]
         self.conn.execute(f"select jobhooks.{function}(%s, %s)".encode(), keys)
 
     def replay(self) -> None:
         """Replay some that were settled or never due. Nothing changes for pending ones."""
-        chosen = [*self.new(), *self.some(list(self.oracle.debts.values()))]
+        chosen = [*self.new(), *self.some(list(self.oracle.backlog.values()))]
         self.conn.execute("select jobhooks.requeue(%s)", [json.dumps(chosen)])
-        for debt in chosen:
-            key = (debt["change_id"], debt["hook_id"])
+        for delivery in chosen:
+            key = (delivery["change_id"], delivery["hook_id"])
             # Numbered on from its last result, which a payment here has not written.
             row = self.conn.execute(
                 "select attempts from jobhooks.delivery where change_id = %s and hook_id = %s", key
             ).fetchone()
             assert row is not None
-            if key not in self.oracle.debts:
-                self._owe({**debt, "attempts": row[0], "status": "blocked"})
+            if key not in self.oracle.backlog:
+                self._park({**delivery, "attempts": row[0], "status": "blocked"})
 
     def end(self) -> None:
         """Settle everything in any order that is due, and decide about the dead ones."""
-        while self.oracle.debts:
+        while self.oracle.backlog:
             waiting, dead = self.oracle.of_status("waiting"), self.oracle.of_status("dead")
             if waiting and (not dead or self.rng.random() < 0.8):
-                debt = self.rng.choice(waiting)
-                settle(self.conn, paid=[paid(debt)])
-                del self.oracle.debts[debt["change_id"], debt["hook_id"]]
+                delivery = self.rng.choice(waiting)
+                settle(self.conn, paid=[done(delivery)])
+                del self.oracle.backlog[delivery["change_id"], delivery["hook_id"]]
             else:
                 assert dead, "nothing is due, and nothing is dead: nobody will ever be"
-                debt = self.rng.choice(dead)
-                debt.update(blocks=True, failures=0, status="blocked")
-                self._decide("retry_deliveries", [debt])
+                delivery = self.rng.choice(dead)
+                delivery.update(blocks=True, failures=0, status="blocked")
+                self._decide("retry_deliveries", [delivery])
             self.oracle.check(self.conn, "end")
 
 
 @pytest.mark.parametrize("turn", range(8))
-def test_exactly_those_debts_wait_that_must(ledger: Connection, seed: int, turn: int) -> None:
+def test_exactly_the_deliveries_that_must_wait_do(ledger: Connection, seed: int, turn: int) -> None:
     """Random lanes, changed keys, truncates, jobs that skip: after each step a delivery is due unless an
     older one blocks it.
 

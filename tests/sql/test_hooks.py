@@ -343,7 +343,7 @@ def test_a_hook_is_edited_in_what_is_named(jobs: Connection) -> None:
         run(jobs, """select jobhooks.edit_hook('i', '{"colour": "red"}')""")
 
 
-def test_a_deleted_hook_is_owed_nothing(jobs: Connection) -> None:
+def test_a_deleted_hook_has_no_pending_deliveries(jobs: Connection) -> None:
     """Its deliveries could not be attempted, and the log would keep the changes forever."""
     add(jobs, "h")
     add(jobs, "other", job="a.Too")

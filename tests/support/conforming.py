@@ -21,7 +21,7 @@ from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, connect
 from jobhooks.testing.thread_runner import ThreadRunner
-from support.grouping import owed_deliveries
+from support.grouping import pending_deliveries
 from support.hooking import write_receivers
 from support.running import HOOK
 
@@ -341,7 +341,7 @@ async def under_test(kind: str, database: str, here: Path) -> AsyncGenerator[Und
     assert not registry.broken, registry.broken
     runner = RUNNERS[kind](database, registry)
     try:
-        yield UnderTest(kind, runner, registry, here, list(await owed_deliveries(database)))
+        yield UnderTest(kind, runner, registry, here, list(await pending_deliveries(database)))
     finally:
         (here / "go on").touch()
         async with asyncio.timeout(30):

@@ -236,7 +236,7 @@ def statuses(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
     ).fetchall()
 
 
-def debts(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
+def backlog(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
     return conn.execute("select change_id, status, attempts from jobhooks.delivery order by change_id").fetchall()
 
 

@@ -12,7 +12,7 @@ from jobhooks import Change, JobHookReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Outcome
 from support.reading import open_reader, read_all
-from support.running import open_running, owed
+from support.running import open_running, pending
 
 Connection = PsycopgConnection[TupleRow]
 
@@ -36,17 +36,17 @@ def write(conn: Connection, count: int) -> None:
     conn.execute("insert into public.device (name) select i::text from generate_series(1, %s) as i", [count])
 
 
-async def owed_deliveries(database: str) -> deque[Delivery]:
+async def pending_deliveries(database: str) -> deque[Delivery]:
     """List the pending deliveries of the changes for a hook."""
     async with open_reader(database, 1000) as reader:
-        return deque(map(owed, await read_all(reader)))
+        return deque(map(pending, await read_all(reader)))
 
 
 def deliver_all(database: str, receiver: type[JobHookReceiver[Any]]) -> dict[int, Outcome | None]:
     """Have a receiver run for all changes, one after the other."""
 
     async def work() -> dict[int, Outcome | None]:
-        deliveries = await owed_deliveries(database)
+        deliveries = await pending_deliveries(database)
         async with open_running(database) as running:
             return await running.work_off(running.attempts(receiver), deliveries)
 

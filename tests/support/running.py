@@ -169,7 +169,7 @@ async def last_change(database: str) -> Change:
         return (await reader.next_page())[-1]
 
 
-def owed(change: Change, hook: Hook = HOOK, attempts: int = 0) -> Delivery:
+def pending(change: Change, hook: Hook = HOOK, attempts: int = 0) -> Delivery:
     """Return the delivery of a change to a hook; ``attempts`` have been made."""
     (delivery,) = deliveries_of(change, [hook])
     delivery.attempts = delivery.failures = attempts
@@ -180,11 +180,11 @@ def deliver(database: str, receiver: type[JobHookReceiver[Any]], attempt: int = 
     """Deliver the newest change to ``receiver``, in the given attempt."""
 
     async def work() -> Outcome:
-        delivery = owed(await last_change(database), attempts=attempt - 1)
+        delivery = pending(await last_change(database), attempts=attempt - 1)
         async with open_running(database) as running:
             return await running.attempt(receiver, delivery)
 
     return asyncio.run(work())
 
 
-__all__ = ["HOOK", "AlreadySettled", "Running", "deliver", "last_change", "open_running", "owed", "until"]
+__all__ = ["HOOK", "AlreadySettled", "Running", "deliver", "last_change", "open_running", "pending", "until"]

@@ -68,7 +68,7 @@ def run_hooks(database: Database, receivers: Sequence[type[JobHookReceiver[Any]]
     try:
         _run_to_the_end(lambda: _deliver(database, registry, timeout_s))
     except TimeoutError as exc:
-        raise TimeoutError(f"not all that is owed was delivered within {timeout_s:g} seconds: does one hang?") from exc
+        raise TimeoutError(f"not all deliveries ended within {timeout_s:g} seconds: does one hang?") from exc
     return [result for result in _results(conn) if _identity(result) not in before]
 
 
@@ -118,7 +118,7 @@ async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: fl
 
 def _hasten(conn: SyncConnection, registry: ReceiverRegistry) -> bool:
     """Make everything due that waits for seconds to pass, and has not failed; whether there was anything."""
-    ((hastened,),) = call(conn, "hasten_debts", class_paths=list(registry.receivers))
+    ((hastened,),) = call(conn, "hasten_backlog", class_paths=list(registry.receivers))
     return bool(hastened)
 
 

@@ -1,4 +1,4 @@
--- jobhooks.problems_of_hooks(): job hooks that are enabled and lead to no runs, or to fewer than was asked for.
+-- jobhooks.problems_of_hooks(): job hooks that are enabled, but lead to fewer runs than their settings say, or to no runs.
 create or replace function jobhooks.problems_of_hooks()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -9,8 +9,8 @@ as $$
         case when job.installed then 'warning' else 'error' end,
         format('hook "%s"', hook.name),
         case
-            when job.installed then format('its job %s is not enabled, so that changes pass it by', job.class_path)
-            else format('its job %s is not installed: the daemon does not find that receiver, and what is owed to it waits', job.class_path)
+            when job.installed then format('its job %s is not enabled, so its changes lead to no runs', job.class_path)
+            else format('its job %s is not installed: the daemon does not find that receiver, and its deliveries wait', job.class_path)
         end,
         case
             when job.installed then format('jobhooks job enable %s', job.class_path)
@@ -22,7 +22,7 @@ as $$
     union all
     select
         'warning', format('hook "%s"', hook.name),
-        format('%s is not watched, so that no changes of it come', coalesce(jobhooks.table_name(known.relation), known.name)),
+        format('%s is not watched, so its changes are not captured', coalesce(jobhooks.table_name(known.relation), known.name)),
         jobhooks.watch_command(known.id)
     from jobhooks.job_hook as hook
     join jobhooks.job_hook_content_type as link on link.job_hook_id = hook.id
@@ -30,27 +30,27 @@ as $$
     where hook.enabled and not known.watched
     union all
     select
-        -- Of an update that touches one of the others it still hears.
+        -- An update of one of its other columns still fires it.
         case when cardinality(unknown.columns) = cardinality(hook.columns) then 'error' else 'warning' end,
         format('hook "%s"', hook.name),
-        format('none of its tables records %s any more, so that no update is for it by that',
+        format('none of its tables records %s any more, so no update of it fires the hook',
             case cardinality(unknown.columns)
                 when 1 then 'its column ' || unknown.columns[1]
                 else 'its columns ' || array_to_string(unknown.columns, ', ')
             end),
-        -- As a shell takes it.
+        -- The name as a shell takes it.
         format('jobhooks hook edit ''%s'' --column COLUMN', replace(hook.name, '''', '''\'''''))
     from jobhooks.job_hook as hook
     cross join lateral (select array(select jobhooks.unknown_columns(hook.id)) as columns) as unknown
     where hook.enabled and cardinality(unknown.columns) > 0
     union all
-    -- Written while triggers were off, as restoring a dump can be, or before there was a check.
+    -- Such hooks were written while triggers were off, for example by restoring a dump, or before the check existed.
     select
         'warning', format('hook "%s"', conflict.hook),
-        format('the hook "%s" runs %s for %s of %s, too', conflict.other, conflict.job, conflict.event, conflict.content_type),
-        'have one of the two do without this event or table'
+        format('the hook "%s" also runs %s for %s of %s', conflict.other, conflict.job, conflict.event, conflict.content_type),
+        'remove this event or table from one of the two'
     from jobhooks.conflicts_of_hooks() as conflict
 $$;
 
 comment on function jobhooks.problems_of_hooks() is
-'Job hooks that are enabled and lead to no runs, or to fewer than was asked for';
+'Job hooks that are enabled, but lead to fewer runs than their settings say, or to no runs';

@@ -102,9 +102,9 @@ def _unless_forbidden(dry_run: bool) -> Generator[None]:
 
 
 def _consequence(steps: Sequence[Step]) -> str:
-    owed = sum(one.deliveries for one in steps)
-    gone = f" {number(owed, 'delivery', 'deliveries')} that deleted hooks are owed will be discarded." if owed else ""
-    return f"This is what is done, or nothing.{gone}"
+    pending = sum(one.deliveries for one in steps)
+    gone = f" Discards {number(pending, 'delivery', 'deliveries')} of deleted hooks." if pending else ""
+    return f"Makes all of these changes, or no change.{gone}"
 
 
 def _summary(steps: Sequence[Step]) -> str:

@@ -57,7 +57,7 @@ def hook_details(conn: SyncConnection, name: str) -> HookDetails:
 
 def deliveries_of(conn: SyncConnection, name: str) -> dict[str, int]:
     """The number of pending deliveries of a hook, by status."""
-    return dict(call(conn, "owed_to_hook", name=name))
+    return dict(call(conn, "deliveries_of_hook", name=name))
 
 
 def add_hook(conn: SyncConnection, settings: HookSettings) -> None:
@@ -89,7 +89,7 @@ def enable_hook(conn: SyncConnection, name: str, *, enabled: bool = True) -> Non
 
 
 def delete_hook(conn: SyncConnection, name: str) -> int:
-    """Delete a hook, and discard what it is owed; return how many deliveries that were.
+    """Delete a hook, and discard its pending deliveries; the result is their number.
 
     Raises:
         UnknownHook, LockNotAvailable: nothing was changed.
