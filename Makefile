@@ -19,7 +19,7 @@ sysconfdir ?= /etc/jobhooks
 unitdir ?= /etc/systemd/system
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-chaos test-nightly test-versions coverage bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
+.PHONY: help demo test test-fast test-model test-chaos test-nightly test-versions coverage bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ coverage: $(VENV)/.installed ## Run the tests and report which lines they run (C
 
 test-fast: $(VENV)/.installed ## Run the unit tests and the SQL tests, in less than a minute
 	$(BIN)/pytest tests/unit tests/sql --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
+
+test-model: $(VENV)/.installed ## Visit every state of the model of scheduling, including the long scenarios
+	$(BIN)/pytest tests/model -m "nightly or not nightly" --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
 
 test-chaos: $(VENV)/.installed ## Run the tests that kill, cut and restart, including the long ones
 	$(BIN)/pytest -m chaos --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
