@@ -64,8 +64,7 @@ def test_each_group_says_what_it_is_about(group: str) -> None:
 
 
 def test_flags_do_not_look_as_if_they_took_a_value() -> None:
-    text = jobhooks("status", "--help").stdout
-    assert "<bool>" not in text and "It exits with 0 if a daemon leads and responds" in text
+    assert "<bool>" not in jobhooks("status", "--help").stdout
 
 
 @pytest.mark.parametrize(

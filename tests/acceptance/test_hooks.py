@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -78,35 +79,18 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "deliveries": {},
         "condition_state": "valid",
     }
-    _, words = run(
-        database, "hook", "edit", "h", "--name", "i", *table, "--column", "", "--coalesce", "90", "--priority", "7"
-    )
-    assert words == (
-        'changed hook "h": name h -> i; content_types public.device, public.site -> public.device;'
-        " columns name, place -> none; coalesce transaction -> 90 seconds\n"
-    )
-    assert run(database, "hook", "edit", "i", "--coalesce", "90")[1] == (
-        'nothing to change: hook "i" already has these settings\n'
-    )
+    edit = ["--name", "i", *table, "--column", "", "--coalesce", "90", "--priority", "7"]
+    edited = {**hook, "name": "i", "content_types": ["public.device"], "columns": [], "coalesce_s": 90.0}
+    assert shown(database, "hook", "edit", "h", *edit) == edited
+    assert shown(database, "hook", "edit", "i", "--coalesce", "90") == edited
+    assert [change["action"] for change in shown(database, "hook", "history", "i")] == ["create", "update"]
     jobs.execute("update jobhooks.job set enabled = false where class_path = 'a.On'")
-    lines = run(database, "hook", "show", "i")[0].splitlines()
-    for line in (
-        "hook          i",
-        "content type  public.device",
-        "events        create, update",
-        "conditions    true",
-        "coalesce      the changes of an object within 90 seconds are delivered as one",
-        "runs          no",
-        "why not       its job a.On is not enabled. Try: jobhooks job enable a.On",
-    ):
-        assert line in lines
-    for arguments, code, expected in (
-        (["edit", "i"], USAGE, "name a setting to change"),
-        (["edit", "i", "--coalesce", "nan"], USAGE, "neither transaction nor a number of seconds"),
-        (["edit", "i", "--column", "no"], REFUSED, 'hook "i": none of its tables records a column no'),
-        (["show", "h"], REFUSED, 'there is no hook "h"'),
-    ):
-        assert expected in " ".join(run(database, "hook", *arguments, code=code)[1].split())
+    off = shown(database, "hook", "show", "i")
+    assert not off["runs"] and "jobhooks job enable a.On" in off["why_not"]
+    run(database, "hook", "edit", "i", code=USAGE)
+    run(database, "hook", "edit", "i", "--coalesce", "nan", code=USAGE)
+    run(database, "hook", "edit", "i", "--column", "no", code=REFUSED)
+    run(database, "hook", "show", "h", code=REFUSED)
 
 
 def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs: Connection, database: str) -> None:
@@ -115,13 +99,9 @@ def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs:
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values"
         " (1, 1, 1, 'dead'), (2, 1, 1, 'blocked')"
     )
-    _, words = run(database, "hook", "delete", "h", code=REFUSED)
-    assert (
-        words == 'jobhooks: will not delete hook "h", which has 2 pending deliveries without confirmation. Try: --yes\n'
-    )
+    run(database, "hook", "delete", "h", code=REFUSED)
     assert shown(database, "hook", "show", "h")["deliveries"] == {"blocked": 1, "dead": 1}
-    _, words = run(database, "hook", "delete", "h", "--yes")
-    assert words == 'deleted hook "h", and discarded 2 deliveries\n'
+    assert shown(database, "hook", "delete", "h", "--yes") == {"hook": "h", "discarded": 2}
     history = shown(database, "hook", "history", "h")
     assert [(change["action"], change["user"]) for change in history] == [
         ("create", jobs.info.user),
@@ -158,37 +138,29 @@ def test_the_hooks_are_made_those_of_a_file_and_exported_as_the_same(
     for name, job in (("Devices", "a.Too"), ("Gone", "a.On")):
         jobs.execute("select jobhooks.add_hook(%s, '{public.device}', '{create}', %s)", [name, job])
     jobs.execute("insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values (1, 2, 1, 'dead')")
-    plan = [
-        '- delete hook "Gone", which discards 1 delivery',
-        '~ edit hook "Devices"',
-        "    job: a.Too -> a.On",
-        "    events: create -> create, update",
-        "    columns: none -> name, serial",
-        "    coalesce: none -> transaction",
-        '+ add hook "Sites"',
-        "    name: Sites",
-        "    content_types: public.site",
-        "    job: a.Too",
-        "    events: delete",
-        "    enabled: no",
-        "    priority: 2",
-        '    description: Says "gone"\\nand why',
-    ]
     before = jobs.execute("select * from jobhooks.hooks order by id").fetchall()
-    out, words = run(database, "hook", "apply", str(file), "--dry-run")
-    assert (out.splitlines(), words) == (plan, "")
-    out, words = run(database, "hook", "apply", str(file), code=REFUSED)
-    assert words == "jobhooks: will not change 3 hooks without confirmation. Try: --yes\n"
+    plan = shown(database, "hook", "apply", str(file), "--dry-run")
+    assert [(step["kind"], step["name"], step["deliveries"]) for step in plan] == [
+        ("delete", "Gone", 1),
+        ("edit", "Devices", 0),
+        ("add", "Sites", 0),
+    ]
+    differences = [[*difference.values()] for difference in plan[1]["differences"]]
+    assert differences == [
+        ["job", "a.Too", "a.On"],
+        ["events", ["create"], ["create", "update"]],
+        ["columns", [], ["name", "serial"]],
+        ["coalesce", None, "transaction"],
+    ]
+    run(database, "hook", "apply", str(file), code=REFUSED)
     assert jobs.execute("select * from jobhooks.hooks order by id").fetchall() == before
-    out, words = run(database, "hook", "apply", str(file), "--yes")
-    assert (out.splitlines(), words) == (plan, "hooks: 1 added, 1 changed, 1 deleted\n")
+    assert shown(database, "hook", "apply", str(file), "--yes") == plan
     exported, _ = run(database, "hook", "export")
     file.write_text(exported)
-    assert run(database, "hook", "apply", str(file), "--json") == (
-        "[]\n",
-        "nothing to do: the hooks are those of the file\n",
-    )
-    assert 'columns = ["name", "serial"]\ncoalesce = "transaction"\n' in exported
+    assert shown(database, "hook", "apply", str(file)) == []
+    written = {hook["name"]: hook for hook in tomllib.loads(exported)["hook"]}
+    assert (written["Devices"]["columns"], written["Devices"]["coalesce"]) == (["name", "serial"], "transaction")
+    assert (written["Sites"]["enabled"], written["Sites"]["description"]) == (False, 'Says "gone"\nand why')
     assert jobs.execute("select name, enabled, coalesce_s from jobhooks.hooks order by name").fetchall() == [
         ("Devices", True, 0.0),
         ("Sites", False, None),
@@ -196,46 +168,37 @@ def test_the_hooks_are_made_those_of_a_file_and_exported_as_the_same(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new"),
     [
-        ('job = "a.On"', 'job = "a.Off"', 'cannot enable hook "Devices": its job a.Off is not enabled'),
-        ('"serial"', '"place"', 'cannot save hook "Devices": none of its tables records a column place'),
-        ('["public.device"]', '["public.none"]', 'cannot save hook "Devices": public.none is not a watched table'),
-        ('["public.device"]', '["a..b"]', 'hook "Devices": '),  # by 16 and newer servers it is just no table
-        ('["delete"]', '["rename"]', 'cannot save hook "Sites": there is no event rename'),
-        ('["delete"]', "[]", 'cannot save hook "Sites": You must select at least one event.'),
-        ("enabled = false", "enabled = 0", 'hook "Sites": enabled: expected `bool`, got `int`'),
-        ('"a.Too"', '"a.None"', 'cannot save hook "Sites": there is no job a.None'),
+        ('job = "a.On"', 'job = "a.Off"'),
+        ('"serial"', '"place"'),
+        ('["public.device"]', '["public.none"]'),
+        ('["public.device"]', '["a..b"]'),
+        ('["delete"]', '["rename"]'),
+        ('["delete"]', "[]"),
+        ("enabled = false", "enabled = 0"),
+        ('"a.Too"', '"a.None"'),
+        ("priority = 2", "conditions = 'new.name = 1'"),
     ],
 )
 def test_a_file_with_a_mistake_changes_nothing(
-    jobs: Connection, database: str, tmp_path: Path, old: str, new: str, words: str
+    jobs: Connection, database: str, tmp_path: Path, old: str, new: str
 ) -> None:
-    """All is done or nothing; and the one line names the file and the hook."""
+    """All is done or nothing; and the error names the file."""
     file = tmp_path / "hooks.toml"
+    assert old in HOOKS
     file.write_text(HOOKS.replace(old, new))
     _, told = run(database, "hook", "apply", str(file), "--yes", code=REFUSED)
-    assert told.startswith(f"jobhooks: {file}: ") and words in told and len(told.splitlines()) == 1
+    assert str(file) in told
     assert jobs.execute("select name from jobhooks.job_hook").fetchall() == []
 
 
-def test_conditions_that_are_none_are_refused_with_their_place(jobs: Connection, database: str, tmp_path: Path) -> None:
-    """By add, edit and apply alike: which hook, where, why, and the place under the text."""
-    file = tmp_path / "hooks.toml"
-    file.write_text('[[hook]]\nname = "h"\ncontent_types = ["public.device"]\njob = "a.On"\nevents = ["create"]\n')
-    run(database, "hook", "apply", str(file), "--yes")
-    with file.open("a") as more:
-        more.write("conditions = 'new.name = 1'\n")
-    add = ("hook", "add", "h2", "--content-type", "public.device", "--events", "delete", "--job", "a.On")
-    for arguments, name in [
-        ((*add, "--conditions", "new.name = 1"), "h2"),
-        (("hook", "edit", "h", "--conditions", "new.name = 1"), "h"),
-        (("hook", "apply", str(file), "--yes"), "h"),
-    ]:
-        _, told = run(database, *arguments, code=REFUSED)
-        first, text, place = told.splitlines()
-        assert f'cannot save hook "{name}": ' in first and "line 1, column 10" in first
-        assert (text.strip(), place.index("^") - text.index("new")) == ("new.name = 1", 9)
+def test_invalid_conditions_are_saved_by_no_command(jobs: Connection, database: str) -> None:
+    """Nor by apply, see above."""
+    add = ["hook", "add", "--content-type", "public.device", "--events", "delete", "--job", "a.On"]
+    run(database, *add, "h")
+    run(database, *add[:-1], "a.Too", "h2", "--conditions", "new.name = 1", code=REFUSED)
+    run(database, "hook", "edit", "h", "--conditions", "new.name = 1", code=REFUSED)
     assert jobs.execute("select name, conditions from jobhooks.job_hook").fetchall() == [("h", "")]
 
 
@@ -249,8 +212,7 @@ def test_hooks_may_swap_in_a_file_and_cannot_be_in_conflict_there(
     file.write_text(hook.format("one", "update") + hook.format("two", "create"))
     run(database, "hook", "apply", str(file), "--yes")
     file.write_text(hook.format("one", "update") + hook.format("two", "update"))
-    _, words = run(database, "hook", "apply", str(file), "--yes", code=REFUSED)
-    assert 'cannot save hook "two": the hook "one" runs a.On for update of public.device already' in words
+    run(database, "hook", "apply", str(file), "--yes", code=REFUSED)
     assert jobs.execute("select name, events from jobhooks.hooks order by name").fetchall() == [
         ("one", ["update"]),
         ("two", ["create"]),
@@ -272,45 +234,35 @@ def test_apply_asks_on_a_terminal(jobs: Connection, database: str, tmp_path: Pat
     file.write_text(HOOKS)
     for answer, code, count in (("n\n", 1, 0), ("y\n", 0, 2)):
         ended, words = on_a_terminal(answer, "hook", "apply", str(file), "--database-url", database)
-        assert ended == code and "[y/N]" in words, words
+        assert ended == code, words
         assert len(hooks(jobs)) == count
 
 
 def test_a_job_is_set_shown_and_reset(jobs: Connection, database: str) -> None:
     settings = ["max-attempts=5", "time_limit=2.5", "soft_time_limit=3", "order_by=site_id, rack", "hidden=no"]
-    _, words = run(database, "job", "set", "a.On", *settings)
-    assert "set max_attempts of a.On to 5; its receiver says 15\n" in words
-    assert "warning: a soft_time_limit of 3 seconds is never met before a time_limit of 2.5 seconds\n" in words
-    job = shown(database, "job", "show", "a.On")
+    job = shown(database, "job", "set", "a.On", *settings)
     assert job["overridden"] == ["hidden", "soft_time_limit", "time_limit", "max_attempts", "order_by"]
     assert job["settings"]["order_by"] == ["site_id", "rack"] and job["receiver"]["order_by"] == "object"
-    jobs.execute("select jobhooks.add_hook('h', '{public.device}', '{create}', 'a.On')")
-    lines = run(database, "job", "show", "a.On")[0].splitlines()
-    for line in (
-        "job                     a.On",
-        "time_limit              2.5 seconds, set instead of none",
-        "max_attempts            5, set instead of 15",
-        "concurrency             8",
-        'hook                    "h" on create of public.device',
-    ):
-        assert line in lines
+    assert shown(database, "job", "show", "a.On") == job
     run(database, "job", "set", "a.On", "time_limit=none")
-    assert run(database, "job", "reset", "a.On", "time_limit", "queue")[1] == "reset time_limit of a.On\n"
+    assert shown(database, "job", "reset", "a.On", "time_limit", "queue")["reset"] == ["time_limit"]
     assert shown(database, "job", "show", "a.On")["settings"]["time_limit"] is None
     run(database, "job", "reset", "a.On")
     assert shown(database, "job", "show", "a.On")["overridden"] == []
-    for setting, code, expected in (
-        ("max_attempts=many", REFUSED, 'cannot set max_attempts of job a.On to "many": it must be a whole number'),
-        ("time_limit=nan", REFUSED, "it must be a number of seconds, more than 0"),
-        ("colour=red", REFUSED, "cannot set colour of job a.On: it has no such setting. Try: one of name, description"),
-        ("max_attempts", USAGE, "max_attempts is not NAME=VALUE"),
+    for setting, code in (
+        ("max_attempts=many", REFUSED),
+        ("time_limit=nan", REFUSED),
+        ("colour=red", REFUSED),
+        ("max_attempts", USAGE),
     ):
-        assert expected in " ".join(run(database, "job", "set", "a.On", setting, code=code)[1].split())
+        run(database, "job", "set", "a.On", setting, code=code)
+    assert shown(database, "job", "show", "a.On")["overridden"] == []
     for command in (["show"], ["set", "--"], ["reset"], ["history"]):
         arguments = ["max_attempts=5"] if command[0] == "set" else []
         assert "a.None" in run(database, "job", command[0], "a.None", *arguments, code=REFUSED)[1]
-    told = run(database, "job", "history", "a.On")[0]
-    assert f"{jobs.info.user}: update job a.On\n    overrides: " in told
+    history = shown(database, "job", "history", "a.On")
+    assert {(change["action"], change["user"]) for change in history[1:]} == {("update", jobs.info.user)}
+    assert history[1]["after"]["overrides"]["max_attempts"] == 5
 
 
 def test_jobs_are_listed_by_their_grouping_and_hidden_ones_if_asked_for(jobs: Connection, database: str) -> None:
@@ -352,7 +304,7 @@ def test_an_operator_does_all_of_it_and_a_viewer_looks(
         ["job", "reset", "a.On"],
     )
     for change in changes[:4] + changes[-3:]:
-        assert "permission denied" in run(theirs, *change, code=REFUSED)[1], change
+        run(theirs, *change, code=REFUSED)
     jobs.execute(f"grant jobhooks_operator to {role}".encode())
     for change in changes:
         run(theirs, *change)

@@ -361,7 +361,8 @@ def test_an_exception_rolls_its_writes_back_and_keeps_its_log(world: World, rece
 
 
 def test_a_missing_receive_job_hook_is_a_failed_result_and_not_a_crash(world: World) -> None:
-    assert world.deliver("HasNone", INSERT) == [("failure", "NotImplementedError: HasNone has no receive_job_hook")]
+    ((status, error),) = world.deliver("HasNone", INSERT)
+    assert (status, str(error).partition(":")[0]) == ("failure", "NotImplementedError")
 
 
 @either("Steps")
@@ -382,22 +383,21 @@ def test_what_after_return_raises_is_logged_and_changes_nothing(world: World, re
     assert world.conn.execute("select word from public.seen").fetchall() == [("kept",)]
     (event,) = [event for event in world.events if event["event"] == "logged_after_result"]
     assert (event["receiver"], event["level"], event["about"]) == (f"r.{receiver}", "warning", "after_return")
-    assert event["message"] == "raised ValueError: after a success: password=***"
+    assert "ValueError" in str(event["message"]) and str(event["message"]).endswith("password=***")
 
 
 def test_a_meta_of_nautobots_is_taken_and_what_has_no_effect_is_told(world: World) -> None:
     assert world.deliver("HasNautobotsMeta", INSERT) == [("success", None)]
     told = [event["warning"] for event in world.events if event["event"] == "receiver_meta_warning"]
-    warnings = [
-        f"HasNautobotsMeta.Meta.{name} has no effect: it is Nautobot's, and jobhooks has nothing like it"
-        for name in ("approval_required", "task_queues")
+    assert [str(warning).partition(" ")[0] for warning in told] == [
+        "HasNautobotsMeta.Meta.approval_required",
+        "HasNautobotsMeta.Meta.task_queues",
     ]
-    assert told == warnings
     at = ["--receivers-path", str(world.receivers), "--database-url", world.database]
     listed = jobhooks("job", "list", "--json", *at)
     assert "r.HasNautobotsMeta" in [job["job"] for job in json.loads(listed.stdout)]
     path = world.receivers / "r.py"
-    assert listed.stderr.splitlines() == [f"warning: {path}: {warning}" for warning in warnings]
+    assert listed.stderr.splitlines() == [f"warning: {path}: {warning}" for warning in told]
 
 
 # Beside the hook without effect, a hook whose results show that the daemon has handled these changes.

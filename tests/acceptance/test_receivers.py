@@ -48,4 +48,4 @@ def test_a_broken_module_is_told_beside_those_that_are_not(tmp_path: Path) -> No
     (tmp_path / "receivers" / "broken.py").write_text("import nothing_like_this\n")
     finished = jobhooks("receiver", "list", cwd=tmp_path)
     assert finished.returncode == FAILED and "fine.Fine" in finished.stdout
-    assert "broken.py:1: ModuleNotFoundError: No module named 'nothing_like_this'" in finished.stderr
+    assert "broken.py:1" in finished.stderr and "nothing_like_this" in finished.stderr

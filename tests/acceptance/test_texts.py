@@ -66,6 +66,19 @@ enabled = false
 description = "Says \\"gone\\"\\nand why"
 priority = 2
 """
+# Hook files with one mistake each, in the directory "mistakes".
+HOOK = '[[hook]]\nname = "h"\ncontent_types = ["public.device"]\njob = "a.B"\nevents = ["truncate"]\n'
+MISTAKES = {
+    "off": HOOK.replace("a.B", "a.Off"),
+    "job": HOOK.replace("a.B", "a.None"),
+    "column": HOOK + 'columns = ["serial", "no"]\n',
+    "table": HOOK.replace("public.device", "public.none"),
+    "event": HOOK.replace("truncate", "rename"),
+    "none": HOOK.replace('"truncate"', ""),
+    "type": HOOK + "enabled = 0\n",
+    "conflict": HOOK + HOOK.replace('"h"', '"i"'),
+    "conditions": HOOK + "conditions = 'new.name = 1'\n",
+}
 # What differs from run to run, and what stands in its place.
 UNSTEADY = {
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:?\d*)?": "TIME",
@@ -88,6 +101,9 @@ def ledger(device: Connection, tmp_path: Path) -> Connection:
     fill_ledger(device)
     write_receivers(tmp_path / "receivers", RECEIVERS)
     (tmp_path / "hooks.toml").write_text(HOOKS)
+    (tmp_path / "mistakes").mkdir()
+    for name, text in MISTAKES.items():
+        (tmp_path / "mistakes" / f"{name}.toml").write_text(text)
     return device
 
 

@@ -98,6 +98,8 @@ def edit(
     with connection(load(config, database_url=database_url)) as conn:
         step = editing(conn, name, given_settings(given))
         if not step.differences:
+            if as_json:
+                print_json(hooks.hook_details(conn, name))
             print_message(f'nothing to change: hook "{name}" already has these settings')
             return
         _save(conn, step, as_json=as_json)
