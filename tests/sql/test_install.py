@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from conftest import Connection
 from jobhooks.errors import CopiedDatabase, Forbidden, NothingToAdopt, SqlMismatch
 from jobhooks.operations import tables
+from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.schema import install as installing
 from jobhooks.schema.install import capture_is_confined, check_installed, check_may_mark, check_original, install
 from jobhooks.store.connections import connect
@@ -61,6 +62,9 @@ def test_the_sql_of_an_older_program_is_told(database: str, conn: Connection) ->
         contextlib.closing(connect(database)) as admin,
         pytest.raises(SqlMismatch, match=r"0\.0\.9.* jobhooks install"),
     ):
+        check_installed(admin)
+    conn.execute("update jobhooks.installation set program_version = %s", [PROGRAM_VERSION])
+    with contextlib.closing(connect(database)) as admin, pytest.raises(SqlMismatch, match="another build"):
         check_installed(admin)
     conn.execute("delete from jobhooks.migration where version = (select max(version) from jobhooks.migration)")
     with contextlib.closing(connect(database)) as admin, pytest.raises(SqlMismatch, match="jobhooks install"):

@@ -60,11 +60,7 @@ def check_installed(conn: SyncConnection) -> None:
     _refuse_newer(installed)
     ((by_version, digest),) = call(conn, "installation")
     if installed < migrations()[-1].version or digest != functions_digest():
-        raise SqlMismatch(
-            f"the SQL in the database is that of jobhooks {by_version} (schema {installed}); this is jobhooks"
-            f" {PROGRAM_VERSION} (schema {migrations()[-1].version})",
-            "jobhooks install",
-        )
+        raise SqlMismatch(_mismatch(by_version, installed), "jobhooks install")
 
 
 def check_schema(conn: SyncConnection) -> None:
@@ -117,6 +113,15 @@ def _installed_version(conn: SyncConnection) -> int:
         return 0
     ((installed,),) = call(conn, "schema_version")
     return installed
+
+
+def _mismatch(by_version: str, installed: int) -> str:
+    if (by_version, installed) == (PROGRAM_VERSION, migrations()[-1].version):
+        return f"the SQL in the database is that of another build of jobhooks {PROGRAM_VERSION}"
+    return (
+        f"the SQL in the database is that of jobhooks {by_version} (schema {installed}); this is jobhooks"
+        f" {PROGRAM_VERSION} (schema {migrations()[-1].version})"
+    )
 
 
 def _refuse_newer(installed: int) -> None:

@@ -1,11 +1,13 @@
 """``jobhooks delivery``: lists, shows, retries and discards pending deliveries."""
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
 
 import typer
 
 from jobhooks.cli.filters import HookFlag, HooksFlag, SinceFlag, TablesFlag, UntilFlag, YesFlag, period, wrong_usage
+from jobhooks.cli.option_groups import with_option_groups
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.confirm import confirm, number
@@ -38,6 +40,25 @@ ErrorFlag = Annotated[
 AllFlag = Annotated[bool, typer.Option("--all", help="All pending deliveries.")]
 
 
+@dataclass(frozen=True)
+class DeliveryOptions:
+    """The options that choose pending deliveries."""
+
+    change: ChangesArgument = None
+    hook: HooksFlag = None
+    table: TablesFlag = None
+    status: StatusFlag = None
+    since: SinceFlag = None
+    until: UntilFlag = None
+    error: ErrorFlag = None
+
+    def filter(self, conn: SyncConnection) -> deliveries.DeliveryFilter:
+        """The filter that they describe; times by the clock of the database server."""
+        status = None if self.status is None else self.status.value
+        named = (self.change or (), self.hook or (), self.table or ())
+        return deliveries.DeliveryFilter(*named, status, *period(conn, self.since, self.until), self.error)
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(no_args_is_help=True, help="Pending deliveries: waiting, blocked or dead.")
@@ -48,14 +69,9 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="delivery")
 
 
-def list_deliveries(  # noqa: PLR0913, RUF100 - one parameter for each filter
-    change: ChangesArgument = None,
-    hook: HooksFlag = None,
-    table: TablesFlag = None,
-    status: StatusFlag = None,
-    since: SinceFlag = None,
-    until: UntilFlag = None,
-    error: ErrorFlag = None,
+@with_option_groups
+def list_deliveries(
+    chosen: DeliveryOptions,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many, of the newest changes.")] = 50,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
@@ -73,8 +89,7 @@ def list_deliveries(  # noqa: PLR0913, RUF100 - one parameter for each filter
     Example: jobhooks delivery list --error timeout --since 2h --json
     """
     with connection(load(config, database_url=database_url)) as conn:
-        chosen = _filter(conn, change, hook, table, status, since, until, error)
-        found = deliveries.pending_deliveries(conn, chosen, limit)
+        found = deliveries.pending_deliveries(conn, chosen.filter(conn), limit)
     if as_json:
         print_json(found)
     else:
@@ -105,14 +120,9 @@ def show(
         print_delivery(out, delivery)
 
 
-def retry(  # noqa: PLR0913, RUF100 - one parameter for each filter
-    change: ChangesArgument = None,
-    hook: HooksFlag = None,
-    table: TablesFlag = None,
-    status: StatusFlag = None,
-    since: SinceFlag = None,
-    until: UntilFlag = None,
-    error: ErrorFlag = None,
+@with_option_groups
+def retry(
+    chosen: DeliveryOptions,
     everything: AllFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
@@ -126,20 +136,14 @@ def retry(  # noqa: PLR0913, RUF100 - one parameter for each filter
     Example: jobhooks delivery retry --hook "Check serials" --status dead --error timeout
     """
     with connection(load(config, database_url=database_url)) as conn:
-        chosen = _filter(conn, change, hook, table, status, since, until, error)
-        plan = _plan(conn, chosen, everything=everything)
+        plan = _plan(conn, chosen.filter(conn), everything=everything)
         confirm(f"retry {_count(plan)}", f"Makes due now: {in_words(plan.by_status)}.", yes=yes)
         _report("retried", deliveries.retry(conn, plan, progress), as_json=as_json)
 
 
-def discard(  # noqa: PLR0913, RUF100 - one parameter for each filter
-    change: ChangesArgument = None,
-    hook: HooksFlag = None,
-    table: TablesFlag = None,
-    status: StatusFlag = None,
-    since: SinceFlag = None,
-    until: UntilFlag = None,
-    error: ErrorFlag = None,
+@with_option_groups
+def discard(
+    chosen: DeliveryOptions,
     everything: AllFlag = False,
     reason: Annotated[str | None, typer.Option(help="Why, for the result; by default who did it.")] = None,
     yes: YesFlag = False,
@@ -152,26 +156,9 @@ def discard(  # noqa: PLR0913, RUF100 - one parameter for each filter
     Example: jobhooks delivery discard 42 --reason "the device is gone"
     """
     with connection(load(config, database_url=database_url)) as conn:
-        chosen = _filter(conn, change, hook, table, status, since, until, error)
-        plan = _plan(conn, chosen, everything=everything)
+        plan = _plan(conn, chosen.filter(conn), everything=everything)
         confirm(f"discard {_count(plan)}", f"Gives up for good: {in_words(plan.by_status)}.", yes=yes)
         _report("discarded", deliveries.discard(conn, plan, reason, progress), as_json=as_json)
-
-
-def _filter(  # noqa: PLR0913, PLR0917, RUF100 - one parameter for each filter
-    conn: SyncConnection,
-    change: list[int] | None,
-    hook: list[str] | None,
-    table: list[str] | None,
-    status: Status | None,
-    since: str | None,
-    until: str | None,
-    error: str | None,
-) -> deliveries.DeliveryFilter:
-    named = (change or (), hook or (), table or ())
-    return deliveries.DeliveryFilter(
-        *named, None if status is None else status.value, *period(conn, since, until), error
-    )
 
 
 def _plan(conn: SyncConnection, chosen: deliveries.DeliveryFilter, *, everything: bool) -> deliveries.DeliveryPlan:

@@ -3,7 +3,7 @@
 import csv
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Annotated
 
@@ -12,6 +12,7 @@ import typer
 
 from jobhooks.cli import completion
 from jobhooks.cli.filters import HookFlag, HooksFlag, SinceFlag, TablesFlag, UntilFlag, period, wrong_usage
+from jobhooks.cli.option_groups import with_option_groups
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, progress
@@ -70,6 +71,27 @@ StatusFlag = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class ResultOptions:
+    """The options that choose results."""
+
+    hook: HooksFlag = None
+    job: JobsFlag = None
+    table: TablesFlag = None
+    object_: ObjectFlag = None
+    status: StatusFlag = None
+    since: SinceFlag = None
+    until: UntilFlag = None
+
+    def filter(self, conn: SyncConnection) -> results.ResultFilter:
+        """The filter that they describe; times by the clock of the database server."""
+        with wrong_usage("--object"):
+            key = object_key(self.object_ or [])
+        status = None if self.status is None else self.status.value
+        named = (self.hook or (), self.job or (), self.table or ())
+        return results.ResultFilter(*named, key, status, *period(conn, self.since, self.until))
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
     group = typer.Typer(no_args_is_help=True, help="Job results: the outcome of each attempt at a delivery.")
@@ -80,14 +102,9 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="result")
 
 
-def list_results(  # noqa: PLR0913, RUF100 - one parameter for each filter
-    hook: HooksFlag = None,
-    job: JobsFlag = None,
-    table: TablesFlag = None,
-    object_: ObjectFlag = None,
-    status: StatusFlag = None,
-    since: SinceFlag = None,
-    until: UntilFlag = None,
+@with_option_groups
+def list_results(
+    chosen: ResultOptions,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many, of the newest changes.")] = 50,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
@@ -100,8 +117,7 @@ def list_results(  # noqa: PLR0913, RUF100 - one parameter for each filter
     Example: jobhooks result list --table public.device --object 17 --json
     """
     with connection(load(config, database_url=database_url)) as conn:
-        chosen = _filter(conn, hook, job, table, object_, status, since, until)
-        found = results.newest_results(conn, chosen, limit)
+        found = results.newest_results(conn, chosen.filter(conn), limit)
     if as_json:
         print_json(found)
     else:
@@ -137,14 +153,9 @@ def show(
         print_result(out, result)
 
 
-def logs(  # noqa: PLR0913, RUF100 - one parameter for each filter
-    hook: HooksFlag = None,
-    job: JobsFlag = None,
-    table: TablesFlag = None,
-    object_: ObjectFlag = None,
-    status: StatusFlag = None,
-    since: SinceFlag = None,
-    until: UntilFlag = None,
+@with_option_groups
+def logs(
+    chosen: ResultOptions,
     level: Annotated[
         Level,
         typer.Option(
@@ -164,8 +175,7 @@ def logs(  # noqa: PLR0913, RUF100 - one parameter for each filter
     Example: jobhooks result logs --object 17 --limit 1000
     """
     with connection(load(config, database_url=database_url)) as conn:
-        chosen = _filter(conn, hook, job, table, object_, status, since, until)
-        found = results.newest_lines(conn, chosen, limit, level.value)
+        found = results.newest_lines(conn, chosen.filter(conn), limit, level.value)
     if as_json:
         print_json(found)
         return
@@ -174,17 +184,12 @@ def logs(  # noqa: PLR0913, RUF100 - one parameter for each filter
         print_line(out, logged)
 
 
-def export(  # noqa: PLR0913, RUF100 - one parameter for each filter
+@with_option_groups
+def export(
     format_: Annotated[
         Format, typer.Option("--format", help="csv: a table with headings; jsonl: one object per line.")
     ],
-    hook: HooksFlag = None,
-    job: JobsFlag = None,
-    table: TablesFlag = None,
-    object_: ObjectFlag = None,
-    status: StatusFlag = None,
-    since: SinceFlag = None,
-    until: UntilFlag = None,
+    chosen: ResultOptions,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
@@ -195,8 +200,7 @@ def export(  # noqa: PLR0913, RUF100 - one parameter for each filter
     Example: jobhooks result export --format jsonl --status failure | jq -r .error | sort | uniq -c
     """
     with connection(load(config, database_url=database_url)) as conn:
-        chosen = _filter(conn, hook, job, table, object_, status, since, until)
-        WRITERS[format_](results.all_results(conn, chosen, progress))
+        WRITERS[format_](results.all_results(conn, chosen.filter(conn), progress))
 
 
 def _write_csv(found: Iterable[ResultDetails]) -> None:
@@ -226,19 +230,3 @@ def _cell(value: object) -> object:
         encoded = msgspec.json.encode(value).decode()
         return "" if encoded == "null" else encoded
     return value
-
-
-def _filter(  # noqa: PLR0913, PLR0917, RUF100 - one parameter for each filter
-    conn: SyncConnection,
-    hook: list[str] | None,
-    job: list[str] | None,
-    table: list[str] | None,
-    object_: list[str] | None,
-    status: Status | None,
-    since: str | None,
-    until: str | None,
-) -> results.ResultFilter:
-    with wrong_usage("--object"):
-        key = object_key(object_ or [])
-    named = (hook or (), job or (), table or ())
-    return results.ResultFilter(*named, key, None if status is None else status.value, *period(conn, since, until))
