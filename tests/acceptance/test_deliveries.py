@@ -23,7 +23,9 @@ def ledger(device: Connection) -> Connection:
 
 def pending(conn: Connection) -> list[tuple[int, str]]:
     """Change and status of pending deliveries."""
-    return conn.execute("select change_id, status from jobhooks.delivery order by change_id, hook_id").fetchall()
+    return conn.execute(
+        "select change_id, status from jobhooks.pending_deliveries() order by change_id, hook_id"
+    ).fetchall()
 
 
 def done(finished: subprocess.CompletedProcess[str]) -> str:

@@ -96,8 +96,8 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
 def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs: Connection, database: str) -> None:
     run(database, "hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On")
     jobs.execute(
-        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values"
-        " (1, 1, 1, 'dead'), (2, 1, 1, 'blocked')"
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, due_at) values"
+        " (1, 1, 1, 'dead', null), (2, 1, 1, 'waiting', now())"
     )
     run(database, "hook", "delete", "h", code=REFUSED)
     assert shown(database, "hook", "show", "h")["deliveries"] == {"blocked": 1, "dead": 1}

@@ -36,7 +36,7 @@ def ledger(device: Connection) -> Connection:
     device.execute("update jobhooks.object_change set time = now() - interval '90 seconds'")
     device.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at) values"
-        " (1, 1, 1, 7, 'dead', null), (2, 1, 1, 7, 'blocked', null), (3, 1, 1, 8, 'waiting', now() + '1 hour'),"
+        " (1, 1, 1, 7, 'dead', null), (2, 1, 1, 7, 'waiting', now()), (3, 1, 1, 8, 'waiting', now() + '1 hour'),"
         " (4, 1, 1, 9, 'waiting', now() - '5 minutes'::interval), (4, 2, 1, 9, 'waiting', now() + '2 hours')"
     )
     device.execute("delete from jobhooks.job_hook where id = 2")

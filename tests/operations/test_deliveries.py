@@ -24,7 +24,7 @@ from support.progress import RecordedProgress
 
 
 def pending(conn: Connection) -> list[tuple[int, str]]:
-    return conn.execute("select change_id, status from jobhooks.delivery order by change_id").fetchall()
+    return conn.execute("select change_id, status from jobhooks.pending_deliveries() order by change_id").fetchall()
 
 
 FILTERS: list[tuple[DeliveryFilter, list[int]]] = [
@@ -137,8 +137,9 @@ def many(conn: Connection, count: int) -> None:
     conn.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
     conn.execute("select jobhooks.add_hook('h', '{public.device}', '{update}', 'a.B')")
     conn.execute(
-        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status)"
-        " select id, 1, 1, 7, case when id = 1 then 'dead' else 'blocked' end from generate_series(1, %s) as id",
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at) select id, 1, 1, 7,"
+        " case when id = 1 then 'dead' else 'waiting' end, case when id > 1 then now() end"
+        " from generate_series(1, %s) as id",
         [count],
     )
 

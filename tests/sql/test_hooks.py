@@ -348,8 +348,9 @@ def test_a_deleted_hook_has_no_pending_deliveries(jobs: Connection) -> None:
     add(jobs, "h")
     add(jobs, "other", job="a.Too")
     jobs.execute(
-        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, attempts) values"
-        " (1, 1, 1, 'dead', 2), (2, 1, 1, 'blocked', 0), (3, 1, 1, 'blocked', 0), (1, 2, 1, 'dead', 1)"
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, attempts, due_at) values"
+        " (1, 1, 1, 'dead', 2, null), (2, 1, 1, 'waiting', 0, now()), (3, 1, 1, 'waiting', 0, now()),"
+        " (1, 2, 1, 'dead', 1, null)"
     )
     # Change 3 has the result of one attempt, and its delivery is pending.
     jobs.execute(

@@ -20,7 +20,7 @@ def fill_ledger(device: Connection[TupleRow]) -> None:
         device.execute(f"select jobhooks.add_hook('{name}', '{{public.{table}}}', '{{create,update}}', 'a.B')".encode())
     device.execute(
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, attempts, due_at) values"
-        " (1, 1, 1, 7, 'dead', 2, null), (2, 1, 1, 7, 'blocked', 0, null), (3, 1, 1, 8, 'waiting', 1, now()),"
+        " (1, 1, 1, 7, 'dead', 2, null), (2, 1, 1, 7, 'waiting', 0, now()), (3, 1, 1, 8, 'waiting', 1, now()),"
         " (4, 2, 2, 9, 'waiting', 1, now() + interval '1 hour')"
     )
     device.execute(
