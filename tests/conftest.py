@@ -9,7 +9,7 @@ from collections.abc import Generator
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 from psycopg.rows import TupleRow
 
 from jobhooks.operations import tables
@@ -39,10 +39,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-texts", action="store_true", help="Write the texts that test_texts.py compares.")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     # The process that hands out tests passes its options on, so all draw from the same seed.
     if config.option.seed is None:
         config.option.seed = int(os.environ.get("JOBHOOKS_TEST_SEED") or random.randrange(1 << 32))
+    if config.option.hypothesis_seed is None:  # before Hypothesis reads it
+        config.option.hypothesis_seed = config.option.seed
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -52,7 +55,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    if report.failed and SEED in item.stash:
+    if report.failed and (SEED in item.stash or is_hypothesis_test(getattr(item, "obj", None))):
         report.sections.append(("random", f"repeat it with: pytest --seed {item.config.option.seed} {item.nodeid!r}"))
     return report
 
