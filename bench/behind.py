@@ -1,4 +1,4 @@
-"""Hooks that cannot keep up, or that fail: what they cost the hooks beside them, and the database."""
+"""Hooks that cannot keep up, or that fail: their cost for other hooks and for the database."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -55,7 +55,7 @@ end
 $$;
 
 -- jobhooks_viewer reads. jobhooks_operator also changes hooks, jobs and deliveries. jobhooks_daemon reads the log and records
--- results and the backlog. jobhooks_receiver is for the sessions in which receivers write: their writes may carry a mark.
+-- results and the backlog. jobhooks_receiver is for the sessions of receivers: their writes may carry a mark.
 do $$
 begin
     if to_regrole('jobhooks_viewer') is null or to_regrole('jobhooks_operator') is null

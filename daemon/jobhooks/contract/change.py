@@ -23,8 +23,8 @@ TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]')
 class Change:
     """One captured row change: the action, the row before and after, the time, the user and the transaction.
 
-    ``partition`` is the one that was truncated, if it was not the whole table.
-    The snapshots are decoded on first use: a change that no hook wants costs nothing.
+    ``partition``: the truncated one, if only a partition was truncated. The snapshots are decoded on first use, so a
+    change without a matching hook costs nothing.
     """
 
     id: int
@@ -42,12 +42,12 @@ class Change:
 
     @cached_property
     def prechange(self) -> Row | None:
-        """The row before the change; None on create and truncate."""
+        """The row before the change. Create and truncate have no such row."""
         return None if self.prechange_json is None else decode_row(self.prechange_json)
 
     @cached_property
     def postchange(self) -> Row | None:
-        """The row after the change; None on delete and truncate."""
+        """The row after the change. Delete and truncate have no such row."""
         return None if self.postchange_json is None else decode_row(self.postchange_json)
 
     @property
@@ -62,15 +62,15 @@ class Change:
 
     @property
     def changed_object_id(self) -> object:
-        """The current key of the object: a value, or a dict for a key of several columns; None without a key."""
+        """The current key of the object: a value, or a dict for a key of several columns; null without a key."""
         key = self.object_key()
         return next(iter(key.values())) if key is not None and len(key) == 1 else key
 
     def previous(self) -> Any:
-        """Return the previous change of this object, or None. Await it in an ``async def`` receiver.
+        """The previous change of this object; null if it is not found. Await it in an ``async def`` receiver.
 
-        None for a create, even if an earlier object had its key. The search covers the 100,000 changes of all tables
-        before this one, if the log still has them, and uses the receiver's connection.
+        A create has no previous change, even if an earlier object had its key. The search covers the 100,000 changes of
+        all tables before this one, if the log still has them, and uses the receiver's connection.
 
         Raises:
             RuntimeError: no receiver runs.
@@ -81,7 +81,7 @@ class Change:
         return run.previous(self.id, self.content_type)
 
     def get_snapshots(self) -> Snapshots:
-        """Return the row before, the row after, and the top-level columns that differ, removed and added."""
+        """The row before, the row after, and the top-level columns that differ, removed and added."""
         return {
             "prechange": self.prechange,
             "postchange": self.postchange,
@@ -89,9 +89,9 @@ class Change:
         }
 
     def object_key(self) -> Row | None:
-        """The current key of the row: the new one after an update; None if the table has no key.
+        """The current key of the row: the new one after an update.
 
-        Also None if a key column was renamed or dropped since the table was watched.
+        Null if the table has no key, or if a key column was renamed or dropped since the table was watched.
         """
         row = self.postchange or self.prechange
         if row is None and self.object_key_json is not None:
@@ -102,10 +102,10 @@ class Change:
         return {name: row[name] for name in columns}
 
     def lane_keys(self, columns: tuple[str, ...] | None = None) -> tuple[bytes, ...] | None:
-        """The key before as JSON, and the key after if it differs; None if the row has no key any more.
+        """The key before as JSON, and the key after if it differs. By default of the key columns, else of ``columns``.
 
-        Uses these ``columns``, or the key columns. Also None for a truncate. The same for all changes of a table
-        without key columns: it has no objects to distinguish.
+        Null for a truncate, and for a row that lost a key column. All changes of a table without key columns share one
+        key: it has no objects to distinguish.
         """
         if self.action is ObjectChangeActionChoices.ACTION_TRUNCATE:
             return None

@@ -1,7 +1,7 @@
 """The live row of a change: its columns as attributes, and saving assigned values.
 
-Values are those of snapshots (text, int, Decimal, bool, None, list, dict). So the two compare, and a snapshot's value
-can be assigned back for every column type.
+Values have the types of snapshots (text, int, Decimal, bool, list, dict, null). So the two compare, and a snapshot's
+value can be assigned back for every column type.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ class LoadedRow:
 
 
 class Rows(Protocol):
-    """Reads and writes a live row in the receiver's transaction. None: no such row or version exists."""
+    """Reads and writes a live row in the receiver's transaction. Null: no such row or version exists."""
 
     def load(self, content_type: ContentType, key: Row) -> LoadedRow | None: ...
     def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None: ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class ContentType:
     """A watched table. ``name`` is ``schema.table``; without ``key_columns`` its rows have no identity.
 
-    ``schema`` and ``table`` are the bare names of the table, None after it is dropped; ``key_types`` are SQL's names
+    ``schema`` and ``table`` are the bare names of the table, null after it is dropped; ``key_types`` are SQL's names
     for the types of the key columns. A change of ``ignored_columns`` alone does not count as a change.
     """
 

@@ -12,7 +12,7 @@ from jobhooks.contract.choices import FailurePolicy, Ordering
 
 MAX_COUNT = 100_000
 MAX_SECONDS = 10 * 365 * 86_400
-BATCH_SIZE = 100  # of a receiver that takes batches and states no batch_size
+BATCH_SIZE = 100  # of a receiver of batches without a batch_size
 
 
 class Kind(Enum):
@@ -29,10 +29,10 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting may be, and what it is for.
+    """The values and the purpose of a setting.
 
-    ``zero``: it may be 0; ``optional``: it may be None; ``shown_default``: its default in the reference, where that is
-    not the same for all receivers.
+    ``zero``: 0 is allowed; ``optional``: null is allowed; ``shown_default``: its default in the reference, if that
+    depends on the receiver.
     """
 
     kind: Kind
@@ -44,10 +44,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobLimits:
-    """How the engine runs a job. Times are in seconds; a limit of None is no limit.
+    """How the engine runs a job. Times are in seconds; null is no limit.
 
-    ``order_by``: a word, or the columns that rows must agree in to be delivered in order. ``batch_size``: None for a
-    receiver that takes one change at a time.
+    ``order_by``: a word, or columns: rows with equal values are delivered in order. ``batch_size``: null for a receiver
+    that takes one change at a time.
     """
 
     soft_time_limit: Annotated[
@@ -148,4 +148,4 @@ def _rules() -> dict[str, Rule]:
 RULES = _rules()
 DEFAULTS: dict[str, Any] = {
     item.name: None if item.default is MISSING else item.default for item in fields(JobSettings)
-}  # None where each receiver has its own
+}  # null if it depends on the receiver

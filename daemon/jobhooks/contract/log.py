@@ -49,7 +49,7 @@ class ReceiverLog:
         self._add(LogLevel.FAILURE, obj, message)
 
     def failure_message(self) -> str | None:
-        """The last failure's message, or None without a failure."""
+        """The last failure's message; null without a failure."""
         failures = [entry.message for entry in self.entries if entry.level is LogLevel.FAILURE]
         return failures[-1] if failures else None
 

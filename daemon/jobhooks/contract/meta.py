@@ -60,7 +60,7 @@ def _warnings(receiver: type[JobHookReceiver[Any]]) -> Iterator[str]:
     stated = sorted({name for base in meta.__mro__[:-1] for name in vars(base) if not name.startswith("_")})
     for name in stated:
         if name in NAUTOBOT_ATTRIBUTES:
-            yield f"{where}.{name} has no effect: it is Nautobot's, and jobhooks has nothing like it"
+            yield f"{where}.{name} has no effect: it is Nautobot's, and has no counterpart in jobhooks"
         elif name not in RULES:
             near = difflib.get_close_matches(name, RULES, 1)
             yield f"{where}.{name} has no effect" + (f'. Did you mean "{near[0]}"?' if near else "")
@@ -164,7 +164,7 @@ def _suggestion(rule: Rule, value: object) -> str:
 
 
 def _columns(value: object) -> tuple[str, ...]:
-    """The columns that an ``order_by`` names; empty if it names none, or something that is no column."""
+    """The columns that an ``order_by`` names; empty without a name, or if one of them is not a column."""
     listed: object = [value] if isinstance(value, str) else value
     columns = tuple(cast("Sequence[object]", listed)) if isinstance(listed, list | tuple) else ()
     names = [name for name in columns if isinstance(name, str) and name and clean_text(name) == name]

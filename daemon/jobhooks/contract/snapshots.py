@@ -16,14 +16,14 @@ IP_TYPES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface,
 
 
 class Differences(TypedDict):
-    """The columns that differ, with their values before and after; None for a missing row."""
+    """The columns that differ, with their values before and after; null for a missing row."""
 
     removed: Row | None
     added: Row | None
 
 
 class Snapshots(TypedDict):
-    """The row before and after a change, and the differences; None for a missing row."""
+    """The row before and after a change, and the differences; null for a missing row."""
 
     prechange: Row | None
     postchange: Row | None

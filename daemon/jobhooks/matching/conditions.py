@@ -54,7 +54,7 @@ def check_conditions(text: str) -> None:
 
 
 def why_invalid(text: str) -> str | None:
-    """Why conditions do not compile, on one line; None: they do."""
+    """Why conditions do not compile, on one line; null: they compile."""
     try:
         compiled(text)
     except InvalidConditions as exc:
@@ -118,7 +118,7 @@ class Conditions:
 
 
 class _Columns:
-    """Reads columns of rows as CEL values; None means all columns.
+    """Reads columns of rows as CEL values; null stands for all columns.
 
     Numbers are 64-bit integers, or else the nearest doubles.
     """

@@ -24,9 +24,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Rule:
-    """What a setting is, and what it is for. ``cleared``: what ``hook edit`` takes to remove it, and what that means.
+    """The kind and the purpose of a setting. ``metavar``: stands for its value in a usage line.
 
-    ``metavar``: stands for its value in a usage line.
+    ``cleared``: the value that removes it with ``hook edit``, and the effect.
     """
 
     kind: Kind
@@ -37,10 +37,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class HookSettings:
-    """All that an operator sets of a hook, as ``jobhooks.save_hook`` takes it.
+    """The settings of a hook, as ``jobhooks.save_hook`` takes them.
 
-    ``job``: the class path. ``columns``: an update must have changed one of them, if there are any. ``coalesce_s``: 0
-    to merge the changes of one transaction, else of that many seconds; None: deliver each change by itself.
+    ``job``: the class path. ``columns``: an update fires only if it changed one of them; empty: any column.
+    ``coalesce_s``: merge the changes of one transaction (0), or of this many seconds; null: merge no changes.
     """
 
     name: Annotated[str, Rule(Kind.NAME, "A name of your choice.", "NAME")]

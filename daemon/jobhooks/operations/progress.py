@@ -1,4 +1,4 @@
-"""The callbacks by which operations report progress; they print nothing themselves."""
+"""Callbacks that report the progress of operations, which print nothing themselves."""
 
 import contextlib
 from collections.abc import Callable, Generator

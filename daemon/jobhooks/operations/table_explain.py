@@ -1,4 +1,4 @@
-"""What watching does to one table, for a DBA: its triggers, the functions they call, locks, and how to stop them."""
+"""The effects of watching one table, for a DBA: its triggers, the functions they call, locks, and how to stop them."""
 
 from dataclasses import dataclass
 
@@ -58,7 +58,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class SwitchOff:
-    """A way to stop the capture, what it loses, and how to undo it."""
+    """A way to stop the capture, its cost, and how to undo it."""
 
     statement: str
     effect: str
@@ -67,7 +67,7 @@ class SwitchOff:
 
 @dataclass(frozen=True)
 class TableExplanation:
-    """What watching does to a table. ``calls``: for each action, the functions that its triggers call."""
+    """The effects of watching a table. ``calls``: for each action, the functions that its triggers call."""
 
     table: str
     state: str

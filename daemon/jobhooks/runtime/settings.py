@@ -33,7 +33,7 @@ AS_THE_SERVICE = "sudo -u jobhooks before the command, or name the database with
 
 
 class LogLevel(StrEnum):
-    """From which level on events are logged."""
+    """The lowest level of events that are logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -76,9 +76,7 @@ class Settings(BaseSettings):
         " under load; poll: writers send none, and it reads the log 20 to 500 times a second, for applications"
         " with two-phase commit; always: writers send a NOTIFY with each commit.",
     )
-    poll_interval: float = Field(
-        5.0, gt=0, le=3600, description="Seconds after which the log is read without a wake-up."
-    )
+    poll_interval: float = Field(5.0, gt=0, le=3600, description="Seconds between reads of the log without a wake-up.")
     shutdown_grace: float = Field(
         30.0, ge=0, le=3600, description="Seconds that running receivers have to end when the daemon stops."
     )
@@ -87,7 +85,7 @@ class Settings(BaseSettings):
         10.0,
         ge=1,
         le=3600,
-        description="Seconds of silence after which a standby presumes the leading daemon dead.",
+        description="A standby presumes the leading daemon dead after this many seconds of silence.",
     )
     connections: int = Field(10, ge=1, le=1000, description="How many connections each async def receiver may have.")
     workers: int = Field(2, ge=1, le=100, description="How many processes each def receiver may have.")
@@ -121,7 +119,7 @@ class Settings(BaseSettings):
 
 
 def load(file: Path | None = None, **flags: object) -> Settings:
-    """Load the settings from ``flags`` that are not None, the environment, the file, and the defaults.
+    """Load the settings from ``flags`` with a value, the environment, the file, and the defaults.
 
     ``file`` is by default the one that JOBHOOKS_CONFIG names, or else ``/etc/jobhooks/jobhooks.toml`` if it exists. The
     latter belongs to the service: a user who may not read it, but names a database, does without it.
@@ -181,8 +179,8 @@ def describe(name: str) -> str:
 
 
 def example() -> str:
-    """Return the example file: every setting with its default, as a comment to uncomment."""
-    parts = [f"# Settings of jobhooks: {DEFAULT_FILE}. Each can be set as {PREFIX}NAME in the environment, too.\n"]
+    """The example file: every setting with its default, as a comment to uncomment."""
+    parts = [f"# Settings of jobhooks: {DEFAULT_FILE}. Each can also be set as {PREFIX}NAME in the environment.\n"]
     for name, field in Settings.model_fields.items():
         description = textwrap.fill(field.description or "", 118, initial_indent="# ", subsequent_indent="# ")
         parts.append(f"{description}\n# {name} = {_toml(field.default)}\n")

@@ -15,7 +15,7 @@ def install(conn: SyncConnection) -> list[str]:
     Raises:
         SqlMismatch: the database has migrations that this program does not know.
         Forbidden: the role may not create the objects.
-        LockNotAvailable: other sessions held a table of ours in every attempt.
+        LockNotAvailable: other sessions held a table of jobhooks in every attempt.
     """
     try:
         return retried(lambda: _install(conn))
@@ -24,7 +24,7 @@ def install(conn: SyncConnection) -> list[str]:
 
 
 def right_to_install(conn: SyncConnection) -> str:
-    """What lets this role install and uninstall: a grant, or the role that may."""
+    """The missing right to install and uninstall: a grant, or the role to use."""
     ((remedy,),) = call(conn, "right_to_install")
     return remedy
 
@@ -44,7 +44,7 @@ def _install(conn: SyncConnection) -> list[str]:
 
 
 def capture_is_confined(conn: SyncConnection) -> bool:
-    """Return whether the capture function belongs to the role that can do nothing but write to the log."""
+    """Whether the capture functions belong to the role that can only write to the log."""
     ((confined,),) = call(conn, "capture_is_confined")
     return confined
 

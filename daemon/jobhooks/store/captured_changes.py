@@ -51,5 +51,5 @@ def listed_fields(row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def raw_json(text: str | None) -> msgspec.Raw:
-    """Wrap JSON text that is already encoded; None becomes null."""
+    """Wrap JSON text that is already encoded; a missing one becomes null."""
     return msgspec.Raw(b"null" if text is None else text.encode())

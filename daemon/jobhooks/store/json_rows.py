@@ -14,7 +14,7 @@ TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def columns(row: str | None) -> Columns:
-    """Read the columns of a row that is a JSON object, each value as its JSON text; empty for None."""
+    """Read the columns of a row that is a JSON object, each value as its JSON text; empty without a row."""
     return dict(_members(row)) if row else {}
 
 

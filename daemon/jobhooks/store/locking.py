@@ -9,7 +9,7 @@ from jobhooks.store.connections import SyncConnection, call
 
 T = TypeVar("T")
 ATTEMPTS = 4
-PAUSE = 0.5  # seconds between attempts, in which the writers that queued behind us continue
+PAUSE = 0.5  # seconds between attempts: the writers queued behind us continue
 
 
 def call_with_lock(conn: SyncConnection, name: str, /, **parameters: object) -> None:

@@ -99,14 +99,14 @@ def _mismatch(query: Query, values: Mapping[str, object]) -> str:
 
 @cache
 def migrations() -> tuple[Migration, ...]:
-    """Return all migrations in order."""
+    """All migrations in order."""
     paths = sorted((SQL / "migrations").glob("*.sql"))
     return tuple(Migration(int(path.name[:4]), path.stem[5:], path.read_text("utf-8")) for path in paths)
 
 
 @cache
 def repeatable() -> str:
-    """Return what is applied at every installation, in order."""
+    """The SQL of every installation, in order."""
     functions = sorted((SQL / "functions").glob("*/*.sql"), key=lambda path: path.name)
     before = [SQL / "retired.sql", SQL / "roles.sql"]
     after = [SQL / name for name in ("comments.sql", "segments.sql", "ownership.sql", "grants.sql")]
@@ -115,7 +115,7 @@ def repeatable() -> str:
 
 
 def functions_digest() -> str:
-    """Return what tells these functions and grants from those of another version."""
+    """A digest of these functions, views and grants: other versions have another one."""
     return hashlib.sha256(repeatable().encode()).hexdigest()[:16]
 
 
@@ -131,10 +131,10 @@ def queries() -> dict[str, Query]:
 
 
 def query(name: str) -> str:
-    """Return the text of a query, with $1, $2, ... for its parameters."""
+    """The text of a query, with $1, $2, ... for its parameters."""
     return queries()[name].text
 
 
 def filled(name: str, /, **parts: str) -> str:
-    """Return the text of a query with ``parts``, which are SQL, in the places of its parameters."""
+    """The text of a query with ``parts``, which are SQL, in the places of its parameters."""
     return queries()[name].filled(parts)

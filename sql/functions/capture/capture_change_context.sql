@@ -1,4 +1,4 @@
--- jobhooks_capture.change_context(content_type_id, before, after): the context of a change as json; null if it has none.
+-- jobhooks_capture.change_context(content_type_id, before, after): the context of a change as json; null without one.
 --
 -- before, after: the values of snapshot. A mark, and a request not to trigger, count only for roles that may use them; the
 -- catalogue is read only if there is one. The session's settings can hold anything, including bytes that are not text and

@@ -1,7 +1,7 @@
 -- jobhooks_capture.snapshot(object, key): a row as json; if that fails, an array of the error and the key.
 --
 -- Runs as the writing role. The json of a row may run code: a cast to json of a type of the table's owner. That code gains
--- no rights this way. It may fail, and a row of over 1 GB fails as well: the writer goes on. The block writes nothing, so it
+-- no rights this way. It may fail, as may a row of over 1 GB: the writer continues. The block writes nothing, so it
 -- takes no transaction id. key: an array literal of the key columns. A "set" clause would cost the same again as writing
 -- the row, so every name and operator is qualified, and no function of jobhooks is called, which that role may not use.
 create or replace function jobhooks_capture.snapshot(object record, key text)
@@ -15,7 +15,7 @@ declare
 begin
     return pg_catalog.row_to_json(object);
 exception when others then
-    -- Each by itself: the words of an error may be of any length, and no text.
+    -- Each separately: the text of an error may have any length, and may not be valid text.
     begin
         failure := sqlstate;
         failure := pg_catalog.concat(failure, ': ', pg_catalog."left"(sqlerrm, 1000));

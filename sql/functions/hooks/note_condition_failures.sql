@@ -1,4 +1,4 @@
--- jobhooks.note_condition_failures(failures): count the changes for which conditions of hooks could not be evaluated.
+-- jobhooks.note_condition_failures(failures): count changes whose evaluation by the conditions of hooks failed.
 --
 -- failures: [{hook_id, conditions, failures, change_id, invalid, error}]; change_id null, and failures 0, if invalid
 -- conditions have not met a change yet. Failures of a deleted hook, or of replaced conditions, are ignored. It does not wait

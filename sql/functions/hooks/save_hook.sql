@@ -1,9 +1,9 @@
 -- jobhooks.save_hook(name, settings): add a job hook (name: null), or change one; returns its id.
 --
--- settings: an object with some of content_types, job, and columns of jobhooks.job_hook such as name, events and conditions; what is
--- not named stays as it is, or by default. A coalesce_s of null is none. What else can be wrong with a hook, check_hook and
--- check_hook_targets say, whatever statement writes it. The statement is put together from the columns that the settings
--- name, each of which the catalogue quotes: so a new column is a new setting.
+-- settings: an object with some of content_types, job, and columns of jobhooks.job_hook such as name, events and conditions. A
+-- setting that is left out keeps its value, or gets its default. A coalesce_s of null turns merging off. The triggers check_hook
+-- and check_hook_targets check the rest, for every statement that writes a hook. The statement here is built from the columns
+-- that the settings name, quoted by the catalogue: so a new column is a new setting.
 create or replace function jobhooks.save_hook(name text, settings jsonb)
 returns integer
 language plpgsql
@@ -34,7 +34,7 @@ declare
             ))
             else '{}'
         end;
-    -- A column that cannot be null keeps its value where null is given.
+    -- For a column that cannot be null, a null keeps the value.
     targets constant text := (
         select string_agg(quote_ident(attribute.attname), ', ' order by attribute.attnum)
         from pg_attribute as attribute
@@ -45,7 +45,7 @@ declare
     );
 begin
     if save_hook.name is not null then
-        -- Locked, so that the hook stays as it is read here until the end.
+        -- Locked, so that the hook stays the same until the end.
         select known.id into hook_id from jobhooks.job_hook as known where known.name = save_hook.name for update;
         if not found then
             raise exception 'there is no hook "%"%', save_hook.name,

@@ -1,4 +1,4 @@
--- jobhooks.unknown_columns(hook_id): the columns of a hook that none of its tables records, in order.
+-- jobhooks.unknown_columns(hook_id): the columns of a hook that its tables do not record, in order.
 create or replace function jobhooks.unknown_columns(hook_id integer)
 returns setof text
 language sql

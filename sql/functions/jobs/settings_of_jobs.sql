@@ -1,6 +1,6 @@
--- jobhooks.settings_of_jobs(): the settings of a job, which its receiver states or an operator sets instead.
+-- jobhooks.settings_of_jobs(): the settings that a job has, with the kind, limits and default of each.
 --
--- setting: its name in class Meta. kind: what it may be. lowest, highest: the limits of a number. optional: it may be
+-- setting: its name in class Meta. kind: of its value. lowest, highest: the limits of a number. optional: it may be
 -- null, for no limit. standard: its default. make generate writes this from daemon/jobhooks/contract/job_settings.py.
 create or replace function jobhooks.settings_of_jobs()
 returns table (
@@ -30,4 +30,4 @@ as $$
 $$;
 
 comment on function jobhooks.settings_of_jobs() is
-'The settings of a job, which its receiver states or an operator sets instead';
+'The settings that a job has, with the kind, limits and default of each';

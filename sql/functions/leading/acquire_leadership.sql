@@ -1,8 +1,8 @@
 -- jobhooks.acquire_leadership(): become the daemon that leads; returns its number, which settle checks.
 --
 -- For the session that holds the lock of the leader. The update waits for a former leader's current settle, and prevents any
--- further one. It ends the sessions in which the former leader's receivers write, because they may hold locks on rows: that
--- daemon is presumed dead, and its uncommitted deliveries are repeated.
+-- further one. It ends the sessions of the former leader's receivers, because they may hold locks on rows: that daemon is
+-- presumed dead, and its uncommitted deliveries are repeated.
 create or replace function jobhooks.acquire_leadership()
 returns bigint
 language plpgsql

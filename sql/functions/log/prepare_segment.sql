@@ -11,7 +11,7 @@ begin
     if to_regrole('jobhooks_capture') is not null then
         execute format('grant insert, select, update (action, postchange) on %s to jobhooks_capture', segment);
     end if;
-    -- Only if it is not set yet: it locks the segment, to which the application writes.
+    -- Only if it is not set yet: it locks the segment, and the application writes to it.
     if 'lz4' = any (methods) and exists (
         select from pg_attribute
         where attrelid = segment::regclass and attname in ('prechange', 'postchange') and attcompression <> 'l'

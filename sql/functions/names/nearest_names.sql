@@ -1,4 +1,4 @@
--- jobhooks.nearest_names(name, known): the known names most like name, the best first; at most two, and often none.
+-- jobhooks.nearest_names(name, known): the known names most like name, the best first; at most two, often an empty array.
 --
 -- The schema public and double quotes are ignored, a dot matches an underscore, and the part after the last dot may match alone:
 -- dcim.device finds public.dcim_device, rack finds inventory.rack, shout finds shout.Shout.
@@ -34,4 +34,4 @@ as $$
 $$;
 
 comment on function jobhooks.nearest_names(text, text []) is
-'The known names most like a name, the best first; at most two, and often none';
+'The known names most like a name, the best first; at most two, often an empty array';

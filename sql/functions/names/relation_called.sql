@@ -1,4 +1,4 @@
--- jobhooks.relation_called(name): the table of a name with its schema; null if there is none, or if it cannot be a table's name.
+-- jobhooks.relation_called(name): the table of a name with its schema; null if it does not exist, or cannot be a table's name.
 --
 -- to_regclass raises on a text that is not a name before PostgreSQL 16.
 create or replace function jobhooks.relation_called(name text)
@@ -15,4 +15,4 @@ end
 $$;
 
 comment on function jobhooks.relation_called(text) is
-'The table of a name with its schema; null if there is none, or if it cannot be the name of a table';
+'The table of a name with its schema; null if it does not exist, or cannot be the name of a table';

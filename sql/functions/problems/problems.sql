@@ -1,6 +1,6 @@
 -- jobhooks.problems(retention, segment_size): all problems with their cause and remedy; errors first.
 --
--- severity: error, something that was asked for does not happen; warning, it will fail in some case, or is not safe; note,
+-- severity: error, something configured does not happen; warning, it fails in some cases, or is not safe; note,
 -- useful to know. subject: a table by its name, or another thing. Reads only, and works for members of jobhooks_viewer.
 -- retention, segment_size: as the daemon's. Each kind of problem has a separate function.
 create or replace function jobhooks.problems(retention interval default '30 days', segment_size bigint default 10000000)

@@ -1,4 +1,4 @@
--- jobhooks.problems_of_columns(): columns of watched tables that are not treated as was asked, or that can fail a writer.
+-- jobhooks.problems_of_columns(): columns of watched tables whose options have no effect, or that can fail a writer.
 create or replace function jobhooks.problems_of_columns()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -52,4 +52,4 @@ as $$
 $$;
 
 comment on function jobhooks.problems_of_columns() is
-'Columns of watched tables that are not treated as was asked, or that can fail a writer';
+'Columns of watched tables whose options have no effect, or that can fail a writer';

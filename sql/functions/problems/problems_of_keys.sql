@@ -1,4 +1,4 @@
--- jobhooks.problems_of_keys(): keys of watched tables that do not identify a row, or not any more.
+-- jobhooks.problems_of_keys(): keys of watched tables that do not identify a row, or no longer do.
 create or replace function jobhooks.problems_of_keys()
 returns table (severity text, subject text, problem text, remedy text)
 language sql

@@ -1,4 +1,4 @@
--- jobhooks.problems_of_marks(): who marks changes without leave, and who could although no receiver.
+-- jobhooks.problems_of_marks(): roles that mark changes without permission, or could although they are not for receivers.
 --
 -- By the newest changes: of the last 24 hours, and no more than 10,000.
 create or replace function jobhooks.problems_of_marks()

@@ -1,4 +1,4 @@
--- jobhooks.problems_of_tables(): watched tables that are gone, and tables that inherit from watched ones and are not.
+-- jobhooks.problems_of_tables(): watched tables that were dropped, and unwatched tables that inherit from watched ones.
 create or replace function jobhooks.problems_of_tables()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -37,4 +37,4 @@ as $$
 $$;
 
 comment on function jobhooks.problems_of_tables() is
-'Watched tables that are gone, and tables that inherit from watched ones and are not';
+'Watched tables that were dropped, and unwatched tables that inherit from watched ones';

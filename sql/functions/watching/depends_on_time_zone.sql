@@ -1,5 +1,5 @@
--- jobhooks.depends_on_time_zone(relation, columns): whether how these columns look as json may depend on the time zone that
--- the session has set: where there is a timestamptz in them, or in their elements, ranges, fields or domains.
+-- jobhooks.depends_on_time_zone(relation, columns): whether the json of these columns can depend on the session's time zone:
+-- if they contain a timestamptz, directly or in their elements, ranges, fields or domains.
 create or replace function jobhooks.depends_on_time_zone(relation regclass, columns text [])
 returns boolean
 language sql
@@ -28,4 +28,4 @@ as $$
 $$;
 
 comment on function jobhooks.depends_on_time_zone(regclass, text []) is
-'Whether how these columns look as json may depend on the time zone that the session has set';
+'Whether the json of these columns can depend on the session''s time zone';

@@ -38,8 +38,8 @@ begin
             'create or replace trigger "~jobhooks_%s_before" before update on %s for each row
             when (set_config(%s, old.tableoid || '' '' || old.ctid, true) is null) %s',
             watched.id, table_name, updating, executed);
-        -- From PostgreSQL 15 on, a row that moves is shown to the update trigger of the table that the statement names,
-        -- too: then the two rows are not both in one partition.
+        -- From PostgreSQL 15 on, the update trigger of the table that the statement names also sees a row that moves: then
+        -- the two rows are not both in one partition.
         update_condition := format(
             'set_config(%s, '''', true) is not null and old.tableoid <> 0 and old.tableoid = new.tableoid and %s',
             updating, changed);

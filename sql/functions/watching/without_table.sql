@@ -5,7 +5,7 @@ language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
-    -- Lazy from its first quantifier on, which decides about the whole pattern.
+    -- Lazy from its first quantifier on, which makes the whole pattern lazy.
     select regexp_replace(statement, '^(.*? (?:insert|update|delete|truncate) on ).*?\s(for each|execute function) ', '\1\2 ')
 $$;
 

@@ -140,7 +140,7 @@ def set_settings(
 ) -> None:
     """Override settings of the receiver's class Meta, until they are reset. A running daemon applies them immediately.
 
-    A time limit of none means no limit; order_by is object, table, none, or columns separated by commas.
+    A time limit can be none. order_by is object, table, none, or columns separated by commas.
 
     Example: jobhooks job set validate_serial.ValidateSerial max_attempts=5 time_limit=30
     """

@@ -64,7 +64,7 @@ def in_words(by_status: Mapping[str, int]) -> str:
 
 
 def changed(done: str, outcome: DeliveriesChanged) -> str:
-    """Render what a retry or discard did; ``done``: "retried" or "discarded"."""
+    """Render the outcome of a retry or discard; ``done``: "retried" or "discarded"."""
     settled = "" if not outcome.already_settled else f"; {outcome.already_settled} had been settled in between"
     return f"{done} {number(outcome.changed, 'delivery', 'deliveries')}{settled}"
 

@@ -1,4 +1,4 @@
-"""Renders settings of hooks and jobs, and the plan of what changes them."""
+"""Renders settings of hooks and jobs, and plans of changes."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ SIGNS = {StepKind.ADD: ("+", ADDED), StepKind.EDIT: ("~", CHANGED), StepKind.DEL
 
 
 def print_plan(out: Console, steps: Sequence[Step]) -> None:
-    """Print what would be done to each hook, with old and new values."""
+    """Print the planned change of each hook, with old and new values."""
     for step in steps:
         sign, style = SIGNS[step.kind]
         lost = f", which discards {number(step.deliveries, 'delivery', 'deliveries')}" if step.deliveries else ""

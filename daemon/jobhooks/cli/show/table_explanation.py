@@ -1,4 +1,4 @@
-"""Renders what watching does to a table."""
+"""Renders the effects of watching a table."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Who changed which hook or job, when, and how."""
+"""The history of hooks and jobs: who changed them, when, and how."""
 
 import datetime
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from jobhooks.store.connections import SyncConnection, call
 
 
 class Kind(Enum):
-    """What was changed, as the database has it."""
+    """The kind of thing that changed, as the database spells it."""
 
     HOOK = "hook"
     JOB = "job"
@@ -18,7 +18,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class ConfigurationChange:
-    """A change of a hook or a job. ``before`` is None on create, ``after`` on delete; else both have it all."""
+    """A change of a hook or a job. ``before`` (null on create) and ``after`` (null on delete) have all settings."""
 
     time: datetime.datetime
     user: str
@@ -29,10 +29,10 @@ class ConfigurationChange:
 
 
 def history(conn: SyncConnection, kind: Kind, name: str | None, limit: int) -> list[ConfigurationChange]:
-    """The latest changes of all hooks or jobs, or of the one that has or had this name; the newest last.
+    """The latest changes of all hooks or jobs, or of the one with this name, now or formerly; the newest last.
 
     Raises:
-        UnknownHook, UnknownJob: nothing was ever called so.
+        UnknownHook, UnknownJob: no hook or job ever had this name.
     """
     rows = call(conn, "configuration_changes", kind=kind.value, name=name, limit=limit)
     if not rows and name is not None and limit > 0:

@@ -15,7 +15,7 @@ BLANK = HookSettings("", [], "", [])
 
 
 class StepKind(Enum):
-    """What a step does to a hook."""
+    """The effect of a step on a hook."""
 
     ADD = "add"
     EDIT = "edit"
@@ -97,16 +97,16 @@ def deleting(conn: SyncConnection, name: str) -> Step:
 
 
 def differences(before: HookSettings | None, after: HookSettings) -> list[Difference]:
-    """The settings that differ; of a new hook those that are not as by default."""
+    """The settings that differ; for a new hook, those that differ from the defaults."""
     old, new = entry(before or BLANK), entry(after)
     return [Difference(name, old[name], value) for name, value in new.items() if old[name] != value]
 
 
 def carry_out(conn: SyncConnection, seen: Sequence[JobHook], steps: Sequence[Step], *, keep: bool = True) -> None:
-    """Take the steps, all or none; without ``keep`` only to find out whether they can be taken.
+    """Take the steps, all of them or no step. Without ``keep`` roll back, to find out whether they succeed.
 
     Raises:
-        Refused: the hooks are no longer those ``seen``, or a step cannot be taken; nothing was changed.
+        Refused: the hooks changed since they were ``seen``, or a step failed; nothing was changed.
     """
     hooks.change_all(conn, seen, [_action(conn, step) for step in steps], keep=keep)
 
@@ -115,7 +115,7 @@ def take(conn: SyncConnection, step: Step) -> None:
     """Take one step.
 
     Raises:
-        Refused: as the message says; nothing was changed.
+        Refused: see ``hooks.add_hook``; nothing was changed.
     """
     _action(conn, step)()
 

@@ -1,4 +1,4 @@
-"""The job hooks: as they are, as they should be, and what makes them so. The checks are the database's."""
+"""Lists, shows and changes job hooks. The database checks them, except for their conditions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from jobhooks.store.locking import attempt_with_lock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobHook(HookSettings):
-    """A hook as it is. ``runs``: changes lead to runs; ``why_not``: what prevents that, for all or one of its tables.
+    """A hook with its state. ``runs``: changes lead to runs; ``why_not``: the obstacle, for all or one of its tables.
 
-    ``condition_state``: valid, invalid, or unchecked, if no program has compiled its conditions; None without any.
-    ``condition_failures``: for about how many changes its conditions could not be evaluated; ``condition_error``: why,
-    the last time.
+    ``condition_state``: valid, invalid, or unchecked if no program has compiled the conditions; null without any.
+    ``condition_failures``: about how many changes they could not be evaluated for; ``condition_error``: the latest
+    reason.
     """
 
     runs: bool
@@ -39,7 +39,7 @@ class HookDetails(JobHook):
 
 
 def hooks(conn: SyncConnection) -> list[JobHook]:
-    """All job hooks: those of a higher priority first, then by name."""
+    """All job hooks, by descending priority, then by name."""
     return [JobHook(**_columns(row)) for row in call(conn, "hooks")]
 
 
@@ -74,7 +74,7 @@ def edit_hook(conn: SyncConnection, name: str, changes: Mapping[str, object]) ->
     """Change some settings of a hook, by the fields of ``HookSettings``.
 
     Raises:
-        UnknownHook, and what ``add_hook`` raises: nothing was changed.
+        UnknownHook, and the errors of ``add_hook``: nothing was changed.
     """
     _save(conn, name, changes)
 
@@ -106,18 +106,18 @@ def table_names(conn: SyncConnection, names: Sequence[str]) -> list[str]:
 def change_all(
     conn: SyncConnection, seen: Sequence[JobHook], steps: Sequence[Callable[[], object]], *, keep: bool = True
 ) -> None:
-    """Take all steps in one transaction, if the hooks are those that were seen when they were decided on.
+    """Take all steps in one transaction, if the hooks are still those ``seen`` by the author of the steps.
 
-    Without ``keep`` all is rolled back: it is seen whether it can be done.
+    Without ``keep`` the transaction is rolled back, which tells only whether the steps succeed.
 
     Raises:
-        Refused: they are not.
+        Refused: the hooks have changed since.
         LockNotAvailable: another session is changing hooks.
-        JobhooksError: of a step, or of what the steps lead to together; nothing was changed.
+        JobhooksError: of a step, or of a check at the end of all steps; nothing was changed.
     """
 
     def changed() -> None:
-        # So that nobody changes hooks between this look and the commit.
+        # No session can change hooks between this comparison and the commit.
         call(conn, "lock_hooks")
         if list(map(_settings, hooks(conn))) != list(map(_settings, seen)):
             raise Refused(
@@ -133,10 +133,10 @@ def change_all(
 
 
 def check_settings(name: str, conditions: str) -> None:
-    """Check what the database cannot check of a hook: its conditions.
+    """Check the conditions of a hook, which the database cannot check.
 
     Raises:
-        InvalidConditions: they do not compile; the message names the hook, and shows the place.
+        InvalidConditions: they do not compile; the message names the hook and shows the position.
     """
     if conditions:
         try:
@@ -154,7 +154,7 @@ def _table_name(conn: SyncConnection, name: str) -> str:
 
 
 def _save(conn: SyncConnection, name: str | None, settings: Mapping[str, object]) -> None:
-    """Save a hook, with the verdict that its conditions compile."""
+    """Save a hook, and record that its conditions compile."""
     conditions = settings.get("conditions")
     if isinstance(conditions, str):
         check_settings(str(settings.get("name", name)), conditions)
@@ -168,7 +168,7 @@ def _save(conn: SyncConnection, name: str | None, settings: Mapping[str, object]
 
 
 def _settings(hook: JobHook) -> dict[str, Any]:
-    """The settings of a hook, without what a daemon may change at any moment."""
+    """The settings of a hook, without its state, which a daemon may change at any moment."""
     return {setting: getattr(hook, setting) for setting in RULES}
 
 

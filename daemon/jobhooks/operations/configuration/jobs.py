@@ -23,7 +23,7 @@ class FoundJob:
 
 @dataclass(frozen=True)
 class Job:
-    """A job in a list, with the settings in force. ``job``: its class path; ``name``: what people call it."""
+    """A job in a list, with the settings in force. ``job``: its class path; ``name``: its name for people."""
 
     job: str
     name: str
@@ -48,7 +48,7 @@ class HookOfJob:
 
 @dataclass(frozen=True)
 class JobDetails:
-    """A job. ``settings`` are in force; ``receiver`` has what the receiver states for the ``overridden`` ones."""
+    """A job. ``settings`` are in force; ``receiver`` has the receiver's values of the ``overridden`` ones."""
 
     job: str
     installed: bool
@@ -134,5 +134,5 @@ def _stated(settings: JobSettings) -> dict[str, Any]:
 
 
 def _decoded(settings_json: str) -> dict[str, Value]:
-    """The settings of a job in the order in which they are listed, with the types of ``JobSettings``."""
+    """The settings of a job in the order of lists, with the types of ``JobSettings``."""
     return msgspec.json.decode(msgspec.json.encode(_stated(msgspec.json.decode(settings_json, type=JobSettings))))

@@ -40,7 +40,7 @@ class QueuedDelivery:
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """The deliveries by which a job runs for a change, and the hooks that cannot run it."""
+    """The deliveries that run a job for a change, and the hooks that cannot run it."""
 
     change: ListedChange
     deliveries: list[QueuedDelivery]

@@ -21,7 +21,7 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """Message for an unknown name: ``there is no hook "shuot". Did you mean "shout"?``.
 
-    ``kind``: what the name stands for, such as ``hook``.
+    ``kind``: the kind of thing, such as ``hook``.
     """
     return f'there is no {kind} "{name}"{suggestion(name, known)}'
 
