@@ -101,7 +101,7 @@ def test_a_condition_that_fails_is_counted_and_told_and_stops_no_other_hook(
         wait_until("it is counted", lambda: counted(seen))
         ((hook, failures, change, invalid, error),) = counted(seen)
         assert (hook, failures, change, invalid) == ("hook of r.Sees", 2, 4, False)
-        assert "new where there is none after" in str(error)
+        assert "new" in str(error)
         seen.execute("insert into public.device (name, serial) values ('late', '1')")
         seen.execute("delete from public.device")
         wait_until("the next is added", lambda: counted(seen)[0][1:3] == (3, 6))
@@ -115,7 +115,7 @@ def test_a_condition_that_fails_is_counted_and_told_and_stops_no_other_hook(
         ), "once a minute only"
     ((severity, subject, problem),) = told(seen)
     assert (severity, subject) == ("warning", 'hook "hook of r.Sees"')
-    assert "about 3 changes passed it by" in problem and "the last of them change 6" in problem
+    assert " 3 changes " in problem and "change 6" in problem and str(error) in problem
 
 
 def test_what_is_not_counted_yet_is_when_the_daemon_ends(
@@ -164,7 +164,7 @@ def test_invalid_conditions_that_came_past_the_checks_let_nothing_pass_and_are_t
         assert (failures, change, invalid) == (0, None, True)
         assert str(error).startswith("invalid conditions") and "\n" not in str(error)
         ((severity, _, problem),) = told(seen)
-        assert severity == "error" and problem == f"it gets no changes: {error}"
+        assert severity == "error" and problem.endswith(str(error))
         good = write(seen, "a", 1)
         wait_until("the other one gets it", settled(seen, 1))
         wait_until("it is counted", lambda: counted(seen)[0][1:4] == (1, 1, True))
@@ -189,10 +189,11 @@ def test_a_column_that_was_renamed_fails_and_is_told(
         seen.execute("update public.device set number = '3'")
         wait_until("it is counted", lambda: counted(seen))
         assert daemon.terminate() == 0
-    assert [failure[1:] for failure in counted(seen)] == [(1, 3, False, 'there is no "serial"')]
-    assert [(subject, problem[:48]) for _, subject, problem in told(seen)] == [
-        ('hook "hook of r.Sees"', "about 1 change passed it by since its conditions"),
-        ('hook "hook of r.SeesNow"', "none of its tables records its column serial any"),
+    ((*failure, error),) = [failure[1:] for failure in counted(seen)]
+    assert failure == [1, 3, False] and '"serial"' in str(error)
+    assert [(subject, "serial" in problem) for _, subject, problem in told(seen)] == [
+        ('hook "hook of r.Sees"', True),
+        ('hook "hook of r.SeesNow"', True),
     ]
     assert seen_by(seen, "Sees") == [(device, "2")]
 
@@ -206,7 +207,7 @@ def test_rows_are_in_no_line_of_the_log(seen: Connection, database: str, receive
         wait_until("it is counted", lambda: counted(seen))
         assert daemon.terminate() == 0
         assert "secret" not in daemon.words()
-    assert counted(seen)[0][4] == 'there is no "secret"'
+    assert '"secret"' in str(counted(seen)[0][4])
 
 
 # How it is written down.
