@@ -212,9 +212,8 @@ def test_what_everybody_can_write_to_is_not_run(directory: Path, what: str, foun
     registry = find_receivers([directory])
     assert sorted(registry.receivers) == found
     (broken,) = registry.broken
-    assert broken.error == (
-        f"{place} can be written to by everybody (mode {mode}), so nothing of it is run. Try: chmod o-w {place}"
-    )
+    assert str(place) in broken.error and f"mode {mode}" in broken.error
+    assert broken.error.endswith(f"Try: chmod o-w {place}")
     place.chmod(place.stat().st_mode & ~0o002)
     assert sorted(find_again(registry).receivers) == ["p.C", "r.C"]
 
@@ -249,7 +248,7 @@ def test_what_cannot_be_read_is_named_with_the_fix(what: str, broken: str, found
             registry = find_receivers([directory])
         assert sorted(registry.receivers) == found
         (module,) = registry.broken
-        assert module.error.startswith(f"{directory / broken} cannot be read by the user nobody")
+        assert str(directory / broken) in module.error and "nobody" in module.error
         assert module.error.endswith(f". Try: {fix.format(place)}")
 
 
@@ -383,7 +382,7 @@ def test_a_broken_entry_point_is_told_by_file_and_line(install: Callable[[str, d
     told = {broken.module: str(broken) for broken in registry.broken}
     assert told["inventory_hooks.bad"].startswith(f"{site}/inventory_hooks/bad.py:2: AttributeError: ")
     assert told["inventory_hooks.syntax"].startswith(f"{site}/inventory_hooks/syntax.py:2: SyntaxError: ")
-    assert "the entry point d leads to no receiver: inventory_hooks.none" in told["inventory_hooks.none"]
-    assert "the entry point e leads to no receiver: inventory_hooks.good:GOOD" in told["inventory_hooks.good"]
+    assert told["inventory_hooks.none"].endswith(" d leads to no receiver: inventory_hooks.none")
+    assert told["inventory_hooks.good"].endswith(" e leads to no receiver: inventory_hooks.good:GOOD")
     assert told["inventory_hooks_gone"].startswith("inventory-hooks: ModuleNotFoundError: ")
     assert "bad.py:2" in registry.why_missing("inventory_hooks.bad.C")

@@ -105,8 +105,7 @@ def test_conditions_that_cannot_be_evaluated_are_told_and_keep_the_change_from_t
         (2, CHANGE, False),
         (3, CHANGE, True),
     ]
-    assert told[1].error == 'there is no "name"'
-    assert told[2].error.startswith("invalid conditions, line 1, column 12: ")
+    assert '"name"' in told[1].error and "line 1, column 12" in told[2].error
 
 
 def test_conditions_are_not_evaluated_for_what_committed_before_the_hook_was_enabled() -> None:

@@ -35,6 +35,6 @@ def test_a_time_without_a_zone_is_of_this_machine(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2 hours", "h", "-1h", "1y", "9999999999w", "2026-13-01"])
-def test_other_texts_are_refused_with_examples(text: str) -> None:
-    with pytest.raises(InvalidMoment, match="neither a duration, such as 90s"):
+def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(InvalidMoment):
         parse_moment(text, NOW)

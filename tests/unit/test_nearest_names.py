@@ -2,7 +2,7 @@
 
 import pytest
 
-from jobhooks.operations.lookup.nearest_names import nearest_names, unknown_name
+from jobhooks.operations.lookup.nearest_names import nearest_names
 
 TABLES = ["public.device", "public.dcim_device", "public.site", "inventory.rack"]
 
@@ -30,8 +30,3 @@ def test_unlike_names_are_not_suggested(name: str) -> None:
 
 def test_there_are_at_most_two_suggestions() -> None:
     assert len(nearest_names("job", ["job1", "job2", "job3", "job4"])) == 2
-
-
-def test_a_message_suggests_only_if_something_is_near() -> None:
-    assert unknown_name("hook", "shuot", ["shout"]) == 'there is no hook "shuot". Did you mean "shout"?'
-    assert unknown_name("hook", "x", ["shout"]) == 'there is no hook "x"'

@@ -28,7 +28,7 @@ def test_no_texts_are_no_key() -> None:
 
 @pytest.mark.parametrize("texts", [["7", "8"], ["id=7", "id=8"], ["id=7", "8"], ["8", "id=7"], ["=7"]])
 def test_an_ambiguous_key_is_wrong_usage(texts: list[str]) -> None:
-    with pytest.raises(WrongUsage, match="write each as COLUMN=VALUE"):
+    with pytest.raises(WrongUsage):
         object_key(texts)
 
 

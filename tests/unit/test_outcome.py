@@ -97,7 +97,7 @@ def test_a_discard_is_undone_and_not_raised() -> None:
     outcome = raised(Discard("not for us"))
     assert (outcome.status, outcome.error, outcome.raised) == (JobResultStatus.DISCARDED, "not for us", False)
     assert outcome.undone and outcome.traceback is None
-    assert raised(Discard("secret"), sensitive=True).error == "discarded by the receiver"
+    assert "secret" not in (raised(Discard("secret"), sensitive=True).error or "")
 
 
 def test_changes_that_cancel_each_other_out_are_discarded() -> None:

@@ -96,7 +96,8 @@ def test_a_connection_is_there_only_if_it_is_given() -> None:
         def execute(self, statement: str) -> None:
             self.done.append(statement)
 
-    assert "pass receive(..., connection=...)" in (receive(Writes, after={"id": 1}).error or "")
+    refused = receive(Writes, after={"id": 1})
+    assert refused.status == "failure" and "connection=" in (refused.error or "")
     assert receive(Writes, after={"id": 1}, connection=Connection()).status == "success"
     assert Connection.done == ["select 1"]
 
