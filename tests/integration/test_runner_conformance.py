@@ -158,6 +158,41 @@ async def test_what_was_not_begun_is_given_back(rig: UnderTest, copying: Connect
     assert copied(copying) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("name", ["CancelsItself", "RaisesCancelled"])
+async def test_a_run_that_cancels_itself_is_a_failure(rig: UnderTest, copying: Connection, name: str) -> None:
+    """The task that runs it goes on with the others."""
+    outcome = await rig.run(name, 3)
+    assert outcome.status is FAILURE and outcome.undone and "ancelled" in (outcome.error or "")
+    reported = await rig.run_each(name, rig.of(name, *range(1, CHANGES + 1)))
+    statuses = {number: outcome.status for number, outcome in reported.outcomes.items() if outcome is not None}
+    assert statuses == {number: SUCCESS if number % 3 else FAILURE for number in range(1, CHANGES + 1)}
+    assert not [number for number in copied(copying) if number % 3 == 0]
+    current = asyncio.current_task()
+    assert current is not None and not current.cancelling()
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("ExitsSilently", "the worker process ended with exit code 0 while it ran the receiver"),
+        ("IsKilled", "the worker process was ended by SIGKILL while it ran the receiver"),
+        ("LeavesAProgram", "the worker process ended with exit code 7 while it ran the receiver"),
+    ],
+)
+async def test_a_run_that_ends_its_process_is_a_failure(
+    rig: UnderTest, copying: Connection, name: str, error: str
+) -> None:
+    """Programs that it leaves behind may hold its connections open."""
+    if rig.kind != "process":
+        pytest.skip("it would end the process of the tests")
+    outcome = await rig.run(name, 3)
+    assert (outcome.status, outcome.error) == (FAILURE, f"WorkerDied: {error}")
+    assert outcome.undone and copied(copying) == []
+    reported = await rig.run_each(name, rig.of(name, 4, 5))
+    assert [outcome and outcome.status for outcome in reported.outcomes.values()] == [FAILURE, FAILURE]
+    assert (await rig.run("Writes", 6)).recorded
+
+
 async def test_no_more_calls_of_a_receiver_run_than_it_has_capacity_for(rig: UnderTest) -> None:
     calls = [asyncio.create_task(rig.run("Waits", number)) for number in range(1, 5)]
     most = min(rig.runner.capacity or len(calls), len(calls))

@@ -27,9 +27,9 @@ from support.running import HOOK
 
 CHANGES = 12  # each of another device, and then as many of one device
 
-# {adef}: def or async def; {wait}: nothing or await; {sleep}: what sleeps.
+# {adef}: def or async def; {wait}: nothing or await; {sleep}: what sleeps. {cancel}: what cancels the run.
 SOURCE = """
-import asyncio, time
+import asyncio, os, signal, time
 from pathlib import Path
 from jobhooks import Discard, JobHookReceiver, Retry
 
@@ -133,6 +133,36 @@ class Saves(Base):
     {adef} receive_job_hook(self, change, changed_object):
         changed_object.serial += f" {{change.id}}"
         {wait}changed_object.save()
+
+class CancelsItself(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        if change.id % 3 == 0:
+            {cancel}
+            {wait}self.copy(change)
+
+class RaisesCancelled(Base):
+    {adef} receive_job_hook(self, change):
+        if change.id % 3 == 0:
+            raise asyncio.CancelledError
+
+class ExitsSilently(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        os._exit(0)
+
+class IsKilled(Base):
+    {adef} receive_job_hook(self, change):
+        {wait}self.copy(change)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class LeavesAProgram(Base):
+    {adef} receive_job_hook(self, change):
+        os.system("sleep 20 &")  # it inherits every descriptor that can be inherited
+        if os.fork() == 0:
+            time.sleep(20)
+            os._exit(0)
+        os._exit(7)
 
 class Waits(Base):
     {adef} receive_job_hook(self, change):
@@ -309,6 +339,7 @@ def write_source(kind: str, here: Path, word: str) -> Path:
         adef="async def" if is_async else "def",
         wait="await " if is_async else "",
         sleep="asyncio.sleep" if is_async else "time.sleep",
+        cancel="asyncio.current_task().cancel()" if is_async else "raise asyncio.CancelledError",
     )
     return write_receivers(here / "receivers", text)
 

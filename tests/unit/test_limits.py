@@ -72,6 +72,73 @@ async def test_a_cancellation_from_outside_is_none_of_the_limits() -> None:
         await task
 
 
+@pytest.mark.parametrize("waits_before", [False, True])
+@pytest.mark.parametrize("waits_after", [False, True])
+@pytest.mark.parametrize("limit", [None, 60])
+async def test_a_receiver_that_cancels_its_task_does_not_cancel_the_daemons(
+    waits_before: bool, waits_after: bool, limit: float | None
+) -> None:
+    """The run ends, and the task that runs receivers can go on."""
+
+    async def receiver() -> None:
+        if waits_before:
+            await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        if waits_after:
+            await asyncio.sleep(3600)
+
+    with pytest.raises(asyncio.CancelledError):
+        await Limited(receiver(), "m.C", limit, limit).run()
+    task = asyncio.current_task()
+    assert task is not None and not task.cancelling()
+    await asyncio.sleep(0)
+
+
+async def test_a_receiver_that_cancels_its_task_and_raises_has_failed_by_that() -> None:
+    async def receiver() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await Limited(receiver(), "m.C", None, None).run()
+    await asyncio.sleep(0)
+
+
+async def test_a_receiver_that_handles_its_own_cancellation_goes_on() -> None:
+    async def receiver() -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        return "done"
+
+    assert await Limited(receiver(), "m.C", None, None).run() == "done"
+    await asyncio.sleep(0)
+
+
+async def test_a_cancellation_from_outside_counts_after_one_by_itself() -> None:
+    async def receiver() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    task = asyncio.create_task(Limited(receiver(), "m.C", None, None).run())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelling() == 1
+
+
 async def test_results_and_errors_pass_through() -> None:
     async def returns() -> int:
         await asyncio.sleep(0)

@@ -84,7 +84,7 @@ def replay(  # noqa: PLR0913, RUF100 - one parameter for each filter
 def _try(settings: Settings, job: str | None, change: list[int] | None, others: list[object], *, as_json: bool) -> None:
     if job is None or change is None or len(change) != 1 or any(other is not None for other in others):
         raise typer.BadParameter("--dry-run takes a --job and one --change, and no other filter")
-    # Imported here, because all commands would load multiprocessing and Pebble.
+    # Imported here, because all commands would load multiprocessing.
     from jobhooks.cli.show.dry_run import print_dry_run  # noqa: PLC0415, RUF100
     from jobhooks.operations.delivering.dry_run import dry_run  # noqa: PLC0415, RUF100
 

@@ -9,10 +9,9 @@ import contextlib
 import multiprocessing
 import os
 import sys
-from concurrent.futures import Future
 from dataclasses import dataclass
-
-from pebble import ProcessExpired, ProcessPool
+from multiprocessing.connection import Connection, wait
+from typing import cast
 
 from jobhooks.contract.control import TimeLimitExceeded
 from jobhooks.contract.log import ReceiverLog
@@ -24,7 +23,8 @@ from jobhooks.engine.running.in_loop.call import call_receiver
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.transaction import RunTransaction, end_transaction
 from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.runner import WorkerDied, how_it_ended, orders_of
+from jobhooks.engine.running.in_process.pool import WorkerDied, how_it_ended
+from jobhooks.engine.running.in_process.runner import orders_of
 from jobhooks.engine.running.in_process.transaction import KeptConnection, SharedTransaction
 from jobhooks.errors import JobhooksError, TransactionEnded
 from jobhooks.runtime.parent_process import end_with
@@ -59,31 +59,55 @@ def run_dry(
     assert found.origin is not None
     started_at = CLOCK.now()
     longest_s = delivery.hook.limits.time_limit
-    pool = ProcessPool(
-        max_workers=1,
-        initializer=_initialize,
-        initargs=(os.getpid(), memory_limit),
-        context=multiprocessing.get_context("spawn"),
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(
+        target=_serve, args=(theirs, os.getpid(), memory_limit, database_url, found.class_path, found.origin, delivery)
     )
+    process.start()
+    theirs.close()
     try:
-        running: Future[DryRunOutcome] = pool.schedule(
-            _run,
-            args=[database_url, found.class_path, found.origin, delivery],
-            timeout=None if longest_s is None else longest_s + GRACE_S,
-        )
-        return running.result()
-    except TimeoutError:
-        assert longest_s is not None
-        error: Exception = TimeLimitExceeded(longest_s)
-    except ProcessExpired as exc:
-        error = WorkerDied(how_it_ended(exc))
+        if not wait([ours, process.sentinel], None if longest_s is None else longest_s + GRACE_S):
+            assert longest_s is not None
+            error: Exception = TimeLimitExceeded(longest_s)
+        elif not ours.poll():
+            raise EOFError  # a program that the receiver started may hold the connection open
+        else:
+            ran, raised = cast("tuple[DryRunOutcome | None, Exception | None]", ours.recv())
+            if raised is not None:
+                raise raised
+            assert ran is not None
+            return ran
+    except EOFError:
+        process.join()
+        assert process.exitcode is not None
+        error = WorkerDied(how_it_ended(process.exitcode, "while it ran the receiver"))
     finally:
-        pool.stop()
-        pool.join()
+        process.kill()
+        process.join()
+        ours.close()
     return DryRunOutcome(failed(started_at, CLOCK, ReceiverLog(), error), [])
 
 
 # Everything below runs in the process of the dry run.
+
+
+def _serve(
+    connection: Connection,
+    owner: int,
+    memory_limit: int | None,
+    database_url: str,
+    class_path: str,
+    origin: Source | Installed,
+    delivery: Delivery,
+) -> None:
+    _initialize(owner, memory_limit)
+    try:
+        ran = _run(database_url, class_path, origin, delivery)
+    except Exception as exc:  # noqa: BLE001 - raised in the other process
+        connection.send((None, exc))
+    else:
+        connection.send((ran, None))
 
 
 def _initialize(owner: int, memory_limit: int | None) -> None:

@@ -23,6 +23,13 @@ from jobhooks.engine.running.steps import Ending, arguments_of, in_steps_async
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 
 
+class RunCancelled(Exception):
+    """A receiver was cancelled, but not by the daemon."""
+
+    def __init__(self) -> None:
+        super().__init__("the receiver cancelled its own task, or raised CancelledError")
+
+
 async def call_receiver(
     found: FoundReceiver,
     delivery: Delivery,
@@ -69,6 +76,8 @@ async def call_receiver(
         _raise_unless_failed(transaction, exc)
         if ending is not None:
             ending.exc = exc
+        if isinstance(exc, asyncio.CancelledError):
+            exc = RunCancelled().with_traceback(exc.__traceback__)
         return failed(started_at, clock, log, exc, sensitive=hook.limits.has_sensitive_variables)
     finally:
         current_run.set(None)

@@ -29,6 +29,9 @@ class Limited:
 
     The soft limit raises SoftTimeLimitExceeded where the receiver waits, and cancels the awaited object, as cancelling
     a task does. The hard limit cancels the receiver, and ``run`` raises TimeLimitExceeded.
+
+    A receiver that cancels its own task cancels what it waits for next, but not the task: ``run`` raises CancelledError
+    while the task's ``cancelling()`` says that nobody else has cancelled it.
     """
 
     def __init__(
@@ -41,28 +44,74 @@ class Limited:
         self._waited_for: Any = None
         self._over: list[Exception] = []  # exceeded, but not raised yet
         self._hard_over = False
+        self._cancelled_itself = False
+        self._task: asyncio.Task[Any]
 
     async def run(self) -> object:
         """Run the coroutine to its end, and return its value.
 
         Raises:
+            CancelledError: it has cancelled its own task, or the task was cancelled.
             TimeLimitExceeded: it was cancelled at its hard limit. An error that it raises after that is dropped.
         """
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
         # Most short receivers never wait: then one step is all, and no timer is needed.
+        cancelling = task.cancelling()
         CurrentStep.receiver = self._receiver
         try:
             self._waited_for = self._coroutine.send(None)
         except StopIteration as end:
-            return end.value
+            if task.cancelling() == cancelling:
+                return end.value
+            value: object = end.value
+            self._disown(cancelling)
+        except BaseException:
+            self._disown(cancelling)
+            if self._cancelled_itself:
+                await self._absorb()
+            raise
+        else:
+            self._disown(cancelling)
+            value = await self._run_rest()
         finally:
             CurrentStep.receiver = None
-        if self._soft is None and self._hard is None:
-            return await self
-        return await self._run_limited()
+        if self._cancelled_itself and await self._absorb():
+            raise asyncio.CancelledError
+        return value
+
+    async def _run_rest(self) -> object:
+        """Run the steps after the first one."""
+        CurrentStep.receiver = None
+        try:
+            return await (self if self._soft is None and self._hard is None else self._run_limited())
+        except GeneratorExit:
+            raise
+        except BaseException:
+            if self._cancelled_itself:
+                await self._absorb()
+            raise
+
+    def _disown(self, cancelling: int) -> None:
+        """Take back what the receiver did to its own task in one step, as nothing else runs during a step."""
+        while self._task.cancelling() > cancelling:
+            self._task.uncancel()
+            self._cancelled_itself = True
+
+    async def _absorb(self) -> bool:
+        """Let the CancelledError pass that it may have left for the next wait; whether it had."""
+        cancelling = self._task.cancelling()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if self._task.cancelling() > cancelling:
+                raise  # by someone else, just now
+            return True
+        return False
 
     async def _run_limited(self) -> object:
-        task = asyncio.current_task()
-        assert task is not None
+        task = self._task
         loop = asyncio.get_running_loop()
         timers: list[asyncio.TimerHandle] = []
         if self._soft is not None:
@@ -104,6 +153,7 @@ class Limited:
                 raise
             except BaseException as exc:  # noqa: BLE001 - thrown into the receiver
                 raised = exc
+            cancelling = self._task.cancelling()
             CurrentStep.receiver = self._receiver
             try:
                 waited_for = coroutine.send(None) if raised is None else coroutine.throw(raised)
@@ -111,12 +161,13 @@ class Limited:
                 return end.value
             finally:
                 CurrentStep.receiver = None
+                if self._task.cancelling() > cancelling:
+                    self._disown(cancelling)
 
     def _translated(self, cancelled: asyncio.CancelledError) -> BaseException:
         if not self._over:
             return cancelled
-        task = asyncio.current_task()
-        assert task is not None
+        task = self._task
         # After a blocked loop, both limits may expire in one iteration, which delivers a single cancellation.
         over, self._over = self._over, []
         for _ in over:

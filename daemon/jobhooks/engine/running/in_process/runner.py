@@ -1,17 +1,12 @@
 """Running ``def`` receivers in worker processes, so that one that hangs, leaks or crashes harms no other."""
 
 import asyncio
-import multiprocessing
 import os
-import signal
-import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
-from pebble import ProcessExpired, ProcessPool
 
 from jobhooks.contract.control import TimeLimitExceeded
 from jobhooks.contract.log import ReceiverLog
@@ -20,6 +15,7 @@ from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process.pool import WorkerDied, WorkerPool
 from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
@@ -28,11 +24,6 @@ from jobhooks.matching.hook_table import Hook
 T = TypeVar("T")
 # One version of a receiver's code. Each version has separate processes.
 Version = tuple[str, Source | Installed]
-CLOSE_S = 2.0  # how long idle workers may take to end
-
-
-class WorkerDied(Exception):
-    """The worker process ended while it ran the receiver."""
 
 
 class ProcessRunner:
@@ -49,10 +40,8 @@ class ProcessRunner:
         self._initializer = (os.getpid(), database_url, memory_limit)
         self._registry = registry
         self._count = count
-        self._pools: dict[Version, ProcessPool] = {}
+        self._pools: dict[Version, WorkerPool] = {}
         self._in_use: Counter[Version] = Counter()
-        self._running: dict[asyncio.Future[Any], None] = {}
-        self._retired: list[tuple[ProcessPool, threading.Thread]] = []
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._policies: dict[int, SharingPolicy] = defaultdict(SharingPolicy)  # by hook
         self.clock = Clock()
@@ -120,19 +109,16 @@ class ProcessRunner:
     ) -> T:
         assert found.origin is not None
         version = (found.class_path, found.origin)
-        scheduled: Future[T] = self._pool(version).schedule(work, args=[orders], timeout=hook.limits.time_limit)
-        future = asyncio.wrap_future(scheduled)
-        self._running[future] = None
+        limit_s = hook.limits.time_limit
         self._in_use[version] += 1
         try:
-            return await future
+            return await self._pool(version).call(work, orders, limit_s)
         except TimeoutError:
-            assert hook.limits.time_limit is not None
-            raise TimeLimitExceeded(hook.limits.time_limit) from None
-        except ProcessExpired as exc:
-            raise WorkerDied(how_it_ended(exc)) from None
+            assert limit_s is not None
+            raise TimeLimitExceeded(limit_s) from None
+        except RuntimeError as exc:
+            raise WorkerDied(f"the worker process failed: {exc}") from None
         finally:
-            self._running.pop(future, None)
             self._in_use[version] -= 1
             self._retire(version)
 
@@ -149,45 +135,23 @@ class ProcessRunner:
         del self._in_use[version]
         pool = self._pools.pop(version, None)
         if pool is not None:
-            pool.close()
-            thread = threading.Thread(target=pool.join, name="jobhooks retired workers", daemon=True)
-            thread.start()
-            self._retired = [(pool, thread), *(each for each in self._retired if each[1].is_alive())]
+            pool.retire()
 
     def end_runs(self) -> None:
         """Kill the workers that run a receiver."""
-        for future in list(self._running):
-            future.cancel()
-        self._running.clear()
+        for pool in self._pools.values():
+            pool.cancel_calls()
 
     async def close(self) -> None:
         """End all workers."""
         pools, self._pools = list(self._pools.values()), {}
-        for pool, thread in self._retired:
-            pool.stop()
-            pools += [] if thread.is_alive() else [pool]
-        await asyncio.to_thread(_close, pools)
+        await asyncio.gather(*(pool.close() for pool in pools))
 
-    def _pool(self, version: Version) -> ProcessPool:
+    def _pool(self, version: Version) -> WorkerPool:
         pool = self._pools.get(version)
-        if pool is None or not pool.active:
-            # From a server process that has neither threads nor connections: a fork of the daemon would inherit both.
-            context = multiprocessing.get_context("forkserver")
-            context.set_forkserver_preload([worker.__name__])
-            pool = self._pools[version] = ProcessPool(
-                max_workers=self._count,
-                initializer=worker.initialize,
-                initargs=(*self._initializer, *version),
-                context=context,
-            )
+        if pool is None:
+            pool = self._pools[version] = WorkerPool((*self._initializer, *version))
         return pool
-
-
-def _close(pools: list[ProcessPool]) -> None:
-    for pool in pools:
-        pool.stop()
-    for pool in pools:
-        pool.join(CLOSE_S)
 
 
 def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
@@ -207,11 +171,3 @@ def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
         )
         for each in deliveries
     ]
-
-
-def how_it_ended(expired: ProcessExpired) -> str:
-    """Describe the end of a worker process."""
-    code = expired.exitcode
-    if code < 0:
-        return f"the worker process was ended by {signal.Signals(-code).name} while it ran the receiver"
-    return f"the worker process ended with exit code {code} while it ran the receiver"

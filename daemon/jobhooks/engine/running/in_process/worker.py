@@ -5,6 +5,7 @@ The daemon itself calls nothing here. A test's ThreadRunner does, and so does a 
 
 import resource
 import signal
+import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
+from jobhooks.engine.running.in_process.messages import encoded, receive
 from jobhooks.engine.running.in_process.transaction import KeptConnection, RunConnection, SharedTransaction
 from jobhooks.engine.running.live_rows import SyncLiveRows, key_to_load
 from jobhooks.engine.running.previous_change import previous_change
@@ -55,6 +57,35 @@ class Order:
 
 _found: FoundReceiver | InvalidReceiver
 _connection: KeptConnection
+
+
+def serve(
+    connection: socket.socket,
+    daemon: int,
+    database_url: str,
+    memory_limit: int | None,
+    class_path: str,
+    origin: Source | Installed,
+) -> None:
+    """Do what the daemon asks for, until it closes the connection: call a function, and send its value or its error."""
+    connection.set_inheritable(False)
+    initialize(daemon, database_url, memory_limit, class_path, origin)
+    connection.sendall(encoded(None))
+    while True:
+        try:
+            work, argument = receive(connection)
+        except EOFError:
+            return
+        connection.sendall(_answer(work, argument))
+
+
+def _answer(work: Callable[[object], object], argument: object) -> bytes:
+    try:
+        return encoded((work(argument), None))
+    except (AlreadySettled, DatabaseUnreachable) as exc:
+        return encoded((None, exc))
+    except Exception as exc:  # noqa: BLE001 - raised in the daemon, where its type may not exist
+        return encoded((None, RuntimeError(f"{type(exc).__name__}: {exc}")))
 
 
 def initialize(

@@ -1,0 +1,315 @@
+"""Worker processes, seen from the daemon: they are started, get work one piece at a time, and are killed."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+from typing import Any, TypeVar, cast
+
+from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process.messages import Incoming, encoded
+
+T = TypeVar("T")
+START_S = 120.0  # how long a worker may take to import its receiver
+STARTS = 3  # attempts to start one: the fork server may have been killed, and is started again
+CLOSE_S = 2.0  # how long an idle worker may take to end
+LAST_WORDS_S = 0.05  # after a worker has died, for what it sent before
+STATUS_S = 2.0  # how long a killed worker may take to end, and the fork server to report the exit code
+UNKNOWN = 255  # the exit code if the fork server itself was killed
+
+_starting = threading.Lock()  # multiprocessing starts one process at a time
+
+
+class WorkerDied(Exception):
+    """The worker process ended while it ran the receiver."""
+
+
+class WorkerPool:
+    """The workers of one version of a receiver: idle ones are kept, further ones start when they are needed.
+
+    ``arguments``: of ``worker.initialize``. The caller limits how many calls there are at a time.
+    """
+
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self._arguments = arguments
+        self._idle: list[Worker] = []
+        self._busy: set[Worker] = set()
+        self._closed = False
+
+    async def call(self, work: Callable[..., T], argument: object, limit_s: float | None) -> T:
+        """Have a worker call ``work(argument)``, a function of a module.
+
+        Cancelling this kills the worker.
+
+        Raises:
+            TimeoutError: it took longer than ``limit_s`` and was killed.
+            WorkerDied: the worker ended before it answered, or could not be started.
+            Exception: what ``work`` raises.
+        """
+        taken = self._take_idle() or await Worker.start(self._arguments)
+        self._busy.add(taken)
+        try:
+            return await taken.call(work, argument, limit_s)
+        finally:
+            self._busy.discard(taken)
+            if taken.is_idle and not self._closed:
+                self._idle.append(taken)
+            else:
+                taken.end()
+
+    def cancel_calls(self) -> None:
+        """Cancel all current calls."""
+        for busy in self._busy:
+            busy.cancel()
+
+    def retire(self) -> None:
+        """End idle workers, and the others after their current call."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().end()
+
+    async def close(self) -> None:
+        """Kill workers that run something, end the others, and wait until they have ended."""
+        workers = [*self._idle, *self._busy]
+        self.retire()
+        for busy in self._busy:
+            busy.kill()
+        await asyncio.gather(*(each.ended() for each in workers))
+
+    def _take_idle(self) -> "Worker | None":
+        while self._idle:
+            last = self._idle.pop()
+            if last.is_idle:
+                return last
+            last.end()
+        return None
+
+
+class Worker(asyncio.Protocol):
+    """One worker process, and the connection to it.
+
+    Its death is noticed by the end of the connection, and by its process descriptor, because a program that the
+    receiver started may hold the connection open.
+    """
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        self._loop = asyncio.get_running_loop()
+        self._incoming = Incoming()
+        self._answer: asyncio.Future[bytes] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._lost = False  # there will be no further answer
+        self._died = asyncio.Event()
+        self._descriptor: int | None = None
+
+    @classmethod
+    async def start(cls, arguments: tuple[Any, ...]) -> "Worker":
+        """Start a worker, and wait until it is ready.
+
+        Raises:
+            WorkerDied: it has ended, takes too long, or cannot be started.
+        """
+        process, connection = await _started(arguments)
+        new = cls(process)
+        try:
+            new._watch()
+            await new._loop.create_unix_connection(lambda: new, sock=connection)
+            await new._answered("while it imported the receiver", START_S)
+        except TimeoutError:
+            raise WorkerDied(f"the worker process did not import the receiver within {START_S:.0f} seconds") from None
+        except BaseException:
+            new.kill()
+            raise
+        return new
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it can be given work."""
+        return self._answer is None and not self._lost and not self._died.is_set()
+
+    async def call(self, work: Callable[..., T], argument: object, limit_s: float | None) -> T:
+        """Have it call a function; see ``WorkerPool.call``."""
+        assert self._transport is not None
+        self._transport.write(encoded((work, argument)))
+        value, error = await self._answered("while it ran the receiver", limit_s)
+        if error is not None:
+            raise error
+        return value
+
+    async def _answered(self, doing: str, limit_s: float | None) -> Any:
+        """Wait for its answer. If there is no answer, kill it."""
+        self._answer = self._loop.create_future()
+        self._pass_on()
+        try:
+            async with asyncio.timeout(limit_s):
+                answer = await self._answer
+        except EOFError:
+            self.kill()
+            raise WorkerDied(how_it_ended(await self._exit_code(), doing)) from None
+        except BaseException:
+            self.kill()
+            raise
+        self._answer = None
+        return pickle.loads(answer)  # noqa: S301 - from a process of the daemon
+
+    def cancel(self) -> None:
+        """Cancel the current call."""
+        if self._answer is not None:
+            self._answer.cancel()
+
+    def end(self) -> None:
+        """Begin to end it: it ends when its connection is closed, and is killed if it does not."""
+        if self._transport is not None:
+            self._transport.close()
+        if not self._died.is_set():
+            self._loop.call_later(CLOSE_S, self.kill)
+
+    async def ended(self) -> None:
+        """Wait until it has ended; kill it after some seconds."""
+        for _ in range(2):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_S):
+                    await self._died.wait()
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill it."""
+        if self._transport is not None:
+            self._transport.close()
+        if self._descriptor is not None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
+        elif not self._died.is_set():
+            self._process.kill()
+
+    # The connection.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in an answer, or a part of one."""
+        self._incoming.feed(data)
+        self._pass_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Fail the current call."""
+        self._lose()
+
+    def _lose(self) -> None:
+        self._lost = True
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._answer is None or self._answer.done():
+            return
+        if (answer := self._incoming.next()) is not None:
+            self._answer.set_result(answer)
+        elif self._lost:
+            self._answer.set_exception(EOFError())
+
+    # The process.
+
+    def _watch(self) -> None:
+        """Notice when it ends."""
+        assert self._process.pid is not None
+        try:
+            self._descriptor = os.pidfd_open(self._process.pid)
+        except ProcessLookupError:
+            self._died.set()
+            self._lose_soon()
+        except (AttributeError, OSError):  # not Linux, or not allowed: the fork server reports its end
+            self._loop.add_reader(self._process.sentinel, self._on_died, self._process.sentinel)
+        else:
+            self._loop.add_reader(self._descriptor, self._on_died, self._descriptor)
+
+    def _on_died(self, watched: int) -> None:
+        self._loop.remove_reader(watched)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+        self._died.set()
+        self._lose_soon()
+        self._loop.call_later(STATUS_S, self._release)
+
+    def _release(self) -> None:
+        """Close the descriptors that multiprocessing has of it."""
+        with contextlib.suppress(ValueError):  # the fork server has not reported its end
+            self._process.close()
+
+    def _lose_soon(self) -> None:
+        """Give up after what it sent before it died has arrived."""
+        self._loop.call_later(LAST_WORDS_S, self._lose)
+
+    async def _exit_code(self) -> int:
+        """Its exit code, once it has ended and the fork server has reported it."""
+        reported = asyncio.Event()
+        sentinel = self._process.sentinel
+        try:
+            async with asyncio.timeout(STATUS_S):
+                await self._died.wait()
+                self._loop.add_reader(sentinel, reported.set)
+                await reported.wait()
+        except TimeoutError:
+            return UNKNOWN
+        finally:
+            self._loop.remove_reader(sentinel)
+        code = self._process.exitcode
+        self._release()
+        return UNKNOWN if code is None else code
+
+
+async def _started(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socket.socket]:
+    """Start a process, and return it with the daemon's end of the connection to it.
+
+    Raises:
+        WorkerDied: it cannot be started.
+    """
+    for attempt in range(1, STARTS + 1):
+        try:
+            return await _start(arguments)
+        except (OSError, EOFError) as exc:
+            if attempt == STARTS:
+                raise WorkerDied(f"the worker process cannot be started: {exc or type(exc).__name__}") from exc
+    raise AssertionError
+
+
+async def _start(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socket.socket]:
+    ours, theirs = socket.socketpair()
+    # From a server process that has neither threads nor connections: a fork of the daemon would inherit both.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([worker.__name__])
+    process = context.Process(target=worker.serve, args=(theirs, *arguments), name="jobhooks worker")
+    starting = asyncio.get_running_loop().run_in_executor(None, _start_locked, process)
+    try:
+        await asyncio.shield(starting)
+    except BaseException:
+        starting.add_done_callback(lambda _: ours.close())  # a process that starts nevertheless ends by this
+        raise
+    finally:
+        starting.add_done_callback(lambda _: theirs.close())
+    return process, ours
+
+
+def _start_locked(process: ForkServerProcess) -> None:
+    with _starting:
+        process.start()
+        # Workers end with the daemon (``worker.initialize``). multiprocessing would read their exit codes in this
+        # thread, and wait for them when the daemon ends.
+        multiprocessing.process._children.discard(process)  # pyright: ignore - private, see above
+
+
+def how_it_ended(code: int, doing: str) -> str:
+    """Describe the end of a worker process."""
+    if code == UNKNOWN:
+        return f"the worker process ended {doing}"
+    if code < 0:
+        return f"the worker process was ended by {signal.Signals(-code).name} {doing}"
+    return f"the worker process ended with exit code {code} {doing}"

@@ -1,0 +1,214 @@
+"""The pool of worker processes: every call ends, whatever is killed, and the next one works."""
+
+import asyncio
+import contextlib
+import multiprocessing.forkserver
+import os
+import signal
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jobhooks.discovery.loading import find_receivers
+from jobhooks.engine.running.in_process import pool as pools
+from jobhooks.engine.running.in_process.pool import WorkerDied, WorkerPool
+from support.hooking import write_receivers
+from support.running import until
+from support.working import close_everything, fail, hang, leave, process_id, same, unsendable
+
+RECEIVERS = """
+import multiprocessing, os
+from jobhooks import JobHookReceiver
+
+class Works(JobHookReceiver):
+    def receive_job_hook(self, change):
+        pass
+"""
+DIES_AT_START = """
+if multiprocessing.parent_process() is not None:
+    os._exit(139)
+"""
+HANGS_AT_START = """
+if multiprocessing.parent_process() is not None:
+    while True:
+        pass
+"""
+
+
+def arguments(folder: Path, more: str = "") -> tuple[object, ...]:
+    registry = find_receivers([write_receivers(folder / "receivers", RECEIVERS + more)])
+    found = registry.receivers["r.Works"]
+    return os.getpid(), "dbname=nowhere", None, found.class_path, found.origin
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path, more: str = "") -> AsyncGenerator[WorkerPool]:
+    pool = WorkerPool(arguments(folder, more))
+    try:
+        async with asyncio.timeout(60):
+            yield pool
+    finally:
+        await pool.close()
+
+
+@pytest.fixture
+async def pool(tmp_path: Path) -> AsyncGenerator[WorkerPool]:
+    async with opened(tmp_path) as made:
+        yield made
+
+
+def runs(process: int) -> bool:
+    """Whether a process exists and is no zombie."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def hanging(pool: WorkerPool, folder: Path, limit_s: float | None = None) -> tuple[asyncio.Task[None], int]:
+    """A call that hangs, and the id of its process."""
+    started = folder / f"started-{os.urandom(4).hex()}"
+    call = asyncio.create_task(pool.call(hang, started, limit_s))
+    await until("it hangs", lambda: started.exists() and started.read_text())
+    return call, int(started.read_text())
+
+
+async def test_a_worker_is_kept_for_the_next_call(pool: WorkerPool) -> None:
+    first = await pool.call(process_id, None, None)
+    assert first != os.getpid() and await pool.call(process_id, None, None) == first
+    both = await asyncio.gather(pool.call(process_id, None, None), pool.call(process_id, None, None))
+    assert len(set(both)) == 2
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 5_000_000])
+async def test_messages_of_any_size_pass(pool: WorkerPool, size: int) -> None:
+    assert await pool.call(same, b"x" * size, None) == b"x" * size
+
+
+@pytest.mark.parametrize("code", [0, 3])
+async def test_a_worker_that_ends_ends_its_call(pool: WorkerPool, code: int) -> None:
+    with pytest.raises(WorkerDied, match=f"ended with exit code {code} while it ran the receiver"):
+        await pool.call(leave, code, None)
+    assert await pool.call(same, 1, None) == 1
+
+
+async def test_a_worker_that_is_killed_ends_its_call_and_no_other(pool: WorkerPool, tmp_path: Path) -> None:
+    (one, first), (other, second) = await hanging(pool, tmp_path), await hanging(pool, tmp_path)
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(WorkerDied, match="ended by SIGKILL"):
+        await one
+    assert not other.done()
+    os.kill(second, signal.SIGKILL)
+    with pytest.raises(WorkerDied, match="ended by SIGKILL"):
+        await other
+    assert await pool.call(same, 1, None) == 1
+
+
+async def test_an_idle_worker_that_is_killed_is_replaced(pool: WorkerPool) -> None:
+    first = await pool.call(process_id, None, None)
+    os.kill(first, signal.SIGKILL)
+    await until("it is gone", lambda: not runs(first))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert await pool.call(process_id, None, None) != first
+
+
+async def test_a_killed_fork_server_is_started_again(pool: WorkerPool, tmp_path: Path) -> None:
+    """Its workers go on; if one dies then, its exit code is not known."""
+    call, process = await hanging(pool, tmp_path)
+    server: Any = multiprocessing.forkserver._forkserver  # pyright: ignore[reportPrivateUsage] - nothing else names it
+    os.kill(server._forkserver_pid, signal.SIGKILL)
+    assert await pool.call(same, 1, None) == 1
+    assert not call.done()
+    os.kill(process, signal.SIGKILL)
+    with pytest.raises(WorkerDied, match="the worker process ended while it ran the receiver"):
+        await call
+    assert await pool.call(same, 1, None) == 1
+
+
+async def test_a_worker_that_dies_at_its_start_ends_its_call(tmp_path: Path) -> None:
+    async with opened(tmp_path, DIES_AT_START) as pool:
+        for _ in range(2):
+            with pytest.raises(WorkerDied, match="exit code 139 while it imported the receiver"):
+                await pool.call(same, 1, None)
+
+
+async def test_a_worker_that_hangs_at_its_start_ends_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "START_S", 1.0)
+    async with opened(tmp_path, HANGS_AT_START) as pool:
+        with pytest.raises(WorkerDied, match="did not import the receiver within 1 seconds"):
+            await pool.call(same, 1, None)
+
+
+async def test_a_worker_that_closes_its_connection_is_killed(pool: WorkerPool) -> None:
+    with pytest.raises(WorkerDied):
+        await pool.call(close_everything, None, None)
+    assert await pool.call(same, 1, None) == 1
+
+
+async def test_a_call_that_takes_too_long_is_ended(pool: WorkerPool, tmp_path: Path) -> None:
+    call, process = await hanging(pool, tmp_path, 0.2)
+    with pytest.raises(TimeoutError):
+        await call
+    await until("its process is gone", lambda: not runs(process))
+    assert await pool.call(same, 1, None) == 1
+
+
+async def test_a_cancelled_call_ends_its_process(pool: WorkerPool, tmp_path: Path) -> None:
+    (one, first), (other, second) = await hanging(pool, tmp_path), await hanging(pool, tmp_path)
+    one.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await one
+    assert not other.done()
+    pool.cancel_calls()
+    with pytest.raises(asyncio.CancelledError):
+        await other
+    await until("they are gone", lambda: not runs(first) and not runs(second))
+    assert await pool.call(same, 1, None) == 1
+
+
+@pytest.mark.parametrize(("work", "error"), [(fail, "LookupError: no"), (unsendable, "pickle")])
+async def test_an_error_in_a_worker_is_passed_on(pool: WorkerPool, work: object, error: str) -> None:
+    first = await pool.call(process_id, None, None)
+    with pytest.raises(RuntimeError, match=error):
+        await pool.call(work, None, None)  # pyright: ignore[reportArgumentType]
+    assert await pool.call(process_id, None, None) == first
+
+
+async def test_closing_leaves_no_process(pool: WorkerPool, tmp_path: Path) -> None:
+    idle = await pool.call(process_id, None, None)
+    call, busy = await hanging(pool, tmp_path)
+    other, ignoring = await hanging(pool, tmp_path)
+    await pool.close()
+    for each in (call, other):
+        with pytest.raises(WorkerDied):
+            await each
+    assert not any(map(runs, (idle, busy, ignoring)))
+
+
+async def test_a_retired_pool_ends_its_workers_after_their_calls(pool: WorkerPool, tmp_path: Path) -> None:
+    idle = await pool.call(process_id, None, None)
+    call, busy = await hanging(pool, tmp_path)
+    pool.retire()
+    await until("the idle one is gone", lambda: not runs(idle) or busy == idle)
+    assert runs(busy) and not call.done()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    await until("the other one is gone", lambda: not runs(busy))
+
+
+async def test_no_descriptor_is_left(pool: WorkerPool) -> None:
+    await pool.call(same, 1, None)
+    before = descriptors()
+    for _ in range(5):
+        with pytest.raises(WorkerDied):
+            await pool.call(leave, 0, None)
+    assert await pool.call(same, 1, None) == 1
+    await until("all are closed", lambda: descriptors() <= before)

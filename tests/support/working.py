@@ -1,0 +1,38 @@
+"""Work for worker processes: functions that they can import."""
+
+import os
+import signal
+from pathlib import Path
+
+
+def process_id(_argument: object) -> int:
+    return os.getpid()
+
+
+def same(argument: object) -> object:
+    return argument
+
+
+def hang(started: Path) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    started.write_text(str(os.getpid()))
+    while True:
+        signal.pause()
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def close_everything(_argument: object) -> None:
+    os.closerange(3, 1000)
+    while True:
+        signal.pause()
+
+
+def fail(_argument: object) -> None:
+    raise LookupError("no")
+
+
+def unsendable(_argument: object) -> object:
+    return lambda: None
