@@ -1,30 +1,23 @@
-"""Job Hooks for any PostgreSQL database: the public names for authors of receivers."""
+"""Job Hooks for any PostgreSQL database: the public names for authors of receivers.
 
-from jobhooks.contract.change import Change
-from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject
-from jobhooks.contract.choices import JobResultStatus, ObjectChangeActionChoices
-from jobhooks.contract.control import Discard, LoggedFailure, Retry, SoftTimeLimitExceeded, TimeLimitExceeded
-from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.contract.run import DeliveryIdentity, HookIdentity
-from jobhooks.contract.snapshots import Differences, Snapshots
-from jobhooks.errors import MarkRefused, StaleObject
+They are imported on first use: commands that need no receiver start sooner without them.
+"""
 
-__all__ = [
-    "AsyncChangedObject",
-    "Change",
-    "ChangedObject",
-    "DeliveryIdentity",
-    "Differences",
-    "Discard",
-    "HookIdentity",
-    "JobHookReceiver",
-    "JobResultStatus",
-    "LoggedFailure",
-    "MarkRefused",
-    "ObjectChangeActionChoices",
-    "Retry",
-    "Snapshots",
-    "SoftTimeLimitExceeded",
-    "StaleObject",
-    "TimeLimitExceeded",
-]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jobhooks.contract.public import *  # noqa: F403 - it defines __all__
+
+
+def __getattr__(name: str) -> object:
+    from jobhooks.contract import public  # noqa: PLC0415, RUF100
+
+    if name == "__all__" or name in public.__all__:
+        return getattr(public, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    from jobhooks.contract import public  # noqa: PLC0415, RUF100
+
+    return [*globals(), *public.__all__]

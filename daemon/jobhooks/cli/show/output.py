@@ -11,9 +11,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import msgspec
-
-# rich is imported where a function needs it: most commands print a line or JSON, and start sooner without it.
+# rich and msgspec are imported where a function needs them: commands that print a line start sooner without.
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -44,6 +42,8 @@ def print_records(kind: type[_Record], records: Sequence[_Record], *, as_json: b
 
 def print_json(value: object) -> None:
     """Print JSON on many lines, which people can read."""
+    import msgspec  # noqa: PLC0415, RUF100
+
     encoded = msgspec.json.encode(value)
     # A json column may hold JSON that strict readers refuse, such as half of a surrogate pair.
     with contextlib.suppress(msgspec.DecodeError, RecursionError):
@@ -53,6 +53,8 @@ def print_json(value: object) -> None:
 
 def print_json_line(value: object, *, flush: bool = True) -> None:
     """Print JSON on one line, for programs that read a stream; ``flush``: do not buffer it."""
+    import msgspec  # noqa: PLC0415, RUF100
+
     # JSON escapes the line breaks in values, so the others are between values.
     line = msgspec.json.encode(value).decode().replace("\n", " ").replace("\r", " ")
     print(line, flush=flush)  # noqa: T201 - this is the data
