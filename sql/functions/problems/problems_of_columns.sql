@@ -30,10 +30,10 @@ as $$
         'error', table_name,
         case what
             when 'exclude' then format(
-                'it has no column %s any more, which is to be left out: so as not to tell what has another name now, its'
-                ' changes are recorded by their keys alone', names
+                'its excluded column %s no longer exists. It may have another name now, so changes are recorded with their'
+                ' keys only', names
             )
-            else format('it has no column %s any more, whose changes are to be ignored', names)
+            else format('its ignored column %s no longer exists', names)
         end,
         jobhooks.watch_command(id) || format(' --%s NEW_NAME (or without that, if the column was dropped)', what)
     from gone
@@ -41,10 +41,10 @@ as $$
     select
         'note', watched.table_name,
         format(
-            'its virtual columns (%s) are computed whenever a row is written: where that fails, so does the writer',
+            'its virtual columns (%s) are computed for each written row: if that fails, the write fails',
             string_agg(attribute.attname, ', ' order by attribute.attnum)
         ),
-        'see to it that their expressions cannot fail, or make them stored'
+        'make sure that their expressions cannot fail, or make them stored'
     from watched
     join pg_attribute as attribute
         on attribute.attrelid = watched.relation and attribute.attgenerated = 'v' and not attribute.attisdropped

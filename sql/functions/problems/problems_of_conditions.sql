@@ -13,9 +13,9 @@ as $$
         format('hook "%s"', hook.name),
         case hook.condition_state
             when 'invalid' then format('it gets no changes: %s', hook.condition_error)
-            when 'unchecked' then 'its conditions are unchecked: no program has compiled them since they were written'
+            when 'unchecked' then 'its conditions are unchecked: no program has compiled them yet'
             else format(
-                'about %s %s passed it by since its conditions could not be evaluated, the last of them change %s: %s',
+                'it missed about %s %s because its conditions could not be evaluated, most recently change %s: %s',
                 failure.failures, case failure.failures when 1 then 'change' else 'changes' end, failure.change_id, failure.error
             )
         end,

@@ -38,7 +38,7 @@ as $$
 
     select
         'error', table_name,
-        format('its key column %s is gone or renamed, so its changes lead to no object', array_to_string(gone, ', ')),
+        format('its key column %s was dropped or renamed, so its changes identify no object', array_to_string(gone, ', ')),
         jobhooks.watch_command(id)
     from watched where gone <> '{}'
     union all
@@ -46,9 +46,9 @@ as $$
         'warning', table_name,
         case
             when is_unique
-                then format('its key %s may be null, and then tells no row from another', array_to_string(key_columns, ', '))
+                then format('its key %s may be null, and null identifies no row', array_to_string(key_columns, ', '))
             else format(
-                'nothing makes its key %s unique, so changes of several rows can count as of one',
+                'its key %s is not unique, so changes of several rows can count as changes of one',
                 array_to_string(key_columns, ', ')
             )
         end,
@@ -61,10 +61,10 @@ as $$
     select
         'warning', table_name,
         format(
-            'its key %s is checked late (deferrable): if one transaction writes a row of a key and another deletes the one'
-            ' before it, the changes can be recorded, and delivered, in that order', array_to_string(key_columns, ', ')
+            'its key %s is deferrable: if one transaction writes a row and another deletes the former row with that key, the'
+            ' create can be recorded and delivered before the delete', array_to_string(key_columns, ', ')
         ),
-        'make the constraint not deferrable, if nothing depends on that'
+        'make the constraint not deferrable, if nothing depends on it'
     from watched where gone = '{}' and is_known and not is_immediate
 $$;
 

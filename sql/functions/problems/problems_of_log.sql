@@ -22,10 +22,10 @@ as $$
     select
         'warning', 'the log',
         format(
-            'its newest segment, %s, holds about %s changes, where one should hold %s',
+            'its newest segment, %s, holds about %s changes instead of %s',
             newest.number, size.number, segment_size
         ),
-        'see whether the daemon runs, which begins new ones'
+        'check that the daemon runs: it begins new segments'
     from newest
     cross join lateral (
         select last_value - newest.first_id + 1 as number from jobhooks.object_change_id_seq where is_called
@@ -38,7 +38,7 @@ as $$
             'its oldest segment, %s, ended at %s and is past its retention of %s',
             number, ended_at::timestamptz(0), retention
         ),
-        'see whether the daemon runs, which drops it; what hooks have not read stays, and so does what somebody reads'
+        'check that the daemon runs: it drops the segment, unless hooks have unread changes in it or a session reads it'
     from oldest
     where ended_at < now() - retention * 1.25
 $$;

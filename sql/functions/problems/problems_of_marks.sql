@@ -16,7 +16,7 @@ as $$
     select
         'warning', format('role %s', session_role),
         format(
-            'it marked changes as a receiver''s, which it may not, and so they trigger hooks (%s lately, the last one change'
+            'it marked changes as those of a receiver without permission, so they trigger hooks (%s recently, the last is change'
             ' %s: %s)', count(*), max(id), (array_agg(refused_mark order by id desc))[1]
         ),
         format(
@@ -30,7 +30,7 @@ as $$
     select
         case when role.rolsuper then 'note' else 'warning' end, format('role %s', role.rolname),
         format(
-            'it wrote changes as an application does, and %s, so that it could hide changes from hooks',
+            'it writes as an application and %s, so it could hide changes from hooks',
             case when role.rolsuper then 'is a superuser' else 'is a member of jobhooks_receiver' end
         ),
         'connect the application as another role'

@@ -38,23 +38,23 @@ as $$
     select
         'warning', table_name,
         format(
-            'partitions came since it was watched (%s: %s): TRUNCATE of one alone is not captured, nor are rows that it'
-            ' brought', number, names
+            'partitions were attached since it was watched (%s: %s): TRUNCATE of one alone and the rows that it contained'
+            ' are not captured', number, names
         ),
         command
     from named where has_come
     union all
     select
         'note', table_name,
-        format('partitions went since it was watched (%s: %s): that their rows went with them was not captured', number, names),
-        command || ' takes note of it'
+        format('partitions were detached or dropped since it was watched (%s: %s): the loss of their rows was not captured', number, names),
+        command || ' accepts the new state'
     from named where not has_come
     union all
     select
         'note', jobhooks.table_name(known.relation),
         'TRUNCATE of these foreign partitions alone is not captured: '
         || string_agg(jobhooks.table_name(part.relid), ', ' order by part.relid),
-        'they can have triggers on it from PostgreSQL 16 on'
+        'PostgreSQL 16 or newer, which has such triggers'
     from jobhooks.content_type as known
     cross join lateral jobhooks.watched_relations(known.relation) as part
     where known.watched and part.relkind = 'f' and current_setting('server_version_num')::integer < 160000

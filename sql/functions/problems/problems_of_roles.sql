@@ -18,16 +18,16 @@ as $$
     )
 
     select
-        known.severity, 'role ' || known.name, 'it could not be made: ' || format(known.loss, installer.name),
+        known.severity, 'role ' || known.name, 'it could not be created: ' || format(known.loss, installer.name),
         'install once as a role that may create roles: jobhooks install'
     from installer
     cross join (values
         ('warning', 'jobhooks_owner', 'everything belongs to %s, who can change the log'),
-        ('warning', 'jobhooks_capture', 'what writes to the log runs with all the rights of %s'),
-        ('warning', 'jobhooks_receiver', 'only members of %s may mark what receivers write'),
+        ('warning', 'jobhooks_capture', 'the functions that write to the log run with all the rights of %s'),
+        ('warning', 'jobhooks_receiver', 'only members of %s may mark the writes of receivers'),
         ('note', 'jobhooks_daemon', 'the daemon must connect as %s'),
-        ('note', 'jobhooks_operator', 'hooks and jobs can be changed as %s only'),
-        ('note', 'jobhooks_viewer', 'the log can be read as %s only')
+        ('note', 'jobhooks_operator', 'only %s can change hooks and jobs'),
+        ('note', 'jobhooks_viewer', 'only %s can read the log')
     ) as known (severity, name, loss)
     where not exists (select from pg_roles where rolname = known.name)
     union all
@@ -40,7 +40,7 @@ as $$
     union all
     select
         'warning', 'the capture',
-        format('it is not confined: %s belong to %s, with whose rights a flaw in them could be used',
+        format('it is not confined: %s belong to %s, and a flaw in them would give its rights',
             string_agg(function.proname, ', ' order by function.proname), function.proowner::regrole),
         'install as a superuser: jobhooks install'
     from pg_proc as function
@@ -52,8 +52,8 @@ as $$
     union all
     select
         'error', jobhooks.table_name(known.relation),
-        'who writes to it may not, for want of EXECUTE on set_config, with which a row that moves to another partition is known',
-        'grant execute on function set_config(text, text, boolean) to public, or to these roles and leave it at that'
+        'writers without EXECUTE on set_config fail: capture needs it to recognize rows that move to another partition',
+        'grant execute on function set_config(text, text, boolean) to public, or to the roles that write to it'
     from jobhooks.content_type as known
     join pg_class as class on class.oid = known.relation and class.relkind = 'p'
     where known.watched and not has_function_privilege('public', 'pg_catalog.set_config(text, text, boolean)', 'execute')

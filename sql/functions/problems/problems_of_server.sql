@@ -8,7 +8,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     select
         'error', format('database %s', current_database()),
-        'it is a copy of another: its log belongs to the original, and no daemon delivers here',
+        'it is a copy of another: its log belongs to the original, so daemons deliver nothing here',
         'jobhooks adopt'
     from jobhooks.cursor
     cross join pg_control_system() as control
@@ -24,12 +24,12 @@ as $$
     from pg_prepared_xacts
     where database = current_database()
     union all
-    -- 1785684584 is 'jobh', 2 "wake me": exclusively for a daemon that sleeps, shared for a transaction that has written.
+    -- 1785684584 is 'jobh', 2 "wake me": a sleeping daemon holds it exclusively, a transaction that has written shares it.
     select
         case when lock.mode = 'ExclusiveLock' then 'warning' else 'note' end,
         format('session %s (%s)', lock.pid, coalesce(nullif(session.application_name, ''), 'unnamed')),
         case
-            when lock.mode = 'ExclusiveLock' then 'it holds the lock of a daemon that sleeps: every commit sends a NOTIFY,'
+            when lock.mode = 'ExclusiveLock' then 'it holds the lock of a sleeping daemon: every commit sends a NOTIFY,'
                 ' and no daemon can sleep'
             else format(
                 'its transaction has been open since %s: no daemon can sleep, and its changes wait',
@@ -49,13 +49,13 @@ as $$
     union all
     select
         'warning', format('database %s', current_database()),
-        'its encoding is SQL_ASCII, so that its text may be none: receivers get such a byte as U+FFFD and its number, and'
+        'its encoding is SQL_ASCII, so its text can be invalid: receivers get an invalid byte as U+FFFD and its number, and'
         ' cannot read the live row',
-        'restore a dump of it into a database of an encoding that its text is in'
+        'restore a dump of it into a database with the encoding of its text'
     where getdatabaseencoding() = 'SQL_ASCII'
     union all
     select
-        'note', format('role %s', current_user), 'it cannot see for how long the transactions of others have been open',
+        'note', format('role %s', current_user), 'it cannot see how long other sessions'' transactions have been open',
         format('grant pg_read_all_stats to %I', current_user)
     where not pg_has_role('pg_read_all_stats', 'usage')
 $$;

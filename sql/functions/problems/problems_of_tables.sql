@@ -6,8 +6,8 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select
-        'warning', watched.name, 'the table is gone, so nothing is captured of it',
-        format('jobhooks table watch %s once it is there again, or jobhooks table unwatch %1$s', watched.name)
+        'warning', watched.name, 'the table was dropped, so its changes are not captured',
+        format('jobhooks table watch %s after it is created again, or jobhooks table unwatch %1$s', watched.name)
     from jobhooks.content_type as watched
     where watched.watched and not exists (select from pg_class where oid = watched.relation)
     union all (
@@ -25,7 +25,7 @@ as $$
         select
             'warning', jobhooks.table_name(child.parent),
             format(
-                '%s inherits from it and is not watched, so of its rows nothing is captured', jobhooks.table_name(child.relid)
+                '%s inherits from it and is not watched, so changes of its rows are not captured', jobhooks.table_name(child.relid)
             ),
             format('jobhooks table watch %s', jobhooks.table_name(child.relid))
         from child

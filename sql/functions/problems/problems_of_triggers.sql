@@ -15,11 +15,11 @@ as $$
         select
             watched.id, watched.table_name,
             case
-                when live.state in ('missing', 'disabled') then live.state || ', so what it should capture is not'
-                when live.state = 'replica' then 'for replicated rows only, so what it should capture is not'
-                when watched.always and live.state = 'enabled' then 'not for what logical replication applies, as was asked'
+                when live.state in ('missing', 'disabled') then live.state || ', so some of its changes are not captured'
+                when live.state = 'replica' then 'for replicated rows only, so other changes are not captured'
+                when watched.always and live.state = 'enabled' then 'not for rows that logical replication applies, although --always was given'
                 when not watched.always and live.state = 'always'
-                    then 'for what logical replication applies, too, which was not asked'
+                    then 'also for rows that logical replication applies, although --always was not given'
             end as how,
             live.state = 'always' as is_harmless,
             format('%s on %s', live.name, jobhooks.table_name(live.relid)) as name
@@ -30,7 +30,7 @@ as $$
     select
         case when is_harmless then 'warning' else 'error' end, table_name,
         format(
-            'of its triggers %s %s: %s%s', count(*), case count(*) when 1 then 'is' else 'are' end || ' ' || how,
+            '%s of its triggers %s: %s%s', count(*), case count(*) when 1 then 'is' else 'are' end || ' ' || how,
             array_to_string((array_agg(name order by name))[1:4], ', '), case when count(*) > 4 then ', ...' else '' end
         ),
         jobhooks.watch_command(id)
@@ -40,7 +40,7 @@ as $$
     union all
     -- By the current names of the table and its partitions: a rename does not matter.
     select
-        'warning', table_name, 'its triggers are not those that it would get today: it has changed, or jobhooks has',
+        'warning', table_name, 'its triggers are outdated: the table or jobhooks has changed since',
         jobhooks.watch_command(id)
     from watched
     where array(select distinct jobhooks.without_table(made) from unnest(triggers) as made order by 1)
