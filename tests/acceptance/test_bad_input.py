@@ -108,55 +108,6 @@ def test_a_receiver_module_that_does_not_import(database: str, tmp_path: Path) -
     assert listed.returncode == 0 and VALIDATE in listed.stdout and "broken.py:2" in listed.stderr
 
 
-def test_an_unknown_job(database: str, conn: Connection) -> None:
-    for command, job in (("enable", "none.None"), ("enable", "validate_serial.Typo"), ("disable", "none.None")):
-        assert job in refused(REFUSED, "job", command, job, "--database-url", database)
-
-
-def test_what_a_hook_cannot_be_made_of(device: Connection, database: str) -> None:
-    url = {"JOBHOOKS_DATABASE_URL": database}
-    assert jobhooks("job", "enable", VALIDATE, **url).returncode == 0
-    table, events, job = ["--content-type", "public.device"], ["--events", "create"], ["--job", VALIDATE]
-    assert "no.Job" in refused(REFUSED, "hook", "add", "h", *table, *events, "--job", "no.Job", **url)
-    line = refused(REFUSED, "hook", "add", "h", "--content-type", "public.none", *events, *job, **url)
-    assert "public.none" in line and "jobhooks table list" in line
-    line = refused(REFUSED, "hook", "add", "h", *table, "--events", "create,rename", *job, **url)
-    assert "rename" in line and all(event in line for event in ("create", "update", "delete", "truncate"))
-    assert "event" in refused(REFUSED, "hook", "add", "h", *table, "--events", ",", *job, **url)
-    for name in ("", "x" * 256):
-        assert "255" in refused(REFUSED, "hook", "add", name, *table, *events, *job, **url)
-    assert jobhooks("hook", "add", "h", *table, *events, *job, **url).returncode == 0
-    assert '"h"' in refused(REFUSED, "hook", "add", "h", *table, *events, *job, **url)
-    assert device.execute("select count(*) from jobhooks.job_hook").fetchone() == (1,)
-
-
-def test_a_table_that_cannot_be_watched(database: str, conn: Connection) -> None:
-    conn.execute("create table public.log (line text)")
-    url = {"JOBHOOKS_DATABASE_URL": database}
-    assert "public.none" in refused(REFUSED, "table", "watch", "public.none", **url)
-    line = refused(REFUSED, "table", "watch", "public.log", **url)
-    assert "public.log" in line and "--key" in line
-    finished = jobhooks("install", "public.log", **url)
-    assert (finished.returncode, "Traceback" in finished.stderr) == (REFUSED, False)
-
-
-@pytest.mark.parametrize("command", [["table", "watch"], ["table", "unwatch"], ["install"]])
-def test_the_name_of_a_table_is_checked(database: str, conn: Connection, command: list[str]) -> None:
-    """In words about tables, with the name as it must be written, or the nearest one."""
-    conn.execute(
-        'create table public."Upper Case" (id int primary key); create table public.device (id int primary key)'
-    )
-    url = {"JOBHOOKS_DATABASE_URL": database}
-    again = f"Try: jobhooks {' '.join(command)}"
-    assert f"""{again} 'public."Upper Case"'""" in refused(REFUSED, *command, "public.Upper Case", **url)
-    line = refused(REFUSED, *command, "public.devise", **url)
-    assert "public.devise" in line and line.endswith(f"{again} public.device")
-    line = refused(REFUSED, *command, "none.none", **url)
-    assert "none.none" in line and conn.info.dbname in line
-    for name in ("", "a.b.c"):
-        assert f"{again} SCHEMA.TABLE" in refused(REFUSED, *command, name, **url)
-
-
 def test_nothing_is_installed_when_a_table_does_not_exist(empty_database: str) -> None:
     assert "public.none" in refused(REFUSED, "install", "public.none", "--database-url", empty_database)
     with psycopg.connect(empty_database) as conn:

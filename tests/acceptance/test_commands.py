@@ -142,9 +142,7 @@ def log(device: Connection) -> Connection:
 @pytest.mark.parametrize(
     ("arguments", "ids"),
     [
-        ([], [1, 2, 3, 4]),
         (["--limit", "2"], [3, 4]),
-        (["--limit", "0"], []),
         (["--action", "delete", "--action", "create"], [1, 3]),
         (["--user", "alice"], [2, 3]),
         (["--since", "90m"], [2, 3, 4]),

@@ -1,5 +1,6 @@
 """``jobhooks result``: filters, exports and pages, among very many results; the texts are in test_texts.py."""
 
+import contextlib
 import csv
 import io
 import json
@@ -14,6 +15,9 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
+from jobhooks.operations.delivering.results import ResultFilter, newest_lines, newest_results
+from jobhooks.operations.lookup.object_keys import object_key
+from jobhooks.store.connections import connect
 from jobhooks.store.queries import queries
 from support.daemon import LIMIT, environment, jobhooks
 
@@ -61,65 +65,83 @@ def done(finished: subprocess.CompletedProcess[str]) -> str:
     return finished.stdout
 
 
-FILTERS: list[tuple[list[str], list[str]]] = [
-    ([], ["1/1", "1/2", "2/1", "3/1", "4/1"]),
-    (["--hook", "first"], ["1/1", "1/2", "2/1", "3/1"]),
-    (["--job", "a.C"], ["4/1"]),
-    (["--job", "a.C", "--hook", "first"], []),
-    (["--status", "failure"], ["1/1", "4/1"]),
-    (["--status", "success"], ["1/2", "3/1"]),
-    (["--table", "public.device"], ["1/1", "1/2", "2/1", "3/1"]),
-    (["--since", "1h"], ["2/1", "3/1", "4/1"]),
-    (["--until", "1h"], ["1/1", "1/2"]),
-    (["--object", "17"], ["2/1", "3/1"]),
-    (["--object", "id=18"], ["3/1"]),
-    (["--object", "1", "--table", "public.device"], ["1/1", "1/2"]),
-    (["--object", "a=1"], ["4/1"]),
-    (["--object", "b=x=y\u00e9", "--object", "a=1"], ["4/1"]),
-    (["--object", "a=1", "--object", "b=other"], []),
-    (["--object", "7"], []),
-]
-
-
-@pytest.mark.parametrize(("arguments", "found"), FILTERS)
-def test_results_are_listed_as_asked_for(
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        (["--hook", "first"], ["1/1", "1/2", "2/1", "3/1"]),
+        (["--job", "a.C"], ["4/1"]),
+        (["--status", "success"], ["1/2", "3/1"]),
+        (["--table", "public.link"], ["4/1"]),
+        (["--since", "1h", "--object", "id=17"], ["2/1", "3/1"]),
+        (["--until", "1h"], ["1/1", "1/2"]),
+    ],
+)
+def test_flags_choose_what_is_listed_and_exported(
     ledger: Connection, database: str, arguments: list[str], found: list[str]
 ) -> None:
+    """``tests/operations/test_results.py`` has the combinations."""
     url = {"JOBHOOKS_DATABASE_URL": database}
     listed = json.loads(done(jobhooks("result", "list", "--json", *arguments, **url)))
     assert [f"{result['change_id']}/{result['attempt']}" for result in listed] == found
+    exported = done(jobhooks("result", "export", "--format", "jsonl", *arguments, **url)).splitlines()
+    assert [f"{line['change_id']}/{line['attempt']}" for line in map(json.loads, exported)] == found
 
 
-@pytest.mark.parametrize(("arguments", "found"), [FILTERS[0], FILTERS[4], FILTERS[7], FILTERS[9]])
-def test_results_are_exported_as_asked_for(
-    ledger: Connection, database: str, arguments: list[str], found: list[str]
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["17"], ["2/1", "3/1"]),
+        (["id=18"], ["3/1"]),
+        (["a=1"], ["4/1"]),
+        (["b=x=y\u00e9", "a=1"], ["4/1"]),
+        (["a=1", "b=other"], []),
+        (["7"], []),
+    ],
+)
+def test_results_are_found_by_the_key_of_an_object(
+    ledger: Connection, database: str, texts: list[str], found: list[str]
 ) -> None:
-    exported = done(jobhooks("result", "export", "--format", "jsonl", *arguments, JOBHOOKS_DATABASE_URL=database))
-    results = [json.loads(line) for line in exported.splitlines()]
-    assert [f"{result['change_id']}/{result['attempt']}" for result in results] == found
+    """By its key before and after a change of the key, and by parts of a key."""
+    with contextlib.closing(connect(database)) as conn:
+        results = newest_results(conn, ResultFilter(key=object_key(texts)), 50)
+    assert [f"{result.change_id}/{result.attempt}" for result in results] == found
 
 
-@pytest.mark.parametrize(("limit", "found"), [("0", []), ("2", [3, 4]), ("3", [2, 3, 4])])
-def test_a_limit_keeps_the_newest(ledger: Connection, database: str, limit: str, found: list[int]) -> None:
-    listed = json.loads(done(jobhooks("result", "list", "--json", "--limit", limit, "--database-url", database)))
-    assert [result["change_id"] for result in listed] == found
+@pytest.mark.parametrize(("limit", "found"), [(0, []), (2, [3, 4]), (3, [2, 3, 4])])
+def test_a_limit_keeps_the_newest(ledger: Connection, database: str, limit: int, found: list[int]) -> None:
+    with contextlib.closing(connect(database)) as conn:
+        assert [result.change_id for result in newest_results(conn, ResultFilter(), limit)] == found
+
+
+LEVELS: list[tuple[ResultFilter, int, str, list[str]]] = [
+    (ResultFilter(), 50, "debug", ["begins", "bad\n\x1b[31m", "again", "slow"]),
+    (ResultFilter(), 50, "info", ["bad\n\x1b[31m", "again", "slow"]),
+    (ResultFilter(), 50, "warning", ["bad\n\x1b[31m", "slow"]),
+    (ResultFilter(), 50, "failure", ["bad\n\x1b[31m"]),
+    (ResultFilter(hooks=["second"]), 50, "warning", ["slow"]),
+    (ResultFilter(key=object_key(["1"])), 2, "debug", ["bad\n\x1b[31m", "again"]),
+    (ResultFilter(), 0, "debug", []),
+]
+
+
+@pytest.mark.parametrize(("chosen", "limit", "level", "messages"), LEVELS)
+def test_what_was_logged_is_read_over_results(
+    ledger: Connection, database: str, chosen: ResultFilter, limit: int, level: str, messages: list[str]
+) -> None:
+    with contextlib.closing(connect(database)) as conn:
+        assert [line.message for line in newest_lines(conn, chosen, limit, level)] == messages
 
 
 @pytest.mark.parametrize(
     ("arguments", "messages"),
     [
-        ([], ["begins", "bad\n\x1b[31m", "again", "slow"]),
-        (["--level", "info"], ["bad\n\x1b[31m", "again", "slow"]),
-        (["--level", "warning"], ["bad\n\x1b[31m", "slow"]),
-        (["--level", "failure"], ["bad\n\x1b[31m"]),
         (["--level", "warning", "--hook", "second"], ["slow"]),
         (["--status", "success"], ["again"]),
         (["--object", "1", "--limit", "2"], ["bad\n\x1b[31m", "again"]),
         (["--since", "1h"], ["slow"]),
-        (["--limit", "0"], []),
     ],
 )
-def test_what_was_logged_is_read_over_results(
+def test_flags_choose_what_was_logged(
     ledger: Connection, database: str, arguments: list[str], messages: list[str]
 ) -> None:
     finished = jobhooks("result", "logs", "--json", *arguments, "--database-url", database)
