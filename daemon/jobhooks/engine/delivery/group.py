@@ -16,27 +16,27 @@ class Group:
     def __init__(self, first: Delivery) -> None:
         self.deliveries = [first]
         self._at = 0  # the followers of the deliveries before this one have been counted
-        self._counted = [0]  # followers of each delivery that have been counted
+        self._counted: dict[int, int] = {}  # by place: followers of this delivery that have been counted
         self._before: dict[int, int] = defaultdict(int)  # by id(follower): how many of these deliveries it waits for
 
     def add(self, delivery: Delivery) -> None:
         """Add a delivery that waits for nothing but these."""
         self.deliveries.append(delivery)
-        self._counted.append(0)
 
     def next_behind(self) -> Delivery | None:
         """The next delivery that waits for these only, and is not one of them; the caller adds it if it wants more."""
         while self._at < len(self.deliveries):
             followers = self.deliveries[self._at].followers
-            counted = self._counted[self._at]
-            while counted < len(followers):
-                follower = followers[counted]
-                counted += 1
-                self._before[id(follower)] += 1
-                if self._before[id(follower)] == follower.waits_for and not follower.withdrawn:
-                    self._counted[self._at] = counted
-                    return follower
-            self._counted[self._at] = counted
+            if followers:
+                counted = self._counted.get(self._at, 0)
+                while counted < len(followers):
+                    follower = followers[counted]
+                    counted += 1
+                    self._before[id(follower)] += 1
+                    if self._before[id(follower)] == follower.waits_for and not follower.withdrawn:
+                        self._counted[self._at] = counted
+                        return follower
+                self._counted[self._at] = counted
             self._at += 1
         return None
 

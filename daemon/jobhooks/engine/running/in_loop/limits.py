@@ -31,7 +31,7 @@ class Limited:
     a task does. The hard limit cancels the receiver, and ``run`` raises TimeLimitExceeded.
 
     A receiver that cancels its own task cancels what it waits for next, but not the task: ``run`` raises CancelledError
-    while the task's ``cancelling()`` says that nobody else has cancelled it.
+    while the task's ``cancelling()`` is 0.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Limited:
             raise
 
     def _disown(self, cancelling: int) -> None:
-        """Take back what the receiver did to its own task in one step, as nothing else runs during a step."""
+        """Take back cancellations by the receiver in one step: nothing else runs during a step."""
         while self._task.cancelling() > cancelling:
             self._task.uncancel()
             self._cancelled_itself = True
@@ -106,7 +106,7 @@ class Limited:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
             if self._task.cancelling() > cancelling:
-                raise  # by someone else, just now
+                raise  # from outside, just now
             return True
         return False
 

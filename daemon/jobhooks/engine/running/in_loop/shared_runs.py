@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from typing import NamedTuple
 
 from jobhooks.discovery.loading import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
@@ -20,12 +19,8 @@ SLICE_S = 0.005  # how long receivers that never wait keep the loop to themselve
 LATE_S = 0.02  # the others commit without a run that lasts longer, unless it is in the transaction with them
 
 
-class EndedRun(NamedTuple):
-    """A run that has ended. ``kept``: its writes are in the shared transaction, not committed."""
-
-    delivery: Delivery
-    outcome: Outcome
-    kept: bool
+# A run that has ended, and whether its writes are in the shared transaction, not committed.
+EndedRun = tuple[Delivery, Outcome, bool]
 
 
 class SharedRuns:
@@ -137,7 +132,7 @@ class SharedRuns:
     async def _run(self, delivery: Delivery, transaction: RunTransaction) -> None:
         try:
             outcome = await call_receiver(self._found, delivery, transaction, self._clock)
-            if transaction.joined is None and self._needs_to_join(delivery, outcome):
+            if transaction.joined is None and delivery.waits_for and self._needs_to_join(outcome):
                 await transaction.open()
             joined = transaction.joined
             if joined is self._shared:
@@ -150,11 +145,11 @@ class SharedRuns:
             return
         if not outcome.recorded and not says_only_success(outcome):
             self._ends_lanes = True  # the shared transaction cannot record it
-        self._ended.append(EndedRun(delivery, outcome, kept=False))
+        self._ended.append((delivery, outcome, False))
 
-    def _needs_to_join(self, delivery: Delivery, outcome: Outcome) -> bool:
+    def _needs_to_join(self, outcome: Outcome) -> bool:
         """Whether a run that did not use its connection must commit with those before it, and has a text to record."""
-        if not delivery.waits_for or outcome.undone or says_only_success(outcome):
+        if outcome.undone or says_only_success(outcome):
             return False
         return self._protocol.needs_end and not self._protocol.closed
 
@@ -171,7 +166,7 @@ class SharedRuns:
             await self._undo_current()
         else:
             self._kept += 1
-        self._ended.append(EndedRun(delivery, outcome, kept=not outcome.undone))
+        self._ended.append((delivery, outcome, not outcome.undone))
 
     async def _undo(self, delivery: Delivery) -> None:
         """Undo a run that is attempted again."""
@@ -213,7 +208,7 @@ class SharedRuns:
         finally:
             await self._end_transaction()
         if self._cannot_commit:
-            self._undone = [run.delivery for run in ended if _depends(run)] + self._undone
+            self._undone = [run[0] for run in ended if _depends(run)] + self._undone
             ended = [run for run in ended if not _depends(run)]
             if self._runs_behind:
                 self._end_for_others()  # it is given back with those before it
@@ -230,20 +225,21 @@ class SharedRuns:
         Raises:
             JobhooksError: nothing is committed, or whether it is, is unknown.
         """
-        is_group = self._runs_behind or any(run.delivery.waits_for for run in ended)
+        is_group = self._runs_behind or any(delivery.waits_for for delivery, _, _ in ended)
         if is_group:
-            ended = [EndedRun(delivery, of, kept or says_only_success(of)) for delivery, of, kept in ended]
+            ended = [(delivery, of, kept or says_only_success(of)) for delivery, of, kept in ended]
         runs = [(delivery, outcome) for delivery, outcome, kept in ended if kept]
         if len(runs) == 1 and not is_group and not runs[0][1].recorded and not self._protocol.broken:
             # Alone in the transaction: an error of the commit is its own failure.
             delivery, outcome = runs[0]
             final = await record(self._shared, [delivery], outcome, self._clock, commit=True)
-            return [EndedRun(delivery, final if kept else of, kept) for delivery, of, kept in ended]
+            return [(delivery, final if kept else of, kept) for delivery, of, kept in ended]
         await self._shared.commit_all(runs)
         self._policy.committed(len(runs))
-        return [EndedRun(delivery, recorded(of) if kept else of, kept) for delivery, of, kept in ended]
+        return [(delivery, recorded(of) if kept else of, kept) for delivery, of, kept in ended]
 
 
 def _depends(run: EndedRun) -> bool:
     """Whether a run must be attempted again if the shared transaction cannot commit."""
-    return run.kept or run.delivery.waits_for > 0
+    delivery, _, kept = run
+    return kept or delivery.waits_for > 0

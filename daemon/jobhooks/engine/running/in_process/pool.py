@@ -19,7 +19,7 @@ T = TypeVar("T")
 START_S = 120.0  # how long a worker may take to import its receiver
 STARTS = 3  # attempts to start one: the fork server may have been killed, and is started again
 CLOSE_S = 2.0  # how long an idle worker may take to end
-LAST_WORDS_S = 0.05  # after a worker has died, for what it sent before
+LAST_WORDS_S = 0.05  # after a worker has died, until its last message has arrived
 STATUS_S = 2.0  # how long a killed worker may take to end, and the fork server to report the exit code
 UNKNOWN = 255  # the exit code if the fork server itself was killed
 
@@ -50,7 +50,7 @@ class WorkerPool:
         Raises:
             TimeoutError: it took longer than ``limit_s`` and was killed.
             WorkerDied: the worker ended before it answered, or could not be started.
-            Exception: what ``work`` raises.
+            Exception: an error of ``work``.
         """
         taken = self._take_idle() or await Worker.start(self._arguments)
         self._busy.add(taken)
@@ -75,7 +75,7 @@ class WorkerPool:
             self._idle.pop().end()
 
     async def close(self) -> None:
-        """Kill workers that run something, end the others, and wait until they have ended."""
+        """Kill busy workers, end the others, and wait until all have ended."""
         workers = [*self._idle, *self._busy]
         self.retire()
         for busy in self._busy:
@@ -245,7 +245,7 @@ class Worker(asyncio.Protocol):
             self._process.close()
 
     def _lose_soon(self) -> None:
-        """Give up after what it sent before it died has arrived."""
+        """Give up once its last message has had time to arrive."""
         self._loop.call_later(LAST_WORDS_S, self._lose)
 
     async def _exit_code(self) -> int:
