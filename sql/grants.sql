@@ -104,13 +104,13 @@ begin
     grant insert, update on jobhooks.job to jobhooks_daemon;
     grant insert, update on jobhooks.condition_failure to jobhooks_daemon;
     grant update on jobhooks.cursor to jobhooks_daemon;
-    grant insert, update, delete on jobhooks.delivery to jobhooks_daemon;
+    grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position to jobhooks_daemon;
     grant execute on function
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
         jobhooks.wait_for_lock(integer, double precision),
         jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
-        jobhooks.release_followers(json), jobhooks.note_condition_failures(json),
+        jobhooks.save_positions(bigint, json, json), jobhooks.note_condition_failures(json),
         jobhooks.note_condition_verdicts(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
         )

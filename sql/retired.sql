@@ -19,7 +19,8 @@ begin
             ('jobhooks_capture.legible(text)', 'jobhooks_capture.printable_bytes(text)'),
             ('jobhooks.settle_rest(json)', 'jobhooks.record_failures(json)'),
             ('jobhooks.park_again(json)', 'jobhooks.requeue(json)'),
-            ('jobhooks.unblock(json)', 'jobhooks.release_followers(json)'),
+            ('jobhooks.unblock(json)', 'jobhooks.save_positions(bigint, json, json)'),
+            ('jobhooks.release_followers(json)', 'jobhooks.save_positions(bigint, json, json)'),
             ('jobhooks.take_the_lead()', 'jobhooks.acquire_leadership()'),
             ('jobhooks.depose_silent_leader(double precision)', 'jobhooks.end_silent_leader(double precision)')
         ) as names (former, current)

@@ -410,10 +410,11 @@ CREATE TABLE jobhooks.delivery (
     failures integer DEFAULT 0 NOT NULL,
     CONSTRAINT delivery_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT delivery_failures_check CHECK ((failures >= 0)),
-    CONSTRAINT delivery_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'blocked'::text, 'dead'::text]))),
+    CONSTRAINT delivery_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'dead'::text]))),
     CONSTRAINT other_lane_is_second CHECK (((lane IS NOT NULL) OR (other_lane IS NULL))),
     CONSTRAINT waiting_is_due CHECK (((status = 'waiting'::text) = (due_at IS NOT NULL)))
-);
+)
+WITH (fillfactor='50', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='500');
 
 COMMENT ON TABLE jobhooks.delivery IS 'The backlog: deliveries that wait for a time or an older delivery, and dead ones';
 
@@ -421,7 +422,7 @@ COMMENT ON COLUMN jobhooks.delivery.change_id IS 'The change to deliver: jobhook
 
 COMMENT ON COLUMN jobhooks.delivery.hook_id IS 'The hook, which may have been deleted since';
 
-COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: will be attempted when due; blocked: behind an older debt of its lane; dead: kept until someone decides';
+COMMENT ON COLUMN jobhooks.delivery.status IS 'waiting: attempted when it is due and no older delivery with one of its keys is in the way; dead: kept until someone decides';
 
 COMMENT ON COLUMN jobhooks.delivery.attempts IS 'Of all times: the number of the last attempt that has a result';
 
@@ -438,6 +439,33 @@ COMMENT ON COLUMN jobhooks.delivery.other_lane IS 'The lane of the new key, wher
 COMMENT ON COLUMN jobhooks.delivery.blocks IS 'Later deliveries of its lane wait for it';
 
 COMMENT ON COLUMN jobhooks.delivery.failures IS 'Since it was parked, or last retried by hand: they decide when it is due, or dead';
+
+CREATE TABLE jobhooks.hook_position (
+    hook_id integer NOT NULL,
+    seen pg_snapshot NOT NULL,
+    seen_floor bigint NOT NULL,
+    horizon pg_snapshot NOT NULL,
+    horizon_floor bigint NOT NULL,
+    last_id bigint NOT NULL,
+    saved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT hook_position_check CHECK ((horizon_floor >= seen_floor)),
+    CONSTRAINT hook_position_last_id_check CHECK ((last_id >= 0)),
+    CONSTRAINT hook_position_seen_floor_check CHECK ((seen_floor >= 0))
+);
+
+COMMENT ON TABLE jobhooks.hook_position IS 'The positions of hooks that read the log alone; the others read where jobhooks.cursor says';
+
+COMMENT ON COLUMN jobhooks.hook_position.seen IS 'Every change that this snapshot sees is settled for the hook, or in the backlog';
+
+COMMENT ON COLUMN jobhooks.hook_position.seen_floor IS 'The low-water id of seen';
+
+COMMENT ON COLUMN jobhooks.hook_position.horizon IS 'The end of the window that is being read';
+
+COMMENT ON COLUMN jobhooks.hook_position.horizon_floor IS 'The low-water id of horizon';
+
+COMMENT ON COLUMN jobhooks.hook_position.last_id IS 'Changes of the window up to this id are settled, or in the backlog';
+
+COMMENT ON COLUMN jobhooks.hook_position.saved_at IS 'When the daemon saved it';
 
 CREATE TABLE jobhooks.job_hook_content_type (
     job_hook_id integer NOT NULL,
@@ -798,6 +826,9 @@ ALTER TABLE ONLY jobhooks.cursor
 ALTER TABLE ONLY jobhooks.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (change_id, hook_id);
 
+ALTER TABLE ONLY jobhooks.hook_position
+    ADD CONSTRAINT hook_position_pkey PRIMARY KEY (hook_id);
+
 ALTER TABLE ONLY jobhooks.installation
     ADD CONSTRAINT installation_pkey PRIMARY KEY (singleton);
 
@@ -833,15 +864,7 @@ ALTER TABLE ONLY jobhooks.object_change_1
 
 CREATE INDEX configuration_change_of_object ON jobhooks.configuration_change USING btree (kind, object_id, id);
 
-CREATE INDEX delivery_due ON jobhooks.delivery USING btree (hook_id, due_at, change_id) WHERE (status = 'waiting'::text);
-
-CREATE INDEX delivery_lane ON jobhooks.delivery USING btree (hook_id, lane, change_id) WHERE blocks;
-
-CREATE INDEX delivery_of_table ON jobhooks.delivery USING btree (hook_id, content_type_id, change_id) WHERE blocks;
-
-CREATE INDEX delivery_other_lane ON jobhooks.delivery USING btree (hook_id, other_lane, change_id) WHERE (blocks AND (other_lane IS NOT NULL));
-
-CREATE INDEX delivery_table_lane ON jobhooks.delivery USING btree (hook_id, content_type_id, change_id) WHERE (blocks AND (lane IS NULL));
+CREATE INDEX delivery_of_hook ON jobhooks.delivery USING btree (hook_id, change_id);
 
 CREATE INDEX job_log_entry_alarming ON jobhooks.job_log_entry USING btree (change_id, hook_id, attempt, line) WHERE (level = ANY (ARRAY['warning'::text, 'failure'::text]));
 
@@ -882,6 +905,9 @@ ALTER TABLE ONLY jobhooks.condition_failure
 
 ALTER TABLE ONLY jobhooks.condition_verdict
     ADD CONSTRAINT condition_verdict_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY jobhooks.hook_position
+    ADD CONSTRAINT hook_position_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.job_hook_content_type
     ADD CONSTRAINT job_hook_content_type_content_type_id_fkey FOREIGN KEY (content_type_id) REFERENCES jobhooks.content_type(id);
@@ -1147,9 +1173,6 @@ GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jo
 REVOKE ALL ON FUNCTION jobhooks.relation_called(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.relation_called(name text) TO jobhooks_operator;
 
-REVOKE ALL ON FUNCTION jobhooks.release_followers(lanes json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.release_followers(lanes json) TO jobhooks_daemon;
-
 REVOKE ALL ON FUNCTION jobhooks.requeue(deliveries json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.requeue(deliveries json) TO jobhooks_operator;
 
@@ -1161,6 +1184,9 @@ GRANT ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids in
 
 REVOKE ALL ON FUNCTION jobhooks.save_hook(name text, settings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.save_hook(name text, settings jsonb) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.save_positions(leader bigint, shared json, hooks json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.save_positions(leader bigint, shared json, hooks json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) TO jobhooks_operator;
@@ -1286,6 +1312,10 @@ GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.delivery TO jobhooks_viewer;
 GRANT SELECT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.hook_position TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.hook_position TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.hook_position TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.job_hook_content_type TO jobhooks_viewer;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook_content_type TO jobhooks_operator;

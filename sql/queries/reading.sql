@@ -24,7 +24,7 @@ select floor.id, pg_current_xact_id() from floor
 --   above it, everything, by the id of the change.
 -- Both are index scans that end after a page. They are written so that no other index can serve, for any state of the planner's
 -- statistics: the first compares rows, the second has a condition that is in no index.
--- Returns at least one row: each has the horizon, and the version of the configuration, which changes with hooks, jobs and
+-- Only changes up to :last_id, and of the tables in :content_type_ids (null: all). Returns at least one row: each has the horizon, and the version of the configuration, which changes with hooks, jobs and
 -- watched tables, including their names.
 with horizon as materialized (
     select coalesce(:horizon::text::pg_snapshot, pg_current_snapshot()) as snapshot
@@ -38,8 +38,10 @@ page as (
             from jobhooks.object_change as change
             where
                 (change.transaction_id, change.id) > (straggler.transaction_id, :after_id::bigint)
-                and (change.transaction_id, change.id) <= (straggler.transaction_id, :seen_low_water_id::bigint)
+                and (change.transaction_id, change.id)
+                <= (straggler.transaction_id, least(:seen_low_water_id::bigint, :last_id::bigint))
                 and change.triggering
+                and coalesce(change.content_type_id = any (:content_type_ids::integer []), true)
             order by change.transaction_id, change.id
             limit :limit::integer
         ) as straggling_change
@@ -54,6 +56,8 @@ page as (
             and pg_visible_in_snapshot(change.transaction_id, (select snapshot from horizon))
             and not pg_visible_in_snapshot(change.transaction_id, :seen::text::pg_snapshot)
             and change.triggering
+            and change.id <= :last_id::bigint
+            and coalesce(change.content_type_id = any (:content_type_ids::integer []), true)
         order by change.id
         limit :limit::integer
     )
@@ -91,16 +95,13 @@ left join counted as change on coalesce(change.bytes_before, 0) < :max_bytes::bi
 order by change.id
 limit :limit::integer
 
--- name: save_cursor
-update jobhooks.cursor
-set seen = :seen::text::pg_snapshot,
-    seen_floor = :seen_low_water_id,
-    horizon = :horizon::text::pg_snapshot,
-    horizon_floor = :horizon_low_water_id,
-    last_id = :last_id,
-    saved_at = clock_timestamp()
-where leader = :leader
-returning leader
+-- name: load_hook_positions
+select position.hook_id, position.seen::text, position.seen_floor, position.horizon::text, position.horizon_floor, position.last_id, cursor.first_id
+from jobhooks.hook_position as position
+cross join jobhooks.cursor as cursor
+
+-- name: save_positions
+select jobhooks.save_positions(:leader, :shared::text::json, :hooks::text::json)
 
 -- name: content_types
 select

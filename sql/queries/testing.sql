@@ -8,7 +8,7 @@ update jobhooks.job_hook set enabled_since = '1:1:' where name = :name returning
 -- Makes the pending deliveries of these jobs due now, except failed ones, and counts them.
 with due as (
     update jobhooks.delivery set due_at = least(due_at, clock_timestamp())
-    where status = 'waiting' and failures = 0
+    where status = 'waiting' and failures = 0 and due_at > clock_timestamp()
         and hook_id in (
             select hook.id
             from jobhooks.job_hook as hook

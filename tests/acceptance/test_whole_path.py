@@ -363,7 +363,7 @@ def test_a_listener_that_is_lost_while_a_receiver_runs_is_noticed(
 def test_a_broken_module_is_reported_and_loses_nothing(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Its hooks' deliveries wait in the backlog, with no attempt; other receivers run."""
+    """Its hooks stand still, and keep their positions; other receivers run."""
     hook(database, receivers, "witness.Witness")
     hook(database, receivers, "slow.Slow")
     (receivers / "slow.py").write_text("import nothing_of_that_name\n")
@@ -376,8 +376,8 @@ def test_a_broken_module_is_reported_and_loses_nothing(
         )
         device.execute("update public.device set name = 'a'")
         daemon.await_event("delivered")
-        waiting = "select status, attempts from jobhooks.delivery"
-        wait_until("it waits", lambda: device.execute(waiting).fetchall() == [("waiting", 0)])
+        positions = "select hook_id from jobhooks.hook_position"
+        wait_until("it stands still", lambda: device.execute(positions).fetchall() == [(2,)])
         assert not daemon.events("delivery_failed")
     assert device.execute("select class_path from jobhooks.job where not installed").fetchall() == [
         ("slow.Hangs",),

@@ -106,6 +106,7 @@ def test_replaying_beside_a_busy_daemon_loses_and_doubles_nothing(
     add_hook(database, receivers, "r.Writer")
     device.execute("insert into public.device (name) select 'x' from generate_series(2, 40)")
     with Daemon(database, receivers, log).await_started():
+        wait_until("it delivers", lambda: bool(results(device)))
         queued = 0
         for number in range(15):
             device.execute("update public.device set name = %s || id", [str(number)])

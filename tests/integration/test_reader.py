@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from conftest import Connection
 from jobhooks.contract.change import Change
+from jobhooks.engine.delivery.cursor import NO_LIMIT
 from jobhooks.store.connections import AsyncConnection
 from jobhooks.store.queries import queries, query
 from support.reading import Pages, open_reader, read_all
@@ -214,7 +215,14 @@ def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection)
     """The cost of a page must not depend on the size of the log."""
     device.execute("insert into public.device (name) select 'd' || i from generate_series(1, 20000) as i")
     statement = queries()["read_page"]
-    arguments = {"seen_low_water_id": 0, "after_id": 0, "limit": 50, "max_bytes": 1_000_000}
+    arguments = {
+        "seen_low_water_id": 0,
+        "after_id": 0,
+        "limit": 50,
+        "max_bytes": 1_000_000,
+        "last_id": NO_LIMIT,
+        "content_type_ids": None,
+    }
     snapshot = device.execute("select pg_current_snapshot()::text").fetchone()
     assert snapshot is not None
     # A straggler, so that the planner sees both kinds as they are.

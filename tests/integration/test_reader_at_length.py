@@ -12,6 +12,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.change import Change
+from jobhooks.engine.delivery.cursor import NO_LIMIT
 from jobhooks.store.queries import queries
 from support.reading import open_reader
 
@@ -176,6 +177,8 @@ def _buffers_of_a_page(conn: Connection) -> int:
                 "after_id": 0,
                 "limit": 100,
                 "max_bytes": 16_000_000,
+                "last_id": NO_LIMIT,
+                "content_type_ids": None,
             }
         )
         explain = f"explain (analyze, buffers, costs off, timing off, summary off) {query.text}".encode()

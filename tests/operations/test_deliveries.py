@@ -148,9 +148,11 @@ def test_discarding_many_frees_none_of_them_on_the_way(device: Connection, admin
     """They go in batches: were the oldest to go first, a daemon would run one that the next batch gives up."""
     many(device, 2_500)
     device.execute(
-        "create function public.refuse() returns trigger language plpgsql as $$ begin raise 'freed'; end $$;"
-        " create trigger refuse before update on jobhooks.delivery for each row when (new.status = 'waiting')"
-        " execute function public.refuse()"
+        "create function public.refuse() returns trigger language plpgsql as $$ begin"
+        " if (select max(change_id) from jobhooks.delivery) > (select min(change_id) from gone) then"
+        " raise 'freed'; end if; return null; end $$;"
+        " create trigger refuse after delete on jobhooks.delivery referencing old table as gone"
+        " for each statement execute function public.refuse()"
     )
     plan = choose(admin, DeliveryFilter(), everything=True)
     assert discard(admin, plan) == DeliveriesChanged(2_500, 0, [])

@@ -1,22 +1,21 @@
-"""The backlog: which deliveries are due, after any sequence of arrivals, failures, settling, discards and replays."""
+"""The backlog table: what a settle batch writes and refuses, what other sessions decide, and the saved positions."""
 
 import json
 import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import Query, queries
 from support.daemon import LIMIT, wait_until
 
 Row = dict[str, Any]
-Key = tuple[int, int]  # change and hook
-HOOKS = (1, 2)
 CHANGES = 40
+MANY = 20_000
 
 
 @pytest.fixture
@@ -30,13 +29,29 @@ def ledger(device: Connection) -> Connection:
     return device
 
 
-def settle(conn: Connection, **rest: list[Row]) -> None:
-    told = json.dumps(rest) if rest else None
-    conn.execute("select jobhooks.settle(0, '{}', '{}', '{}', '{}', '{}', '{}', %s)", [told])
+def settle(
+    conn: Connection,
+    rest: dict[str, list[Row]] | None = None,
+    *,
+    successes: Sequence[tuple[int, int]] = (),
+    leader: int = 0,
+    **more: list[Row],
+) -> int:
+    """Settle successes, as change and attempt, and the rest; how much was refused."""
+    rest = {**(rest or {}), **more}
+    ids = [change_id for change_id, _ in successes]
+    attempts = [attempt for _, attempt in successes]
+    ones = [1] * len(ids)
+    row = conn.execute(
+        "select jobhooks.settle(%s, %s::bigint[], %s::int[], %s::int[], %s::int[], %s::float8[], %s::float8[], %s)",
+        [leader, ids, ones, ones, attempts, ones, ones, json.dumps(rest) if rest else None],
+    ).fetchone()
+    assert row is not None
+    return row[0]
 
 
-def parked(change_id: int, lane: int | None = None, other_lane: int | None = None, **changes: object) -> Row:
-    """A delivery to park, as settle takes it; by default never attempted, and due if no older one is before it."""
+def parked(change_id: int, lane: int | None = 7, other_lane: int | None = None, **changes: object) -> Row:
+    """A row as settle takes it; by default of a delivery that was never attempted, and is due."""
     return {
         "change_id": change_id,
         "hook_id": 1,
@@ -47,192 +62,173 @@ def parked(change_id: int, lane: int | None = None, other_lane: int | None = Non
         "failures": 0,
         "attempted": False,
         "blocks": True,
-        "status": "blocked",
+        "status": "waiting",
         "due_in": 0,
         **changes,
     }
 
 
-def failed(delivery: Row, **changes: object) -> dict[str, list[Row]]:
-    """Make the arguments of settle for a failed attempt, with the next one in an hour."""
-    number = delivery["attempts"] + 1
-    counted = {"attempted": True, "attempts": number, "failures": delivery["failures"] + 1}
-    failed_one = {**delivery, **counted, "status": "waiting", "due_in": 3600, **changes}
-    result = {"change_id": delivery["change_id"], "hook_id": delivery["hook_id"], "job_id": 1, "attempt": number}
+def failed(row: Row, **changes: object) -> dict[str, list[Row]]:
+    """The arguments of settle for a failed attempt, with the next one in an hour."""
+    number = row["attempts"] + 1
+    counted = {"attempted": True, "attempts": number, "failures": row["failures"] + 1, "due_in": 3600}
+    return {"parked": [{**row, **counted, **changes}], "results": [result(row["change_id"], number)]}
+
+
+def result(change_id: int, attempt: int) -> Row:
     return {
-        "parked": [failed_one],
-        "results": [{**result, "status": "failure", "started_at": 1, "finished_at": 2, "error": "x"}],
+        "change_id": change_id,
+        "hook_id": 1,
+        "job_id": 1,
+        "attempt": attempt,
+        "status": "failure",
+        "started_at": 1,
+        "finished_at": 2,
+        "error": "x",
     }
 
 
-def done(delivery: Row) -> Row:
-    return {"change_id": delivery["change_id"], "hook_id": delivery["hook_id"], "attempt": delivery["attempts"] + 1}
+def done(change_id: int, attempt: int = 1) -> Row:
+    return {"change_id": change_id, "hook_id": 1, "attempt": attempt}
 
 
-def statuses(conn: Connection) -> dict[int, str]:
-    return dict(conn.execute("select change_id, status from jobhooks.delivery order by change_id").fetchall())
+def rows(conn: Connection, columns: str = "status, attempts, failures") -> dict[int, tuple[object, ...]]:
+    found = conn.execute(f"select change_id, {columns} from jobhooks.delivery order by change_id".encode())
+    return {row[0]: row[1:] for row in found.fetchall()}
 
 
-def test_what_is_behind_a_truncate_is_due_once_that_is_settled(ledger: Connection) -> None:
-    """The first of each object, up to the next truncate. No other event would make them due, even an hour later."""
-    first, last = parked(10), parked(20)
-    settle(ledger, parked=[first, parked(11, 1), parked(12, 1), parked(13, 2), last, parked(21, 1)])
-    assert statuses(ledger) == {10: "waiting"} | dict.fromkeys((11, 12, 13, 20, 21), "blocked")
-    settle(ledger, paid=[done(first)])
-    assert statuses(ledger) == {11: "waiting", 12: "blocked", 13: "waiting", 20: "blocked", 21: "blocked"}
-    ledger.execute("select jobhooks.discard_deliveries('{11, 12, 13}', '{1, 1, 1}')")
-    assert statuses(ledger) == {20: "waiting", 21: "blocked"}
-    ledger.execute("select jobhooks.discard_deliveries('{20}', '{1}')")
-    assert statuses(ledger) == {21: "waiting"}
+def results(conn: Connection) -> list[tuple[object, ...]]:
+    found = conn.execute("select change_id, attempt, status from jobhooks.job_result order by change_id, attempt")
+    return found.fetchall()
 
 
-@pytest.mark.parametrize(
-    ("younger", "older"),
-    [
-        (parked(5, 7), parked(3, 7)),
-        (parked(5, 7, 8), parked(3, 8)),
-        (parked(5, 8), parked(3, 7, 8)),
-        (parked(5, 7, 8), parked(3, 9, 8)),
-        (parked(5), parked(3, 7)),
-        (parked(5, 7), parked(3)),
-        (parked(5), parked(3)),
-    ],
-)
-def test_what_was_due_waits_for_an_older_one_that_fails(ledger: Connection, younger: Row, older: Row) -> None:
-    """It was parked while the older one ran, and must not overtake it now."""
-    settle(ledger, parked=[younger])
-    assert statuses(ledger) == {5: "waiting"}
-    settle(ledger, **failed(older))
-    assert statuses(ledger) == {3: "waiting", 5: "blocked"}
-    settle(ledger, paid=[done({**older, "attempts": 1})])
-    assert statuses(ledger) == {5: "waiting"}
+def discard(conn: Connection, *change_ids: int) -> None:
+    ids = list(change_ids)
+    conn.execute("select jobhooks.discard_deliveries(%s, %s)", [ids, [1] * len(ids)])
 
 
-def test_a_delivery_stays_in_the_lanes_where_it_was_parked(ledger: Connection) -> None:
-    """With a new key of its table the daemon puts it into other lanes, but its followers are in the old ones."""
-    settle(ledger, parked=[parked(1, 7), parked(2, 7), parked(3, 7)])
-    settle(ledger, **failed(parked(1, 8)))
-    assert statuses(ledger) == {1: "waiting", 2: "blocked", 3: "blocked"}
-    settle(ledger, paid=[done(parked(1, 8, attempts=1))])
-    assert statuses(ledger) == {2: "waiting", 3: "blocked"}
-    ledger.execute("select jobhooks.retry_deliveries('{2}', '{1}')")
-    settle(ledger, paid=[done(parked(2, 8))])
-    assert statuses(ledger) == {3: "waiting"}
-
-
-def test_what_does_not_block_waits_for_nothing(ledger: Connection) -> None:
-    """A delivery that later ones may pass is due, regardless of others: no later event would make it due."""
-    settle(ledger, parked=[parked(1, 7)])
-    settle(ledger, **failed(parked(2, 7), blocks=False))
-    settle(ledger, parked=[parked(3, 7), parked(2, 7, attempts=1, failures=1, blocks=False)])
-    assert statuses(ledger) == {1: "waiting", 2: "waiting", 3: "blocked"}
-    settle(ledger, paid=[done(parked(1, 7))])
-    assert statuses(ledger) == {2: "waiting", 3: "waiting"}
-
-
-def test_a_requeued_delivery_survives_the_end_of_an_earlier_attempt(ledger: Connection) -> None:
-    """An operator discarded it while it ran, and replayed it: the end of that run settles only the former delivery."""
-    running = parked(1, 7, status="waiting")
-    settle(ledger, parked=[running])
-    ledger.execute("select jobhooks.discard_deliveries('{1}', '{1}')")
-    again = json.dumps([{"change_id": 1, "hook_id": 1, "content_type_id": 1, "lane": 7, "other_lane": None}])
-    ledger.execute("select jobhooks.requeue(%s)", [again])
-    due_at = "select due_at from jobhooks.delivery where status = 'waiting' and attempts = 1"
-    before = ledger.execute(due_at).fetchone()
-    for end in ({"paid": [done(running)]}, failed(running), {"parked": [parked(1, 7)]}):
-        settle(ledger, **end)
-        after = ledger.execute(due_at).fetchone()
-        # The daemon held the former delivery, and searches for due ones after the last it has seen.
-        assert before is not None and after is not None and after[0] > before[0]
-        before = after
-    settle(ledger, paid=[done({**running, "attempts": 1})])
-    assert statuses(ledger) == {}
-
-
-@pytest.mark.parametrize("known", [False, True])
-def test_a_batch_costs_the_same_for_any_backlog(ledger: Connection, known: bool) -> None:
-    """With a backlog of 50,000 each of these reads a few rows, with and without statistics for the planner.
-
-    Of one object 20,000 are pending, 10,000 of others, 10,000 of a table without a key; 10,000 are behind a truncate.
-    """
-    ledger.execute("alter table jobhooks.delivery set (autovacuum_enabled = off)")
-    backlog = (
-        parked(1, 7),
-        parked(100_000, 30_000),
-        parked(200_000, content_type_id=2),
-        parked(300_000, content_type_id=3),
-    )
-    settle(ledger, parked=list(backlog))  # so that it is planned while there are hardly any
-    ledger.execute(
-        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
-        " select id, 1, 1, 7, 'blocked', null::timestamptz from generate_series(2, 20000) as id"
-        " union all select 100000 + id, 1, 1, 30000 + id, 'waiting', now() from generate_series(1, 10000) as id"
-        " union all select 200000 + id, 1, 2, null, 'blocked', null from generate_series(1, 10000) as id"
-        " union all select 300000 + id, 1, 3, id % 5000, 'blocked', null from generate_series(1, 10000) as id"
-    )
-    if known:
-        ledger.execute("analyze jobhooks.delivery")
-    steps: list[dict[str, list[Row]]] = [
-        *[failed(delivery) for delivery in backlog[:3]],
-        *[{"paid": [done({**delivery, "attempts": 1})]} for delivery in backlog[:3]],
-        {"parked": [parked(400_000, 40_000), parked(400_001, 40_000, 7), parked(400_002, content_type_id=4)]},
-    ]
-    for step in steps:
-        with ledger.transaction():
-            settle(ledger, **step)
-            read = _rows_read(ledger)
-        assert read[0] == 0 and read[1] < 50, (step, read)
-
-
-@pytest.mark.parametrize(
-    "row", [(1, 50_000, 50_001), (1, 7, None), (2, None, None), (4, None, None), (4, 60_000, None)]
-)
-def test_the_backlog_is_searched_by_index(ledger: Connection, row: tuple[int | None, ...]) -> None:
-    """While a hook has a backlog, each of its new deliveries is compared with it."""
-    ledger.execute(
-        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
-        " select id, 1, 1, id, 'waiting', now() from generate_series(1, 20000) as id"
-        " union all select 100000 + id, 1, 2, null, 'blocked', null from generate_series(1, 20000) as id"
-    )
-    with psycopg.connect(ledger.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
-        query = queries()["blocked_deliveries"]
-        content_type_id, lane, other_lane = row
-        arguments = query.arguments(
-            {
-                "hook_id": 1,
-                "change_ids": [300_000],
-                "content_type_ids": [content_type_id],
-                "lanes": [lane],
-                "other_lanes": [other_lane],
-            }
-        )
-        found = raw.execute(query.encoded, arguments).fetchall()
-        assert found == ([(300_000,)] if row[0] == 2 or row[1] == 7 else [])
-        read = _rows_read(raw)
-    assert read[0] == 0 and read[1] < 10, read
-
-
-def _rows_read(conn: Connection) -> tuple[int, int]:
-    """Return how many scans of the whole table there were in this transaction, and how many rows the indexes led to."""
-    row = conn.execute(
-        "select seq_scan, coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables"
-        " where relid = 'jobhooks.delivery'::regclass"
-    ).fetchone()
+def retry(conn: Connection, *change_ids: int) -> int:
+    ids = list(change_ids)
+    row = conn.execute("select jobhooks.retry_deliveries(%s, %s)", [ids, [1] * len(ids)]).fetchone()
     assert row is not None
-    return row[0], row[1]
+    return row[0]
+
+
+def requeue(conn: Connection, *change_ids: int) -> int:
+    queued = [
+        {"change_id": change_id, "hook_id": 1, "content_type_id": 1, "lane": 7, "other_lane": None}
+        for change_id in change_ids
+    ]
+    row = conn.execute("select jobhooks.requeue(%s)", [json.dumps(queued)]).fetchone()
+    assert row is not None
+    return row[0]
+
+
+# What a settle batch writes.
+
+
+def test_a_batch_parks_fails_and_ends_deliveries(ledger: Connection) -> None:
+    assert settle(ledger, parked=[parked(1), parked(2), parked(3)]) == 0
+    assert rows(ledger) == dict.fromkeys((1, 2, 3), ("waiting", 0, 0))
+    one = failed(parked(1), failures=1)
+    two = failed(parked(2), status="dead", due_in=None, blocks=False)
+    both = {kind: one[kind] + two[kind] for kind in one}
+    assert settle(ledger, both, successes=[(3, 1)], done=[done(3)]) == 0
+    assert rows(ledger, "status, attempts, failures, blocks, due_at is null") == {
+        1: ("waiting", 1, 1, True, False),
+        2: ("dead", 1, 1, False, True),
+    }
+    assert results(ledger) == [(1, 1, "failure"), (2, 1, "failure"), (3, 1, "success")]
+
+
+def test_a_row_is_due_in_so_many_seconds(ledger: Connection) -> None:
+    settle(ledger, parked=[parked(1, due_in=60), parked(2, due_in=0)])
+    due = "round(extract(epoch from due_at - clock_timestamp()))::int between {} - 5 and {}"
+    assert rows(ledger, f"{due.format(60, 60)}, {due.format(0, 0)}") == {1: (True, False), 2: (False, True)}
+
+
+def test_a_row_stays_in_its_lanes(ledger: Connection) -> None:
+    """With a new key of its table the daemon has other lanes for it, but the rows behind it are in the old ones."""
+    settle(ledger, parked=[parked(1, 7, 8)])
+    settle(ledger, failed(parked(1, 9, content_type_id=2)))
+    assert rows(ledger, "lane, other_lane, content_type_id, attempts") == {1: (7, 8, 1, 1)}
+
+
+def test_a_success_that_has_a_result_already_is_counted_as_refused(ledger: Connection) -> None:
+    assert settle(ledger, successes=[(1, 1), (2, 1)]) == 0
+    assert settle(ledger, successes=[(1, 1), (2, 1), (3, 1)]) == 2
+    assert results(ledger) == [(1, 1, "success"), (2, 1, "success"), (3, 1, "success")]
+
+
+# What it refuses, because another session has decided. The daemon compares its rows with the table then.
+
+
+def test_the_failure_of_a_discarded_delivery_leaves_no_row(ledger: Connection) -> None:
+    """Otherwise it would be attempted again."""
+    settle(ledger, parked=[parked(1)])
+    discard(ledger, 1)
+    assert settle(ledger, failed(parked(1))) == 1
+    assert rows(ledger) == {}
+    assert results(ledger) == [(1, 1, "discarded")]
+
+
+def test_the_end_of_a_discarded_delivery_is_refused(ledger: Connection) -> None:
+    settle(ledger, parked=[parked(1), parked(2)])
+    discard(ledger, 1)
+    assert settle(ledger, done=[done(1), done(2)]) == 1
+    assert rows(ledger) == {}
+
+
+def test_a_delivery_that_was_queued_again_is_not_touched_by_an_attempt_of_before(ledger: Connection) -> None:
+    """It was discarded while it ran, and queued again: the end of that run is the end of another delivery."""
+    settle(ledger, parked=[parked(1)])
+    discard(ledger, 1)
+    assert requeue(ledger, 1) == 1
+    before = rows(ledger, "status, attempts, failures, due_at, parked_at")
+    assert before[1][:3] == ("waiting", 1, 0)
+    ends: list[dict[str, list[Row]]] = [{"done": [done(1)]}, failed(parked(1)), {"parked": [parked(1, due_in=900)]}]
+    for end in ends:
+        assert settle(ledger, end) == 1
+        assert rows(ledger, "status, attempts, failures, due_at, parked_at") == before
+    assert settle(ledger, done=[done(1, attempt=2)]) == 0
+    assert rows(ledger) == {}
+
+
+def test_refusals_are_counted(ledger: Connection) -> None:
+    settle(ledger, parked=[parked(number, number) for number in range(1, 6)], successes=[(6, 1)])
+    discard(ledger, 1, 2, 3)
+    requeue(ledger, 3)
+    again = failed(parked(4))
+    refused = settle(
+        ledger,
+        successes=[(6, 1), (7, 1)],
+        results=[result(1, 1), *again["results"]],
+        parked=[parked(1, attempted=True, attempts=1), parked(3), *again["parked"]],
+        done=[done(2), done(5)],
+    )
+    assert refused == 4  # the success of 6, the rows of 1 and 3, and the end of 2
+    assert rows(ledger) == {3: ("waiting", 1, 0), 4: ("waiting", 1, 1)}
+
+
+def test_a_daemon_that_leads_no_more_writes_nothing(ledger: Connection) -> None:
+    with pytest.raises(psycopg.Error) as caught:
+        settle(ledger, leader=1, successes=[(1, 1)], parked=[parked(2)])
+    assert caught.value.sqlstate == "JH012"
+    assert rows(ledger) == {}
+    assert results(ledger) == []
 
 
 def test_a_new_leader_waits_for_what_the_former_one_is_settling(ledger: Connection) -> None:
-    """Otherwise it would read the backlog without the rows being written, and deliver their followers."""
+    """Otherwise it would read the backlog without the rows being written, and deliver those behind them."""
     dsn = ledger.info.dsn
     with psycopg.connect(dsn) as former, psycopg.connect(dsn) as new, ThreadPoolExecutor(1) as pool:
-        settle(former, **failed(parked(1, 7)))
+        settle(former, failed(parked(1)))
         taking = pool.submit(new.execute, "select jobhooks.acquire_leadership()")
         waits = "select from pg_stat_activity where wait_event_type = 'Lock' and pid = %s"
         wait_until("it waits", lambda: ledger.execute(waits, [new.info.backend_pid]).fetchone() is not None)
         former.commit()
         assert taking.result(LIMIT).fetchone() == (1,)
-        assert statuses(new) == {1: "waiting"}
+        assert rows(new) == {1: ("waiting", 1, 1)}
         settling = pool.submit(settle, former)
         wait_until("it waits", lambda: ledger.execute(waits, [former.info.backend_pid]).fetchone() is not None)
         new.commit()
@@ -240,191 +236,274 @@ def test_a_new_leader_waits_for_what_the_former_one_is_settling(ledger: Connecti
             settling.result(LIMIT)
 
 
-@dataclass
-class Oracle:
-    """Computes which deliveries must wait from the whole backlog."""
-
-    backlog: dict[Key, Row] = field(default_factory=dict[Key, Row])
-
-    def status(self, delivery: Row) -> str:
-        if delivery["status"] == "dead":
-            return "dead"
-        return (
-            "blocked"
-            if delivery["blocks"] and any(_is_before(other, delivery) for other in self.backlog.values())
-            else "waiting"
-        )
-
-    def check(self, conn: Connection, what: object) -> None:
-        rows = conn.execute(
-            "select change_id, hook_id, status, attempts, blocks from jobhooks.delivery order by 1, 2"
-        ).fetchall()
-        expected = [
-            (*key, self.status(delivery), delivery["attempts"], delivery["blocks"])
-            for key, delivery in sorted(self.backlog.items())
-        ]
-        assert rows == expected, (what, self.backlog)
-
-    def of_status(self, status: str) -> list[Row]:
-        return [delivery for delivery in self.backlog.values() if self.status(delivery) == status]
+# What other sessions decide.
 
 
-def _is_before(older: Row, delivery: Row) -> bool:
-    if not older["blocks"] or older["hook_id"] != delivery["hook_id"] or older["change_id"] >= delivery["change_id"]:
-        return False
-    if older["content_type_id"] != delivery["content_type_id"]:
-        return False
-    return older["lane"] is None or delivery["lane"] is None or bool(_lanes(older) & _lanes(delivery))
+def test_a_retry_makes_rows_due_without_their_failures(ledger: Connection) -> None:
+    """The attempts stay, because they number the results. From now on the others of its key wait for it."""
+    settle(ledger, parked=[parked(1, attempts=3, failures=3, status="dead", due_in=None, blocks=False), parked(2, 8)])
+    settle(ledger, parked=[parked(3, 9, due_in=900)])
+    assert retry(ledger, 1, 3, 99) == 2
+    assert rows(ledger, "status, attempts, failures, blocks, due_at <= clock_timestamp()") == {
+        1: ("waiting", 3, 0, True, True),
+        2: ("waiting", 0, 0, True, True),
+        3: ("waiting", 0, 0, True, True),
+    }
 
 
-def _lanes(delivery: Row) -> set[int]:
-    return {delivery["lane"], delivery["other_lane"]} - {None}
+def test_a_discarded_row_has_a_result(ledger: Connection) -> None:
+    settle(ledger, parked=[parked(1, attempts=2), parked(2), parked(3)])
+    settle(ledger, successes=[(3, 1)])  # it was delivered, and its row is still there
+    discard(ledger, 1, 3, 99)
+    assert rows(ledger) == {2: ("waiting", 0, 0), 3: ("waiting", 0, 0)}
+    assert results(ledger) == [(1, 3, "discarded"), (3, 1, "success")]
+
+
+def test_a_queued_delivery_is_numbered_on_and_a_pending_one_stays(ledger: Connection) -> None:
+    settle(ledger, successes=[(1, 4)], parked=[parked(2, attempts=3, failures=3, status="dead", due_in=None)])
+    assert requeue(ledger, 1, 2, 3, 99_999) == 2
+    assert rows(ledger) == {1: ("waiting", 4, 0), 2: ("dead", 3, 3), 3: ("waiting", 0, 0)}
+
+
+@pytest.mark.parametrize("decide", [retry, discard, requeue])
+def test_the_daemon_hears_of_a_decision_after_its_commit(ledger: Connection, decide: Any) -> None:
+    settle(ledger, parked=[parked(1)])
+    with psycopg.connect(ledger.info.dsn, autocommit=True) as listening:
+        listening.execute("listen jobhooks")
+        decide(ledger, 1)
+        (notify,) = listening.notifies(timeout=LIMIT, stop_after=1)
+    assert (notify.channel, notify.payload) == ("jobhooks", "deliveries")
 
 
 class Life:
-    """Random events of the backlog, applied to the database and to the oracle."""
+    """Random batches and decisions, applied to the table and to a dictionary."""
 
     def __init__(self, conn: Connection, seed: int) -> None:
         self.conn = conn
         self.rng = random.Random(seed)
-        self.oracle = Oracle()
-        self.attempts: dict[Key, int] = {}
-        self.lanes = {change_id: self._lanes() for change_id in range(1, CHANGES + 1)}
+        self.rows: dict[int, Row] = {}
+        self.attempts: dict[int, int] = {}  # the last one that has a result
 
-    def _lanes(self) -> Row:
-        table = self.rng.choice([1, 1, 2])
-        lane, other_lane = (10 * table + number for number in self.rng.sample(range(4), 2))
-        kind = self.rng.choices(["one", "two", "table"], [6, 2, 1])[0]
-        return {
-            "content_type_id": table,
-            "lane": None if kind == "table" else lane,
-            "other_lane": other_lane if kind == "two" else None,
-        }
+    def some(self) -> list[int]:
+        return self.rng.sample(range(1, CHANGES + 1), self.rng.randint(1, 8))
 
-    def new(self) -> list[Row]:
-        """A few deliveries that are not parked."""
-        keys = [(change_id, hook_id) for change_id in self.lanes for hook_id in HOOKS]
-        free = [key for key in keys if key not in self.oracle.backlog]
-        return [
-            parked(
-                change_id, **self.lanes[change_id], hook_id=hook_id, attempts=self.attempts.get((change_id, hook_id), 0)
-            )
-            for change_id, hook_id in self.rng.sample(free, min(len(free), self.rng.randint(1, 6)))
-        ]
+    def settle(self) -> None:
+        """A batch of a daemon that knows some rows as they are, and others as they were an attempt ago."""
+        rest: dict[str, list[Row]] = {"results": [], "parked": [], "done": []}
+        refused = 0
+        for change_id in self.some():
+            known = self.rows.get(change_id, parked(change_id, attempts=self.attempts.get(change_id, 0)))
+            if change_id in self.rows and known["attempts"] and self.rng.random() < 0.3:
+                known = {**known, "attempts": known["attempts"] - 1}
+            match self.rng.choice(["parked", "failed", "done"]):
+                case "parked":
+                    rest["parked"].append({**known, "due_in": 5})
+                    refused += self._park(known)
+                case "failed":
+                    failure = failed(known)
+                    rest["parked"] += failure["parked"]
+                    rest["results"] += failure["results"]
+                    refused += self._fail(failure["parked"][0])
+                case _:
+                    attempt = known["attempts"] + 1
+                    rest["done"].append(done(change_id, attempt))
+                    refused += self._end(change_id, attempt)
+        assert settle(self.conn, {kind: found for kind, found in rest.items() if found}) == refused
 
-    def some(self, deliveries: list[Row]) -> list[Row]:
-        return self.rng.sample(deliveries, min(len(deliveries), self.rng.randint(1, 4)))
+    def _park(self, row: Row) -> bool:
+        present = self.rows.get(row["change_id"])
+        if present is not None and present["attempts"] > row["attempts"]:
+            return True
+        self.rows[row["change_id"]] = {**row, "attempted": False}
+        return False
 
-    def batch(self) -> None:
-        """Settle a batch: different deliveries of it are parked, returned, failed and done."""
-        waiting = self.some(self.oracle.of_status("waiting"))
-        rest: dict[str, list[Row]] = {"parked": [], "results": [], "paid": []}
-        news = self.new() if self.rng.random() < 0.7 else []
-        for delivery in news:
-            if self.rng.random() < 0.4:
-                self._fail(delivery, rest)
-            else:
-                delivery["status"] = self.rng.choice(["blocked", "blocked", "waiting"])
-                rest["parked"].append(delivery)
-                self._park(delivery)
-        for delivery in waiting:
-            end = self.rng.random()
-            if end < 0.4:
-                rest["paid"].append(done(delivery))
-                self._settled(delivery)
-            elif end < 0.8:
-                self._fail(self._moved(delivery), rest)
-            else:
-                status = "blocked" if delivery["blocks"] else "waiting"
-                rest["parked"].append({**self._moved(delivery), "status": status})
-        self.rng.shuffle(rest["parked"])
-        settle(self.conn, **{name: rows for name, rows in rest.items() if rows})
+    def _fail(self, row: Row) -> bool:
+        change_id = row["change_id"]
+        if self.attempts.get(change_id, 0) >= row["attempts"]:
+            return True
+        self.attempts[change_id] = row["attempts"]
+        return self._park(row)
 
-    def _moved(self, delivery: Row) -> Row:
-        """Now and then put it into other lanes, as after a change of its table's key."""
-        return (
-            delivery
-            if self.rng.random() < 0.8
-            else {**delivery, "lane": 10 * delivery["content_type_id"], "other_lane": None}
-        )
-
-    def _fail(self, delivery: Row, rest: dict[str, list[Row]]) -> None:
-        status = self.rng.choice(["waiting", "waiting", "waiting", "dead"])
-        of_it = failed(delivery, blocks=self.rng.random() < 0.7, status=status, due_in=self.rng.choice([0, 3600]))
-        rest["parked"] += of_it["parked"]
-        rest["results"] += of_it["results"]
-        self._park(of_it["parked"][0])
-
-    def _park(self, delivery: Row) -> None:
-        key = (delivery["change_id"], delivery["hook_id"])
-        former = self.oracle.backlog.get(key, delivery)
-        self.attempts[key] = max(self.attempts.get(key, 0), delivery["attempts"])
-        self.oracle.backlog[key] = {**delivery, "lane": former["lane"], "other_lane": former["other_lane"]}
-
-    def _settled(self, delivery: Row) -> None:
-        key = (delivery["change_id"], delivery["hook_id"])
-        del self.oracle.backlog[key]
-        self.attempts[key] = delivery["attempts"] + 1
+    def _end(self, change_id: int, attempt: int) -> bool:
+        present = self.rows.get(change_id)
+        if present is None or present["attempts"] >= attempt:
+            return True
+        del self.rows[change_id]
+        return False
 
     def retry(self) -> None:
-        """Have some attempted again by hand."""
-        chosen = self.some(list(self.oracle.backlog.values()))
-        for delivery in chosen:
-            delivery.update(blocks=True, failures=0, status="blocked")
-        self._decide("retry_deliveries", chosen)
+        ids = self.some()
+        known = [change_id for change_id in ids if change_id in self.rows]
+        assert retry(self.conn, *ids) == len(known)
+        for change_id in known:
+            self.rows[change_id] |= {"failures": 0}
 
     def discard(self) -> None:
-        """Discard some. They have a result, so a replay gets the next attempt number."""
-        chosen = self.some(list(self.oracle.backlog.values()))
-        self._decide("discard_deliveries", chosen)
-        for delivery in chosen:
-            self._settled(delivery)
+        ids = self.some()
+        discard(self.conn, *ids)
+        for change_id in ids:
+            row = self.rows.get(change_id)
+            if row is not None and self.attempts.get(change_id, 0) <= row["attempts"]:
+                self.attempts[change_id] = row["attempts"] + 1
+                del self.rows[change_id]
 
-    def _decide(self, function: str, chosen: list[Row]) -> None:
-        keys = [delivery["change_id"] for delivery in chosen], [delivery["hook_id"] for delivery in chosen]
-        self.conn.execute(f"select jobhooks.{function}(%s, %s)".encode(), keys)
+    def requeue(self) -> None:
+        ids = self.some()
+        new = [change_id for change_id in ids if change_id not in self.rows]
+        assert requeue(self.conn, *ids) == len(new)
+        for change_id in new:
+            self.rows[change_id] = parked(change_id, attempts=self.attempts.get(change_id, 0))
 
-    def replay(self) -> None:
-        """Replay some that were settled or never due. Nothing changes for pending ones."""
-        chosen = [*self.new(), *self.some(list(self.oracle.backlog.values()))]
-        self.conn.execute("select jobhooks.requeue(%s)", [json.dumps(chosen)])
-        for delivery in chosen:
-            key = (delivery["change_id"], delivery["hook_id"])
-            # Numbered on from its last result, which a payment here has not written.
-            row = self.conn.execute(
-                "select attempts from jobhooks.delivery where change_id = %s and hook_id = %s", key
-            ).fetchone()
-            assert row is not None
-            if key not in self.oracle.backlog:
-                self._park({**delivery, "attempts": row[0], "status": "blocked"})
-
-    def end(self) -> None:
-        """Settle everything in any order that is due, and decide about the dead ones."""
-        while self.oracle.backlog:
-            waiting, dead = self.oracle.of_status("waiting"), self.oracle.of_status("dead")
-            if waiting and (not dead or self.rng.random() < 0.8):
-                delivery = self.rng.choice(waiting)
-                settle(self.conn, paid=[done(delivery)])
-                del self.oracle.backlog[delivery["change_id"], delivery["hook_id"]]
-            else:
-                assert dead, "nothing is due, and nothing is dead: nobody will ever be"
-                delivery = self.rng.choice(dead)
-                delivery.update(blocks=True, failures=0, status="blocked")
-                self._decide("retry_deliveries", [delivery])
-            self.oracle.check(self.conn, "end")
+    def check(self) -> None:
+        expected = {change_id: (row["attempts"], row["failures"]) for change_id, row in self.rows.items()}
+        assert rows(self.conn, "attempts, failures") == expected
 
 
-@pytest.mark.parametrize("turn", range(8))
-def test_exactly_the_deliveries_that_must_wait_do(ledger: Connection, seed: int, turn: int) -> None:
-    """Random lanes, changed keys, truncates, jobs that skip: after each step a delivery is due unless an
-    older one blocks it.
+@pytest.mark.parametrize("turn", range(4))
+def test_the_table_follows_from_what_was_written_and_decided(ledger: Connection, seed: int, turn: int) -> None:
+    """So a daemon that hears of each refusal and each decision knows the table."""
+    life = Life(ledger, seed + turn)
+    for _ in range(60):
+        life.rng.choice([life.settle, life.settle, life.retry, life.discard, life.requeue])()
+        life.check()
 
-    So no delivery overtakes another, and each becomes due in the end.
-    """
-    life = Life(ledger, seed)
-    steps = [life.batch, life.batch, life.batch, life.retry, life.discard, life.replay]
-    for number in range(60):
-        step = life.rng.choice(steps)
-        step()
-        life.oracle.check(ledger, (number, step))
-    life.end()
+
+# The saved positions.
+
+
+def position(last_id: int, **changes: object) -> Row:
+    return {"seen": "5:5:", "seen_floor": 1, "horizon": "9:9:", "horizon_floor": 2, "last_id": last_id, **changes}
+
+
+def save(conn: Connection, shared: Row | None, *hooks: Row, leader: int = 0) -> bool:
+    arguments = [None if each is None else json.dumps(each) for each in (shared, hooks or None)]
+    row = conn.execute("select jobhooks.save_positions(%s, %s, %s)", [leader, *arguments]).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def positions(conn: Connection) -> tuple[tuple[object, ...] | None, list[tuple[object, ...]]]:
+    columns = "seen::text, seen_floor, horizon::text, horizon_floor, last_id"
+    shared = conn.execute(f"select {columns} from jobhooks.cursor".encode()).fetchone()
+    hooks = conn.execute(f"select hook_id, {columns} from jobhooks.hook_position order by 1".encode())
+    return shared, hooks.fetchall()
+
+
+def test_the_positions_of_all_hooks_are_saved_together(ledger: Connection) -> None:
+    """A hook that leaves the others must have its position before theirs moves on."""
+    assert save(ledger, position(30), position(10, hook_id=1), position(20, hook_id=2))
+    assert positions(ledger) == (
+        ("5:5:", 1, "9:9:", 2, 30),
+        [(1, "5:5:", 1, "9:9:", 2, 10), (2, "5:5:", 1, "9:9:", 2, 20)],
+    )
+
+
+def test_positions_that_have_not_moved_stay(ledger: Connection) -> None:
+    before, _ = positions(ledger)
+    assert save(ledger, None, position(10, hook_id=1))
+    assert positions(ledger) == (before, [(1, "5:5:", 1, "9:9:", 2, 10)])
+    assert save(ledger, position(30))
+    assert save(ledger, None, position(20, hook_id=1, horizon="12:12:", horizon_floor=8))
+    assert positions(ledger) == (("5:5:", 1, "9:9:", 2, 30), [(1, "5:5:", 1, "12:12:", 8, 20)])
+
+
+def test_a_hook_that_reads_with_the_others_has_no_row(ledger: Connection) -> None:
+    save(ledger, None, position(10, hook_id=1), position(10, hook_id=2))
+    assert save(ledger, position(30), {"hook_id": 1}, position(20, hook_id=2), {"hook_id": 99})
+    assert positions(ledger)[1] == [(2, "5:5:", 1, "9:9:", 2, 20)]
+
+
+def test_a_hook_that_is_disabled_or_deleted_gets_no_position(ledger: Connection) -> None:
+    """It gives its position up; if it is enabled again, older changes are not for it."""
+    ledger.execute("select jobhooks.enable_hook('one', false)")
+    assert save(ledger, position(30), position(10, hook_id=1), position(10, hook_id=99))
+    assert positions(ledger) == (("5:5:", 1, "9:9:", 2, 30), [])
+
+
+def test_a_position_goes_with_its_hook(ledger: Connection) -> None:
+    save(ledger, None, position(10, hook_id=1), position(10, hook_id=2))
+    ledger.execute("select jobhooks.delete_hook('one')")
+    assert [row[0] for row in positions(ledger)[1]] == [2]
+
+
+def test_a_stale_leader_saves_nothing(ledger: Connection) -> None:
+    """It would take the new leader back to a place where that has begun already."""
+    before = positions(ledger)
+    assert not save(ledger, position(30), position(10, hook_id=1), leader=7)
+    assert positions(ledger) == before
+
+
+def test_a_position_is_loaded_with_the_first_id_of_the_database(ledger: Connection) -> None:
+    save(ledger, None, position(10, hook_id=2))
+    ledger.execute("update jobhooks.cursor set first_id = 5")
+    query = queries()["load_hook_positions"]
+    assert ledger.execute(query.text.encode()).fetchall() == [(2, "5:5:", 1, "9:9:", 2, 10, 5)]
+
+
+# Costs: none of the hot statements reads more of the backlog than it needs, for any state of the planner's statistics.
+
+
+def test_the_backlog_has_one_index_beside_its_key(conn: Connection) -> None:
+    """Each index is written with each row."""
+    found = conn.execute("select indexname from pg_indexes where tablename = 'delivery' order by 1").fetchall()
+    assert [name for (name,) in found] == ["delivery_of_hook", "delivery_pkey"]
+
+
+@pytest.fixture(params=[False, True], ids=["unknown", "analyzed"])
+def large(ledger: Connection, request: pytest.FixtureRequest) -> Connection:
+    """A large backlog, whether the planner has heard of it or not."""
+    ledger.execute("alter table jobhooks.delivery set (autovacuum_enabled = off)")
+    settle(ledger, parked=[parked(1)])  # so that it is planned while there are hardly any
+    ledger.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
+        " select id, 1 + id %% 2, 1, 7, 'waiting', now() from generate_series(2, %s) as id",
+        [MANY],
+    )
+    if request.param:
+        ledger.execute("analyze jobhooks.delivery")
+    return ledger
+
+
+def test_a_batch_costs_the_same_however_large_the_backlog_is(large: Connection) -> None:
+    steps: list[dict[str, list[Row]]] = [
+        failed(parked(1)),
+        {"parked": [parked(MANY + 1), parked(MANY + 2, None)]},
+        {"done": [done(1, attempt=2)]},
+    ]
+    for step in steps:
+        with large.transaction():
+            assert settle(large, step) == 0
+            assert _rows_read(large) <= (0, 4), step
+
+
+def test_decisions_cost_the_same_however_large_the_backlog_is(large: Connection) -> None:
+    for decide in (retry, discard, requeue):
+        with large.transaction():
+            decide(large, 20)
+            assert _rows_read(large) <= (0, 4), decide
+
+
+STATEMENTS: list[tuple[str, Row, int]] = [
+    ("backlog_rows", {"hook_id": 2, "limit": 10}, 10),
+    ("settled_deliveries", {"change_ids": [5, MANY, 99_999_999], "hook_ids": [1, 2]}, 4),
+    ("last_settled", {}, 1),
+    ("backlog_changes", {"hook_id": 1, "change_ids": [3, 5], "attempts": [0, 0], "max_bytes": 10_000}, 0),
+]
+
+
+@pytest.mark.parametrize(("name", "parameters", "most"), STATEMENTS, ids=[name for name, *_ in STATEMENTS])
+def test_the_daemons_queries_find_rows_by_index(large: Connection, name: str, parameters: Row, most: int) -> None:
+    with psycopg.connect(large.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
+        query: Query = queries()[name]
+        assert raw.execute(query.encoded, query.arguments(parameters)).fetchall()
+        assert _rows_read(raw) <= (0, most)
+
+
+def _rows_read(conn: Connection) -> tuple[int, int]:
+    """How many scans of the whole table there were in this transaction, and how many rows the indexes led to."""
+    row = conn.execute(
+        "select seq_scan, coalesce(idx_tup_fetch, 0) from pg_stat_xact_user_tables"
+        " where relid = 'jobhooks.delivery'::regclass"
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]

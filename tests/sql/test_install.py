@@ -261,6 +261,49 @@ def test_settings_of_jobs_and_what_operators_set_survive_the_change_to_one_objec
     assert expected.items() <= settings.items()
 
 
+def test_pending_deliveries_survive_the_change_to_positions_of_hooks(empty_database: str) -> None:
+    """A blocked row waits by its place from then on: it is due, behind older ones of its key. None is lost."""
+    before = [
+        (1, "dead", 2, 2, None),
+        (2, "blocked", 0, 0, None),
+        (3, "waiting", 1, 1, "2100-01-01"),
+        (4, "blocked", 3, 0, None),
+    ]
+    with contextlib.closing(connect(empty_database)) as admin:
+        for migration in migrations()[:14]:
+            admin.execute(migration.text.encode())
+            admin.execute("insert into jobhooks.migration (version, name) values (%s, %s)", [migration.version, "x"])
+        admin.execute("create function jobhooks.record_failures(rest json) returns void language sql return null")
+        for change_id, status, attempts, failures, due_at in before:
+            admin.execute(
+                "insert into jobhooks.delivery"
+                " (change_id, hook_id, content_type_id, lane, other_lane, blocks, status, attempts, failures, due_at)"
+                " values (%s, 1, 1, 7, 8, %s, %s, %s, %s, %s)",
+                [change_id, change_id != 3, status, attempts, failures, due_at],
+            )
+        assert [name[:4] for name in install(admin)] == [f"{step.version:04d}" for step in migrations()[14:]]
+        columns = "change_id, status, attempts, failures, lane, other_lane, blocks, due_at <= clock_timestamp()"
+        assert admin.execute(f"select {columns} from jobhooks.delivery order by 1".encode()).fetchall() == [
+            (1, "dead", 2, 2, 7, 8, True, None),
+            (2, "waiting", 0, 0, 7, 8, True, True),
+            (3, "waiting", 1, 1, 7, 8, False, False),
+            (4, "waiting", 3, 0, 7, 8, True, True),
+        ]
+        assert admin.execute("select count(*) from jobhooks.hook_position").fetchone() == (0,)
+        statuses = "select change_id, status, behind from jobhooks.pending_deliveries() order by 1"
+        assert admin.execute(statuses.encode()).fetchall() == [
+            (1, "dead", None),
+            (2, "blocked", 1),
+            (3, "waiting", None),
+            (4, "blocked", 1),
+        ]
+        settle = "select jobhooks.settle(0, '{}', '{}', '{}', '{}', '{}', '{}', %s)"
+        done = '{"done": [{"change_id": 1, "hook_id": 1, "attempt": 3}, {"change_id": 9, "hook_id": 1, "attempt": 1}]}'
+        assert admin.execute(settle, [done]).fetchone() == (1,)
+        with pytest.raises(psycopg.errors.CheckViolation):
+            admin.execute("update jobhooks.delivery set status = 'blocked', due_at = null where change_id = 2")
+
+
 def test_what_an_earlier_versions_triggers_call_stays_until_they_are_replaced(
     application: Connection, database: str
 ) -> None:

@@ -237,7 +237,9 @@ def statuses(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
 
 
 def backlog(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
-    return conn.execute("select change_id, status, attempts from jobhooks.delivery order by change_id").fetchall()
+    return conn.execute(
+        "select change_id, status, attempts from jobhooks.pending_deliveries() order by change_id"
+    ).fetchall()
 
 
 def settled(conn: Connection[TupleRow], count: int) -> Callable[[], bool]:
@@ -249,5 +251,30 @@ def settled(conn: Connection[TupleRow], count: int) -> Callable[[], bool]:
             " (select count(*) from jobhooks.delivery)"
         ).fetchone()
         return row == (count, 0)
+
+    return look
+
+
+def reads_alone(conn: Connection[TupleRow]) -> list[int]:
+    """The ids of the hooks that have a position for themselves."""
+    return [row[0] for row in conn.execute("select hook_id from jobhooks.hook_position order by hook_id")]
+
+
+def read_by_others(conn: Connection[TupleRow]) -> Callable[[], bool]:
+    """Make a condition: the hooks that read together are past all changes, and another hook reads alone."""
+    read = read_to_the_end(conn)
+    return lambda: read() and bool(reads_alone(conn))
+
+
+def read_to_the_end(conn: Connection[TupleRow]) -> Callable[[], bool]:
+    """Make a condition: the saved position of the hooks that read together is behind all changes."""
+
+    def look() -> bool:
+        row = conn.execute(
+            "select pg_visible_in_snapshot("
+            " (select max(transaction_id::text::bigint)::text::xid8 from jobhooks.object_change), seen"
+            ") from jobhooks.cursor"
+        ).fetchone()
+        return row == (True,)
 
     return look

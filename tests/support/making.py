@@ -8,6 +8,7 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.choices import JobResultStatus, ObjectChangeActionChoices as Action
 from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.job_settings import JobLimits
+from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.outcome import Outcome
@@ -59,3 +60,27 @@ def make_cursor(last_id: int = 0, seen: str = "1:1:", horizon: str = "1:1:", fir
 def make_outcome(status: JobResultStatus = JobResultStatus.SUCCESS, **details: Any) -> Outcome:
     """The outcome of an attempt."""
     return Outcome(100.0, 101.0, status, **details)
+
+
+def make_move(number: int, old: int, new: int, hook: Hook | None = None) -> Delivery:
+    """The delivery of a change that gives a device another key."""
+    (delivery,) = deliveries_of(make_change(number, before={"id": old}, after={"id": new}), [hook or make_hook()])
+    return delivery
+
+
+def make_truncate(number: int, hook: Hook | None = None) -> Delivery:
+    """The delivery of a truncate: it is for the whole table."""
+    now = datetime.datetime.now(datetime.UTC)
+    change = Change(number, 1, now, DEVICE, Action.ACTION_TRUNCATE, "u", None, None, None)
+    (delivery,) = deliveries_of(change, [hook or make_hook()])
+    return delivery
+
+
+def make_row(
+    number: int, lane: int | None = 7, other_lane: int | None = None, *, table: int = 1, **state: Any
+) -> BacklogRow:
+    """A backlog row that the table has, and that is due: of the change with this number, and a table's lane."""
+    row = BacklogRow(number, 1, table, lane, other_lane, 1, written=True)
+    for name, value in state.items():
+        setattr(row, name, value)
+    return row

@@ -47,7 +47,7 @@ async def open_reader(database: str, page_size: int = 100) -> AsyncGenerator[Pag
     conn = await connect_async(arguments)
     runners = Runners(LoopRunner(Connections(arguments, 1), Clock()), ThreadRunner(database))
     try:
-        connections = EngineConnections(conn, conn, leader)
+        connections = EngineConnections(conn, conn, conn, leader)
         pages = Pages(Engine(connections, runners, ReceiverRegistry(()), page_size=page_size))
         await pages.reader.load()
         yield pages

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import inspect
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
+from jobhooks.engine.delivery.backlog_row import failed_row
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.outcome import Clock, Outcome
@@ -22,7 +24,7 @@ from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runners
-from jobhooks.errors import AlreadySettled
+from jobhooks.errors import AlreadySettled, JobhooksError
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
 from jobhooks.store.snapshot import Snapshot
@@ -75,10 +77,12 @@ class Running:
         listener = WaitsForBatch()
         settler.attach(listener)
         for delivery, outcome in unrecorded:
-            if outcome.error is None:
+            if outcome.raised:
+                settler.failed(delivery, outcome, failed_row(delivery, outcome, time.monotonic()))
+            elif outcome.error is None:
                 settler.succeeded(delivery, outcome)
             else:
-                settler.failed(delivery, outcome)
+                settler.given_up(delivery, outcome)
         settling = asyncio.create_task(settler.run())
         await listener.settled.wait()
         settling.cancel()
@@ -126,12 +130,13 @@ class WaitsForBatch:
     def __init__(self) -> None:
         self.settled = asyncio.Event()
 
-    def before_writing(self, batch: SettleBatch) -> None:
-        """Add nothing to the batch."""
-
     def on_settled(self, batch: SettleBatch) -> None:
         """Remember that a batch has committed."""
         self.settled.set()
+
+    def on_refused(self, hook_id: int, error: JobhooksError) -> None:
+        """Fail the test."""
+        raise AssertionError(f"hook {hook_id}: {error}")
 
 
 def _found(receiver: type[JobHookReceiver[Any]], class_path: str) -> FoundReceiver:
@@ -147,7 +152,7 @@ async def open_running(database: str) -> AsyncGenerator[Running]:
     conn = await connect_async(arguments)
     runners = Runners(LoopRunner(Connections(arguments, 2), Clock()), ThreadRunner(database))
     try:
-        yield Running(EngineConnections(conn, conn, leader), runners)
+        yield Running(EngineConnections(conn, conn, conn, leader), runners)
     finally:
         await runners.close()
         await close_async(conn)

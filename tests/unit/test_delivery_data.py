@@ -1,41 +1,27 @@
-"""Data of deliveries: positions in the backlog, settle batches, fields of the log, and the source's protocol."""
+"""Data of deliveries: settle batches, fields of the log, and the source's protocol."""
 
-import datetime
 import inspect
 
 import pytest
 
-from jobhooks.engine.delivery.backlog_position import BEGINNING, BacklogPosition
 from jobhooks.engine.delivery.log_fields import log_fields
 from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.engine.scheduling.hook_tasks import HookSource
-from support.making import make_delivery, make_outcome
+from support.making import make_delivery, make_outcome, make_row
 
 DELIVERY = make_delivery(7, attempts=2)
 SOURCE = [name for name, member in vars(DeliverySource).items() if inspect.isfunction(member) and name[0] != "_"]
 
 
-def test_a_search_of_the_backlog_begins_before_every_entry() -> None:
-    """``now()`` of any server is later, and ids of changes begin with 1."""
-    position = BacklogPosition()
-    first = (datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC), 1)
-    assert (position.due_at, position.change_id) < first
-    assert (position.due_at, position.change_id) < (BEGINNING, 1)
-    assert position.due_at.utcoffset() == datetime.timedelta(0), "asyncpg takes no naive time"
-
-
-def test_positions_are_values() -> None:
-    """A queue resets its position by comparing it."""
-    assert BacklogPosition(BEGINNING, 3) == BacklogPosition(change_id=3) != BacklogPosition()
-    assert len({BacklogPosition(), BacklogPosition(BEGINNING)}) == 1
-
-
-@pytest.mark.parametrize("name", ["successes", "failures", "parked", "done"])
+@pytest.mark.parametrize("name", ["successes", "failures", "rows", "done"])
 def test_a_settle_batch_with_anything_is_written(name: str) -> None:
     batch = SettleBatch()
     assert not batch
-    getattr(batch, name).append((DELIVERY, make_outcome()))
+    if name == "rows":
+        batch.rows[7, 1] = make_row(7)
+    else:
+        getattr(batch, name).append((DELIVERY, make_outcome()))
     assert batch
     assert not SettleBatch(), "batches share no list"
 

@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.group import Group
+from jobhooks.engine.delivery.state import State
 from jobhooks.engine.scheduling.lanes import Lanes
 from support.making import make_change, make_hook
 
@@ -48,11 +49,15 @@ def test_a_delivery_that_waits_for_two_needs_both_in_the_batch() -> None:
     assert gather(one, other) == [1, 2, 3]
 
 
-def test_a_withdrawn_delivery_is_left_out() -> None:
+def test_a_delivery_that_waits_no_longer_is_left_out() -> None:
+    """It was parked, or dropped; it is still among the followers."""
     lanes = Lanes()
     first, second = added(lanes, 1, 1), added(lanes, 2, 1)
     lanes.withdraw([second])
-    assert gather(first) == [1]
+    second.state = State.PARKING
+    third = added(lanes, 3, 1)
+    assert gather(first) == [1, 3]
+    assert third.waits_for == 1
 
 
 def test_a_follower_that_comes_later_is_found() -> None:

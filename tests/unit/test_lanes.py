@@ -12,6 +12,7 @@ from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.lane import lane_numbers
+from jobhooks.engine.delivery.state import State
 from jobhooks.engine.scheduling.lanes import Lanes
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.snapshot import Snapshot
@@ -93,50 +94,70 @@ def _objects(delivery: Delivery, columns: tuple[str, ...]) -> set[str]:
     return {str([row[name] for name in columns]) for row in rows if row is not None}
 
 
+class Life:
+    """Random deliveries are added, end, or are withdrawn, in the lanes of their hooks."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.lanes = {hook.id: Lanes() for hook in HOOKS}
+        self.oracle = Oracle()
+        self.ready: list[Delivery] = []
+
+    def add(self, number: int) -> None:
+        hooks = self.rng.sample(HOOKS, self.rng.randint(1, 2))
+        for delivery in deliveries_of(_random_change(self.rng, number), hooks):
+            self.oracle.open.append(delivery)
+            if self.lanes[delivery.hook.id].add(delivery):
+                self.ready.append(delivery)
+
+    def finish(self) -> None:
+        delivery = self.ready.pop(self.rng.randrange(len(self.ready)))
+        self.oracle.open.remove(delivery)
+        freed = self.lanes[delivery.hook.id].finish(delivery)
+        self.ready += [follower for follower in freed if follower.state is State.WAITING]
+
+    def withdraw(self) -> None:
+        """Withdraw a delivery, which may wait: those before it stay, and others wait for them."""
+        open_before = list(self.oracle.open)
+        chosen = self.rng.choice(open_before)
+        # Those that were withdrawn before may still be among the followers; the queue knows them by their state.
+        withdrawn = [
+            delivery for delivery in self.lanes[chosen.hook.id].withdraw([chosen]) if delivery.state is State.WAITING
+        ]
+        for delivery in withdrawn:
+            delivery.state = State.DROPPED
+        assert [delivery.change.id for delivery in withdrawn] == sorted(d.change.id for d in withdrawn)
+        gone = {id(delivery) for delivery in withdrawn}
+        assert gone <= {id(delivery) for delivery in open_before}
+        # All that had to wait for it went with it, directly or not, and nothing else.
+        for place, delivery in enumerate(open_before):
+            waits = any(id(other) in gone and _concern_one_object(delivery, other) for other in open_before[:place])
+            assert (id(delivery) in gone) == (waits or delivery is chosen)
+        self.oracle.open = [delivery for delivery in open_before if id(delivery) not in gone]
+        self.ready = [delivery for delivery in self.ready if id(delivery) not in gone]
+
+    def check(self) -> None:
+        assert {id(delivery) for delivery in self.ready} == {
+            id(delivery) for delivery in self.oracle.open if not self.oracle.must_wait(delivery)
+        }
+
+
 @given(st.integers(0, 2**32))
 def test_exactly_those_wait_that_must(seed: int) -> None:
     """Random tables, keys, changed keys, truncates and hooks; random deliveries end or are withdrawn."""
-    rng = random.Random(seed)
-    lanes, oracle = Lanes(), Oracle()
-    ready: list[Delivery] = []
-
-    def check() -> None:
-        assert {id(delivery) for delivery in ready} == {
-            id(delivery) for delivery in oracle.open if not oracle.must_wait(delivery)
-        }
-
-    for number in range(rng.randint(1, 40)):
-        if rng.random() < 0.6:
-            for delivery in deliveries_of(_random_change(rng, number), rng.sample(HOOKS, rng.randint(1, 2))):
-                oracle.open.append(delivery)
-                if lanes.add(delivery):
-                    ready.append(delivery)
-        elif ready and rng.random() < 0.8:
-            delivery = ready.pop(rng.randrange(len(ready)))
-            oracle.open.remove(delivery)
-            ready += lanes.finish(delivery)
-        elif oracle.open:
-            chosen = rng.choice(oracle.open)  # including a waiting one: its predecessors stay, and others wait for them
-            withdrawn = lanes.withdraw([chosen])
-            assert [delivery.change.id for delivery in withdrawn] == sorted(d.change.id for d in withdrawn)
-            gone = {id(delivery) for delivery in withdrawn}
-            # All that had to wait for it went with it, directly or not, and nothing else.
-            for delivery in oracle.open:
-                waits = any(
-                    _concern_one_object(delivery, other)
-                    for other in oracle.open[: oracle.open.index(delivery)]
-                    if id(other) in gone
-                )
-                assert (id(delivery) in gone) == (waits or delivery is chosen)
-            oracle.open = [delivery for delivery in oracle.open if id(delivery) not in gone]
-            ready = [delivery for delivery in ready if id(delivery) not in gone]
-        check()
-    while ready:
-        delivery = ready.pop()
-        oracle.open.remove(delivery)
-        ready += lanes.finish(delivery)
-        check()
-    assert not oracle.open
+    life = Life(seed)
+    for number in range(life.rng.randint(1, 40)):
+        if life.rng.random() < 0.6:
+            life.add(number)
+        elif life.ready and life.rng.random() < 0.8:
+            life.finish()
+        elif life.oracle.open:
+            life.withdraw()
+        life.check()
+    while life.ready:
+        life.finish()
+        life.check()
+    assert not life.oracle.open
 
 
 def _random_change(rng: random.Random, number: int) -> Change:
@@ -162,6 +183,14 @@ def test_lanes_in_the_database_are_the_same_for_ever() -> None:
     """They are compared with values that another daemon wrote, possibly years ago."""
     (delivery,) = deliveries_of(change(1, TABLES[0], Action.ACTION_CREATE, None, 7), HOOKS[:1])
     assert lane_numbers(delivery.lanes) == (LANE_OF_7, None)
+    (whole_table,) = deliveries_of(change(1, TABLES[0], Action.ACTION_TRUNCATE), HOOKS[:1])
+    assert lane_numbers(whole_table.lanes) == (None, None)
+
+
+def test_lanes_of_different_tables_are_different() -> None:
+    """Objects of two tables may have the same key."""
+    numbers = {lane_numbers(((table, b"7"),)) for table in range(1, 100)}
+    assert len(numbers) == 99
 
 
 def test_a_key_is_the_same_whichever_reader_has_to_read_the_row() -> None:

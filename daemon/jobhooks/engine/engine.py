@@ -12,10 +12,11 @@ from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.delivery_log import DeliveryLog
-from jobhooks.engine.reading.reader import Reader, Reading
+from jobhooks.engine.reading.reader import PageReader, Reader, Reading
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.runner import Runners
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
+from jobhooks.engine.scheduling.hook_queue import HookQueue
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.store.connections import AsyncConnection
@@ -31,6 +32,7 @@ class EngineConnections:
     """The connections of an engine, which nothing else uses, and the number under which it leads."""
 
     reading: AsyncConnection
+    reading_alone: AsyncConnection  # for the hooks that cannot keep up with the others
     settling: AsyncConnection
     leader: int
 
@@ -57,6 +59,8 @@ class Engine:
         self.observers = observers or Observers(DeliveryLog())
         self.registry = registry
         self.reader = Reader(connections.reading, page_size)
+        self._pages_alone = PageReader(connections.reading_alone, page_size)
+        self._reading = asyncio.Lock()  # held while the position of the shared stream moves
         self.settler = Settler(connections.settling, connections.leader)
         self.ledger = Ledger(connections.settling)
         self.attempts = Attempts(runners, registry, self.settler, self.ledger, clock)
@@ -85,20 +89,56 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.settler.run())
             group.create_task(self.dispatcher.run())
+            group.create_task(self._read_alone())
             group.create_task(self._count_condition_failures())
 
     async def read(self, *, soon: bool = False) -> Reading:
         """Read the next page of the log, and schedule its deliveries. ``soon``: a NOTIFY asked for it."""
-        reading = await self.reader.read(soon=soon)
-        if reading.changes:
-            if self.observers.changes_read is not None:
-                self.observers.changes_read(reading.changes)
-            if reading.configuration != self.dispatcher.hooks_version:
-                # After the page, never before: a hook that committed before a change must be loaded before the change
-                # is matched.
-                await self.dispatcher.reload_hooks()
-        await self.dispatcher.admit(reading)
+        async with self._reading:
+            reading = await self.reader.read(soon=soon)
+            if reading.changes:
+                if self.observers.changes_read is not None:
+                    self.observers.changes_read(reading.changes)
+                await self._follow_configuration(reading)
+            await self.dispatcher.admit(reading)
         return reading
+
+    async def _follow_configuration(self, reading: Reading) -> None:
+        """Load the hooks if they have changed.
+
+        After the page, never before: a hook that committed before a change must be loaded before the change is matched.
+        """
+        if reading.configuration != self.dispatcher.hooks_version:
+            await self.dispatcher.reload_hooks()
+
+    async def _read_alone(self) -> None:
+        """Read for the hooks that cannot keep up with the others, page by page in turn, until cancelled."""
+        while True:
+            queue = await self.dispatcher.next_alone()
+            if not await self._page_alone(queue):
+                continue
+            # The others have read little more since then. They wait for as long as it takes to read that. Otherwise a
+            # hook could follow them for ever, always one page behind.
+            async with self._reading:
+                if await self._page_alone(queue):
+                    self.dispatcher.join(queue)
+
+    async def _page_alone(self, queue: HookQueue) -> bool:
+        """Read a page for a hook that reads alone; whether it has read as far as the others had when this began."""
+        stream = queue.stream
+        shared = self.dispatcher.streams.shared.position
+        if stream is None or queue.is_member:
+            return False
+        if stream.position == shared:
+            return True
+        window, up_to = stream.position.towards(shared)
+        reading = await self._pages_alone.read(window, up_to=up_to, content_type_ids=queue.hook.content_type_ids)
+        if reading.changes:
+            await self._follow_configuration(reading)
+        if queue.stream is not stream or queue.is_member:
+            return False
+        await self.dispatcher.admit_alone(queue, reading)
+        return stream.position == shared
 
     async def deliver_pending(self, hasten: Callable[[], bool]) -> None:
         """Deliver everything that is pending, to the end.
@@ -118,7 +158,7 @@ class Engine:
                         hastened = hasten()
                         if not hastened and self.dispatcher.is_idle and not await self.reader.has_news():
                             break
-                        self.dispatcher.search_backlog()
+                        self.dispatcher.backlog_changed()
                     await asyncio.sleep(LOOK_S)
             finally:
                 await self.dispatcher.cancel()

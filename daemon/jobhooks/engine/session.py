@@ -98,9 +98,12 @@ class Session:
                 async with (
                     _connection(arguments) as listening,
                     _connection(arguments) as reading,
+                    _connection(arguments) as reading_alone,
                     _connection(arguments) as settling,
                 ):
-                    await self._deliver(leader_session, listening, EngineConnections(reading, settling, leader))
+                    await self._deliver(
+                        leader_session, listening, EngineConnections(reading, reading_alone, settling, leader)
+                    )
 
     async def _lead(self, leader_session: LeaderSession) -> int:
         """Wait until this daemon leads, or until ``stop`` is set."""
@@ -206,7 +209,7 @@ async def _reload_when_notified(listener: Listener, engine: Engine) -> None:
             await engine.dispatcher.reload_hooks()
         if listener.backlog_changed.is_set():
             listener.backlog_changed.clear()
-            engine.dispatcher.search_backlog()
+            engine.dispatcher.backlog_changed()
 
 
 def _engine_arguments(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The hooks that a change is for. Pure decisions."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -145,6 +145,16 @@ class HookTable:
             for content_type_id in hook.content_type_ids:
                 for event in hook.events:
                     self._by_event[content_type_id, ObjectChangeActionChoices(event)].append(hook)
+
+    def only(self, hook_ids: Collection[int]) -> "HookTable":
+        """The table of some of these hooks."""
+        table = HookTable(self.version, ())
+        table.by_id = {id_: hook for id_, hook in self.by_id.items() if id_ in hook_ids}
+        for event, hooks in self._by_event.items():
+            if chosen := [hook for hook in hooks if hook.id in hook_ids]:
+                table._by_event[event] = chosen
+        table._rules = {id_: rule for id_, rule in self._rules.items() if id_ in hook_ids}
+        return table
 
     def matching(self, change: Change) -> list[Hook]:
         """List the hooks that the change is for."""

@@ -105,14 +105,14 @@ def _hook(conn: SyncConnection, registry: ReceiverRegistry) -> None:
 async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: float) -> None:
     arguments = asyncpg_arguments(database.connection)
     async with asyncio.timeout(timeout_s), contextlib.AsyncExitStack() as stack:
-        leading, reading, settling = [await connect_async(arguments) for _ in range(3)]
-        for each in (leading, reading, settling):
+        leading, reading, alone, settling = [await connect_async(arguments) for _ in range(4)]
+        for each in (leading, reading, alone, settling):
             stack.push_async_callback(close_async, each)
         leader = await LeaderSession(leading, LEADER_TIMEOUT_S).acquire(lambda: None)
         clock = Clock()
         runners = Runners(LoopRunner(Connections(arguments, 2), clock), ThreadRunner(database.url, clock))
         stack.push_async_callback(runners.close)
-        engine = Engine(EngineConnections(reading, settling, leader), runners, registry, clock=clock)
+        engine = Engine(EngineConnections(reading, alone, settling, leader), runners, registry, clock=clock)
         await engine.deliver_pending(lambda: _hasten(database.connection, registry))
 
 

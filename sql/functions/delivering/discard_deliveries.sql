@@ -1,6 +1,6 @@
 -- jobhooks.discard_deliveries(change_ids, hook_ids, reason): give up pending deliveries; returns how many.
 --
--- It also releases their followers. The arrays name deliveries, element by element. It skips deliveries that are not in the
+-- The deliveries behind them can run then. The arrays name deliveries, element by element. It skips deliveries that are not in the
 -- backlog, and one whose next attempt already has a result: it was delivered. A running attempt finds the result written
 -- here, and is rolled back. Security definer, and with the cursor's row locked, as in retry_deliveries.
 create or replace function jobhooks.discard_deliveries(change_ids bigint [], hook_ids integer [], reason text default null)
@@ -12,7 +12,6 @@ set lock_timeout = '10s'
 as $$
 declare
     discarded bigint;
-    lanes json;
 begin
     perform from jobhooks.cursor for update;
     with written as (
@@ -31,10 +30,9 @@ begin
         delete from jobhooks.delivery as delivery
         using written
         where delivery.change_id = written.change_id and delivery.hook_id = written.hook_id
-        returning delivery.change_id, delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
+        returning delivery.change_id
     )
-    select count(*), json_agg(gone) into discarded, lanes from gone;
-    perform jobhooks.release_followers(lanes);
+    select count(*) into discarded from gone;
     perform pg_notify('jobhooks', 'deliveries');
     return discarded;
 end

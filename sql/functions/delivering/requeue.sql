@@ -13,33 +13,31 @@ set lock_timeout = '10s'
 as $$
 declare
     parked bigint;
-    lanes json;
 begin
     perform from jobhooks.cursor for update;
     with written as (
         insert into jobhooks.delivery as delivery (
-            change_id, hook_id, content_type_id, lane, other_lane, attempts, status
+            change_id, hook_id, content_type_id, lane, other_lane, attempts, status, due_at
         )
         select
-            debt.change_id, debt.hook_id, debt.content_type_id, debt.lane, debt.other_lane,
+            queued.change_id, queued.hook_id, queued.content_type_id, queued.lane, queued.other_lane,
             coalesce(
                 (
                     select max(result.attempt)
                     from jobhooks.job_result as result
-                    where result.change_id = debt.change_id and result.hook_id = debt.hook_id
+                    where result.change_id = queued.change_id and result.hook_id = queued.hook_id
                 ), 0
             ),
-            'blocked'
-        from json_to_recordset(deliveries) as debt (
+            'waiting', clock_timestamp()
+        from json_to_recordset(deliveries) as queued (
             change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint
         )
-        where exists (select from jobhooks.object_change as change where change.id = debt.change_id)
-            and exists (select from jobhooks.job_hook as hook where hook.id = debt.hook_id)
+        where exists (select from jobhooks.object_change as change where change.id = queued.change_id)
+            and exists (select from jobhooks.job_hook as hook where hook.id = queued.hook_id)
         on conflict do nothing
-        returning delivery.change_id, delivery.hook_id, delivery.content_type_id, delivery.lane, delivery.other_lane
+        returning delivery.change_id
     )
-    select count(*), json_agg(written) into parked, lanes from written;
-    perform jobhooks.release_followers(lanes);
+    select count(*) into parked from written;
     perform pg_notify('jobhooks', 'deliveries');
     return parked;
 end

@@ -1,9 +1,10 @@
 -- jobhooks.settle(...): write the results of a batch of attempts, and the changes of the backlog.
 --
 -- The arrays are the results of successful attempts, element by element; times are seconds since 1970. rest, null if there is
--- nothing else: {results, log, parked, paid} for record_failures. It refuses a daemon that no longer leads. A new leader updates
+-- nothing else: {results, log, parked, done} for record_failures. It refuses a daemon that no longer leads. A new leader updates
 -- that row, so the lock makes it wait until this commits, and it reads the backlog including these changes. A key share lock
--- would not do: an update that keeps the key does not wait for one. Returns how many of the results existed before.
+-- would not do: an update that keeps the key does not wait for one. Returns how many results existed before,
+-- and how many rows of the backlog could not be changed, because another session has changed them.
 create or replace function jobhooks.settle(
     leader bigint,
     change_ids bigint [],
@@ -20,6 +21,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     written bigint := 0;
+    refused bigint := 0;
 begin
     perform from jobhooks.cursor where cursor.leader = settle.leader for share;
     if not found then
@@ -38,9 +40,9 @@ begin
         get diagnostics written = row_count;
     end if;
     if rest is not null then
-        perform jobhooks.record_failures(rest);
+        refused := jobhooks.record_failures(rest);
     end if;
-    return cardinality(change_ids) - written;
+    return cardinality(change_ids) - written + refused;
 end
 $$;
 

@@ -10,6 +10,7 @@ from jobhooks.contract.choices import Ordering
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.lane import LaneKey, lane_keys, ordering_keys
+from jobhooks.engine.delivery.state import State
 from jobhooks.matching.hook_table import Hook
 
 PAGE_BYTES = 16_000_000  # of snapshots: a page of huge rows is a short one
@@ -19,14 +20,15 @@ OBJECT = Ordering.OBJECT
 class Delivery(msgspec.Struct, eq=False):
     """One change for one hook. ``attempts`` have a result, and ``failures`` of them count against the hook's limit.
 
-    - ``parked``: it has a backlog entry, or gets one with the next settle batch
+    - ``state``: changed by ``HookQueue`` only
+    - ``has_row``: it has a backlog row, or gets one with the next settle batch, although it is in memory: it was loaded
+      from the backlog (``is_loaded``), or has run for long
     - ``page``: the page that it keeps open until it is settled or parked
     - ``waits_for``: how many deliveries are before it in its lanes; ``followers`` are those directly behind it
-    - ``running``: a hook task has it, since ``began_at`` by the loop's clock
-    - ``withdrawn``: it was taken out of its lanes without being settled
-    - ``merged``: backlog entries behind it, of the same object, that are delivered with it as one change, ``shown``. If
+    - ``began_at``: when a hook task took it, by the monotonic clock
+    - ``merged``: backlog rows behind it, of the same object, that are delivered with it as one change, ``shown``. If
       ``shown`` is None, they change nothing together.
-    - ``alone``: it runs by itself, because a batch with it failed
+    - ``alone``: it runs by itself, because a batch or a group with it failed
     """
 
     change: Change
@@ -34,11 +36,11 @@ class Delivery(msgspec.Struct, eq=False):
     lanes: tuple[LaneKey, ...]
     attempts: int = 0
     failures: int = 0
+    state: State = State.WAITING
+    has_row: bool = False
+    is_loaded: bool = False
     page: "Page | None" = None
-    parked: bool = False
-    running: bool = False
     began_at: float = 0.0
-    withdrawn: bool = False
     alone: bool = False
     merged: tuple["Delivery", ...] = ()
     shown: Change | None = None
@@ -73,13 +75,17 @@ class Delivery(msgspec.Struct, eq=False):
 
 @dataclass(slots=True, eq=False)
 class Page:
-    """A page of the log, and the position after it.
+    """A page of the log, and the positions before and after it.
 
-    ``opened_at``: by the loop's clock. ``open``: how many deliveries keep it open. ``bytes``: about how many bytes the
-    rows of its deliveries have.
+    ``number``: pages are numbered in the order in which they were read. ``is_shared``: it belongs to the shared stream,
+    not to that of one hook. ``opened_at``: by the loop's clock. ``open``: how many deliveries keep it open. ``bytes``:
+    about how many bytes the rows of its deliveries have.
     """
 
+    number: int
+    before: Cursor
     after: Cursor
+    is_shared: bool
     opened_at: float
     deliveries: list[Delivery] = field(default_factory=list[Delivery])
     open: int = 0
@@ -94,12 +100,12 @@ class Page:
 
 def deliveries_of(change: Change, hooks: Iterable[Hook]) -> list[Delivery]:
     """The deliveries that a change makes for these hooks."""
-    keys = change.lane_keys()
-    return [
-        Delivery(
-            change,
-            hook,
-            lane_keys(change, hook.id, keys if hook.limits.order_by is OBJECT else ordering_keys(change, hook)),
-        )
-        for hook in hooks
-    ]
+    by_object = None
+    deliveries: list[Delivery] = []
+    for hook in hooks:
+        if hook.limits.order_by is OBJECT:
+            lanes = by_object = by_object or lane_keys(change, change.lane_keys())
+        else:
+            lanes = lane_keys(change, ordering_keys(change, hook))
+        deliveries.append(Delivery(change, hook, lanes))
+    return deliveries

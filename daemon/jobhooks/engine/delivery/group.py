@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.state import State
 
 
 class Group:
@@ -33,7 +34,7 @@ class Group:
                     follower = followers[counted]
                     counted += 1
                     self._before[id(follower)] += 1
-                    if self._before[id(follower)] == follower.waits_for and not follower.withdrawn:
+                    if self._before[id(follower)] == follower.waits_for and follower.state is State.WAITING:
                         self._counted[self._at] = counted
                         return follower
                 self._counted[self._at] = counted

@@ -7,8 +7,8 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.choices import Ordering
 from jobhooks.matching.hook_table import Hook
 
-# The hook, the table, and the object's key as JSON. Without a key, the lane is that of the whole table.
-LaneKey = tuple[int, int, bytes | None]
+# The table, and the object's key as JSON. Without a key, the lane is that of the whole table. Hooks share no lanes.
+LaneKey = tuple[int, bytes | None]
 
 
 def ordering_keys(change: Change, hook: Hook) -> tuple[bytes, ...] | None:
@@ -27,18 +27,18 @@ def ordering_keys(change: Change, hook: Hook) -> tuple[bytes, ...] | None:
             return change.lane_keys(columns)
 
 
-def lane_keys(change: Change, hook_id: int, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:
-    """A hook's lanes for a change whose object has these ``keys``: the old one, and the new one if it differs.
+def lane_keys(change: Change, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, ...]:
+    """The lanes of a change whose object has these ``keys``: the old one, and the new one if it differs.
 
     A truncate goes into the lane of the whole table, as does a change whose row no longer has a key. All changes of a
     table without key columns share one lane.
     """
     content_type_id = change.content_type.id
     if keys is None:
-        return ((hook_id, content_type_id, None),)
+        return ((content_type_id, None),)
     if len(keys) == 1:
-        return ((hook_id, content_type_id, keys[0]),)
-    return tuple((hook_id, content_type_id, key) for key in keys)
+        return ((content_type_id, keys[0]),)
+    return tuple((content_type_id, key) for key in keys)
 
 
 def lane_numbers(lanes: tuple[LaneKey, ...]) -> tuple[int | None, int | None]:
@@ -47,7 +47,7 @@ def lane_numbers(lanes: tuple[LaneKey, ...]) -> tuple[int | None, int | None]:
 
 
 def _number(lane: LaneKey) -> int | None:
-    _, content_type_id, key = lane
+    content_type_id, key = lane
     if key is None:
         return None
     (number,) = struct.unpack("q", blake2b(key, digest_size=8, salt=struct.pack("q", content_type_id)).digest())

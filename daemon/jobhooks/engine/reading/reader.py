@@ -6,10 +6,11 @@ transaction that took its ids first and commits last. So the reader keeps the sn
 of commits, and waits for no open transaction.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from jobhooks.contract.change import Change
-from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.cursor import NO_LIMIT, Cursor
 from jobhooks.engine.delivery.delivery import PAGE_BYTES
 from jobhooks.store.change_rows import ContentTypes, change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
@@ -30,20 +31,67 @@ class Reading:
     full: bool = False
 
 
+class PageReader:
+    """Reads pages of changes from a connection, which nothing else may use at the same time."""
+
+    def __init__(self, conn: AsyncConnection, page_size: int) -> None:
+        self.conn = conn
+        self._page_size = page_size
+        self._content_types: ContentTypes = {}
+        self._configuration = ""
+
+    async def read(
+        self,
+        window: Cursor,
+        *,
+        new_horizon: bool = False,
+        up_to: int = NO_LIMIT,
+        content_type_ids: Collection[int] | None = None,
+    ) -> Reading:
+        """Read the next page of a window. ``new_horizon``: the window ends at a new snapshot, that of this statement.
+
+        ``up_to``: only changes up to this id; ``content_type_ids``: only changes of these tables.
+        """
+        rows = await call_readable_async(
+            self.conn,
+            "read_page",
+            seen=window.seen,
+            horizon=None if new_horizon else window.horizon,
+            seen_low_water_id=window.seen_low_water_id,
+            after_id=max(window.last_id, window.first_id),
+            last_id=up_to,
+            content_type_ids=None if content_type_ids is None else list(content_type_ids),
+            limit=self._page_size,
+            max_bytes=PAGE_BYTES,
+        )
+        first = rows[0]
+        if new_horizon:
+            window = replace(window, horizon=first["horizon"])
+        found: int = first["found"]
+        configuration: str = first["version"]
+        changes: list[Change] = []
+        if found:
+            if configuration != self._configuration:
+                self._content_types = await load_content_types(self.conn)
+                self._configuration = configuration
+            content_types = self._content_types
+            changes = [change_of(row, content_types) for row in rows]
+        complete = found < self._page_size and len(changes) == found
+        return Reading(changes, window.after(changes, complete=complete, up_to=up_to), configuration, not complete)
+
+
 class Reader:
     """Reads pages of changes in an order that is right per object, and keeps the position.
 
     Order of id is right per object: the second writer of a row waits for the first one's commit, and only then takes an
     id. So of two changes of a row that are visible in the horizon, the earlier has the lower id; if only one is
-    visible, it is the earlier. Nothing else may use ``conn`` at the same time.
+    visible, it is the earlier.
     """
 
     def __init__(self, conn: AsyncConnection, page_size: int) -> None:
         self._conn = conn
-        self._page_size = page_size
+        self._pages = PageReader(conn, page_size)
         self._cursor: Cursor
-        self._content_types: ContentTypes = {}
-        self._configuration = ""
         self._has_own_low_water_id = False  # the last window took a new low-water id
 
     async def load(self) -> Cursor:
@@ -76,7 +124,7 @@ class Reader:
         """
         reading = None
         if self._cursor.horizon != self._cursor.seen:
-            reading = await self._read(self._cursor.horizon)
+            reading = await self._pages.read(self._cursor)
         elif soon and self._has_own_low_water_id:
             reading = await self._hurry()
         if reading is None or not reading.changes:
@@ -96,7 +144,7 @@ class Reader:
         self._cursor = replace(cursor, seen=cursor.horizon, seen_low_water_id=cursor.horizon_low_water_id, last_id=0)
         full = True
         try:
-            reading = await self._read(None)
+            reading = await self._pages.read(self._cursor, new_horizon=True)
             full = reading.full
         finally:
             if full:
@@ -131,34 +179,7 @@ class Reader:
             last_id=0,
         )
         try:
-            return await self._read(None)
+            return await self._pages.read(self._cursor, new_horizon=True)
         except BaseException:
             self._cursor = cursor
             raise
-
-    async def _read(self, horizon: str | None) -> Reading:
-        cursor = self._cursor
-        rows = await call_readable_async(
-            self._conn,
-            "read_page",
-            seen=cursor.seen,
-            horizon=horizon,
-            seen_low_water_id=cursor.seen_low_water_id,
-            after_id=max(cursor.last_id, cursor.first_id),
-            limit=self._page_size,
-            max_bytes=PAGE_BYTES,
-        )
-        first = rows[0]
-        if horizon is None:
-            cursor = replace(cursor, horizon=first["horizon"])
-        found: int = first["found"]
-        configuration: str = first["version"]
-        changes: list[Change] = []
-        if found:
-            if configuration != self._configuration:
-                self._content_types = await load_content_types(self._conn)
-                self._configuration = configuration
-            content_types = self._content_types
-            changes = [change_of(row, content_types) for row in rows]
-        complete = found < self._page_size and len(changes) == found
-        return Reading(changes, cursor.after(changes, complete=complete), configuration, not complete)

@@ -1,154 +1,326 @@
-"""The loaded part of the backlog: entries that are due come into memory as their hooks have room for them."""
+"""The backlog of one hook: the rows of its table, which keys are blocked, and which rows can run. No I/O.
 
-import asyncio
-import contextlib
+This is the only owner of the set of blocked keys. A delivery that goes to the table is put here first, before anything
+is awaited, so no delivery with one of its keys can be scheduled past it. The table is a copy that survives a crash.
+
+Two rows conflict if they share a key, or if one of them is for the whole table of the other. Rows that do not block
+(``on_failure = "skip"``) conflict with nothing. A row can run if every older row that it conflicts with has been loaded
+into memory, where the lanes keep their order. So the rows of a key run in order of change id, in chains.
+"""
+
+import heapq
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from math import inf
 
-from jobhooks.engine.delivery.backlog_position import BacklogPosition
-from jobhooks.engine.delivery.cursor import Cursor
-from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.scheduling.hook_queue import MOST_LOADED, HookQueue, HookQueues
-from jobhooks.engine.settling.ledger import Ledger
-from jobhooks.engine.settling.settler import Settler
+from jobhooks.engine.delivery.backlog_row import BacklogRow
 
-SEARCH_S = 60.0  # between two searches for due entries from the beginning, in case a clock was set back
+MOST_ROWS = 50_000  # in memory; a hook with as many reads no more of the log
+MOST_MERGED = 10_000  # rows in one delivery
+
+
+@dataclass(slots=True, eq=False)
+class Runnable:
+    """A row that can run, with the rows behind it that are merged into it."""
+
+    row: BacklogRow
+    merged: list[BacklogRow] = field(default_factory=list[BacklogRow])
+
+
+class Mergeable:
+    """Decides which rows are merged into the first one of their object; the default is none."""
+
+    def __init__(self, whole_object: bool, is_complete: Callable[[int], bool]) -> None:
+        self._whole_object = whole_object
+        self._is_complete = is_complete
+
+    def accepts(self, first: BacklogRow, row: BacklogRow) -> bool:
+        """Whether a row is merged into ``first``: its transaction is complete, and the same unless all are merged."""
+        return self._is_complete(row.transaction_id) and (
+            self._whole_object or row.transaction_id == first.transaction_id
+        )
 
 
 class Backlog:
-    """The backlog entries in memory, loaded or parked while they run, and the search for due ones.
+    """The rows of one hook. Times are by the monotonic clock, in seconds.
 
-    ``may_run``: whether a hook's deliveries run at present. ``add``: puts a delivery into its lanes. ``room``: set when
-    more of the log could be read, since backlog may wait for that. Everything that depends on the entries in the
-    database happens under the settler's lock, so that no entry appears or disappears at the same time.
+    ``is_complete``: all rows of the table are here. Otherwise rows with higher change ids are missing, and every key
+    counts as blocked.
     """
 
-    def __init__(
-        self,
-        queues: HookQueues,
-        settler: Settler,
-        ledger: Ledger,
-        may_run: Callable[[HookQueue], bool],
-        add: Callable[[HookQueue, Delivery], None],
-        room: asyncio.Event,
-    ) -> None:
-        self._queues = queues
-        self._settler = settler
-        self._ledger = ledger
-        self._may_run = may_run
-        self._add = add
-        self._room = room
-        self._changed = asyncio.Event()
-        self._held: dict[tuple[int, int], Delivery] = {}
-        self._admitted: Cursor  # the position in the log up to which everything is known here
-        self.waits_for_log = False  # there are due entries beyond that position
+    def __init__(self) -> None:
+        self.rows: dict[int, BacklogRow] = {}
+        self.is_complete = True
+        self.loaded = 0  # rows that are loaded
+        self._by_lane: dict[int, list[int]] = {}  # blocking rows, as change ids in order; so are the next two
+        self._by_table: dict[int, list[int]] = {}
+        self._whole_table: dict[int, list[int]] = {}  # those that are for the whole table
+        self._due: list[tuple[float, int]] = []  # a heap; entries may be stale
+        self._candidates: list[int] = []  # a heap of rows to look at: they may be able to run
+        self._is_candidate: set[int] = set()
+        self._beyond: set[int] = set()  # rows that the hook's position in the log has not passed
 
-    def log_admitted(self, position: Cursor) -> None:
-        """Everything up to this position in the log is known now."""
-        self._admitted = position
-        if self.waits_for_log:
-            self.waits_for_log = False
-            self.search_from_beginning()
+    def __len__(self) -> int:
+        return len(self.rows)
 
-    def hold(self, delivery: Delivery) -> None:
-        """Add a delivery that has an entry to memory."""
-        self._held[delivery.change.id, delivery.hook.id] = delivery
-        self._queues[delivery.hook.id].count_loaded(delivery)
+    @property
+    def is_full(self) -> bool:
+        """Whether the hook reads no more of the log. Rows beyond its position can run only when it has read further."""
+        return len(self.rows) >= MOST_ROWS and not self._beyond
 
-    def release(self, delivery: Delivery) -> None:
-        """Remove a delivery that has an entry from memory."""
-        if self._held.pop((delivery.change.id, delivery.hook.id), None) is not None:
-            self._queues[delivery.hook.id].count_released(delivery)
-        self._changed.set()
+    def blocks(self, content_type_id: int, lane: int | None, other_lane: int | None) -> bool:
+        """Whether a delivery of the log with these keys must become a row: a row, older or younger, conflicts with it.
 
-    def search(self) -> None:
-        """Search for due entries, from where the last search ended."""
-        self._changed.set()
+        Younger rows count, too: the log is read again after a crash, and the row may be of an earlier reading. As a row
+        itself, the delivery gets its place before them.
+        """
+        if not self.is_complete:
+            return True
+        if lane is None:
+            return content_type_id in self._by_table
+        if content_type_id in self._whole_table or lane in self._by_lane:
+            return True
+        return other_lane is not None and other_lane in self._by_lane
 
-    def search_all_hooks(self) -> None:
-        """Search for due entries of all hooks: another session has changed them."""
-        for queue in self._queues.values():
-            queue.has_backlog = True
-        self.search_from_beginning()
+    def put(self, row: BacklogRow) -> None:
+        """Add a row, or change one; it is unwritten. Its keys are blocked from now on."""
+        present = self.rows.get(row.change_id)
+        if present is not None:
+            # It stays in its lanes, even if the key columns of its table have changed: its followers are there.
+            row.lane, row.other_lane, row.content_type_id = present.lane, present.other_lane, present.content_type_id
+            self._discard(present)
+        self._insert(row)
 
-    def search_from_beginning(self) -> None:
-        """Search for due entries from the beginning."""
-        for queue in self._queues.values():
-            queue.backlog_position = BacklogPosition()
-        self._changed.set()
+    def remove(self, change_id: int) -> None:
+        """Remove a row: its delivery is settled."""
+        row = self.rows.get(change_id)
+        if row is not None:
+            self._discard(row)
+            self._examine_behind(row)
 
-    async def run(self) -> None:
-        """Load entries that are due, until cancelled."""
-        loop = asyncio.get_running_loop()
-        searched_at = loop.time()
-        while True:
-            self._changed.clear()
-            if loop.time() - searched_at > SEARCH_S:
-                searched_at = loop.time()
-                for queue in self._queues.values():
-                    queue.backlog_position = BacklogPosition()
-            due_in = await self._load_due()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(0.01, SEARCH_S if due_in is None else min(due_in, SEARCH_S))):
-                    await self._changed.wait()
+    def mark_written(self, change_id: int) -> None:
+        """The table has this row now, so it can run when it is due."""
+        row = self.rows.get(change_id)
+        if row is not None:
+            row.written = True
+            self._await_due(row)
 
-    async def _load_due(self) -> float | None:
-        """Load entries for the hooks that have room; in how many seconds the next of them is due."""
-        searched: list[HookQueue] = []
-        for queue in list(self._queues.values()):
-            if queue.has_backlog and self._may_run(queue) and queue.wants_backlog:
-                await self._load(queue)
-                searched.append(queue)
-        if not searched:
-            return None
-        async with self._settler.lock:
-            return await self._ledger.next_due({queue.hook.id: queue.backlog_position for queue in searched})
+    def unload(self, change_id: int) -> None:
+        """The delivery has left memory without an attempt."""
+        row = self.rows.get(change_id)
+        if row is not None and row.loaded:
+            row.loaded = False
+            self.loaded -= 1
+            self._await_due(row)
 
-    async def _load(self, queue: HookQueue) -> None:
-        admitted = self._admitted
-        merges = queue.hook.coalesce_s is not None
-        if merges:
-            # Every admitted change of a transaction is in the backlog table then.
-            await self._settler.flush()
-        async with self._settler.lock:
-            room = max(1, MOST_LOADED - queue.loaded)
-            position = queue.backlog_position
-            found = await self._ledger.due_entries(queue.hook, position, room)
-            if queue.in_transit or queue.backlog_position is not position:
-                # A delivery that has left its lanes and has no entry yet may be older than those found. Or the whole
-                # backlog must be searched.
-                return
-            queue.backlog_position = found.position
-            covers = admitted.covers_all if merges else self._admitted.covers
-            reached = [delivery for delivery in found.deliveries if covers(delivery.change)]
-            if len(reached) < len(found.deliveries):
-                # An earlier daemon wrote the others. Deliveries that it had in memory only may be older, of the same
-                # object, and must be read from the log again first. Or the entries must be merged with changes that
-                # have not been read yet.
-                self.waits_for_log = True
-                self._room.set()
-            if merges:
-                await self._ledger.merge(reached, admitted)
-            self._add_loaded(queue, reached)
-            for delivery in found.settled:
-                if not self._holds(delivery):
-                    self._settler.done(delivery)
-            is_all = len(found.deliveries) + len(found.settled) < room
-            if is_all and not queue.unwritten and not self.waits_for_log:
-                queue.behind = False
-                self._room.set()
-                if not queue.loaded and not found.settled:
-                    left = await self._ledger.hooks_with_backlog([queue.hook.id], 1)
-                    # An entry may have been written, or a search begun, while that query ran.
-                    changed = queue.unwritten or queue.backlog_position is not found.position
-                    queue.has_backlog = bool(left or changed)
+    def position_moved(self) -> None:
+        """The hook has read more of the log."""
+        for change_id in self._beyond:
+            self._examine(change_id)
+        self._beyond.clear()
 
-    def _add_loaded(self, queue: HookQueue, deliveries: Iterable[Delivery]) -> None:
-        """Put loaded entries into their lanes, except for those that run or wait in memory already."""
-        for delivery in deliveries:
-            if not self._holds(delivery):
-                for each in (delivery, *delivery.merged):
-                    self.hold(each)
-                self._add(queue, delivery)
+    def due_at(self) -> float | None:
+        """When to call ``take_runnable`` again, if nothing changes before; None: never."""
+        while self._candidates:
+            row = self.rows.get(self._candidates[0])
+            if row is not None and row.written and not row.loaded:
+                return 0.0
+            self._is_candidate.discard(heapq.heappop(self._candidates))
+        while self._due:
+            due, change_id = self._due[0]
+            row = self.rows.get(change_id)
+            if row is not None and row.due == due and not row.loaded:
+                return due
+            heapq.heappop(self._due)
+        return None
 
-    def _holds(self, delivery: Delivery) -> bool:
-        return (delivery.change.id, delivery.hook.id) in self._held
+    def take_runnable(
+        self, now: float, most: int, covers: Callable[[BacklogRow], bool], mergeable: Mergeable | None = None
+    ) -> list[Runnable]:
+        """Up to ``most`` rows that can run now, in order of change id; they count as loaded.
+
+        ``covers``: whether the hook has read the log up to a row. Deliveries that were in memory only, before a crash
+        or before the hook left its stream, may be older than the row, of the same object, and must be read again first.
+        """
+        while self._due and self._due[0][0] <= now:
+            _, change_id = heapq.heappop(self._due)
+            self._examine(change_id)
+        runnable: list[Runnable] = []
+        while self._candidates and len(runnable) < most:
+            change_id = heapq.heappop(self._candidates)
+            self._is_candidate.discard(change_id)
+            row = self.rows.get(change_id)
+            if row is None or row.loaded or not row.written or row.due > now or not self._is_next(row):
+                continue
+            if not covers(row):
+                self._beyond.add(change_id)
+                continue
+            merged = [] if mergeable is None else self._mergeable(row, mergeable)
+            runnable.append(Runnable(row, merged))
+            for each in (row, *merged):
+                if not each.loaded:
+                    each.loaded = True
+                    self.loaded += 1
+            self._examine_behind(merged[-1] if merged else row)
+        return runnable
+
+    def is_loadable(self, row: BacklogRow) -> bool:
+        """Whether a row that was taken to be loaded can still be: every older row that it conflicts with is in memory.
+
+        While its change was read, the delivery before it may have failed.
+        """
+        return self.rows.get(row.change_id) is row and row.loaded and self._is_next(row)
+
+    def reconcile(self, rows: Iterable[BacklogRow], *, complete: bool, unsent: Callable[[int], bool]) -> list[int]:
+        """Take over what other sessions have changed in the table; the change ids of rows that are gone.
+
+        ``rows``: all rows of the table, or the first ones. ``unsent``: whether the settler has yet to write a row,
+        which then stays as it is.
+        """
+        found = {row.change_id: row for row in rows}
+        known_to = inf if complete else max(found, default=0)
+        gone = [id_ for id_ in self.rows if id_ <= known_to and id_ not in found and not unsent(id_)]
+        for change_id in gone:
+            self.remove(change_id)
+        for change_id, row in found.items():
+            if unsent(change_id):
+                continue
+            present = self.rows.get(change_id)
+            row.written = True
+            if present is None:
+                self._insert(row)
+            elif present.loaded:
+                present.attempts, present.failures = row.attempts, row.failures
+            elif (present.attempts, present.failures, present.blocks) != (row.attempts, row.failures, row.blocks) or (
+                abs(present.due - row.due) > 1 if present.due < inf else row.due < inf
+            ):
+                self._discard(present)
+                self._insert(row)
+                self._examine_behind(row)
+            elif not present.written:
+                self.mark_written(change_id)
+        self.is_complete = complete
+        return gone
+
+    def _insert(self, row: BacklogRow) -> None:
+        change_id = row.change_id
+        self.rows[change_id] = row
+        self.loaded += row.loaded
+        if row.blocks:
+            insort(self._by_table.setdefault(row.content_type_id, []), change_id)
+            if row.lane is None:
+                insort(self._whole_table.setdefault(row.content_type_id, []), change_id)
+            for lane in _lanes(row):
+                insort(self._by_lane.setdefault(lane, []), change_id)
+        self._await_due(row)
+
+    def _discard(self, row: BacklogRow) -> None:
+        change_id = row.change_id
+        del self.rows[change_id]
+        self._beyond.discard(change_id)
+        self.loaded -= row.loaded
+        if row.blocks:
+            _take_out(self._by_table, row.content_type_id, change_id)
+            if row.lane is None:
+                _take_out(self._whole_table, row.content_type_id, change_id)
+            for lane in _lanes(row):
+                _take_out(self._by_lane, lane, change_id)
+
+    def _await_due(self, row: BacklogRow) -> None:
+        if row.written and not row.loaded and row.due < inf:
+            heapq.heappush(self._due, (row.due, row.change_id))
+
+    def _examine(self, change_id: int) -> None:
+        if change_id not in self._is_candidate:
+            self._is_candidate.add(change_id)
+            heapq.heappush(self._candidates, change_id)
+
+    def _examine_behind(self, row: BacklogRow) -> None:
+        """Examine the rows that may have waited for this one alone: the next one in each lane.
+
+        Behind a row for the whole table, these are all rows of its table up to the next one of its kind.
+        """
+        if not row.blocks:
+            return
+        change_id, table = row.change_id, row.content_type_id
+        whole = self._whole_table.get(table)
+        next_whole = None if whole is None else _after(whole, change_id)
+        if next_whole is not None:
+            self._examine(next_whole)
+        if row.lane is None:
+            of_table = self._by_table.get(table, [])
+            for other in of_table[bisect_right(of_table, change_id) :]:
+                if next_whole is not None and other > next_whole:
+                    break
+                self._examine(other)
+        for lane in _lanes(row):
+            there = self._by_lane.get(lane)
+            behind = None if there is None else _after(there, change_id)
+            if behind is not None:
+                self._examine(behind)
+
+    def _is_next(self, row: BacklogRow) -> bool:
+        """Whether every older row that conflicts with this one is loaded.
+
+        In each lane it is enough to look at the one before: by the same rule, those before that one are loaded.
+        """
+        if not row.blocks:
+            return True
+        if row.lane is None:
+            of_table = self._by_table[row.content_type_id]
+            return all(self.rows[other].loaded for other in of_table[: bisect_left(of_table, row.change_id)])
+        before = [_before(self._by_lane[lane], row.change_id) for lane in _lanes(row)]
+        whole = self._whole_table.get(row.content_type_id)
+        if whole is not None:
+            before.append(_before(whole, row.change_id))
+        return all(other is None or self.rows[other].loaded for other in before)
+
+    def _mergeable(self, first: BacklogRow, mergeable: Mergeable) -> list[BacklogRow]:
+        """The rows directly behind this one in its lane that are merged into it. A change of the key ends them."""
+        if first.lane is None or first.other_lane is not None or not first.blocks:
+            return []
+        lane = self._by_lane[first.lane]
+        whole = self._whole_table.get(first.content_type_id)
+        barrier = inf if whole is None else _after(whole, first.change_id) or inf
+        start = bisect_right(lane, first.change_id)
+        merged: list[BacklogRow] = []
+        for change_id in lane[start : start + MOST_MERGED]:
+            row = self.rows[change_id]
+            if (
+                change_id > barrier
+                or row.loaded
+                or not row.written
+                or row.is_dead
+                or row.other_lane is not None
+                or row.content_type_id != first.content_type_id
+                or not mergeable.accepts(first, row)
+            ):
+                break
+            merged.append(row)
+        return merged
+
+
+def _lanes(row: BacklogRow) -> tuple[int, ...]:
+    """The keys of a row, each once."""
+    if row.lane is None:
+        return ()
+    return (row.lane,) if row.other_lane is None or row.other_lane == row.lane else (row.lane, row.other_lane)
+
+
+def _after(ids: list[int], change_id: int) -> int | None:
+    place = bisect_right(ids, change_id)
+    return ids[place] if place < len(ids) else None
+
+
+def _before(ids: list[int], change_id: int) -> int | None:
+    place = bisect_left(ids, change_id)
+    return ids[place - 1] if place else None
+
+
+def _take_out(lists: dict[int, list[int]], key: int, change_id: int) -> None:
+    ids = lists[key]
+    if len(ids) == 1:
+        del lists[key]
+    else:
+        del ids[bisect_left(ids, change_id)]

@@ -1,42 +1,42 @@
-"""Schedules deliveries: order per key, concurrency per hook, and spilling slow work to the backlog table."""
+"""Schedules deliveries: what is read, what is loaded from the backlog, what has ended, and what has committed."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-import msgspec
+import structlog
 
 from jobhooks.contract.choices import JobResultStatus
-from jobhooks.engine.delivery.backlog_position import BacklogPosition
 from jobhooks.engine.delivery.cursor import Cursor
-from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, Page, deliveries_of
+from jobhooks.engine.delivery.delivery import Delivery, Page, deliveries_of
 from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.settle_batch import SettleBatch
+from jobhooks.engine.delivery.state import State
 from jobhooks.engine.reading.reader import Reading
-from jobhooks.engine.scheduling.backlog import Backlog
-from jobhooks.engine.scheduling.hook_queue import MOST_LOADED, HookQueue, HookQueues
+from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.engine.scheduling.hook_tasks import HookTasks, WorkOff
-from jobhooks.engine.scheduling.lanes import Lanes
-from jobhooks.engine.scheduling.open_pages import OpenPages
+from jobhooks.engine.scheduling.loading import BacklogLoader
+from jobhooks.engine.scheduling.stream import Stream
+from jobhooks.engine.scheduling.streams import OVERDUE_S, Streams, is_late
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
+from jobhooks.errors import JobhooksError
 from jobhooks.matching.hook_table import HookTable
 
-OVERDUE_S = 1.0  # after this a delivery that keeps its page open is parked
-LOOK_S = 0.25  # between two searches for overdue deliveries
-MOST_BYTES = 4 * PAGE_BYTES  # of rows that are read ahead
+LOOK_S = 0.25  # between two searches for slow runs and hooks that fall behind
+
+log = structlog.stdlib.get_logger()
 
 
 class Dispatcher:
-    """Decides which delivery runs when.
+    """Connects the parts of scheduling: queues, streams, the backlog's loader, hook tasks and the settler.
 
-    Up to about ``most`` deliveries are in memory; the rest is parked, or not read yet. ``has_receiver``: whether there
-    is a receiver of a class path. A delivery to a missing receiver waits in the backlog.
+    Up to about ``most`` deliveries of a hook are in memory; the rest is not read yet. ``has_receiver``: whether there
+    is a receiver of a class path. A hook whose receiver is missing stands still: it keeps its position, and reads
+    nothing.
 
-    Everything happens in one event loop, with no await between looking at memory and changing it. Decisions that also
-    depend on the backlog table are made under the settler's lock, so that no entry appears or disappears at the same
-    time. The dispatcher is the settler's ``SettleListener`` and the hook tasks' ``TaskOwner``.
+    Everything happens in one event loop. A queue changes in single steps, with no await between looking at it and
+    changing it. The dispatcher is the settler's ``SettleListener`` and the hook tasks' ``TaskOwner``.
     """
 
     def __init__(
@@ -51,16 +51,15 @@ class Dispatcher:
         self._has_receiver = has_receiver
         self._settler = settler
         self._ledger = ledger
-        self._most = most
-        self._pages = OpenPages()
-        self._lanes = Lanes()
         self._queues: HookQueues = {}
-        self._hooks = HookTable("", [])
-        self._kept_open = 0  # deliveries that keep pages open
-        self._room = asyncio.Event()
+        self._hooks = HookTable("", ())
+        self.streams = Streams(self._queues, settler, most, self._may_run)
         self._hook_tasks = HookTasks(self._queues, work_off, self, observers)
-        self._backlog = Backlog(self._queues, settler, ledger, self._may_run, self._add, self._room)
-        self._settled_up_to = 0
+        self._start_tasks = self._hook_tasks.start
+        self._loader = BacklogLoader(self._queues, self.streams, settler, ledger, self._may_run, self._start_tasks)
+        self._positions: dict[int, Cursor] = {}  # saved ones of hooks that this daemon has not seen yet
+        self._room = asyncio.Event()  # set when a hook may have use for another page
+        self._pages = 0
         self._on_finished = observers.attempt_finished
         self._on_settled = observers.settled
         self._on_parked = observers.parked
@@ -71,93 +70,218 @@ class Dispatcher:
         return self._hooks.version
 
     async def start(self, position: Cursor) -> None:
-        """Start at ``position`` in the log; look up how far an earlier daemon may have settled changes beyond it."""
-        self._backlog.log_admitted(position)
+        """Begin at ``position`` in the log; look up how far an earlier daemon may have settled changes beyond it."""
         async with self._settler.lock:
-            self._settled_up_to = await self._ledger.last_settled()
+            self.streams.start(position, await self._ledger.last_settled())
+            self._positions = await self._ledger.positions()
 
     async def reload_hooks(self) -> None:
-        """Load the active hooks; park everything that has not begun for a hook that is no longer active."""
+        """Load the hooks. A hook that is no longer active gives up what it has not begun, and its position."""
         async with self._settler.lock:
             hooks = await self._ledger.hooks()
-            new = hooks.by_id.keys() - self._queues.keys()
-            with_backlog = await self._ledger.hooks_with_backlog(new, MOST_LOADED) if new else {}
-            for hook_id, hook in hooks.by_id.items():
-                if hook_id in self._queues:
-                    self._queues[hook_id].hook = hook
-                else:
-                    has_backlog = hook_id in with_backlog
-                    behind = with_backlog.get(hook_id, False)
-                    self._queues[hook_id] = HookQueue(hook, has_backlog=has_backlog, behind=behind)
-            for hook_id in self._queues.keys() - hooks.by_id.keys():
-                self._park_ready(self._queues[hook_id])
-            self._hooks = hooks
-        self._backlog.search()
-        self._room.set()  # a hook that is new may have use for the next page
+            rows = {
+                hook_id: await self._ledger.backlog_rows(hook_id, HookQueue(hook).rows_in_memory)
+                for hook_id, hook in hooks.by_id.items()
+                if hook_id not in self._queues
+            }
+            unsent = self._settler.unsent()
+        for hook_id, hook in hooks.by_id.items():
+            queue = self._queues.get(hook_id)
+            if queue is None:
+                queue = self._queues[hook_id] = HookQueue(hook)
+                complete = len(rows[hook_id]) < queue.rows_in_memory
+                queue.backlog.reconcile(
+                    rows[hook_id], complete=complete, unsent=lambda id_, of=hook_id: (id_, of) in unsent
+                )
+                if hook_id in self._positions:
+                    self.streams.begin_alone(queue, self._positions.pop(hook_id))
+            elif not queue.is_active:
+                queue.is_member, queue.is_active = True, True
+            queue.hook = hook
+        for hook_id, queue in list(self._queues.items()):
+            if hook_id not in hooks.by_id:
+                if queue.is_active:
+                    queue.is_active = False
+                    self.streams.give_up(queue)
+                if not queue.in_memory and not queue.tasks:
+                    del self._queues[hook_id]
+        self._hooks = hooks
+        self.streams.set_hooks(hooks)
+        self._stand_still()
+        self._loader.wake()
+        self._room.set()
+
+    # Reading.
 
     async def admit(self, reading: Reading) -> None:
-        """Schedule the deliveries of a page. The hooks must be of the page's configuration, or newer."""
-        page = Page(reading.after, asyncio.get_running_loop().time())
+        """Schedule a page of the shared stream. The hooks must be of the page's configuration, or newer."""
+        streams = self.streams
+        table = streams.table
+        full = {queue.hook.id for queue in streams.members if not streams.has_room(queue)}
+        page = self._page(streams.shared, reading, is_shared=True)
+        deliveries = self._deliveries(table, reading, page)
+        if full:
+            for hook_id in full & {delivery.hook.id for delivery in deliveries}:
+                streams.leave(self._queues[hook_id], "it is slower than others")
+            table = streams.table
+            deliveries = [delivery for delivery in deliveries if delivery.hook.id in table.by_id]
+        await self._schedule(streams.shared, page, deliveries, None)
+        if streams.shared.settled_to is page.after:
+            self._settler.move_cursor(page.after)
+        self._room.set()  # hooks that read alone may read up to here
+
+    async def admit_alone(self, queue: HookQueue, reading: Reading) -> None:
+        """Schedule a page of a hook that reads alone."""
+        stream = queue.stream
+        assert stream is not None
+        page = self._page(stream, reading, is_shared=False)
+        deliveries = self._deliveries(self.streams.table_of(queue), reading, page)
+        await self._schedule(stream, page, deliveries, queue)
+        if queue.stream is stream and stream.settled_to is page.after:
+            self.streams.moved(queue)
+
+    def _page(self, stream: Stream, reading: Reading, *, is_shared: bool) -> Page:
+        self._pages += 1
+        return Page(self._pages, stream.position, reading.after, is_shared, asyncio.get_running_loop().time())
+
+    def _deliveries(self, table: HookTable, reading: Reading, page: Page) -> list[Delivery]:
         deliveries: list[Delivery] = []
+        matching = table.matching
         for change in reading.changes:
-            if hooks := self._hooks.matching(change):
+            if hooks := matching(change):
                 deliveries += deliveries_of(change, hooks)
                 page.bytes += change.size
-        if reading.changes and reading.changes[0].id <= self._settled_up_to:
-            deliveries = await self._unsettled(deliveries)
-        beside_backlog: dict[int, list[Delivery]] = defaultdict(list)
+        return deliveries
+
+    async def _schedule(self, stream: Stream, page: Page, deliveries: list[Delivery], alone: HookQueue | None) -> None:
+        """Schedule the deliveries of a page, and go on behind it. ``alone``: the hook that the stream is of."""
+        if deliveries and deliveries[0].change.id <= stream.read_again_to:
+            deliveries = await self._not_seen_before(page, deliveries, stream)
+        if alone is not None and alone.stream is not stream:
+            return  # the hook reads from an earlier position now
+        queues = self._queues
+        touched: dict[int, HookQueue] = {}
         for delivery in deliveries:
+            hook_id = delivery.hook.id
+            queue = queues[hook_id]
+            touched[hook_id] = queue
             page.add(delivery)
-            queue = self._queues[delivery.hook.id]
-            if queue.has_backlog or self._parks_all(queue):
-                beside_backlog[delivery.hook.id].append(delivery)
-            else:
-                self._add(queue, delivery)
-        self._kept_open += len(deliveries)
-        self._pages.append(page)
-        for hook_id, of_hook in beside_backlog.items():
-            await self._admit_beside_backlog(self._queues[hook_id], of_hook)
-        self._move_cursor()
-        self._backlog.log_admitted(reading.after)
+            queue.open += 1
+            if not queue.admit(delivery):
+                self._settler.park(delivery, queue.backlog.rows[delivery.change.id])
+        stream.append(page)
+        if deliveries:
+            self.streams.admitted(deliveries[-1].change.id)
+        for queue in touched.values():
+            self._start_tasks(queue)
+        if any(queue.backlog.rows for queue in queues.values()):
+            self._position_moved()
+
+    def _position_moved(self) -> None:
+        for queue in self._queues.values():
+            queue.backlog.position_moved()
+        self._loader.wake()
+
+    async def _not_seen_before(self, page: Page, deliveries: list[Delivery], stream: Stream) -> list[Delivery]:
+        """Leave out what has a result or a backlog row, and what is in memory.
+
+        What is in memory is looked up before the database: a run that ends in between has its result there by then. In
+        the other order, it could be missed in both.
+        """
+        known = {
+            (delivery.change.id, delivery.hook.id): in_memory
+            for delivery in deliveries
+            if (in_memory := self._queues[delivery.hook.id].in_memory.get(delivery.change.id)) is not None
+        }
+        async with self._settler.lock:
+            settled = await self._ledger.settled(deliveries)
+        new: list[Delivery] = []
+        for delivery in deliveries:
+            queue = self._queues.get(delivery.hook.id)
+            if (
+                queue is None
+                or (page.is_shared and not queue.is_member)
+                or (not page.is_shared and queue.stream is not stream)
+            ):
+                continue  # it reads elsewhere now
+            key = (delivery.change.id, delivery.hook.id)
+            if key in settled:
+                continue
+            if key not in known:
+                new.append(delivery)
+            elif queue.keeps_open(known[key]):
+                page.add(known[key])
+                queue.open += 1
+        return new
 
     async def room(self) -> None:
-        """Wait until there is room in memory for another page."""
-        while self.is_full() or not self._worth_reading():
+        """Wait until a page of the shared stream is wanted."""
+        while not self.streams.wants_page():
             self._room.clear()
             await self._room.wait()
 
-    def is_full(self) -> bool:
-        """Whether memory holds as much as it may."""
-        return self._kept_open >= self._most or self._pages.bytes >= MOST_BYTES
+    def is_full(self, queue: HookQueue) -> bool:
+        """Whether the hook reads no more for now, so that a batch must not wait for more."""
+        return not self.streams.has_room(queue) or self.streams.shared.bytes >= self.streams.most_bytes
+
+    async def next_alone(self) -> HookQueue:
+        """Wait for a hook that reads alone and has use for a page, or can join the others; in turn."""
+        while True:
+            waiting = [queue for queue in self.streams.alone() if self.streams.wants_to_read(queue)]
+            if waiting:
+                queue = min(waiting, key=lambda queue: queue.read_at)
+                queue.read_at = asyncio.get_running_loop().time()
+                return queue
+            self._room.clear()
+            await self._room.wait()
+
+    def join(self, queue: HookQueue) -> None:
+        """Make a hook that has read exactly as far as the others read with them again, if it keeps up."""
+        if queue.stream is not None and not queue.is_member and self.streams.keeps_up(queue) and self._may_run(queue):
+            self.streams.join(queue)
+
+    # Running.
 
     async def run(self) -> None:
-        """Park overdue deliveries and load due backlog, until cancelled.
+        """Make rows of slow runs, let hooks that fall behind read alone, and load the backlog, until cancelled.
 
         Raises:
             DatabaseUnreachable: the database was lost in a run, or here.
         """
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._park_overdue())
-            group.create_task(self._backlog.run())
+            group.create_task(self._look())
+            group.create_task(self._loader.run())
             group.create_task(self._hook_tasks.raise_failure())
 
-    def on_receivers_changed(self) -> None:
-        """Park everything that has not begun for a missing receiver; load the backlog of one that has come back."""
-        for queue in self._queues.values():
-            self._park_if_missing(queue)
-        self.search_backlog()
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_S)
+            long_ago = loop.time() - OVERDUE_S
+            for queue in self._queues.values():
+                for delivery in [running for running in queue.running if is_late(running, long_ago)]:
+                    self._park(queue, queue.run_long(delivery))
+            self.streams.leave_overdue(long_ago)
+            self._room.set()
 
-    def _parks_all(self, queue: HookQueue) -> bool:
-        """Whether a hook's new deliveries are all parked: to be coalesced, or until its receiver exists."""
-        return queue.hook.coalesce_s is not None or not self._has_receiver(queue.hook.job)
+    def on_receivers_changed(self) -> None:
+        """Let hooks stand still whose receivers are missing; go on with those whose receivers have come back."""
+        self._stand_still()
+        self._loader.wake()
+        self._room.set()
+
+    def _stand_still(self) -> None:
+        for queue in self._queues.values():
+            if queue.is_active and not self._may_run(queue):
+                self.streams.leave(queue, "it stands still")
 
     def _may_run(self, queue: HookQueue) -> bool:
         """Whether a hook's deliveries run at present."""
-        return queue.hook.id in self._hooks.by_id and self._has_receiver(queue.hook.job)
+        return queue.is_active and queue.halted is None and self._has_receiver(queue.hook.job)
 
-    def search_backlog(self) -> None:
-        """Search for due entries of all hooks: another session has changed them."""
-        self._backlog.search_all_hooks()
+    def backlog_changed(self) -> None:
+        """Another session has changed the backlog."""
+        self._loader.table_changed()
 
     async def stop(self) -> None:
         """Begin nothing more, and wait for running deliveries. Those that have not begun stay unsettled."""
@@ -169,233 +293,122 @@ class Dispatcher:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing runs or waits to run, and nothing keeps a page open."""
-        unwritten = any(queue.unwritten for queue in self._queues.values())
-        return self._hook_tasks.are_idle and not self._kept_open and not unwritten
-
-    # Running.
-
-    def _add(self, queue: HookQueue, delivery: Delivery) -> None:
-        """Put a delivery into its lanes; it runs when no earlier one is left in them."""
-        if self._lanes.add(delivery):
-            self._hook_tasks.make_ready(queue, delivery)
-        elif queue.gathering is not None:
-            queue.gathering.set()
-
-    def _park_if_missing(self, queue: HookQueue) -> None:
-        """Park everything that has not begun if the hook's receiver is missing."""
-        if not self._has_receiver(queue.hook.job):
-            self._park_ready(queue)
+        """Whether nothing runs or waits to run, nothing keeps a page open, and no hook that can run is behind."""
+        return (
+            self._hook_tasks.are_idle
+            and not any(queue.in_memory for queue in self._queues.values())
+            and not self.streams.alone()
+            and not self._loader.has_due
+        )
 
     def on_given_back(self, queue: HookQueue) -> None:
-        """Park deliveries that were given back because the receiver is missing."""
-        self._park_if_missing(queue)
+        """Drop deliveries that were given back because the receiver is missing."""
+        if not self._may_run(queue):
+            self.streams.leave(queue, "it stands still")
 
     def on_outcome(self, queue: HookQueue, delivery: Delivery, outcome: Outcome | None) -> None:
-        """Settle an attempt, with everything that was coalesced into it."""
-        delivery.running = False
+        """Settle an attempt, with everything that was merged into it."""
         if self._on_finished is not None:
             self._on_finished(delivery, outcome)
-        self._settle(queue, delivery, outcome)
-        for merged in delivery.merged:
-            if outcome is None or outcome.raised:
-                self._release(merged)  # its entry stays, behind the first one
-            else:
-                self._settle(queue, merged, msgspec.structs.replace(outcome, log=()))
-
-    def _settle(self, queue: HookQueue, delivery: Delivery, outcome: Outcome | None) -> None:
-        """Have the settler write everything that is not written yet. The lane goes on after the commit, not before.
-
-        Otherwise a delivery could commit although its predecessor, after a crash, runs again.
-        """
         if outcome is None or outcome.recorded:
             if self._on_settled is not None:
-                self._on_settled(delivery, outcome)
-            if delivery.parked:
+                for each in (delivery, *delivery.merged):
+                    self._on_settled(each, outcome)
+            if delivery.has_row:
+                queue.end(delivery)
                 self._settler.done(delivery)
             else:
-                self._finish(delivery)
+                self._settle(queue, delivery)
         elif outcome.status is JobResultStatus.SUCCESS:
+            queue.end(delivery)
             self._settler.succeeded(delivery, outcome)
+        elif outcome.raised:
+            row, behind = queue.fail(delivery, outcome)
+            self._settler.failed(delivery, outcome, row)
+            self._park(queue, behind)
         else:
-            queue.has_backlog = True
-            queue.unwritten += 1
-            self._settler.failed(delivery, outcome)
+            queue.end(delivery)
+            self._settler.given_up(delivery, outcome)
+
+    def _park(self, queue: HookQueue, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            self._settler.park(delivery, queue.backlog.rows[delivery.change.id])
+
+    def _settle(self, queue: HookQueue, delivery: Delivery) -> None:
+        """A delivery is settled: its lanes go on, and its page may close."""
+        queue.settle(delivery)
+        if delivery.page is not None:
+            self.streams.release(queue, delivery)
+            self._room.set()
+        if queue.ready:
+            self._start_tasks(queue)
+        if delivery.has_row:
+            self._loader.wake()
 
     # The settler's side.
 
-    def before_writing(self, batch: SettleBatch) -> None:
-        """Add everything queued behind the batch's failures to its parked deliveries. Called under the lock.
-
-        In one transaction with the failures: if the entries behind a failure were in the database before it, they could
-        be loaded, and run, in between.
-        """
-        for delivery in batch.parked:
-            self._queues[delivery.hook.id].in_transit = 0
-        failed: set[Delivery] = set()
-        for delivery, outcome in batch.failures:
-            failed.add(delivery)
-            if outcome.raised and self._queues[delivery.hook.id].hook.blocks:
-                for behind in self._lanes.withdraw([delivery]):
-                    if behind is not delivery:
-                        self._write_to_backlog(behind, batch)
-        # A slow run that was about to be parked, and has failed before the batch was written.
-        twice = [delivery for delivery in batch.parked if delivery in failed]
-        for delivery in twice:
-            self._queues[delivery.hook.id].unwritten -= 1
-        batch.parked = [delivery for delivery in batch.parked if delivery not in failed]
-
     def on_settled(self, batch: SettleBatch) -> None:
-        """Let lanes go on, and pages close, after a batch has committed. Called under the lock."""
-        on_settled = self._on_settled
-        for delivery, outcome in batch.successes:
-            if on_settled is not None:
-                on_settled(delivery, outcome)
-            self._finish(delivery)
-        for delivery in batch.done:
-            self._finish(delivery)
+        """A batch has committed: let lanes go on, and pages close. Called under the settler's lock."""
+        self._report_settled(batch)
+        for delivery, _ in batch.successes:
+            self._ended(delivery)
         for delivery, outcome in batch.failures:
-            self._failure_settled(delivery, outcome)
-        for delivery in batch.parked:
-            self._queues[delivery.hook.id].unwritten -= 1
-            self._release_page(delivery)
-            if self._on_parked is not None:
-                self._on_parked(delivery)
-        if batch.failures or batch.parked or batch.done:
-            self._backlog.search()
-        self._move_cursor()
-
-    def _failure_settled(self, delivery: Delivery, outcome: Outcome) -> None:
-        queue = self._queues[delivery.hook.id]
-        queue.unwritten -= 1
-        if outcome.unsure and delivery.parked:
-            # If the run had committed after all, the batch kept that result, and the entry is still there, as one that
-            # is settled.
-            queue.has_backlog, queue.backlog_position = True, BacklogPosition()
-        if self._on_settled is not None:
-            self._on_settled(delivery, outcome)
-        if delivery.withdrawn:
-            self._release(delivery)
-        else:
-            self._finish(delivery)
-
-    def _finish(self, delivery: Delivery) -> None:
-        self._release(delivery)
-        for follower in self._lanes.finish(delivery):
-            queue = self._queues[follower.hook.id]
-            if follower not in queue.begun:  # else it was in the same batch
-                self._hook_tasks.make_ready(queue, follower)
-
-    def _release(self, delivery: Delivery) -> None:
-        self._queues[delivery.hook.id].begun.discard(delivery)
-        if delivery.parked:
-            self._backlog.release(delivery)
-        self._release_page(delivery)
-
-    def _release_page(self, delivery: Delivery) -> None:
-        if delivery.page is not None:
-            self._kept_open -= 1
-            self._room.set()
-            if self._pages.release(delivery):
-                self._move_cursor()
-
-    def _move_cursor(self) -> None:
-        position = self._pages.take_closed()
-        if position is not None:
-            self._settler.move_cursor(position)
-
-    # Backlog.
-
-    async def _unsettled(self, deliveries: list[Delivery]) -> list[Delivery]:
-        async with self._settler.lock:
-            settled = await self._ledger.settled(deliveries) if deliveries else set[tuple[int, int]]()
-        return [delivery for delivery in deliveries if (delivery.change.id, delivery.hook.id) not in settled]
-
-    async def _admit_beside_backlog(self, queue: HookQueue, deliveries: list[Delivery]) -> None:
-        """Put deliveries that no entry blocks into their lanes, and park the rest.
-
-        Parking is always correct, only slow. So everything is parked while other entries of the hook are not written
-        yet.
-        """
-        blocked: set[int] | None = None
-        if not queue.behind and not queue.unwritten and not self._parks_all(queue):
-            async with self._settler.lock:
-                if not queue.unwritten:
-                    blocked = await self._ledger.blocked(queue.hook.id, deliveries)
-                if queue.unwritten or queue.behind or self._parks_all(queue):
-                    blocked = None
-                self._admit_unblocked(queue, deliveries, blocked)
-        else:
-            self._admit_unblocked(queue, deliveries, None)
-
-    def _admit_unblocked(self, queue: HookQueue, deliveries: list[Delivery], blocked: set[int] | None) -> None:
-        for delivery in deliveries:
-            if blocked is None or delivery.change.id in blocked:
-                delivery.withdrawn = True
-                if delivery.change.id <= self._settled_up_to:
-                    queue.in_transit += 1  # read for the second time, so it may be older than existing entries
-                self._write_to_backlog(delivery)
+            if outcome.raised:
+                self._failure_written(delivery, is_written=not batch.is_refused_in_part)
             else:
-                self._add(queue, delivery)
+                self._ended(delivery)
+        for delivery in batch.parked:
+            self._row_written(delivery)
+        for delivery in batch.done:
+            self._ended(delivery)
+        if batch.is_refused_in_part:
+            self._loader.table_changed()  # a run had committed after all, or another session has decided
+        if batch.rows or batch.done:
+            self._loader.wake()
+            self._room.set()
+        if any(queue.halted is not None for queue in self._queues.values()):
+            self._resume()
 
-    def _park(self, deliveries: Iterable[Delivery]) -> None:
-        """Park deliveries, except those that run, with everything queued behind them."""
-        for delivery in self._lanes.withdraw([delivery for delivery in deliveries if not delivery.running]):
-            self._queues[delivery.hook.id].in_transit += 1
-            self._write_to_backlog(delivery)
+    def _report_settled(self, batch: SettleBatch) -> None:
+        if (on_settled := self._on_settled) is not None:
+            for delivery, outcome in (*batch.successes, *batch.failures):
+                on_settled(delivery, outcome)
 
-    def _park_ready(self, queue: HookQueue) -> None:
-        """Park everything of a hook that has not begun."""
-        self._park([*queue.ready, *(follower for begun in queue.begun for follower in begun.followers)])
+    def _ended(self, delivery: Delivery) -> None:
+        """The result of a delivery has committed, or the end of its row."""
+        queue = self._queues.get(delivery.hook.id)
+        if queue is None:
+            return
+        if delivery.state is State.SETTLING:
+            self._settle(queue, delivery)
+        elif delivery.state is State.WAITING:  # merged into another one, or found settled when it was loaded
+            queue.backlog.remove(delivery.change.id)
 
-    def _write_to_backlog(self, delivery: Delivery, batch: SettleBatch | None = None) -> None:
-        """Park a delivery with this settle batch, or else with the next one."""
+    def _failure_written(self, delivery: Delivery, *, is_written: bool) -> None:
         queue = self._queues[delivery.hook.id]
-        queue.has_backlog = True
-        queue.unwritten += 1
-        if delivery.parked and not delivery.running:
-            for each in (delivery, *delivery.merged):
-                self._release(each)  # a loaded entry, which goes back
-        delivery.parked = True
-        if batch is None:
-            self._settler.park(delivery)
-        else:
-            batch.parked.append(delivery)
+        queue.settle_failure(delivery, is_written=is_written)
+        self.streams.release(queue, delivery)
+        self._start_tasks(queue)
 
-    async def _park_overdue(self) -> None:
-        """Park deliveries that keep a page open for too long, so that the cursor moves and no hook delays another.
+    def _row_written(self, delivery: Delivery) -> None:
+        queue = self._queues[delivery.hook.id]
+        queue.row_written(delivery)
+        self.streams.release(queue, delivery)
+        if self._on_parked is not None:
+            self._on_parked(delivery)
 
-        A slow run is parked with everything queued behind it, and runs on. A delivery that is merely next in line stays
-        in memory if there is only one hook: parking would not make it run sooner.
-        """
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(LOOK_S)
-            long_ago = loop.time() - OVERDUE_S
-            for queue in self._queues.values():
-                for delivery in [begun for begun in queue.begun if begun.running and begun.began_at < long_ago]:
-                    self._park_running(delivery)
-            if len(self._queues) > 1:
-                for delivery in self._pages.overdue(long_ago):
-                    if (
-                        not delivery.withdrawn
-                        and not delivery.running
-                        and delivery not in self._queues[delivery.hook.id].begun
-                    ):
-                        self._queues[delivery.hook.id].behind = True
-                        self._park([delivery])
+    def on_refused(self, hook_id: int, error: JobhooksError) -> None:
+        """The database refuses what this hook has to write: the hook stands still until it is accepted."""
+        queue = self._queues[hook_id]
+        if queue.halted is None:
+            queue.halted = str(error)
+            log.error("hook_halted", hook=queue.hook.name, error=str(error))
+            self.streams.leave(queue, "it stands still")
 
-    def _park_running(self, delivery: Delivery) -> None:
-        if not delivery.parked:
-            self._backlog.hold(delivery)
-            self._write_to_backlog(delivery)
-        self._park(delivery.followers)
-
-    def _worth_reading(self) -> bool:
-        """Whether any hook has use for the next page: not every hook is behind, or backlog waits for the log.
-
-        A hook whose receiver is missing does not hold up the log.
-        """
-        active = [queue for queue in self._queues.values() if queue.hook.id in self._hooks.by_id]
-        could_use = (not queue.behind or not self._has_receiver(queue.hook.job) for queue in active)
-        return not active or self._backlog.waits_for_log or any(could_use)
+    def _resume(self) -> None:
+        """Go on with hooks whose refused results the database has accepted."""
+        for hook_id, queue in self._queues.items():
+            if queue.halted is not None and not self._settler.is_refused(hook_id):
+                queue.halted = None
+                log.info("hook_resumed", hook=queue.hook.name)
+                self._room.set()

@@ -1,69 +1,278 @@
-"""The part of a hook's work that is in memory: ready deliveries, running ones, and loaded backlog."""
+"""The work of one hook that is in memory, and every transition of its deliveries. No I/O.
+
+Each method is one step: it takes deliveries from one valid state to another without an await in between. The invariant:
+a delivery is in the lanes only if none of its keys is blocked by a backlog row that is not in memory.
+"""
 
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 
-from jobhooks.engine.delivery.backlog_position import BacklogPosition
-from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery
+from jobhooks.engine.delivery.backlog_row import BacklogRow, failed_row, row_of
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.delivery.state import TRANSITIONS, State
+from jobhooks.engine.scheduling.backlog import MOST_ROWS, Backlog
+from jobhooks.engine.scheduling.lanes import Lanes
+from jobhooks.engine.scheduling.stream import Stream
 from jobhooks.matching.hook_table import Hook
 
-MOST_LOADED = 200  # backlog entries of one hook in memory; their rows have about as many bytes as a page at most
+NOT_BEGUN = (State.WAITING, State.READY)
 
 
-@dataclass(slots=True, eq=False)
 class HookQueue:
-    """The work of one hook that is in memory.
+    """The deliveries of one hook.
 
-    ``tasks``: how many tasks take from ``ready``, at most the hook's concurrency. ``begun``: deliveries that run, or
-    have run and are not settled. ``gathering``: set while a task completes a batch; wakes it for each new delivery.
-
-    Its backlog, the entries in the database:
-
-    - ``has_backlog``: it may have entries, so each new delivery is compared with them.
-    - ``behind``: it has more entries than fit in memory. New deliveries are parked, and its work comes from the backlog
-      alone, in order.
-    - ``unwritten``: how many of its deliveries get a new or changed entry with the next settle batch.
-    - ``in_transit``: how many deliveries have left their lanes and have no entry yet.
-    - ``loaded``: how many entries are in memory, with ``loaded_bytes`` of rows; ``backlog_position``: the point up to
-      which the backlog has been searched.
+    - ``in_memory``: by change id, from the moment they are admitted or loaded until they are settled, or their rows are
+      written
+    - ``ready``: those that a task can take; ``tasks``: how many tasks take from it, at most the hook's concurrency
+    - ``running``: those that tasks have
+    - ``gathering``: set while a task completes a batch; wakes it for each new delivery
+    - ``open``: how many deliveries keep pages open
+    - ``stream``: where the hook reads alone, if it does not read in the shared stream, or has deliveries of the time
+      when it did not; ``is_member``: it reads in the shared stream
+    - ``readings``: how often it has begun to read from another position
+    - ``read_at``: when a page was last read for it alone
+    - ``rows_in_memory``: how many rows of its backlog may be in memory; ``loaded_bytes``: of the deliveries loaded from
+      it
+    - ``is_active``: the hook is enabled, as is its job
+    - ``halted``: why the hook stands still, if its results or its rows cannot be written
     """
 
-    hook: Hook
-    ready: deque[Delivery] = field(default_factory=deque[Delivery])
-    tasks: int = 0
-    begun: set[Delivery] = field(default_factory=set[Delivery])
-    has_backlog: bool = False
-    behind: bool = False
-    unwritten: int = 0
-    in_transit: int = 0
-    loaded: int = 0
-    loaded_bytes: int = 0
-    gathering: asyncio.Event | None = None
-    backlog_position: BacklogPosition = field(default_factory=BacklogPosition)
+    def __init__(self, hook: Hook) -> None:
+        self.hook = hook
+        self.lanes = Lanes()
+        self.backlog = Backlog()
+        self.ready: deque[Delivery] = deque()
+        self.in_memory: dict[int, Delivery] = {}
+        self.running: set[Delivery] = set()
+        self.tasks = 0
+        self.gathering: asyncio.Event | None = None
+        self.open = 0
+        self.stream: Stream | None = None
+        self.is_member = True
+        self.readings = 0
+        self.read_at = 0.0
+        self.rows_in_memory = MOST_ROWS
+        self.loaded_bytes = 0
+        self.is_active = True
+        self.halted: str | None = None
+
+    # From the log.
+
+    def admit(self, delivery: Delivery) -> bool:
+        """Schedule a delivery of the log. False: one of its keys is blocked, so it is a row now, to be written.
+
+        A hook that merges changes has a row for each: they are merged when they are due.
+        """
+        self.in_memory[delivery.change.id] = delivery
+        coalesce_s = delivery.hook.coalesce_s
+        if coalesce_s is not None or self.backlog.rows or not self.backlog.is_complete:
+            row = row_of(delivery, time.monotonic() + (coalesce_s or 0.0))
+            if coalesce_s is not None or self.backlog.blocks(row.content_type_id, row.lane, row.other_lane):
+                self.backlog.put(row)
+                _move(delivery, State.PARKING)
+                return False
+        self._enter(delivery)
+        return True
+
+    def keeps_open(self, delivery: Delivery) -> bool:
+        """Whether a delivery that is read again must keep the new page open: it is in memory, and in memory only."""
+        row = self.backlog.rows.get(delivery.change.id)
+        is_here = self.in_memory.get(delivery.change.id) is delivery
+        return is_here and delivery.page is None and (row is None or not row.written)
+
+    def load(self, delivery: Delivery) -> None:
+        """Schedule a delivery of the backlog, whose row counts as loaded."""
+        delivery.has_row = delivery.is_loaded = True
+        self.in_memory[delivery.change.id] = delivery
+        self.loaded_bytes += delivery.change.size
+        self._enter(delivery)
+
+    def withdraw_gone(self, change_id: int) -> list[Delivery]:
+        """Another session has deleted this row. If its delivery has not begun, it does not run.
+
+        Everything that waits for it leaves the lanes as well: it may also have to wait for what is before. The
+        deliveries whose rows are to be written; the others are loaded again.
+        """
+        delivery = self.in_memory.get(change_id)
+        return self.park([delivery]) if delivery is not None and delivery.has_row else []
+
+    def _enter(self, delivery: Delivery) -> None:
+        if self.lanes.add(delivery):
+            delivery.state = State.READY
+            self.ready.append(delivery)
+
+    # Running.
+
+    def take(self) -> Delivery | None:
+        """The next ready delivery; it runs."""
+        if not self.ready:
+            return None
+        delivery = self.ready.popleft()
+        self._begin(delivery)
+        return delivery
 
     def begin(self, delivery: Delivery) -> None:
-        """Mark a delivery as running."""
+        """Run a delivery that waits only for others of its group or batch."""
+        self._begin(delivery)
+
+    def _begin(self, delivery: Delivery) -> None:
+        _move(delivery, State.RUNNING)
         delivery.hook = self.hook  # with the current limits of its job
-        delivery.running = True
         delivery.began_at = time.monotonic()
-        self.begun.add(delivery)
+        self.running.add(delivery)
 
-    def count_loaded(self, entry: Delivery) -> None:
-        """Count a backlog entry that has been loaded."""
-        self.loaded += 1
-        self.loaded_bytes += entry.change.size
+    def give_back(self, deliveries: list[Delivery]) -> None:
+        """Put deliveries that were taken, and not attempted, back to the front, in order."""
+        for delivery in reversed(deliveries):
+            self.running.discard(delivery)
+            if delivery.waits_for:
+                _move(delivery, State.WAITING)
+            else:
+                _move(delivery, State.READY)
+                self.ready.appendleft(delivery)
 
-    def count_released(self, entry: Delivery) -> None:
-        """Count a backlog entry that has left memory."""
-        self.loaded -= 1
-        self.loaded_bytes -= entry.change.size
+    def run_long(self, delivery: Delivery) -> list[Delivery]:
+        """Make rows of a delivery that has been running for long, and of everything that waits for it.
 
-    @property
-    def wants_backlog(self) -> bool:
-        """Whether little of its backlog is loaded."""
-        return self.loaded <= MOST_LOADED // 2 and self.loaded_bytes <= PAGE_BYTES
+        It runs on, and has a row: so its page can close, and no delivery with its keys is scheduled before it ends. The
+        deliveries whose rows are to be written, oldest first.
+        """
+        new: list[Delivery] = []
+        if not delivery.has_row:
+            row = row_of(delivery, time.monotonic())
+            row.loaded = True
+            self.backlog.put(row)
+            delivery.has_row = True
+            new.append(delivery)
+        return new + self.park(each for each in _behind(delivery) if not each.has_row)
+
+    def park(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Make rows of deliveries that have not begun, and of everything that waits for them; those with new rows."""
+        new: list[Delivery] = []
+        for delivery in self.lanes.withdraw(each for each in deliveries if each.state in NOT_BEGUN):
+            if delivery.state not in NOT_BEGUN:
+                continue  # it was parked when another one failed that it waited for
+            if delivery.has_row:
+                self._unload(delivery)
+                _move(delivery, State.DROPPED)
+                self._leave_memory(delivery)
+            else:
+                self.backlog.put(row_of(delivery, time.monotonic()))
+                _move(delivery, State.PARKING)
+                new.append(delivery)
+        self._forget_taken_out()
+        return new
+
+    def drop(self) -> None:
+        """Drop everything that has not begun. It is read again, or loaded again."""
+        for delivery in self.lanes.withdraw(each for each in self.in_memory.values() if each.state in NOT_BEGUN):
+            if delivery.state not in NOT_BEGUN:
+                continue
+            _move(delivery, State.DROPPED)
+            self._unload(delivery)
+            self._leave_memory(delivery)
+        self.ready.clear()
+
+    def _forget_taken_out(self) -> None:
+        """Remove deliveries from the queue of ready ones that are not ready any more."""
+        if any(delivery.state is not State.READY for delivery in self.ready):
+            self.ready = deque(delivery for delivery in self.ready if delivery.state is State.READY)
+
+    def _unload(self, delivery: Delivery) -> None:
+        if delivery.has_row:
+            for each in (delivery, *delivery.merged):
+                self.backlog.unload(each.change.id)
+
+    # The end of an attempt.
+
+    def end(self, delivery: Delivery) -> None:
+        """An attempt has ended; its result, or the end of its row, is to be written. Its lanes go on after that."""
+        _move(delivery, State.SETTLING)
+        self.running.discard(delivery)
+
+    def fail(self, delivery: Delivery, outcome: Outcome) -> tuple[BacklogRow, list[Delivery]]:
+        """An attempt has failed: block its keys, and make rows of everything that waits for it.
+
+        The row of the failure, and the other deliveries whose rows are to be written in the same transaction: if they
+        were in the table earlier, they could run before the failure is known; if later, a crash in between would let
+        younger changes pass. If failures do not block, the lanes go on after the commit.
+        """
+        self.end(delivery)
+        row = failed_row(delivery, outcome, time.monotonic())
+        behind: list[Delivery] = []
+        if row.blocks:
+            behind = self.park(delivery.followers)
+            self.lanes.withdraw([delivery])
+        self.backlog.put(row)
+        for merged in delivery.merged:
+            self.backlog.unload(merged.change.id)
+        return row, behind
+
+    def settle(self, delivery: Delivery) -> None:
+        """The result of a delivery has committed, and its row, if it had one, is gone. Its lanes go on."""
+        _move(delivery, State.SETTLED)
+        self.running.discard(delivery)
+        self._leave_memory(delivery)
+        if delivery.has_row:
+            self.backlog.remove(delivery.change.id)
+            for merged in delivery.merged:
+                self.backlog.remove(merged.change.id)
+        self._release_followers(delivery)
+
+    def settle_failure(self, delivery: Delivery, *, is_written: bool = True) -> None:
+        """The failure of a delivery has committed, and its row, unless the table may have refused it."""
+        _move(delivery, State.PARKED)
+        self._leave_memory(delivery)
+        if is_written:
+            self.backlog.mark_written(delivery.change.id)
+        self._release_followers(delivery)  # if failures do not block; otherwise there is none
+
+    def _release_followers(self, delivery: Delivery) -> None:
+        for follower in self.lanes.finish(delivery):
+            if follower.state is State.WAITING:  # else it was parked, or runs in the same group
+                _move(follower, State.READY)
+                self.ready.append(follower)
+
+    def row_written(self, delivery: Delivery) -> None:
+        """The row of a parked delivery has committed, or that of a run that has been running for long.
+
+        If that run has failed since then, its failure has put another row in its place, which is not written yet.
+        """
+        if delivery.state is not State.SETTLING:
+            self.backlog.mark_written(delivery.change.id)
+        if delivery.state is State.PARKING:
+            _move(delivery, State.PARKED)
+            self._leave_memory(delivery)
+
+    def _leave_memory(self, delivery: Delivery) -> None:
+        if self.in_memory.get(delivery.change.id) is delivery:
+            del self.in_memory[delivery.change.id]
+            if delivery.is_loaded:
+                self.loaded_bytes -= delivery.change.size
 
 
 HookQueues = dict[int, HookQueue]  # by the hook's id
+
+
+def _behind(delivery: Delivery) -> list[Delivery]:
+    """Everything that waits for a delivery, directly or not."""
+    found: dict[int, Delivery] = {}
+    waiting = list(delivery.followers)
+    while waiting:
+        each = waiting.pop()
+        if id(each) not in found:
+            found[id(each)] = each
+            waiting += each.followers
+    return list(found.values())
+
+
+def _move(delivery: Delivery, state: State) -> None:
+    """Make a transition, which the table must allow."""
+    if state not in TRANSITIONS[delivery.state]:
+        raise AssertionError(
+            f"delivery of change {delivery.change.id}: {delivery.state.name} cannot become {state.name}"
+        )
+    delivery.state = state

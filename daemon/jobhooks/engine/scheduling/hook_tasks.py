@@ -36,8 +36,8 @@ class TaskOwner(Protocol):
         """Deliveries went back to the queue without an attempt."""
         ...
 
-    def is_full(self) -> bool:
-        """Whether memory is full, so that a batch must not wait for more."""
+    def is_full(self, queue: HookQueue) -> bool:
+        """Whether the hook reads no more for now, so that a batch must not wait for more."""
         ...
 
 
@@ -66,11 +66,6 @@ class HookTasks:
         """
         await self._failure
 
-    def make_ready(self, queue: HookQueue, delivery: Delivery) -> None:
-        """Run a delivery that waits for no other."""
-        queue.ready.append(delivery)
-        self.run_more(queue)
-
     async def stop(self) -> None:
         """Begin nothing more, and wait for running deliveries."""
         self.stopping = True
@@ -91,11 +86,14 @@ class HookTasks:
             if stubborn:
                 log.warning("receivers_will_not_be_cancelled", count=len(stubborn))
 
-    def run_more(self, queue: HookQueue) -> None:
-        """Give a ready delivery to a batch that waits for more, or start another task if the hook may have one."""
+    def start(self, queue: HookQueue) -> None:
+        """Start tasks for ready deliveries, as many as the hook may have, or give these to a batch that waits."""
         if queue.gathering is not None:
             queue.gathering.set()
-        elif queue.tasks < queue.hook.limits.concurrency and not self.stopping:
+            return
+        if self.stopping:
+            return
+        for _ in range(min(queue.hook.limits.concurrency - queue.tasks, len(queue.ready))):
             queue.tasks += 1
             task = asyncio.create_task(self._run_ready(queue))
             self._tasks.add(task)
@@ -106,6 +104,8 @@ class HookTasks:
             await self._work_off(queue.hook, HookSource(self, queue))
         finally:
             queue.tasks -= 1
+        if queue.ready and not self.stopping:
+            self.start(queue)  # those that became ready after it had looked for the last time
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -126,22 +126,20 @@ class HookSource:
         self._on_outcome = tasks.owner.on_outcome
         self._on_started = tasks.observers.delivery_started
 
+    @property
+    def _may_take(self) -> bool:
+        return not self._tasks.stopping and self._queue.tasks <= self._queue.hook.limits.concurrency
+
     def take(self) -> Delivery | None:
         """The next ready delivery, which runs from now on."""
-        queue = self._queue
-        while queue.ready and not self._tasks.stopping and queue.tasks <= queue.hook.limits.concurrency:
-            delivery = queue.ready.popleft()
-            if not delivery.withdrawn:
-                self._begin(delivery)
-                return delivery
-        return None
+        delivery = self._queue.take() if self._may_take else None
+        if delivery is not None and self._on_started is not None:
+            self._on_started(delivery)
+        return delivery
 
     def more_of(self, group: Group) -> Delivery | None:
         """Take a delivery behind those of the group, or else one that is ready, and add it."""
-        queue = self._queue
-        if self._tasks.stopping or queue.tasks > queue.hook.limits.concurrency:
-            return None
-        delivery = self._next_of(group)
+        delivery = self._next_of(group) if self._may_take else None
         if delivery is not None:
             group.add(delivery)
         return delivery
@@ -160,14 +158,14 @@ class HookSource:
         most = queue.hook.limits.batch_size or 1
         until = asyncio.get_running_loop().time() + queue.hook.limits.batch_wait
         queue.gathering = more = asyncio.Event()
-        first.began_at = inf  # a waiting batch is not parked as a slow run, so that later deliveries find it
+        first.began_at = inf  # a waiting batch is no slow run, and later deliveries must find it
         try:
             while len(group.deliveries) < most:
                 more.clear()
                 if (delivery := self._next_of(group)) is not None:
                     group.add(delivery)
                     delivery.began_at = inf
-                elif self._tasks.stopping or self._tasks.owner.is_full() or not await _happens(more, until):
+                elif self._tasks.stopping or self._tasks.owner.is_full(queue) or not await _happens(more, until):
                     break
                 else:
                     group.look_again()
@@ -175,23 +173,18 @@ class HookSource:
             queue.gathering = None
             for delivery in group.deliveries:
                 delivery.began_at = time.monotonic()
-            if queue.ready:
-                self._tasks.run_more(queue)
+            self._tasks.start(queue)
         return group.deliveries
 
     def give_back(self, deliveries: list[Delivery]) -> None:
         """Put deliveries that were taken, and not attempted, back to the front of the queue."""
         queue = self._queue
-        for delivery in reversed(deliveries):
-            delivery.running = False
-            queue.begun.discard(delivery)
-            if not delivery.waits_for:
-                queue.ready.appendleft(delivery)
-                self._tasks.run_more(queue)
+        queue.give_back(deliveries)
         if (on_returned := self._tasks.observers.delivery_returned) is not None:
             for delivery in deliveries:
                 on_returned(delivery)
         self._tasks.owner.on_given_back(queue)
+        self._tasks.start(queue)
 
     def give_back_alone(self, deliveries: list[Delivery]) -> None:
         """The same for deliveries that must run by themselves."""
@@ -199,20 +192,16 @@ class HookSource:
             delivery.alone = True
         self.give_back(deliveries)
 
-    def _begin(self, delivery: Delivery) -> None:
-        self._queue.begin(delivery)
-        if self._on_started is not None:
-            self._on_started(delivery)
-
     def _next_of(self, group: Group) -> Delivery | None:
         queue = self._queue
         delivery = group.next_behind()
         if delivery is not None:
-            self._begin(delivery)
-            return delivery
-        if queue.ready and queue.ready[0].alone:
-            return None
-        return self.take()
+            queue.begin(delivery)
+        elif queue.ready and not queue.ready[0].alone:
+            delivery = queue.take()
+        if delivery is not None and self._on_started is not None:
+            self._on_started(delivery)
+        return delivery
 
 
 async def _happens(event: asyncio.Event, until: float) -> bool:

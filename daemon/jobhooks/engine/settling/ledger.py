@@ -1,44 +1,29 @@
-"""The engine's queries: active hooks, settled deliveries, and the backlog entries that are due."""
+"""The engine's queries: active hooks, settled deliveries, and the backlog."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import takewhile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from math import inf
 
-import asyncpg
 import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.log import clean_text
-from jobhooks.engine.delivery.backlog_position import BacklogPosition
+from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, deliveries_of
-from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.engine.settling.active_hooks import load_active_hooks
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import why_invalid
 from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.store.change_rows import change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
-from jobhooks.store.snapshot import Snapshot
 from jobhooks.store.storable_text import storable
 from jobhooks.store.undecodable_text import call_readable_async
 
-MOST_MERGED = 10_000  # backlog entries in one delivery
 MAX_CHECKED = 100  # conditions that are compiled in one go, which takes up to some milliseconds each
 LONGEST_ERROR = 1_000  # characters of the reason why conditions could not be evaluated
-
-
-@dataclass(frozen=True)
-class DueEntries:
-    """Due backlog entries of a hook, and the position after them.
-
-    ``settled``: entries whose result exists already. The run committed, and its daemon did not learn of that.
-    """
-
-    deliveries: list[Delivery]
-    position: BacklogPosition
-    settled: list[Delivery]
 
 
 class Ledger:
@@ -121,121 +106,77 @@ class Ledger:
         rows = await call_async(self._conn, "settled_deliveries", change_ids=list(changes), hook_ids=list(hooks))
         return {(row["change_id"], row["hook_id"]) for row in rows}
 
-    async def hooks_with_backlog(self, hook_ids: Iterable[int], many: int) -> dict[int, bool]:
-        """The hooks that have entries, and whether ``many`` or more of their entries wait for an attempt."""
-        rows = await call_async(self._conn, "hooks_with_debts", hook_ids=list(hook_ids), many=many)
-        return {row["hook_id"]: row["many"] for row in rows}
+    async def positions(self) -> dict[int, Cursor]:
+        """The saved positions of the hooks that read alone, by the hook's id."""
+        return {row[0]: Cursor(*row[1:]) for row in await call_async(self._conn, "load_hook_positions")}
 
-    async def blocked(self, hook_id: int, deliveries: list[Delivery]) -> set[int]:
-        """The ids of the changes whose deliveries must wait for an entry of this hook."""
-        numbers = [lane_numbers(delivery.lanes) for delivery in deliveries]
-        rows = await call_async(
-            self._conn,
-            "blocked_deliveries",
-            hook_id=hook_id,
-            change_ids=[delivery.change.id for delivery in deliveries],
-            content_type_ids=[delivery.change.content_type.id for delivery in deliveries],
-            lanes=[lane for lane, _ in numbers],
-            other_lanes=[other_lane for _, other_lane in numbers],
-        )
-        return {row["change_id"] for row in rows}
+    async def backlog_rows(self, hook_id: int, most: int) -> list[BacklogRow]:
+        """The oldest rows of a hook's backlog, at most ``most``."""
+        rows = await call_async(self._conn, "backlog_rows", hook_id=hook_id, limit=most)
+        now = time.monotonic()
+        return [
+            BacklogRow(
+                row["change_id"],
+                hook_id,
+                row["content_type_id"],
+                row["lane"],
+                row["other_lane"],
+                row["transaction_id"],
+                row["attempts"],
+                row["failures"],
+                row["blocks"],
+                inf if row["due_in"] is None else now + row["due_in"],
+            )
+            for row in rows
+        ]
 
-    async def due_entries(self, hook: Hook, after: BacklogPosition, most: int) -> DueEntries:
-        """The hook's entries that are due, after a position, at most ``most``."""
-        rows = await call_readable_async(
+    async def load(self, hook: Hook, rows: Sequence[BacklogRow]) -> tuple[list[Delivery], list[Delivery]]:
+        """The deliveries of these rows, as far as their changes fit into memory together; and the settled ones.
+
+        A settled one has a result already: its run committed, and its daemon did not learn of that.
+        """
+        found = await call_readable_async(
             self._conn,
-            "due_debts",
+            "backlog_changes",
             hook_id=hook.id,
-            after_due_at=after.due_at,
-            after_change_id=after.change_id,
-            limit=most,
+            change_ids=[row.change_id for row in rows],
+            attempts=[row.attempts for row in rows],
             max_bytes=PAGE_BYTES,
         )
-        found = DueEntries([], after, [])
-        content_types = await load_content_types(self._conn) if rows else {}
-        for row in rows:
-            change = change_of(row, content_types)
-            (delivery,) = deliveries_of(change, [hook])
-            delivery.attempts, delivery.failures, delivery.parked = row["attempts"], row["failures"], True
-            (found.settled if row["settled"] else found.deliveries).append(delivery)
-        if rows:
-            position = BacklogPosition(rows[-1]["due_at"], rows[-1]["id"])
-            return DueEntries(found.deliveries, position, found.settled)
-        return found
+        content_types = await load_content_types(self._conn) if found else {}
+        by_id = {row.change_id: row for row in rows}
+        deliveries: list[Delivery] = []
+        settled: list[Delivery] = []
+        for record in found:
+            (delivery,) = deliveries_of(change_of(record, content_types), [hook])
+            row = by_id[delivery.change.id]
+            delivery.attempts, delivery.failures = row.attempts, row.failures
+            (settled if record["settled"] else deliveries).append(delivery)
+        return deliveries, settled
 
-    async def merge(self, heads: list[Delivery], admitted: Cursor) -> None:
-        """Coalesce the entries that wait for each of these into it: those of its transaction, or all of its object.
-
-        Only changes whose whole transaction has been read.
-        """
-        heads = [head for head in heads if can_be_merged(head.change) and lane_numbers(head.lanes)[1] is None]
-        chains = await self._chains(heads, admitted)
-        lasts = await self._changes([chain[-1].change.id for chain in chains.values()])
-        for head in heads:
-            if head.change.id in chains:
-                chain = chains[head.change.id]
-                _merge(head, chain, lasts[chain[-1].change.id])
-
-    async def _chains(self, heads: list[Delivery], admitted: Cursor) -> dict[int, list[Delivery]]:
-        """The entries to coalesce into each of these, by the id of its change; entries without any are left out."""
-        if not heads:
-            return {}
-        rows = await call_async(
-            self._conn,
-            "debts_behind",
-            hook_id=heads[0].hook.id,
-            change_ids=[head.change.id for head in heads],
-            content_type_ids=[head.change.content_type.id for head in heads],
-            lanes=[lane_numbers(head.lanes)[0] for head in heads],
-            limit=MOST_MERGED,
-        )
-        seen = Snapshot.parse(admitted.seen)
-        chains: dict[int, list[Delivery]] = {}
-        for head in heads:
-            chain = takewhile(
-                lambda row: (
-                    seen.sees(row["transaction_id"])
-                    and (head.hook.coalesce_s or row["transaction_id"] == head.change.transaction_id)  # noqa: B023
-                ),
-                [row for row in rows if row["head_id"] == head.change.id],
-            )
-            if merged := [_merged(head, row) for row in chain]:
-                chains[head.change.id] = merged
-        return chains
-
-    async def _changes(self, ids: list[int]) -> dict[int, Change]:
+    async def last_changes(self, chains: Iterable[Sequence[BacklogRow]]) -> dict[int, Change]:
+        """The change of the last row of each of these chains, by its id."""
+        ids = [chain[-1].change_id for chain in chains if chain]
         rows = await call_readable_async(self._conn, "merged_changes", ids=ids) if ids else []
         content_types = await load_content_types(self._conn) if rows else {}
         return {row["id"]: change_of(row, content_types) for row in rows}
 
-    async def next_due(self, positions: dict[int, BacklogPosition]) -> float | None:
-        """In how many seconds an entry after these positions is due, below 0 if one is due now; no number: never."""
-        ((seconds,),) = await call_async(
-            self._conn,
-            "next_due",
-            hook_ids=list(positions),
-            due_at=[position.due_at for position in positions.values()],
-            change_ids=[position.change_id for position in positions.values()],
-        )
-        return seconds
 
-
-def _merged(head: Delivery, row: asyncpg.Record) -> Delivery:
-    """An entry that is coalesced into another one; only the identity of its change is needed."""
-    change = replace(
-        head.change,
-        id=row["id"],
-        transaction_id=row["transaction_id"],
-        prechange_json=None,
-        postchange_json=None,
-    )
-    return Delivery(change, head.hook, head.lanes, attempts=row["attempts"], parked=True)
-
-
-def _merge(head: Delivery, chain: list[Delivery], last: Change) -> None:
-    """Deliver an entry with those behind it, unless that makes an event that the hook does not ask for."""
-    if not can_be_merged(last):
-        return
+def merge(head: Delivery, chain: Sequence[BacklogRow], last: Change | None) -> bool:
+    """Deliver a delivery with the rows behind it, unless that makes an event that the hook does not ask for."""
+    if last is None or not can_be_merged(head.change) or not can_be_merged(last):
+        return False
     shown = merged(head.change, last)
-    if shown is None or shown.action in head.hook.events:
-        head.shown, head.merged = shown, tuple(chain)
+    if shown is not None and shown.action not in head.hook.events:
+        return False
+    head.shown = shown
+    head.merged = tuple(_merged(head, row) for row in chain)
+    return True
+
+
+def _merged(head: Delivery, row: BacklogRow) -> Delivery:
+    """The delivery of a row that is merged into another; only the identity of its change is needed."""
+    change = replace(
+        head.change, id=row.change_id, transaction_id=row.transaction_id, prechange_json=None, postchange_json=None
+    )
+    return Delivery(change, head.hook, head.lanes, attempts=row.attempts, failures=row.failures, has_row=True)

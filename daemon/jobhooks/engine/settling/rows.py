@@ -1,19 +1,17 @@
 """The parameters of ``settle``: the rows that a settle batch writes. Pure."""
 
 from collections.abc import Sequence
+from math import inf
 
+from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.delivery.retry import next_step
 from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.store.storable_text import storable, storable_json, storable_log
 
 Row = dict[str, object]
 COLUMNS = ("change_ids", "hook_ids", "job_ids", "attempts", "started_at", "finished_at")
 NO_SUCCESSES: dict[str, Sequence[float]] = dict.fromkeys(COLUMNS, ())
-# Until an entry is due again that was behind a younger one in memory and waits for nothing else.
-REQUEUED_S = 1.0
 
 
 def success_columns(batch: SettleBatch) -> dict[str, Sequence[float]]:
@@ -33,10 +31,10 @@ def success_columns(batch: SettleBatch) -> dict[str, Sequence[float]]:
     return dict(zip(COLUMNS, zip(*numbers, strict=True), strict=True)) if numbers else NO_SUCCESSES
 
 
-def other_rows(batch: SettleBatch, server_encoding: str | None) -> dict[str, list[Row]]:
+def other_rows(batch: SettleBatch, server_encoding: str | None, now: float) -> dict[str, list[Row]]:
     """Everything else, as the object that ``settle`` takes: results, log lines, and changes of the backlog.
 
-    A kind without rows is left out.
+    A kind without rows is left out. ``now``: by the monotonic clock, in seconds.
     """
     results = [
         _result(delivery, outcome, server_encoding) for delivery, outcome in batch.failures if not outcome.recorded
@@ -46,16 +44,12 @@ def other_rows(batch: SettleBatch, server_encoding: str | None) -> dict[str, lis
         for delivery, outcome in batch.successes
         if outcome.value is not None
     ]
-    parked = [parked_row(delivery) for delivery in batch.parked]
-    parked += [failed_row(delivery, outcome) for delivery, outcome in batch.failures if outcome.raised]
-    done = [delivery for delivery in batch.done if delivery.parked]
-    done += [delivery for delivery, outcome in batch.failures if delivery.parked and not outcome.raised]
-    done += [delivery for delivery, _ in batch.successes if delivery.parked]
+    attempted = {(delivery.change.id, delivery.hook.id) for delivery, outcome in batch.failures if outcome.raised}
     rows = {
         "results": results,
         "log": _log_rows(batch, server_encoding),
-        "parked": parked,
-        "paid": [{**_identity(delivery), "attempt": delivery.attempt} for delivery in done],
+        "parked": [backlog_row(row, key in attempted, now) for key, row in batch.rows.items()],
+        "done": [{**_identity(delivery), "attempt": delivery.attempt} for delivery in batch.done],
     }
     return {name: rows for name, rows in rows.items() if rows}
 
@@ -95,49 +89,25 @@ def _result(delivery: Delivery, outcome: Outcome, server_encoding: str | None) -
     }
 
 
-def parked_row(delivery: Delivery) -> Row:
-    """The backlog entry of a delivery that is parked without an attempt now.
+def backlog_row(row: BacklogRow, attempted: bool, now: float) -> Row:
+    """A row of the backlog table. ``attempted``: it is written only if the result of its last attempt is, in the batch.
 
-    A running delivery is ``waiting``, and due: its entry must not wait for itself. An entry that does not block others
-    waits for no others. It goes back to the backlog only because a younger one has been running for long, so it is due
-    again after a pause: otherwise it would be loaded and parked over and over.
+    Its time is stored as seconds from now, because the database has another clock.
     """
-    blocks = delivery.hook.blocks or not delivery.failures
     return {
-        **_backlog_key(delivery),
-        "attempts": delivery.attempts,
-        "failures": delivery.failures,
-        "attempted": False,
-        "blocks": blocks,
-        "status": "waiting" if delivery.running or not blocks else "blocked",
-        "due_in": 0 if delivery.running or blocks else REQUEUED_S,
-    }
-
-
-def failed_row(delivery: Delivery, outcome: Outcome) -> Row:
-    """The backlog entry that a failure leaves: due after its backoff, or dead."""
-    hook = delivery.hook
-    step = next_step(delivery.failures + 1, hook.limits.max_attempts, hook.limits.backoff, outcome.retry_after)
-    return {
-        **_backlog_key(delivery),
-        "attempts": delivery.attempt,
-        "failures": delivery.failures + 1,
-        "attempted": True,
-        "blocks": hook.blocks,
-        "status": "dead" if step.due_in is None else "waiting",
-        "due_in": step.due_in,
+        "change_id": row.change_id,
+        "hook_id": row.hook_id,
+        "content_type_id": row.content_type_id,
+        "lane": row.lane,
+        "other_lane": row.other_lane,
+        "attempts": row.attempts,
+        "failures": row.failures,
+        "attempted": attempted,
+        "blocks": row.blocks,
+        "status": "dead" if row.is_dead else "waiting",
+        "due_in": None if row.due == inf else max(0.0, row.due - now),
     }
 
 
 def _identity(delivery: Delivery) -> Row:
     return {"change_id": delivery.change.id, "hook_id": delivery.hook.id}
-
-
-def _backlog_key(delivery: Delivery) -> Row:
-    lane, other_lane = lane_numbers(delivery.lanes)
-    return {
-        **_identity(delivery),
-        "content_type_id": delivery.change.content_type.id,
-        "lane": lane,
-        "other_lane": other_lane,
-    }

@@ -1,40 +1,46 @@
-"""Settling: writing results, backlog entries and the cursor to the database, in batches."""
+"""Settling: writing results, backlog rows and positions to the database, in batches."""
 
 import asyncio
+import time
 from typing import Protocol
 
 import msgspec
+import structlog
 
+from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.delivery.settle_batch import SettleBatch
+from jobhooks.engine.delivery.settle_batch import RowKey, SettleBatch
 from jobhooks.engine.settling.rows import NO_SUCCESSES, other_rows, success_columns
-from jobhooks.errors import LeadsNoMore
+from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
 from jobhooks.store.connections import AsyncConnection, call_async
 
 LARGEST = 2_000  # results in one batch, so that no batch takes long
-CURSOR_INTERVAL_S = 1.0  # between two writes of the cursor: each leaves a dead row, and a lag costs only a re-read
+SAVE_INTERVAL_S = 1.0  # between two writes of the positions: each leaves dead rows, and a lag costs only a re-read
+REFUSED_S = 5.0  # before the part of a hook is written again that the database refused
+RETRY_S = (0.1, 0.5, 1.0)  # before a batch is written again that the database refused
+log = structlog.stdlib.get_logger()
 
 
 class SettleListener(Protocol):
-    """Takes part in each settle batch. The dispatcher is one. Both methods are called under the settler's lock."""
-
-    def before_writing(self, batch: SettleBatch) -> None:
-        """A batch is about to be written. Add everything to it that must be written in the same transaction."""
-        ...
+    """Gets each settle batch. The dispatcher is one. Both methods are called under the settler's lock."""
 
     def on_settled(self, batch: SettleBatch) -> None:
         """A batch has committed."""
+        ...
+
+    def on_refused(self, hook_id: int, error: JobhooksError) -> None:
+        """The database refuses what this hook has to write, after several attempts. It is written again later."""
         ...
 
 
 class Settler:
     """Writes settle batches one after the other, on a separate connection.
 
-    One at a time, so that deliveries parked by one batch and lanes released by another cannot miss each other. A caller
-    that holds the ``lock`` sees the backlog as it is, and no entry appears or disappears until the lock is released. It
-    may use the settler's connection.
+    Each batch is one transaction. Everything that is passed to the settler between two awaits is in the same batch. A
+    caller that holds the ``lock`` sees the backlog as it is, apart from the batch that is being collected. It may use
+    the settler's connection.
     """
 
     def __init__(self, conn: AsyncConnection, leader: int) -> None:
@@ -45,7 +51,10 @@ class Settler:
         self._listener: SettleListener
         self._batch = SettleBatch()
         self._cursor: Cursor | None = None
+        self._positions: dict[int, Cursor | None] = {}
         self._saved_at = 0.0
+        self._refused: dict[int, SettleBatch] = {}  # by hook
+        self._retry_due: set[int] = set()
         self._work = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -55,28 +64,73 @@ class Settler:
         self._listener = listener
 
     def succeeded(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Write a success that is not recorded yet."""
-        self._batch.successes.append((delivery, outcome))
+        """Write a success that is not recorded yet, and delete the backlog rows of its delivery."""
+        batch = self._batch
+        batch.successes.append((delivery, outcome))
+        if delivery.merged:
+            quiet = msgspec.structs.replace(outcome, log=())
+            batch.successes += [(merged, quiet) for merged in delivery.merged]
+        if delivery.has_row:
+            self._delete_rows(delivery)
         self._wake()
 
-    def failed(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Write a failure or a discarded delivery, and the backlog entry that it leaves."""
+    def given_up(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Write a result that is no success and ends the delivery, and delete its backlog rows."""
+        batch = self._batch
+        batch.failures.append((delivery, outcome))
+        if delivery.merged:
+            quiet = msgspec.structs.replace(outcome, log=())
+            batch.failures += [(merged, quiet) for merged in delivery.merged]
+        if delivery.has_row:
+            self._delete_rows(delivery)
+        self._wake()
+
+    def failed(self, delivery: Delivery, outcome: Outcome, row: BacklogRow) -> None:
+        """Write a failure, and the backlog row that it leaves."""
         self._batch.failures.append((delivery, outcome))
+        self._batch.rows[row.change_id, row.hook_id] = row
         self._wake()
 
-    def park(self, delivery: Delivery) -> None:
-        """Write a backlog entry, due now or when no older entry of its lanes is left."""
+    def park(self, delivery: Delivery, row: BacklogRow) -> None:
+        """Write the backlog row of a delivery that runs on, or that no attempt has begun of."""
         self._batch.parked.append(delivery)
+        self._batch.rows[row.change_id, row.hook_id] = row
         self._wake()
 
     def done(self, delivery: Delivery) -> None:
-        """Delete the backlog entry of a delivery whose result is recorded."""
-        self._batch.done.append(delivery)
+        """Delete the backlog rows of a delivery whose result is recorded."""
+        self._delete_rows(delivery)
         self._wake()
 
+    def unsent(self) -> set[RowKey]:
+        """The backlog rows that the table does not have yet: those of the current batch, and of refused ones."""
+        unsent: set[RowKey] = set()
+        for batch in (self._batch, *self._refused.values()):
+            unsent |= batch.rows.keys()
+            unsent |= {(delivery.change.id, delivery.hook.id) for delivery in batch.done}
+        return unsent
+
+    def is_refused(self, hook_id: int) -> bool:
+        """Whether the database has refused what this hook has to write."""
+        return hook_id in self._refused
+
+    def _delete_rows(self, delivery: Delivery) -> None:
+        for each in (delivery, *delivery.merged):
+            self._batch.rows.pop((each.change.id, each.hook.id), None)
+            self._batch.done.append(each)
+
     def move_cursor(self, cursor: Cursor) -> None:
-        """Save this position before long."""
+        """Save the position of the shared stream before long."""
         self._cursor = cursor
+        self._wake()
+
+    def move_hook(self, hook_id: int, position: Cursor | None) -> None:
+        """Save the position of a hook that reads alone before long. None: it has read in the shared stream for a while.
+
+        Positions are saved together. So if a hook leaves the shared stream, its position is saved with, or before, the
+        first one of the shared stream that lies behind it.
+        """
+        self._positions[hook_id] = position
         self._wake()
 
     def _wake(self) -> None:
@@ -94,12 +148,16 @@ class Settler:
         while True:
             await self._work.wait()
             self._work.clear()
+            if self._retry_due:
+                await self._write_refused()
             if self._batch:
                 await self._write()
-            if loop.time() - self._saved_at >= CURSOR_INTERVAL_S:
+            has_position = self._cursor is not None or self._positions
+            if has_position and loop.time() - self._saved_at >= SAVE_INTERVAL_S:
                 await self.save()
-            if not self._batch and self._cursor is not None:
-                loop.call_later(CURSOR_INTERVAL_S, self._work.set)
+                has_position = False
+            if not self._batch and has_position:
+                loop.call_later(SAVE_INTERVAL_S, self._work.set)
             if not self._batch:
                 self._idle.set()
 
@@ -112,18 +170,18 @@ class Settler:
         await call_async(self._conn, "settle", leader=self._leader, **NO_SUCCESSES, rest=None)
 
     async def drain(self) -> None:
-        """Wait until everything is written, and save the cursor."""
+        """Wait until everything is written, and save the positions."""
         await self._idle.wait()
         await self.save()
 
     async def save(self) -> None:
-        """Save the cursor now, if it has moved.
+        """Save the positions now, if they have moved.
 
         Raises:
             LeadsNoMore: another daemon leads; nothing was written.
         """
         async with self.lock:
-            if self._cursor is not None:
+            if self._cursor is not None or self._positions:
                 await self._save()
 
     async def flush(self) -> None:
@@ -137,29 +195,97 @@ class Settler:
         async with self.lock:
             batch = self._batch
             self._batch = SettleBatch()
-            if len(batch.successes) > LARGEST:
+            if len(batch.successes) > LARGEST and not batch.rows and not batch.done:
                 self._batch.successes = batch.successes[LARGEST:]
                 batch.successes = batch.successes[:LARGEST]
                 self._work.set()
-            self._listener.before_writing(batch)
-            rows = other_rows(batch, self._encoding)
-            rows_json = msgspec.json.encode(rows).decode() if rows else None
-            await call_async(self._conn, "settle", leader=self._leader, **success_columns(batch), rest=rows_json)
-            self._listener.on_settled(batch)
+            if not self._refused and await self._sent(batch):
+                self._listener.on_settled(batch)
+            else:
+                await self._write_by_hook(batch)
+
+    async def _sent(self, batch: SettleBatch) -> bool:
+        """Write a batch, several times if need be; whether the database accepted it."""
+        for wait_s in (*RETRY_S, None):
+            try:
+                await self._send(batch)
+            except (DatabaseUnreachable, LeadsNoMore):
+                raise
+            except JobhooksError as exc:
+                log.warning("settling_failed", error=str(exc), next_attempt_s=wait_s)
+                if wait_s is not None:
+                    await asyncio.sleep(wait_s)
+            else:
+                return True
+        return False
+
+    async def _write_by_hook(self, batch: SettleBatch) -> None:
+        """Write the part of each hook separately, so that one hook's rows do not keep another's from being written.
+
+        A part follows what was refused before: otherwise a row could be written after its delivery is settled.
+        """
+        for hook_id, part in batch.by_hook().items():
+            whole = self._refused.pop(hook_id, SettleBatch())
+            whole.extend(part)
+            await self._write_part(hook_id, whole)
+
+    async def _write_refused(self) -> None:
+        """Write again what the database has refused."""
+        due, self._retry_due = self._retry_due, set()
+        async with self.lock:
+            for hook_id in due & self._refused.keys():  # a batch may have written it
+                await self._write_part(hook_id, self._refused.pop(hook_id))
+
+    async def _write_part(self, hook_id: int, part: SettleBatch) -> None:
+        try:
+            await self._send(part)
+        except (DatabaseUnreachable, LeadsNoMore):
+            raise
+        except JobhooksError as exc:
+            refused = self._refused.setdefault(hook_id, SettleBatch())
+            refused.extend(part)
+            asyncio.get_running_loop().call_later(REFUSED_S, self._retry, hook_id)
+            self._listener.on_refused(hook_id, exc)
+        else:
+            self._listener.on_settled(part)
+
+    def _retry(self, hook_id: int) -> None:
+        if hook_id in self._refused:
+            self._retry_due.add(hook_id)
+            self._wake()
+
+    async def _send(self, batch: SettleBatch) -> None:
+        rows = other_rows(batch, self._encoding, time.monotonic())
+        rows_json = msgspec.json.encode(rows).decode() if rows else None
+        ((refused,),) = await call_async(
+            self._conn, "settle", leader=self._leader, **success_columns(batch), rest=rows_json
+        )
+        batch.is_refused_in_part = refused > 0
 
     async def _save(self) -> None:
         cursor, self._cursor = self._cursor, None
-        assert cursor is not None
+        positions, self._positions = self._positions, {}
         self._saved_at = asyncio.get_running_loop().time()
-        saved = await call_async(
+        rows = [
+            {"hook_id": hook_id, **({} if position is None else _position_row(position))}
+            for hook_id, position in positions.items()
+        ]
+        ((saved,),) = await call_async(
             self._conn,
-            "save_cursor",
-            seen=cursor.seen,
-            seen_low_water_id=cursor.seen_low_water_id,
-            horizon=cursor.horizon,
-            horizon_low_water_id=cursor.horizon_low_water_id,
-            last_id=cursor.last_id,
+            "save_positions",
             leader=self._leader,
+            shared=None if cursor is None else msgspec.json.encode(_position_row(cursor)).decode(),
+            hooks=msgspec.json.encode(rows).decode() if rows else None,
         )
         if not saved:
             raise LeadsNoMore
+
+
+def _position_row(cursor: Cursor) -> dict[str, object]:
+    return {
+        "seen": cursor.seen,
+        "seen_floor": cursor.seen_low_water_id,
+        "horizon": cursor.horizon,
+        "horizon_floor": cursor.horizon_low_water_id,
+        "last_id": cursor.last_id,
+    }

@@ -1,0 +1,67 @@
+"""A row of the backlog table, as the engine has it in memory. Data."""
+
+from math import inf
+
+import msgspec
+
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.lane import lane_numbers
+from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.delivery.retry import next_step
+
+
+class BacklogRow(msgspec.Struct, eq=False):
+    """A delivery whose ordering key is blocked.
+
+    - ``lane``, ``other_lane``: its keys, as ``lane_numbers`` makes them
+    - ``attempts`` have a result, and ``failures`` of them count against the hook's limit
+    - ``blocks``: younger deliveries with one of its keys wait for it, and it waits for older ones
+    - ``due``: when it can be attempted, by the monotonic clock in seconds; ``inf``: never, it is dead
+    - ``written``: the table has this row, as it is here
+    - ``loaded``: the delivery is in memory: it waits in its lanes, or runs
+    """
+
+    change_id: int
+    hook_id: int
+    content_type_id: int
+    lane: int | None
+    other_lane: int | None
+    transaction_id: int
+    attempts: int = 0
+    failures: int = 0
+    blocks: bool = True
+    due: float = 0.0
+    written: bool = False
+    loaded: bool = False
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it is attempted again only if a person asks for that."""
+        return self.due == inf
+
+
+def row_of(delivery: Delivery, due: float) -> BacklogRow:
+    """The row of a delivery that is parked without an attempt."""
+    change = delivery.change
+    lane, other_lane = lane_numbers(delivery.lanes)
+    return BacklogRow(
+        change.id,
+        delivery.hook.id,
+        change.content_type.id,
+        lane,
+        other_lane,
+        change.transaction_id,
+        attempts=delivery.attempts,
+        failures=delivery.failures,
+        due=due,
+    )
+
+
+def failed_row(delivery: Delivery, outcome: Outcome, now: float) -> BacklogRow:
+    """The row that a failed attempt leaves: due after its backoff, or dead."""
+    hook = delivery.hook
+    failures = delivery.failures + 1
+    step = next_step(failures, hook.limits.max_attempts, hook.limits.backoff, outcome.retry_after)
+    row = row_of(delivery, inf if step.due_in is None else now + step.due_in)
+    row.attempts, row.failures, row.blocks = delivery.attempt, failures, hook.blocks
+    return row

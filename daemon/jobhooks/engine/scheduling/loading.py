@@ -1,0 +1,189 @@
+"""Loading backlog rows into memory when they can run, and following what other sessions do to the backlog."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from math import inf
+
+from jobhooks.engine.delivery.backlog_row import BacklogRow
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery
+from jobhooks.engine.scheduling.backlog import MOST_ROWS, Mergeable, Runnable
+from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
+from jobhooks.engine.scheduling.streams import Streams
+from jobhooks.engine.settling.ledger import Ledger, merge
+from jobhooks.engine.settling.settler import Settler
+
+MOST_LOADED = 500  # deliveries of one hook's backlog in memory; their rows have about as many bytes as a page at most
+
+
+class BacklogLoader:
+    """Loads the rows of each hook that can run.
+
+    Everything that compares memory with the table happens under the settler's lock, so that no row appears or
+    disappears in the table at the same time. ``may_run``: whether a hook's deliveries run at present; ``start``: starts
+    tasks for a hook.
+    """
+
+    def __init__(
+        self,
+        queues: HookQueues,
+        streams: Streams,
+        settler: Settler,
+        ledger: Ledger,
+        may_run: Callable[[HookQueue], bool],
+        start: Callable[[HookQueue], None],
+    ) -> None:
+        self._queues = queues
+        self._streams = streams
+        self._settler = settler
+        self._ledger = ledger
+        self._may_run = may_run
+        self._start = start
+        self._changed = asyncio.Event()
+        self._table_changed = False
+
+    def wake(self) -> None:
+        """Rows may have become able to run."""
+        self._changed.set()
+
+    def table_changed(self) -> None:
+        """Another session has changed the backlog."""
+        self._table_changed = True
+        self._changed.set()
+
+    @property
+    def has_due(self) -> bool:
+        """Whether rows can be loaded now, or other sessions' changes are not known yet."""
+        now = time.monotonic()
+        dues = [queue.backlog.due_at() for queue in self._queues.values() if self._may_run(queue)]
+        return self._table_changed or any(due is not None and due <= now for due in dues)
+
+    async def run(self) -> None:
+        """Load rows until cancelled."""
+        while True:
+            self._changed.clear()
+            if self._table_changed:
+                self._table_changed = False
+                for queue in list(self._queues.values()):
+                    await self.reconcile(queue)
+            due = inf
+            for queue in list(self._queues.values()):
+                if self._may_run(queue):
+                    due = min(due, await self._load(queue))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if due == inf else max(0.0, due - time.monotonic())):
+                    await self._changed.wait()
+
+    async def reconcile(self, queue: HookQueue) -> None:
+        """Compare a hook's rows with the table, and take over what other sessions have changed."""
+        async with self._settler.lock:
+            rows = await self._ledger.backlog_rows(queue.hook.id, queue.rows_in_memory)
+            unsent = self._settler.unsent()
+            hook_id = queue.hook.id
+            gone = queue.backlog.reconcile(
+                rows, complete=len(rows) < queue.rows_in_memory, unsent=lambda id_: (id_, hook_id) in unsent
+            )
+            for change_id in gone:
+                for delivery in queue.withdraw_gone(change_id):
+                    self._settler.park(delivery, queue.backlog.rows[delivery.change.id])
+        self._start(queue)
+
+    async def _load(self, queue: HookQueue) -> float:
+        """Load what can run, as far as there is room; when to call this again, if nothing changes before."""
+        backlog = queue.backlog
+        if not backlog.rows and backlog.is_complete:
+            return inf
+        while (room := MOST_LOADED - backlog.loaded) > 0 and queue.loaded_bytes < PAGE_BYTES:
+            due = backlog.due_at()
+            if due is None:
+                return await self._load_more_rows(queue)
+            if due > time.monotonic():
+                return due
+            await self._load_runnable(queue, room)
+        return inf  # until one of those that are loaded leaves memory
+
+    async def _load_more_rows(self, queue: HookQueue) -> float:
+        """If the rows in memory are not all, and none of them can run, look at more of them."""
+        backlog = queue.backlog
+        if backlog.is_complete or backlog.loaded:
+            return inf
+        if len(backlog) >= queue.rows_in_memory // 2:
+            queue.rows_in_memory += MOST_ROWS
+        await self.reconcile(queue)
+        due = backlog.due_at()
+        return inf if due is None else due
+
+    async def _load_runnable(self, queue: HookQueue, room: int) -> None:
+        position = self._streams.position_of(queue)
+        readings = queue.readings
+        if queue.hook.coalesce_s is not None:
+            await self._settler.flush()  # then all changes of the transactions that were read completely have rows
+        async with self._settler.lock:
+            runnable = _take_runnable(queue, position, room)
+            if self._streams.position_of(queue) != position:
+                queue.backlog.position_moved()  # while this waited for the lock: rows that seem beyond it may not be
+            left = {each.row.change_id: each for each in runnable}
+            try:
+                await self._load_changes(queue, left, readings)
+            finally:
+                for each in left.values():
+                    _unload(queue, [each.row, *each.merged])
+        self._start(queue)
+
+    async def _load_changes(self, queue: HookQueue, left: dict[int, Runnable], readings: int) -> None:
+        """Load the changes of these rows, and schedule their deliveries; those that are scheduled leave ``left``."""
+        if not left:
+            return
+        deliveries, settled = await self._ledger.load(queue.hook, [each.row for each in left.values()])
+        lasts = await self._ledger.last_changes(each.merged for each in left.values())
+        if queue.readings != readings:
+            return  # the hook reads from an earlier position now
+        _forget_changeless(left, deliveries + settled)
+        for delivery in deliveries:
+            each = left[delivery.change.id]
+            if not queue.backlog.is_loadable(each.row):
+                # The delivery before it has failed since then. Those behind this one are not loadable now.
+                _unload(queue, [each.row, *each.merged])
+                continue
+            del left[delivery.change.id]
+            if each.merged and not merge(delivery, each.merged, lasts.get(each.merged[-1].change_id)):
+                _unload(queue, each.merged)
+            queue.load(delivery)
+        for delivery in settled:
+            _unload(queue, left.pop(delivery.change.id).merged)
+            self._settler.done(delivery)
+
+
+def _take_runnable(queue: HookQueue, position: Cursor, room: int) -> list[Runnable]:
+    """The rows that can run now, for a hook that has read up to this position.
+
+    Changes are merged if the whole transaction of each was read.
+    """
+    reach = position.reach()
+    coalesce_s = queue.hook.coalesce_s
+    if coalesce_s is None:
+        return queue.backlog.take_runnable(
+            time.monotonic(), room, lambda row: reach.covers(row.change_id, row.transaction_id)
+        )
+    return queue.backlog.take_runnable(
+        time.monotonic(),
+        room,
+        lambda row: reach.covers_all(row.transaction_id) or row.change_id <= reach.first_id,
+        Mergeable(coalesce_s > 0, reach.covers_all),
+    )
+
+
+def _forget_changeless(left: dict[int, Runnable], found: list[Delivery]) -> None:
+    """Leave rows alone whose changes are gone from the log; others were only too large to be loaded together."""
+    ids = {delivery.change.id for delivery in found}
+    last = max(ids, default=inf)
+    for each in left.values():
+        if each.row.change_id < last and each.row.change_id not in ids:
+            each.row.due = inf
+
+
+def _unload(queue: HookQueue, rows: list[BacklogRow]) -> None:
+    for row in rows:
+        queue.backlog.unload(row.change_id)

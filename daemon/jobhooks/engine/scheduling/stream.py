@@ -1,0 +1,70 @@
+"""A stream: a place in the log where hooks read, and the pages behind it that are still open. No I/O.
+
+Most hooks read in one shared stream. A hook that cannot keep up has one for itself.
+"""
+
+from collections import deque
+
+from jobhooks.engine.delivery.cursor import Cursor
+from jobhooks.engine.delivery.delivery import Delivery, Page
+
+
+class Stream:
+    """Pages of the log, oldest first, from ``settled_to`` up to ``position``, where the next page begins.
+
+    - ``settled_to``: every delivery before it is settled or has a backlog row, so a restart can begin there
+    - ``read_again_to``: a change up to this id may have been delivered in an earlier reading
+    - ``bytes``: of the rows of the pages that are still open
+    """
+
+    def __init__(self, position: Cursor, read_again_to: int) -> None:
+        self.position = position
+        self.settled_to = position
+        self.read_again_to = read_again_to
+        self.bytes = 0
+        self._pages: deque[Page] = deque()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no page is open."""
+        return not self._pages
+
+    @property
+    def oldest(self) -> Page | None:
+        """The oldest open page."""
+        return self._pages[0] if self._pages else None
+
+    def append(self, page: Page) -> None:
+        """Add a page whose deliveries are all known, and go on behind it."""
+        self.position = page.after
+        if page.open or self._pages:
+            self._pages.append(page)
+            self.bytes += page.bytes if page.open else 0
+        else:
+            self.settled_to = page.after
+
+    def release(self, delivery: Delivery) -> bool:
+        """Stop this delivery from keeping its page open; whether ``settled_to`` has moved."""
+        page, delivery.page = delivery.page, None
+        if page is None:
+            return False
+        page.open -= 1
+        if page.open:
+            return False
+        self.bytes -= page.bytes
+        page.deliveries.clear()  # the page itself may stay for long, behind one that is open
+        moved = False
+        while self._pages and not self._pages[0].open:
+            self.settled_to = self._pages.popleft().after
+            moved = True
+        return moved
+
+    def open_since(self, before: float) -> list[Page]:
+        """The open pages that were read before this moment, oldest first."""
+        pages: list[Page] = []
+        for page in self._pages:
+            if page.opened_at >= before:
+                break
+            if page.open:
+                pages.append(page)
+        return pages
