@@ -1,0 +1,314 @@
+"""The database of the machine, in memory: log, results, backlog rows, positions. It checks each commit.
+
+A statement is executed and answered in two steps, so that anything can happen in between.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.choices import FailurePolicy, JobResultStatus as Status, ObjectChangeActionChoices as Action
+from jobhooks.engine.delivery.backlog_row import BacklogRow
+from jobhooks.engine.delivery.cursor import NO_LIMIT, Cursor
+from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
+from jobhooks.engine.delivery.settle_batch import SettleBatch
+from jobhooks.engine.reading.reader import Reading
+from jobhooks.errors import AlreadySettled, JobhooksError
+from jobhooks.matching.hook_table import Hook
+from support.making import make_change, make_cursor
+
+VERSION = "1"  # of the configuration
+SETTLED = (Status.SUCCESS, Status.DISCARDED)
+Key = tuple[int, int]  # a change's id and a hook's
+
+
+@dataclass
+class StoredRow:
+    """A row of the backlog table. ``due``: by the fake clock."""
+
+    attempts: int
+    failures: int
+    blocks: bool
+    due: float
+    row: BacklogRow  # its lanes
+
+
+@dataclass(eq=False)
+class Statement:
+    """A statement that was sent. ``execute`` returns its answer, or raises an error."""
+
+    name: str
+    execute: Callable[[], Any]
+    answer: asyncio.Future[Any]
+    is_executed: bool = False
+    result: Any = None
+    error: JobhooksError | None = None
+
+    def advance(self) -> None:
+        """Execute it; if that is done, answer it."""
+        if not self.is_executed:
+            self.is_executed = True
+            try:
+                self.result = self.execute()
+            except JobhooksError as exc:
+                self.error = exc
+        elif not self.answer.done():
+            if self.error is None:
+                self.answer.set_result(self.result)
+            else:
+                self.answer.set_exception(self.error)
+
+
+@dataclass
+class Database:
+    """Everything that survives a crash of the daemon."""
+
+    hooks: list[Hook]
+    now: Callable[[], float]
+    changes: dict[int, Change] = field(default_factory=dict[int, Change])
+    open: dict[int, list[Change]] = field(default_factory=dict[int, list[Change]])  # transactions
+    next_transaction: int = 1
+    next_change: int = 1
+    results: dict[tuple[int, int, int], Status] = field(default_factory=dict[tuple[int, int, int], Status])
+    rows: dict[Key, StoredRow] = field(default_factory=dict[Key, StoredRow])
+    shared: Cursor = field(default_factory=make_cursor)
+    positions: dict[int, Cursor] = field(default_factory=dict[int, Cursor])
+    replayed: set[Key] = field(default_factory=set[Key])
+    refuses: set[int] = field(default_factory=set[int])  # hooks whose parts of settle batches fail
+    statements: list[Statement] = field(default_factory=list[Statement])
+    at_once: bool = False
+
+    async def send(self, name: str, execute: Callable[[], Any]) -> Any:
+        """Send a statement, and wait for its answer."""
+        statement = Statement(name, execute, asyncio.get_running_loop().create_future())
+        if self.at_once:
+            return execute()
+        self.statements.append(statement)
+        try:
+            return await statement.answer
+        finally:
+            if statement in self.statements:
+                self.statements.remove(statement)
+
+    # The log.
+
+    def snapshot(self) -> str:
+        """The current snapshot in text form."""
+        xmax = self.next_transaction
+        return f"{min(self.open, default=xmax)}:{xmax}:{','.join(map(str, sorted(self.open)))}"
+
+    def locked(self) -> set[str]:
+        """The keys of rows that open transactions have changed."""
+        return {key for changes in self.open.values() for change in changes for key in keys_of(change)}
+
+    def write(self, transaction_id: int | None, old: int, new: int, truncate: bool = False) -> int:
+        """Change a row, in an open transaction or a new one."""
+        if transaction_id is None:
+            transaction_id = self.next_transaction
+            self.next_transaction += 1
+            self.open[transaction_id] = []
+        change = make_change(self.next_change, before={"id": old}, after={"id": new}, transaction_id=transaction_id)
+        if truncate:
+            change = make_truncate(self.next_change, transaction_id)
+        self.next_change += 1
+        self.open[transaction_id].append(change)
+        return transaction_id
+
+    def commit(self, transaction_id: int) -> None:
+        """Commit a transaction of a writer."""
+        self.changes |= {change.id: change for change in self.open.pop(transaction_id)}
+
+    def read(self, window: Cursor, limit: int, *, new_horizon: bool = False, up_to: int = NO_LIMIT) -> Reading:
+        """A page of the log."""
+        if new_horizon:
+            window = replace(window, seen=window.horizon, horizon=self.snapshot(), last_id=0)
+        reach = window.reach()
+        found = [
+            change
+            for id_, change in sorted(self.changes.items())
+            if window.last_id < id_ <= up_to
+            and reach.horizon.sees(change.transaction_id)
+            and not reach.seen.sees(change.transaction_id)
+        ]
+        page = found[:limit]
+        complete = len(found) < limit
+        return Reading(page, window.after(page, complete=complete, up_to=up_to), VERSION, not complete)
+
+    def conflicts(self, hook: Hook, change: Change) -> Iterable[Change]:
+        """The changes that the hook must get in order with this one."""
+        keys = keys_of(change)
+        for other in self.changes.values():
+            others = keys_of(other)
+            if other is not change and ("*" in keys | others or keys & others):
+                yield other
+
+    # Results.
+
+    def is_settled(self, change_id: int, hook_id: int) -> bool:
+        """Whether a delivery needs no more attempts."""
+        skips = self.hook(hook_id).limits.on_failure is FailurePolicy.SKIP
+        return any(
+            key[:2] == (change_id, hook_id) and (status in SETTLED or (skips and status is Status.FAILURE))
+            for key, status in self.results.items()
+        )
+
+    def hook(self, hook_id: int) -> Hook:
+        """A hook by its id."""
+        return next(hook for hook in self.hooks if hook.id == hook_id)
+
+    def has_attempt(self, delivery: Delivery) -> bool:
+        """Whether the current attempt has a result."""
+        return (delivery.change.id, delivery.hook.id, delivery.attempt) in self.results
+
+    def record(self, deliveries: list[Delivery], status: Status = Status.SUCCESS) -> None:
+        """Record results together, and check that they come in order and once.
+
+        Raises:
+            AlreadySettled: one of the attempts has a result.
+        """
+        if any(self.has_attempt(delivery) for delivery in deliveries):
+            raise AlreadySettled
+        for delivery in deliveries:
+            if status is Status.SUCCESS:
+                self._check_success(delivery)
+            self.results[delivery.change.id, delivery.hook.id, delivery.attempt] = status
+
+    def _check_success(self, delivery: Delivery) -> None:
+        change, hook = delivery.change, delivery.hook
+        if (change.id, hook.id) in self.replayed:
+            return
+        for attempt in range(1, delivery.attempt):
+            assert self.results.get((change.id, hook.id, attempt)) is not Status.SUCCESS, f"{change.id} succeeds twice"
+        for other in self.conflicts(hook, change):
+            if other.id < change.id and (other.id, hook.id) not in self.replayed:
+                assert self.is_settled(other.id, hook.id), f"{change.id} succeeds before {other.id}, hook {hook.id}"
+
+    # Settle batches.
+
+    def settle(self, batch: SettleBatch) -> bool:
+        """Commit a settle batch; whether a part of it was refused.
+
+        Raises:
+            JobhooksError: the database refuses the rows of a hook.
+        """
+        if self.refuses & batch.by_hook().keys():
+            raise JobhooksError("the database refuses this")
+        refused = self._record_successes(batch)
+        written = self._record_failures(batch)
+        attempted = {_key(delivery) for delivery, outcome in batch.failures if outcome.raised}
+        for key, row in batch.rows.items():
+            refused |= (key in attempted and key not in written) or not self._upsert(key, row)
+        for delivery in batch.done:
+            refused |= not self._delete(_key(delivery), delivery.attempt)
+        return refused
+
+    def _record_successes(self, batch: SettleBatch) -> bool:
+        refused = False
+        for delivery, _ in sorted(batch.successes, key=lambda each: each[0].change.id):
+            if self.has_attempt(delivery):
+                refused = True
+            else:
+                self.record([delivery])
+        return refused
+
+    def _record_failures(self, batch: SettleBatch) -> set[Key]:
+        written: set[Key] = set()
+        for delivery, outcome in batch.failures:
+            if not self.has_attempt(delivery):
+                self.record([delivery], outcome.status)
+                written.add(_key(delivery))
+        return written
+
+    def _upsert(self, key: Key, row: BacklogRow) -> bool:
+        present = self.rows.get(key)
+        if present is not None and present.attempts > row.attempts:
+            return False
+        self.rows[key] = StoredRow(row.attempts, row.failures, row.blocks, row.due, present.row if present else row)
+        return True
+
+    def _delete(self, key: Key, attempt: int) -> bool:
+        present = self.rows.get(key)
+        if present is None or present.attempts >= attempt:
+            return False
+        del self.rows[key]
+        return True
+
+    def save(self, cursor: Cursor | None, positions: dict[int, Cursor | None]) -> None:
+        """Save positions. Everything before them must have a result or a row."""
+        self.shared = cursor or self.shared
+        for hook_id, position in positions.items():
+            if position is None:
+                self.positions.pop(hook_id, None)
+            else:
+                self.positions[hook_id] = position
+        for hook in self.hooks:
+            reach = self.positions.get(hook.id, self.shared).reach()
+            for change in self.changes.values():
+                if reach.covers(change.id, change.transaction_id):
+                    known = self.is_settled(change.id, hook.id) or (change.id, hook.id) in self.rows
+                    assert known, f"the saved position of hook {hook.id} passes change {change.id}"
+
+    # Queries of the ledger.
+
+    def backlog_rows(self, hook_id: int, most: int) -> list[BacklogRow]:
+        """The rows of a hook, as ``Ledger.backlog_rows``."""
+        found = sorted((key[0], stored) for key, stored in self.rows.items() if key[1] == hook_id)
+        return [
+            BacklogRow(
+                *(change_id, hook_id, stored.row.content_type_id, stored.row.lane, stored.row.other_lane),
+                *(self.changes[change_id].transaction_id, stored.attempts, stored.failures, stored.blocks, stored.due),
+            )
+            for change_id, stored in found[:most]
+        ]
+
+    def load(self, hook: Hook, rows: list[BacklogRow]) -> tuple[list[Delivery], list[Delivery]]:
+        """As ``Ledger.load``."""
+        deliveries: list[Delivery] = []
+        settled: list[Delivery] = []
+        for row in sorted(rows, key=lambda row: row.change_id):
+            (delivery,) = deliveries_of(self.changes[row.change_id], [hook])
+            delivery.attempts, delivery.failures = row.attempts, row.failures
+            later = [key for key in self.results if key[:2] == (row.change_id, hook.id) and key[2] > row.attempts]
+            (settled if later else deliveries).append(delivery)
+        return deliveries, settled
+
+    def settled(self, deliveries: list[Delivery]) -> set[Key]:
+        """As ``Ledger.settled``."""
+        known = {key[:2] for key in self.results} | self.rows.keys()
+        return {_key(delivery) for delivery in deliveries} & known
+
+    def last_settled(self) -> int:
+        """As ``Ledger.last_settled``."""
+        return max((key[0] for key in [*self.results, *self.rows]), default=0)
+
+    # Persons.
+
+    def retry(self, key: Key) -> None:
+        """As ``jobhooks.retry_deliveries``."""
+        row = self.rows[key]
+        row.failures, row.blocks, row.due = 0, True, self.now()
+
+    def discard(self, key: Key) -> None:
+        """As ``jobhooks.discard_deliveries``."""
+        row = self.rows[key]
+        if (*key, row.attempts + 1) not in self.results:
+            self.results[*key, row.attempts + 1] = Status.DISCARDED
+            del self.rows[key]
+
+
+def _key(delivery: Delivery) -> Key:
+    return delivery.change.id, delivery.hook.id
+
+
+def keys_of(change: Change) -> set[str]:
+    """The keys of a change, "*" for the whole table."""
+    keys = change.lane_keys()
+    return {"*"} if keys is None else {key.decode() for key in keys}
+
+
+def make_truncate(number: int, transaction_id: int) -> Change:
+    """A truncate of the whole table."""
+    change = make_change(number, transaction_id=transaction_id)
+    return replace(change, action=Action.ACTION_TRUNCATE, prechange_json=None, postchange_json=None)

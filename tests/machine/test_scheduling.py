@@ -1,0 +1,330 @@
+"""The real scheduling classes keep their promises: nothing is lost, nothing comes twice, each key's changes in order.
+
+Hypothesis chooses the next step: a commit, the execution or the answer of a statement, the end of a run, a crash.
+"""
+
+import asyncio
+import logging
+from math import inf
+from typing import Any
+from unittest.mock import patch
+
+import structlog
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from jobhooks.contract.choices import FailurePolicy
+from jobhooks.engine.delivery.state import State
+from jobhooks.engine.scheduling.hook_queue import NOT_BEGUN
+from machine.daemon import Daemon
+from machine.database import Database, keys_of
+from support.making import make_hook
+
+KEYS = 3
+MOST_CHANGES = 14
+QUIET = structlog.make_filtering_bound_logger(logging.CRITICAL)
+ANY = st.integers(0, 1000)
+ENDS = st.sampled_from(["commit", "commit", "report", "report", "fail", "fail", "give up", "lose", "give back"])
+
+
+class Scheduling(RuleBasedStateMachine):
+    """Writers, a database that answers when the machine says so, runs that end when it says so, crashes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.clock = patch("time.monotonic", lambda: self.now)
+        self.clock.start()
+        structlog.configure(wrapper_class=QUIET)
+        self.loop = asyncio.new_event_loop()
+        hooks = [
+            make_hook(1, concurrency=2, max_attempts=3),
+            make_hook(2, max_attempts=2),
+            make_hook(3, concurrency=2, max_attempts=3, on_failure=FailurePolicy.SKIP),
+        ]
+        self.database = Database(hooks, lambda: self.now)
+        self.has_receivers = True
+        self.pending_notify = False
+        self.daemon = self.start()
+
+    def start(self) -> Daemon:
+        daemon = Daemon(self.database, self.loop, lambda: self.has_receivers)
+        daemon.may_read.set()
+        daemon.step()
+        return daemon
+
+    # Writers.
+
+    @rule(old=st.integers(1, KEYS), new=st.integers(1, KEYS), same=st.booleans(), commit=st.booleans(), which=ANY)
+    def write(self, old: int, new: int, same: bool, commit: bool, which: int) -> None:
+        self._write(old, old if same else new, commit, which, truncate=False)
+
+    @rule(rows=st.lists(st.integers(1, KEYS), min_size=2, max_size=5))
+    def write_many(self, rows: list[int]) -> None:
+        for row in rows:
+            self._write(row, row, True, 0, truncate=row == 1 and rows[0] == KEYS)
+
+    def _write(self, old: int, new: int, commit: bool, which: int, *, truncate: bool) -> None:
+        database = self.database
+        locked = database.locked()
+        if (
+            (truncate and locked)
+            or len(database.changes) + len(database.open) > 14
+            or locked & {str(old), str(new), "*"}
+        ):
+            return
+        transaction_id = database.write(None, old, new, truncate)
+        if commit:
+            self._commit(transaction_id)
+
+    @precondition(lambda self: self.database.open)
+    @rule(which=ANY)
+    def commit(self, which: int) -> None:
+        self._commit(pick(sorted(self.database.open), which))
+
+    def _commit(self, transaction_id: int) -> None:
+        self.database.commit(transaction_id)
+        self.daemon.may_read.set()
+        self.daemon.step()
+
+    # The database answers.
+
+    @precondition(lambda self: self.database.statements)
+    @rule(which=ANY, whole=st.booleans())
+    def advance_statement(self, which: int, whole: bool) -> None:
+        self._advance(which, whole)
+
+    @precondition(lambda self: self.database.statements)
+    @rule(count=st.integers(1, 6))
+    def answer(self, count: int) -> None:
+        for _ in range(count):
+            if self.database.statements:
+                self._advance(0, True)
+
+    def _advance(self, which: int, whole: bool) -> None:
+        statement = pick(self.database.statements, which)
+        statement.advance()
+        if whole:
+            statement.advance()
+        self.daemon.step()
+
+    @rule(seconds=st.sampled_from([0.3, 1.2, 6.0]))
+    def pass_time(self, seconds: float) -> None:
+        self._pass(seconds)
+
+    def _pass(self, seconds: float) -> None:
+        self.now += seconds
+        self.daemon.step()
+
+    # Runs.
+
+    @precondition(lambda self: self.daemon.runs)
+    @rule(which=ANY, how=ENDS, more=st.booleans())
+    def end_run(self, which: int, how: str, more: bool) -> None:
+        self._end_run(which, how, more)
+
+    @precondition(lambda self: self.daemon.runs)
+    @rule(ends=st.lists(st.tuples(ANY, ENDS, st.booleans()), min_size=1, max_size=4))
+    def end_runs(self, ends: list[tuple[int, str, bool]]) -> None:
+        for which, how, more in ends:
+            if self.daemon.runs:
+                self._end_run(which, how, more)
+
+    @precondition(lambda self: self.daemon.runs)
+    @rule(which=ANY)
+    def keep_run(self, which: int) -> None:
+        """A run ends in the transaction of its group, which takes another one."""
+        self._end_run(which, "commit", True)
+
+    def _end_run(self, which: int, how: str, more: bool) -> None:
+        run = pick(self.daemon.runs, which)
+        if not run.end.done():
+            run.end.set_result((how, more))
+        self.daemon.step()
+
+    def end(self, hook_id: int, how: str) -> None:
+        """End the first run of a hook."""
+        hooks = [run.delivery.hook.id for run in self.daemon.runs]
+        self._end_run(hooks.index(hook_id), how, False)
+
+    # Hooks that fall behind or stand still.
+
+    @rule(which=ANY)
+    def leave(self, which: int) -> None:
+        self.daemon.dispatcher.streams.leave(pick(list(self.daemon.queues.values()), which), "the machine says so")
+        self.daemon.dispatcher._room.set()  # pyright: ignore[reportPrivateUsage]
+        self.daemon.step()
+
+    @rule()
+    def miss_receivers(self) -> None:
+        """Receivers are missing for a moment, or for long."""
+        self._set_receivers(not self.has_receivers)
+
+    def _set_receivers(self, there: bool) -> None:
+        self.has_receivers = there
+        self.daemon.dispatcher.on_receivers_changed()
+        self.daemon.step()
+
+    # Other sessions.
+
+    @precondition(lambda self: self.database.rows)
+    @rule(which=ANY, retry=st.booleans())
+    def change_row(self, which: int, retry: bool) -> None:
+        """A person retries or discards a delivery."""
+        key = pick(sorted(self.database.rows), which)
+        (self.database.retry if retry else self.database.discard)(key)
+        self.pending_notify = True
+
+    @precondition(lambda self: self.pending_notify)
+    @rule()
+    def notify(self) -> None:
+        self.pending_notify = False
+        self.daemon.dispatcher.backlog_changed()
+        self.daemon.step()
+
+    @rule(hook_id=st.integers(1, 3), for_long=st.booleans())
+    def toggle_refusal(self, hook_id: int, for_long: bool) -> None:
+        """The database refuses the rows of a hook, or accepts them again."""
+        self.database.refuses ^= {hook_id}
+        if for_long:
+            for _ in range(5):
+                while any(statement.name == "settle" for statement in self.database.statements):
+                    self._advance([each.name for each in self.database.statements].index("settle"), True)
+                self._pass(1.2)
+
+    @rule()
+    def crash(self) -> None:
+        self.daemon.stop()
+        self.pending_notify = False
+        self.daemon = self.start()
+
+    # Invariants.
+
+    @invariant()
+    def deliveries_wait_for_older_rows(self) -> None:
+        """No delivery is in the lanes while an older row with one of its keys is not in memory."""
+        for queue in self.daemon.queues.values():
+            for delivery in queue.in_memory.values():
+                if delivery.state not in (*NOT_BEGUN, State.RUNNING):
+                    continue
+                for row in queue.backlog.rows.values():
+                    if row.change_id < delivery.change.id and row.blocks and not row.loaded:
+                        keys = keys_of(self.database.changes[row.change_id]) | keys_of(delivery.change)
+                        mine = keys_of(delivery.change) & keys_of(self.database.changes[row.change_id])
+                        assert not mine and "*" not in keys, (
+                            f"change {delivery.change.id} is scheduled past row {row.change_id}, hook {queue.hook.id}"
+                        )
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        for queue in self.daemon.queues.values():
+            pages = [delivery for delivery in queue.in_memory.values() if delivery.page is not None]
+            assert queue.open == len(pages), f"hook {queue.hook.id}: open is {queue.open}, not {len(pages)}"
+            loaded = sum(row.loaded for row in queue.backlog.rows.values())
+            assert queue.backlog.loaded == loaded
+            running = {id(each) for each in queue.in_memory.values() if each.state is State.RUNNING}
+            assert running == set(map(id, queue.running))
+
+    @invariant()
+    def memory_is_the_table(self) -> None:
+        """If nothing is under way, the backlog has the rows of the table."""
+        daemon = self.daemon
+        if (
+            self.pending_notify
+            or self.database.statements
+            or not daemon.settler.is_clean
+            or daemon.settler.lock.locked()
+        ):
+            return
+        for queue in daemon.queues.values():
+            in_memory = {(id_, row.attempts) for id_, row in queue.backlog.rows.items()}
+            in_table = {(key[0], row.attempts) for key, row in self.database.rows.items() if key[1] == queue.hook.id}
+            assert in_memory == in_table, f"hook {queue.hook.id}: backlog {in_memory}, table {in_table}"
+
+    def teardown(self) -> None:
+        try:
+            self._deliver_everything()
+        finally:
+            self.daemon.stop()
+            self.loop.close()
+            self.clock.stop()
+
+    def _deliver_everything(self) -> None:
+        """From here on nothing goes wrong. Everything is delivered."""
+        self.database.refuses.clear()
+        for transaction_id in sorted(self.database.open):
+            self._commit(transaction_id)
+        self._set_receivers(True)
+        idle = 0
+        while idle < 20:
+            self.memory_is_the_table()
+            if self.pending_notify:
+                self.notify()
+            elif self.daemon.runs:
+                self._end_run(0, "report", False)
+            elif self.database.statements:
+                self._advance(0, True)
+            elif self._undelivered():
+                idle += 1
+                for key, row in self.database.rows.items():
+                    if row.due == inf:
+                        self.database.retry(key)
+                        self.pending_notify = True
+                self._pass(7.0)
+            else:
+                break
+        assert not self._undelivered(), f"not delivered: {self._undelivered()}"
+
+    def _undelivered(self) -> list[Any]:
+        database = self.database
+        left: list[Any] = [("row", key) for key in database.rows]
+        return left + [
+            (change_id, hook.id)
+            for change_id in database.changes
+            for hook in database.hooks
+            if not database.is_settled(change_id, hook.id)
+        ]
+
+
+def pick(items: list[Any], which: int) -> Any:
+    """One of these."""
+    return items[which % len(items)]
+
+
+Scheduling.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+TestScheduling = Scheduling.TestCase
+
+
+def test_refused_rows_keep_their_keys_blocked() -> None:
+    """The database refuses the row of a failure; then another session changes the backlog."""
+    machine = Scheduling()
+    machine.write_many([1, 1])
+    machine.answer(20)
+    machine.toggle_refusal(1, for_long=False)
+    machine.end(1, "fail")
+    machine.toggle_refusal(2, for_long=True)
+    machine.daemon.dispatcher.backlog_changed()
+    machine.daemon.step()
+    machine.answer(20)
+    assert machine.daemon.queues[1].backlog.rows.keys() == {1, 2}
+    machine.database.refuses.clear()
+    machine.teardown()
+
+
+def test_a_refused_row_is_not_written_after_its_delivery_is_settled() -> None:
+    """The row of a long run is refused. When the run has ended, the database accepts writes again."""
+    machine = Scheduling()
+    machine.write_many([1, 2])
+    machine.answer(20)
+    machine.toggle_refusal(1, for_long=False)
+    machine.pass_time(1.2)
+    machine.toggle_refusal(2, for_long=True)
+    machine.database.refuses.clear()
+    machine.end(1, "report")
+    machine.answer(20)
+    assert (1, 1) not in machine.database.rows
+    machine.memory_is_the_table()
+    machine.pass_time(6.0)
+    machine.answer(1)
+    assert (1, 1) not in machine.database.rows
+    machine.teardown()
