@@ -101,11 +101,19 @@ async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event) 
     except* (DatabaseUnreachable, LeadsNoMore) as failed:
         wait_s = backoff.next()
         log.warning("database_lost", error=_reason(failed), next_attempt_s=round(wait_s, 1))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await stop.wait()
+        await _wait(wait_s, stop)
         lost = failed.subgroup(DatabaseUnreachable) is not None
+    except* Exception as failed:  # an error of the database, or a fault in jobhooks: begin again
+        wait_s = backoff.next()
+        log.error("session_failed", error=_reason(failed), next_attempt_s=round(wait_s, 1), exc_info=failed)
+        await _wait(wait_s, stop)
     return lost
+
+
+async def _wait(seconds: float, stop: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 def _reason(group: BaseExceptionGroup[BaseException]) -> str:

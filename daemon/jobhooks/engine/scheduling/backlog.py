@@ -192,9 +192,7 @@ class Backlog:
                 self._insert(row)
             elif present.loaded:
                 present.attempts, present.failures = row.attempts, row.failures
-            elif (present.attempts, present.failures, present.blocks) != (row.attempts, row.failures, row.blocks) or (
-                abs(present.due - row.due) > 1 if present.due < inf else row.due < inf
-            ):
+            elif _is_changed(present, row):
                 self._discard(present)
                 self._insert(row)
                 self._examine_behind(row)
@@ -299,6 +297,16 @@ class Backlog:
                 break
             merged.append(row)
         return merged
+
+
+def _is_changed(present: BacklogRow, row: BacklogRow) -> bool:
+    """Whether another session has changed a row since it was loaded or written.
+
+    No session postpones a row. If it seems to be due later, only the server's clock has been set back.
+    """
+    if (present.attempts, present.failures, present.blocks) != (row.attempts, row.failures, row.blocks):
+        return True
+    return row.due < present.due - 1.0 or row.is_dead != present.is_dead
 
 
 def _lanes(row: BacklogRow) -> tuple[int, ...]:
