@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -52,6 +53,15 @@ class OwnServer:
     def url(self, port: int | None = None) -> str:
         """Make a connection string, by default for the server's port, otherwise for a proxy's."""
         return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
+
+    def set_environment(self, **variables: str) -> None:
+        """Set environment variables of the server; for its next start."""
+        settings = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+        program = self.directory / "programs" / "postgres"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\n{settings} exec {shlex.quote(str(self._binaries / "postgres"))} "$@"\n')
+        program.chmod(0o755)
+        self._binaries = program.parent
 
     def start(self) -> None:
         """Start it and wait until it takes connections."""

@@ -20,7 +20,7 @@ def write_receivers(directory: Path, text: str, module: str = "r") -> Path:
 
 
 def add_hook(
-    database: str, directory: Path, job: str, events: Sequence[str] = EVENTS, table: str = "public.device"
+    database: str, directory: Path, job: str, events: Sequence[str] = EVENTS, table: str = "public.device", *more: str
 ) -> None:
     """Register the receivers of a directory, enable ``job`` and hook it."""
     with contextlib.closing(connect(database)) as conn:
@@ -28,4 +28,4 @@ def add_hook(
         assert not registry.broken, registry.broken
         receivers.register(conn, registry, complete=True)
         jobs.enable_job(conn, job, enabled=True)
-        hooks.add_hook(conn, HookSettings(f"hook of {job}", [table], job, list(events)))
+        hooks.add_hook(conn, HookSettings(f"hook of {job}", [table, *more], job, list(events)))
