@@ -315,9 +315,9 @@ def test_a_disabled_hooks_backlog_waits_until_it_is_enabled(
     with Daemon(database, receivers, log) as daemon:
         daemon.await_event("delivery_failed")
         seen.execute("update jobhooks.job_hook set enabled = false")
-        seen.execute("insert into public.mended values (%s)", [bad])
         write(seen, "good", 1)
         daemon.terminate()
+    seen.execute("insert into public.mended values (%s)", [bad])
     with Daemon(database, receivers, log).await_started():
         assert [row[:2] for row in backlog(seen)] == [(1, "waiting")]
         seen.execute("update jobhooks.job_hook set enabled = true")
