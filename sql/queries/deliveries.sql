@@ -93,10 +93,12 @@ select jobhooks.discard_deliveries(:change_ids, :hook_ids, :reason)
 -- name: replayable_changes
 -- The changes that the hook is for and that can be delivered to it again, ordered by id. A filter that is null does not apply.
 -- Leaves out pending deliveries and changes that the daemon has not read yet or is delivering: a change must have a result, be
--- older than the hook, or lie behind the cursor. Once true, each of these stays true.
+-- older than the hook, or lie before the position where the hook reads: its own, or else the cursor. Once true, each of these stays
+-- true.
 select change.id
 from jobhooks.job_hook as hook
 cross join jobhooks.cursor as cursor
+left join jobhooks.hook_position as own on own.hook_id = hook.id
 cross join jobhooks.object_change as change
 where hook.id = :hook_id
     and change.id between :first_id::bigint and :last_id::bigint
@@ -110,8 +112,11 @@ where hook.id = :hook_id
     and (
         change.id <= cursor.first_id
         or pg_visible_in_snapshot(change.transaction_id, hook.enabled_since)
-        or pg_visible_in_snapshot(change.transaction_id, cursor.seen)
-        or (change.id <= cursor.last_id and pg_visible_in_snapshot(change.transaction_id, cursor.horizon))
+        or pg_visible_in_snapshot(change.transaction_id, coalesce(own.seen, cursor.seen))
+        or (
+            change.id <= coalesce(own.last_id, cursor.last_id)
+            and pg_visible_in_snapshot(change.transaction_id, coalesce(own.horizon, cursor.horizon))
+        )
         or exists (select from jobhooks.job_result as result where result.change_id = change.id and result.hook_id = :hook_id)
     )
     and not exists (

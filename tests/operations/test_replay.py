@@ -43,6 +43,22 @@ def test_pending_changes_are_not_replayed(hooked: Connection, admin: SyncConnect
         plan_replay(admin, ReplayFilter("late", change_ids=[1]))
 
 
+def test_a_hook_that_reads_alone_is_not_past_what_the_others_have_read(
+    hooked: Connection, admin: SyncConnection
+) -> None:
+    """It will deliver these changes when it gets there: now they would run twice."""
+    for name in "ef":
+        hooked.execute("update public.device set name = %s where id = 1", [name])
+    read = "seen = pg_current_snapshot(), horizon = pg_current_snapshot()"
+    hooked.execute(f"update jobhooks.cursor set {read}".encode())
+    assert list(plan_replay(admin, ReplayFilter("late")).change_ids) == [1, 2, 3, 4, 5, 6]
+    hooked.execute(
+        "insert into jobhooks.hook_position (hook_id, seen, seen_floor, horizon, horizon_floor, last_id)"
+        " select 1, enabled_since, 4, pg_current_snapshot(), 6, 5 from jobhooks.job_hook"
+    )
+    assert list(plan_replay(admin, ReplayFilter("late")).change_ids) == [1, 2, 3, 4, 5]
+
+
 def test_the_hooks_columns_and_conditions_count(
     hooked: Connection, admin: SyncConnection, progress: RecordedProgress
 ) -> None:
