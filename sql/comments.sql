@@ -84,7 +84,7 @@ begin
             ('results', 'error', 'Why it failed or was discarded; null on success'),
             ('results', 'log', 'The lines that the receiver logged: level, object, message'),
             ('results', 'value', 'What the receiver returned, as JSON'),
-            ('backlog', 'hook', 'The hook; null for unread changes, and for deleted hooks'),
+            ('backlog', 'hook', 'The hook; null for what the hooks that read together have not read, and for deleted hooks'),
             ('backlog', 'status', 'unread, or of pending deliveries: waiting, blocked by an older one, dead'),
             ('backlog', 'changes', 'How many; an estimate for unread changes'),
             ('backlog', 'oldest', 'When the oldest of them was recorded')

@@ -189,6 +189,13 @@ CREATE VIEW jobhooks.backlog AS
    FROM jobhooks.cursor
 UNION ALL
  SELECT hook.name AS hook,
+    'unread'::text AS status,
+    lagging.changes,
+    lagging.oldest
+   FROM (jobhooks.lagging_hooks() lagging(hook_id, changes, oldest, held_changes, held_bytes, held_since)
+     JOIN jobhooks.job_hook hook ON ((hook.id = lagging.hook_id)))
+UNION ALL
+ SELECT hook.name AS hook,
     delivery.status,
     count(*) AS changes,
     min(delivery.parked_at) AS oldest
@@ -198,7 +205,7 @@ UNION ALL
 
 COMMENT ON VIEW jobhooks.backlog IS 'Pending deliveries: unread changes, and the backlog of each hook';
 
-COMMENT ON COLUMN jobhooks.backlog.hook IS 'The hook; null for unread changes, and for deleted hooks';
+COMMENT ON COLUMN jobhooks.backlog.hook IS 'The hook; null for what the hooks that read together have not read, and for deleted hooks';
 
 COMMENT ON COLUMN jobhooks.backlog.status IS 'unread, or of pending deliveries: waiting, blocked by an older one, dead';
 
@@ -882,6 +889,10 @@ CREATE TRIGGER check_job_settings BEFORE INSERT OR UPDATE OF settings, overrides
 
 CREATE CONSTRAINT TRIGGER forget_condition_failures AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.conditions <> old.conditions)) EXECUTE FUNCTION jobhooks.forget_condition_failures();
 
+CREATE CONSTRAINT TRIGGER give_up_position AFTER UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.enabled <> new.enabled)) EXECUTE FUNCTION jobhooks.give_up_position();
+
+CREATE CONSTRAINT TRIGGER give_up_position AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.enabled <> new.enabled)) EXECUTE FUNCTION jobhooks.give_up_position();
+
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
 
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
@@ -1021,6 +1032,13 @@ GRANT ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) TO jo
 
 REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.give_up_position() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.live_triggers() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_operator;
@@ -1124,6 +1142,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems_of_partitions() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_positions() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_positions() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_positions() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_positions() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_roles() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_roles() TO jobhooks_viewer;

@@ -48,6 +48,15 @@ select
     clock_timestamp()
 from page
 
+-- name: lagging_hooks
+-- The hooks that read alone: the one that is behind the longest first.
+select
+    hook.name, lagging.changes, lagging.oldest,
+    extract(epoch from clock_timestamp() - lagging.oldest)::double precision, lagging.held_changes, lagging.held_bytes
+from jobhooks.lagging_hooks(:looked_at::integer) as lagging
+join jobhooks.job_hook as hook on hook.id = lagging.hook_id
+order by lagging.oldest, hook.name
+
 -- name: pending_deliveries_by_hook
 -- Of the first :limit pending deliveries.
 select

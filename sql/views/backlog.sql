@@ -1,5 +1,6 @@
 -- jobhooks.backlog: pending deliveries. unread: changes after the reader's position, wanted by a hook or not; approximate,
--- because they are counted by their ids. Then the deliveries of the backlog table, by hook and status.
+-- because they are counted by their ids. A hook that reads the log alone has its own number of unread changes, of its
+-- tables. Then the deliveries of the backlog table, by hook and status.
 create or replace view jobhooks.backlog as
 select
     null::text as hook,
@@ -16,6 +17,10 @@ select
         limit 1
     ) as oldest
 from jobhooks.cursor
+union all
+select hook.name, 'unread', lagging.changes, lagging.oldest
+from jobhooks.lagging_hooks() as lagging
+join jobhooks.job_hook as hook on hook.id = lagging.hook_id
 union all
 select hook.name, delivery.status, count(*), min(delivery.parked_at)
 from jobhooks.pending_deliveries() as delivery

@@ -44,6 +44,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
         ("jobhooks.drop_old_history(interval)",),
         ("jobhooks.forget_condition_failures()",),
+        ("jobhooks.give_up_position()",),
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),
         ("jobhooks.note_condition_verdicts(json)",),

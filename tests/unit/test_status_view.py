@@ -6,7 +6,7 @@ from dataclasses import replace
 from jobhooks.cli.show.output import local
 from jobhooks.cli.show.status import lines, size
 from jobhooks.operations.doctor import Problem
-from jobhooks.operations.status import DaemonSession, Extent, HookBacklog, LastHour, Leader, Status, Unread
+from jobhooks.operations.status import DaemonSession, Extent, HookBacklog, LaggingHook, LastHour, Leader, Status, Unread
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 LEADER = Leader(7, "jobhooks", "jobhooks", "local socket", NOW, NOW, asleep=True, silent_for_s=0.5, responds=True)
@@ -21,6 +21,7 @@ QUIET = Status(
     lock_holder=None,
     standbys=[],
     unread=Unread(0, None, None),
+    lagging_hooks=[],
     deliveries=[],
     deliveries_complete=True,
     last_hour=LastHour(NOW, 0, 0, 0, 0, 0.0, 0.0, None, None),
@@ -46,6 +47,20 @@ def test_a_quiet_installation() -> None:
     assert (shown["behind"], shown["pending"], shown["last hour"]) == ("0 changes unread", "nothing", "no results")
     assert shown["problems"] == "none"
     assert shown["log"] == "8.2 kB in 1 segment: about 0 changes; results 8.2 kB; kept for 30 days"
+
+
+def test_hooks_that_read_alone_are_below_what_the_others_have_not_read() -> None:
+    """Only so many: a name may be long, and a terminal small."""
+    waiting = LaggingHook("Check serials", 0, None, None, 0, 0)
+    slow = LaggingHook("x" * 50, 1234, NOW, 312.0, 5000, 2_400_000)
+    shown = text(replace(QUIET, lagging_hooks=[waiting, slow, *[waiting] * 7]))["behind"].splitlines()
+    assert shown[:3] == [
+        "0 changes unread",
+        'hook "Check serials": 0 changes unread',
+        f'hook "{"x" * 29}...": about 1234 changes of its tables unread, the oldest for 5m 12s;'
+        " holds 2.4 MB of the log",
+    ]
+    assert len(shown) == 10 and shown[-1] == "and 1 more hook read alone"
 
 
 def test_a_leader_that_does_not_respond_is_not_shown_as_asleep() -> None:

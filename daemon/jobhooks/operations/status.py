@@ -1,4 +1,4 @@
-"""Reports the health of an installation: leader, unread changes, backlog, the last hour, sizes, problems.
+"""Reports the health of an installation: leader, unread changes, lagging hooks, backlog, the last hour, problems.
 
 Every query is bounded, so a report every two seconds does not slow a busy database.
 """
@@ -56,6 +56,22 @@ class Unread:
     changes: int
     oldest_at: datetime.datetime | None
     oldest_age_s: float | None
+
+
+@dataclass(frozen=True)
+class LaggingHook:
+    """A hook that is behind the others, because it could not keep up or stands still.
+
+    ``changes``: about how many changes of its tables it has yet to read, and the time and age of the oldest.
+    ``held_changes``, ``held_bytes``: the part of the log after its position, which retention keeps for it.
+    """
+
+    hook: str
+    changes: int
+    oldest_at: datetime.datetime | None
+    oldest_age_s: float | None
+    held_changes: int
+    held_bytes: int
 
 
 @dataclass(frozen=True)
@@ -119,6 +135,7 @@ class Status:
     lock_holder: DaemonSession | None
     standbys: list[DaemonSession]
     unread: Unread
+    lagging_hooks: list[LaggingHook]
     deliveries: list[HookBacklog]
     deliveries_complete: bool
     last_hour: LastHour
@@ -156,6 +173,7 @@ def status(conn: SyncConnection, settings: Settings, known_problems: list[Proble
         lock_holder=lock_holder,
         standbys=standbys,
         unread=unread,
+        lagging_hooks=[LaggingHook(*row) for row in call(conn, "lagging_hooks", looked_at=COUNTED_UNREAD)],
         deliveries=deliveries,
         deliveries_complete=deliveries_complete,
         last_hour=_last_hour(conn),

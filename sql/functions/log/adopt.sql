@@ -31,6 +31,7 @@ begin
         saved_at = clock_timestamp()
     from pg_control_system() as control;
     update jobhooks.job_hook set enabled_since = pg_current_snapshot();
+    delete from jobhooks.hook_position;
     delete from jobhooks.delivery;
 end
 $$;

@@ -1,8 +1,9 @@
 -- jobhooks.drop_old_segment(retention): drop the oldest segment of the log if it is past its time; returns its number.
 --
--- A segment is past its time when all its changes are older than the retention and settled: the reader is past them, or no
--- hook could want them. Changes with pending deliveries move to the next segment first. It raises if a session uses the
--- segment.
+-- A segment is past its time when all its changes are older than the retention and settled: the reader is past them, and so is
+-- each hook that reads alone; or no hook could want them. Results go after their changes, so those above the lowest position stay,
+-- and a hook that reads a change again finds its result. Changes with pending deliveries move to the next segment first. It
+-- raises if a session uses the segment.
 create or replace function jobhooks.drop_old_segment(retention interval)
 returns integer
 language plpgsql
@@ -12,6 +13,9 @@ declare
     oldest constant jobhooks.log_segment := (select s from jobhooks.log_segment as s order by number limit 1);
     next constant jobhooks.log_segment := (
         select s from jobhooks.log_segment as s where s.number > oldest.number order by number limit 1
+    );
+    enabled_hooks constant integer [] := array(
+        select hook.id from jobhooks.job_hook as hook join jobhooks.job on job.id = hook.job_id where hook.enabled and job.enabled
     );
     last_time timestamptz;
     last_transaction bigint;
@@ -26,10 +30,15 @@ begin
         select transaction_id from jobhooks.object_change_%s order by transaction_id desc limit 1
     ) as last_one', oldest.number) into last_transaction;
     if last_time > now() - retention or (
-        last_transaction >= (select pg_snapshot_xmin(seen)::text::bigint from jobhooks.cursor)
-        and exists (
-            select from jobhooks.job_hook as hook join jobhooks.job on job.id = hook.job_id where hook.enabled and job.enabled
+        last_transaction >= (
+            select min(pg_snapshot_xmin(position.seen)::text::bigint)
+            from (
+                select cursor.seen from jobhooks.cursor
+                union all
+                select own.seen from jobhooks.hook_position as own where own.hook_id = any (enabled_hooks)
+            ) as position
         )
+        and enabled_hooks <> '{}'
     ) then
         return null;
     end if;

@@ -41,7 +41,7 @@ as $$
         format('about %s changes wait to be read, the oldest since %s', backlog.changes, backlog.oldest::timestamptz(0)),
         'see whether the daemon runs, and what it logs'
     from jobhooks.backlog as backlog
-    where backlog.status = 'unread'
+    where backlog.status = 'unread' and backlog.hook is null
         and backlog.oldest < now() - interval '1 hour'
         and exists (select from jobhooks.hooks as hook where hook.runs)
 $$;

@@ -11,7 +11,16 @@ from jobhooks.cli.show.deliveries import duration
 from jobhooks.cli.show.output import local, one_line, printable
 from jobhooks.cli.show.problems import STYLES, counted
 from jobhooks.operations.doctor import Problem
-from jobhooks.operations.status import COUNTED_RESULTS, DaemonSession, HookBacklog, LastHour, Leader, Status, Unread
+from jobhooks.operations.status import (
+    COUNTED_RESULTS,
+    DaemonSession,
+    HookBacklog,
+    LaggingHook,
+    LastHour,
+    Leader,
+    Status,
+    Unread,
+)
 
 SHOWN_HOOKS = 8
 SHOWN_PROBLEMS = 5
@@ -25,6 +34,7 @@ def lines(status: Status) -> Iterator[tuple[str, Text]]:
     yield "jobhooks", Text.assemble((status.version, "bold"), one_line(f" in {where}; {local(status.time)}"))
     yield from _daemons(status)
     yield "behind", _unread(status.unread)
+    yield from _lagging(status.lagging_hooks)
     yield from _backlog(status)
     yield from _last_hour(status.last_hour)
     yield from _log(status)
@@ -88,6 +98,17 @@ def _unread(unread: Unread) -> Text:
     return Text(f"about {number(unread.changes, 'change', 'changes')} unread{age}", "yellow")
 
 
+def _lagging(hooks: list[LaggingHook]) -> Iterator[tuple[str, Text]]:
+    for hook in hooks[:SHOWN_HOOKS]:
+        age = "" if hook.oldest_age_s is None else f", the oldest for {_age(hook.oldest_age_s)}"
+        behind = f"about {number(hook.changes, 'change', 'changes')} of its tables unread{age}"
+        held = f"; holds {size(hook.held_bytes)} of the log" if hook.held_changes else ""
+        name = one_line(f'hook "{_shortened(hook.hook)}": ')
+        yield "", Text.assemble(name, (behind if hook.changes else "0 changes unread", "yellow"), held)
+    if len(hooks) > SHOWN_HOOKS:
+        yield "", Text(f"and {number(len(hooks) - SHOWN_HOOKS, 'more hook', 'more hooks')} read alone", "dim")
+
+
 def _backlog(status: Status) -> Iterator[tuple[str, Text]]:
     backlogs = status.deliveries
     if not backlogs:
@@ -109,7 +130,10 @@ def _backlog(status: Status) -> Iterator[tuple[str, Text]]:
 
 
 def _name(backlog: HookBacklog) -> str:
-    name = "(gone)" if backlog.hook is None else one_line(backlog.hook)
+    return "(gone)" if backlog.hook is None else _shortened(one_line(backlog.hook))
+
+
+def _shortened(name: str) -> str:
     return name if len(name) <= NAME_WIDTH else name[: NAME_WIDTH - 3] + "..."
 
 
