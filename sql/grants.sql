@@ -92,7 +92,8 @@ begin
         jobhooks.add_hook(
             text, text [], text [], text, text, text [], text, double precision, boolean, integer
         ),
-        jobhooks.save_hook(text, jsonb), jobhooks.note_condition_verdicts(json), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.delete_hook(text),
+        jobhooks.save_hook(text, jsonb), jobhooks.note_condition_verdicts(json), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.pause_hook(text, boolean),
+        jobhooks.delete_hook(text),
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
         jobhooks.relation_called(text), jobhooks.names_of_tables(), jobhooks.did_you_mean(text, text []),
         jobhooks.nearest_names(text, text []), jobhooks.similarity(text, text),

@@ -130,6 +130,7 @@ CREATE TABLE jobhooks.job_hook (
     conditions text DEFAULT ''::text NOT NULL,
     coalesce_s double precision,
     priority integer DEFAULT 0 NOT NULL,
+    paused boolean DEFAULT false NOT NULL,
     CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
     CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255)))
@@ -160,6 +161,8 @@ COMMENT ON COLUMN jobhooks.job_hook.conditions IS 'An expression in CEL that a c
 COMMENT ON COLUMN jobhooks.job_hook.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds; null: each by itself';
 
 COMMENT ON COLUMN jobhooks.job_hook.priority IS 'In lists the higher is before the lower; it changes nothing else';
+
+COMMENT ON COLUMN jobhooks.job_hook.paused IS 'Runs nothing, and continues at its position when it is resumed: jobhooks hook pause';
 
 CREATE SEQUENCE jobhooks.object_change_id_seq
     START WITH 1
@@ -491,7 +494,7 @@ CREATE VIEW jobhooks.hooks AS
     (hook.events)::text[] AS events,
     job.class_path AS job,
     hook.enabled,
-    (hook.enabled AND job.installed AND job.enabled AND ((hook.conditions = ''::text) OR ((verdict.hook_id IS NOT NULL) AND (verdict.error IS NULL) AND (NOT COALESCE(failure.invalid, false))))) AS runs,
+    (hook.enabled AND (NOT hook.paused) AND job.installed AND job.enabled AND ((hook.conditions = ''::text) OR ((verdict.hook_id IS NOT NULL) AND (verdict.error IS NULL) AND (NOT COALESCE(failure.invalid, false))))) AS runs,
     hook.description,
     hook.id,
     hook.priority,
@@ -507,7 +510,8 @@ CREATE VIEW jobhooks.hooks AS
             WHEN ((verdict.error IS NOT NULL) OR failure.invalid) THEN 'invalid'::text
             WHEN (verdict.hook_id IS NULL) THEN 'unchecked'::text
             ELSE 'valid'::text
-        END AS condition_state
+        END AS condition_state,
+    hook.paused
    FROM ((((jobhooks.job_hook hook
      JOIN jobhooks.job job ON ((job.id = hook.job_id)))
      LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)))
@@ -520,26 +524,31 @@ CREATE VIEW jobhooks.hooks AS
                   WHERE (NOT hook.enabled)
                 UNION ALL
                  SELECT 2,
+                    'it is paused'::text,
+                    format('jobhooks hook resume ''%s'''::text, replace(hook.name, ''''::text, '''\'''''::text)) AS format
+                  WHERE hook.paused
+                UNION ALL
+                 SELECT 3,
                     COALESCE(verdict.error, failure.error) AS "coalesce",
                     NULL::text
                   WHERE ((verdict.error IS NOT NULL) OR failure.invalid)
                 UNION ALL
-                 SELECT 3,
+                 SELECT 4,
                     'its conditions are unchecked: no daemon has compiled them yet'::text,
                     'jobhooks run, or start its service'::text
                   WHERE ((hook.conditions <> ''::text) AND (verdict.hook_id IS NULL) AND (NOT COALESCE(failure.invalid, false)))
                 UNION ALL
-                 SELECT 4,
+                 SELECT 5,
                     format('its job %s is not installed: no daemon finds its receiver'::text, job.class_path) AS format,
                     'jobhooks receiver list, to see what is found'::text
                   WHERE (NOT job.installed)
                 UNION ALL
-                 SELECT 5,
+                 SELECT 6,
                     format('its job %s is not enabled'::text, job.class_path) AS format,
                     format('jobhooks job enable %s'::text, job.class_path) AS format
                   WHERE (NOT job.enabled)
                 UNION ALL
-                 SELECT (5 + row_number() OVER (ORDER BY content_type.id)),
+                 SELECT (6 + row_number() OVER (ORDER BY content_type.id)),
                     (COALESCE(jobhooks.table_name(content_type.relation), content_type.name) ||
                         CASE
                             WHEN (jobhooks.table_name(content_type.relation) IS NULL) THEN ' was dropped'::text
@@ -565,7 +574,7 @@ COMMENT ON COLUMN jobhooks.hooks.job IS 'The job that it runs: module.Class';
 
 COMMENT ON COLUMN jobhooks.hooks.enabled IS 'The hook''s own switch';
 
-COMMENT ON COLUMN jobhooks.hooks.runs IS 'Whether changes lead to runs now: hook and job are enabled, and the job is installed';
+COMMENT ON COLUMN jobhooks.hooks.runs IS 'Whether changes lead to runs now: hook and job are enabled, the hook is not paused, and the job is installed';
 
 COMMENT ON COLUMN jobhooks.hooks.description IS 'Its purpose';
 
@@ -588,6 +597,8 @@ COMMENT ON COLUMN jobhooks.hooks.condition_error IS 'Why the conditions are inva
 COMMENT ON COLUMN jobhooks.hooks.settings IS 'All its settings, as jobhooks.save_hook takes them';
 
 COMMENT ON COLUMN jobhooks.hooks.condition_state IS 'valid, invalid, or unchecked: no program has compiled them yet; null: no conditions';
+
+COMMENT ON COLUMN jobhooks.hooks.paused IS 'Whether it runs nothing and keeps its position in the log';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -718,7 +729,7 @@ CREATE VIEW jobhooks.loaded_hooks AS
               WHERE ((other.settings ->> 'queue'::text) = (job.settings ->> 'queue'::text)))
             ELSE NULL::integer
         END AS queue_limit,
-    (hook.enabled AND job.enabled AND job.installed) AS runs,
+    (hook.enabled AND (NOT hook.paused) AND job.enabled AND job.installed) AS runs,
     (jobhooks.configuration_of_hook(hook.id))::text AS settings,
     (job.settings)::text AS limits,
     hook.name,
@@ -1072,6 +1083,9 @@ REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_viewer;

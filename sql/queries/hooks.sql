@@ -29,6 +29,9 @@ from saved
 -- name: enable_hook
 select jobhooks.enable_hook(:name, :enabled)
 
+-- name: pause_hook
+select jobhooks.pause_hook(:name, :paused)
+
 -- name: delete_hook
 select jobhooks.delete_hook(:name)
 

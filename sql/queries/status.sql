@@ -49,9 +49,9 @@ select
 from page
 
 -- name: lagging_hooks
--- The hooks that read alone: the one that is behind the longest first.
+-- The hooks that read alone or are paused: the one that is behind the longest first.
 select
-    hook.name, lagging.changes, lagging.oldest,
+    hook.name, hook.paused, lagging.changes, lagging.oldest,
     extract(epoch from clock_timestamp() - lagging.oldest)::double precision, lagging.held_changes, lagging.held_bytes
 from jobhooks.lagging_hooks(:looked_at::integer) as lagging
 join jobhooks.job_hook as hook on hook.id = lagging.hook_id

@@ -1,5 +1,5 @@
 -- jobhooks.backlog: pending deliveries. unread: changes after the reader's position, wanted by a hook or not; approximate,
--- because they are counted by their ids. A hook that reads the log alone has its own number of unread changes, of its
+-- because they are counted by their ids. A hook that reads the log alone, or is paused, has its own number of unread changes, of its
 -- tables. Then the deliveries of the backlog table, by hook and status.
 create or replace view jobhooks.backlog as
 select

@@ -1,4 +1,5 @@
--- jobhooks.hooks: the job hooks, and whether changes lead to runs now: hook and job are enabled, and the conditions compile.
+-- jobhooks.hooks: the job hooks, and whether changes lead to runs now: hook and job are enabled, the hook is not paused, and the
+-- conditions compile.
 --
 -- Conditions that no program has compiled are unchecked. A running daemon compiles them within a second.
 create or replace view jobhooks.hooks as
@@ -14,7 +15,7 @@ select
     hook.events::text [] as events,
     job.class_path as job,
     hook.enabled,
-    hook.enabled and job.installed and job.enabled and (
+    hook.enabled and not hook.paused and job.installed and job.enabled and (
         hook.conditions = '' or (verdict.hook_id is not null and verdict.error is null and not coalesce(failure.invalid, false))
     ) as runs,
     hook.description,
@@ -32,7 +33,8 @@ select
         when verdict.error is not null or failure.invalid then 'invalid'
         when verdict.hook_id is null then 'unchecked'
         else 'valid'
-    end as condition_state
+    end as condition_state,
+    hook.paused
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
 left join jobhooks.condition_failure as failure on failure.hook_id = hook.id
@@ -43,22 +45,25 @@ cross join lateral (
         select 1 as place, 'it is not enabled' as problem, null as remedy
         where not hook.enabled
         union all
-        select 2, coalesce(verdict.error, failure.error), null
+        select 2, 'it is paused', format('jobhooks hook resume ''%s''', replace(hook.name, '''', '''\''''')) -- as a shell takes it
+        where hook.paused
+        union all
+        select 3, coalesce(verdict.error, failure.error), null
         where verdict.error is not null or failure.invalid
         union all
-        select 3, 'its conditions are unchecked: no daemon has compiled them yet', 'jobhooks run, or start its service'
+        select 4, 'its conditions are unchecked: no daemon has compiled them yet', 'jobhooks run, or start its service'
         where hook.conditions <> '' and verdict.hook_id is null and not coalesce(failure.invalid, false)
         union all
         select
-            4, format('its job %s is not installed: no daemon finds its receiver', job.class_path),
+            5, format('its job %s is not installed: no daemon finds its receiver', job.class_path),
             'jobhooks receiver list, to see what is found'
         where not job.installed
         union all
-        select 5, format('its job %s is not enabled', job.class_path), format('jobhooks job enable %s', job.class_path)
+        select 6, format('its job %s is not enabled', job.class_path), format('jobhooks job enable %s', job.class_path)
         where not job.enabled
         union all
         select
-            5 + row_number() over (order by content_type.id),
+            6 + row_number() over (order by content_type.id),
             coalesce(jobhooks.table_name(content_type.relation), content_type.name) || case
                 when jobhooks.table_name(content_type.relation) is null then ' was dropped' else ' is not watched'
             end,

@@ -12,7 +12,7 @@ select
         from jobhooks.jobs as other
         where other.settings ->> 'queue' = job.settings ->> 'queue'
     ) end as queue_limit,
-    hook.enabled and job.enabled and job.installed as runs,
+    hook.enabled and not hook.paused and job.enabled and job.installed as runs,
     jobhooks.configuration_of_hook(hook.id)::text as settings,
     job.settings::text as limits,
     hook.name,

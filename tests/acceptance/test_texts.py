@@ -88,7 +88,7 @@ UNSTEADY = {
     r"\b(\d+m \d+s|1h 0m)\b": "DURATION",
     r"PostgreSQL \S+ at \S+,": "PostgreSQL VERSION at HOST,",
     r"\bschema \d+": "schema NUMBER",
-    r"\d+(\.\d)? kB": "SIZE",
+    r"\d+(\.\d)? (kB|bytes)": "SIZE",
     r"( +)Traceback \(most recent call last\):\n(?:\1 .*\n)+": r"\1TRACEBACK" + "\n",
     r"(?<=\S) {2,}": "  ",  # the width of a column, which tests/unit/test_table_layout.py is about
     r" +$": "",

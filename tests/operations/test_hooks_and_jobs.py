@@ -60,6 +60,15 @@ def test_hooks_are_added_edited_switched_and_deleted(conn: SyncConnection) -> No
     assert (found.coalesce_s, found.runs, found.condition_state, found.deliveries) == (5.0, True, "valid", {})
     hooks.enable_hook(conn, "h", enabled=False)
     assert not hooks.hook_details(conn, "h").runs
+    hooks.enable_hook(conn, "h")
+    hooks.pause_hooks(conn, ["h"])
+    found = hooks.hook_details(conn, "h")
+    assert (found.enabled, found.paused, found.runs) == (True, True, False)
+    with pytest.raises(UnknownHook):
+        hooks.pause_hooks(conn, ["h", "g"], paused=False)
+    assert hooks.hook_details(conn, "h").paused, "all or none are resumed"
+    hooks.pause_hooks(conn, ["h"], paused=False)
+    assert hooks.hook_details(conn, "h").runs
     assert hooks.delete_hook(conn, "h") == 0
     assert hooks.hooks(conn) == []
     with pytest.raises(UnknownHook):

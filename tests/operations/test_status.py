@@ -135,20 +135,21 @@ def test_a_stranger_is_told_which_role_it_needs(device: Connection, database: st
     assert caught.value.remedy is not None and caught.value.remedy.startswith("grant jobhooks_viewer to ")
 
 
-def test_hooks_that_read_alone_are_behind_by_themselves(
+def test_hooks_that_read_alone_or_are_paused_are_behind_by_themselves(
     ledger: Connection, admin: SyncConnection, settings: Settings
 ) -> None:
     """Those that are behind the longest come first."""
     ledger.execute("update jobhooks.object_change set time = now() - interval '3 hours'")
     ledger.execute("insert into public.site values (8)")
+    ledger.execute("select jobhooks.pause_hook('second')")
     ledger.execute(
         "insert into jobhooks.hook_position (hook_id, seen, seen_floor, horizon, horizon_floor, last_id)"
-        " values (1, '3:3:', 1, '3:3:', 1, 0), (2, '3:3:', 0, '3:3:', 0, 0)"
+        " values (1, '3:3:', 1, '3:3:', 1, 0)"
     )
     found = status(admin, settings).lagging_hooks
-    assert [(each.hook, each.changes, each.held_changes) for each in found] == [
-        ("first", 2, 4),
-        ("second", 2, 5),
+    assert [(each.hook, each.paused, each.changes, each.held_changes) for each in found] == [
+        ("first", False, 2, 4),
+        ("second", True, 2, 5),
     ]
     assert all(each.oldest_age_s is not None and each.oldest_age_s > 3600 for each in found)
     assert 0 < found[0].held_bytes < found[1].held_bytes

@@ -109,7 +109,7 @@ def test_a_refusal_names_the_thing_the_reason_and_the_remedy(
         (
             "update jobhooks.job set enabled = false",
             1,
-            "it does not run, because the hook or its job is disabled, or the job is not installed",
+            "it does not run, because the hook or its job is disabled, the hook is paused, or the job is not installed",
         ),
         (
             "update jobhooks.object_change set triggering = false where id = 1",

@@ -1,10 +1,14 @@
-"""Hooks that read the log alone: their positions, what the log keeps for them, and how that is shown."""
+"""Hooks that are paused or read the log alone: their positions, what the log keeps for them, and how that is shown."""
 
+import psycopg
 import pytest
 
 from conftest import Connection
+from jobhooks.store.queries import migrations
+from support.daemon import LIMIT
 
 NOW = "pg_current_snapshot()"
+STATE = "select enabled, runs, why_not from jobhooks.hooks where name = 'h'"
 POSITIONS = "select hook_id from jobhooks.hook_position order by 1"
 LAGGING = "select hook_id, changes, held_changes, held_bytes > 0 from jobhooks.lagging_hooks(%s) order by 1"
 HOURS_AGO = "update jobhooks.object_change set time = now() - interval '2 hours'"
@@ -54,6 +58,51 @@ def problems(conn: Connection) -> list[tuple[str, str, str]]:
     return conn.execute("select subject, problem, remedy from jobhooks.problems_of_positions()").fetchall()
 
 
+def test_a_paused_hook_runs_nothing_and_says_how_to_resume_it(hooks: Connection) -> None:
+    """It stays enabled, and among the hooks that a daemon loads."""
+    since = hooks.execute("select enabled_since from jobhooks.job_hook order by id").fetchall()
+    hooks.execute("select jobhooks.pause_hook('h')")
+    assert hooks.execute(STATE).fetchone() == (True, False, "it is paused. Try: jobhooks hook resume 'h'")
+    loaded = "select active, runs, settings::json ->> 'paused' from jobhooks.loaded_hooks where name = 'h'"
+    assert hooks.execute(loaded).fetchone() == (True, False, "true")
+    hooks.execute("select jobhooks.pause_hook('h', false)")
+    assert hooks.execute(STATE).fetchone() == (True, True, None)
+    assert hooks.execute("select enabled_since from jobhooks.job_hook order by id").fetchall() == since
+    with pytest.raises(psycopg.Error) as error:
+        hooks.execute("select jobhooks.pause_hook('g')")
+    assert error.value.sqlstate == "JH029" and error.value.diag.message_hint == "jobhooks hook list"
+
+
+def test_a_pause_is_recorded_and_reaches_the_daemon_at_once(hooks: Connection) -> None:
+    """By the version that is part of each page, and by a NOTIFY."""
+    version = hooks.execute("select jobhooks.configuration_version()").fetchone()
+    with psycopg.connect(hooks.info.dsn, autocommit=True) as listener:
+        listener.execute("listen jobhooks")
+        hooks.execute("select jobhooks.pause_hook('h')")
+        assert [notice.payload for notice in listener.notifies(timeout=LIMIT, stop_after=1)] == ["configuration"]
+    assert hooks.execute("select jobhooks.configuration_version()").fetchone() != version
+    changed = (
+        "select before ->> 'paused', after ->> 'paused' from jobhooks.configuration_change order by id desc limit 1"
+    )
+    assert hooks.execute(changed).fetchone() == ("false", "true")
+
+
+def test_the_history_from_before_there_was_a_pause_has_it(empty_database: str) -> None:
+    """Otherwise the next change of any setting would show it as well."""
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        for migration in migrations()[:15]:
+            admin.execute(migration.text.encode())
+        admin.execute(
+            "insert into jobhooks.configuration_change (kind, object_id, name, action, user_name, before, after) values"
+            """ ('hook', 1, 'h', 'create', 'alice', null, '{"name": "h"}'),"""
+            """ ('hook', 1, 'h', 'delete', 'alice', '{}', null),"""
+            """ ('job', 1, 'a.B', 'create', 'alice', null, '{"enabled": true}')"""
+        )
+        admin.execute(migrations()[15].text.encode())
+        rows = admin.execute("select after from jobhooks.configuration_change order by id").fetchall()
+    assert rows == [({"name": "h", "paused": False},), (None,), ({"enabled": True},)]
+
+
 @pytest.mark.parametrize(
     ("statement", "left"),
     [
@@ -63,6 +112,7 @@ def problems(conn: Connection) -> list[tuple[str, str, str]]:
         ("select jobhooks.enable_job('c.D', false)", [(1,)]),
         ("update jobhooks.job set enabled = false where class_path = 'a.B'", [(2,)]),
         ("select jobhooks.delete_hook('h')", [(2,)]),
+        ("select jobhooks.pause_hook('h')", [(1,), (2,)]),
         ("select jobhooks.edit_hook('h', '{\"priority\": 1}')", [(1,), (2,)]),
         ("update jobhooks.job set installed = false", [(1,), (2,)]),
     ],
@@ -160,9 +210,20 @@ def test_very_many_changes_behind_count_by_their_ids(hooks: Connection) -> None:
     assert hooks.execute(LAGGING, [100]).fetchall() == [(1, 500, 1000, True)]
 
 
+def test_a_paused_hook_without_a_saved_position_is_where_the_others_are(hooks: Connection) -> None:
+    """No daemon has run since."""
+    write(hooks)
+    read_all(hooks)
+    hooks.execute("select jobhooks.pause_hook('h')")
+    assert hooks.execute(LAGGING, [10_000]).fetchall() == [(1, 0, 0, False)]
+    write(hooks)
+    assert hooks.execute(LAGGING, [10_000]).fetchall() == [(1, 1, 1, True)]
+
+
 @pytest.mark.parametrize(
     ("statement", "words", "remedy"),
     [
+        ("select jobhooks.pause_hook('h')", "paused", "jobhooks hook resume 'h'; or"),
         ("update jobhooks.job set installed = false where class_path = 'a.B'", "receiver", "put the receiver back; or"),
         ("select", "behind", "jobhooks status "),
     ],
@@ -184,3 +245,14 @@ def test_a_hook_that_holds_the_log_for_an_hour_is_a_problem(
     assert subject == 'hook "h"' and words in problem and "2 changes" in problem and "kB" in problem
     assert found.startswith(remedy) and found.endswith("jobhooks hook disable 'h'")
     assert ("warning", subject, problem, found) in hooks.execute("select * from jobhooks.problems()").fetchall()
+
+
+def test_deliveries_of_a_paused_hook_are_not_late(hooks: Connection) -> None:
+    hooks.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, due_at)"
+        " values (1, 1, 1, 'waiting', now() - interval '2 hours')"
+    )
+    late = "select subject from jobhooks.problems_of_deliveries()"
+    assert hooks.execute(late).fetchall() == [('hook "h"',)]
+    hooks.execute("select jobhooks.pause_hook('h')")
+    assert hooks.execute(late).fetchall() == []

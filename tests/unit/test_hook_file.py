@@ -28,6 +28,7 @@ HOOKS = st.builds(
     TEXTS,
     st.lists(st.sampled_from(hook_file.EVENTS)).map(hook_file.ordered_events),
     enabled=st.booleans(),
+    paused=st.booleans(),
     priority=st.integers(-(2**31), 2**31 - 1),
     description=TEXTS,
     columns=st.lists(TEXTS).map(lambda names: sorted({*names})),

@@ -51,12 +51,12 @@ def test_a_quiet_installation() -> None:
 
 def test_hooks_that_read_alone_are_below_what_the_others_have_not_read() -> None:
     """Only so many: a name may be long, and a terminal small."""
-    waiting = LaggingHook("Check serials", 0, None, None, 0, 0)
-    slow = LaggingHook("x" * 50, 1234, NOW, 312.0, 5000, 2_400_000)
-    shown = text(replace(QUIET, lagging_hooks=[waiting, slow, *[waiting] * 7]))["behind"].splitlines()
+    paused = LaggingHook("Check serials", True, 0, None, None, 0, 0)
+    slow = LaggingHook("x" * 50, False, 1234, NOW, 312.0, 5000, 2_400_000)
+    shown = text(replace(QUIET, lagging_hooks=[paused, slow, *[paused] * 7]))["behind"].splitlines()
     assert shown[:3] == [
         "0 changes unread",
-        'hook "Check serials": 0 changes unread',
+        'hook "Check serials", paused: 0 changes unread',
         f'hook "{"x" * 29}...": about 1234 changes of its tables unread, the oldest for 5m 12s;'
         " holds 2.4 MB of the log",
     ]

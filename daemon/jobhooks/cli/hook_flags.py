@@ -14,14 +14,15 @@ REPEATED = frozenset({Kind.TABLES, Kind.COLUMNS})
 REQUIRED = frozenset({Kind.TABLES, Kind.EVENTS, Kind.JOB})
 COMPLETIONS = {Kind.TABLES: completion.tables, Kind.JOB: completion.jobs}
 TYPES: dict[Kind, Any] = {Kind.TABLES: list[str], Kind.COLUMNS: list[str], Kind.NUMBER: int, Kind.FLAG: bool}
-ENABLED = "enabled"  # has --disabled in hook add, and commands instead of a flag later
+ENABLED = "enabled"  # has --disabled in hook add
+SWITCHES = ("enabled", "paused")  # have commands instead of a flag
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def with_flags_to_add(command: Command) -> Command:
     """Add a flag for each setting to a command that takes them as ``**given``."""
-    flags = [_flag(setting, rule) for setting, rule in RULES.items() if setting not in ("name", ENABLED)]
+    flags = [_flag(setting, rule) for setting, rule in RULES.items() if setting not in ("name", *SWITCHES)]
     disabled = Annotated[bool, typer.Option("--disabled", help="Add it without enabling it.")]
     return _with_flags(command, [*flags, _parameter("disabled", disabled, default=False)])
 
@@ -29,7 +30,7 @@ def with_flags_to_add(command: Command) -> Command:
 def with_flags_to_edit(command: Command) -> Command:
     """Add an optional flag for each setting to a command that takes them as ``**given``."""
     return _with_flags(
-        command, [_flag(setting, rule, editing=True) for setting, rule in RULES.items() if setting != ENABLED]
+        command, [_flag(setting, rule, editing=True) for setting, rule in RULES.items() if setting not in SWITCHES]
     )
 
 

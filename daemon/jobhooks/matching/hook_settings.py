@@ -39,6 +39,7 @@ class Rule:
 class HookSettings:
     """The settings of a hook, as ``jobhooks.save_hook`` takes them.
 
+    ``paused``: it runs nothing, and continues at its position in the log when it is resumed.
     ``job``: the class path. ``columns``: an update fires only if it changed one of them; empty: any column.
     ``coalesce_s``: merge the changes of one transaction (0), or of this many seconds; null: merge no changes.
     """
@@ -51,6 +52,7 @@ class HookSettings:
         Rule(Kind.EVENTS, "create, update, delete or truncate, or several, separated by commas.", "EVENT[,EVENT...]"),
     ]
     enabled: Annotated[bool, Rule(Kind.FLAG, "Whether changes run the job.")] = True
+    paused: Annotated[bool, Rule(Kind.FLAG, "Whether it runs nothing and keeps its position in the log.")] = False
     priority: Annotated[int, Rule(Kind.NUMBER, "Lists show hooks of a higher priority first.", "N")] = 0
     description: Annotated[str, Rule(Kind.TEXT, "What the hook is for.")] = ""
     columns: Annotated[

@@ -22,7 +22,7 @@ class Hook(HookSettings):
 
     ``enabled_since``: changes visible to this snapshot committed before the hook was enabled, and are not for the hook.
     ``queue_limit``: the number of deliveries of the job's queue that run at a time. ``runs``: hook and job are enabled,
-    and the job is installed.
+    the hook is not paused, and the job is installed.
     """
 
     id: int

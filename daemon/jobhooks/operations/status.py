@@ -67,6 +67,7 @@ class LaggingHook:
     """
 
     hook: str
+    paused: bool
     changes: int
     oldest_at: datetime.datetime | None
     oldest_age_s: float | None

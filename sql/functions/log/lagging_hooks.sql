@@ -1,9 +1,10 @@
--- jobhooks.lagging_hooks(looked_at): the enabled hooks that read the log alone: how far they are behind, and how much of the log
--- they hold.
+-- jobhooks.lagging_hooks(looked_at): the enabled hooks that read the log alone, or are paused: how far they are behind, and how
+-- much of the log they hold.
 --
 -- changes, oldest: unread changes of the hook's tables, of which there are about so many, and the time of the first. held_changes,
 -- held_bytes, held_since: all changes after its position, which retention keeps for it. It looks at looked_at changes for all
--- hooks together, and counts those after them by their ids, in the proportion of those before.
+-- hooks together, and counts those after them by their ids, in the proportion of those before. Until a daemon has saved the
+-- position of a paused hook, it is that of the others.
 create or replace function jobhooks.lagging_hooks(looked_at integer default 10000)
 returns table (
     hook_id integer,
@@ -33,8 +34,12 @@ as $$
     position as (
         select
             hook.id as hook_id,
-            own.seen,
-            greatest(cursor.first_id, own.seen_floor, own.last_id) as id,
+            coalesce(own.seen, cursor.seen) as seen,
+            greatest(
+                cursor.first_id,
+                case when own.hook_id is null then greatest(cursor.seen_floor, cursor.last_id) end,
+                greatest(own.seen_floor, own.last_id)
+            ) as id,
             array(
                 select link.content_type_id from jobhooks.job_hook_content_type as link where link.job_hook_id = hook.id
             ) as content_type_ids,
@@ -42,8 +47,8 @@ as $$
         from jobhooks.job_hook as hook
         join jobhooks.job as job on job.id = hook.job_id
         cross join jobhooks.cursor as cursor
-        join jobhooks.hook_position as own on own.hook_id = hook.id
-        where hook.enabled and job.enabled
+        left join jobhooks.hook_position as own on own.hook_id = hook.id
+        where hook.enabled and job.enabled and (hook.paused or own.hook_id is not null)
     )
     select
         position.hook_id,
@@ -89,4 +94,4 @@ as $$
 $$;
 
 comment on function jobhooks.lagging_hooks(integer) is
-'The enabled hooks that read the log alone: how far they are behind, and how much of the log they hold';
+'The enabled hooks that read the log alone, or are paused: how far they are behind, and how much of the log they hold';

@@ -33,7 +33,7 @@ as $$
         select late.hook_id from jobhooks.delivery as late where late.status = 'waiting' and late.due_at < now() - interval '1 hour'
     )) as delivery
     left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
-    where delivery.status = 'waiting' and delivery.due_at < now() - interval '1 hour'
+    where delivery.status = 'waiting' and delivery.due_at < now() - interval '1 hour' and hook.paused is not true
     group by delivery.hook_id, hook.name
     union all
     select

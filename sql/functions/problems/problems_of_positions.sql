@@ -10,6 +10,7 @@ as $$
         format(
             '%s, and holds about %s of the log (%s) since %s',
             case
+                when hook.paused then 'it is paused'
                 when not job.installed then 'it waits for its receiver'
                 else 'it is behind the others'
             end,
@@ -18,6 +19,7 @@ as $$
         ),
         format(
             case
+                when hook.paused then 'jobhooks hook resume %1$s'
                 when not job.installed then 'put the receiver back'
                 else 'jobhooks status shows whether it catches up'
             end || '; or, to skip these changes: jobhooks hook disable %1$s',

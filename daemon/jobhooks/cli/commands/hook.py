@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,9 @@ from jobhooks.store.connections import SyncConnection
 
 NameArgument = Annotated[
     str, typer.Argument(help="The name of a hook.", metavar="NAME", autocompletion=completion.hooks)
+]
+NamesArgument = Annotated[
+    list[str], typer.Argument(help="The names of hooks.", metavar="NAME...", autocompletion=completion.hooks)
 ]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -51,6 +55,8 @@ def add_to(app: typer.Typer) -> None:
     group.command("edit")(edit)
     group.command("enable")(enable)
     group.command("disable")(disable)
+    group.command("pause")(pause)
+    group.command("resume")(resume)
     group.command("delete")(delete)
     group.command("history")(history)
     hook_apply.add_to(group)
@@ -123,7 +129,7 @@ def enable(
 def disable(
     name: NameArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
 ) -> None:
-    """Switch a hook off: later changes skip it, and its pending deliveries wait.
+    """Switch a hook off: later changes skip it, and its pending deliveries wait. hook pause makes the changes wait.
 
     Example: jobhooks hook disable "Check serials"
     """
@@ -132,6 +138,28 @@ def disable(
         if as_json:
             print_json({"hook": name, "enabled": False})
         print_message(f'disabled hook "{name}"')
+
+
+def pause(
+    names: NamesArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
+    """Stop hooks for now: they run nothing, and keep their place in the log and their pending deliveries.
+
+    Runs that have begun go on. The log keeps all changes from there on until the hook is resumed or disabled.
+
+    Example: jobhooks hook pause "Check serials"
+    """
+    _pause(names, database_url, config, paused=True, as_json=as_json)
+
+
+def resume(
+    names: NamesArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
+    """Let paused hooks go on where they were, with the changes that committed in between.
+
+    Example: jobhooks hook resume "Check serials"
+    """
+    _pause(names, database_url, config, paused=False, as_json=as_json)
 
 
 def delete(
@@ -210,6 +238,18 @@ def history(
     Example: jobhooks hook history "Check serials"
     """
     print_history(load(config, database_url=database_url), histories.Kind.HOOK, name, limit, as_json=as_json)
+
+
+def _pause(names: list[str], database_url: str | None, config: Path | None, *, paused: bool, as_json: bool) -> None:
+    with connection(load(config, database_url=database_url)) as conn:
+        hooks.pause_hooks(conn, names, paused=paused)
+        obstacles = {name: hooks.hook_details(conn, name).why_not for name in names}
+    if as_json:
+        print_json([{"hook": name, "paused": paused} for name in names])
+    for name, why_not in obstacles.items():
+        print_message(f'{"paused" if paused else "resumed"} hook "{name}"')
+        if why_not and not paused:
+            print_message(f'warning: hook "{name}": {why_not}')
 
 
 def _save(conn: SyncConnection, step: Step, *, as_json: bool) -> None:

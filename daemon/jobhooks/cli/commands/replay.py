@@ -106,4 +106,6 @@ def _print_omissions(plan: ReplayPlan) -> None:
 def _obstacle(plan: ReplayPlan) -> str:
     if plan.hook.runs:
         return ""
+    if plan.hook.paused:
+        return "; they run once the hook is resumed"
     return f"; they run once the hook and its job {plan.hook.job} are both enabled and installed"

@@ -277,7 +277,9 @@ class Dispatcher:
 
     def _may_run(self, queue: HookQueue) -> bool:
         """Whether a hook's deliveries run at present."""
-        return queue.is_active and queue.halted is None and self._has_receiver(queue.hook.job)
+        if not queue.is_active or queue.hook.paused:
+            return False
+        return queue.halted is None and self._has_receiver(queue.hook.job)
 
     def backlog_changed(self) -> None:
         """Another session has changed the backlog."""

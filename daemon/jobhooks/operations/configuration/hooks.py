@@ -88,6 +88,17 @@ def enable_hook(conn: SyncConnection, name: str, *, enabled: bool = True) -> Non
     call(conn, "enable_hook", name=name, enabled=enabled)
 
 
+def pause_hooks(conn: SyncConnection, names: Sequence[str], *, paused: bool = True) -> None:
+    """Pause or resume hooks, all or none. A paused hook keeps its position in the log and its pending deliveries.
+
+    Raises:
+        UnknownHook: as the message says; nothing was changed.
+    """
+    with conn.transaction():
+        for name in names:
+            call(conn, "pause_hook", name=name, paused=paused)
+
+
 def delete_hook(conn: SyncConnection, name: str) -> int:
     """Delete a hook, and discard its pending deliveries; the result is their number.
 

@@ -92,7 +92,9 @@ def await_results(
 
 def _obstacle_to_queueing(conn: SyncConnection, hook: Hook, change: ListedChange) -> str | None:
     if not hook.runs:
-        return "it does not run, because the hook or its job is disabled, or the job is not installed"
+        return (
+            "it does not run, because the hook or its job is disabled, the hook is paused, or the job is not installed"
+        )
     if replayable(conn, hook, ReplayFilter(hook.name, change_ids=[change.id])):
         return None
     if not change.triggering:
