@@ -228,10 +228,10 @@ def test_what_is_merged_is_taken_in_batches_too(seen: Connection, database: str,
 @pytest.mark.chaos
 @pytest.mark.parametrize("seconds", [0, 0.1])
 def test_the_differences_add_up_whoever_is_killed(
-    seen: Connection, database: str, receivers: Path, log: Path, seconds: float
+    seen: Connection, database: str, receivers: Path, log: Path, seconds: float, seed: int
 ) -> None:
     """Nothing is lost in merging, and nothing counted twice."""
-    rng = random.Random(7)
+    rng = random.Random(seed)
     hook_merged(seen, database, receivers, "Adds", seconds)
     seen.execute("insert into public.mended values (0)")
     for turn in range(4):
