@@ -266,7 +266,7 @@ def chaos(server: OwnServer, receivers: Path, log: Path, changes: int, seed: int
                 case _:
                     end_sessions(server, rng)
         writer.join()
-        wait_until("all is settled", lambda: all_are_settled(server), 60)
+        wait_until("all is settled", lambda: all_are_settled(server), 60 + changes / 50)
         assert not any(daemon.tracebacks() for daemon in daemons)
 
 

@@ -63,3 +63,34 @@ def test_an_error_of_any_other_statement_ends_a_session_and_not_the_daemon(
         wait_until("it is delivered", settled(seen, 2))
         assert daemon.terminate() == 0
     assert seen_by(seen, "Sees") == [(first, "1"), (second, "2")]
+
+
+CANCELS_LATER = """
+import asyncio
+from jobhooks import JobHookReceiver
+
+class C(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await self.connection.execute(
+            "insert into public.seen (receiver, object, value) values ('C', $1, '1')", change.changed_object_id
+        )
+        if change.postchange["name"] == "cancels" and self.attempt == 1 and not hasattr(asyncio, "cancelled_once"):
+            asyncio.cancelled_once = True
+            task = asyncio.current_task()
+            asyncio.get_running_loop().call_later(0.1, task.cancel)
+            await asyncio.sleep(60)
+"""
+
+
+def test_a_receiver_that_has_its_hooks_task_cancelled_later_stops_no_hook(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    """It looks like the end of the session. All deliveries are read again."""
+    receivers = write_receivers(tmp_path / "receivers", CANCELS_LATER)
+    add_hook(database, receivers, "r.C", ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        first = write(seen, "cancels", 1)
+        second = write(seen, "b", 1)
+        wait_until("all is settled", settled(seen, 2))
+        assert daemon.terminate() == 0
+    assert sorted(seen_by(seen, "C")) == [(first, "1"), (second, "1")]

@@ -13,7 +13,7 @@ from jobhooks.store.undecodable_text import call_readable_async
 
 ACTIONS = {action.value: action for action in ObjectChangeActionChoices}
 NOTHING: dict[str, Any] = {}
-COLUMNS = 9  # of a change, in read_page and due_debts
+COLUMNS = 9  # of a change, in read_page and backlog_changes
 ContentTypes = dict[int, ContentType]
 
 

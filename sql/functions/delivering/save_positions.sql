@@ -31,6 +31,7 @@ begin
             hook_id integer, seen pg_snapshot, seen_floor bigint, horizon pg_snapshot, horizon_floor bigint, last_id bigint
         )
         join jobhooks.job_hook as hook on hook.id = position.hook_id and hook.enabled
+        join jobhooks.job on job.id = hook.job_id and job.enabled
         where position.seen is not null
         on conflict (hook_id) do update
         set seen = excluded.seen, seen_floor = excluded.seen_floor, horizon = excluded.horizon,

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
+from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.log_fields import log_fields

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Flag, auto
 from typing import Protocol
 
-from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.delivery.protocols import GiveBack, OnOutcome, Take

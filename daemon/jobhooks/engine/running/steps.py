@@ -14,7 +14,7 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.control import LoggedFailure
 from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.outcome import Outcome
 
 

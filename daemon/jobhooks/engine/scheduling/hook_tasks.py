@@ -15,6 +15,7 @@ from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
+from jobhooks.errors import JobhooksError
 from jobhooks.matching.hook_table import Hook
 
 CANCEL_S = 5.0  # for receivers to end after they are cancelled
@@ -109,9 +110,12 @@ class HookTasks:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None and not self._failure.done():
+        if task.cancelled():
+            # By a receiver that kept its task, and cancelled it later. Its deliveries are read again in a new session.
+            error = None if self.stopping else JobhooksError("a receiver cancelled the task that runs its hook")
+        else:
             error = task.exception()
-            assert error is not None
+        if error is not None and not self._failure.done():
             self._failure.set_exception(error)
 
 

@@ -195,7 +195,7 @@ class Settler:
         async with self.lock:
             batch = self._batch
             self._batch = SettleBatch()
-            if len(batch.successes) > LARGEST and not batch.rows and not batch.done:
+            if len(batch.successes) > LARGEST and not (batch.failures or batch.rows or batch.done):
                 self._batch.successes = batch.successes[LARGEST:]
                 batch.successes = batch.successes[:LARGEST]
                 self._work.set()

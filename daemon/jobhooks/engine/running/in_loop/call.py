@@ -9,7 +9,7 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.run import Run, current_run
-from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed, failed_after
 from jobhooks.engine.running.in_loop.lazy_connection import LazyConnection

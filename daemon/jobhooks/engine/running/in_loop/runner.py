@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
-from jobhooks.discovery.loading import FoundReceiver
+from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_loop.call import call_receiver, record

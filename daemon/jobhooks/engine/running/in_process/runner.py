@@ -10,7 +10,7 @@ import msgspec
 
 from jobhooks.contract.control import TimeLimitExceeded
 from jobhooks.contract.log import ReceiverLog
-from jobhooks.discovery.loading import FoundReceiver, ReceiverRegistry
+from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed

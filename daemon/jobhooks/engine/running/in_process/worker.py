@@ -3,6 +3,7 @@
 The daemon itself calls nothing here. A test's ThreadRunner does, and so does a dry run.
 """
 
+import contextlib
 import resource
 import signal
 import socket
@@ -70,13 +71,11 @@ def serve(
     """Do what the daemon asks for, until it closes the connection: call a function, and send its value or its error."""
     connection.set_inheritable(False)
     initialize(daemon, database_url, memory_limit, class_path, origin)
-    connection.sendall(encoded(None))
-    while True:
-        try:
+    with contextlib.suppress(EOFError, ConnectionError):  # the daemon has closed the connection, or was killed
+        connection.sendall(encoded(None))
+        while True:
             work, argument = receive(connection)
-        except EOFError:
-            return
-        connection.sendall(_answer(work, argument))
+            connection.sendall(_answer(work, argument))
 
 
 def _answer(work: Callable[[object], object], argument: object) -> bytes:
