@@ -1,9 +1,9 @@
 """The states of a delivery in memory, and the transitions between them. Pure."""
 
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 
-class State(Enum):
+class State(IntEnum):  # whose hash is that of a number: each delivery is looked up in the table several times
     """Where a delivery is. Exactly one of these, from the time it is read or loaded until it leaves memory.
 
     A delivery of the log keeps its page open until it is settled, parked or dropped.

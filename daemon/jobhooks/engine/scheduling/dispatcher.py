@@ -163,8 +163,7 @@ class Dispatcher:
         touched: dict[int, HookQueue] = {}
         for delivery in deliveries:
             hook_id = delivery.hook.id
-            queue = queues[hook_id]
-            touched[hook_id] = queue
+            touched[hook_id] = queue = queues[hook_id]
             page.add(delivery)
             queue.open += 1
             if not queue.admit(delivery):
@@ -342,7 +341,7 @@ class Dispatcher:
         if delivery.page is not None:
             self.streams.release(queue, delivery)
             self._room.set()
-        if queue.ready:
+        if queue.ready and queue.tasks < queue.hook.limits.concurrency:
             self._start_tasks(queue)
         if delivery.has_row:
             self._loader.wake()
@@ -352,8 +351,12 @@ class Dispatcher:
     def on_settled(self, batch: SettleBatch) -> None:
         """A batch has committed: let lanes go on, and pages close. Called under the settler's lock."""
         self._report_settled(batch)
+        queues = self._queues
         for delivery, _ in batch.successes:
-            self._ended(delivery)
+            if delivery.state is State.SETTLING:
+                self._settle(queues[delivery.hook.id], delivery)
+            else:
+                self._ended(delivery)
         for delivery, outcome in batch.failures:
             if outcome.raised:
                 self._failure_written(delivery, is_written=not batch.is_refused_in_part)

@@ -213,13 +213,14 @@ class HookQueue:
 
     def settle(self, delivery: Delivery) -> None:
         """The result of a delivery has committed, and its row, if it had one, is gone. Its lanes go on."""
+        if delivery.state is State.RUNNING:  # its result committed with the receiver's writes
+            self.running.discard(delivery)
         _move(delivery, State.SETTLED)
-        self.running.discard(delivery)
-        self._leave_memory(delivery)
         if delivery.has_row:
             self.backlog.remove(delivery.change.id)
             for merged in delivery.merged:
                 self.backlog.remove(merged.change.id)
+        self._leave_memory(delivery)
         self._release_followers(delivery)
 
     def settle_failure(self, delivery: Delivery, *, is_written: bool = True) -> None:
@@ -248,8 +249,9 @@ class HookQueue:
             self._leave_memory(delivery)
 
     def _leave_memory(self, delivery: Delivery) -> None:
-        if self.in_memory.get(delivery.change.id) is delivery:
-            del self.in_memory[delivery.change.id]
+        change_id = delivery.change.id
+        if self.in_memory.get(change_id) is delivery:
+            del self.in_memory[change_id]
             if delivery.is_loaded:
                 self.loaded_bytes -= delivery.change.size
 

@@ -143,7 +143,10 @@ class HookSource:
 
     def more_of(self, group: Group) -> Delivery | None:
         """Take a delivery behind those of the group, or else one that is ready, and add it."""
-        delivery = self._next_of(group) if self._may_take else None
+        queue = self._queue
+        if self._tasks.stopping or queue.tasks > queue.hook.limits.concurrency:
+            return None
+        delivery = self._next_of(group)
         if delivery is not None:
             group.add(delivery)
         return delivery

@@ -19,6 +19,7 @@ from jobhooks.engine.settling.settler import Settler
 from jobhooks.matching.hook_table import HookTable
 
 MOST_BYTES = 4 * PAGE_BYTES  # of rows that the shared stream keeps in memory
+FEWEST = 8  # a hook asks for a page when it has a part of what it may have: an eighth, or more if hooks are few
 OVERDUE_S = 1.0  # a hook leaves the shared stream if it keeps a page open for so long, and others are past it
 REJOIN_S = OVERDUE_S / 2  # it joins again if its oldest open page is younger
 
@@ -28,8 +29,8 @@ log = structlog.stdlib.get_logger()
 class Streams:
     """The shared stream, and the streams of single hooks, which their queues hold.
 
-    ``most``: how many open deliveries a hook may have before it reads no more. ``may_run``: whether a hook's deliveries
-    run at present.
+    ``most``: how many open deliveries a hook may have before it leaves the others, or reads no more. ``may_run``:
+    whether a hook's deliveries run at present.
     """
 
     def __init__(self, queues: HookQueues, settler: Settler, most: int, may_run: Callable[[HookQueue], bool]) -> None:
@@ -40,7 +41,11 @@ class Streams:
         self._hooks = HookTable("", ())
         self.most_bytes = MOST_BYTES
         self.shared: Stream
-        self.table = self._hooks  # the hooks of the shared stream
+        self.table = self._hooks  # the hooks of the shared stream, ``members``
+        self.members: list[HookQueue] = []
+        self._few = (
+            most  # a page is read when a hook has fewer open deliveries, so that hooks in step do not fill memory
+        )
         self._read_to = 0  # the highest id of a change that was ever scheduled
 
     def start(self, position: Cursor, read_again_to: int) -> None:
@@ -54,12 +59,9 @@ class Streams:
         self._choose_members()
 
     def _choose_members(self) -> None:
-        self.table = self._hooks.only({queue.hook.id for queue in self._queues.values() if queue.is_member})
-
-    @property
-    def members(self) -> list[HookQueue]:
-        """The hooks that read in the shared stream."""
-        return [queue for queue in self._queues.values() if queue.is_member]
+        self.members = [queue for queue in self._queues.values() if queue.is_member]
+        self.table = self._hooks.only({queue.hook.id for queue in self.members})
+        self._few = max(self._most // FEWEST, self._most // max(1, len(self.members)))
 
     def table_of(self, queue: HookQueue) -> HookTable:
         """The table of one hook."""
@@ -78,7 +80,10 @@ class Streams:
         if self.shared.bytes >= MOST_BYTES:
             self._relieve()
         members = self.members
-        return self.shared.bytes < MOST_BYTES and (not members or any(map(self.has_room, members)))
+        if self.shared.bytes >= MOST_BYTES:
+            return False
+        few = self._few
+        return not members or any(queue.open < few and self.has_room(queue) for queue in members)
 
     def _relieve(self) -> None:
         """If huge rows fill the memory and a hook has nothing to do, let those leave that keep the oldest page open."""
@@ -129,6 +134,7 @@ class Streams:
         queue.drop()
         queue.stream = None
         queue.is_member = False
+        self._choose_members()
         self._settler.move_hook(queue.hook.id, None)
 
     def _oldest_position(self, queue: HookQueue) -> Cursor:

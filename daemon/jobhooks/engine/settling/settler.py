@@ -72,7 +72,8 @@ class Settler:
             batch.successes += [(merged, quiet) for merged in delivery.merged]
         if delivery.has_row:
             self._delete_rows(delivery)
-        self._wake()
+        if not self._work.is_set():
+            self._wake()
 
     def given_up(self, delivery: Delivery, outcome: Outcome) -> None:
         """Write a result that is no success and ends the delivery, and delete its backlog rows."""
