@@ -46,9 +46,21 @@ def ended(daemon: Daemon) -> bool:
     return daemon.process.poll() is not None
 
 
+PAIRS = [("Stumbles", "Dawdles"), ("Counts", "Records"), ("RecordsBatches", "Stumbles")]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("lock", [CURSOR, BACKLOG], ids=["cursor", "backlog"])
-@pytest.mark.parametrize("pair", [("Stumbles", "Dawdles"), ("Counts", "Records"), ("RecordsBatches", "Stumbles")])
+@pytest.mark.parametrize(
+    ("pair", "lock"),
+    [
+        (PAIRS[1], CURSOR),
+        (PAIRS[2], BACKLOG),
+        pytest.param(PAIRS[0], CURSOR, marks=pytest.mark.nightly),
+        pytest.param(PAIRS[0], BACKLOG, marks=pytest.mark.nightly),
+        pytest.param(PAIRS[1], BACKLOG, marks=pytest.mark.nightly),
+        pytest.param(PAIRS[2], CURSOR, marks=pytest.mark.nightly),
+    ],
+)
 def test_two_hooks_get_all_once_while_settling_is_held_up(
     got: Connection, database: str, receivers: Path, log: Path, pair: tuple[str, str], lock: LiteralString
 ) -> None:
