@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing
 import os
 import pickle
+import select
 import signal
 import socket
 import threading
@@ -17,7 +18,9 @@ from jobhooks.engine.running.in_process.messages import Incoming, encoded
 
 T = TypeVar("T")
 START_S = 120.0  # how long a worker may take to import its receiver
-STARTS = 3  # attempts to start one: the fork server may have been killed, and is started again
+# Seconds before each further attempt to start one: the fork server may have been killed. It is started again once the
+# system has ended it, which takes a moment.
+START_AGAIN_S = (0.01, 0.1, 0.5, 2.0)
 CLOSE_S = 2.0  # how long an idle worker may take to end
 LAST_WORDS_S = 0.05  # after a worker has died, until its last message has arrived
 STATUS_S = 2.0  # how long a killed worker may take to end, and the fork server to report the exit code
@@ -131,7 +134,16 @@ class Worker(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether it can be given work."""
-        return self._answer is None and not self._lost and not self._died.is_set()
+        return self._answer is None and not self._lost and not self._has_ended
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the process has ended, also if the event loop has not noticed that yet."""
+        if self._descriptor is None:
+            return self._died.is_set()
+        ready = select.poll()
+        ready.register(self._descriptor, select.POLLIN)
+        return bool(ready.poll(0))
 
     async def call(self, work: Callable[..., T], argument: object, limit_s: float | None) -> T:
         """Have it call a function; see ``WorkerPool.call``."""
@@ -272,12 +284,13 @@ async def _started(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socke
     Raises:
         WorkerDied: it cannot be started.
     """
-    for attempt in range(1, STARTS + 1):
+    for wait_s in (*START_AGAIN_S, None):
         try:
             return await _start(arguments)
         except (OSError, EOFError) as exc:
-            if attempt == STARTS:
+            if wait_s is None:
                 raise WorkerDied(f"the worker process cannot be started: {exc or type(exc).__name__}") from exc
+            await asyncio.sleep(wait_s)
     raise AssertionError
 
 
