@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from support.daemon import Daemon, jobhooks, wait_until
+from support.daemon import Daemon, descendants, jobhooks, wait_until
 from support.generated import ROOT
 
 VALIDATE = "validate_serial.ValidateSerial"
@@ -204,7 +204,10 @@ def test_a_daemon_killed_in_the_middle_of_a_run_repeats_it_and_nothing_else(
             gate.execute("select pg_advisory_lock(42)")
             device.execute("update public.device set name = 'c'")
             wait_until("the receiver waits", lambda: device.execute(WAITING).fetchone() is not None)
+            below = descendants(daemon.process.pid)
             daemon.kill()
+        # Its worker ends with it, in a moment. Until then it could still commit the run.
+        wait_until("its workers have ended", lambda: not any(Path("/proc", str(one)).exists() for one in below))
         gate.execute("select pg_advisory_unlock(42)")
         with Daemon(database, receivers, log) as daemon:
             daemon.await_event("delivered")

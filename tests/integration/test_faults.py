@@ -15,7 +15,7 @@ import pytest
 from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon, descendants, wait_until
 from support.faults import OwnServer, Proxy, own_server
 from support.hooking import add_hook, write_receivers
 
@@ -286,16 +286,6 @@ def kill_a_worker(daemon: Daemon, rng: random.Random) -> None:
     if below := descendants(daemon.process.pid):
         with suppress(ProcessLookupError):
             os.kill(rng.choice(below), signal.SIGKILL)
-
-
-def descendants(process: int) -> list[int]:
-    """Return the processes that were started by this one, directly or not."""
-    parents: dict[int, int] = {}
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
-    found = [child for child, parent in parents.items() if parent == process]
-    return found + [below for child in found for below in descendants(child)]
 
 
 def add_more_hooks(server: OwnServer, receivers: Path) -> None:

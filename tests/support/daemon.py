@@ -121,3 +121,13 @@ class Daemon:
     ) -> None:
         if self.process.poll() is None:
             self.kill()
+
+
+def descendants(process: int) -> list[int]:
+    """Return the processes that were started by this one, directly or not."""
+    parents: dict[int, int] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(status.parent.name)] = int(status.read_text().rpartition(")")[2].split()[1])
+    found = [child for child, parent in parents.items() if parent == process]
+    return found + [below for child in found for below in descendants(child)]
