@@ -67,6 +67,23 @@ class Disagrees(JobHookReceiver):
 )
 
 
+NOTES_OUTSIDE = """
+import asyncio
+from pathlib import Path
+from jobhooks import JobHookReceiver
+
+class Notes(JobHookReceiver):
+    # Without its connection: only the daemon keeps it from running twice.
+    async def receive_job_hook(self, change):
+        with Path("noted").open("a") as file:
+            file.write(f"{change.id}\\n")
+
+class Slow(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        await asyncio.sleep(0.02)
+"""
+
+
 @pytest.fixture
 def receivers(tmp_path: Path, seed: int) -> Path:
     return write_receivers(tmp_path / "receivers", RECEIVERS.replace("SEED", str(seed)))
@@ -224,3 +241,38 @@ def test_what_a_former_daemon_parked_beyond_the_cursor_is_reached_though_nothing
     )
     with Daemon(database, receivers, log.with_name("again"), **SMALL):
         wait_until("all is settled", settled(seen, 300))
+
+
+def test_a_hook_that_was_ahead_of_the_others_gets_each_change_once(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    """The others were held up when the daemon died. It starts where they are, and skips what has a result."""
+    receivers = write_receivers(tmp_path / "receivers", NOTES_OUTSIDE)
+    add_hook(database, receivers, "r.Notes", ["create"])
+    add_hook(database, receivers, "r.Slow", ["create"])
+    insert = "insert into public.device (serial) select i::text from generate_series(1, 200) as i"
+    first = snapshot(seen)
+    with Daemon(database, receivers, log) as daemon:
+        seen.execute(insert)
+        wait_until("all is settled", settled(seen, 400))
+        daemon.kill()
+    second = snapshot(seen)
+    seen.execute(insert)
+    # As if the position of the others had not moved, and the first hook had begun the window of the second half.
+    place = "seen = %s, seen_floor = 0, horizon = %s, horizon_floor = 0, last_id = 0"
+    seen.execute(f"update jobhooks.cursor set {place}".encode(), [first, first])
+    seen.execute(
+        "insert into jobhooks.hook_position (hook_id, seen, seen_floor, horizon, horizon_floor, last_id)"
+        " values (1, %s, 200, %s, 400, 0) on conflict (hook_id) do update set seen = excluded.seen,"
+        " seen_floor = excluded.seen_floor, horizon = excluded.horizon, horizon_floor = excluded.horizon_floor",
+        [second, snapshot(seen)],
+    )
+    with Daemon(database, receivers, log.with_name("again"), **SMALL):
+        wait_until("all is settled", settled(seen, 800))
+    noted = (receivers / "noted").read_text().split()
+    assert len(noted) == len(set(noted)) == 400
+
+
+def snapshot(conn: Connection) -> str:
+    (row,) = conn.execute("select pg_current_snapshot()::text").fetchall()
+    return row[0]

@@ -124,6 +124,8 @@ def test_a_reader_that_follows_another_one_arrives_and_misses_nothing(seed: int)
         elif rng.random() < 0.1:
             break
         positions.append(read(position, NO_LIMIT, rng.randint(1, 9))[1])
+    for place, position in enumerate(positions):
+        assert [position.is_ahead_of(each) for each in positions] == [place > other for other in range(len(positions))]
     other, start = positions[-1], rng.choice(positions)
     position, found = start, list[int]()
     for _ in range(200):
@@ -138,6 +140,14 @@ def test_a_reader_that_follows_another_one_arrives_and_misses_nothing(seed: int)
         for each in (start, other)
     )
     assert sorted(found) == sorted(read_by_other - read_before)
+
+
+def test_a_window_that_the_others_do_not_have_is_ahead() -> None:
+    """A daemon that died opened it; the next one takes another snapshot from the same place."""
+    others = make_cursor(40, SEEN, HORIZON)
+    assert make_cursor(30, SEEN, "15:21:").is_ahead_of(others)
+    assert not make_cursor(30, SEEN, HORIZON).is_ahead_of(others)
+    assert make_cursor(0, "7:10:", "7:10:").is_ahead_of(make_cursor(0, SEEN, SEEN)), "7 has ended since then"
 
 
 def _is_before(number: int, place: int, position: Cursor, snapshots: list[str]) -> bool:

@@ -361,7 +361,7 @@ def test_a_hook_that_stands_still_is_not_read_for(reading: Reading) -> None:
 def test_a_hook_begins_alone_at_a_saved_position(reading: Reading) -> None:
     reading.read(2)
     queue = reading.queues[1]
-    reading.streams.begin_alone(queue, make_cursor())
+    reading.streams.begin_at(queue, make_cursor())
     reading.streams.set_hooks(HookTable("2", [queue.hook for queue in reading.queues.values()]))
     assert reading.members == [2]
     assert set(reading.streams.table.by_id) == {2}

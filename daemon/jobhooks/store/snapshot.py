@@ -21,6 +21,11 @@ class Snapshot:
         xmin, xmax, in_progress = text.split(":")
         return cls(int(xmin), int(xmax), frozenset(map(int, filter(None, in_progress.split(",")))))
 
+    @property
+    def age(self) -> tuple[int, int, int]:
+        """A key that sorts snapshots of one server by time: what is below it has ended, and stays so."""
+        return self.xmax, self.xmin, -len(self.in_progress)
+
     def sees(self, transaction_id: int) -> bool:
         """Return whether the transaction had ended; as ``pg_visible_in_snapshot``."""
         return transaction_id < self.xmin or (transaction_id < self.xmax and transaction_id not in self.in_progress)

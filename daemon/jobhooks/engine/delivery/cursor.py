@@ -34,7 +34,9 @@ class Cursor:
         return replace(self, last_id=changes[-1].id)
 
     def towards(self, other: "Cursor") -> tuple["Cursor", int]:
-        """The window to read next on the way to ``other``, a later position, and the id up to which to read it.
+        """The window to read next on the way to ``other``, and the id up to which to read it.
+
+        This position must not be ahead of ``other``.
 
         Windows end only at snapshots of ``other``. So a reader that follows another one arrives at the same position:
         it reads whole windows up to the snapshot ``seen`` of the other, and then its open window up to its ``last_id``.
@@ -47,6 +49,18 @@ class Cursor:
                 window = replace(self, horizon=other.seen, horizon_low_water_id=other.seen_low_water_id)
         is_open_there = window.horizon == other.horizon and not other.is_between_windows
         return window, other.last_id if is_open_there else NO_LIMIT
+
+    def is_ahead_of(self, other: "Cursor") -> bool:
+        """Whether this position lies beyond ``other``, or in a window from the same place that ``other`` does not have.
+
+        A reader cannot get from here to ``other``. Both are positions in one log.
+        """
+        mine, theirs = Snapshot.parse(self.seen).age, Snapshot.parse(other.seen).age
+        if mine != theirs:
+            return mine > theirs
+        if self.is_between_windows:
+            return False
+        return self.horizon != other.horizon or self.last_id > other.last_id
 
     @property
     def is_between_windows(self) -> bool:

@@ -94,7 +94,7 @@ class Dispatcher:
                     rows[hook_id], complete=complete, unsent=lambda id_, of=hook_id: (id_, of) in unsent
                 )
                 if hook_id in self._positions:
-                    self.streams.begin_alone(queue, self._positions.pop(hook_id))
+                    self.streams.begin_at(queue, self._positions.pop(hook_id))
             elif not queue.is_active:
                 queue.is_member, queue.is_active = True, True
             queue.hook = hook
@@ -404,8 +404,8 @@ class Dispatcher:
 
     def on_refused(self, hook_id: int, error: JobhooksError) -> None:
         """The database refuses what this hook has to write: the hook stands still until it is accepted."""
-        queue = self._queues[hook_id]
-        if queue.halted is None:
+        queue = self._queues.get(hook_id)
+        if queue is not None and queue.halted is None:
             queue.halted = str(error)
             log.error("hook_halted", hook=queue.hook.name, error=str(error))
             self.streams.leave(queue, "it stands still")

@@ -154,8 +154,15 @@ class Streams:
             else:
                 delivery.page = None  # of a stream that is over
 
-    def begin_alone(self, queue: HookQueue, position: Cursor) -> None:
-        """Make a new hook read alone, from a saved position."""
+    def begin_at(self, queue: HookQueue, position: Cursor) -> None:
+        """Make a new hook read alone, from a saved position.
+
+        If that is ahead of the shared stream, which another hook held up, the hook begins there: it reads some changes
+        again, and leaves out what has a result. From ahead it could not arrive at the same position.
+        """
+        if position.is_ahead_of(self.shared.position):
+            self._settler.move_hook(queue.hook.id, None)
+            return
         queue.stream = Stream(position, self._read_to)
         queue.is_member = False
 
