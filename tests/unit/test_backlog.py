@@ -242,6 +242,8 @@ def test_a_full_backlog_reads_on_if_its_rows_wait_for_the_log() -> None:
     backlog.take_runnable(NOW, 1, lambda _row: False)
     assert not backlog.is_full
     backlog.position_moved()
+    assert not backlog.is_full, "its rows are not examined yet"
+    backlog.take_runnable(NOW, MOST_ROWS, lambda _row: True)
     assert backlog.is_full
 
 

@@ -115,10 +115,9 @@ class Backlog:
             self._await_due(row)
 
     def position_moved(self) -> None:
-        """The hook has read more of the log."""
+        """The hook has read more of the log. Until they are examined, the rows count as beyond its position."""
         for change_id in self._beyond:
             self._examine(change_id)
-        self._beyond.clear()
 
     def due_at(self) -> float | None:
         """When to call ``take_runnable`` again, if nothing changes before; None: never."""
@@ -126,7 +125,9 @@ class Backlog:
             row = self.rows.get(self._candidates[0])
             if row is not None and row.written and not row.loaded:
                 return 0.0
-            self._is_candidate.discard(heapq.heappop(self._candidates))
+            change_id = heapq.heappop(self._candidates)
+            self._is_candidate.discard(change_id)
+            self._beyond.discard(change_id)
         while self._due:
             due, change_id = self._due[0]
             row = self.rows.get(change_id)
@@ -150,6 +151,7 @@ class Backlog:
         while self._candidates and len(runnable) < most:
             change_id = heapq.heappop(self._candidates)
             self._is_candidate.discard(change_id)
+            self._beyond.discard(change_id)
             row = self.rows.get(change_id)
             if row is None or row.loaded or not row.written or row.due > now or not self._is_next(row):
                 continue
