@@ -15,7 +15,9 @@ from jobhooks.engine.delivery.observer import Observer, Observers
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.delivery.settle_batch import SettleBatch
+from jobhooks.engine.reading.reader import Reading
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
+from jobhooks.engine.scheduling.follower import Follower
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
@@ -139,12 +141,13 @@ class Daemon:
             Observers(_Silent()),
         )
         self.settler.attach(self.dispatcher)
+        self._follower = Follower(self.dispatcher, self._read_alone, self._reading)
         self.database.at_once = True
         self.cursor = self.database.shared
         await self.dispatcher.start(self.cursor)
         await self.dispatcher.reload_hooks()
         self.database.at_once = False
-        for part in (self.settler.run(), self.dispatcher.run(), self._read(), self._read_alone()):
+        for part in (self.settler.run(), self.dispatcher.run(), self._read(), self._follower.run()):
             self.tasks.append(asyncio.create_task(part))
 
     @property
@@ -196,28 +199,8 @@ class Daemon:
                 )
                 await self.dispatcher.admit(reading)
 
-    async def _read_alone(self) -> None:
-        while True:
-            queue = await self.dispatcher.next_alone()
-            if not await self._page_alone(queue):
-                continue
-            async with self._reading:
-                if await self._page_alone(queue):
-                    self.dispatcher.join(queue)
-
-    async def _page_alone(self, queue: HookQueue) -> bool:
-        stream = queue.stream
-        shared = self.dispatcher.streams.shared.position
-        if stream is None or queue.is_member:
-            return False
-        if stream.position == shared:
-            return True
-        window, up_to = stream.position.towards(shared)
-        reading = await self.database.send("read alone", lambda: self.database.read(window, PAGE_SIZE, up_to=up_to))
-        if queue.stream is not stream or queue.is_member:
-            return False
-        await self.dispatcher.admit_alone(queue, reading)
-        return stream.position == shared
+    async def _read_alone(self, _queue: HookQueue, window: Cursor, up_to: int) -> Reading:
+        return await self.database.send("read alone", lambda: self.database.read(window, PAGE_SIZE, up_to=up_to))
 
     # Running.
 

@@ -35,6 +35,7 @@ class Scheduling(RuleBasedStateMachine):
         self.now = 1000.0
         self.clock = patch("time.monotonic", lambda: self.now)
         self.clock.start()
+        self.logging = structlog.get_config()
         structlog.configure(wrapper_class=QUIET)
         self.loop = asyncio.new_event_loop()
         hooks = [
@@ -247,6 +248,7 @@ class Scheduling(RuleBasedStateMachine):
         finally:
             self.daemon.stop()
             self.loop.close()
+            structlog.configure(**self.logging)
             self.clock.stop()
 
     def _deliver_everything(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobhooks.discovery.registry import ReceiverRegistry
+from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.delivery_log import DeliveryLog
@@ -16,6 +17,7 @@ from jobhooks.engine.reading.reader import PageReader, Reader, Reading
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.runner import Runners
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
+from jobhooks.engine.scheduling.follower import Follower
 from jobhooks.engine.scheduling.hook_queue import HookQueue
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
@@ -73,6 +75,7 @@ class Engine:
             self.observers,
         )
         self.settler.attach(self.dispatcher)
+        self._follower = Follower(self.dispatcher, self._read_alone, self._reading)
 
     async def start(self) -> None:
         """Load the saved position in the log, and the active hooks."""
@@ -89,7 +92,7 @@ class Engine:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.settler.run())
             group.create_task(self.dispatcher.run())
-            group.create_task(self._read_alone())
+            group.create_task(self._follower.run())
             group.create_task(self._count_condition_failures())
 
     async def read(self, *, soon: bool = False) -> Reading:
@@ -111,34 +114,11 @@ class Engine:
         if reading.configuration != self.dispatcher.hooks_version:
             await self.dispatcher.reload_hooks()
 
-    async def _read_alone(self) -> None:
-        """Read for the hooks that cannot keep up with the others, page by page in turn, until cancelled."""
-        while True:
-            queue = await self.dispatcher.next_alone()
-            if not await self._page_alone(queue):
-                continue
-            # The others have read little more since then. They wait for as long as it takes to read that. Otherwise a
-            # hook could follow them for ever, always one page behind.
-            async with self._reading:
-                if await self._page_alone(queue):
-                    self.dispatcher.join(queue)
-
-    async def _page_alone(self, queue: HookQueue) -> bool:
-        """Read a page for a hook that reads alone; whether it has read as far as the others had when this began."""
-        stream = queue.stream
-        shared = self.dispatcher.streams.shared.position
-        if stream is None or queue.is_member:
-            return False
-        if stream.position == shared:
-            return True
-        window, up_to = stream.position.towards(shared)
+    async def _read_alone(self, queue: HookQueue, window: Cursor, up_to: int) -> Reading:
         reading = await self._pages_alone.read(window, up_to=up_to, content_type_ids=queue.hook.content_type_ids)
         if reading.changes:
             await self._follow_configuration(reading)
-        if queue.stream is not stream or queue.is_member:
-            return False
-        await self.dispatcher.admit_alone(queue, reading)
-        return stream.position == shared
+        return reading
 
     async def deliver_pending(self, hasten: Callable[[], bool]) -> None:
         """Deliver everything that is pending, to the end.
