@@ -111,14 +111,11 @@ class HookQueue:
         if not self.ready:
             return None
         delivery = self.ready.popleft()
-        self._begin(delivery)
+        self.begin(delivery)
         return delivery
 
     def begin(self, delivery: Delivery) -> None:
-        """Run a delivery that waits only for others of its group or batch."""
-        self._begin(delivery)
-
-    def _begin(self, delivery: Delivery) -> None:
+        """Run a delivery, which is ready, or waits only for others of its group or batch."""
         _move(delivery, State.RUNNING)
         delivery.hook = self.hook  # with the current limits of its job
         delivery.began_at = time.monotonic()

@@ -48,6 +48,12 @@ class BacklogLoader:
         """Rows may have become able to run."""
         self._changed.set()
 
+    def position_moved(self) -> None:
+        """Hooks have read more of the log."""
+        for queue in self._queues.values():
+            queue.backlog.position_moved()
+        self._changed.set()
+
     def table_changed(self) -> None:
         """Another session has changed the backlog."""
         self._table_changed = True

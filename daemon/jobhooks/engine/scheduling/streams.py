@@ -43,9 +43,8 @@ class Streams:
         self.shared: Stream
         self.table = self._hooks  # the hooks of the shared stream, ``members``
         self.members: list[HookQueue] = []
-        self._few = (
-            most  # a page is read when a hook has fewer open deliveries, so that hooks in step do not fill memory
-        )
+        # A page is read when a hook has fewer open deliveries than this. So hooks in step do not fill memory.
+        self._few = most
         self._read_to = 0  # the highest id of a change that was ever scheduled
 
     def start(self, position: Cursor, read_again_to: int) -> None:
