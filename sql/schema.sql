@@ -1041,6 +1041,11 @@ GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO j
 REVOKE ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.give_up_position() FROM PUBLIC;
@@ -1225,6 +1230,11 @@ GRANT ALL ON FUNCTION jobhooks.save_hook(name text, settings jsonb) TO jobhooks_
 REVOKE ALL ON FUNCTION jobhooks.save_positions(leader bigint, shared json, hooks json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.save_positions(leader bigint, shared json, hooks json) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.secret_columns(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.secret_columns(relation regclass) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.secret_columns(relation regclass) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.secret_columns(relation regclass) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) TO jobhooks_operator;
 
@@ -1283,6 +1293,8 @@ REVOKE ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precis
 GRANT ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.watch_as_before(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) TO jobhooks_viewer;

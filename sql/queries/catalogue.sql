@@ -6,6 +6,17 @@ select set_config('lock_timeout', '500ms', true)
 -- name: watch
 select jobhooks.watch(:table::text::regclass, :key_columns, :keyless, :always, :exclude, :ignore)
 
+-- name: watch_as_before
+select jobhooks.watch_as_before(:table::text::regclass)
+
+-- name: secrets_in_log
+-- The columns of a watched table that look like secrets and are not excluded, and the command that excludes them.
+select string_agg(secret, ', '), jobhooks.exclude_command(id, array_agg(secret))
+from jobhooks.content_type
+cross join unnest(jobhooks.secret_columns(relation)) as secret
+where relation = :table::text::regclass and secret <> all (exclude) and secret <> all (key_columns)
+group by id
+
 -- name: unwatch
 select jobhooks.unwatch(:table::text::regclass)
 

@@ -114,6 +114,19 @@ def test_nothing_is_installed_when_a_table_does_not_exist(empty_database: str) -
         assert conn.execute("select to_regnamespace('jobhooks')").fetchone() == (None,)
 
 
+def test_installing_again_leaves_a_watched_table_as_it_is(device: Connection, database: str) -> None:
+    """The deployment names the table each time; the excluded column must stay out of the log."""
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    device.execute("alter table public.device add api_token text")
+    watched = jobhooks("table", "watch", "public.device", "--ignore", "name", **url)
+    assert watched.returncode == 0 and "--exclude api_token" in watched.stderr
+    watch = ["table", "watch", "public.device", "--ignore", "name", "--exclude", "api_token"]
+    assert "api_token" not in jobhooks(*watch, **url).stderr
+    assert jobhooks("install", "public.device", **url).returncode == 0
+    (table,) = json.loads(jobhooks("table", "list", "--json", **url).stdout)
+    assert (table["exclude"], table["ignore"]) == (["api_token"], ["name"])
+
+
 def test_a_hook_on_a_job_that_is_not_enabled_says_so(device: Connection, database: str) -> None:
     """Two switches confuse people most: the message names the one that is off, and the command to turn it on."""
     url = {"JOBHOOKS_DATABASE_URL": database}

@@ -262,3 +262,93 @@ def test_an_installation_that_meets_a_lock_tries_again(admin: SyncConnection, da
     held.wait(10)
     assert install(admin) == []
     holder.join()
+
+
+def options(conn: Connection) -> list[tuple[object, ...]]:
+    """How each table is watched."""
+    return conn.execute(
+        "select name, watched, key_columns, always, exclude, ignore from jobhooks.content_type order by id"
+    ).fetchall()
+
+
+ACCOUNT = "create table public.account (id integer primary key, code integer unique, api_token text, seen integer)"
+
+
+def test_watching_as_before_leaves_a_watched_table_alone(conn: Connection, admin: SyncConnection) -> None:
+    """A deployment repeats it: it must not make an excluded token part of the log."""
+    conn.execute(ACCOUNT)
+    assert tables.watch_as_before(admin, "public.account")
+    tables.watch(admin, "public.account", ["code"], always=True, exclude=["api_token"], ignore=["seen"])
+    how = options(conn)
+    assert not tables.watch_as_before(admin, "public.account")
+    assert options(conn) == how == [("public.account", True, ["code"], True, ["api_token"], ["seen"])]
+    conn.execute("insert into public.account values (1, 1, 'secret', 1)")
+    assert conn.execute("select postchange from jobhooks.object_change").fetchall() == [
+        ({"id": 1, "code": 1, "seen": 1},)
+    ]
+
+
+@pytest.mark.parametrize(
+    "interruption",
+    [
+        "select jobhooks.unwatch('public.account')",
+        "drop table public.account; " + ACCOUNT,
+        "alter table public.account rename to former; " + ACCOUNT.replace("table", "table if not exists"),
+        'drop trigger "!jobhooks_1_create" on public.account',
+    ],
+)
+def test_watching_as_before_keeps_the_options_of_an_earlier_time(
+    conn: Connection, admin: SyncConnection, interruption: str
+) -> None:
+    """Unwatched, dropped and made again, replaced, or with a missing trigger: excluded columns stay out of the log."""
+    conn.execute(ACCOUNT)
+    tables.watch(admin, "public.account", exclude=["api_token"], ignore=["seen"])
+    conn.execute(interruption.encode())
+    assert tables.watch_as_before(admin, "public.account")
+    conn.execute("insert into public.account values (1, 1, 'secret', 1)")
+    conn.execute("update public.account set seen = 2")
+    assert conn.execute("select action::text, postchange from jobhooks.object_change").fetchall() == [
+        ("create", {"id": 1, "code": 1, "seen": 1})
+    ]
+
+
+def test_watching_as_before_fails_if_an_excluded_column_is_gone(conn: Connection, admin: SyncConnection) -> None:
+    """It may have another name now; then its values would enter the log."""
+    conn.execute(ACCOUNT)
+    tables.watch(admin, "public.account", exclude=["api_token"])
+    conn.execute("drop table public.account")
+    conn.execute(ACCOUNT.replace("api_token", "apikey").encode())
+    with pytest.raises(UnwatchableTable, match="it has no column api_token"):
+        tables.watch_as_before(admin, "public.account")
+
+
+def test_columns_that_look_like_secrets_are_named(conn: Connection, admin: SyncConnection) -> None:
+    """No flag, number or time does, nor a word that only contains one."""
+    conn.execute("create domain public.hidden as text check (value <> '')")
+    conn.execute(
+        "create table public.login (id integer primary key, password varchar(100), password_changed_at timestamptz,"
+        ' has_password boolean, token_count integer, secretary text, tokenizer text, "apiKey" text,'
+        " session_key public.hidden, tokens text[], private_key bytea, credentials jsonb, monkey text, passport text,"
+        " refresh_token_hash text, otp_secret uuid, email text, keyword text)"
+    )
+    tables.watch(admin, "public.login", exclude=["private_key"])
+    named = "password, apiKey, session_key, tokens, credentials, refresh_token_hash, otp_secret"
+    flags = " ".join(f"--exclude {name}" for name in named.split(", "))
+    command = f"jobhooks table watch public.login --exclude private_key {flags}"
+    assert tables.secrets_in_log(admin, "public.login") == [(named, command)]
+    assert conn.execute("select severity, subject, remedy from jobhooks.problems()").fetchall() == [
+        ("note", "public.login", command)
+    ]
+    tables.watch(admin, "public.login", exclude=["private_key", *named.split(", ")])
+    assert tables.secrets_in_log(admin, "public.login") == []
+    assert conn.execute("select from jobhooks.problems()").fetchall() == []
+
+
+def test_a_key_that_looks_like_a_secret_is_named(conn: Connection, admin: SyncConnection) -> None:
+    """A key cannot be excluded, so the remedy is another key."""
+    conn.execute("create table public.visit (token text primary key, id integer unique not null)")
+    tables.watch(admin, "public.visit")
+    (problem,) = conn.execute("select severity, subject, remedy from jobhooks.problems()").fetchall()
+    assert problem == ("note", "public.visit", "name another key with --key, and exclude this column")
+    tables.watch(admin, "public.visit", ["id"], exclude=["token"])
+    assert conn.execute("select from jobhooks.problems()").fetchall() == []

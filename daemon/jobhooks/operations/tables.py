@@ -90,6 +90,26 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     return next(watched for watched in watched_tables(conn) if watched.table == name)
 
 
+def watch_as_before(conn: SyncConnection, table: str) -> bool:
+    """Watch ``table`` unless it is watched; whether it was not. Options of an earlier time apply again.
+
+    Raises:
+        UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: nothing was changed.
+    """
+    try:
+        return call_with_lock(conn, "watch_as_before", table=table)[0][0]
+    except UnknownTable as exc:
+        raise unknown_table(conn, table, exc, command="jobhooks install") from exc
+
+
+def secrets_in_log(conn: SyncConnection, table: str) -> list[tuple[str, str]]:
+    """The columns of a watched table that look like secrets and are not excluded, and the command that excludes them.
+
+    Empty without such columns.
+    """
+    return [(names, command) for names, command in call(conn, "secrets_in_log", table=table)]
+
+
 def watch_outdated(conn: SyncConnection, failed: Callable[[str, JobhooksError], None] | None = None) -> int:
     """Watch tables again whose triggers differ from those of this version; the result is how many these were.
 

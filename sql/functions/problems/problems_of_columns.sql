@@ -1,4 +1,5 @@
--- jobhooks.problems_of_columns(): columns of watched tables whose options have no effect, or that can fail a writer.
+-- jobhooks.problems_of_columns(): columns of watched tables whose options have no effect, that can fail a writer, or that look
+-- like secrets.
 create or replace function jobhooks.problems_of_columns()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -49,7 +50,25 @@ as $$
     join pg_attribute as attribute
         on attribute.attrelid = watched.relation and attribute.attgenerated = 'v' and not attribute.attisdropped
     group by watched.id, watched.table_name
+    union all
+    select
+        'note', watched.table_name,
+        case when is_key
+            then format('its key column %s looks like a secret, and each change records the key', array_to_string(secret.names, ', '))
+            else format('the log records columns that look like secrets: %s', array_to_string(secret.names, ', '))
+        end,
+        case when is_key
+            then 'name another key with --key, and exclude this column'
+            else jobhooks.exclude_command(watched.id, secret.names)
+        end
+    from watched
+    cross join lateral (
+        select name = any (watched.key_columns) as is_key, array_agg(name) as names
+        from unnest(jobhooks.secret_columns(watched.relation)) as name
+        where name <> all (watched.exclude)
+        group by 1
+    ) as secret
 $$;
 
 comment on function jobhooks.problems_of_columns() is
-'Columns of watched tables whose options have no effect, or that can fail a writer';
+'Columns of watched tables whose options have no effect, that can fail a writer, or that look like secrets';

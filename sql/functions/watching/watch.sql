@@ -23,6 +23,7 @@ declare
     content_type_id integer;
     statement text;
     ours record;
+    secrets text[];
 begin
     perform jobhooks.check_watchable(relation, key_columns, exclude, ignore);
 
@@ -72,6 +73,14 @@ begin
         )
     where content_type.id = content_type_id;
     perform set_config('lock_timeout', former_timeout, true);
+    secrets := array(
+        select name from unnest(jobhooks.secret_columns(relation)) as name
+        where name <> all (watch.exclude) and name <> all (key_columns)
+    );
+    if secrets <> '{}' then
+        raise notice 'the log records columns of % that look like secrets: %', table_name, array_to_string(secrets, ', ')
+        using hint = jobhooks.exclude_command(content_type_id, secrets);
+    end if;
     return content_type_id;
 end
 $$;

@@ -9,6 +9,7 @@ import typer
 from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import print_json, print_message, print_text
+from jobhooks.cli.show.secrets import warn_of_secrets
 from jobhooks.errors import Forbidden, JobhooksError, Refused, with_remedy
 from jobhooks.operations import tables
 from jobhooks.operations.lookup.table_names import check_table
@@ -44,6 +45,8 @@ def install(
 ) -> None:
     """Install the schema jobhooks in a database, or bring it up to date; can be run again at any time.
 
+    Tables that are watched stay as they are; `jobhooks table watch` changes how a table is watched.
+
     Example: jobhooks install public.device public.site --database-url postgresql:///inventory
 
     Example: jobhooks install --print | psql -v ON_ERROR_STOP=1 inventory
@@ -66,8 +69,9 @@ def install(
                 f"watching {count} {'table' if count == 1 else 'tables'} again, with the triggers of this version"
             )
         for table in watch or []:
-            tables.watch(conn, table, None, keyless=False, always=False)
-            print_message(f"watching {table}")
+            is_new = tables.watch_as_before(conn, table)
+            print_message(f"watching {table}" if is_new else f"{table} is watched already, and stays as it is")
+            warn_of_secrets(conn, table)
         if as_json:
             print_json({"version": PROGRAM_VERSION, "database": conn.info.dbname, "migrations": migrations})
 

@@ -11,6 +11,7 @@ from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.problems import print_problems
+from jobhooks.cli.show.secrets import warn_of_secrets
 from jobhooks.cli.show.table_explanation import print_explanation
 from jobhooks.operations import tables
 from jobhooks.operations.doctor import problems
@@ -77,6 +78,7 @@ def watch(
         watched = tables.watch(
             conn, table, key or None, keyless=keyless, always=always, exclude=exclude or (), ignore=ignore or ()
         )
+        warn_of_secrets(conn, table)
     if as_json:
         print_json(watched)
     else:
