@@ -9,7 +9,7 @@ from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.session import EngineSettings
-from jobhooks.errors import DatabaseUnreachable
+from jobhooks.errors import DatabaseUnreachable, StatementInterrupted
 from jobhooks.operations.configuration import receivers
 from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
@@ -47,7 +47,8 @@ def _prepare(chosen: Settings) -> tuple[EngineSettings, ReceiverRegistry]:
                 return _prepare_with(chosen, conn)
         except DatabaseUnreachable as exc:
             wait_s = backoff.next()
-            log.warning("database_unreachable", error=str(exc), next_attempt_s=round(wait_s, 1))
+            event = "statement_interrupted" if isinstance(exc, StatementInterrupted) else "database_unreachable"
+            log.warning(event, error=str(exc), next_attempt_s=round(wait_s, 1))
             time.sleep(wait_s)
 
 

@@ -9,7 +9,7 @@ from conftest import Connection
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.running.runner import TimeLimits
-from jobhooks.errors import AlreadySettled, DatabaseUnreachable
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable, StatementInterrupted
 from jobhooks.matching.hook_table import Hook
 from support.conforming import CHANGES, UnderTest
 from support.grouping import copied, results
@@ -110,6 +110,20 @@ async def test_a_lost_connection_is_no_outcome(rig: UnderTest, copying: Connecti
         await rig.run("LosesItsConnection", 3)
     assert copied(copying) == [] and results(copying) == []
     assert (await rig.run("Writes", 4)).recorded
+
+
+async def test_an_interrupted_statement_is_not_called_a_lost_connection(rig: UnderTest, copying: Connection) -> None:
+    copying.execute(
+        "create function public.stops() returns trigger language plpgsql as $$begin raise exception 'no memory' using"
+        " errcode = '53200'; end$$; create constraint trigger stops after insert on public.copy"
+        " deferrable initially deferred for each row execute function public.stops()"
+    )
+    try:
+        error = (await rig.run("Writes", 3)).error
+    except StatementInterrupted as exc:
+        error = f"StatementInterrupted: {exc}"
+    assert error is not None and error.startswith("StatementInterrupted: ") and "no memory" in error
+    assert "lost" not in error and copied(copying) == []
 
 
 async def test_a_connection_that_was_cut_while_idle_is_replaced(rig: UnderTest, copying: Connection) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Generator
 
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from jobhooks.errors import DatabaseUnreachable, Forbidden, SqlMismatch
+from jobhooks.errors import DatabaseUnreachable, Forbidden, JobhooksError, SqlMismatch, StatementInterrupted
 from jobhooks.operations.doctor import problems
 from jobhooks.operations.status import HookBacklog, Status, status, watch
 from jobhooks.runtime.settings import Settings, load
@@ -116,6 +117,41 @@ def test_watching_survives_a_lost_connection(device: Connection, settings: Setti
     )
     assert isinstance(next(looks), DatabaseUnreachable)
     assert isinstance(next(looks), Status)
+
+
+FILLS_THE_LOCK_TABLE = """
+do $$
+begin
+    for number in 1 .. 10000000 loop
+        begin
+            perform pg_advisory_xact_lock(number);
+        exception when out_of_memory then
+            return;
+        end;
+    end loop;
+end $$
+"""
+
+
+def test_a_full_lock_table_is_no_lost_connection(device: Connection, admin: SyncConnection, settings: Settings) -> None:
+    with device.transaction():
+        device.execute(FILLS_THE_LOCK_TABLE)
+        with pytest.raises(StatementInterrupted) as caught:
+            status(admin, settings)
+    assert caught.value.message.endswith("out of shared memory")  # PostgreSQL's hint is the remedy
+    assert "max_locks_per_transaction" in (caught.value.remedy or "")
+    assert status(admin, settings).database == device.info.dbname
+
+
+def test_a_missing_library_of_the_server_is_no_lost_connection(device: Connection, settings: Settings) -> None:
+    if device.info.server_version < 180000:
+        pytest.skip("$libdir is a folder that no setting changes before PostgreSQL 18")
+    name = sql.Identifier(device.info.dbname)
+    device.execute(sql.SQL("alter database {} set dynamic_library_path = '/nowhere'").format(name))
+    with pytest.raises(JobhooksError) as caught:
+        next(watch(settings))
+    assert not isinstance(caught.value, DatabaseUnreachable)
+    assert "plpgsql" in caught.value.message and "installation" in (caught.value.remedy or "")
 
 
 def test_a_database_without_jobhooks_has_no_status(empty_database: str) -> None:

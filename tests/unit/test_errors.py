@@ -14,7 +14,7 @@ from jobhooks.errors import (
     UnknownTable,
     with_remedy,
 )
-from jobhooks.store.connections import ErrorReport, error_of
+from jobhooks.store.connections import ErrorReport, error_of, lost_by
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,7 @@ def test_an_error_survives_the_way_from_a_worker_process() -> None:
         (ErrorReport("08006", "broken"), DatabaseUnreachable, "lost the connection"),
         (ErrorReport("57014", "canceling statement"), StatementInterrupted, "complete the statement: canceling"),
         (ErrorReport("53200", "out of shared memory"), StatementInterrupted, "Try: a larger max_locks_per_transaction"),
+        (ErrorReport("53200", "no memory", "Use more."), StatementInterrupted, "statement: no memory. Try: a larger"),
         (ErrorReport("40001", "could not serialize"), StatementInterrupted, "did not complete the statement"),
         (ErrorReport("58P01", 'could not access file "$libdir/plpgsql"'), JobhooksError, "database failed: could not"),
         (ErrorReport("22012", "division by zero", "Do not."), JobhooksError, "failed: division by zero. Do not."),
@@ -70,3 +71,12 @@ def test_what_may_succeed_later_is_retried_like_a_lost_connection() -> None:
     """The daemon begins again after DatabaseUnreachable; a missing library does not mend itself."""
     assert issubclass(StatementInterrupted, DatabaseUnreachable)
     assert not isinstance(error_of(ErrorReport("58P01", "no library")), DatabaseUnreachable)
+
+
+def test_only_an_error_that_does_not_say_what_failed_is_a_lost_connection() -> None:
+    interrupted = error_of(ErrorReport("53200", "out of shared memory"))
+    lost = lost_by(interrupted)
+    assert (type(lost), str(lost)) == (StatementInterrupted, str(interrupted))
+    closed = lost_by(OSError("closed"))
+    assert type(closed) is DatabaseUnreachable and "closed" in closed.message
+    assert str(lost_by(closed)) == str(closed)

@@ -11,7 +11,7 @@ import pytest
 from jobhooks.runtime.systemd import with_priority
 
 LOGS = """
-import structlog
+import logging, structlog
 from jobhooks.runtime.logging import configure
 from jobhooks.runtime.settings import LogFormat, LogLevel
 
@@ -25,38 +25,54 @@ try:
     1 / 0
 except ZeroDivisionError:
     log.exception("crashed")
+logging.getLogger("asyncio").error("of a library\\ntwo lines")
 """
+# A command with a fault of ours.
+CRASHES = """
+from jobhooks.cli import app
+app.command_tree = lambda _: 1 / 0
+app.main()
+"""
+MISTYPED = "import sys; sys.argv[1:] = ['nonsense']; from jobhooks.cli import main; main()"
 
 
-def logged(path: Path, stream: str | None, log_format: str = "JSON") -> list[str]:
-    """Run the above with stderr in a file; ``stream``: what JOURNAL_STREAM says, of that file if it is "own"."""
+def logged(path: Path, stream: str | None, program: str = LOGS.format(log_format="JSON")) -> list[str]:
+    """Run a program with stderr in a file; ``stream``: what JOURNAL_STREAM says, of that file if it is "own"."""
     with path.open("wb") as stderr:
         status = os.fstat(stderr.fileno())
         own = f"{status.st_dev}:{status.st_ino}"
         environment = {**os.environ, **({"JOURNAL_STREAM": own if stream == "own" else stream} if stream else {})}
         if not stream:
             environment.pop("JOURNAL_STREAM", None)
-        program = LOGS.format(log_format=log_format)
-        subprocess.run([sys.executable, "-c", program], check=True, stderr=stderr, env=environment, timeout=60)
+        subprocess.run([sys.executable, "-c", program], check=False, stderr=stderr, env=environment, timeout=60)
     return path.read_text().splitlines()
 
 
 def test_the_journal_gets_a_priority_before_each_event(tmp_path: Path) -> None:
     """So that journalctl -p warning shows warnings; the journal takes it off and stores JSON."""
     lines = logged(tmp_path / "log", "own")
-    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<3>"]
-    assert [json.loads(line[3:])["event"] for line in lines] == ["looked", "started", "slow", "failed", "crashed"]
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<3>", "<3>", "<3>"]
+    assert [json.loads(line[3:])["event"] for line in lines[:-2]] == ["looked", "started", "slow", "failed", "crashed"]
+    assert lines[-2:] == ["<3>of a library", "<3>two lines"]
 
 
 def test_each_line_of_text_has_a_priority(tmp_path: Path) -> None:
-    lines = logged(tmp_path / "log", "own", "CONSOLE")
+    lines = logged(tmp_path / "log", "own", LOGS.format(log_format="CONSOLE"))
     assert len(lines) > 5 and all(line[:3] in {"<7>", "<6>", "<4>", "<3>"} for line in lines)
 
 
 @pytest.mark.parametrize("stream", [None, "1:2", "nonsense"])
 def test_any_other_stderr_gets_plain_json(tmp_path: Path, stream: str | None) -> None:
     """A child with another stderr inherits JOURNAL_STREAM."""
-    assert all(json.loads(line) for line in logged(tmp_path / "log", stream))
+    lines = logged(tmp_path / "log", stream)
+    assert all(json.loads(line) for line in lines[:-2]) and lines[-2:] == ["of a library", "two lines"]
+
+
+@pytest.mark.parametrize(("program", "words"), [(MISTYPED, "nonsense"), (CRASHES, "ZeroDivisionError")])
+def test_what_ends_a_command_is_an_error_in_the_journal(tmp_path: Path, program: str, words: str) -> None:
+    lines = logged(tmp_path / "log", "own", program)
+    assert words in lines[-1] and {line[:3] for line in lines} == {"<3>"}
+    assert not any(line.startswith("<") for line in logged(tmp_path / "log", None, program))
 
 
 def test_a_level_that_syslog_does_not_have_is_info() -> None:

@@ -1,6 +1,7 @@
 """The root of the command line: its options, and how errors become one line and an exit code."""
 
 import sys
+from types import TracebackType
 from typing import Annotated
 
 import typer
@@ -46,16 +47,17 @@ def root_options(
 
 def main() -> None:
     """Run the command line. An error is one line and an exit code, never a traceback for a user's mistake."""
+    if stderr_is_journal():
+        sys.excepthook = _print_traceback
     try:
         # The service's wrapper runs it as a module; no shell would complete a command of that name.
         code = command_tree(app)(prog_name="jobhooks", standalone_mode=False)
     except JobhooksError as error:
-        line = f"jobhooks: {error}"
-        print_message(with_priority("error", line) if stderr_is_journal() else line)
+        _print_error(f"jobhooks: {error}")
         sys.exit(error.exit_code)
     except UsageError as error:
         if type(error).__name__ != "NoArgsIsHelpError":  # which has printed the help
-            print_message(f"jobhooks: {printable(line_of(error))}")
+            _print_error(f"jobhooks: {printable(line_of(error))}")
         sys.exit(WRONG_USAGE)
     except typer.Abort:
         print_message("jobhooks: cancelled; nothing was changed")
@@ -63,3 +65,14 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     sys.exit(code)
+
+
+def _print_error(text: str) -> None:
+    """Print an error, which the journal stores with the priority of one."""
+    print_message(with_priority("error", text) if stderr_is_journal() else text)
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
+    _print_error("".join(traceback.format_exception(kind, error, trace)).rstrip())

@@ -18,7 +18,7 @@ from jobhooks.engine.receiver_reload import ReceiverReload
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
-from jobhooks.errors import DatabaseUnreachable, LeadsNoMore
+from jobhooks.errors import DatabaseUnreachable, LeadsNoMore, StatementInterrupted
 
 LAST_RESORT_S = 2.0  # after the grace period, until the process ends with everything that still runs in it
 
@@ -100,12 +100,14 @@ async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event) 
         stop.set()
     except* (DatabaseUnreachable, LeadsNoMore) as failed:
         wait_s = backoff.next()
-        log.warning("database_lost", error=_reason(failed), next_attempt_s=round(wait_s, 1))
+        interrupted = isinstance(_first(failed), StatementInterrupted)
+        event = "statement_interrupted" if interrupted else "database_lost"
+        log.warning(event, error=str(_first(failed)), next_attempt_s=round(wait_s, 1))
         await _wait(wait_s, stop)
         lost = failed.subgroup(DatabaseUnreachable) is not None
     except* Exception as failed:  # an error of the database, or a fault in jobhooks: begin again
         wait_s = backoff.next()
-        log.error("session_failed", error=_reason(failed), next_attempt_s=round(wait_s, 1), exc_info=failed)
+        log.error("session_failed", error=str(_first(failed)), next_attempt_s=round(wait_s, 1), exc_info=failed)
         await _wait(wait_s, stop)
     return lost
 
@@ -116,14 +118,10 @@ async def _wait(seconds: float, stop: asyncio.Event) -> None:
             await stop.wait()
 
 
-def _reason(group: BaseExceptionGroup[BaseException]) -> str:
-    """The message of the first exception in a group."""
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The first exception in a group and in the groups inside."""
     first = group.exceptions[0]
-    return (
-        _reason(cast("BaseExceptionGroup[BaseException]", first))
-        if isinstance(first, BaseExceptionGroup)
-        else str(first)
-    )
+    return _first(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _stop_on_signals(stop: asyncio.Event, grace_s: float, notify: Callable[[str], None]) -> None:

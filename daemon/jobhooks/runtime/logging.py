@@ -23,6 +23,8 @@ def configure(level: LogLevel, log_format: LogFormat) -> None:
         processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     if systemd.stderr_is_journal():
         processors.append(_with_priority)
+        if logging.lastResort is not None:  # for the lines of libraries
+            logging.lastResort.setFormatter(_PriorityFormatter())
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -34,3 +36,11 @@ def configure(level: LogLevel, log_format: LogFormat) -> None:
 def _with_priority(_logger: object, level: str, rendered: object) -> str:
     """The last processor: the journal reads the priority and stores the line without it."""
     return systemd.with_priority(level, str(rendered))
+
+
+class _PriorityFormatter(logging.Formatter):
+    """Formats lines of the standard library's loggers, such as asyncio's, as ``_with_priority`` does."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Put the priority before each line."""
+        return systemd.with_priority(record.levelname.lower(), super().format(record))

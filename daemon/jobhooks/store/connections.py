@@ -134,7 +134,8 @@ async def connect_async(arguments: dict[str, Any]) -> AsyncConnection:
     try:
         return await asyncpg.connect(**arguments)
     except (asyncpg.PostgresError, *BROKEN) as exc:
-        raise DatabaseUnreachable(f"cannot connect to the database: {_one_line(exc)}") from exc
+        remedy = REMEDIES.get(exc.sqlstate or "") if isinstance(exc, asyncpg.PostgresError) else None
+        raise DatabaseUnreachable(f"cannot connect to the database: {_one_line(exc)}", remedy) from exc
 
 
 async def close_async(conn: AsyncConnection) -> None:
@@ -203,6 +204,13 @@ def _raise_translated(exc: BaseException) -> None:
         raise Refused(f"the database cannot store this text: {exc.object!r}") from exc
 
 
+def lost_by(exc: BaseException) -> DatabaseUnreachable:
+    """The error of a run that ended by ``exc``: a lost connection, unless ``exc`` says what failed."""
+    if isinstance(exc, DatabaseUnreachable):
+        return type(exc)(exc.message, exc.remedy)
+    return DatabaseUnreachable(f"lost the connection to the database: {exc}")
+
+
 def is_lock_timeout(exc: BaseException | None) -> bool:
     """Return whether an error is that a lock was not to be had, or comes from that."""
     while exc is not None:
@@ -232,8 +240,8 @@ def error_of(report: ErrorReport) -> JobhooksError:
     sqlstate = report.sqlstate or ""
     if sqlstate.startswith(OWN_CLASS):
         return BY_SQLSTATE.get(sqlstate, JobhooksError)(report.message, report.hint)
-    text = f"{report.message}. {report.hint}" if report.hint else report.message
     remedy = REMEDIES.get(sqlstate)
+    text = f"{report.message}. {report.hint}" if report.hint and not remedy else report.message
     if sqlstate in BY_SQLSTATE:
         return BY_SQLSTATE[sqlstate](text, remedy)
     if report.connection_failed or sqlstate.startswith(LOST):

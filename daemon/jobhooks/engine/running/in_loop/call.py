@@ -20,7 +20,8 @@ from jobhooks.engine.running.previous_change import previous_change_async
 from jobhooks.engine.running.run_protocol import Ended
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.engine.running.steps import Ending, arguments_of, in_steps_async
-from jobhooks.errors import AlreadySettled, DatabaseUnreachable
+from jobhooks.errors import AlreadySettled
+from jobhooks.store.connections import lost_by
 
 
 class RunCancelled(Exception):
@@ -95,7 +96,7 @@ def _raise_unless_failed(transaction: RunTransaction, exc: BaseException) -> Non
         raise exc
     match transaction.how_it_ended(exc):
         case Ended.LOST:
-            raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
+            raise lost_by(exc) from exc
         case Ended.GAVE_WAY:
             raise GaveWay from exc
         case Ended.FAILED:
@@ -125,7 +126,7 @@ async def record(
         raise
     except Exception as exc:
         if conn.is_closed():
-            raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
+            raise lost_by(exc) from exc
         if ending is not None:
             ending.exc = exc
         return failed_after(outcome, clock, exc, sensitive=deliveries[0].hook.limits.has_sensitive_variables)

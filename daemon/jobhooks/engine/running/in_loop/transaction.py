@@ -12,7 +12,7 @@ from jobhooks.engine.running.in_loop.pool import READER, Connections, borrowed, 
 from jobhooks.engine.running.run_protocol import Command, Ended, RunProtocol, Send, State, Steps, T
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
-from jobhooks.store.connections import BROKEN, AsyncConnection, translated_errors
+from jobhooks.store.connections import BROKEN, AsyncConnection, lost_by, translated_errors
 
 
 class SharedTransaction:
@@ -174,7 +174,7 @@ class RunTransaction:
                 return await conn.fetchrow(statement, *parameters)
             except (asyncpg.PostgresConnectionError, *BROKEN) as exc:
                 conn.terminate()
-                raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from exc
+                raise lost_by(exc) from exc
 
     async def writing(self, statement: str, *parameters: object) -> asyncpg.Record | None:
         """Run a statement in the transaction and fetch the row that it returns."""

@@ -34,7 +34,7 @@ from jobhooks.engine.running.sharing_policy import LONGEST_S, TOO_LONG_S, GaveWa
 from jobhooks.engine.running.steps import Ending, after_run, arguments_of, in_steps, refuse_awaitable
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
 from jobhooks.runtime.parent_process import end_with
-from jobhooks.store.connections import SyncConnection
+from jobhooks.store.connections import SyncConnection, lost_by
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _run(
     except BaseException as exc:
         ended = shared.protocol.how_it_ended(exc, lost=connection.is_lost)
         if ended is Ended.LOST:
-            raise DatabaseUnreachable(f"lost the connection to the database: {exc}") from None
+            raise lost_by(exc) from None
         if ended is Ended.GAVE_WAY and alone:
             raise
         connection.undo()

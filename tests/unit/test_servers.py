@@ -1,0 +1,25 @@
+"""What a run of the tests says about its server."""
+
+import pytest
+
+from conftest import pytest_report_header
+
+
+@pytest.mark.parametrize(
+    ("url", "postgres", "named"),
+    [
+        (None, None, "embedded"),
+        (None, "docker:16", "docker:16"),
+        ("postgresql://db/x", "docker:16", "JOBHOOKS_TEST_DATABASE_URL"),
+    ],
+)
+def test_the_header_of_a_run_names_its_server(
+    monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config, url: str | None, postgres: str | None, named: str
+) -> None:
+    """The process that hands out the tests prints it, and starts no server."""
+    for name, value in (("JOBHOOKS_TEST_DATABASE_URL", url), ("JOBHOOKS_TEST_POSTGRES", postgres)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    assert pytest_report_header(pytestconfig)[0].removeprefix("server: ").removeprefix("that of ") == named
