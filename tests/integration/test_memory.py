@@ -7,7 +7,7 @@ import pytest
 
 from conftest import Connection
 from support.daemon import Daemon, wait_until
-from support.delivering import settled
+from support.delivering import read_by_others, settled
 from support.hooking import add_hook, write_receivers
 
 RECEIVERS = """
@@ -22,6 +22,10 @@ class Waits(JobHookReceiver):
         while not Path("go on").exists():
             Path("runs").touch()
             await asyncio.sleep(0.01)
+
+class Sees(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        pass
 
 class Fails(JobHookReceiver):
     class Meta:
@@ -73,6 +77,22 @@ def test_huge_rows_are_read_ahead_in_small_numbers(seen: Connection, database: s
         wait_until("it reads no more", lambda: all_is_idle(seen))
         (receivers / "go on").touch()
         wait_until("all is settled", settled(seen, ROWS), 60)
+        assert megabytes_at_most(daemon) < AT_MOST
+
+
+def test_a_hook_that_reads_alone_reads_huge_rows_ahead_in_small_numbers(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """It left the others, which are past these rows."""
+    add_hook(database, receivers, "r.Waits", ["create"])
+    add_hook(database, receivers, "r.Sees", ["create"])
+    insert_huge_rows(seen)
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("it runs", lambda: (receivers / "runs").exists())
+        wait_until("it reads alone", read_by_others(seen))
+        wait_until("it reads no more", lambda: all_is_idle(seen))
+        (receivers / "go on").touch()
+        wait_until("all is settled", settled(seen, 2 * ROWS), 60)
         assert megabytes_at_most(daemon) < AT_MOST
 
 

@@ -238,13 +238,28 @@ def test_a_row_that_is_not_here_changes_nothing() -> None:
 def test_a_full_backlog_reads_on_if_its_rows_wait_for_the_log() -> None:
     """Otherwise the hook would read no more, and the rows would never be able to run."""
     backlog = backlog_of(*(make_row(number, number) for number in range(MOST_ROWS)))
-    assert backlog.is_full
+    assert backlog.is_full(covers)
     backlog.take_runnable(NOW, 1, lambda _row: False)
-    assert not backlog.is_full
+    assert not backlog.is_full(lambda _row: False)
+
+
+def test_a_full_backlog_is_full_once_the_hook_has_read_up_to_its_rows() -> None:
+    """Also while so many rows are loaded that no other one is examined; else the hook reads on without end."""
+    backlog = backlog_of(*(make_row(number, number) for number in range(MOST_ROWS)))
+    backlog.take_runnable(NOW, 10, lambda row: row.change_id < 5)
     backlog.position_moved()
-    assert not backlog.is_full, "its rows are not examined yet"
-    backlog.take_runnable(NOW, MOST_ROWS, lambda _row: True)
-    assert backlog.is_full
+    assert not backlog.is_full(lambda row: row.change_id < 7)
+    assert backlog.is_full(covers)
+    assert runnable(backlog, most=10) == list(range(5, 15))
+
+
+def test_a_hook_reads_no_more_while_rows_are_missing() -> None:
+    """Each key counts as blocked, so all that it reads would become rows."""
+    backlog = Backlog()
+    backlog.reconcile([make_row(1, 7)], complete=False, unsent=lambda _id: False)
+    assert backlog.is_full(covers)
+    backlog.reconcile([make_row(1, 7), make_row(2, 8)], complete=True, unsent=lambda _id: False)
+    assert not backlog.is_full(covers)
 
 
 # Merging.
@@ -373,6 +388,23 @@ def test_rows_beyond_the_first_ones_are_not_missed() -> None:
     backlog = backlog_of(make_row(1), make_row(9))
     assert backlog.reconcile([make_row(1)], complete=False, unsent=lambda _id: False) == []
     assert set(backlog.rows) == {1, 9}
+
+
+def test_a_row_behind_missing_ones_waits_until_they_are_here() -> None:
+    """One of them may be older, and of the same key."""
+    backlog = Backlog()
+    backlog.reconcile([make_row(1, 5), make_row(2, 6)], complete=False, unsent=lambda _id: False)
+    backlog.put(make_row(8, 7, written=False))
+    backlog.put(make_row(9, 8, blocks=False, written=False))
+    backlog.mark_written(8)
+    backlog.mark_written(9)
+    assert runnable(backlog) == [1, 2, 9]
+    assert backlog.due_at() is None
+    found = [make_row(1, 5), make_row(2, 6), make_row(3, 7), make_row(7, 5)]
+    backlog.reconcile(found, complete=False, unsent=lambda _id: False)
+    assert runnable(backlog) == [3, 7]
+    backlog.reconcile([*found, make_row(8, 7)], complete=True, unsent=lambda id_: id_ == 9)
+    assert runnable(backlog) == [8]
 
 
 # Compared with an oracle.

@@ -306,11 +306,29 @@ def test_a_hook_that_reads_alone_is_read_for_while_it_has_room(reading: Reading)
     assert reading.streams.alone() == [queue]
     assert set(reading.streams.table_of(queue).by_id) == {1}
     for number in range(MOST):
-        assert reading.streams.wants_to_read(queue)
+        assert reading.streams.wanting_to_read() == [queue]
         reading.read(1, alone=queue)
         assert reading.streams.position_of(queue) == make_cursor(number + 1)
-    assert not reading.streams.wants_to_read(queue)
+    assert reading.streams.wanting_to_read() == []
     assert reading.streams.position_of(reading.queues[2]) == make_cursor(MOST + 1)
+
+
+def test_hooks_that_read_alone_share_a_limit_of_bytes_and_each_has_a_page() -> None:
+    """A hook with rows in memory waits until some of them, or of another such hook, have left it."""
+    reading = Reading(3)
+    one, other = reading.queues[1], reading.queues[2]
+    for _ in range(MOST):
+        reading.read(1, 2)
+    for queue in (one, other):
+        reading.streams.leave(queue, "")
+    (delivery,) = reading.read(1, alone=one, size=MOST_BYTES)
+    assert reading.streams.fills_memory(one)
+    assert not reading.streams.fills_memory(other)
+    assert reading.streams.wanting_to_read() == [other]
+    reading.read(2, alone=other)
+    assert reading.streams.wanting_to_read() == []
+    reading.settle(delivery)
+    assert reading.streams.wanting_to_read() == [one, other]
 
 
 def test_a_hook_joins_when_it_has_read_as_far_and_keeps_up(reading: Reading) -> None:
@@ -319,10 +337,10 @@ def test_a_hook_joins_when_it_has_read_as_far_and_keeps_up(reading: Reading) -> 
     reading.streams.leave(queue, "")
     (delivery,) = reading.read(1, alone=queue, opened_at=time.monotonic() - OVERDUE_S)
     assert not reading.streams.keeps_up(queue)
-    assert not reading.streams.wants_to_read(queue)
+    assert reading.streams.wanting_to_read() == []
     reading.settle(delivery)
     assert reading.streams.keeps_up(queue)
-    assert reading.streams.wants_to_read(queue)
+    assert reading.streams.wanting_to_read() == [queue]
     reading.streams.join(queue)
     assert reading.members == [1, 2]
     assert queue.stream is None

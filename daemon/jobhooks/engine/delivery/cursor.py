@@ -1,6 +1,7 @@
 """The snapshot cursor: a position in the log that no late commit can fall behind. Pure."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from jobhooks.contract.change import Change
 from jobhooks.store.snapshot import Snapshot
@@ -69,6 +70,10 @@ class Cursor:
 
     def reach(self) -> "Reach":
         """What of the log lies before this position."""
+        return self._reach
+
+    @cached_property
+    def _reach(self) -> "Reach":
         return Reach(Snapshot.parse(self.seen), Snapshot.parse(self.horizon), self.last_id, self.first_id)
 
 

@@ -19,6 +19,8 @@ from jobhooks.engine.delivery.backlog_row import BacklogRow
 MOST_ROWS = 50_000  # in memory; a hook with as many reads no more of the log
 MOST_MERGED = 10_000  # rows in one delivery
 
+Covers = Callable[[BacklogRow], bool]  # whether the hook has read the log up to a row
+
 
 @dataclass(slots=True, eq=False)
 class Runnable:
@@ -45,13 +47,13 @@ class Mergeable:
 class Backlog:
     """The rows of one hook. Times are by the monotonic clock, in seconds.
 
-    ``is_complete``: all rows of the table are here. Otherwise rows with higher change ids are missing, and every key
-    counts as blocked.
+    ``is_complete``: all rows of the table are here. Otherwise rows are missing beyond the change id ``_known_to``. Then
+    every key counts as blocked, and of the rows beyond that id no one that blocks can run: an older one may be missing.
     """
 
     def __init__(self) -> None:
         self.rows: dict[int, BacklogRow] = {}
-        self.is_complete = True
+        self._known_to = inf
         self.loaded = 0  # rows that are loaded
         self._by_lane: dict[int, list[int]] = {}  # blocking rows, as change ids in order; so are the next two
         self._by_table: dict[int, list[int]] = {}
@@ -65,9 +67,21 @@ class Backlog:
         return len(self.rows)
 
     @property
-    def is_full(self) -> bool:
+    def is_complete(self) -> bool:
+        """Whether all rows of the table are here."""
+        return self._known_to == inf
+
+    def is_full(self, covers: Covers) -> bool:
         """Whether the hook reads no more of the log. Rows beyond its position can run only when it has read further."""
-        return len(self.rows) >= MOST_ROWS and not self._beyond
+        if self.is_complete and len(self.rows) < MOST_ROWS:
+            return False
+        while self._beyond:
+            change_id = next(iter(self._beyond))
+            if not covers(self.rows[change_id]):
+                return False
+            self._beyond.discard(change_id)
+            self._examine(change_id)
+        return True
 
     def blocks(self, content_type_id: int, lane: int | None, other_lane: int | None) -> bool:
         """Whether a delivery of the log with these keys must become a row: a row, older or younger, conflicts with it.
@@ -137,7 +151,7 @@ class Backlog:
         return None
 
     def take_runnable(
-        self, now: float, most: int, covers: Callable[[BacklogRow], bool], mergeable: Mergeable | None = None
+        self, now: float, most: int, covers: Covers, mergeable: Mergeable | None = None
     ) -> list[Runnable]:
         """Up to ``most`` rows that can run now, in order of change id; they count as loaded.
 
@@ -200,8 +214,16 @@ class Backlog:
                 self._examine_behind(row)
             elif not present.written:
                 self.mark_written(change_id)
-        self.is_complete = complete
+        self._know_to(known_to)
         return gone
+
+    def _know_to(self, change_id: float) -> None:
+        """No row of the table is missing up to this change. So rows up to it may be able to run now."""
+        if change_id > self._known_to:
+            for row in self.rows.values():
+                if self._known_to < row.change_id <= change_id:
+                    self._await_due(row)
+        self._known_to = change_id
 
     def _insert(self, row: BacklogRow) -> None:
         change_id = row.change_id
@@ -267,6 +289,8 @@ class Backlog:
         """
         if not row.blocks:
             return True
+        if row.change_id > self._known_to:
+            return False
         if row.lane is None:
             of_table = self._by_table[row.content_type_id]
             return all(self.rows[other].loaded for other in of_table[: bisect_left(of_table, row.change_id)])

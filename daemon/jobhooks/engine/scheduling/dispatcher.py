@@ -132,12 +132,12 @@ class Dispatcher:
 
     def is_full(self, queue: HookQueue) -> bool:
         """Whether the hook reads no more for now, so that a batch must not wait for more."""
-        return not self.streams.has_room(queue) or self.streams.shared.bytes >= self.streams.most_bytes
+        return not self.streams.has_room(queue) or self.streams.fills_memory(queue)
 
     async def next_alone(self) -> HookQueue:
         """Wait for a hook that reads alone and has use for a page, or can join the others; in turn."""
         while True:
-            waiting = [queue for queue in self.streams.alone() if self.streams.wants_to_read(queue)]
+            waiting = self.streams.wanting_to_read()
             if waiting:
                 queue = min(waiting, key=lambda queue: queue.read_at)
                 queue.read_at = asyncio.get_running_loop().time()

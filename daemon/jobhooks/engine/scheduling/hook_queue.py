@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Iterable
 
 from jobhooks.engine.delivery.backlog_row import BacklogRow, failed_row, row_of
+from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.state import TRANSITIONS, State
-from jobhooks.engine.scheduling.backlog import MOST_ROWS, Backlog
+from jobhooks.engine.scheduling.backlog import MOST_ROWS, Backlog, Covers
 from jobhooks.engine.scheduling.lanes import Lanes
 from jobhooks.engine.scheduling.stream import Stream
 from jobhooks.matching.hook_table import Hook
@@ -76,6 +77,15 @@ class HookQueue:
                 return False
         self._enter(delivery)
         return True
+
+    def covers_at(self, position: Cursor) -> Covers:
+        """Whether the hook has read the log up to a row, if it has read up to this position.
+
+        A hook that merges changes reads whole transactions first.
+        """
+        if self.hook.coalesce_s is None:
+            return lambda row: position.reach().covers(row.change_id, row.transaction_id)
+        return lambda row: position.reach().covers_all(row.transaction_id) or row.change_id <= position.first_id
 
     def keeps_open(self, delivery: Delivery) -> bool:
         """Whether a delivery that is read again must keep the new page open: it is in memory, and in memory only."""

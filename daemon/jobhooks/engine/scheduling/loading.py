@@ -111,14 +111,14 @@ class BacklogLoader:
         return inf  # until one of those that are loaded leaves memory
 
     async def _load_more_rows(self, queue: HookQueue) -> float:
-        """If the rows in memory are not all, and none of them can run, look at more of them."""
+        """If the rows in memory are not all, and none of them can run, look at more of them until one can."""
         backlog = queue.backlog
-        if backlog.is_complete or backlog.loaded:
-            return inf
-        if len(backlog) >= queue.rows_in_memory // 2:
-            queue.rows_in_memory += MOST_ROWS
-        await self.reconcile(queue)
-        due = backlog.due_at()
+        due = None
+        while due is None and not backlog.is_complete and not backlog.loaded:
+            if len(backlog) >= queue.rows_in_memory // 2:
+                queue.rows_in_memory += MOST_ROWS
+            await self.reconcile(queue)
+            due = backlog.due_at()
         return inf if due is None else due
 
     async def _load_runnable(self, queue: HookQueue, room: int) -> None:
@@ -167,18 +167,9 @@ def _take_runnable(queue: HookQueue, position: Cursor, room: int) -> list[Runnab
 
     Changes are merged if the whole transaction of each was read.
     """
-    reach = position.reach()
     coalesce_s = queue.hook.coalesce_s
-    if coalesce_s is None:
-        return queue.backlog.take_runnable(
-            time.monotonic(), room, lambda row: reach.covers(row.change_id, row.transaction_id)
-        )
-    return queue.backlog.take_runnable(
-        time.monotonic(),
-        room,
-        lambda row: reach.covers_all(row.transaction_id) or row.change_id <= reach.first_id,
-        Mergeable(coalesce_s > 0, reach.covers_all),
-    )
+    mergeable = None if coalesce_s is None else Mergeable(coalesce_s > 0, position.reach().covers_all)
+    return queue.backlog.take_runnable(time.monotonic(), room, queue.covers_at(position), mergeable)
 
 
 def _forget_changeless(left: dict[int, Runnable], found: list[Delivery]) -> None:

@@ -18,7 +18,9 @@ from jobhooks.engine.scheduling.stream import Stream
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.matching.hook_table import HookTable
 
-MOST_BYTES = 4 * PAGE_BYTES  # of rows that the shared stream keeps in memory
+MOST_BYTES = (
+    4 * PAGE_BYTES
+)  # of rows that the shared stream keeps in memory, and as many those of single hooks together
 FEWEST = 8  # a hook asks for a page when it has a part of what it may have: an eighth, or more if hooks are few
 OVERDUE_S = 1.0  # a hook leaves the shared stream if it keeps a page open for so long, and others are past it
 REJOIN_S = OVERDUE_S / 2  # it joins again if its oldest open page is younger
@@ -39,7 +41,6 @@ class Streams:
         self._most = most
         self._may_run = may_run
         self._hooks = HookTable("", ())
-        self.most_bytes = MOST_BYTES
         self.shared: Stream
         self.table = self._hooks  # the hooks of the shared stream, ``members``
         self.members: list[HookQueue] = []
@@ -72,7 +73,19 @@ class Streams:
 
     def has_room(self, queue: HookQueue) -> bool:
         """Whether a hook has use for another page."""
-        return queue.open < self._most and not queue.backlog.is_full
+        return queue.open < self._most and not queue.backlog.is_full(queue.covers_at(self.position_of(queue)))
+
+    def fills_memory(self, queue: HookQueue) -> bool:
+        """Whether no page is read for a hook until rows have left memory.
+
+        A hook that reads alone and has no row there gets a page in any case: else it would wait for the others.
+        """
+        if queue.stream is None or queue.is_member:
+            return self.shared.bytes >= MOST_BYTES
+        return queue.stream.bytes > 0 and self._bytes_alone() >= MOST_BYTES
+
+    def _bytes_alone(self) -> int:
+        return sum(queue.stream.bytes for queue in self._queues.values() if queue.stream is not None)
 
     def wants_page(self) -> bool:
         """Whether a page of the shared stream is to be read: any of its hooks has use for it, or it has none."""
@@ -165,12 +178,17 @@ class Streams:
         queue.stream = Stream(position, self._read_to)
         queue.is_member = False
 
-    def wants_to_read(self, queue: HookQueue) -> bool:
-        """Whether a hook that reads alone has use for a page, or can join the others."""
+    def wanting_to_read(self) -> list[HookQueue]:
+        """The hooks that read alone and have use for a page, or can join the others."""
+        alone = self.alone()
+        is_full = bool(alone) and self._bytes_alone() >= MOST_BYTES
+        return [queue for queue in alone if self._wants_to_read(queue, is_full=is_full)]
+
+    def _wants_to_read(self, queue: HookQueue, *, is_full: bool) -> bool:
         assert queue.stream is not None
         if queue.stream.position == self.shared.position:
             return self.keeps_up(queue)
-        return self.has_room(queue)
+        return self.has_room(queue) and not (is_full and queue.stream.bytes)
 
     def keeps_up(self, queue: HookQueue) -> bool:
         """Whether a hook that reads alone may join the others: it does not keep pages open for long."""
