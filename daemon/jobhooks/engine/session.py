@@ -26,6 +26,13 @@ from jobhooks.runtime.wakeup_mode import WakeupMode
 from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
 
 STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements. They are short: a connection that takes longer is dead
+# A role or a database may limit the sessions of applications. The engine waits for locks, and is idle for long.
+NO_LIMITS = {
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+    "idle_session_timeout": "0",
+}
 
 log = structlog.stdlib.get_logger()
 
@@ -159,7 +166,7 @@ class Session:
                 group.create_task(engine.run())
                 group.create_task(_reload_when_notified(listener, engine))
                 group.create_task(Watchdog().run())
-                group.create_task(maintain(settings.asyncpg_arguments, settings.retention_days))
+                group.create_task(maintain(_with_settings(settings.asyncpg_arguments), settings.retention_days))
                 read = group.create_task(_read(engine, wakeup, listener))
                 await self._stop.wait()
                 read.cancel()
@@ -217,8 +224,13 @@ def _engine_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
 
     They run few different statements, all the time, each written so that one plan suits all parameters.
     """
-    settings = {**arguments.get("server_settings", {}), "plan_cache_mode": "force_generic_plan", "jit": "off"}
-    return {**arguments, "server_settings": settings, "command_timeout": STATEMENT_TIMEOUT_S}
+    settings = _with_settings(arguments, plan_cache_mode="force_generic_plan", jit="off")
+    return {**settings, "command_timeout": STATEMENT_TIMEOUT_S}
+
+
+def _with_settings(arguments: dict[str, Any], **settings: str) -> dict[str, Any]:
+    """The arguments with these settings of the session, and without limits of the database for its sessions."""
+    return {**arguments, "server_settings": {**arguments.get("server_settings", {}), **NO_LIMITS, **settings}}
 
 
 async def _database_clock(conn: AsyncConnection) -> Clock:
