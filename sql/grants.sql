@@ -81,6 +81,7 @@ begin
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_time_zone(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer),
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
+        jobhooks.problems_of_crashes(),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
         jobhooks.configuration_of_hook(integer)
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
@@ -105,12 +106,14 @@ begin
     grant insert, update on jobhooks.job to jobhooks_daemon;
     grant insert, update on jobhooks.condition_failure to jobhooks_daemon;
     grant update on jobhooks.cursor to jobhooks_daemon;
-    grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position to jobhooks_daemon;
+    grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position, jobhooks.suspect to jobhooks_daemon;
     grant execute on function
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
         jobhooks.wait_for_lock(integer, double precision),
         jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
+        jobhooks.begin_leadership(bigint, text), jobhooks.end_leadership(bigint), jobhooks.load_suspects(bigint, boolean),
+        jobhooks.mark_runs(bigint, json, json, boolean), jobhooks.blame_runs(json, text),
         jobhooks.save_positions(bigint, json, json), jobhooks.note_condition_failures(json),
         jobhooks.note_condition_verdicts(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json

@@ -92,6 +92,8 @@ CREATE TABLE jobhooks.cursor (
     saved_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     leader bigint DEFAULT 0 NOT NULL,
     leader_since timestamp with time zone,
+    leader_process text,
+    leader_ended boolean DEFAULT true NOT NULL,
     CONSTRAINT cursor_check CHECK ((horizon_floor >= seen_floor)),
     CONSTRAINT cursor_first_id_check CHECK ((first_id >= 0)),
     CONSTRAINT cursor_last_id_check CHECK ((last_id >= 0)),
@@ -116,6 +118,10 @@ COMMENT ON COLUMN jobhooks.cursor.system_identifier IS 'With database_oid: whose
 COMMENT ON COLUMN jobhooks.cursor.leader IS 'Counts the daemons that have led. A daemon that finds another number than its own leads no more';
 
 COMMENT ON COLUMN jobhooks.cursor.leader_since IS 'When the last daemon to lead began to; whether it still does, its lock tells';
+
+COMMENT ON COLUMN jobhooks.cursor.leader_process IS 'Identifies the process that led last';
+
+COMMENT ON COLUMN jobhooks.cursor.leader_ended IS 'Whether it ended by itself; otherwise it leads, or has died';
 
 CREATE TABLE jobhooks.job_hook (
     id integer NOT NULL,
@@ -807,6 +813,32 @@ COMMENT ON COLUMN jobhooks.results.log IS 'The lines that the receiver logged: l
 
 COMMENT ON COLUMN jobhooks.results.value IS 'What the receiver returned, as JSON';
 
+CREATE TABLE jobhooks.suspect (
+    change_id bigint NOT NULL,
+    hook_id integer NOT NULL,
+    attempt integer NOT NULL,
+    state text NOT NULL,
+    alone boolean NOT NULL,
+    crashes integer DEFAULT 0 NOT NULL,
+    reason text,
+    began_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT suspect_attempt_check CHECK ((attempt > 0)),
+    CONSTRAINT suspect_crashes_check CHECK ((crashes >= 0)),
+    CONSTRAINT suspect_state_check CHECK ((state = ANY (ARRAY['running'::text, 'waiting'::text, 'guilty'::text])))
+);
+
+COMMENT ON TABLE jobhooks.suspect IS 'Runs of async def receivers that were in flight when a daemon died; empty if none has died';
+
+COMMENT ON COLUMN jobhooks.suspect.state IS 'running: in flight now, or when the daemon died; waiting: runs alone next; guilty: this attempt ended the daemon, and counts as failed';
+
+COMMENT ON COLUMN jobhooks.suspect.alone IS 'No other run of an async def receiver was in flight with it';
+
+COMMENT ON COLUMN jobhooks.suspect.crashes IS 'How many daemons have died while it was in flight';
+
+COMMENT ON COLUMN jobhooks.suspect.reason IS 'Why its attempt has failed, if the daemon could still say so';
+
+COMMENT ON COLUMN jobhooks.suspect.began_at IS 'When it was last begun';
+
 ALTER TABLE ONLY jobhooks.object_change ALTER COLUMN id SET DEFAULT nextval('jobhooks.object_change_id_seq'::regclass);
 
 ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN id SET DEFAULT nextval('jobhooks.object_change_id_seq'::regclass);
@@ -880,6 +912,9 @@ ALTER TABLE ONLY jobhooks.migration
 ALTER TABLE ONLY jobhooks.object_change_1
     ADD CONSTRAINT object_change_1_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY jobhooks.suspect
+    ADD CONSTRAINT suspect_pkey PRIMARY KEY (change_id, hook_id);
+
 CREATE INDEX configuration_change_of_object ON jobhooks.configuration_change USING btree (kind, object_id, id);
 
 CREATE INDEX delivery_of_hook ON jobhooks.delivery USING btree (hook_id, change_id);
@@ -940,6 +975,9 @@ ALTER TABLE ONLY jobhooks.job_hook_content_type
 ALTER TABLE ONLY jobhooks.job_hook
     ADD CONSTRAINT job_hook_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobhooks.job(id);
 
+ALTER TABLE ONLY jobhooks.suspect
+    ADD CONSTRAINT suspect_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
+
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_capture;
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_viewer;
 GRANT USAGE ON SCHEMA jobhooks TO jobhooks_operator;
@@ -958,6 +996,12 @@ GRANT ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events 
 REVOKE ALL ON FUNCTION jobhooks.add_segment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.adopt() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.begin_leadership(leader bigint, process text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.begin_leadership(leader bigint, process text) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.blame_runs(runs json, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.blame_runs(runs json, reason text) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.capture_change() FROM PUBLIC;
 
@@ -1038,6 +1082,9 @@ GRANT ALL ON FUNCTION jobhooks.enable_hook(name text, enabled boolean) TO jobhoo
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.end_leadership(leader bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.end_leadership(leader bigint) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) TO jobhooks_daemon;
 
@@ -1060,8 +1107,14 @@ GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.load_suspects(leader bigint, after_crash boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.load_suspects(leader bigint, after_crash boolean) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.mark_runs(leader bigint, ended json, begun json, alone boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.mark_runs(leader bigint, ended json, begun json, alone boolean) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.may_mark() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_capture;
@@ -1131,6 +1184,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems_of_conditions() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_conditions() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_crashes() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_crashes() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_crashes() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_crashes() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_deliveries() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_deliveries() TO jobhooks_viewer;
@@ -1416,3 +1474,7 @@ GRANT UPDATE(postchange) ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.suspect TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.suspect TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.suspect TO jobhooks_daemon;

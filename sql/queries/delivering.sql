@@ -68,6 +68,15 @@ select extract(epoch from clock_timestamp())::double precision
 -- name: settle
 select jobhooks.settle(:leader, :change_ids, :hook_ids, :job_ids, :attempts, :started_at, :finished_at, :rest::text::json)
 
+-- name: load_suspects
+select change_id, hook_id, attempt, crashes, guilty, reason from jobhooks.load_suspects(:leader, :after_crash)
+
+-- name: mark_runs
+select jobhooks.mark_runs(:leader, :ended::text::json, :begun::text::json, :alone)
+
+-- name: blame_runs
+select jobhooks.blame_runs(:runs::text::json, :reason)
+
 -- name: note_condition_failures
 select jobhooks.note_condition_failures(:failures::text::json)
 

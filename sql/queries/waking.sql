@@ -20,6 +20,12 @@ select pg_is_in_recovery()
 -- name: acquire_leadership
 select jobhooks.acquire_leadership()
 
+-- name: begin_leadership
+select jobhooks.begin_leadership(:leader, :process)
+
+-- name: end_leadership
+select jobhooks.end_leadership(:leader)
+
 -- name: end_silent_leader
 select jobhooks.end_silent_leader(:seconds)
 

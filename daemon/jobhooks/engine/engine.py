@@ -16,10 +16,12 @@ from jobhooks.engine.delivery_log import DeliveryLog
 from jobhooks.engine.reading.reader import PageReader, Reader, Reading
 from jobhooks.engine.running.attempts import Attempts
 from jobhooks.engine.running.runner import Runners
+from jobhooks.engine.running.suspects import Suspects
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.scheduling.follower import Follower
 from jobhooks.engine.scheduling.hook_queue import HookQueue
 from jobhooks.engine.settling.ledger import Ledger
+from jobhooks.engine.settling.run_markers import RunMarkers
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.store.connections import AsyncConnection
 
@@ -65,7 +67,8 @@ class Engine:
         self._reading = asyncio.Lock()  # held while the position of the shared stream moves
         self.settler = Settler(connections.settling, connections.leader)
         self.ledger = Ledger(connections.settling)
-        self.attempts = Attempts(runners, registry, self.settler, self.ledger, clock)
+        self._suspects = Suspects(RunMarkers(connections.settling, self.settler.lock, connections.leader))
+        self.attempts = Attempts(runners, registry, self.settler, self.ledger, clock, self._suspects)
         self.dispatcher = Dispatcher(
             self.attempts.work_off,
             self.settler,
@@ -77,8 +80,9 @@ class Engine:
         self.settler.attach(self.dispatcher)
         self._follower = Follower(self.dispatcher, self._read_alone, self._reading)
 
-    async def start(self) -> None:
-        """Load the saved position in the log, and the active hooks."""
+    async def start(self, *, after_crash: bool = False) -> None:
+        """Load the saved position in the log, and the active hooks. ``after_crash``: the daemon before it died."""
+        await self._suspects.load(after_crash=after_crash)
         await self.dispatcher.start(await self.reader.load())
         await self.dispatcher.reload_hooks()
 
@@ -93,6 +97,7 @@ class Engine:
             group.create_task(self.settler.run())
             group.create_task(self.dispatcher.run())
             group.create_task(self._follower.run())
+            group.create_task(self._suspects.run())
             group.create_task(self._count_condition_failures())
 
     async def read(self, *, soon: bool = False) -> Reading:

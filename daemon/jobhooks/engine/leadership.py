@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import functools
+import secrets
 from collections.abc import Callable
 
 import structlog
@@ -49,6 +51,16 @@ class LeaderSession:
         ((leader,),) = await call_async(self._conn, "acquire_leadership")
         return leader
 
+    async def begin(self, leader: int) -> bool:
+        """Note that this process leads; whether the one that led before it has died."""
+        ((died,),) = await call_async(self._conn, "begin_leadership", leader=leader, process=_this_process())
+        return died
+
+    async def end(self, leader: int) -> None:
+        """Note that this daemon stops by itself."""
+        async with self._turn:
+            await call_async(self._conn, "end_leadership", leader=leader)
+
     async def keep_alive(self) -> None:
         """Show that this daemon is alive, and check that the connection is, until cancelled.
 
@@ -95,3 +107,8 @@ class LeaderSession:
     async def _wait_for(self, lock: int, seconds: float) -> bool:
         ((held,),) = await call_async(self._conn, "wait_for_lock", key=lock, seconds=seconds)
         return held
+
+
+@functools.cache
+def _this_process() -> str:
+    return secrets.token_hex(8)

@@ -101,6 +101,7 @@ class Session:
                 self._observers.reconnected()
             leader_session = LeaderSession(leading, self._settings.leader_timeout_s)
             leader = await self._lead(leader_session)
+            after_crash = await leader_session.begin(leader)
             with self._observed_leadership(leader):
                 async with (
                     _connection(arguments) as listening,
@@ -108,9 +109,12 @@ class Session:
                     _connection(arguments) as reading_alone,
                     _connection(arguments) as settling,
                 ):
-                    await self._deliver(
-                        leader_session, listening, EngineConnections(reading, reading_alone, settling, leader)
-                    )
+                    engine_connections = EngineConnections(reading, reading_alone, settling, leader)
+                    try:
+                        await self._deliver(leader_session, listening, engine_connections, after_crash=after_crash)
+                    except* Stopped:
+                        await leader_session.end(leader)
+                        raise
 
     async def _lead(self, leader_session: LeaderSession) -> int:
         """Wait until this daemon leads, or until ``stop`` is set."""
@@ -137,7 +141,12 @@ class Session:
                 self._observers.leadership_lost()
 
     async def _deliver(
-        self, leader_session: LeaderSession, listening: AsyncConnection, connections: EngineConnections
+        self,
+        leader_session: LeaderSession,
+        listening: AsyncConnection,
+        connections: EngineConnections,
+        *,
+        after_crash: bool,
     ) -> None:
         settings = self._settings
         # LISTEN first, then read: a change that commits in between is read, or announced by a NOTIFY.
@@ -155,7 +164,7 @@ class Session:
             clock=clock,
             observers=self._observers,
         )
-        await engine.start()
+        await engine.start(after_crash=after_crash)
         log.info("started", receivers=sorted(self._registry.receivers))
         self._ready()
         self._registry.listeners.append(engine.dispatcher.on_receivers_changed)

@@ -33,6 +33,7 @@ begin
     update jobhooks.job_hook set enabled_since = pg_current_snapshot();
     delete from jobhooks.hook_position;
     delete from jobhooks.delivery;
+    delete from jobhooks.suspect;
 end
 $$;
 

@@ -15,6 +15,7 @@ from jobhooks.engine.delivery.outcome import Clock, Outcome, failed, nothing_to_
 from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.running.concurrency_limits import ConcurrencyLimits
 from jobhooks.engine.running.runner import Feed, Runners
+from jobhooks.engine.running.suspects import Suspects
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
@@ -36,12 +37,14 @@ class Attempts:
         settler: Settler,
         ledger: Ledger,
         clock: Clock,
+        suspects: Suspects,
     ) -> None:
         self._runners = runners
         self._registry = registry
         self._settler = settler
         self._ledger = ledger
         self._clock = clock
+        self._suspects = suspects
         self._concurrency_limits = ConcurrencyLimits()
 
     async def work_off(self, hook: Hook, source: DeliverySource) -> None:
@@ -65,7 +68,29 @@ class Attempts:
             source.report(delivery, nothing_to_do(self._clock))
         elif found is None:
             source.give_back([delivery])  # the scheduler parks it until there is a receiver
-        elif delivery.alone:
+        elif found.is_async and self._suspects.is_on:
+            await self._attempt_with_care(found, delivery, source)
+        else:
+            await self._attempt_freely(found, delivery, source)
+
+    async def _attempt_with_care(self, found: FoundReceiver, delivery: Delivery, source: DeliverySource) -> None:
+        """Attempt a delivery after a daemon has died: by itself and marked, or beside others."""
+        suspects = self._suspects
+        if (died := suspects.verdict(delivery)) is not None:
+            sensitive = delivery.hook.limits.has_sensitive_variables
+            source.report(delivery, failed(self._clock.now(), self._clock, ReceiverLog(), died, sensitive=sensitive))
+        elif suspects.is_careful or suspects.knows(delivery):
+            async with suspects.marked(delivery):
+                attempt = self._again if delivery.alone else self._settled
+                source.report(delivery, await attempt(found, delivery))
+        else:
+            others = suspects.without_suspects(source)
+            async with suspects.beside():
+                await self._attempt_freely(found, delivery, others)
+            others.give_back_held()
+
+    async def _attempt_freely(self, found: FoundReceiver, delivery: Delivery, source: DeliverySource) -> None:
+        if delivery.alone:
             source.report(delivery, await self._again(found, delivery))
         elif found.takes_batches:
             await self._together(found, await source.gather(delivery), source)

@@ -1,0 +1,60 @@
+"""Marks of runs in the database, which a later daemon finds there if this one dies."""
+
+import asyncio
+from typing import NamedTuple
+
+import msgspec
+
+from jobhooks.contract.run import DeliveryIdentity
+from jobhooks.store.connections import AsyncConnection, call_async
+
+
+class SuspectRow(NamedTuple):
+    """A run that was in flight at ``crashes`` deaths of daemons. ``is_guilty``: its attempt ended one."""
+
+    change_id: int
+    hook_id: int
+    attempt: int
+    crashes: int
+    is_guilty: bool
+    reason: str | None
+
+
+class RunMarkers:
+    """Queries on the settler's connection, under the settler's lock, for the daemon with the number ``leader``."""
+
+    def __init__(self, conn: AsyncConnection, lock: asyncio.Lock, leader: int) -> None:
+        self._conn = conn
+        self._lock = lock
+        self._leader = leader
+
+    async def load(self, *, after_crash: bool) -> list[SuspectRow]:
+        """The runs that may have ended a daemon, the last one that began first. ``after_crash``: the last one died.
+
+        Raises:
+            LeadsNoMore: another daemon leads.
+        """
+        async with self._lock:
+            rows = await call_async(self._conn, "load_suspects", leader=self._leader, after_crash=after_crash)
+        return [SuspectRow(*row) for row in rows]
+
+    async def write(self, ended: list[DeliveryIdentity], begun: list[DeliveryIdentity], *, alone: bool) -> None:
+        """Unmark runs that have ended, and mark those that begin. ``alone``: nothing else is in flight with it.
+
+        Raises:
+            LeadsNoMore: another daemon leads.
+        """
+        async with self._lock:
+            await call_async(
+                self._conn,
+                "mark_runs",
+                leader=self._leader,
+                ended=_as_json(ended),
+                begun=_as_json(begun),
+                alone=alone,
+            )
+
+
+def _as_json(runs: list[DeliveryIdentity]) -> str:
+    rows = [{"change_id": run.change_id, "hook_id": run.hook_id, "attempt": run.attempt} for run in runs]
+    return msgspec.json.encode(rows).decode()

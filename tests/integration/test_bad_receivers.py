@@ -1,0 +1,150 @@
+"""Receivers in the event loop that end the daemon: later daemons find the delivery, and deliver everything else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import Connection
+from support.daemon import Daemon, jobhooks, wait_until
+from support.hooking import add_hook, write_receivers
+
+SOURCE = """
+import asyncio, ctypes, os, signal
+from jobhooks import JobHookReceiver
+
+async def note(self, change):
+    statement = "insert into public.noted (job, change) values ($1, $2)"
+    await self.connection.execute(statement, type(self).__name__, change.id)
+
+class Exits(JobHookReceiver):
+    class Meta:
+        max_attempts = 2
+        backoff = 0.1
+    async def receive_job_hook(self, change):
+        await note(self, change)
+        if change.postchange["name"] == "bad":
+            os._exit(7)
+
+class Crashes(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "bad":
+            await asyncio.sleep(0.2)
+            ctypes.string_at(0)
+        await note(self, change)
+
+class ExitsInBatch(JobHookReceiver):
+    class Meta:
+        max_attempts = 2
+        backoff = 0.1
+        batch_size = 10
+    async def receive_job_hook_batch(self, changes):
+        for change in changes:
+            if change.postchange["name"] == "bad":
+                os._exit(7)
+            await note(self, change)
+
+class Slow(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+    async def receive_job_hook(self, change):
+        await asyncio.sleep(0.3)
+        await note(self, change)
+
+class Works(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+    async def receive_job_hook(self, change):
+        await note(self, change)
+"""
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Path:
+    return write_receivers(tmp_path / "receivers", SOURCE)
+
+
+def results(conn: Connection, job: str) -> list[tuple[object, ...]]:
+    query = (
+        "select result.status, result.error from jobhooks.job_result as result join jobhooks.job on job.id = job_id"
+        " where class_path = %s order by change_id, attempt"
+    )
+    return conn.execute(query, [job]).fetchall()
+
+
+def slow_ones(conn: Connection) -> int:
+    (count,) = conn.execute("select count(*) from public.noted where job = 'Slow'").fetchone() or (0,)
+    return count
+
+
+def restart_until(done: Callable[[], bool], database: str, receivers: Path, log: Path, **settings: str) -> int:
+    """Run daemons one after the other, as a service manager does, until ``done``; how many have died."""
+    died = 0
+    while True:
+        with Daemon(database, receivers, log, **settings) as daemon:
+            wait_until("it is done or dies", lambda daemon=daemon: done() or daemon.process.poll() is not None, 60)
+            if daemon.process.poll() is None:
+                assert daemon.terminate() == 0
+                return died
+        died += 1
+        assert died < 8, daemon.words()
+
+
+@pytest.mark.parametrize(("job", "attempts"), [("r.Exits", 2), ("r.Crashes", 1), ("r.ExitsInBatch", 2)])
+def test_a_run_that_ends_the_daemon_is_found_and_set_aside(
+    device: Connection, database: str, receivers: Path, log: Path, job: str, attempts: int
+) -> None:
+    """Its attempts are counted, other deliveries of its hook and of others succeed once, and doctor names it."""
+    device.execute("create table public.noted (job text, change bigint, unique (job, change))")
+    for each in (job, "r.Works", "r.Slow"):
+        add_hook(database, receivers, each, ["create"])
+    device.execute(
+        "insert into public.device (name)"
+        " select case i when 5 then 'bad' else 'good' end from generate_series(1, 20) as i"
+    )
+
+    def done() -> bool:
+        noted = "select count(*) from public.noted"
+        dead = "select count(*) from jobhooks.delivery where status = 'dead'"
+        return device.execute(noted).fetchone() == (59,) and device.execute(dead).fetchone() == (1,)
+
+    assert restart_until(done, database, receivers, log) == 2 + attempts
+    died = "DaemonDied: the daemon died while it ran the receiver for this delivery, and nothing else"
+    assert [each for each in results(device, job) if each[0] != "success"] == [("failure", died)] * attempts
+    assert results(device, "r.Works") == results(device, "r.Slow") == [("success", None)] * 20
+    doctor = jobhooks("doctor", "--database-url", database).stdout
+    assert f"{1 + attempts} daemons ended while {job} ran for change 5; the delivery is set aside" in doctor
+    assert f"{job} ran for change 5" in jobhooks("status", "--database-url", database).stdout
+
+
+def test_daemons_that_are_killed_cost_no_delivery_an_attempt(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Runs in flight are repeated. Each job allows one attempt, so a charged one would be dead."""
+    device.execute("create table public.noted (job text, change bigint, unique (job, change))")
+    for each in ("r.Works", "r.Slow"):
+        add_hook(database, receivers, each, ["create"])
+    device.execute("insert into public.device (name) select i::text from generate_series(1, 400) as i")
+    for least in (10, 20, 30, 40, 50):
+        with Daemon(database, receivers, log).await_started() as daemon:
+            wait_until("some are delivered", lambda least=least: slow_ones(device) > least)
+            daemon.kill()
+    with Daemon(database, receivers, log).await_started():
+        wait_until(
+            "all are delivered", lambda: device.execute("select count(*) from public.noted").fetchone() == (800,), 60
+        )
+        wait_until(
+            "no mark is left", lambda: device.execute("select count(*) from jobhooks.suspect").fetchone() == (0,)
+        )
+    assert device.execute("select count(*) from jobhooks.job_result where status <> 'success'").fetchone() == (0,)
+
+
+def test_a_daemon_that_stops_leaves_no_suspicion(device: Connection, database: str, receivers: Path, log: Path) -> None:
+    """The next one marks nothing."""
+    add_hook(database, receivers, "r.Works", ["create"])
+    for _ in range(2):
+        with Daemon(database, receivers, log).await_started() as daemon:
+            assert daemon.terminate() == 0
+            assert not daemon.events("last_daemon_died")
