@@ -111,7 +111,7 @@ begin
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
         jobhooks.wait_for_lock(integer, double precision),
-        jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
+        jobhooks.heartbeat(), jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
         jobhooks.begin_leadership(bigint, text), jobhooks.end_leadership(bigint), jobhooks.load_suspects(bigint, boolean),
         jobhooks.mark_runs(bigint, json, json, boolean), jobhooks.blame_runs(json, text),
         jobhooks.save_positions(bigint, json, json), jobhooks.note_condition_failures(json),

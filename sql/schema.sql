@@ -1097,6 +1097,9 @@ REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.give_up_position() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.heartbeat() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.heartbeat() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_operator;

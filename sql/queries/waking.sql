@@ -30,8 +30,16 @@ select jobhooks.end_leadership(:leader)
 select jobhooks.end_silent_leader(:seconds)
 
 -- name: heartbeat
--- Proves that the connection is alive in both directions: the NOTIFY comes back on it.
-notify jobhooks, 'heartbeat'
+-- Sends a NOTIFY to this connection, which proves that it works in both directions. And the position of the log, as
+-- log_position: writers send no NOTIFY while the queue is crowded.
+select
+    jobhooks.heartbeat(), coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0), pg_current_snapshot()::text
+
+-- name: end_when_silent
+-- The server ends this session if it sends nothing for that time, or does not take what is sent to it.
+select
+    set_config('idle_session_timeout', (:seconds * 1000)::integer::text, false),
+    set_config('tcp_user_timeout', (:seconds * 1000)::integer::text, false)
 
 -- name: nothing
 select

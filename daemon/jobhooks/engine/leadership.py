@@ -64,9 +64,14 @@ class LeaderSession:
     async def keep_alive(self) -> None:
         """Show that this daemon is alive, and check that the connection is, until cancelled.
 
+        From now on the server ends this session if it is silent for ``leader_timeout_s``, even without a standby: while
+        a daemon that is stopped or cut off holds the sleep lock, each commit sends a NOTIFY that is not read.
+
         Raises:
             DatabaseUnreachable: no answer came, or it came too late to keep a standby from taking over.
         """
+        async with self._turn:
+            await call_async(self._conn, "end_when_silent", seconds=self._timeout_s)
         while True:
             try:
                 async with asyncio.timeout(self._timeout_s / 2), self._turn:

@@ -171,7 +171,7 @@ class Session:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(leader_session.keep_alive())
-                group.create_task(listener.keep_hearing())
+                group.create_task(listener.keep_hearing(engine.reader.is_news))
                 group.create_task(engine.run())
                 group.create_task(_reload_when_notified(listener, engine))
                 group.create_task(Watchdog().run())

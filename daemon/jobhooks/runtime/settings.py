@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         10.0,
         ge=1,
         le=3600,
-        description="A standby presumes the leading daemon dead after this many seconds of silence.",
+        description="A standby, and the database, presume the leading daemon dead after this many seconds of silence.",
     )
     connections: int = Field(10, ge=1, le=1000, description="How many connections each async def receiver may have.")
     workers: int = Field(2, ge=1, le=100, description="How many processes each def receiver may have.")

@@ -48,6 +48,24 @@ as $$
         end
     union all
     select
+        'warning', 'server',
+        format(
+            'its queue of NOTIFYs is %s percent full, because a session that listens does not read. From 25 on writers'
+            ' send no NOTIFY, and the daemon reads the log without them. A full queue makes the NOTIFYs of others fail',
+            round(100 * pg_notification_queue_usage())
+        ),
+        'end that session: the server''s log names its process, once half of the queue is full'
+    where pg_notification_queue_usage() >= 0.25
+    union all
+    select
+        'warning', format('session %s (%s)', session.pid, coalesce(nullif(session.application_name, ''), 'unnamed')),
+        'it takes nothing of what the server sends to it, so the queue of NOTIFYs cannot be cleared',
+        format('if its program does not run any more: select pg_terminate_backend(%s)', session.pid)
+    from pg_stat_activity as session
+    where session.datname = current_database() and session.wait_event = 'ClientWrite' and session.state = 'idle'
+        and session.state_change < clock_timestamp() - interval '10 seconds'
+    union all
+    select
         'warning', format('database %s', current_database()),
         'its encoding is SQL_ASCII, so its text can be invalid: receivers get an invalid byte as U+FFFD and its number, and'
         ' cannot read the live row',

@@ -1,21 +1,23 @@
 """Listening for NOTIFYs, on a connection that does nothing else."""
 
 import asyncio
+from collections.abc import Callable
 
 from jobhooks.errors import DatabaseUnreachable
-from jobhooks.store.connections import AsyncConnection, translated_errors
-from jobhooks.store.queries import query
+from jobhooks.store.connections import AsyncConnection, call_async, translated_errors
 
 CHANNEL = "jobhooks"
 HEARTBEAT_INTERVAL_S = 1.0
 HEARTBEAT_TIMEOUT_S = 3.0
+SILENCE_S = 10.0  # after this time without a heartbeat, the server ends the session
 
 
 class Listener:
     """Listens on a separate connection. It never opens a transaction, which would hold NOTIFYs back.
 
     ``woken`` is set by each NOTIFY of a writer; ``configuration_changed`` by one that says that hooks or jobs have
-    changed; ``backlog_changed`` by one that says that another session has changed the backlog.
+    changed; ``backlog_changed`` by one that says that another session has changed the backlog. ``is_crowded``: the
+    server's NOTIFY queue is so full that writers send none.
     """
 
     def __init__(self, conn: AsyncConnection) -> None:
@@ -23,6 +25,7 @@ class Listener:
         self.woken = asyncio.Event()
         self.configuration_changed = asyncio.Event()
         self.backlog_changed = asyncio.Event()
+        self.is_crowded = False
         self._heard = asyncio.Event()
 
     async def listen(self) -> None:
@@ -31,19 +34,31 @@ class Listener:
         with translated_errors():
             await self._conn.add_listener(CHANNEL, self._notified)
 
-    async def keep_hearing(self) -> None:
+    async def keep_hearing(self, is_news: Callable[[int, str], bool]) -> None:
         """Check that NOTIFYs arrive, by sending one to this connection at intervals, until cancelled.
+
+        ``is_news``: as ``Reader.is_news``. While the queue of NOTIFYs is crowded, writers send none. One that did not
+        may commit at any time, even after the queue is empty again. So each heartbeat also reads the position of the
+        log: the first one after the commit of a change that has not been read shows that there is news. The queue is
+        that of the whole server, and the session that does not read it may belong to another application.
+
+        If the heartbeats stop, the server ends this session: unread NOTIFYs of a daemon that is stopped or cut off
+        must not fill the queue.
 
         Raises:
             DatabaseUnreachable: the connection is gone, or open on this side only, or its pooler does not keep LISTEN.
         """
+        await call_async(self._conn, "end_when_silent", seconds=SILENCE_S)
         while True:
             self._heard.clear()
             try:
                 async with asyncio.timeout(HEARTBEAT_TIMEOUT_S):
-                    with translated_errors():
-                        await self._conn.execute(query("heartbeat"))
-                    await self._heard.wait()
+                    ((sent, last_id, snapshot),) = await call_async(self._conn, "heartbeat")
+                    self.is_crowded = not sent
+                    if is_news(last_id, snapshot):
+                        self.woken.set()
+                    if sent:
+                        await self._heard.wait()
             except TimeoutError as exc:
                 self._conn.terminate()
                 raise DatabaseUnreachable(

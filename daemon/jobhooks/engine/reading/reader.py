@@ -102,19 +102,28 @@ class Reader:
         return self._cursor
 
     async def has_news(self) -> bool:
-        """Cheap check for new changes. Assigns no transaction id, so an idle database stays idle.
-
-        A transaction that takes an id after the last low-water id moves the sequence. One that took an id before, and
-        had not ended at the horizon, is in progress in the horizon's snapshot.
-        """
-        cursor = self._cursor
-        if cursor.horizon != cursor.seen or not self._has_own_low_water_id:
+        """Cheap check for new changes. Assigns no transaction id, so an idle database stays idle."""
+        if self._is_in_window:
             return True
         ((last_id, snapshot),) = await call_async(self._conn, "log_position")
-        if last_id > cursor.horizon_low_water_id:
+        return self.is_news(last_id, snapshot)
+
+    def is_news(self, last_id: int, snapshot: str) -> bool:
+        """Whether a position of the log, read by any session, shows that there can be changes that are not read.
+
+        ``last_id``: the greatest id handed out by then; ``snapshot``: which transactions have ended. A transaction that
+        takes an id after the last low-water id moves the sequence. One that took an id before, and had not ended at the
+        horizon, is in progress in the horizon's snapshot.
+        """
+        cursor = self._cursor
+        if self._is_in_window or last_id > cursor.horizon_low_water_id:
             return True
         now = Snapshot.parse(snapshot)
         return any(now.sees(transaction_id) for transaction_id in Snapshot.parse(cursor.horizon).in_progress)
+
+    @property
+    def _is_in_window(self) -> bool:
+        return self._cursor.horizon != self._cursor.seen or not self._has_own_low_water_id
 
     async def read(self, *, soon: bool = False) -> Reading:
         """Read the next changes, in order of id, at most a page.

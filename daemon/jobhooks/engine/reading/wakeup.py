@@ -84,11 +84,14 @@ class Wakeup:
         """Whether to stay awake: many changes come, or would come if writers did not wait for each other.
 
         A NOTIFY makes its commit wait for a lock until the previous commit is on disk. On a slow disk that alone keeps
-        the rate low. So at a moderate rate the criterion is whether sessions wait for that lock.
+        the rate low. So at a moderate rate the criterion is whether sessions wait for that lock. While the queue of
+        NOTIFYs is crowded, writers send none, and would look at the queue for each row.
         """
         now = self._loop.time()
         rate = self.rate.now()
-        if rate > BUSY:
+        if self._listener.is_crowded:
+            self._awake_until = now + AWAKE_S
+        elif rate > BUSY:
             self._awake_until = now + MEASURED_S
         elif self._asleep and rate > CROWDED and now > self._check_at:
             self._check_at = now + CHECK_S
