@@ -11,6 +11,8 @@ from support.delivering import backlog, statuses
 from support.hooking import add_hook, write_receivers
 
 RECEIVERS = """
+import asyncio
+from pathlib import Path
 from jobhooks import JobHookReceiver
 
 SEE = "insert into public.seen (receiver, object, value, word) values "
@@ -45,6 +47,22 @@ class Batches(JobHookReceiver):
     async def receive_job_hook_batch(self, changes):
         for change in changes:
             await self.connection.execute(SEE + "('Sees', $1, $2, $3)", *told(change), str(len(changes)))
+
+class BatchesFail(JobHookReceiver):
+    class Meta:
+        backoff = 0.5
+    async def receive_job_hook_batch(self, changes):
+        for change in changes:
+            await self.connection.execute(SEE + "('Sees', $1, $2, $3)", *told(change), str(len(changes)))
+        if self.attempt == 1 and any((change.postchange or {}).get("name") == "bad" for change in changes):
+            raise ValueError("at first")
+
+class Waits(JobHookReceiver):
+    async def receive_job_hook(self, change, action):
+        await self.connection.execute(SEE + "('Sees', $1, $2, $3)", *told(change), action)
+        Path("runs").touch()
+        while not Path("go on").exists():
+            await asyncio.sleep(0.01)
 
 class Adds(JobHookReceiver):
     async def receive_job_hook(self, change):
@@ -223,6 +241,43 @@ def test_what_is_merged_is_taken_in_batches_too(seen: Connection, database: str,
     assert seen_rows(seen) == [(device, "None > 2", "9") for device in range(1, 10)]
     discarded = [change for change, _, status in statuses(seen) if status == "discarded"]
     assert discarded == [10, 20]
+
+
+def test_a_change_behind_some_that_come_to_nothing_waits_for_what_is_before_them(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """All are in one batch, which fails; what is before them fails again by itself."""
+    hook_merged(seen, database, receivers, "BatchesFail")
+    seen.execute("""select jobhooks.set_job('r.BatchesFail', '{"batch_size": 5, "batch_wait": 1}')""")
+    seen.execute("insert into public.device (name, serial) values ('bad', '1')")
+    with seen.transaction():
+        seen.execute("update public.device set serial = '2'")
+        seen.execute("update public.device set serial = '1'")
+    seen.execute("update public.device set name = 'good', serial = '3'")
+    seen.execute("insert into public.device (serial) values ('1'), ('1')")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 6))
+    assert [value for object_, value, _ in seen_rows(seen) if object_ == 1] == ["None > 1", "1 > 3"]
+    assert [status for *_, status in statuses(seen)].count("discarded") == 2
+
+
+@pytest.mark.parametrize("discarded", [1, 2, 3])
+def test_what_is_merged_with_a_change_that_an_operator_discards_is_delivered(
+    seen: Connection, database: str, receivers: Path, log: Path, discarded: int
+) -> None:
+    """While all of it runs: that run cannot record a second result, and is rolled back."""
+    hook_merged(seen, database, receivers, "Waits")
+    with seen.transaction():
+        seen.execute("insert into public.device (serial) values ('1')")
+        seen.execute("update public.device set serial = '2'")
+        seen.execute("update public.device set serial = '3'")
+    with Daemon(database, receivers, log):
+        wait_until("it runs", (receivers / "runs").exists)
+        seen.execute("select jobhooks.discard_deliveries(%s, '{1}')", [[discarded]])
+        (receivers / "go on").touch()
+        wait_until("all is settled", lambda: all_have_a_result(seen, 3))
+    assert [value for _, value, _ in seen_rows(seen)] == [{1: "1 > 3", 2: "None > 3", 3: "None > 2"}[discarded]]
+    assert [change for change, _, status in statuses(seen) if status == "discarded"] == [discarded]
 
 
 @pytest.mark.chaos

@@ -35,6 +35,13 @@ class DeliverySource(Protocol):
         """The same for deliveries that were undone without a verdict, or may have been: each runs by itself next."""
         ...
 
+    def reload(self, delivery: Delivery) -> None:
+        """Drop a delivery with merged changes, of which at least one has a result, and everything behind it.
+
+        The backlog is compared with the table, and what is still pending is loaded again.
+        """
+        ...
+
     def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
         """Report the outcome of an attempt. Without one, an earlier run of this delivery had committed."""
         ...

@@ -81,8 +81,8 @@ class Attempts:
             source.report(delivery, failed(self._clock.now(), self._clock, ReceiverLog(), died, sensitive=sensitive))
         elif suspects.is_careful or suspects.knows(delivery):
             async with suspects.marked(delivery):
-                attempt = self._again if delivery.alone else self._settled
-                source.report(delivery, await attempt(found, delivery))
+                attempt = self._again if delivery.alone else self._by_itself
+                await attempt(found, delivery, source)
         else:
             others = suspects.without_suspects(source)
             async with suspects.beside():
@@ -91,11 +91,11 @@ class Attempts:
 
     async def _attempt_freely(self, found: FoundReceiver, delivery: Delivery, source: DeliverySource) -> None:
         if delivery.alone:
-            source.report(delivery, await self._again(found, delivery))
+            await self._again(found, delivery, source)
         elif found.takes_batches:
             await self._together(found, await source.gather(delivery), source)
         elif delivery.merged or found.has_last_steps:
-            source.report(delivery, await self._settled(found, delivery))
+            await self._by_itself(found, delivery, source)
         else:
             take = partial(source.more_of, Group(delivery))
             feed = Feed(take, source.report, source.give_back, source.give_back_alone)
@@ -129,14 +129,14 @@ class Attempts:
         """Attempt a batch in one call. If the call fails, give all of it back, to be attempted one by one.
 
         So only the deliveries that are at fault fail. If the connection was lost, the batch may have committed:
-        ``_again`` looks it up for each.
+        ``_again`` looks it up for each. Deliveries that come to nothing are put off with everything behind them: their
+        results would be written before or after those of the batch, and an object's results are written in order.
         """
-        for delivery in deliveries:
-            if delivery.comes_to_nothing:
-                source.report(delivery, nothing_to_do(self._clock))
-        deliveries = [delivery for delivery in deliveries if not delivery.comes_to_nothing]
+        deliveries, later = _apart(deliveries)
+        if later:
+            source.give_back(later)
         if len(deliveries) == 1:
-            source.report(deliveries[0], await self._settled(found, deliveries[0]))
+            await self._by_itself(found, deliveries[0], source)
         if len(deliveries) <= 1:
             return
         try:
@@ -153,29 +153,34 @@ class Attempts:
         log.warning("batch_failed", **log_fields(deliveries[0]), deliveries=len(deliveries), error=error)
         source.give_back_alone(deliveries)
 
-    async def _settled(self, found: FoundReceiver, delivery: Delivery) -> Outcome | None:
-        """Make an attempt. None: it is settled, because an earlier run of this daemon committed unnoticed.
+    async def _by_itself(self, found: FoundReceiver, delivery: Delivery, source: DeliverySource) -> None:
+        """Make an attempt, and report it.
 
-        The result may also come from another daemon that leads now. There it may have failed, in which case the changes
-        behind it must wait, so this daemon must not go on.
+        If there is a result already, an earlier run of this daemon may have committed unnoticed. The result may also
+        come from another daemon that leads now. There it may have failed, in which case the changes behind it must
+        wait, so this daemon must not go on.
 
         Raises:
             LeadsNoMore: another daemon leads.
         """
         try:
-            return await self.make(found, delivery)
+            outcome = await self.make(found, delivery)
         except AlreadySettled:
             async with self._settler.lock:
                 await self._settler.refuse_stale()
-            return None
+            _already_settled(delivery, source)
+        else:
+            source.report(delivery, outcome)
 
-    async def _again(self, found: FoundReceiver, delivery: Delivery) -> Outcome | None:
-        """Attempt a delivery by itself whose transaction was undone, or may have been. None: it had committed."""
+    async def _again(self, found: FoundReceiver, delivery: Delivery, source: DeliverySource) -> None:
+        """Attempt a delivery by itself whose transaction was undone, or may have been."""
         async with self._settler.lock:
             await self._settler.refuse_stale()
-            if await self._ledger.has_result(delivery):
-                return None
-        return await self._settled(found, delivery)
+            has_result = await self._ledger.has_result(delivery)
+        if has_result:
+            _already_settled(delivery, source)
+        else:
+            await self._by_itself(found, delivery, source)
 
     async def _refuse_settled(self, delivery: Delivery) -> None:
         """Refuse another run of an attempt that has a result.
@@ -189,3 +194,25 @@ class Attempts:
         async with self._settler.lock:
             if await self._ledger.has_result(delivery):
                 raise AlreadySettled
+
+
+def _already_settled(delivery: Delivery, source: DeliverySource) -> None:
+    """Go on after a delivery that has a result. If changes are merged into it, perhaps only one of them has."""
+    if delivery.merged:
+        source.reload(delivery)
+    else:
+        source.report(delivery, None)
+
+
+def _apart(deliveries: list[Delivery]) -> tuple[list[Delivery], list[Delivery]]:
+    """The deliveries of a batch that can run, and those that come to nothing, with everything behind these."""
+    now: list[Delivery] = []
+    later: list[Delivery] = []
+    behind: set[int] = set()
+    for delivery in deliveries:
+        if delivery.comes_to_nothing or id(delivery) in behind:
+            later.append(delivery)
+            behind.update(map(id, delivery.followers))
+        else:
+            now.append(delivery)
+    return now, later

@@ -281,6 +281,10 @@ class WithoutSuspects:
         """As the source's."""
         self._source.give_back_alone(deliveries)
 
+    def reload(self, delivery: Delivery) -> None:
+        """As the source's."""
+        self._source.reload(delivery)
+
     def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
         """As the source's."""
         self._source.report(delivery, outcome)

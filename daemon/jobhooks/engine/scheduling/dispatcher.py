@@ -218,6 +218,12 @@ class Dispatcher:
         if not self._may_run(queue):
             self.streams.leave(queue, "it stands still")
 
+    def on_reload(self, queue: HookQueue, delivery: Delivery) -> None:
+        """An operator, or a run that committed unnoticed, has settled a part of a delivery: load the rest again."""
+        queue.give_back([delivery])
+        self._park(queue, queue.park([delivery]))
+        self._loader.table_changed()
+
     def on_outcome(self, queue: HookQueue, delivery: Delivery, outcome: Outcome | None) -> None:
         """Settle an attempt, with everything that was merged into it."""
         if self._on_finished is not None:

@@ -37,6 +37,10 @@ class TaskOwner(Protocol):
         """Deliveries went back to the queue without an attempt."""
         ...
 
+    def on_reload(self, queue: HookQueue, delivery: Delivery) -> None:
+        """A part of a delivery has a result already."""
+        ...
+
     def is_full(self, queue: HookQueue) -> bool:
         """Whether the hook reads no more for now, so that a batch must not wait for more."""
         ...
@@ -198,6 +202,12 @@ class HookSource:
         for delivery in deliveries:
             delivery.alone = True
         self.give_back(deliveries)
+
+    def reload(self, delivery: Delivery) -> None:
+        """Drop a delivery, to load again what of it is pending."""
+        if (on_returned := self._tasks.observers.delivery_returned) is not None:
+            on_returned(delivery)
+        self._tasks.owner.on_reload(self._queue, delivery)
 
     def _next_of(self, group: Group) -> Delivery | None:
         queue = self._queue
