@@ -81,7 +81,7 @@ begin
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_time_zone(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer),
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
-        jobhooks.problems_of_crashes(),
+        jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
         jobhooks.configuration_of_hook(integer)
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;

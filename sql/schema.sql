@@ -1208,6 +1208,11 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_keys() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_keys() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_keys() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.problems_of_leader(silence interval) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_leader(silence interval) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_leader(silence interval) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_leader(silence interval) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.problems_of_log(retention interval, segment_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_log(retention interval, segment_size bigint) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_log(retention interval, segment_size bigint) TO jobhooks_operator;

@@ -1,5 +1,7 @@
 """The composition root of ``jobhooks run``: the engine, the database and the receivers."""
 
+import faulthandler
+import signal
 import time
 
 import structlog
@@ -13,6 +15,7 @@ from jobhooks.errors import DatabaseUnreachable, StatementInterrupted
 from jobhooks.operations.configuration import receivers
 from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
+from jobhooks.runtime.restart import restart
 from jobhooks.runtime.settings import Settings
 from jobhooks.schema.install import check_may_mark, check_original
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call
@@ -29,13 +32,14 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
     logging.configure(chosen.log_level, chosen.log_format)
     if end_with is not None:
         parent_process.end_with(end_with)
+    faulthandler.register(signal.SIGVTALRM, chain=True)  # by which the system ends a daemon that cannot do so itself
     engine_settings, registry = _prepare(chosen)
 
     def register(found: ReceiverRegistry) -> None:
         with connection(chosen) as conn:
             receivers.register(conn, found, complete=True)
 
-    uvloop.run(supervisor.run(engine_settings, registry, systemd.notify, register))
+    uvloop.run(supervisor.run(engine_settings, registry, systemd.notify, register, restart=restart))
 
 
 def _prepare(chosen: Settings) -> tuple[EngineSettings, ReceiverRegistry]:
@@ -49,6 +53,7 @@ def _prepare(chosen: Settings) -> tuple[EngineSettings, ReceiverRegistry]:
             wait_s = backoff.next()
             event = "statement_interrupted" if isinstance(exc, StatementInterrupted) else "database_unreachable"
             log.warning(event, error=str(exc), next_attempt_s=round(wait_s, 1))
+            systemd.notify("WATCHDOG=1")  # a daemon that has started itself again is watched already
             time.sleep(wait_s)
 
 

@@ -10,7 +10,7 @@ from support.daemon import Daemon, jobhooks, wait_until
 from support.hooking import add_hook, write_receivers
 
 SOURCE = """
-import asyncio, ctypes, os, signal
+import asyncio, ctypes, os, re, time
 from jobhooks import JobHookReceiver
 
 async def note(self, change):
@@ -45,6 +45,24 @@ class ExitsInBatch(JobHookReceiver):
             if change.postchange["name"] == "bad":
                 os._exit(7)
             await note(self, change)
+
+class Blocks(JobHookReceiver):
+    class Meta:
+        max_attempts = 2
+        backoff = 0.1
+        time_limit = 3
+    async def receive_job_hook(self, change):
+        await note(self, change)
+        while change.postchange["name"] == "bad":
+            time.sleep(1)
+
+class KeepsPython(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "bad":
+            re.match("(a+)+$", 40 * "a" + "b")
+        await note(self, change)
 
 class Slow(JobHookReceiver):
     class Meta:
@@ -97,6 +115,18 @@ def test_a_run_that_ends_the_daemon_is_found_and_set_aside(
     device: Connection, database: str, receivers: Path, log: Path, job: str, attempts: int
 ) -> None:
     """Its attempts are counted, other deliveries of its hook and of others succeed once, and doctor names it."""
+    hook_three(device, database, receivers, job)
+    assert restart_until(lambda: is_set_aside(device), database, receivers, log) == 2 + attempts
+    died = "DaemonDied: the daemon died while it ran the receiver for this delivery, and nothing else"
+    assert [each for each in results(device, job) if each[0] != "success"] == [("failure", died)] * attempts
+    assert results(device, "r.Works") == results(device, "r.Slow") == [("success", None)] * 20
+    doctor = jobhooks("doctor", "--database-url", database).stdout
+    assert f"{1 + attempts} daemons ended while {job} ran for change 5; the delivery is set aside" in doctor
+    assert f"{job} ran for change 5" in jobhooks("status", "--database-url", database).stdout
+
+
+def hook_three(device: Connection, database: str, receivers: Path, job: str) -> None:
+    """Hook a job and two others, and write 20 changes; the fifth is bad."""
     device.execute("create table public.noted (job text, change bigint, unique (job, change))")
     for each in (job, "r.Works", "r.Slow"):
         add_hook(database, receivers, each, ["create"])
@@ -105,18 +135,47 @@ def test_a_run_that_ends_the_daemon_is_found_and_set_aside(
         " select case i when 5 then 'bad' else 'good' end from generate_series(1, 20) as i"
     )
 
-    def done() -> bool:
-        noted = "select count(*) from public.noted"
-        dead = "select count(*) from jobhooks.delivery where status = 'dead'"
-        return device.execute(noted).fetchone() == (59,) and device.execute(dead).fetchone() == (1,)
 
-    assert restart_until(done, database, receivers, log) == 2 + attempts
-    died = "DaemonDied: the daemon died while it ran the receiver for this delivery, and nothing else"
-    assert [each for each in results(device, job) if each[0] != "success"] == [("failure", died)] * attempts
+def is_set_aside(device: Connection) -> bool:
+    """Whether the bad delivery of ``hook_three`` is dead, and all others are delivered."""
+    noted = "select count(*) from public.noted"
+    dead = "select count(*) from jobhooks.delivery where status = 'dead'"
+    return device.execute(noted).fetchone() == (59,) and device.execute(dead).fetchone() == (1,)
+
+
+def test_a_run_that_blocks_the_loop_is_set_aside_by_the_same_process(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Without a service manager: the process starts itself again, and each block is one failed attempt."""
+    hook_three(device, database, receivers, "r.Blocks")
+    with Daemon(database, receivers, log, JOBHOOKS_LEADER_TIMEOUT="3") as daemon:
+        wait_until("it is set aside", lambda: is_set_aside(device), 60)
+        assert len(daemon.events("loop_stuck")) == 2
+        assert daemon.terminate() == 0
+    failures = [error for status, error in results(device, "r.Blocks") if status == "failure"]
+    assert len(failures) == 2
+    assert all("DaemonDied: the receiver blocked the event loop for" in str(error) for error in failures)
     assert results(device, "r.Works") == results(device, "r.Slow") == [("success", None)] * 20
-    doctor = jobhooks("doctor", "--database-url", database).stdout
-    assert f"{1 + attempts} daemons ended while {job} ran for change 5; the delivery is set aside" in doctor
-    assert f"{job} ran for change 5" in jobhooks("status", "--database-url", database).stdout
+
+
+def test_a_blocked_daemon_ends_on_sigterm(device: Connection, database: str, receivers: Path, log: Path) -> None:
+    """It cannot end its runs, so it does not wait for its grace period."""
+    add_hook(database, receivers, "r.Blocks", ["create"])
+    device.execute("create table public.noted (job text, change bigint)")
+    with Daemon(database, receivers, log, JOBHOOKS_LEADER_TIMEOUT="5").await_started() as daemon:
+        device.execute("insert into public.device (name) values ('bad')")
+        daemon.await_event("loop_blocked")
+        assert daemon.terminate() == 0
+        assert daemon.events("loop_stuck")
+
+
+def test_a_run_that_lets_no_thread_work_ends_the_daemon(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """A regular expression that takes hours: the watchdog's thread cannot run, so the system ends the process."""
+    hook_three(device, database, receivers, "r.KeepsPython")
+    assert restart_until(lambda: is_set_aside(device), database, receivers, log, JOBHOOKS_LEADER_TIMEOUT="1") == 3
+    assert len([status for status, _ in results(device, "r.KeepsPython") if status == "failure"]) == 1
 
 
 def test_daemons_that_are_killed_cost_no_delivery_an_attempt(

@@ -50,6 +50,16 @@ def test_a_session_that_only_holds_the_lock_is_not_a_daemon(
     assert found.lock_holder is not None and found.lock_holder.pid == other.info.backend_pid
 
 
+def test_doctor_judges_the_leader_by_its_last_statement(device: Connection, other: Connection) -> None:
+    """A stopped process keeps its lock."""
+    query = "select problem from jobhooks.problems_of_leader(%s)"
+    assert device.execute(query, ["0 seconds"]).fetchall() == []
+    lead(other)
+    assert device.execute(query, ["1 minute"]).fetchall() == []
+    ((problem,),) = device.execute(query, ["0 seconds"]).fetchall()
+    assert "the daemon that leads has said nothing since" in problem
+
+
 def test_a_daemon_leads_and_responds(
     device: Connection, other: Connection, admin: SyncConnection, settings: Settings
 ) -> None:

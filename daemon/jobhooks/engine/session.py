@@ -17,7 +17,7 @@ from jobhooks.engine.leadership import LeaderSession
 from jobhooks.engine.maintenance import maintain
 from jobhooks.engine.reading.listener import Listener
 from jobhooks.engine.reading.wakeup import Wakeup
-from jobhooks.engine.running.in_loop.limits import Watchdog
+from jobhooks.engine.running.in_loop.limits import StuckLoop, Watchdog
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runner, Runners
@@ -25,6 +25,8 @@ from jobhooks.errors import DatabaseUnreachable
 from jobhooks.runtime.wakeup_mode import WakeupMode
 from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
 
+STUCK = 0.7  # of leader_timeout_s, after which an event loop that stands still ends the process
+LEAST_STUCK_S = 3.0  # however short that is: a busy machine can keep a daemon from running for a while
 STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements. They are short: a connection that takes longer is dead
 # A role or a database may limit the sessions of applications. The engine waits for locks, and is idle for long.
 NO_LIMITS = {
@@ -62,7 +64,8 @@ class Session:
     """Reads and delivers, as long as its connections hold and this daemon leads.
 
     ``ready`` is called when the session stands by, and when it begins to deliver. ``reconnects``: an earlier session
-    lost the database.
+    lost the database. ``on_stuck`` is called in another thread if the event loop stands still, shortly before a standby
+    takes this daemon for dead.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Session:
         ready: Callable[[], None],
         *,
         reconnects: bool = False,
+        on_stuck: Callable[[StuckLoop], None] | None = None,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -83,6 +87,7 @@ class Session:
         self._stop = stop
         self._ready = ready
         self._reconnects = reconnects
+        self._on_stuck = on_stuck
 
     async def run(self) -> None:
         """Wait to lead and then deliver, until ``stop`` is set.
@@ -165,6 +170,7 @@ class Session:
             observers=self._observers,
         )
         await engine.start(after_crash=after_crash)
+        stuck_s = max(LEAST_STUCK_S, STUCK * settings.leader_timeout_s)
         log.info("started", receivers=sorted(self._registry.receivers))
         self._ready()
         self._registry.listeners.append(engine.dispatcher.on_receivers_changed)
@@ -174,7 +180,7 @@ class Session:
                 group.create_task(listener.keep_hearing(engine.reader.is_news))
                 group.create_task(engine.run())
                 group.create_task(_reload_when_notified(listener, engine))
-                group.create_task(Watchdog().run())
+                group.create_task(Watchdog(stuck_s, self._on_stuck).run())
                 group.create_task(maintain(_with_settings(settings.asyncpg_arguments), settings.retention_days))
                 read = group.create_task(_read(engine, wakeup, listener))
                 await self._stop.wait()

@@ -5,22 +5,28 @@ import contextlib
 import gc
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import NoReturn, cast
 
 import structlog
 
 from jobhooks.discovery.registry import ReceiverRegistry
+from jobhooks.engine.blame import blame
 from jobhooks.engine.delivery.observer import Observer, Observers
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.delivery_log import DeliveryLog
 from jobhooks.engine.receiver_reload import ReceiverReload
+from jobhooks.engine.running.in_loop.limits import StuckLoop
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.errors import DatabaseUnreachable, LeadsNoMore, StatementInterrupted
+from jobhooks.runtime import systemd
 
 LAST_RESORT_S = 2.0  # after the grace period, until the process ends with everything that still runs in it
+
+STUCK_CODE = 1  # the exit code if the event loop stands still
 
 log = structlog.stdlib.get_logger()
 
@@ -31,10 +37,12 @@ async def run(
     notify: Callable[[str], None],
     register: Callable[[ReceiverRegistry], None],
     observers: Sequence[Observer] = (),
+    restart: Callable[[], NoReturn] | None = None,
 ) -> None:
     """Deliver until SIGTERM or SIGINT. If the database goes away, wait for it.
 
-    ``notify`` gets systemd's words: READY=1 once the daemon listens and reads, or stands by. ``register``, called in a
+    ``notify`` gets systemd's words: READY=1 once the daemon listens and reads, or stands by, and WATCHDOG=1 while the
+    event loop goes on. If it stands still, ``restart`` is called in another thread. ``register``, called in a
     thread, makes the jobs of receivers that have changed. Receivers are reloaded when their files change and on
     SIGHUP. ``observers`` get the engine's events beside the log.
 
@@ -44,17 +52,29 @@ async def run(
     _collect_less_garbage()
     stop = asyncio.Event()
     def_runner = ProcessRunner(settings.database_url, registry, settings.workers, settings.worker_memory_limit)
-    _stop_on_signals(stop, settings.shutdown_grace_s, notify)
+    stopping = _stop_on_signals(stop, settings.shutdown_grace_s, notify)
     requested = asyncio.Event()
     if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
-    reloading = asyncio.create_task(ReceiverReload(registry, def_runner, register).run(requested))
+    helpers = [asyncio.create_task(ReceiverReload(registry, def_runner, register).run(requested))]
+    if (watchdog_s := systemd.watchdog_s()) is not None:
+        helpers.append(asyncio.create_task(_feed_watchdog(watchdog_s, notify)))
     composed = Observers(DeliveryLog(), *observers)
+
+    def on_stuck(stuck: StuckLoop) -> None:
+        log.critical("loop_stuck", receiver=stuck.receiver, seconds=round(stuck.seconds, 1))
+        blame(settings.database_url, stuck)
+        def_runner.kill()
+        if stopping.is_set() or restart is None:
+            os._exit(0 if stopping.is_set() else STUCK_CODE)
+        restart()
+
     try:
-        await run_sessions(settings, registry, def_runner, composed, stop, lambda: notify("READY=1"))
+        await run_sessions(settings, registry, def_runner, composed, stop, lambda: notify("READY=1"), on_stuck)
     finally:
-        reloading.cancel()
-        await asyncio.wait([reloading])
+        for helper in helpers:
+            helper.cancel()
+        await asyncio.wait(helpers)
         await def_runner.close()
     log.info("stopped")
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -67,6 +87,7 @@ async def run_sessions(
     observers: Observers,
     stop: asyncio.Event,
     ready: Callable[[], None],
+    on_stuck: Callable[[StuckLoop], None] | None = None,
 ) -> None:
     """Run one session after another until ``stop`` is set. ``ready`` is called when one delivers or stands by."""
     backoff = Backoff()
@@ -77,7 +98,7 @@ async def run_sessions(
 
     lost = False
     while not stop.is_set():
-        session = Session(settings, registry, def_runner, observers, stop, is_ready, reconnects=lost)
+        session = Session(settings, registry, def_runner, observers, stop, is_ready, reconnects=lost, on_stuck=on_stuck)
         lost = await _run_session(session, backoff, stop)
 
 
@@ -124,8 +145,17 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first
 
 
-def _stop_on_signals(stop: asyncio.Event, grace_s: float, notify: Callable[[str], None]) -> None:
+async def _feed_watchdog(watchdog_s: float, notify: Callable[[str], None]) -> None:
+    """Say that the loop goes on, several times as often as systemd asks for."""
+    while True:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(watchdog_s / 4)
+
+
+def _stop_on_signals(stop: asyncio.Event, grace_s: float, notify: Callable[[str], None]) -> threading.Event:
+    """Set ``stop`` on a signal; return an event that is set even if the loop stands still."""
     loop = asyncio.get_running_loop()
+    stopping = threading.Event()
 
     def request_stop() -> None:
         notify("STOPPING=1")
@@ -140,12 +170,14 @@ def _stop_on_signals(stop: asyncio.Event, grace_s: float, notify: Callable[[str]
         if requested:
             os._exit(0)
         requested = True
+        stopping.set()
         signal.signal(signal.SIGALRM, _exit_process)
         signal.setitimer(signal.ITIMER_REAL, grace_s + LAST_RESORT_S)
         loop.call_soon_threadsafe(request_stop)
 
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, on_signal)
+    return stopping
 
 
 def _exit_process(_number: int, _frame: object) -> None:

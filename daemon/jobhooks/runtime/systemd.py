@@ -21,6 +21,14 @@ def notify(state: str) -> None:
         sock.sendall(state.encode())
 
 
+def watchdog_s() -> float | None:
+    """WatchdogSec of the service, in seconds: WATCHDOG=1 must come more often."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if not microseconds.isdigit() or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
+        return None
+    return int(microseconds) / 1_000_000 or None
+
+
 def stderr_is_journal() -> bool:
     """Whether systemd connected stderr to the journal, which takes a prefix such as ``<4>`` off each line.
 

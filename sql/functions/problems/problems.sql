@@ -22,6 +22,7 @@ as $$
         union all select * from jobhooks.problems_of_deliveries()
         union all select * from jobhooks.problems_of_positions()
         union all select * from jobhooks.problems_of_crashes()
+        union all select * from jobhooks.problems_of_leader()
         union all select * from jobhooks.problems_of_log(problems.retention, problems.segment_size)
         union all select * from jobhooks.problems_of_marks()
         union all select * from jobhooks.problems_of_roles()

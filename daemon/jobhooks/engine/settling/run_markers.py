@@ -1,6 +1,7 @@
 """Marks of runs in the database, which a later daemon finds there if this one dies."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -49,12 +50,13 @@ class RunMarkers:
                 self._conn,
                 "mark_runs",
                 leader=self._leader,
-                ended=_as_json(ended),
-                begun=_as_json(begun),
+                ended=runs_as_json(ended),
+                begun=runs_as_json(begun),
                 alone=alone,
             )
 
 
-def _as_json(runs: list[DeliveryIdentity]) -> str:
+def runs_as_json(runs: Sequence[DeliveryIdentity]) -> str:
+    """Runs as the functions of sql/ take them."""
     rows = [{"change_id": run.change_id, "hook_id": run.hook_id, "attempt": run.attempt} for run in runs]
     return msgspec.json.encode(rows).decode()

@@ -67,7 +67,9 @@ async def call_receiver(
         coroutine: Any = in_steps_async(instance, work) if found.steps else work()
         if ending is not None:
             ending.receiver = instance
-        value = await Limited(coroutine, hook.job, hook.limits.soft_time_limit, hook.limits.time_limit).run()
+        limits = hook.limits
+        limited = Limited(coroutine, hook.job, limits.soft_time_limit, limits.time_limit, batch or (delivery,))
+        value = await limited.run()
         if ending is not None:
             ending.value = value
         return completed(started_at, clock, log, value, sensitive=hook.limits.has_sensitive_variables)

@@ -1,27 +1,34 @@
-"""Time limits of ``async def`` receivers, and a watchdog that names a receiver that blocks the loop."""
+"""Time limits of ``async def`` receivers, and a watchdog for receivers that block the loop."""
 
 import asyncio
+import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
+from jobhooks.contract.run import DeliveryIdentity
+from jobhooks.engine.delivery.delivery import Delivery
 
 BLOCKED = 1.0  # seconds that the loop may be blocked before the watchdog reports it
 LOOK = 0.25  # seconds between two checks
+# Seconds of computing beyond the watchdog's limit, after which the system ends the process: if C code lets no other
+# thread run Python, the watchdog's cannot look either.
+MARGIN_S = 3.0
 
 log = structlog.stdlib.get_logger()
 
 
 class CurrentStep:
-    """The receiver whose code the loop runs now, for the watchdog: set around each step of its coroutine."""
+    """The run whose code the loop runs now, for the watchdog: set around each step of its coroutine."""
 
-    receiver: str | None = None
+    limited: "Limited | None" = None
 
 
 class Limited:
@@ -35,10 +42,16 @@ class Limited:
     """
 
     def __init__(
-        self, coroutine: Coroutine[Any, Any, object], receiver: str, soft: float | None, hard: float | None
+        self,
+        coroutine: Coroutine[Any, Any, object],
+        receiver: str,
+        soft: float | None,
+        hard: float | None,
+        deliveries: Sequence[Delivery] = (),
     ) -> None:
         self._coroutine = coroutine
-        self._receiver = receiver
+        self.receiver = receiver
+        self.deliveries = deliveries
         self._soft = soft
         self._hard = hard
         self._waited_for: Any = None
@@ -59,7 +72,7 @@ class Limited:
         self._task = task
         # Most short receivers never wait: then one step is all, and no timer is needed.
         cancelling = task.cancelling()
-        CurrentStep.receiver = self._receiver
+        CurrentStep.limited = self
         try:
             self._waited_for = self._coroutine.send(None)
         except StopIteration as end:
@@ -76,14 +89,14 @@ class Limited:
             self._disown(cancelling)
             value = await self._run_rest()
         finally:
-            CurrentStep.receiver = None
+            CurrentStep.limited = None
         if self._cancelled_itself and await self._absorb():
             raise asyncio.CancelledError
         return value
 
     async def _run_rest(self) -> object:
         """Run the steps after the first one."""
-        CurrentStep.receiver = None
+        CurrentStep.limited = None
         try:
             return await (self if self._soft is None and self._hard is None else self._run_limited())
         except GeneratorExit:
@@ -154,13 +167,13 @@ class Limited:
             except BaseException as exc:  # noqa: BLE001 - thrown into the receiver
                 raised = exc
             cancelling = self._task.cancelling()
-            CurrentStep.receiver = self._receiver
+            CurrentStep.limited = self
             try:
                 waited_for = coroutine.send(None) if raised is None else coroutine.throw(raised)
             except StopIteration as end:
                 return end.value
             finally:
-                CurrentStep.receiver = None
+                CurrentStep.limited = None
                 if self._task.cancelling() > cancelling:
                     self._disown(cancelling)
 
@@ -178,10 +191,25 @@ class Limited:
         return cancelled
 
 
-class Watchdog:
-    """A thread that reports which receiver blocks the loop: one that computes, or waits without ``await``."""
+@dataclass(frozen=True)
+class StuckLoop:
+    """The loop has not gone on for ``seconds``. ``runs``: of the ``receiver`` whose code blocks it, if it is one."""
 
-    def __init__(self) -> None:
+    receiver: str | None
+    runs: list[DeliveryIdentity]
+    seconds: float
+
+
+class Watchdog:
+    """A thread that reports which receiver blocks the loop: one that computes, or waits without ``await``.
+
+    ``on_stuck`` is called in that thread if the loop does not go on for ``stuck_s``. Only time in which the thread
+    could look counts: a process that was stopped, or a machine that was paused, is not stuck.
+    """
+
+    def __init__(self, stuck_s: float | None = None, on_stuck: Callable[[StuckLoop], None] | None = None) -> None:
+        self._stuck_s = stuck_s
+        self._on_stuck = on_stuck
         self._loop_thread = threading.get_ident()
         self._beat = time.monotonic()
         self._ended = threading.Event()
@@ -193,26 +221,46 @@ class Watchdog:
         try:
             while True:
                 self._beat = time.monotonic()
+                if self._stuck_s is not None:
+                    signal.setitimer(signal.ITIMER_VIRTUAL, self._stuck_s + MARGIN_S)
                 await asyncio.sleep(LOOK)
         finally:
             self._ended.set()
+            if self._stuck_s is not None:
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
     def _watch(self) -> None:
         reported: float | None = None
+        beat, looks = self._beat, 0
         while not self._ended.wait(LOOK):
-            beat = self._beat
+            if self._beat != beat:
+                beat, looks = self._beat, 0
+                continue
+            looks += 1
             blocked_s = time.monotonic() - beat
-            if blocked_s < BLOCKED + LOOK or beat == reported:
-                continue
-            receiver = CurrentStep.receiver
-            frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage] - documented
-            if frame is None or self._beat != beat:
-                continue
-            reported = beat
-            log.warning(
-                "loop_blocked",
-                receiver=receiver,
-                seconds=round(blocked_s, 1),
-                stack="".join(traceback.format_stack(frame)[-8:]),
-                hint="an async def receiver must await what takes long; make it a def one",
-            )
+            if blocked_s >= BLOCKED + LOOK and beat != reported and self._report(beat, blocked_s):
+                reported = beat
+            if self._stuck_s is not None and looks * LOOK >= self._stuck_s and self._on_stuck is not None:
+                self._on_stuck(_stuck(blocked_s))
+
+    def _report(self, beat: float, blocked_s: float) -> bool:
+        limited = CurrentStep.limited
+        frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage] - documented
+        if frame is None or self._beat != beat:
+            return False
+        log.warning(
+            "loop_blocked",
+            receiver=None if limited is None else limited.receiver,
+            seconds=round(blocked_s, 1),
+            stack="".join(traceback.format_stack(frame)[-8:]),
+            hint="an async def receiver must await what takes long; make it a def one",
+        )
+        return True
+
+
+def _stuck(seconds: float) -> StuckLoop:
+    limited = CurrentStep.limited
+    if limited is None:
+        return StuckLoop(None, [], seconds)
+    runs = [identity for delivery in limited.deliveries for identity in delivery.identities]
+    return StuckLoop(limited.receiver, runs, seconds)

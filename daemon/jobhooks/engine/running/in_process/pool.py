@@ -77,6 +77,11 @@ class WorkerPool:
         while self._idle:
             self._idle.pop().end()
 
+    def kill(self) -> None:
+        """Kill all workers, without the event loop."""
+        for each in [*self._idle, *self._busy]:
+            each.kill_process()
+
     async def close(self) -> None:
         """Kill busy workers, end the others, and wait until all have ended."""
         workers = [*self._idle, *self._busy]
@@ -194,6 +199,10 @@ class Worker(asyncio.Protocol):
         """Kill it."""
         if self._transport is not None:
             self._transport.close()
+        self.kill_process()
+
+    def kill_process(self) -> None:
+        """Kill it, and leave its connection as it is."""
         if self._descriptor is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)

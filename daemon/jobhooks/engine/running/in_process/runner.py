@@ -142,6 +142,11 @@ class ProcessRunner:
         for pool in self._pools.values():
             pool.cancel_calls()
 
+    def kill(self) -> None:
+        """Kill all workers. Any thread may call this, if the event loop runs no more."""
+        for pool in list(self._pools.values()):
+            pool.kill()
+
     async def close(self) -> None:
         """End all workers."""
         pools, self._pools = list(self._pools.values()), {}
