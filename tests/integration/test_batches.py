@@ -8,10 +8,12 @@ import pytest
 
 from conftest import Connection
 from support.daemon import Daemon, wait_until
-from support.delivering import backlog, settled, statuses, write
+from support.delivering import backlog, read_to_the_end, reads_alone, settled, statuses, write
 from support.hooking import add_hook, write_receivers
 
 RECEIVERS = """
+import asyncio
+from pathlib import Path
 from jobhooks import JobHookReceiver
 
 SEE = "insert into public.seen (receiver, object, value, word) values "
@@ -41,6 +43,14 @@ class BatchesNow(JobHookReceiver):
             raise ValueError("one is bad")
         if any(change.postchange["name"] == "poor" for change in changes):
             self.log_failure("one is poor")
+
+class Holds(JobHookReceiver):
+    async def receive_job_hook_batch(self, changes):
+        Path("runs").touch()
+        while not Path("go on").exists():
+            await asyncio.sleep(0.01)
+        if len(changes) > 1:
+            raise ValueError("not together")
 
 class Sees(JobHookReceiver):
     async def receive_job_hook(self, change):
@@ -211,3 +221,67 @@ def test_a_daemon_that_is_to_stop_waits_for_no_more(
         wait_until("the other hook is done", settled_by(seen, "r.Sees", 1))
         assert daemon.terminate() == 0
     assert settled_by(seen, "r.Batches", 1)()
+
+
+def set_job(conn: Connection, receiver: str, **settings: object) -> None:
+    conn.execute("select jobhooks.set_job(%s, %s)", [f"r.{receiver}", json.dumps(settings)])
+
+
+def test_a_batch_that_waits_for_more_does_not_run_when_its_hook_is_paused(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Not when its wait is over, and not when the daemon ends."""
+    hook_batches(seen, database, receivers, "Batches", batch_wait=3600)
+    add_hook(database, receivers, "r.Sees")
+    for _ in range(2):
+        write(seen, "fine", 1)
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("the batch waits", settled_by(seen, "r.Sees", 2))
+        seen.execute("select jobhooks.pause_hook('hook of r.Batches')")
+        wait_until("it is paused", lambda: reads_alone(seen))
+        assert daemon.terminate() == 0
+    assert calls(seen) == []
+    with Daemon(database, receivers, log.with_name("again")) as daemon:
+        seen.execute("select jobhooks.pause_hook('hook of r.Batches', false)")
+        set_job(seen, "Batches", batch_wait=0)
+        wait_until("all is settled", settled(seen, 4))
+        assert daemon.terminate() == 0
+    assert calls(seen) == [(2, 2)]
+
+
+def test_a_batch_that_waits_follows_the_limits_of_its_job(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    hook_batches(seen, database, receivers, "Batches", batch_wait=3600)
+    add_hook(database, receivers, "r.Sees")
+    for _ in range(2):
+        write(seen, "fine", 1)
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("the batch waits", settled_by(seen, "r.Sees", 2))
+        set_job(seen, "Batches", batch_wait=0)
+        wait_until("all is settled", settled(seen, 4))
+        assert daemon.terminate() == 0
+    assert calls(seen) == [(2, 2)]
+
+
+def test_a_batch_that_fails_when_its_hook_is_disabled_leaves_no_position(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Its deliveries are given back. The position would stay, and hold the log, after the hook is enabled."""
+    hook_batches(seen, database, receivers, "Holds")
+    add_hook(database, receivers, "r.Sees")
+    enable = "select jobhooks.enable_hook('hook of r.Holds', %s)"
+    with Daemon(database, receivers, log) as daemon:
+        for _ in range(2):
+            write(seen, "fine", 1)
+        wait_until("it runs", (receivers / "runs").exists)
+        seen.execute(enable, [False])
+        write(seen, "fine", 1)
+        wait_until("that is known", settled_by(seen, "r.Sees", 3))
+        (receivers / "go on").touch()
+        daemon.await_event("batch_failed")
+        seen.execute(enable, [True])
+        write(seen, "fine", 1)
+        wait_until("it runs again", lambda: (4, 1, "success") in statuses(seen))
+        wait_until("all reads are together", lambda: read_to_the_end(seen)() and not reads_alone(seen))
+        assert daemon.terminate() == 0

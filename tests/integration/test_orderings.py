@@ -106,3 +106,17 @@ def test_of_a_singleton_one_delivery_runs_at_a_time_for_all_its_hooks(
     with Daemon(database, receivers, log):
         wait_until("all is settled", settled(seen, 4))
     assert seen.execute("select distinct object from public.seen").fetchall() == [(1,)]
+
+
+def test_a_limit_that_is_set_while_a_hook_has_much_to_do_holds_for_its_next_deliveries(
+    seen: Connection, database: str, tmp_path: Path, log: Path
+) -> None:
+    """Its tasks do not run out of deliveries, so they must not keep the limits that they began with."""
+    receivers = write_receivers(tmp_path / "receivers", RECEIVERS)
+    add_hook(database, receivers, "r.Runs")
+    seen.execute("insert into public.device (name) select 'a' from generate_series(1, 5000)")
+    last = "select object from public.seen order by n desc limit 5"
+    with Daemon(database, receivers, log):
+        wait_until("runs are beside each other", lambda: (1,) not in (seen.execute(last).fetchall() or [(1,)]))
+        seen.execute("""select jobhooks.set_job('r.Runs', '{"is_singleton": true}')""")
+        wait_until("they are not", lambda: seen.execute(last).fetchall() == [(1,)] * 5)

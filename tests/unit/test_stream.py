@@ -1,7 +1,7 @@
 """A stream: it is settled up to a page when nothing keeps that page, or an earlier one, open."""
 
 from jobhooks.engine.delivery.delivery import Delivery, Page
-from jobhooks.engine.scheduling.stream import Stream
+from jobhooks.engine.scheduling.stream import FEW_PAGES, Stream
 from support.making import make_cursor, make_delivery
 
 
@@ -80,3 +80,25 @@ def test_open_pages_that_were_read_before_a_moment() -> None:
     assert stream.open_since(1.0) == []
     assert stream.open_since(2.0) == [pages[0]]
     assert stream.open_since(3.0) == [pages[0], pages[2]]
+
+
+def test_closed_pages_behind_an_open_one_do_not_add_up() -> None:
+    """A batch that waits for more may keep its page open for hours."""
+    stream = new_stream()
+    waiting = make_delivery(1)
+    page(stream, 1, waiting)
+    number = 1
+    for _ in range(10 * FEW_PAGES):
+        number += 2
+        settled = make_delivery(number)
+        page(stream, number, settled)
+        page(stream, number + 1)
+        stream.release(settled)
+    late = make_delivery(number + 2)
+    page(stream, number + 2, late)
+    assert stream.pages <= 2 * FEW_PAGES
+    assert stream.release(waiting)
+    assert stream.settled_to == make_cursor(number + 1)
+    assert stream.release(late)
+    assert stream.settled_to == make_cursor(number + 2)
+    assert stream.pages == 0

@@ -53,10 +53,10 @@ class Dispatcher:
         self._ledger = ledger
         self._queues: HookQueues = {}
         self._hooks = HookTable("", ())
-        self.streams = Streams(self._queues, settler, most, self._may_run)
+        self.streams = Streams(self._queues, settler, most, self.may_run)
         self._hook_tasks = HookTasks(self._queues, work_off, self, observers)
         self._start_tasks = self._hook_tasks.start
-        self._loader = BacklogLoader(self._queues, self.streams, settler, ledger, self._may_run, self._start_tasks)
+        self._loader = BacklogLoader(self._queues, self.streams, settler, ledger, self.may_run, self._start_tasks)
         self._positions: dict[int, Cursor] = {}  # saved ones of hooks that this daemon has not seen yet
         self._room = asyncio.Event()  # set when a hook may have use for another page
         self._admission = Admission(
@@ -100,6 +100,8 @@ class Dispatcher:
             elif not queue.is_active:
                 queue.is_member, queue.is_active = True, True
             queue.hook = hook
+            if queue.gathering is not None:
+                queue.gathering.set()  # its limits may have changed
         for hook_id, queue in list(self._queues.items()):
             if hook_id not in hooks.by_id:
                 if queue.is_active:
@@ -147,7 +149,7 @@ class Dispatcher:
 
     def join(self, queue: HookQueue) -> None:
         """Make a hook that has read exactly as far as the others read with them again, if it keeps up."""
-        if queue.stream is not None and not queue.is_member and self.streams.keeps_up(queue) and self._may_run(queue):
+        if queue.stream is not None and not queue.is_member and self.streams.keeps_up(queue) and self.may_run(queue):
             self.streams.join(queue)
 
     # Running.
@@ -182,10 +184,17 @@ class Dispatcher:
 
     def _stand_still(self) -> None:
         for queue in self._queues.values():
-            if queue.is_active and not self._may_run(queue):
-                self.streams.leave(queue, "it stands still")
+            if queue.is_active and not self.may_run(queue):
+                self._drop(queue)
 
-    def _may_run(self, queue: HookQueue) -> bool:
+    def _drop(self, queue: HookQueue) -> None:
+        """Drop what a hook that stands still has not begun. It keeps its position, unless it has given that up."""
+        if queue.is_active:
+            self.streams.leave(queue, "it stands still")
+        else:
+            queue.drop()
+
+    def may_run(self, queue: HookQueue) -> bool:
         """Whether a hook's deliveries run at present."""
         if not queue.is_active or queue.hook.paused:
             return False
@@ -214,9 +223,9 @@ class Dispatcher:
         )
 
     def on_given_back(self, queue: HookQueue) -> None:
-        """Drop deliveries that were given back because the receiver is missing."""
-        if not self._may_run(queue):
-            self.streams.leave(queue, "it stands still")
+        """Drop deliveries that were given back, if the hook stands still."""
+        if not self.may_run(queue):
+            self._drop(queue)
 
     def on_reload(self, queue: HookQueue, delivery: Delivery) -> None:
         """An operator, or a run that committed unnoticed, has settled a part of a delivery: load the rest again."""
@@ -325,7 +334,7 @@ class Dispatcher:
         if queue is not None and queue.halted is None:
             queue.halted = str(error)
             log.error("hook_halted", hook=queue.hook.name, error=str(error))
-            self.streams.leave(queue, "it stands still")
+            self._drop(queue)
 
     def _resume(self) -> None:
         """Go on with hooks whose refused results the database has accepted."""

@@ -29,7 +29,8 @@ class HookQueue:
       written
     - ``ready``: those that a task can take; ``tasks``: how many tasks take from it, at most the hook's concurrency
     - ``running``: those that tasks have
-    - ``gathering``: set while a task completes a batch; wakes it for each new delivery
+    - ``gathering``: set while a task completes a batch; wakes it for each new delivery, and when the hook changes or
+      stands still
     - ``open``: how many deliveries keep pages open
     - ``stream``: where the hook reads alone, if it does not read in the shared stream, or has deliveries of the time
       when it did not; ``is_member``: it reads in the shared stream
@@ -182,6 +183,8 @@ class HookQueue:
             self._unload(delivery)
             self._leave_memory(delivery)
         self.ready.clear()
+        if self.gathering is not None:
+            self.gathering.set()  # its batch may have to be dropped
 
     def _forget_taken_out(self) -> None:
         """Remove deliveries from the queue of ready ones that are not ready any more."""

@@ -45,6 +45,10 @@ class TaskOwner(Protocol):
         """Whether the hook reads no more for now, so that a batch must not wait for more."""
         ...
 
+    def may_run(self, queue: HookQueue) -> bool:
+        """Whether the hook's deliveries run at present."""
+        ...
+
 
 class HookTasks:
     """Runs ready deliveries by ``work_off``, and reports their outcomes to ``owner``."""
@@ -124,19 +128,24 @@ class HookTasks:
 
 
 class HookSource:
-    """The ``DeliverySource`` of one hook task: the hook's queue."""
+    """The ``DeliverySource`` of one hook task: the hook's queue.
 
-    __slots__ = ("_on_outcome", "_on_started", "_queue", "_tasks")
+    It gives no more when the hook is loaded again. A task that begins then holds the limits of the job as they are now.
+    """
+
+    __slots__ = ("_hook", "_on_outcome", "_on_started", "_queue", "_tasks")
 
     def __init__(self, tasks: HookTasks, queue: HookQueue) -> None:
         self._tasks = tasks
         self._queue = queue
+        self._hook = queue.hook
         self._on_outcome = tasks.owner.on_outcome
         self._on_started = tasks.observers.delivery_started
 
     @property
     def _may_take(self) -> bool:
-        return not self._tasks.stopping and self._queue.tasks <= self._queue.hook.limits.concurrency
+        queue = self._queue
+        return not self._tasks.stopping and queue.hook is self._hook and queue.tasks <= self._hook.limits.concurrency
 
     def take(self) -> Delivery | None:
         """The next ready delivery, which runs from now on."""
@@ -147,8 +156,7 @@ class HookSource:
 
     def more_of(self, group: Group) -> Delivery | None:
         """Take a delivery behind those of the group, or else one that is ready, and add it."""
-        queue = self._queue
-        if self._tasks.stopping or queue.tasks > queue.hook.limits.concurrency:
+        if not self._may_take:
             return None
         delivery = self._next_of(group)
         if delivery is not None:
@@ -162,21 +170,22 @@ class HookSource:
     async def gather(self, first: Delivery) -> list[Delivery]:
         """Complete a batch that begins with this delivery: ready deliveries, and those that wait for these only.
 
-        In order. A delivery that arrives while the batch waits for more goes into it, and no other task takes it.
+        In order. A delivery that arrives while the batch waits for more goes into it, and no other task takes it. If
+        the hook stands still before it is complete, all of it is given back.
         """
-        queue = self._queue
+        queue, owner = self._queue, self._tasks.owner
         group = Group(first)
-        most = queue.hook.limits.batch_size or 1
-        until = asyncio.get_running_loop().time() + queue.hook.limits.batch_wait
+        began_at = asyncio.get_running_loop().time()
         queue.gathering = more = asyncio.Event()
         first.began_at = inf  # a waiting batch is no slow run, and later deliveries must find it
         try:
-            while len(group.deliveries) < most:
+            while len(group.deliveries) < (queue.hook.limits.batch_size or 1) and owner.may_run(queue):
                 more.clear()
+                until = began_at + queue.hook.limits.batch_wait
                 if (delivery := self._next_of(group)) is not None:
                     group.add(delivery)
                     delivery.began_at = inf
-                elif self._tasks.stopping or self._tasks.owner.is_full(queue) or not await _happens(more, until):
+                elif self._tasks.stopping or owner.is_full(queue) or not await _happens(more, until):
                     break
                 else:
                     group.look_again()
@@ -185,7 +194,10 @@ class HookSource:
             for delivery in group.deliveries:
                 delivery.began_at = time.monotonic()
             self._tasks.start(queue)
-        return group.deliveries
+        if owner.may_run(queue):
+            return group.deliveries
+        self.give_back(group.deliveries)
+        return []
 
     def give_back(self, deliveries: list[Delivery]) -> None:
         """Put deliveries that were taken, and not attempted, back to the front of the queue."""

@@ -8,6 +8,8 @@ from collections import deque
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery, Page
 
+FEW_PAGES = 100
+
 
 class Stream:
     """Pages of the log, oldest first, from ``settled_to`` up to ``position``, where the next page begins.
@@ -23,11 +25,17 @@ class Stream:
         self.read_again_to = read_again_to
         self.bytes = 0
         self._pages: deque[Page] = deque()
+        self._most_pages = FEW_PAGES  # until closed ones are united
 
     @property
     def is_settled(self) -> bool:
         """Whether no page is open."""
         return not self._pages
+
+    @property
+    def pages(self) -> int:
+        """How many pages are in memory, open or behind an open one."""
+        return len(self._pages)
 
     @property
     def oldest(self) -> Page | None:
@@ -40,6 +48,8 @@ class Stream:
         if page.open or self._pages:
             self._pages.append(page)
             self.bytes += page.bytes if page.open else 0
+            if len(self._pages) > self._most_pages:
+                self._unite_closed()
         else:
             self.settled_to = page.after
 
@@ -58,6 +68,17 @@ class Stream:
             self.settled_to = self._pages.popleft().after
             moved = True
         return moved
+
+    def _unite_closed(self) -> None:
+        """Unite closed pages that follow each other. A batch may keep an older page open for hours."""
+        pages: deque[Page] = deque()
+        for page in self._pages:
+            if pages and not page.open and not pages[-1].open:
+                pages[-1].after = page.after
+            else:
+                pages.append(page)
+        self._pages = pages
+        self._most_pages = max(FEW_PAGES, 2 * len(pages))
 
     def open_since(self, before: float) -> list[Page]:
         """The open pages that were read before this moment, oldest first."""
