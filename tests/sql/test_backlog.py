@@ -398,6 +398,16 @@ def test_the_positions_of_all_hooks_are_saved_together(ledger: Connection) -> No
     )
 
 
+def test_a_failure_of_a_hook_that_was_deleted_leaves_no_row(ledger: Connection) -> None:
+    """It ran when the hook was deleted. No daemon would attempt it again, and the log would keep its change."""
+    ledger.execute("select jobhooks.delete_hook('one')")
+    batch = failed(parked(1))
+    batch["parked"] += [parked(2), parked(3, hook_id=2)]
+    assert settle(ledger, batch) == 2
+    assert ledger.execute("select change_id, hook_id from jobhooks.delivery").fetchall() == [(3, 2)]
+    assert ledger.execute("select change_id, status from jobhooks.job_result").fetchall() == [(1, "failure")]
+
+
 def test_positions_that_have_not_moved_stay(ledger: Connection) -> None:
     before, _ = positions(ledger)
     assert save(ledger, None, position(10, hook_id=1))

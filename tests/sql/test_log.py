@@ -232,3 +232,14 @@ def test_a_segment_is_compressed_with_lz4_where_the_server_has_it(device: Connec
     device.execute("update public.device set name = repeat('edge ', 2000)")
     used = device.execute("select pg_column_compression(postchange) from jobhooks.object_change_2").fetchone()
     assert used == ("lz4",)
+
+
+def test_pending_deliveries_of_hooks_that_are_gone_are_deleted(device: Connection) -> None:
+    """A statement that deletes a hook knows nothing of them. They would keep their changes for ever."""
+    hooked(device)
+    device.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, due_at)"
+        " values (1, 1, 1, 'waiting', now()), (1, 2, 1, 'waiting', now()), (2, 2, 1, 'dead', null)"
+    )
+    maintain(device)
+    assert device.execute("select change_id, hook_id from jobhooks.delivery").fetchall() == [(1, 1)]

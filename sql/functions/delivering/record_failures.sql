@@ -8,8 +8,9 @@
 -- another session has written that attempt's result.
 --
 -- A row that counts more attempts than this daemon knows of was discarded and queued again, or failed under another daemon: it
--- is a different delivery from the one parked or done here, and stays. A row stays in the lanes in which it was first parked,
--- even if the key of its table changes, because its followers are there.
+-- is a different delivery from the one parked or done here, and stays. A hook that was deleted gets no row: it could not be
+-- attempted. A row stays in the lanes in which it was first parked, even if the key of its table changes, because its followers
+-- are there.
 create or replace function jobhooks.record_failures(rest json)
 returns bigint
 language plpgsql
@@ -46,11 +47,14 @@ begin
         change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint, attempts integer,
         failures integer, attempted boolean, blocks boolean, status text, due_in double precision
     )
-    where not parked.attempted
-        or exists (
-            select from written
-            where written.change_id = parked.change_id and written.hook_id = parked.hook_id
-                and written.attempt = parked.attempts
+    where exists (select from jobhooks.job_hook as hook where hook.id = parked.hook_id)
+        and (
+            not parked.attempted
+            or exists (
+                select from written
+                where written.change_id = parked.change_id and written.hook_id = parked.hook_id
+                    and written.attempt = parked.attempts
+            )
         )
     on conflict (change_id, hook_id) do update
     set attempts = excluded.attempts, failures = excluded.failures, blocks = excluded.blocks,

@@ -2,7 +2,8 @@
 --
 -- The daemon calls it now and then. It returns a description of its actions; empty if there were no actions. Security
 -- definer, because it creates and drops tables. A segment is full after segment_size ids, or after an eighth of the
--- retention: so changes stay at most an eighth longer, and nothing is ever deleted row by row from the log.
+-- retention: so changes stay at most an eighth longer, and nothing is ever deleted row by row from the log. Pending deliveries to
+-- hooks that are gone are deleted: no daemon attempts them.
 create or replace function jobhooks.maintain_log(retention interval, segment_size bigint default 10000000)
 returns text
 language plpgsql
@@ -27,6 +28,9 @@ begin
         done := done || format('began segment %s of the log', jobhooks.add_segment());
     end if;
     begin
+        -- Each would keep its change for ever.
+        delete from jobhooks.delivery as delivery
+        where not exists (select from jobhooks.job_hook as hook where hook.id = delivery.hook_id);
         dropped := jobhooks.drop_old_segment(retention);
     exception when lock_not_available or deadlock_detected then
         dropped := null; -- a session reads it or still writes to it: the next time
