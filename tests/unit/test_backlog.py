@@ -354,6 +354,18 @@ def test_a_row_that_another_session_queues_is_added() -> None:
     assert runnable(backlog) == [3, 5]
 
 
+def test_a_row_that_another_session_queues_holds_those_that_are_not_loaded() -> None:
+    """Although a younger row, between them, is in memory already."""
+    backlog = backlog_of(make_row(2))
+    assert runnable(backlog) == [2]
+    queued = [make_row(1, due=50.0), make_row(2), make_row(3)]
+    backlog.reconcile(queued, complete=True, unsent=lambda _id: False)
+    assert runnable(backlog) == []
+    backlog.remove(2)
+    assert runnable(backlog) == []
+    assert runnable(backlog, now=50.0) == [1, 3]
+
+
 def test_a_row_that_the_settler_has_yet_to_write_stays_as_it_is() -> None:
     """The table does not have it yet, or has it as it was before."""
     backlog = Backlog()
@@ -564,7 +576,6 @@ class Life:
                 del table[change_id]
         new = self.row(self.rng.randint(1, 60))
         if new.change_id not in self.backlog.rows:
-            self.unload_behind(new)
             table[new.change_id] = new
         unwritten = {row.change_id for row in self.backlog.rows.values() if not row.written}
         gone = self.backlog.reconcile(table.values(), complete=True, unsent=lambda id_: id_ in unwritten)

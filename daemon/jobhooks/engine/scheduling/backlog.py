@@ -61,6 +61,7 @@ class Backlog:
         self._due: list[tuple[float, int]] = []  # a heap; entries may be stale
         self._candidates: list[int] = []  # a heap of rows to look at: they may be able to run
         self._is_candidate: set[int] = set()
+        self._late: set[int] = set()  # rows that other sessions have queued when younger ones of their keys were loaded
         self._beyond: set[int] = set()  # rows that the hook's position in the log has not passed
 
     def __len__(self) -> int:
@@ -111,6 +112,7 @@ class Backlog:
         row = self.rows.get(change_id)
         if row is not None:
             self._discard(row)
+            self._late.discard(change_id)
             self._examine_behind(row)
 
     def mark_written(self, change_id: int) -> None:
@@ -206,6 +208,8 @@ class Backlog:
             row.written = True
             if present is None:
                 self._insert(row)
+                if self.loaded:
+                    self._note_late(row)
             elif present.loaded:
                 present.attempts, present.failures = row.attempts, row.failures
             elif _is_changed(present, row):
@@ -285,7 +289,8 @@ class Backlog:
     def _is_next(self, row: BacklogRow) -> bool:
         """Whether every older row that conflicts with this one is loaded.
 
-        In each lane it is enough to look at the one before: by the same rule, those before that one are loaded.
+        In each lane it is enough to look at the one before: by the same rule, those before that one are loaded. If
+        another session has queued a row before one that was loaded, all of them count.
         """
         if not row.blocks:
             return True
@@ -294,11 +299,27 @@ class Backlog:
         if row.lane is None:
             of_table = self._by_table[row.content_type_id]
             return all(self.rows[other].loaded for other in of_table[: bisect_left(of_table, row.change_id)])
-        before = [_before(self._by_lane[lane], row.change_id) for lane in _lanes(row)]
         whole = self._whole_table.get(row.content_type_id)
+        if self._late:
+            in_lanes = [self._by_lane[lane] for lane in _lanes(row)] + ([] if whole is None else [whole])
+            return all(self.rows[other].loaded for ids in in_lanes for other in _all_before(ids, row.change_id))
+        before = [_before(self._by_lane[lane], row.change_id) for lane in _lanes(row)]
         if whole is not None:
             before.append(_before(whole, row.change_id))
         return all(other is None or self.rows[other].loaded for other in before)
+
+    def _note_late(self, row: BacklogRow) -> None:
+        """Note a row that another session has queued if the next one of a key is loaded."""
+        if not row.blocks:
+            return
+        whole = self._whole_table.get(row.content_type_id)
+        if row.lane is None:
+            in_lanes = [self._by_table[row.content_type_id]]
+        else:
+            in_lanes = [self._by_lane[lane] for lane in _lanes(row)] + ([] if whole is None else [whole])
+        for behind in (_after(ids, row.change_id) for ids in in_lanes):
+            if behind is not None and (self.rows[behind].loaded or behind in self._late):
+                self._late.add(row.change_id)
 
     def _mergeable(self, first: BacklogRow, mergeable: Mergeable) -> list[BacklogRow]:
         """The rows directly behind this one in its lane that are merged into it. A change of the key ends them."""
@@ -345,6 +366,10 @@ def _lanes(row: BacklogRow) -> tuple[int, ...]:
 def _after(ids: list[int], change_id: int) -> int | None:
     place = bisect_right(ids, change_id)
     return ids[place] if place < len(ids) else None
+
+
+def _all_before(ids: list[int], change_id: int) -> list[int]:
+    return ids[: bisect_left(ids, change_id)]
 
 
 def _before(ids: list[int], change_id: int) -> int | None:
