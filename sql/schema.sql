@@ -1253,6 +1253,11 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_triggers() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.problems_of_wide_rows() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.record_configuration() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.record_failures(rest json) FROM PUBLIC;

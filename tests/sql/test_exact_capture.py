@@ -313,6 +313,33 @@ def test_a_long_text_is_captured(table: Connection, megabytes: int) -> None:
     assert recorded == [("create", None, megabytes * 1000000), ("update", megabytes * 1000000, megabytes * 1000000)]
 
 
+@pytest.mark.parametrize("exclude", [[], ["other"]])
+def test_a_row_that_is_too_big_is_measured_and_not_converted(conn: Connection, exclude: list[str]) -> None:
+    """Its conversion takes a minute. The function that would convert a field is not called."""
+    conn.execute(
+        "create type public.noted as enum ('yes');"
+        "create sequence public.conversions;"
+        "create function public.noted_json(public.noted) returns json language sql as $$"
+        " select to_json(nextval('public.conversions')) $$;"
+        "create cast (public.noted as json) with function public.noted_json(public.noted);"
+        "create table public.t (id integer, name text, noted public.noted, other text, many text,"
+        " primary key (name, id))"
+    )
+    watch(conn, "public.t", exclude=exclude)
+    conn.execute("insert into public.t values (1, 'a', 'yes', '', repeat('0123456789abcdef', 32000000))")
+    conn.execute("update public.t set id = 2")
+    conn.execute("delete from public.t")
+    reason = "54000: the row has over 500 MB as json"
+    rows = conn.execute("select action::text, prechange, postchange, context from jobhooks.object_change order by id")
+    assert rows.fetchall() == [
+        (action, None, None, {"snapshot_error": reason, "object_key": {"id": id_, "name": "a"}})
+        for action, id_ in [("create", 1), ("update", 2), ("delete", 2)]
+    ]
+    assert conn.execute("select is_called from public.conversions").fetchone() == (False,)
+    (problem,) = conn.execute("select severity, subject from jobhooks.problems_of_wide_rows()").fetchall()
+    assert problem == ("warning", "public.t")
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("megabytes", [300, 700])

@@ -15,9 +15,9 @@ declare
     mark text;
     triggering text;
     failed constant json := case
-        when left(before::text, 1) = '[' then before
-        when left(after::text, 1) = '[' then after
-        when greatest(octet_length(before::text), octet_length(after::text)) > 500000000
+        when json_typeof(before) = 'array' then before
+        when json_typeof(after) = 'array' then after
+        when greatest(pg_column_size(before), pg_column_size(after)) > 500000000
             then '["54000: the row has over 500 MB as json"]'
     end;
     now_or_last constant json := coalesce(after, before);
@@ -52,7 +52,7 @@ begin
     end if;
     if failed is not null then
         begin
-            key := case when left(now_or_last::text, 1) = '[' then now_or_last -> 1 else jobhooks.columns_of(
+            key := case when json_typeof(now_or_last) = 'array' then now_or_last -> 1 else jobhooks.columns_of(
                 now_or_last, (select key_columns from jobhooks.content_type where id = content_type_id)
             ) end;
         exception when others then

@@ -24,9 +24,11 @@ begin
             pg_catalog.current_setting('jobhooks.request_id', true),
             pg_catalog.current_setting('jobhooks.delivery', true), pg_catalog.current_setting('jobhooks.triggering', true)
         ) operator(pg_catalog.<>) ''
-        or pg_catalog.starts_with(before::pg_catalog.text, '[') or pg_catalog.starts_with(after::pg_catalog.text, '[')
-        or pg_catalog.octet_length(before::pg_catalog.text) operator(pg_catalog.>) 500000000
-        or pg_catalog.octet_length(after::pg_catalog.text) operator(pg_catalog.>) 500000000
+        -- Neither copies the json, as its conversion to text would.
+        or pg_catalog.json_typeof(before) operator(pg_catalog.=) 'array'
+        or pg_catalog.json_typeof(after) operator(pg_catalog.=) 'array'
+        or pg_catalog.pg_column_size(before) operator(pg_catalog.>) 500000000
+        or pg_catalog.pg_column_size(after) operator(pg_catalog.>) 500000000
     then
         context := jobhooks_capture.change_context(content_type_id, before, after);
         if (context operator(pg_catalog.->) 'snapshot_error') is not null then

@@ -35,7 +35,7 @@ begin
     end if;
     perform set_config('jobhooks.departed_' || depth, '', true);
     segment := substring(version from '^object_change_([0-9]{1,9}) ')::integer;
-    if left(after::text, 1) = '{' and octet_length(after::text) <= 500000000 then
+    if json_typeof(after) = 'object' and pg_column_size(after) <= 500000000 then
         if segment = substring('jobhooks.object_change_1' from '[0-9]+$')::integer then
             update only jobhooks.object_change_1 as change
             set action = 'update', postchange = record_partition_change.after

@@ -29,7 +29,35 @@ declare
     kept json;
     failure text;
     key_of_it json;
+    bytes numeric;
 begin
+    -- Measured first, as in snapshot; here without the excluded columns.
+    if pg_column_size(object) > 300000 then
+        execute (
+            select format(
+                'select 0::numeric%s, json_build_object(%s) from (select $1 as object offset 0) as given',
+                string_agg(format(
+                    case
+                        when coalesce(nullif(type.typbasetype, 0), type.oid) = any (array['text', 'varchar', 'bpchar']::regtype [])
+                            then ' + coalesce(octet_length((object).%I::text), 0)'
+                        when type.oid = 'bytea'::regtype then ' + 2 * coalesce(octet_length((object).%I), 0)'
+                        else ' + coalesce(pg_column_size((object).%I), 0)'
+                    end, attribute.attname
+                ), '') filter (where attribute.attname <> all (exclude)),
+                string_agg(format('%L, (object).%1$I', attribute.attname), ', ')
+                filter (where attribute.attname = any (key::text []))
+            )
+            from pg_type as row_type
+            join pg_attribute as attribute on attribute.attrelid = row_type.typrelid
+            join pg_type as type on type.oid = attribute.atttypid
+            where row_type.oid = pg_typeof(object) and not attribute.attisdropped and attribute.attnum > 0
+        )
+        into bytes, key_of_it
+        using object;
+        if bytes > 500000000 then
+            return json_build_array('54000: the row has over 500 MB as json', key_of_it);
+        end if;
+    end if;
     if zone <> 'UTC' then
         begin
             perform set_config('timezone', zone, true); -- until the end of the function, whose "set" clause it overrides
