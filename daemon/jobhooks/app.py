@@ -18,7 +18,9 @@ from jobhooks.runtime import logging, parent_process, systemd
 from jobhooks.runtime.restart import restart
 from jobhooks.runtime.settings import Settings
 from jobhooks.schema.install import check_may_mark, check_original
+from jobhooks.store import libpq
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call
+from jobhooks.store.conninfo import given_parameters
 
 log = structlog.stdlib.get_logger()
 
@@ -44,6 +46,7 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
 
 def _prepare(chosen: Settings) -> tuple[EngineSettings, ReceiverRegistry]:
     """Find the receivers and make their jobs; wait for a database that is not there yet, for as long as it takes."""
+    libpq.check(given_parameters(chosen.database_url))
     backoff = Backoff()
     while True:
         try:
@@ -61,6 +64,7 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
     ((replica,),) = call(conn, "is_replica")
     if replica:
         raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
+    asyncpg_arguments(conn)  # refuses those of a service file
     check_original(conn)
     check_may_mark(conn)
     registry = receivers.find(chosen)
@@ -72,7 +76,6 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
     receivers.register(conn, registry, complete=True)
     engine_settings = EngineSettings(
         database_url=chosen.database_url,
-        asyncpg_arguments=asyncpg_arguments(conn),
         page_size=chosen.page_size,
         poll_interval_s=chosen.poll_interval,
         wakeup=chosen.wakeup,

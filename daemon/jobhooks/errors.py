@@ -40,6 +40,10 @@ class DatabaseUnreachable(JobhooksError):
     exit_code = 3
 
 
+class LoginRefused(DatabaseUnreachable):
+    """The server refuses the database, the role or its password."""
+
+
 class StatementInterrupted(DatabaseUnreachable):
     """The database did not complete the statement, and may complete it when it runs again."""
 

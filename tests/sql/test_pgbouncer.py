@@ -1,70 +1,22 @@
 """The mark and the capture behind PgBouncer in transaction mode, where each transaction may get another connection."""
 
 import contextlib
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import Generator
 from pathlib import Path
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Connection
-from jobhooks.embedded import server_account
-from support.daemon import wait_until
-
-PGBOUNCER = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+from support.poolers import pgbouncer
 
 
 @pytest.fixture
-def pooled(device: Connection, role: str, tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def pooled(device: Connection, database: str, role: str, tmp_path: Path) -> Generator[str]:
     """The URL of a pool of one connection, which all its clients use in turns."""
-    if PGBOUNCER is None:
-        assert "pgbouncer" not in os.environ.get("JOBHOOKS_TEST_REQUIRE", "")
-        pytest.skip("there is no pgbouncer here")
     device.execute(f"grant usage on schema public to {role}; grant all on public.device to {role}".encode())
-    target = conninfo_to_dict(device.info.dsn)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    directory = tmp_path_factory.mktemp("pgbouncer")
-    config = directory / "pgbouncer.ini"
-    config.write_text(
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n"
-        f"pool_mode = transaction\ndefault_pool_size = 1\n"
-        f"[databases]\n{device.info.dbname} = host={target['host']} port={device.info.port} user={role}\n"
-    )
-    account = server_account()  # it also refuses to run as root
-    for path in (directory, *directory.parents):
-        if path == Path("/tmp") or not path.is_relative_to("/tmp"):
-            break
-        path.chmod(0o755)
-    with subprocess.Popen(
-        [PGBOUNCER, str(config)],
-        stderr=subprocess.PIPE,
-        user=account.uid,
-        group=account.gid,
-        extra_groups=account.extra_groups,
-    ) as bouncer:
-        url = make_conninfo(host="127.0.0.1", port=port, dbname=device.info.dbname, user=role)
-        try:
-            wait_until("pgbouncer answers", lambda: answers(url, bouncer))
-            yield url
-        finally:
-            bouncer.terminate()
-
-
-def answers(url: str, bouncer: "subprocess.Popen[bytes]") -> bool:
-    """Return whether connections go through; fail with its words if it ended."""
-    if bouncer.poll() is not None:
-        assert bouncer.stderr is not None
-        raise AssertionError(bouncer.stderr.read().decode())
-    with contextlib.suppress(psycopg.OperationalError), psycopg.connect(url, connect_timeout=2):
-        return True
-    return False
+    with pgbouncer(database, tmp_path, "transaction", user=role, pool_size=1) as url:
+        yield url
 
 
 def client(url: str) -> Connection:

@@ -18,11 +18,36 @@ from jobhooks.embedded import EmbeddedServer, run_server, wheel_binaries
 from jobhooks.runtime.settings import PREFIX, Settings, example
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
+from jobhooks.store.libpq import PARAMETERS
+from jobhooks.store.session_settings import ENGINE, FORMATS, OWN, TRANSACTIONS
 
+GROUPS_OF_SETTINGS = (
+    (FORMATS, "everywhere"),
+    (TRANSACTIONS, "everywhere, unless `options` has another value"),
+    (OWN, "the daemon and the commands"),
+    ({name: value for name, value in ENGINE.items() if name not in OWN}, "the daemon"),
+)
+PARAMETERS_INTRODUCTION = """\
+# Connection parameters
+
+`database_url` takes what libpq takes: a URL or `key=value` pairs. libpq supplies missing parts from the PG* variables,
+the service file and the password file. The daemon connects with two drivers: psycopg, which uses libpq, and asyncpg,
+which does not. So libpq decides where to connect, and asyncpg follows to the same address. What asyncpg cannot honour,
+`jobhooks run` refuses at its start with exit code 6. The other commands use libpq alone. `make generate` writes this
+page.
+"""
+SESSIONS_INTRODUCTION = """\
+## Settings of the sessions
+
+`alter role ... set` and `alter database ... set` are for your applications. Each session of jobhooks makes the settings
+below after connecting. Connections of receivers keep the role's `search_path`, `timezone`, `role` and planner settings,
+because your statements run there.
+"""
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "sql" / "schema.sql"
 EXAMPLE = ROOT / "daemon" / "jobhooks.example.toml"
 REFERENCE = ROOT / "docs" / "reference" / "settings.md"
+PARAMETERS_PAGE = ROOT / "docs" / "reference" / "connection-parameters.md"
 COMMANDS = ROOT / "docs" / "reference" / "commands.md"
 RECEIVER = ROOT / "docs" / "reference" / "receiver.md"
 JOB_SETTINGS = ROOT / "sql" / "functions" / "jobs" / "settings_of_jobs.sql"
@@ -73,6 +98,26 @@ def reference() -> str:
             "| in the file | in the environment | default | meaning |",
             "|---|---|---|---|",
             *rows,
+            "",
+        ]
+    )
+
+
+def connection_parameters() -> str:
+    """Return the page on libpq's connection parameters."""
+    parameters = [f"| `{name}` | {each.use} | {each.note} |" for name, each in PARAMETERS.items()]
+    settings = [f"| `{name}` | `{value}` | {of} |" for group, of in GROUPS_OF_SETTINGS for name, value in group.items()]
+    return "\n".join(
+        [
+            PARAMETERS_INTRODUCTION,
+            "| parameter | what happens to it | notes |",
+            "|---|---|---|",
+            *parameters,
+            "",
+            SESSIONS_INTRODUCTION,
+            "| setting | value | where |",
+            "|---|---|---|",
+            *settings,
             "",
         ]
     )
@@ -201,6 +246,7 @@ def main() -> None:
         (SCHEMA, schema()),
         (EXAMPLE, example()),
         (REFERENCE, reference()),
+        (PARAMETERS_PAGE, connection_parameters()),
         (COMMANDS, command_reference()),
         (RECEIVER, receiver_reference()),
     )

@@ -18,7 +18,6 @@ from jobhooks.engine.delivery_log import DeliveryLog
 from jobhooks.engine.session import EngineSettings
 from jobhooks.engine.supervisor import run_sessions
 from jobhooks.runtime.wakeup_mode import WakeupMode
-from jobhooks.store.connections import asyncpg_arguments, connect
 from jobhooks.testing.thread_runner import ThreadRunner
 from support.daemon import LIMIT
 
@@ -99,14 +98,12 @@ def _status(outcome: Outcome | None) -> str | None:
 @contextlib.asynccontextmanager
 async def sessions(database: str, receiver: type[JobHookReceiver[Any]], *observers: Observer) -> AsyncGenerator[None]:
     """Run a daemon's sessions in this event loop, with ``receiver`` as m.C; stop them at the end."""
-    with contextlib.closing(connect(database)) as conn:
-        arguments = asyncpg_arguments(conn)
     found = FoundReceiver("m.C", receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
     stop = asyncio.Event()
     runner = ThreadRunner(database)
     daemon = asyncio.create_task(
         run_sessions(
-            _settings(database, arguments),
+            _settings(database),
             ReceiverRegistry((), {"m.C": found}),
             runner,
             Observers(DeliveryLog(), *observers),
@@ -122,10 +119,9 @@ async def sessions(database: str, receiver: type[JobHookReceiver[Any]], *observe
         await runner.close()
 
 
-def _settings(database: str, arguments: dict[str, Any]) -> EngineSettings:
+def _settings(database: str) -> EngineSettings:
     return EngineSettings(
         database_url=database,
-        asyncpg_arguments=arguments,
         page_size=100,
         poll_interval_s=5.0,
         wakeup=WakeupMode.GATED,

@@ -2,12 +2,11 @@
 
 import asyncio
 import datetime
-from typing import Any
 
 import structlog
 
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
-from jobhooks.store.connections import call_async, close_async, connect_async
+from jobhooks.store.connections import AsyncpgArguments, call_async, close_async, connect_async
 
 INTERVAL_S = 600.0  # between two rounds; the work of a round is due for hours at least
 PAUSE_S = 0.1  # between two batches of results, so that deliveries come first
@@ -15,7 +14,7 @@ PAUSE_S = 0.1  # between two batches of results, so that deliveries come first
 log = structlog.stdlib.get_logger()
 
 
-async def maintain(asyncpg_arguments: dict[str, Any], retention_days: float) -> None:
+async def maintain(asyncpg_arguments: AsyncpgArguments, retention_days: float) -> None:
     """Run a round now and then at intervals, until cancelled.
 
     A failed round is logged; the next one tries again. Deliveries go on without it.
@@ -32,7 +31,7 @@ async def maintain(asyncpg_arguments: dict[str, Any], retention_days: float) -> 
         await asyncio.sleep(INTERVAL_S)
 
 
-async def _round(asyncpg_arguments: dict[str, Any], retention: datetime.timedelta) -> str:
+async def _round(asyncpg_arguments: AsyncpgArguments, retention: datetime.timedelta) -> str:
     """Run on a new connection: the daemon's others are busy, or must not have an open transaction."""
     conn = await connect_async(asyncpg_arguments)
     try:

@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
@@ -23,28 +23,31 @@ from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runner, Runners
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.runtime.wakeup_mode import WakeupMode
-from jobhooks.store.connections import AsyncConnection, call_async, close_async, connect_async
+from jobhooks.store.connections import (
+    AsyncConnection,
+    AsyncpgArguments,
+    asyncpg_arguments,
+    call_async,
+    close_async,
+    connect,
+    connect_async,
+)
+from jobhooks.store.session_settings import ENGINE
+
+T = TypeVar("T")
 
 STUCK = 0.7  # of leader_timeout_s, after which an event loop that stands still ends the process
 LEAST_STUCK_S = 3.0  # however short that is: a busy machine can keep a daemon from running for a while
 STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements. They are short: a connection that takes longer is dead
-# A role or a database may limit the sessions of applications. The engine waits for locks, and is idle for long.
-NO_LIMITS = {
-    "statement_timeout": "0",
-    "lock_timeout": "0",
-    "idle_in_transaction_session_timeout": "0",
-    "idle_session_timeout": "0",
-}
 
 log = structlog.stdlib.get_logger()
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """Where the database is, for each driver, and the limits of the engine; times are in seconds."""
+    """Where the database is, and the limits of the engine; times are in seconds."""
 
-    database_url: str
-    asyncpg_arguments: dict[str, Any] = field(repr=False)
+    database_url: str = field(repr=False)
     page_size: int
     poll_interval_s: float
     wakeup: WakeupMode
@@ -97,7 +100,8 @@ class Session:
             DatabaseUnreachable: a connection was lost; nothing that has committed is.
             LeadsNoMore: another daemon leads.
         """
-        arguments = _engine_arguments(self._settings.asyncpg_arguments)
+        self._arguments = await self._find_database()
+        arguments = self._arguments.having(ENGINE, command_timeout=STATEMENT_TIMEOUT_S)
         async with _connection(arguments) as leading:
             ((replica,),) = await call_async(leading, "is_replica")
             if replica:
@@ -121,9 +125,21 @@ class Session:
                         await leader_session.end(leader)
                         raise
 
+    async def _find_database(self) -> AsyncpgArguments:
+        """Have libpq choose the host: after a failover it is another one."""
+
+        def find() -> AsyncpgArguments:
+            with contextlib.closing(connect(self._settings.database_url)) as conn:
+                return asyncpg_arguments(conn)
+
+        return await self._unless_stopped(asyncio.to_thread(find))
+
     async def _lead(self, leader_session: LeaderSession) -> int:
         """Wait until this daemon leads, or until ``stop`` is set."""
-        waiting = asyncio.create_task(leader_session.acquire(self._ready))
+        return await self._unless_stopped(leader_session.acquire(self._ready))
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        waiting = asyncio.create_task(work)
         stopping = asyncio.create_task(self._stop.wait())
         try:
             await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -153,13 +169,13 @@ class Session:
         *,
         after_crash: bool,
     ) -> None:
-        settings = self._settings
+        settings, arguments = self._settings, self._arguments
         # LISTEN first, then read: a change that commits in between is read, or announced by a NOTIFY.
         listener = Listener(listening)
         await listener.listen()
         wakeup = Wakeup(listener, leader_session, settings.wakeup, settings.poll_interval_s)
         clock = await _database_clock(connections.settling)
-        loop_runner = LoopRunner(Connections(settings.asyncpg_arguments, settings.connections), clock)
+        loop_runner = LoopRunner(Connections(arguments, settings.connections), clock)
         runners = Runners(loop_runner, self._def_runner)
         engine = Engine(
             connections,
@@ -181,7 +197,7 @@ class Session:
                 group.create_task(engine.run())
                 group.create_task(_reload_when_notified(listener, engine))
                 group.create_task(Watchdog(stuck_s, self._on_stuck).run())
-                group.create_task(maintain(_with_settings(settings.asyncpg_arguments), settings.retention_days))
+                group.create_task(maintain(arguments, settings.retention_days))
                 read = group.create_task(_read(engine, wakeup, listener))
                 await self._stop.wait()
                 read.cancel()
@@ -234,20 +250,6 @@ async def _reload_when_notified(listener: Listener, engine: Engine) -> None:
             engine.dispatcher.backlog_changed()
 
 
-def _engine_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments for the engine's own connections.
-
-    They run few different statements, all the time, each written so that one plan suits all parameters.
-    """
-    settings = _with_settings(arguments, plan_cache_mode="force_generic_plan", jit="off")
-    return {**settings, "command_timeout": STATEMENT_TIMEOUT_S}
-
-
-def _with_settings(arguments: dict[str, Any], **settings: str) -> dict[str, Any]:
-    """The arguments with these settings of the session, and without limits of the database for its sessions."""
-    return {**arguments, "server_settings": {**arguments.get("server_settings", {}), **NO_LIMITS, **settings}}
-
-
 async def _database_clock(conn: AsyncConnection) -> Clock:
     sent_at = time.time()
     ((database_time,),) = await call_async(conn, "database_time")
@@ -255,7 +257,7 @@ async def _database_clock(conn: AsyncConnection) -> Clock:
 
 
 @contextlib.asynccontextmanager
-async def _connection(arguments: dict[str, Any]) -> AsyncGenerator[AsyncConnection]:
+async def _connection(arguments: AsyncpgArguments) -> AsyncGenerator[AsyncConnection]:
     conn = await connect_async(arguments)
     try:
         yield conn

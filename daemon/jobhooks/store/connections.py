@@ -1,31 +1,42 @@
 """Connecting with the same settings: with psycopg for synchronous code, with asyncpg for the daemon's loop."""
 
+import asyncio
 import contextlib
-import os
-import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+import json
+import socket
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow, tuple_row
 
 from jobhooks.errors import (
     BY_SQLSTATE,
     DatabaseUnreachable,
     JobhooksError,
+    LoginRefused,
     Refused,
     SettingsError,
     StatementInterrupted,
     Unreadable,
 )
+from jobhooks.store import libpq
+from jobhooks.store.conninfo import (
+    APPLICATION_NAME,
+    CONNECT_TIMEOUT,
+    conninfo_of,
+    failure,
+    names_several_hosts,
+    one_line,
+    without_secrets,
+)
+from jobhooks.store.poolers import refuse_shared_sessions
 from jobhooks.store.queries import queries
+from jobhooks.store.session_settings import OWN, session_settings
 
-APPLICATION_NAME = "jobhooks"
-CONNECT_TIMEOUT = 10  # seconds
+SET_UP_AGAIN = 5  # times that a statement_timeout may end the statement that removes it
 CLOSE_TIMEOUT = 5  # seconds
 LOST = ("08", "57P")  # SQLSTATE classes: connection exceptions, and a server that shuts down
 # A statement that was cancelled or timed out, a server short of resources, one that has become a replica, a conflict of
@@ -33,32 +44,13 @@ LOST = ("08", "57P")  # SQLSTATE classes: connection exceptions, and a server th
 INTERRUPTED = ("57014", "53", "25006", "40")
 OWN_CLASS = "JH"  # SQLSTATEs raised in sql/, whose hints are remedies
 REMEDIES = {
-    "57014": "PGOPTIONS='-c statement_timeout=0' before the command, if it ran into a statement_timeout",
+    "57014": "a larger statement_timeout in PGOPTIONS or database_url, if one is set there",
     "53200": "a larger max_locks_per_transaction or more memory for the server",
     "53300": "a larger max_connections for the server, or fewer connections",
     "58P01": "ask the server's administrator: a file of PostgreSQL's installation is missing",
 }
 # Exceptions of asyncpg for a connection that is cut, in addition to PostgreSQL's last error.
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-# Parts of a URL that asyncpg handles like libpq; libpq's other ones (application_name, options) it sends separately.
-SHARED_PARAMETERS = (
-    "port",
-    "user",
-    "password",
-    "dbname",
-    "passfile",
-    "sslmode",
-    "sslcert",
-    "sslkey",
-    "sslrootcert",
-    "sslcrl",
-    "sslpassword",
-    "ssl_min_protocol_version",
-    "ssl_max_protocol_version",
-    "target_session_attrs",
-    "krbsrvname",
-)
-
 SyncConnection = psycopg.Connection[TupleRow]
 if TYPE_CHECKING:
     AsyncConnection = asyncpg.Connection[asyncpg.Record]
@@ -69,73 +61,177 @@ else:
 def connect(
     database_url: str,
     kind: type[SyncConnection] = psycopg.Connection,  # pyright: ignore[reportArgumentType] - of tuples, by default
+    *,
+    special: dict[str, str] = OWN,
+    checked: bool = False,
     **options: str,
 ) -> SyncConnection:
     """Open a connection of a ``kind`` in autocommit mode; the caller closes it.
 
     libpq's PG* variables, service file and password file supply the parts that ``database_url`` leaves out. ``options``
-    are libpq's, and come first.
+    are libpq's, and come first. ``special``: settings of the session, in addition to those of every session.
+    ``checked``: a pooler between here and the database is known to keep sessions.
 
     Raises:
         DatabaseUnreachable: no server, no such database, wrong password.
-        SettingsError: the URL cannot be read.
+        SettingsError: the URL cannot be read, or leads to a pooler that does not keep sessions.
     """
+    conninfo = conninfo_of(database_url, options)
+    conn = _open(database_url, kind, conninfo)
     try:
-        conninfo = make_conninfo(
-            database_url,
-            fallback_application_name=APPLICATION_NAME,
-            client_encoding="utf8",
-            **{**_default_timeout(database_url), **options},
-        )
-    except (psycopg.ProgrammingError, UnicodeEncodeError) as exc:
-        raise SettingsError(f"cannot read database_url: {_without_secrets(exc, database_url)}") from exc
-    _check_parts(database_url)
-    try:
-        conn = kind.connect(conninfo, autocommit=True)
-    except psycopg.OperationalError as exc:
-        if _names_database(database_url):
-            raise DatabaseUnreachable(f"cannot connect to the database: {_reason(exc)}") from exc
-        raise DatabaseUnreachable(
-            f"no database is named, and cannot connect to the default: {_reason(exc)}",
-            "--database-url postgresql:///NAME, or database_url in the settings file",
-        ) from exc
-    except (psycopg.Error, UnicodeEncodeError) as exc:
-        raise SettingsError(f"wrong database_url: {_without_secrets(exc, database_url)}") from exc
+        with translated_errors():
+            replica = _set_up(conn, conninfo, special, checked=checked)
+        if replica and _may_find_primary(conn, conninfo):
+            with contextlib.suppress(DatabaseUnreachable):  # there is none now
+                elsewhere = {**options, "target_session_attrs": "primary"}
+                primary = connect(database_url, kind, special=special, checked=checked, **elsewhere)
+                conn.close()
+                return primary
+    except BaseException:
+        conn.close()
+        raise
     conn.isolation_level = psycopg.IsolationLevel.READ_COMMITTED  # regardless of the database's default
     return conn
 
 
-def asyncpg_arguments(conn: SyncConnection) -> dict[str, Any]:
-    """Return the arguments that make asyncpg connect to where ``conn`` is connected, and as whom.
+def _open(database_url: str, kind: type[SyncConnection], conninfo: str) -> SyncConnection:
+    try:
+        return kind.connect(conninfo, autocommit=True)
+    except psycopg.OperationalError as exc:
+        raise failure(exc, database_url) from exc
+    except (psycopg.Error, UnicodeEncodeError) as exc:
+        raise SettingsError(f"wrong database_url: {without_secrets(exc, database_url)}") from exc
 
-    They are read from ``conn`` and not from its URL, so that PG* variables, service files and defaults count alike.
+
+def parameters_of(conn: SyncConnection) -> dict[str, str]:
+    """libpq's connection parameters that have a value: given, found in the environment or a file, or by default."""
+    return {option.keyword.decode(): option.val.decode() for option in conn.pgconn.info if option.val}
+
+
+def _set_up(conn: SyncConnection, conninfo: str, special: dict[str, str], *, checked: bool) -> bool:
+    """Make the settings of a session; whether its server is a replica.
+
+    Raises:
+        SettingsError: a pooler gives each transaction another session. Nothing was set in any.
     """
-    options = {option.keyword.decode(): option.val.decode() for option in conn.pgconn.info if option.val}
-    shared = {name: options[name] for name in SHARED_PARAMETERS if name in options}
-    shared["host"] = options.get("host") or options.get("hostaddr") or conn.info.host
-    if conn.info.password:  # possibly from a password file
-        shared["password"] = conn.info.password
-    server_settings = {"application_name": options.get("application_name", APPLICATION_NAME)}
-    if "options" in options:
-        server_settings["options"] = options["options"]
-    return {
-        "dsn": "postgresql://?" + urlencode(shared),
-        "server_settings": server_settings,
-        "timeout": float(options.get("connect_timeout", CONNECT_TIMEOUT)) or None,  # libpq's 0 is "no limit"
+    settings = json.dumps(session_settings(special, parameters_of(conn).get("options", "")))
+    announced = None if checked else conn.info.backend_pid  # which a pooler invents
+    process, replica = _set_in_session(conn, settings, announced)
+    if announced not in (None, process):
+        refuse_shared_sessions(conn, process, lambda: psycopg.connect(conninfo, autocommit=True))
+        _set_in_session(conn, settings, process)
+    return replica
+
+
+def _set_in_session(conn: SyncConnection, settings: str, process: int | None) -> tuple[int, bool]:
+    for _ in range(SET_UP_AGAIN):
+        with contextlib.suppress(psycopg.errors.QueryCanceled):  # by a statement_timeout of some milliseconds
+            return _set_once(conn, settings, process)
+    return _set_once(conn, settings, process)
+
+
+def _set_once(conn: SyncConnection, settings: str, process: int | None) -> tuple[int, bool]:
+    query = queries()["set_up_session"]
+    ((found, replica, *_),) = execute(conn, query.encoded, *query.arguments({"settings": settings, "process": process}))
+    return found, replica
+
+
+def _may_find_primary(conn: SyncConnection, conninfo: str) -> bool:
+    """Whether there are other hosts, and nothing says which of them to use."""
+    parameters = parameters_of(conn)
+    of_service = parameters.get("host", "") + parameters.get("hostaddr", "")
+    return ("," in of_service or names_several_hosts(conninfo)) and parameters.get("target_session_attrs") == "any"
+
+
+@dataclass(frozen=True)
+class AsyncpgArguments:
+    """How asyncpg connects: its ``arguments``, libpq's ``parameters``, and the ``special`` settings of a session."""
+
+    arguments: dict[str, Any] = field(repr=False)
+    parameters: dict[str, str] = field(repr=False)
+    special: dict[str, str] = field(default_factory=lambda: OWN)
+
+    def having(self, special: dict[str, str], **arguments: object) -> "AsyncpgArguments":
+        """The same with other special settings, and with further arguments of asyncpg."""
+        return replace(self, arguments={**self.arguments, **arguments}, special=special)
+
+    def named(self, application_name: str) -> "AsyncpgArguments":
+        """The same with another name of the application."""
+        startup = {**self.arguments["server_settings"], "application_name": application_name}
+        return replace(self, arguments={**self.arguments, "server_settings": startup})
+
+
+def asyncpg_arguments(conn: SyncConnection) -> AsyncpgArguments:
+    """The arguments that make asyncpg connect to the address where ``conn`` is connected, and as whom.
+
+    They are read from ``conn`` and not from its URL: libpq has evaluated PG* variables, files and hosts.
+
+    Raises:
+        SettingsError: asyncpg cannot honour a connection parameter.
+    """
+    parameters = parameters_of(conn)
+    libpq.check(parameters)
+    by_socket = conn.info.host.startswith("/")
+    uses_tls = conn.pgconn.ssl_in_use
+    startup = {"application_name": parameters.get("application_name", APPLICATION_NAME)}
+    if "options" in parameters:
+        startup["options"] = parameters["options"]
+    arguments = {
+        "host": conn.info.host if by_socket else conn.info.hostaddr or conn.info.host,
+        "port": conn.info.port,
+        "user": conn.info.user,
+        "password": conn.info.password or "",  # possibly from a password file
+        "database": conn.info.dbname,
+        "ssl": libpq.tls_context(parameters, conn.info.host) if uses_tls else False,
+        "direct_tls": uses_tls and parameters.get("sslnegotiation") == "direct",
+        "server_settings": startup,
+        "timeout": float(parameters.get("connect_timeout", CONNECT_TIMEOUT)) or None,  # libpq's 0 is "no limit"
+        "target_session_attrs": "any",  # libpq has chosen
+        **{name: parameters[name] for name in ("krbsrvname", "gsslib") if name in parameters},
     }
+    return AsyncpgArguments(arguments, parameters)
 
 
-async def connect_async(arguments: dict[str, Any]) -> AsyncConnection:
+async def connect_async(arguments: AsyncpgArguments) -> AsyncConnection:
     """Open a connection for the loop, with the arguments of ``asyncpg_arguments``; the caller closes it.
 
     Raises:
         DatabaseUnreachable: the server is gone, or takes no more connections.
     """
+    limit_s = arguments.arguments["timeout"]
     try:
-        return await asyncpg.connect(**arguments)
+        async with asyncio.timeout(limit_s):
+            conn = await asyncpg.connect(**arguments.arguments)
+            try:
+                await _set_up_async(conn, arguments)
+            except BaseException:
+                conn.terminate()
+                raise
+            return conn
+    except TimeoutError as exc:
+        raise DatabaseUnreachable(f"cannot connect to the database: no answer within {limit_s:.0f} seconds") from exc
+    except (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as exc:
+        raise LoginRefused(f"cannot connect to the database: {one_line(exc)}") from exc
     except (asyncpg.PostgresError, *BROKEN) as exc:
         remedy = REMEDIES.get(exc.sqlstate or "") if isinstance(exc, asyncpg.PostgresError) else None
-        raise DatabaseUnreachable(f"cannot connect to the database: {_one_line(exc)}", remedy) from exc
+        raise DatabaseUnreachable(f"cannot connect to the database: {one_line(exc)}", remedy) from exc
+
+
+async def _set_up_async(conn: AsyncConnection, arguments: AsyncpgArguments) -> None:
+    libpq.keep_alive(_descriptor(conn), arguments.parameters)
+    settings = json.dumps(session_settings(arguments.special, arguments.parameters.get("options", "")))
+    query = queries()["set_up_session"]
+    values = query.arguments({"settings": settings, "process": None})
+    for _ in range(SET_UP_AGAIN):
+        with contextlib.suppress(asyncpg.QueryCanceledError):
+            await conn.fetch(query.text, *values)
+            return
+    await conn.fetch(query.text, *values)
+
+
+def _descriptor(conn: AsyncConnection) -> int:
+    transport = cast("asyncio.BaseTransport", getattr(conn, "_transport"))  # noqa: B009 - asyncpg has no other way
+    return cast("socket.socket", transport.get_extra_info("socket")).fileno()
 
 
 async def close_async(conn: AsyncConnection) -> None:
@@ -195,9 +291,9 @@ def _raise_translated(exc: BaseException) -> None:
     if isinstance(exc, psycopg.Error):
         raise error_of(_report(exc)) from exc
     if isinstance(exc, asyncpg.PostgresError):
-        raise error_of(ErrorReport(exc.sqlstate, exc.message or _one_line(exc), exc.hint)) from exc
+        raise error_of(ErrorReport(exc.sqlstate, exc.message or one_line(exc), exc.hint)) from exc
     if isinstance(exc, BROKEN):
-        raise DatabaseUnreachable(f"lost the connection to the database: {_one_line(exc)}") from exc
+        raise DatabaseUnreachable(f"lost the connection to the database: {one_line(exc)}") from exc
     if isinstance(exc, UnicodeDecodeError):
         raise Unreadable from exc
     if isinstance(exc, UnicodeEncodeError):
@@ -232,7 +328,7 @@ class ErrorReport:
 
 def _report(exc: psycopg.Error) -> ErrorReport:
     failed = exc.sqlstate is None and isinstance(exc, psycopg.OperationalError)
-    return ErrorReport(exc.sqlstate, exc.diag.message_primary or _one_line(exc), exc.diag.message_hint, failed)
+    return ErrorReport(exc.sqlstate, exc.diag.message_primary or one_line(exc), exc.diag.message_hint, failed)
 
 
 def error_of(report: ErrorReport) -> JobhooksError:
@@ -249,44 +345,3 @@ def error_of(report: ErrorReport) -> JobhooksError:
     if sqlstate.startswith(INTERRUPTED):
         return StatementInterrupted(f"the database did not complete the statement: {text}", remedy)
     return JobhooksError(f"the database failed: {text}", remedy)
-
-
-def _default_timeout(database_url: str) -> dict[str, int]:
-    return {} if "connect_timeout" in conninfo_to_dict(database_url) else {"connect_timeout": CONNECT_TIMEOUT}
-
-
-def _names_database(database_url: str) -> bool:
-    """Whether the URL or libpq's own variables name a database; by default libpq takes the one named like the role."""
-    parts = conninfo_to_dict(database_url)
-    return any([parts.get("dbname"), parts.get("service"), os.environ.get("PGDATABASE"), os.environ.get("PGSERVICE")])
-
-
-def _check_parts(database_url: str) -> None:
-    """Check that no part of a password is taken for another part: libpq would name it in its error.
-
-    Raises:
-        SettingsError: the password has characters with a meaning in a URL.
-    """
-    parts = conninfo_to_dict(database_url)
-    taken_for = "host" if "@" in str(parts.get("host", "")) else "port"
-    if taken_for == "host" or re.search(r"[^\d, ]", str(parts.get("port", ""))):
-        raise SettingsError(
-            f"cannot read database_url: its {taken_for} is not valid",
-            "in a user name or a password, write @ as %40, / as %2F, : as %3A and % as %25",
-        )
-
-
-def _without_secrets(exc: BaseException, database_url: str) -> str:
-    """Describe the problem with a URL, without quoted parts if these may contain a password."""
-    text = _one_line(exc)
-    may_hold_one = "@" in database_url or "password" in database_url.lower()
-    return re.sub('".*"', '"..."', text) if may_hold_one else text
-
-
-def _reason(exc: psycopg.OperationalError) -> str:
-    """Reduce libpq's reason to one line, without the prefix that repeats the request."""
-    return re.sub(r"^connection (failed|is bad): ", "", _one_line(exc))
-
-
-def _one_line(exc: BaseException) -> str:
-    return "; ".join(line.strip() for line in str(exc).splitlines() if line.strip()) or type(exc).__name__

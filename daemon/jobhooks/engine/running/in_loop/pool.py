@@ -4,27 +4,18 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator
-from typing import Any
 
 import asyncpg
 from asyncpg.transaction import Transaction, TransactionState
 
 from jobhooks.errors import DatabaseUnreachable
-from jobhooks.store.connections import BROKEN, AsyncConnection, close_async, connect_async
+from jobhooks.store.connections import BROKEN, AsyncConnection, AsyncpgArguments, close_async, connect_async
 from jobhooks.store.queries import query
+from jobhooks.store.session_settings import RECEIVER
 
 APPLICATION_NAME = "jobhooks receiver"
 ROLLBACK_S = 5.0  # how long a rollback may take; after that the connection counts as dead
 READER = ""  # owns the connections that only read rows; no receiver has this name
-
-
-# The formats that capture uses to write rows as json, so that a row reads as it was captured.
-FORMATS = {
-    "datestyle": "ISO, YMD",
-    "intervalstyle": "postgres",
-    "extra_float_digits": "1",
-    "bytea_output": "hex",
-}
 
 
 class Connections:
@@ -36,9 +27,8 @@ class Connections:
     waits for one.
     """
 
-    def __init__(self, arguments: dict[str, Any], size: int) -> None:
-        settings = {**arguments.get("server_settings", {}), "application_name": APPLICATION_NAME, **FORMATS}
-        self._arguments = {**arguments, "server_settings": settings}
+    def __init__(self, arguments: AsyncpgArguments, size: int) -> None:
+        self._arguments = arguments.having(RECEIVER).named(APPLICATION_NAME)
         self._size = size
         self._idle: dict[AsyncConnection, str] = {}  # with their owners, the longest idle first
         self._held: dict[AsyncConnection, None] = {}

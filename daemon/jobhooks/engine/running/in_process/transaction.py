@@ -12,6 +12,7 @@ from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
 from jobhooks.store.connections import SyncConnection, connect, execute, translated_errors
 from jobhooks.store.queries import query
+from jobhooks.store.session_settings import RECEIVER
 
 APPLICATION_NAME = "jobhooks receiver"
 CANCEL_S = 2.0  # how long the server may take to cancel a statement
@@ -31,7 +32,13 @@ class KeptConnection:
             DatabaseUnreachable: it could not be opened.
         """
         if self._conn is None or self._conn.closed:
-            self._conn = connect(self._database_url, ReceiverConnection, application_name=APPLICATION_NAME)
+            self._conn = connect(
+                self._database_url,
+                ReceiverConnection,
+                special=RECEIVER,
+                checked=True,
+                application_name=APPLICATION_NAME,
+            )
         return self._conn
 
     def close(self) -> None:
