@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from conftest import Connection
 from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.cursor import NO_LIMIT
+from jobhooks.engine.reading.reader import PageReader
 from jobhooks.store.connections import AsyncConnection
 from jobhooks.store.queries import queries, query
 from support.reading import Pages, open_reader, read_all
@@ -110,6 +111,38 @@ async def test_what_receivers_wrote_is_passed_over(device: Connection, database:
     device.execute("update public.device set name = 'not marked'")
     async with open_reader(database) as reader:
         assert [(change.postchange or {})["name"] for change in await read_all(reader)] == ["not marked"]
+
+
+async def test_a_few_tables_are_read_slice_by_slice(
+    device: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two changes of a table there can be millions of others, which no single statement may search."""
+    monkeypatch.setattr("jobhooks.engine.reading.reader.SLICE", 4)
+    device.execute("create table public.part (id integer primary key); select jobhooks.watch('public.part')")
+    device.execute("insert into public.device (name) values ('edge-2')")
+    async with open_reader(database) as pages:
+        position = await pages.reader.load()
+        with psycopg.connect(database) as slow:
+            slow.execute("update public.device set name = 'slow' where id = 1")
+            device.execute("insert into public.part select generate_series(1, 30)")
+            device.execute("update public.device set name = 'fast' where id = 2")
+            device.execute("insert into public.part select generate_series(31, 60)")
+            expected = [change.id for change in await read_all(pages) if change.content_type.table == "device"]
+            slow.commit()
+        device.execute("update public.device set name = 'last'; insert into public.part select generate_series(61, 90)")
+        expected += [change.id for change in await read_all(pages) if change.content_type.table == "device"]
+        device.execute("insert into public.part select generate_series(91, 120)")
+        alone = PageReader(pages.conn, 100)
+        found: list[int] = []
+        statements = 0
+        while position != pages.position:
+            window, up_to = position.towards(pages.position)
+            reading = await alone.read_tables(window, up_to=up_to, content_type_ids=[1])
+            assert reading.after.last_id <= max(window.last_id, window.seen_low_water_id) + 4
+            position, statements = reading.after, statements + 1
+            found += [change.id for change in reading.changes]
+    assert sorted(found) == sorted(expected) and len(found) == 5
+    assert statements >= 90 / 4
 
 
 async def test_a_renamed_table_is_read_by_its_new_name(device: Connection, database: str) -> None:

@@ -11,17 +11,24 @@ from jobhooks.engine.engine import Engine, EngineConnections
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runners
-from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
+from jobhooks.store.connections import AsyncConnection, asyncpg_arguments, close_async, connect, connect_async
 from jobhooks.testing.thread_runner import ThreadRunner
 
 
 class Pages:
     """The reader of an engine that schedules nothing, and the saving of its position."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, conn: AsyncConnection) -> None:
+        self.conn = conn
         self.reader = engine.reader
         self._settler = engine.settler
         self._after: Cursor | None = None
+
+    @property
+    def position(self) -> Cursor:
+        """The position after the page last returned."""
+        assert self._after is not None
+        return self._after
 
     async def next_page(self, *, called: bool = False) -> list[Change]:
         """The next changes; none if all is read. ``called``: by a NOTIFY."""
@@ -48,7 +55,7 @@ async def open_reader(database: str, page_size: int = 100) -> AsyncGenerator[Pag
     runners = Runners(LoopRunner(Connections(arguments, 1), Clock()), ThreadRunner(database))
     try:
         connections = EngineConnections(conn, conn, conn, leader)
-        pages = Pages(Engine(connections, runners, ReceiverRegistry(()), page_size=page_size))
+        pages = Pages(Engine(connections, runners, ReceiverRegistry(()), page_size=page_size), conn)
         await pages.reader.load()
         yield pages
     finally:

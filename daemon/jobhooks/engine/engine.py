@@ -120,7 +120,7 @@ class Engine:
             await self.dispatcher.reload_hooks()
 
     async def _read_alone(self, queue: HookQueue, window: Cursor, up_to: int) -> Reading:
-        reading = await self._pages_alone.read(window, up_to=up_to, content_type_ids=queue.hook.content_type_ids)
+        reading = await self._pages_alone.read_tables(window, up_to=up_to, content_type_ids=queue.hook.content_type_ids)
         if reading.changes:
             await self._follow_configuration(reading)
         return reading

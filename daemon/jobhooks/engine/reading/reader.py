@@ -17,6 +17,8 @@ from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.snapshot import Snapshot
 from jobhooks.store.undecodable_text import call_readable_async
 
+SLICE = 200_000  # ids that one statement searches for the changes of a few tables
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -39,6 +41,19 @@ class PageReader:
         self._page_size = page_size
         self._content_types: ContentTypes = {}
         self._configuration = ""
+        self._handed_out = 0  # no id was greater at some moment in the past
+
+    async def read_tables(self, window: Cursor, *, up_to: int, content_type_ids: Collection[int]) -> Reading:
+        """Read the next page of a window for a few tables, of whose changes the log may hold only one in millions.
+
+        It searches a slice of the log at most. So no statement takes long, and other hooks have their turn.
+        """
+        slice_to = max(window.last_id, window.first_id, window.seen_low_water_id) + SLICE
+        if slice_to >= self._handed_out:
+            ((self._handed_out, _),) = await call_async(self.conn, "log_position")
+        if slice_to < self._handed_out:  # else it may be the end of the window, which has no higher ids
+            up_to = min(up_to, slice_to)
+        return await self.read(window, up_to=up_to, content_type_ids=content_type_ids)
 
     async def read(
         self,
