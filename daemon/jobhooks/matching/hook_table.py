@@ -1,7 +1,7 @@
 """The hooks that a change is for. Pure decisions."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -128,6 +128,19 @@ def ignore_failure(_failure: Failure) -> None:
     """Ignore the failure."""
 
 
+@dataclass(slots=True)
+class Candidates:
+    """The hooks of one event of one table. All of them are for the transactions from ``all_from`` on."""
+
+    hooks: list[Hook] = field(default_factory=list[Hook])
+    all_from: int = 0
+
+    def add(self, hook: Hook) -> None:
+        """Add a hook."""
+        self.hooks.append(hook)
+        self.all_from = max(self.all_from, hook.enabled_since.xmax)
+
+
 class HookTable:
     """The active hooks, by table and event. ``version``: they are of this configuration, or a newer one.
 
@@ -137,32 +150,35 @@ class HookTable:
     def __init__(self, version: str, hooks: Iterable[Hook], on_failure: OnFailure = ignore_failure) -> None:
         self.version = version
         self.by_id = {hook.id: hook for hook in hooks}
-        self._by_event: dict[tuple[int, ObjectChangeActionChoices], list[Hook]] = defaultdict(list)
+        self._by_event: dict[tuple[int, ObjectChangeActionChoices], Candidates] = defaultdict(Candidates)
         self._rules: dict[int, Rule] = {}
         for hook in self.by_id.values():
             if hook.columns or hook.conditions:
                 self._rules[hook.id] = Rule(hook, on_failure)
             for content_type_id in hook.content_type_ids:
                 for event in hook.events:
-                    self._by_event[content_type_id, ObjectChangeActionChoices(event)].append(hook)
+                    self._by_event[content_type_id, ObjectChangeActionChoices(event)].add(hook)
 
     def only(self, hook_ids: Collection[int]) -> "HookTable":
         """The table of some of these hooks."""
         table = HookTable(self.version, ())
         table.by_id = {id_: hook for id_, hook in self.by_id.items() if id_ in hook_ids}
-        for event, hooks in self._by_event.items():
-            if chosen := [hook for hook in hooks if hook.id in hook_ids]:
-                table._by_event[event] = chosen
+        for event, candidates in self._by_event.items():
+            for hook in candidates.hooks:
+                if hook.id in hook_ids:
+                    table._by_event[event].add(hook)
         table._rules = {id_: rule for id_, rule in self._rules.items() if id_ in hook_ids}
         return table
 
-    def matching(self, change: Change) -> list[Hook]:
+    def matching(self, change: Change) -> Sequence[Hook]:
         """List the hooks that the change is for."""
         candidates = self._by_event.get((change.content_type.id, change.action))
-        if not candidates:
-            return []
+        if candidates is None:
+            return ()
         transaction_id = change.transaction_id
-        hooks = [hook for hook in candidates if not hook.enabled_since.sees(transaction_id)]
+        hooks = candidates.hooks
+        if transaction_id < candidates.all_from:
+            hooks = [hook for hook in hooks if not hook.enabled_since.sees(transaction_id)]
         rules = self._rules
         if not rules:
             return hooks

@@ -158,10 +158,7 @@ class HookSource:
         """Take a delivery behind those of the group, or else one that is ready, and add it."""
         if not self._may_take:
             return None
-        delivery = self._next_of(group)
-        if delivery is not None:
-            group.add(delivery)
-        return delivery
+        return self._add_to(group)
 
     def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
         """Pass on the outcome of an attempt."""
@@ -182,8 +179,7 @@ class HookSource:
             while len(group.deliveries) < (queue.hook.limits.batch_size or 1) and owner.may_run(queue):
                 more.clear()
                 until = began_at + queue.hook.limits.batch_wait
-                if (delivery := self._next_of(group)) is not None:
-                    group.add(delivery)
+                if (delivery := self._add_to(group)) is not None:
                     delivery.began_at = inf
                 elif self._tasks.stopping or owner.is_full(queue) or not await _happens(more, until):
                     break
@@ -221,14 +217,17 @@ class HookSource:
             on_returned(delivery)
         self._tasks.owner.on_reload(self._queue, delivery)
 
-    def _next_of(self, group: Group) -> Delivery | None:
+    def _add_to(self, group: Group) -> Delivery | None:
         queue = self._queue
         delivery = group.next_behind()
         if delivery is not None:
             queue.begin(delivery)
         elif queue.ready and not queue.ready[0].alone:
             delivery = queue.take()
-        if delivery is not None and self._on_started is not None:
+        if delivery is None:
+            return None
+        group.add(delivery)
+        if self._on_started is not None:
             self._on_started(delivery)
         return delivery
 

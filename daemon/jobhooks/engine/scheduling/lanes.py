@@ -50,10 +50,11 @@ class Lanes:
 
     def finish(self, delivery: Delivery) -> list[Delivery]:
         """Remove a delivery; the deliveries that no longer wait for any other."""
-        self._remove(delivery)
         followers = delivery.followers
-        if not followers:
+        if not followers and len(delivery.lanes) == 1 and self._lanes.get(delivery.lanes[0]) == [delivery]:
+            del self._lanes[delivery.lanes[0]]  # most often: nothing before it, nothing behind it
             return followers
+        self._remove(delivery)
         freed: list[Delivery] = []
         for follower in followers:
             follower.waits_for -= 1

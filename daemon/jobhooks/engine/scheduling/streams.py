@@ -219,7 +219,8 @@ class Streams:
             return
         queue.open -= 1
         if page.is_shared:
-            self._release_shared(delivery)
+            if self.shared.release(delivery):
+                self._settler.move_cursor(self.shared.settled_to)
         elif queue.stream is not None and queue.stream.release(delivery):
             self.moved(queue)
 

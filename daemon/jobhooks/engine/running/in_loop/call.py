@@ -38,10 +38,11 @@ async def call_receiver(
     clock: Clock,
     batch: Sequence[Delivery] = (),
     ending: Ending | None = None,
+    task: asyncio.Task[Any] | None = None,
 ) -> Outcome:
     """Call a receiver for a delivery, or for the deliveries of a ``batch``. Nothing is committed or undone here.
 
-    ``ending`` collects data for the last steps.
+    ``ending`` collects data for the last steps. ``task``: the current one, which is looked up if not given.
 
     Raises:
         DatabaseUnreachable: the connection was lost.
@@ -69,7 +70,7 @@ async def call_receiver(
             ending.receiver = instance
         limits = hook.limits
         limited = Limited(coroutine, hook.job, limits.soft_time_limit, limits.time_limit, batch or (delivery,))
-        value = await limited.run()
+        value = await limited.run(task)
         if ending is not None:
             ending.value = value
         return completed(started_at, clock, log, value, sensitive=hook.limits.has_sensitive_variables)

@@ -60,14 +60,14 @@ class Limited:
         self._cancelled_itself = False
         self._task: asyncio.Task[Any]
 
-    async def run(self) -> object:
-        """Run the coroutine to its end, and return its value.
+    async def run(self, task: asyncio.Task[Any] | None = None) -> object:
+        """Run the coroutine to its end, and return its value. ``task``: the current one, which is looked up if not given.
 
         Raises:
             CancelledError: it has cancelled its own task, or the task was cancelled.
             TimeLimitExceeded: it was cancelled at its hard limit. An error that it raises after that is dropped.
         """
-        task = asyncio.current_task()
+        task = task or asyncio.current_task()
         assert task is not None
         self._task = task
         # Most short receivers never wait: then one step is all, and no timer is needed.

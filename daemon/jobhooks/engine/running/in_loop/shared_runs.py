@@ -131,7 +131,7 @@ class SharedRuns:
 
     async def _run(self, delivery: Delivery, transaction: RunTransaction) -> None:
         try:
-            outcome = await call_receiver(self._found, delivery, transaction, self._clock)
+            outcome = await call_receiver(self._found, delivery, transaction, self._clock, task=self._task)
             if transaction.joined is None and delivery.waits_for and self._needs_to_join(outcome):
                 await transaction.open()
             joined = transaction.joined
