@@ -23,7 +23,7 @@ from model.streams import release_page
 
 
 def finish(state: State, hook: int, delivery: Delivery) -> State:
-    """A delivery has a committed result: its lanes go on, its page closes, and its row is deleted."""
+    """A delivery has a committed result: its lanes go on, its page closes, and it blocks no key. Its row is deleted."""
     change = delivery.change
     state = with_queue(state, hook, without_delivery(state.memory.queues[hook], change))
     state = release_page(state, hook, change)
@@ -35,6 +35,7 @@ def finish(state: State, hook: int, delivery: Delivery) -> State:
         # The run lasted long, so its row was due to be written. It is not needed now.
         state = state._replace(memory=state.memory._replace(batch=state.memory.batch - {write}))
         return with_queue(state, hook, without_row(state.memory.queues[hook], change))
+    state = with_queue(state, hook, without_row(state.memory.queues[hook], change))
     return with_write(state, Write(Kind.DONE, hook, change, delivery.attempts + 1))
 
 

@@ -85,10 +85,10 @@ def test_a_worker_gets_as_many_runs_as_it_finishes_in_a_moment() -> None:
     policy = SharingPolicy()
     assert policy.batch_size == 1
     sizes: list[int] = []
-    for _ in range(6):
+    for _ in range(7):
         policy.took(policy.batch_size, policy.batch_size * 0.0001)
         sizes.append(policy.batch_size)
-    assert sizes == [2, 4, 8, 16, 32, 32]
+    assert sizes == [2, 4, 8, 16, 32, 64, 64]
     policy.took(32, 0.32)
     assert policy.batch_size == 1
 

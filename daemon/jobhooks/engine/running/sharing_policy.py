@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-MOST = 32  # runs in one transaction
+MOST = 64  # runs in one transaction
 LONGEST_S = 0.01  # from the start of the first run; after that no run joins
 TOO_LONG_S = 1.0  # a run that shares a transaction is undone after this, and attempted again by itself
 SHORTEST_BAN, LONGEST_BAN = 100, 100_000  # runs

@@ -242,10 +242,8 @@ class Dispatcher:
                 for each in (delivery, *delivery.merged):
                     self._on_settled(each, outcome)
             if delivery.has_row:
-                queue.end(delivery)
-                self._settler.done(delivery)
-            else:
-                self._settle(queue, delivery)
+                self._settler.done(delivery)  # if a crash prevents that, its result shows that its row is done
+            self._settle(queue, delivery)
         elif outcome.status is JobResultStatus.SUCCESS:
             queue.end(delivery)
             self._settler.succeeded(delivery, outcome)

@@ -222,7 +222,10 @@ class HookQueue:
         return row, behind
 
     def settle(self, delivery: Delivery) -> None:
-        """The result of a delivery has committed, and its row, if it had one, is gone. Its lanes go on."""
+        """The result of a delivery has committed. Its lanes go on.
+
+        If it has a row, that is deleted now or before long: its result shows until then that it is not pending.
+        """
         if delivery.state is State.RUNNING:  # its result committed with the receiver's writes
             self.running.discard(delivery)
         _move(delivery, State.SETTLED)

@@ -16,6 +16,7 @@ from jobhooks.engine.settling.ledger import Ledger, merge
 from jobhooks.engine.settling.settler import Settler
 
 MOST_LOADED = 500  # deliveries of one hook's backlog in memory; their rows have about as many bytes as a page at most
+LEAST_ROOM = 100  # so that a chain of short runs is loaded in few steps
 
 
 class BacklogLoader:
@@ -101,7 +102,7 @@ class BacklogLoader:
         backlog = queue.backlog
         if not backlog.rows and backlog.is_complete:
             return inf
-        while (room := MOST_LOADED - backlog.loaded) > 0 and queue.loaded_bytes < PAGE_BYTES:
+        while (room := MOST_LOADED - backlog.loaded) >= LEAST_ROOM and queue.loaded_bytes < PAGE_BYTES:
             due = backlog.due_at()
             if due is None:
                 return await self._load_more_rows(queue)

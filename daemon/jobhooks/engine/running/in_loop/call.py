@@ -42,7 +42,7 @@ async def call_receiver(
 ) -> Outcome:
     """Call a receiver for a delivery, or for the deliveries of a ``batch``. Nothing is committed or undone here.
 
-    ``ending`` collects data for the last steps. ``task``: the current one, which is looked up if not given.
+    ``ending`` collects data for the last steps. ``task``: the current one, looked up if not given.
 
     Raises:
         DatabaseUnreachable: the connection was lost.

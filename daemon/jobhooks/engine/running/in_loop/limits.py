@@ -61,7 +61,7 @@ class Limited:
         self._task: asyncio.Task[Any]
 
     async def run(self, task: asyncio.Task[Any] | None = None) -> object:
-        """Run the coroutine to its end, and return its value. ``task``: the current one, which is looked up if not given.
+        """Run the coroutine to its end, and return its value. ``task``: the current one, looked up if not given.
 
         Raises:
             CancelledError: it has cancelled its own task, or the task was cancelled.
