@@ -72,7 +72,7 @@ begin
     grant execute on function jobhooks.previous_change(bigint, integer) to jobhooks_receiver;
 
     grant execute on function
-        jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(), jobhooks.problems_of_columns(), jobhooks.problems_of_wide_rows(),
+        jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(), jobhooks.problems_of_columns(), jobhooks.problems_of_wide_rows(), jobhooks.problems_of_casts(), jobhooks.casts_of_columns(regclass, text []),
         jobhooks.problems_of_triggers(), jobhooks.problems_of_capture(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(),
         jobhooks.problems_of_conditions(), jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint),
         jobhooks.problems_of_marks(), jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),

@@ -1005,6 +1005,13 @@ GRANT ALL ON FUNCTION jobhooks.blame_runs(runs json, reason text) TO jobhooks_da
 
 REVOKE ALL ON FUNCTION jobhooks.capture_change() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.casts_of_columns(relation regclass, exclude text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.casts_of_columns(relation regclass, exclude text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.casts_of_columns(relation regclass, exclude text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.casts_of_columns(relation regclass, exclude text[]) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.check_casts(relation regclass, exclude text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.check_hook() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.check_hook_targets() FROM PUBLIC;
@@ -1177,6 +1184,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems_of_capture() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_capture() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_capture() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_capture() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_casts() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_casts() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_casts() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_casts() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_columns() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_viewer;
@@ -1363,7 +1375,7 @@ REVOKE ALL ON FUNCTION jobhooks.wait_briefly() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[], allow_casts boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.watch_as_before(relation regclass) FROM PUBLIC;
 

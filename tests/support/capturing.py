@@ -21,10 +21,11 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     always: bool = False,
     exclude: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    allow_casts: bool = False,
 ) -> None:
     """Watch ``table`` in the database of ``conn``, in a separate session."""
     with contextlib.closing(connect(conn.info.dsn)) as admin:
-        tables.watch(admin, table, key, always=always, exclude=exclude, ignore=ignore)
+        tables.watch(admin, table, key, always=always, exclude=exclude, ignore=ignore, allow_casts=allow_casts)
 
 
 def changes(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:

@@ -66,6 +66,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     always: bool = False,
     exclude: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    allow_casts: bool = False,
 ) -> WatchedTable:
     """Watch ``table``, or change how it is watched; jobhooks.watch explains the parameters.
 
@@ -83,6 +84,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
             always=always,
             exclude=list(exclude),
             ignore=list(ignore),
+            allow_casts=allow_casts,
         )
         name = _full_name(conn, table)
     except UnknownTable as exc:

@@ -14,6 +14,7 @@ as $$
         select * from jobhooks.problems_of_tables()
         union all select * from jobhooks.problems_of_keys()
         union all select * from jobhooks.problems_of_columns()
+        union all select * from jobhooks.problems_of_casts()
         union all select * from jobhooks.problems_of_wide_rows()
         union all select * from jobhooks.problems_of_triggers()
         union all select * from jobhooks.problems_of_capture()

@@ -1,8 +1,9 @@
--- jobhooks.watch(relation, key, keyless, always, exclude, ignore): watch a table, or change how it is watched.
+-- jobhooks.watch(relation, key, keyless, always, exclude, ignore, allow_casts): watch a table, or change how it is watched.
 --
 -- key: the columns that identify a row; by default the primary key. keyless: watch a table without a key, and without object
 -- identity. always: also capture rows that logical replication applies. exclude: columns that are left out of the snapshots.
--- ignore: columns whose change alone is not recorded. Run again, it replaces the triggers. It waits half a second for each
+-- ignore: columns whose change alone is not recorded. allow_casts: watch it although code of a type's owner makes the json of
+-- a column (see casts_of_columns); a table that is watched already stays so, and doctor names the cast. Run again, it replaces the triggers. It waits half a second for each
 -- lock.
 create or replace function jobhooks.watch(
     relation regclass,
@@ -10,7 +11,8 @@ create or replace function jobhooks.watch(
     keyless boolean default false,
     always boolean default false,
     exclude text[] default '{}',
-    ignore text[] default '{}'
+    ignore text[] default '{}',
+    allow_casts boolean default false
 )
 returns integer
 language plpgsql
@@ -26,6 +28,11 @@ declare
     secrets text[];
 begin
     perform jobhooks.check_watchable(relation, key_columns, exclude, ignore);
+    if not allow_casts and not exists (
+        select from jobhooks.content_type as known where known.relation = watch.relation and known.watched
+    ) then
+        perform jobhooks.check_casts(relation, exclude);
+    end if;
 
     -- A table that was dropped and created again takes over the content type of the former one, with its hooks.
     update jobhooks.content_type as content_type
@@ -85,5 +92,5 @@ begin
 end
 $$;
 
-comment on function jobhooks.watch(regclass, text [], boolean, boolean, text [], text []) is
+comment on function jobhooks.watch(regclass, text [], boolean, boolean, text [], text [], boolean) is
 'Watch a table, or change how it is watched; returns the id of its content type';

@@ -64,6 +64,12 @@ def watch(
             help="A column whose change alone is not recorded, such as last_seen. Repeatable.", metavar="COLUMN"
         ),
     ] = None,
+    allow_casts: Annotated[
+        bool,
+        typer.Option(
+            "--allow-casts", help="Watch a table although code of the owner of a type makes the JSON of a column."
+        ),
+    ] = False,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
@@ -76,7 +82,14 @@ def watch(
     """
     with connection(load(config, database_url=database_url)) as conn:
         watched = tables.watch(
-            conn, table, key or None, keyless=keyless, always=always, exclude=exclude or (), ignore=ignore or ()
+            conn,
+            table,
+            key or None,
+            keyless=keyless,
+            always=always,
+            exclude=exclude or (),
+            ignore=ignore or (),
+            allow_casts=allow_casts,
         )
         warn_of_secrets(conn, table)
     if as_json:
