@@ -939,6 +939,8 @@ CREATE CONSTRAINT TRIGGER give_up_position AFTER UPDATE ON jobhooks.job DEFERRAB
 
 CREATE CONSTRAINT TRIGGER give_up_position AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.enabled <> new.enabled)) EXECUTE FUNCTION jobhooks.give_up_position();
 
+CREATE CONSTRAINT TRIGGER give_up_position_of_deleted AFTER DELETE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.give_up_position();
+
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
 
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
@@ -962,9 +964,6 @@ ALTER TABLE ONLY jobhooks.condition_failure
 
 ALTER TABLE ONLY jobhooks.condition_verdict
     ADD CONSTRAINT condition_verdict_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY jobhooks.hook_position
-    ADD CONSTRAINT hook_position_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.job_hook_content_type
     ADD CONSTRAINT job_hook_content_type_content_type_id_fkey FOREIGN KEY (content_type_id) REFERENCES jobhooks.content_type(id);

@@ -436,6 +436,28 @@ def test_a_position_goes_with_its_hook(ledger: Connection) -> None:
     assert [row[0] for row in positions(ledger)[1]] == [2]
 
 
+@pytest.mark.parametrize("statement", ["delete_hook('one')", "edit_hook('one', '{\"priority\": 1}')"])
+def test_positions_are_saved_while_another_session_changes_a_hook(ledger: Connection, statement: str) -> None:
+    """If they waited for it, so would all results, until that session ends."""
+    save(ledger, None, position(10, hook_id=2))
+    with psycopg.connect(ledger.info.dsn) as other:
+        other.execute(f"select jobhooks.{statement}".encode())
+        ledger.execute("set lock_timeout = '5s'")
+        assert save(ledger, position(30), position(10, hook_id=1), position(20, hook_id=2))
+        assert [row[0] for row in positions(ledger)[1]] == [1, 2]
+    assert [row[0] for row in positions(ledger)[1]] == ([2] if "delete" in statement else [1, 2])
+
+
+def test_a_position_that_was_saved_before_its_hook_is_deleted_does_not_stop_that(ledger: Connection) -> None:
+    """Nor does it stay, if it is saved again in between."""
+    save(ledger, None, position(10, hook_id=1))
+    with psycopg.connect(ledger.info.dsn) as other:
+        other.execute("select jobhooks.delete_hook('one')")
+        ledger.execute("set lock_timeout = '5s'")
+        assert save(ledger, None, position(20, hook_id=1))
+    assert positions(ledger)[1] == []
+
+
 def test_a_stale_leader_saves_nothing(ledger: Connection) -> None:
     """It would take the new leader back to a place where that has begun already."""
     before = positions(ledger)

@@ -28,9 +28,11 @@ begin
         done := done || format('began segment %s of the log', jobhooks.add_segment());
     end if;
     begin
-        -- Each would keep its change for ever.
+        -- Each would keep its change for ever. A position can be saved while its hook is deleted.
         delete from jobhooks.delivery as delivery
         where not exists (select from jobhooks.job_hook as hook where hook.id = delivery.hook_id);
+        delete from jobhooks.hook_position as position
+        where not exists (select from jobhooks.job_hook as hook where hook.id = position.hook_id);
         dropped := jobhooks.drop_old_segment(retention);
     exception when lock_not_available or deadlock_detected then
         dropped := null; -- a session reads it or still writes to it: the next time
