@@ -48,6 +48,10 @@ class StatementInterrupted(DatabaseUnreachable):
     """The database did not complete the statement, and may complete it when it runs again."""
 
 
+class PlanOutdated(DatabaseUnreachable):
+    """A table changed after a statement was prepared, so that its connection cannot run it again."""
+
+
 class SqlMismatch(JobhooksError):
     """The database has no SQL of jobhooks, or that of another version."""
 

@@ -31,6 +31,14 @@ DIES_AT_START = """
 if multiprocessing.parent_process() is not None:
     os._exit(139)
 """
+ENDS_BY_SIGTERM = """
+import pathlib, signal
+once = pathlib.Path("{}")
+if multiprocessing.parent_process() is not None and not once.exists():
+    once.touch()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGTERM)
+"""
 HANGS_AT_START = """
 if multiprocessing.parent_process() is not None:
     while True:
@@ -203,6 +211,35 @@ async def test_a_retired_pool_ends_its_workers_after_their_calls(pool: WorkerPoo
     with pytest.raises(asyncio.CancelledError):
         await call
     await until("the other one is gone", lambda: not runs(busy))
+
+
+async def test_idle_workers_end_and_the_next_call_starts_one(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pools, "IDLE_S", 0.5)
+    both = await asyncio.gather(pool.call(process_id, None, None), pool.call(process_id, None, None))
+    for _ in range(10):  # one is used all the time
+        assert await pool.call(process_id, None, None) in both
+        await asyncio.sleep(0.1)
+    assert [runs(each) for each in sorted(both, key=runs)] == [False, True]
+    await until("the other one is gone as well", lambda: not any(map(runs, both)))
+    assert await pool.call(process_id, None, None) not in both
+
+
+async def test_a_worker_leaves_sigterm_to_the_daemon(pool: WorkerPool, tmp_path: Path) -> None:
+    """Some service managers send it to all processes of a service."""
+    call, process = await hanging(pool, tmp_path)
+    idle = await pool.call(process_id, None, None)
+    os.kill(process, signal.SIGTERM)
+    os.kill(idle, signal.SIGTERM)
+    assert await pool.call(process_id, None, None) == idle
+    assert runs(process) and not call.done()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+async def test_a_worker_that_gets_sigterm_at_its_start_is_started_again(tmp_path: Path) -> None:
+    async with opened(tmp_path, ENDS_BY_SIGTERM.format(tmp_path / "once")) as pool:
+        assert await pool.call(same, 1, None) == 1
 
 
 async def test_no_descriptor_is_left(pool: WorkerPool) -> None:

@@ -18,6 +18,7 @@ from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.delivery_log import DeliveryLog
 from jobhooks.engine.receiver_reload import ReceiverReload
 from jobhooks.engine.running.in_loop.limits import StuckLoop
+from jobhooks.engine.running.in_process.pool import stop_helpers
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
@@ -56,7 +57,10 @@ async def run(
     requested = asyncio.Event()
     if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
-    helpers = [asyncio.create_task(ReceiverReload(registry, def_runner, register).run(requested))]
+    helpers = [
+        asyncio.create_task(ReceiverReload(registry, def_runner, register).run(requested)),
+        asyncio.create_task(def_runner.warm_up()),
+    ]
     if (watchdog_s := systemd.watchdog_s()) is not None:
         helpers.append(asyncio.create_task(_feed_watchdog(watchdog_s, notify)))
     composed = Observers(DeliveryLog(), *observers)
@@ -76,6 +80,7 @@ async def run(
             helper.cancel()
         await asyncio.wait(helpers)
         await def_runner.close()
+        await asyncio.to_thread(stop_helpers)
     log.info("stopped")
     signal.setitimer(signal.ITIMER_REAL, 0)
 

@@ -17,6 +17,7 @@ from jobhooks.errors import (
     DatabaseUnreachable,
     JobhooksError,
     LoginRefused,
+    PlanOutdated,
     Refused,
     SettingsError,
     StatementInterrupted,
@@ -304,6 +305,8 @@ def lost_by(exc: BaseException) -> DatabaseUnreachable:
     """The error of a run that ended by ``exc``: a lost connection, unless ``exc`` says what failed."""
     if isinstance(exc, DatabaseUnreachable):
         return type(exc)(exc.message, exc.remedy)
+    if is_stale_plan(exc):
+        return PlanOutdated(f"a table changed after a statement on it was prepared: {exc}")
     return DatabaseUnreachable(f"lost the connection to the database: {exc}")
 
 
@@ -311,6 +314,17 @@ def is_lock_timeout(exc: BaseException | None) -> bool:
     """Return whether an error is that a lock was not to be had, or comes from that."""
     while exc is not None:
         if getattr(exc, "sqlstate", None) in ("55P03", "40P01"):
+            return True
+        exc = exc.__cause__ or exc.__context__
+    return False
+
+
+def is_stale_plan(exc: BaseException | None) -> bool:
+    """Return whether a statement failed, or an error comes from that, because a table changed after it was prepared."""
+    while exc is not None:
+        if isinstance(exc, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError):
+            return True
+        if isinstance(exc, psycopg.errors.FeatureNotSupported) and exc.diag.source_function == "RevalidateCachedQuery":
             return True
         exc = exc.__cause__ or exc.__context__
     return False

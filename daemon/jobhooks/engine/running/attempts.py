@@ -18,10 +18,11 @@ from jobhooks.engine.running.runner import Feed, Runners
 from jobhooks.engine.running.suspects import Suspects
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
-from jobhooks.errors import AlreadySettled, DatabaseUnreachable
+from jobhooks.errors import AlreadySettled, DatabaseUnreachable, PlanOutdated
 from jobhooks.matching.hook_table import Hook
 
 MOST_LOSSES = 3  # connections that a run may lose in a row before that is the receiver's failure
+MOST_OUTDATED = 20  # connections with an outdated statement that do not count among these
 
 UNLIMITED = contextlib.nullcontext()
 log = structlog.stdlib.get_logger()
@@ -108,12 +109,15 @@ class Attempts:
             AlreadySettled: it has a result.
             DatabaseUnreachable: the database is gone, not only the connection of this run.
         """
-        losses = 0
+        losses, outdated = 0, 0
         while True:
             try:
                 return await self._runners.runner_of(found).run(found, [delivery])
             except DatabaseUnreachable as exc:
-                losses += 1
+                if isinstance(exc, PlanOutdated) and outdated < MOST_OUTDATED:
+                    outdated += 1  # each connection learns of a changed table by itself
+                else:
+                    losses += 1
                 await self._refuse_settled(delivery)
                 lost = self._lost(delivery, exc)
                 if losses == MOST_LOSSES:

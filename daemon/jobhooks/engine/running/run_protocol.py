@@ -30,7 +30,7 @@ from jobhooks.engine.running.result_statements import (
 )
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable
-from jobhooks.store.connections import is_lock_timeout
+from jobhooks.store.connections import is_lock_timeout, is_stale_plan
 from jobhooks.store.queries import queries, query
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Ended(Enum):
 
     FAILED = auto()  # the receiver's failure
     GAVE_WAY = auto()  # the run was in the way of others, or would wait for a lock: undo it and run it by itself
-    LOST = auto()  # the connection is gone; whether the run committed is unknown
+    LOST = auto()  # the connection is gone, whether the run committed is unknown; or the driver's caches are outdated
 
 
 class RunProtocol:
@@ -186,7 +186,7 @@ class RunProtocol:
         """Classify an error that ended the current run. ``lost``: the connection is closed."""
         if isinstance(exc, GaveWay):
             return Ended.GAVE_WAY
-        if lost or isinstance(exc, DatabaseUnreachable):
+        if lost or isinstance(exc, DatabaseUnreachable) or is_stale_plan(exc):
             return Ended.LOST
         return Ended.GAVE_WAY if self.gives_way(exc) else Ended.FAILED
 

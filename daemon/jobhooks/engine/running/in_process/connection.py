@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 
 from jobhooks.engine.running.run_protocol import RunProtocol
 from jobhooks.engine.running.sharing_policy import GaveWay, may_share
+from jobhooks.store.connections import is_stale_plan
 
 RUN_HAS_ENDED = "this run of the receiver has ended, and its connection with it"
 
@@ -22,6 +23,7 @@ class ReceiverConnection(psycopg.Connection[TupleRow]):
         super().__init__(*arguments, **options)
         self.cursor_factory = ReceiverCursor
         self.protocol: RunProtocol | None = None  # of the transaction that the current run is in
+        self.is_outdated = False  # a statement that it prepared does not fit its tables any more
 
     def commit(self) -> NoReturn:
         """Refuse: the run's result would not be in the same transaction."""
@@ -60,6 +62,8 @@ class ReceiverCursor(psycopg.Cursor[Any]):
         try:
             yield
         except psycopg.Error as exc:
+            if isinstance(connection, ReceiverConnection) and is_stale_plan(exc):
+                connection.is_outdated = True
             if protocol is not None and protocol.gives_way(exc):
                 raise GaveWay from exc
             raise

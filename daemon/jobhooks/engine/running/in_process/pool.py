@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
 import os
 import pickle
 import select
 import signal
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from typing import Any, TypeVar, cast
@@ -29,8 +32,15 @@ UNKNOWN = 255  # the exit code if the fork server itself was killed
 _starting = threading.Lock()  # multiprocessing starts one process at a time
 
 
+IDLE_S = 10.0  # after which a worker without work ends
+# How a worker ends that gets a SIGTERM before it can leave it to the daemon; UNKNOWN if the fork server got it as well.
+ENDED_AT_START = (-signal.SIGTERM, UNKNOWN)
+
+
 class WorkerDied(Exception):
-    """The worker process ended while it ran the receiver."""
+    """The worker process ended while it ran the receiver. ``code``: its exit code, if it had begun to import it."""
+
+    code: int | None = None
 
 
 class WorkerPool:
@@ -41,7 +51,8 @@ class WorkerPool:
 
     def __init__(self, arguments: tuple[Any, ...]) -> None:
         self._arguments = arguments
-        self._idle: list[Worker] = []
+        self._idle: deque[Worker] = deque()  # the longest idle first
+        self._ending: asyncio.TimerHandle | None = None  # of idle ones
         self._busy: set[Worker] = set()
         self._closed = False
 
@@ -55,16 +66,40 @@ class WorkerPool:
             WorkerDied: the worker ended before it answered, or could not be started.
             Exception: an error of ``work``.
         """
-        taken = self._take_idle() or await Worker.start(self._arguments)
+        taken = self._take_idle() or await self._start()
         self._busy.add(taken)
         try:
             return await taken.call(work, argument, limit_s)
         finally:
             self._busy.discard(taken)
             if taken.is_idle and not self._closed:
-                self._idle.append(taken)
+                self._keep(taken)
             else:
                 taken.end()
+
+    async def _start(self) -> "Worker":
+        """Start a worker; again if a signal to the whole process group ended it."""
+        try:
+            return await Worker.start(self._arguments)
+        except WorkerDied as exc:
+            if exc.code not in ENDED_AT_START:
+                raise
+        return await Worker.start(self._arguments)
+
+    def _keep(self, worker: "Worker") -> None:
+        """Keep a worker for the next call, for a while."""
+        loop = asyncio.get_running_loop()
+        worker.idle_since = loop.time()
+        self._idle.append(worker)
+        if self._ending is None:
+            self._ending = loop.call_later(IDLE_S, self._end_idle)
+
+    def _end_idle(self) -> None:
+        """End workers that have been idle for long. The most recently used one is taken first, so others stay idle."""
+        loop = asyncio.get_running_loop()
+        while self._idle and self._idle[0].idle_since <= loop.time() - IDLE_S:
+            self._idle.popleft().end()
+        self._ending = loop.call_at(self._idle[0].idle_since + IDLE_S, self._end_idle) if self._idle else None
 
     def cancel_calls(self) -> None:
         """Cancel all current calls."""
@@ -74,6 +109,8 @@ class WorkerPool:
     def retire(self) -> None:
         """End idle workers, and the others after their current call."""
         self._closed = True
+        if self._ending is not None:
+            self._ending.cancel()
         while self._idle:
             self._idle.pop().end()
 
@@ -112,6 +149,7 @@ class Worker(asyncio.Protocol):
         self._incoming = Incoming()
         self._answer: asyncio.Future[bytes] | None = None
         self._transport: asyncio.Transport | None = None
+        self.idle_since = 0.0  # by the loop's clock
         self._lost = False  # there will be no further answer
         self._died = asyncio.Event()
         self._descriptor: int | None = None
@@ -168,7 +206,10 @@ class Worker(asyncio.Protocol):
                 answer = await self._answer
         except EOFError:
             self.kill()
-            raise WorkerDied(how_it_ended(await self._exit_code(), doing)) from None
+            code = await self._exit_code()
+            died = WorkerDied(how_it_ended(code, doing))
+            died.code = code
+            raise died from None
         except BaseException:
             self.kill()
             raise
@@ -326,6 +367,26 @@ def _start_locked(process: ForkServerProcess) -> None:
         # Workers end with the daemon (``worker.initialize``). multiprocessing would read their exit codes in this
         # thread, and wait for them when the daemon ends.
         multiprocessing.process._children.discard(process)  # pyright: ignore - private, see above
+
+
+async def start_fork_server() -> None:
+    """Start the process that workers are forked from, which takes longer than a fork. The first fork reports errors."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([worker.__name__])
+    with contextlib.suppress(OSError, EOFError):
+        await asyncio.get_running_loop().run_in_executor(None, _ensure_fork_server)
+
+
+def _ensure_fork_server() -> None:
+    with _starting:
+        multiprocessing.forkserver.ensure_running()
+
+
+def stop_helpers() -> None:
+    """End multiprocessing's processes, and wait: a service manager would kill those that are left, and log that."""
+    with _starting, contextlib.suppress(OSError):
+        multiprocessing.forkserver._forkserver._stop()  # pyright: ignore - private; otherwise they end after this process
+        multiprocessing.resource_tracker._resource_tracker._stop()  # pyright: ignore - the same
 
 
 def how_it_ended(code: int, doing: str) -> str:

@@ -15,7 +15,7 @@ from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.pool import WorkerDied, WorkerPool
+from jobhooks.engine.running.in_process.pool import WorkerDied, WorkerPool, start_fork_server
 from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
@@ -27,7 +27,7 @@ Version = tuple[str, Source | Installed]
 
 
 class ProcessRunner:
-    """Runs ``def`` receivers: a ``Runner``. Each has up to ``count`` processes, started when it first runs.
+    """Runs ``def`` receivers: a ``Runner``. Each has up to ``count`` processes, as many as it needs at the time.
 
     Receivers share no process: so a slow one delays no other, and state that one leaves in its process or connection
     does not reach another. ``memory_limit``: bytes of data that a process may have; more raises MemoryError in it. When
@@ -151,6 +151,11 @@ class ProcessRunner:
         """End all workers."""
         pools, self._pools = list(self._pools.values()), {}
         await asyncio.gather(*(pool.close() for pool in pools))
+
+    async def warm_up(self) -> None:
+        """Start the process that workers come from, if there is a receiver that needs it."""
+        if any(not found.is_async for found in self._registry.receivers.values()):
+            await start_fork_server()
 
     def _pool(self, version: Version) -> WorkerPool:
         pool = self._pools.get(version)

@@ -136,9 +136,10 @@ class SharedTransaction:
         else:
             conn, self.conn = self.conn, None
             assert conn is not None
+            outdated = False
             if isinstance(conn, ReceiverConnection):
-                conn.protocol = None
-            if step is Command.DROP:
+                conn.protocol, outdated = None, conn.is_outdated
+            if step is Command.DROP or outdated:
                 conn.close()
             else:
                 _roll_back(conn)

@@ -96,15 +96,20 @@ def initialize(
     """
     global _found, _connection
     end_with(daemon)  # else it would run beside the next daemon's workers
-    # Ctrl-C in a terminal signals all of its processes. Only the daemon acts on it, and lets runs finish.
+    # Ctrl-C in a terminal signals all of its processes, as some service managers do with SIGTERM. Only the daemon acts
+    # on it, and lets runs finish. SIGTERM has a handler: programs that a receiver starts would inherit an ignored one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _leave_to_daemon)
     limit_memory(memory_limit)
     try:
         _found = load_again(class_path, origin)
     except InvalidReceiver as exc:
         _found = exc
     _connection = KeptConnection(database_url)
+
+
+def _leave_to_daemon(_number: int, _frame: object) -> None:
+    """Do nothing."""
 
 
 def limit_memory(memory_limit: int | None) -> None:
