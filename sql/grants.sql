@@ -78,7 +78,7 @@ begin
         jobhooks.problems_of_marks(), jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),
         jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass),
         jobhooks.trigger_statements(integer), jobhooks.snapshot_expression(regclass, text, text [], text []),
-        jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_time_zone(regclass, text []),
+        jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_names(regclass), jobhooks.depends_on_time_zone(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer),
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval),

@@ -1052,6 +1052,11 @@ GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.depends_on_names(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.depends_on_names(relation regclass) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.depends_on_names(relation regclass) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.depends_on_names(relation regclass) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_operator;

@@ -204,6 +204,60 @@ def test_a_snapshot_does_not_depend_on_the_sessions_formats(device: Connection, 
     assert {**one[0], "id": 2} == two[0]
 
 
+NAMES = {
+    "regclass": ("'public.thing'", "public.thing"),
+    "regtype": ("'public.kind'", "public.kind"),
+    "regproc": ("'public.act'", "public.act"),
+    "regprocedure": ("'public.act()'", "public.act()"),
+    "regoperator": ("'public.===(integer,integer)'", "public.===(integer,integer)"),
+    "regcollation": ("'public.own'", "public.own"),
+    "regconfig": ("'public.words'", "public.words"),
+    "regnamespace": ("'public'", "public"),
+    "regclass[]": ("array['public.thing'::regclass]", ["public.thing"]),
+    "public.named": ("'public.thing'", "public.thing"),
+    "public.holder": ("row('public.thing')", {"object": "public.thing"}),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("exclude", [[], ["note"]])
+def test_a_snapshot_does_not_depend_on_where_the_session_looks_for_names(
+    conn: Connection, database: str, kind: str, exclude: list[str]
+) -> None:
+    """One object with two names would have two lanes, if it is a key, and a difference in each change."""
+    conn.execute(
+        "create table public.thing (); create type public.kind as enum ();"
+        " create function public.act() returns integer language sql as 'select 1';"
+        " create operator public.=== (leftarg = integer, rightarg = integer, function = int4eq);"
+        " create collation public.own (locale = 'C', provider = libc);"
+        " create text search configuration public.words (copy = pg_catalog.simple);"
+        " create domain public.named as regclass; create type public.holder as (object regclass);"
+    )
+    conn.execute(f"create table public.names (id integer primary key, name {kind}, note text)".encode())
+    with contextlib.closing(connect(database)) as admin:
+        tables.watch(admin, "public.names", exclude=exclude)
+    value, written = NAMES[kind]
+    conn.execute(f"insert into public.names values (1, {value})".encode())
+    conn.execute("set search_path = public; set quote_all_identifiers = on")
+    conn.execute("delete from public.names")
+    conn.execute("set search_path = pg_catalog")
+    conn.execute(f"insert into public.names values (1, {value})".encode())
+    rows = conn.execute("select coalesce(prechange, postchange) -> 'name' from jobhooks.object_change").fetchall()
+    assert rows == [(written,)] * 3
+
+
+def test_amounts_of_money_do_not_depend_on_the_sessions_locale(conn: Connection, database: str) -> None:
+    """A test by the catalogue: many a system has only the locale C, in which nothing would differ."""
+    conn.execute("create table public.price (id integer primary key, amount money)")
+    watch(database, "public.price")
+    definitions = conn.execute(
+        "select pg_get_triggerdef(oid) from pg_trigger where tgrelid = 'public.price'::regclass and tgname !~ 'trunc'"
+    ).fetchall()
+    assert len(definitions) == 3 and all("shaped_snapshot(" in text for (text,) in definitions)
+    (settings,) = conn.execute("select proconfig from pg_proc where proname = 'shaped_snapshot'").fetchone() or ((),)
+    assert "lc_monetary=C" in settings
+
+
 def test_altering_the_table_does_not_break_the_writer(device: Connection) -> None:
     """Nothing in a trigger names a column."""
     device.execute("alter table public.device rename column serial to number")

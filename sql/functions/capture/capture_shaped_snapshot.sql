@@ -2,7 +2,7 @@
 -- shape.
 --
 -- For work that would cost every row too much: formats that the session has changed (a range of dates written day first
--- would be read back as another one), and excluded columns. emptied: a json object of these, all null. relation: the table
+-- would be read back as another one), names that depend on its search_path (regclass), and excluded columns. emptied: a json object of these, all null. relation: the table
 -- or partition of the row. zone: the time zone, UTC or the session's.
 -- No json is made of excluded columns: they are emptied first, and their members, now known exactly, are cut out of the
 -- text. The text is not parsed, which would fail if a json column holds "\u0000". If another column holds the same text, or
@@ -19,6 +19,8 @@ set datestyle = 'ISO, YMD'
 set intervalstyle = 'postgres'
 set extra_float_digits = 1
 set bytea_output = 'hex'
+set quote_all_identifiers = off
+set lc_monetary = 'C'
 set timezone = 'UTC'
 as $$
 declare

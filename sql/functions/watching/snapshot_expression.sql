@@ -2,7 +2,8 @@
 --
 -- row: old or new. The plain function if that suffices. If the session's formats could matter (a float, a range of dates),
 -- the expression checks them first. It also checks the time zone if that matters in the key, which identifies the changes of
--- one object. With excluded columns, it is always the slower function.
+-- one object. With excluded columns, and with types whose text has names (regclass) or amounts (money), it is always the
+-- slower function.
 create or replace function jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text [], exclude text [])
 returns text
 language plpgsql
@@ -28,7 +29,7 @@ declare
     );
 begin
     return case
-        when exclude <> '{}' then shaped
+        when exclude <> '{}' or jobhooks.depends_on_names(relation) then shaped
         when usual = '' then plain
         else format('case when %s then %s else %s end', usual, plain, shaped)
     end;
