@@ -2,7 +2,6 @@
 
 import faulthandler
 import signal
-import time
 
 import structlog
 import uvloop
@@ -11,7 +10,7 @@ from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.session import EngineSettings
-from jobhooks.errors import DatabaseUnreachable, StatementInterrupted
+from jobhooks.errors import DatabaseUnreachable, IsReplica, LoginRefused, StatementInterrupted
 from jobhooks.operations.configuration import receivers
 from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
@@ -35,17 +34,22 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
     if end_with is not None:
         parent_process.end_with(end_with)
     faulthandler.register(signal.SIGVTALRM, chain=True)  # by which the system ends a daemon that cannot do so itself
-    engine_settings, registry = _prepare(chosen)
+    service = systemd.Service()
+    engine_settings, registry = _prepare(chosen, service)
 
     def register(found: ReceiverRegistry) -> None:
         with connection(chosen) as conn:
             receivers.register(conn, found, complete=True)
 
-    uvloop.run(supervisor.run(engine_settings, registry, systemd.notify, register, restart=restart))
+    uvloop.run(supervisor.run(engine_settings, registry, service, register, restart=restart))
 
 
-def _prepare(chosen: Settings) -> tuple[EngineSettings, ReceiverRegistry]:
-    """Find the receivers and make their jobs; wait for a database that is not there yet, for as long as it takes."""
+def _prepare(chosen: Settings, service: systemd.Service) -> tuple[EngineSettings, ReceiverRegistry]:
+    """Find the receivers and make their jobs; wait for a database that is not there yet.
+
+    Raises:
+        DatabaseUnreachable: systemd waits for the service, and has waited for long.
+    """
     libpq.check(given_parameters(chosen.database_url))
     backoff = Backoff()
     while True:
@@ -53,17 +57,21 @@ def _prepare(chosen: Settings) -> tuple[EngineSettings, ReceiverRegistry]:
             with connection(chosen) as conn:
                 return _prepare_with(chosen, conn)
         except DatabaseUnreachable as exc:
-            wait_s = backoff.next()
+            if isinstance(exc, IsReplica):
+                service.ready()  # it is promoted when that is due, not when this service starts
+            wait_s = min(backoff.next(refused=isinstance(exc, LoginRefused)), service.time_to_start())
+            if wait_s <= 0:
+                raise
             event = "statement_interrupted" if isinstance(exc, StatementInterrupted) else "database_unreachable"
             log.warning(event, error=str(exc), next_attempt_s=round(wait_s, 1))
-            systemd.notify("WATCHDOG=1")  # a daemon that has started itself again is watched already
-            time.sleep(wait_s)
+            service.waits(str(exc))
+            systemd.pause(wait_s)
 
 
 def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSettings, ReceiverRegistry]:
     ((replica,),) = call(conn, "is_replica")
     if replica:
-        raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
+        raise IsReplica("the database is a replica, which nothing can be written to")
     asyncpg_arguments(conn)  # refuses those of a service file
     check_original(conn)
     check_may_mark(conn)

@@ -44,6 +44,10 @@ class LoginRefused(DatabaseUnreachable):
     """The server refuses the database, the role or its password."""
 
 
+class IsReplica(DatabaseUnreachable):
+    """The database is a replica, which nothing can be written to."""
+
+
 class StatementInterrupted(DatabaseUnreachable):
     """The database did not complete the statement, and may complete it when it runs again."""
 

@@ -1,6 +1,7 @@
 """The connections of daemons and receivers: no endless wait, no leak, no connection used by two."""
 
 import asyncio
+import signal
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -135,6 +136,44 @@ def test_a_replica_is_waited_for_until_it_is_promoted(own: OwnServer, receivers:
                 one = write(conn, "d", 1)
                 wait_until("it delivers there", lambda: seen_by(conn, "Sees") == [(one, "1")])
             assert daemon.terminate() == 0
+
+
+def test_a_daemon_with_two_hosts_follows_a_failover(own: OwnServer, receivers: Path, log: Path) -> None:
+    """The old primary is gone, and the other host is promoted when the daemon has waited for a while."""
+    add_hook(own.url(), receivers, "r.Sees", ["create"])
+    add_hook(own.url(), receivers, "r.SeesNow", ["create"])
+    with own_server(copy_of=own) as standby:
+        standby.start()
+        both = f"host=127.0.0.1,127.0.0.1 port={own.port},{standby.port} user=postgres dbname=postgres"
+        with Daemon(both, receivers, log).await_started() as daemon:
+            with psycopg.connect(own.url(), autocommit=True) as conn:
+                write(conn, "d", 1)
+                wait_until("it delivers", settled(conn, 2))
+                (position,) = conn.execute("select pg_current_wal_lsn()").fetchone() or ("",)
+            with psycopg.connect(standby.url(), autocommit=True) as conn:
+                replayed = "select pg_last_wal_replay_lsn() >= %s::pg_lsn"
+                wait_until("the standby has it", lambda: conn.execute(replayed, [position]).fetchone() == (True,))
+                own.stop(signal.SIGQUIT)
+                daemon.await_event("database_lost", 6)  # the waits have grown
+                conn.execute("select pg_promote()")
+                write(conn, "d", 2)
+                wait_until("it delivers there", settled(conn, 4), 5)
+                assert [value for _, value in seen_by(conn, "Sees")] == ["1", "2"]
+                assert [value for _, value in seen_by(conn, "SeesNow")] == ["1", "2"]
+            assert daemon.terminate() == 0
+
+
+def test_with_a_replica_first_the_primary_is_found(own: OwnServer, receivers: Path, log: Path) -> None:
+    add_hook(own.url(), receivers, "r.Sees", ["create"])
+    with own_server(copy_of=own) as standby:
+        standby.start()
+        both = f"host=127.0.0.1,127.0.0.1 port={standby.port},{own.port} user=postgres dbname=postgres"
+        with Daemon(both, receivers, log).await_started(), psycopg.connect(own.url(), autocommit=True) as conn:
+            one = write(conn, "d", 1)
+            wait_until("it delivers", lambda: seen_by(conn, "Sees") == [(one, "1")])
+        own.stop()
+        with connect(both) as conn:  # for a command that reads, a replica is better than nothing
+            assert conn.execute("select pg_is_in_recovery()").fetchone() == (True,)
 
 
 def test_a_receiver_that_will_not_be_cancelled_does_not_hold_up_the_next_session(

@@ -34,3 +34,11 @@ def test_a_database_that_is_gone_is_asked_for_every_other_second() -> None:
     assert waits[0] < 0.3 and all(1.6 <= wait <= 2.4 for wait in waits[4:])
     backoff.reset()
     assert backoff.next() < 0.3
+
+
+def test_a_server_that_refuses_is_asked_less_and_less_often() -> None:
+    """A wrong password is not right two seconds later, and each attempt is a line in the server's log."""
+    backoff = Backoff()
+    waits = [backoff.next(refused=True) for _ in range(12)]
+    assert waits[0] < 0.3 and all(24 <= wait <= 30 for wait in waits[9:])
+    assert backoff.next() <= 2.0

@@ -21,7 +21,7 @@ from jobhooks.engine.running.in_loop.limits import StuckLoop, Watchdog
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runner, Runners
-from jobhooks.errors import DatabaseUnreachable
+from jobhooks.errors import DatabaseUnreachable, IsReplica
 from jobhooks.runtime.wakeup_mode import WakeupMode
 from jobhooks.store.connections import (
     AsyncConnection,
@@ -105,7 +105,7 @@ class Session:
         async with _connection(arguments) as leading:
             ((replica,),) = await call_async(leading, "is_replica")
             if replica:
-                raise DatabaseUnreachable("the database is a replica, which nothing can be written to")
+                raise IsReplica("the database is a replica, which nothing can be written to")
             if self._reconnects and self._observers.reconnected is not None:
                 self._observers.reconnected()
             leader_session = LeaderSession(leading, self._settings.leader_timeout_s)

@@ -22,7 +22,7 @@ from jobhooks.engine.running.in_process.pool import stop_helpers
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
-from jobhooks.errors import DatabaseUnreachable, LeadsNoMore, StatementInterrupted
+from jobhooks.errors import DatabaseUnreachable, LeadsNoMore, LoginRefused, StatementInterrupted
 from jobhooks.runtime import systemd
 
 LAST_RESORT_S = 2.0  # after the grace period, until the process ends with everything that still runs in it
@@ -35,17 +35,17 @@ log = structlog.stdlib.get_logger()
 async def run(
     settings: EngineSettings,
     registry: ReceiverRegistry,
-    notify: Callable[[str], None],
+    service: systemd.Service,
     register: Callable[[ReceiverRegistry], None],
     observers: Sequence[Observer] = (),
     restart: Callable[[], NoReturn] | None = None,
 ) -> None:
     """Deliver until SIGTERM or SIGINT. If the database goes away, wait for it.
 
-    ``notify`` gets systemd's words: READY=1 once the daemon listens and reads, or stands by, and WATCHDOG=1 while the
-    event loop goes on. If it stands still, ``restart`` is called in another thread. ``register``, called in a
-    thread, makes the jobs of receivers that have changed. Receivers are reloaded when their files change and on
-    SIGHUP. ``observers`` get the engine's events beside the log.
+    ``service`` hears when the daemon listens and reads, or stands by, when it has lost the database, and, for systemd's
+    watchdog, that the event loop goes on. If it stands still, ``restart`` is called in another thread. ``register``,
+    called in a thread, makes the jobs of receivers that have changed. Receivers are reloaded when their files change
+    and on SIGHUP. ``observers`` get the engine's events beside the log.
 
     On the signal, runs have ``shutdown_grace_s`` to end. The next daemon reads everything again that is not settled by
     then, or has not begun. A second signal ends the process immediately.
@@ -53,7 +53,7 @@ async def run(
     _collect_less_garbage()
     stop = asyncio.Event()
     def_runner = ProcessRunner(settings.database_url, registry, settings.workers, settings.worker_memory_limit)
-    stopping = _stop_on_signals(stop, settings.shutdown_grace_s, notify)
+    stopping = _stop_on_signals(stop, settings.shutdown_grace_s, systemd.notify)
     requested = asyncio.Event()
     if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
@@ -62,7 +62,7 @@ async def run(
         asyncio.create_task(def_runner.warm_up()),
     ]
     if (watchdog_s := systemd.watchdog_s()) is not None:
-        helpers.append(asyncio.create_task(_feed_watchdog(watchdog_s, notify)))
+        helpers.append(asyncio.create_task(_feed_watchdog(watchdog_s, systemd.notify)))
     composed = Observers(DeliveryLog(), *observers)
 
     def on_stuck(stuck: StuckLoop) -> None:
@@ -74,7 +74,7 @@ async def run(
         restart()
 
     try:
-        await run_sessions(settings, registry, def_runner, composed, stop, lambda: notify("READY=1"), on_stuck)
+        await run_sessions(settings, registry, def_runner, composed, stop, service.ready, on_stuck, service.waits)
     finally:
         for helper in helpers:
             helper.cancel()
@@ -93,8 +93,12 @@ async def run_sessions(
     stop: asyncio.Event,
     ready: Callable[[], None],
     on_stuck: Callable[[StuckLoop], None] | None = None,
+    waits: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Run one session after another until ``stop`` is set. ``ready`` is called when one delivers or stands by."""
+    """Run one session after another until ``stop`` is set.
+
+    ``ready`` is called when one delivers or stands by; ``waits``, with the reason, when one has failed.
+    """
     backoff = Backoff()
 
     def is_ready() -> None:
@@ -104,7 +108,7 @@ async def run_sessions(
     lost = False
     while not stop.is_set():
         session = Session(settings, registry, def_runner, observers, stop, is_ready, reconnects=lost, on_stuck=on_stuck)
-        lost = await _run_session(session, backoff, stop)
+        lost = await _run_session(session, backoff, stop, waits)
 
 
 def _collect_less_garbage() -> None:
@@ -117,7 +121,7 @@ def _collect_less_garbage() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event) -> bool:
+async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event, waits: Callable[[str], None]) -> bool:
     """Run a session to its end; if it failed, wait before the next one. Whether it lost the database."""
     lost = False
     try:
@@ -125,7 +129,8 @@ async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event) 
     except* Stopped:
         stop.set()
     except* (DatabaseUnreachable, LeadsNoMore) as failed:
-        wait_s = backoff.next()
+        wait_s = backoff.next(refused=isinstance(_first(failed), LoginRefused))
+        waits(str(_first(failed)))
         interrupted = isinstance(_first(failed), StatementInterrupted)
         event = "statement_interrupted" if interrupted else "database_lost"
         log.warning(event, error=str(_first(failed)), next_attempt_s=round(wait_s, 1))
@@ -133,6 +138,7 @@ async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event) 
         lost = failed.subgroup(DatabaseUnreachable) is not None
     except* Exception as failed:  # an error of the database, or a fault in jobhooks: begin again
         wait_s = backoff.next()
+        waits(str(_first(failed)))
         log.error("session_failed", error=str(_first(failed)), next_attempt_s=round(wait_s, 1), exc_info=failed)
         await _wait(wait_s, stop)
     return lost

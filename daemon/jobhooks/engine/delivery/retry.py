@@ -4,6 +4,10 @@ import random
 from dataclasses import dataclass
 
 LONGEST = 3600.0  # seconds between two attempts
+# Seconds before an attempt to reach a database.
+FIRST_WAIT = 0.1
+LONGEST_WAIT = 2.0  # so that deliveries go on soon after a restart or a failover
+LONGEST_REFUSED_WAIT = 30.0  # every attempt is a line in the server's log
 JITTER = 0.2  # so that deliveries that failed together do not come back together
 
 
@@ -30,16 +34,19 @@ def next_step(failures: int, max_attempts: int, backoff: float, retry_after: flo
 
 
 class Backoff:
-    """The delays between attempts to reach a lost database: 0.2, 0.4, 0.8, 1.6, then 2 seconds each time."""
+    """The delays between attempts to reach a lost database: 0.2, 0.4, 0.8, 1.6, then 2 seconds each time.
+
+    A server that refuses the role or the database is asked less and less often: up to every 30 seconds.
+    """
 
     def __init__(self) -> None:
-        self._delay = 0.1
+        self._delay = FIRST_WAIT
 
-    def next(self) -> float:
+    def next(self, *, refused: bool = False) -> float:
         """The next delay, in seconds."""
-        self._delay = min(2 * self._delay, 2.0)
-        return self._delay * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - not a secret
+        self._delay = min(2 * self._delay, LONGEST_REFUSED_WAIT if refused else LONGEST_WAIT)
+        return self._delay * random.uniform(1 - JITTER, 1)  # noqa: S311 - not a secret
 
     def reset(self) -> None:
         """Start over with the shortest delay: the database is back."""
-        self._delay = 0.1
+        self._delay = FIRST_WAIT
