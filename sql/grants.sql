@@ -50,6 +50,7 @@ begin
     grant select, insert, update, delete on jobhooks_capture.truncation to jobhooks_capture;
     grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(integer, json, json), jobhooks_capture.wake(),
         jobhooks_capture.record_ending(integer, jobhooks.action, json, text), jobhooks_capture.printable_bytes(text),
+        jobhooks_capture.session_may_call(), jobhooks_capture.check_call(integer),
         jobhooks.columns_of(json, text []) to jobhooks_capture;
 end
 $$;

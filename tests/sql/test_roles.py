@@ -118,6 +118,64 @@ def test_nobody_writes_changes_that_never_happened(device: Connection, member: C
             member.execute(statement.encode())
 
 
+DIRECT_CALLS = (
+    "select jobhooks_capture.record_change(1, 'create', null, '{}')",
+    "select jobhooks_capture.record_partition_change(1, 'delete', '{}', null, '')",
+    "select jobhooks_capture.record_partition_change(1, 'create', null, '{}', '')",
+    "create temporary table t (a integer); create trigger t after insert on t"
+    " for each row when (jobhooks_capture.record_change(1, 'create', null, '{}'))"
+    " execute function jobhooks_capture.trigger_stub(); insert into t values (1)",
+)
+
+
+def test_a_role_that_may_use_all_schemas_fires_no_hook(device: Connection, member: Connection) -> None:
+    """It has USAGE on every schema, so it reaches functions that PUBLIC may execute."""
+    device.execute(f"grant pg_read_all_data to {member.info.user}".encode())
+    before = device.execute("select count(*) from jobhooks.object_change").fetchone()
+    for statement in DIRECT_CALLS:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="does not write to the table"):
+            member.execute(statement.encode())
+    assert device.execute("select count(*) from jobhooks.object_change").fetchone() == before
+
+
+def test_a_role_that_may_use_all_schemas_writes_as_others_do(device: Connection, member: Connection) -> None:
+    """Its own writes, and those of a function that has the privilege for it, are captured."""
+    device.execute("create table public.parted (id int primary key, name text) partition by list (id)")
+    for number in (1, 2):
+        device.execute(
+            f"create table public.parted_{number} partition of public.parted for values in ({number})".encode()
+        )
+    device.execute("select jobhooks.watch('public.parted')")
+    device.execute(
+        "create function public.rename() returns void language sql security definer"
+        " as $$ update public.device set name = 'other' $$"
+    )
+    device.execute("delete from jobhooks.object_change")
+    device.execute(
+        f"grant pg_read_all_data to {member.info.user}; grant usage on schema public to {member.info.user}".encode()
+    )
+    device.execute(f"grant all on all tables in schema public to {member.info.user}".encode())
+    for statement in (
+        "insert into public.device (name) values ('edge-2')",
+        "select public.rename()",
+        "delete from public.device where id = 1",
+        "truncate public.device",
+        "insert into public.parted values (1, 'a')",
+        "insert into public.parted_2 values (2, 'b')",
+        "delete from public.parted_2",
+        "update public.parted set id = 2",
+    ):
+        member.execute(statement.encode())
+    assert device.execute(
+        "select action, count(*)::int from jobhooks.object_change group by 1 order by 1"
+    ).fetchall() == [
+        ("create", 3),
+        ("update", 3),
+        ("delete", 2),
+        ("truncate", 1),
+    ]
+
+
 WRITES = """
 from jobhooks import JobHookReceiver
 

@@ -29,7 +29,11 @@ begin
         or pg_catalog.json_typeof(after) operator(pg_catalog.=) 'array'
         or pg_catalog.pg_column_size(before) operator(pg_catalog.>) 500000000
         or pg_catalog.pg_column_size(after) operator(pg_catalog.>) 500000000
+        or jobhooks_capture.session_may_call() -- a constant in the plan
     then
+        if jobhooks_capture.session_may_call() then
+            perform jobhooks_capture.check_call(content_type_id);
+        end if;
         context := jobhooks_capture.change_context(content_type_id, before, after);
         if (context operator(pg_catalog.->) 'snapshot_error') is not null then
             before := null;

@@ -27,6 +27,9 @@ declare
     segment integer;
     is_update boolean := false;
 begin
+    if jobhooks_capture.session_may_call() then
+        perform jobhooks_capture.check_call(content_type_id);
+    end if;
     if action = 'delete' then
         perform
             set_config('jobhooks.departed_' || depth, jobhooks_capture.record_ending(content_type_id, action, before, null), true),
