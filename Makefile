@@ -27,28 +27,30 @@ help: ## List the targets
 demo: $(VENV)/.installed ## Play the demo on a throw-away PostgreSQL
 	@$(BIN)/jobhooks demo
 
-# Tests mostly wait for processes, so run one more than there are cores; each starts a server. If
-# JOBHOOKS_TEST_DATABASE_URL names one server for all: make test PROCESSES=0
+# Tests often wait for processes, so run one more than there are cores; each starts a server. A process gets its next test
+# when it has ended one: tests/conftest.py puts the long ones first. If JOBHOOKS_TEST_DATABASE_URL names one server for
+# all: make test PROCESSES=0
 PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+IN_PARALLEL := --numprocesses $(PROCESSES) --dist load --maxschedchunk 1
 
 test: $(VENV)/.installed ## Run the tests, on a throw-away PostgreSQL
-	$(BIN)/pytest --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
+	$(BIN)/pytest $(IN_PARALLEL) $(PYTEST_ARGUMENTS)
 
 coverage: $(VENV)/.installed ## Run the tests and report which lines they run (COVERAGE_TESTS=tests/unit for a part)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS) $(COVERAGE_TESTS)
+	$(BIN)/coverage run -m pytest $(IN_PARALLEL) $(PYTEST_ARGUMENTS) $(COVERAGE_TESTS)
 	@echo "(a process that a test kills leaves an unreadable file; coverage warns and skips it)"
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
 test-fast: $(VENV)/.installed ## Run the unit tests and the SQL tests, in less than a minute
-	$(BIN)/pytest tests/unit tests/sql --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
+	$(BIN)/pytest tests/unit tests/sql $(IN_PARALLEL) $(PYTEST_ARGUMENTS)
 
 test-model: $(VENV)/.installed ## Visit every state of the model of scheduling, including the long scenarios
-	$(BIN)/pytest tests/model -m "nightly or not nightly" --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
+	$(BIN)/pytest tests/model -m "nightly or not nightly" $(IN_PARALLEL) $(PYTEST_ARGUMENTS)
 
 test-chaos: $(VENV)/.installed ## Run the tests that kill, cut and restart, including the long ones
-	$(BIN)/pytest -m chaos --numprocesses $(PROCESSES) --dist worksteal $(PYTEST_ARGUMENTS)
+	$(BIN)/pytest -m chaos $(IN_PARALLEL) $(PYTEST_ARGUMENTS)
 
 test-nightly: $(VENV)/.installed ## Run all tests, including the long ones
 	$(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)

@@ -1,6 +1,5 @@
 """Fixtures: a separate database for each test, cloned from a template, on the server that the environment selects."""
 
-import contextlib
 import itertools
 import os
 import random
@@ -12,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from psycopg.rows import TupleRow
 
-from jobhooks.operations import tables
-from jobhooks.store.connections import connect
 from support.servers import (
+    DEVICE_TEMPLATE,
     TEMPLATE,
     Server,
-    clone_template,
+    clone,
+    create_device_template,
     create_template,
     drop_database,
     open_server,
@@ -32,6 +31,21 @@ settings.load_profile("jobhooks")
 
 
 SEED = pytest.StashKey[int]()
+# Their tests take seconds each, so they start first: at the end no process is left alone with one.
+LONG_FILES = (
+    "acceptance/test_demo.py",
+    "acceptance/test_testing.py",
+    "integration/test_backlog_size.py",
+    "integration/test_connections.py",
+    "integration/test_faults.py",
+    "integration/test_hot_objects.py",
+    "integration/test_lost_runs.py",
+    "integration/test_order.py",
+    "integration/test_refusals.py",
+    "integration/test_server_clock.py",
+    "integration/test_slow_settling.py",
+    "sql/test_fuzz.py",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +64,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"server: {wanted_server()}", f"seed: {config.option.seed}"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not str(item.path).endswith(LONG_FILES))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -75,29 +93,40 @@ def server() -> Generator[Server]:
 
 
 @pytest.fixture(scope="session")
-def template(server: Server) -> Generator[None]:
+def template(server: Server) -> Generator[str]:
     """The database that tests clone."""
     create_template(server)
-    yield
+    yield TEMPLATE
     drop_database(server, TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def device_template(server: Server, template: str) -> Generator[str]:
+    """The database that tests with the fixture ``device`` clone."""
+    create_device_template(server)
+    yield DEVICE_TEMPLATE
+    drop_database(server, DEVICE_TEMPLATE)
 
 
 @pytest.fixture
 def empty_database(server: Server) -> Generator[str]:
     """The URL of a database without jobhooks."""
     name = f"jobhooks_test_{next(numbers)}"
-    drop_database(server, name)
+    if server.is_shared:
+        drop_database(server, name)
     server.execute("create database {}", name)
     yield server.url(name)
     drop_database(server, name)
 
 
 @pytest.fixture
-def database(server: Server, template: None) -> Generator[str]:
+def database(request: pytest.FixtureRequest, server: Server, template: str) -> Generator[str]:
     """The URL of a database with jobhooks installed."""
     name = f"jobhooks_test_{next(numbers)}"
-    drop_database(server, name)
-    yield clone_template(server, name)
+    source = request.getfixturevalue("device_template") if "device" in request.fixturenames else template
+    if server.is_shared:
+        drop_database(server, name)
+    yield clone(server, source, name)
     drop_database(server, name)
 
 
@@ -109,14 +138,8 @@ def conn(database: str) -> Generator[Connection]:
 
 
 @pytest.fixture
-def device(conn: Connection, database: str) -> Connection:
-    """The client's connection, with a watched table ``public.device`` that holds one row."""
-    conn.execute(
-        "create table public.device (id integer generated always as identity primary key, name text, serial text)"
-    )
-    conn.execute("insert into public.device (name, serial) values ('edge-1', 'FX2024-00017')")
-    with contextlib.closing(connect(database)) as admin:
-        tables.watch(admin, "public.device", None, keyless=False, always=False)
+def device(conn: Connection) -> Connection:
+    """The client's connection, with a watched table ``public.device`` that holds one row: it is in the template."""
     return conn
 
 

@@ -95,7 +95,7 @@ def run_server(
         EmbeddedServerError: the server did not start; the message holds the end of its log.
     """
     # start_new_session: a Ctrl-C on the terminal reaches only the owner, which first stops the users of the server.
-    parent = _memory() if in_memory else None
+    parent = room_in_memory() if in_memory else None
     all_settings = {**(IN_MEMORY if parent else {}), **(settings or {})}
     with subprocess.Popen(
         [sys.executable, "-I", __file__, str(binaries), json.dumps(all_settings), str(parent or "")],
@@ -114,7 +114,7 @@ def run_server(
             keeper.wait()
 
 
-def _memory() -> Path | None:
+def room_in_memory() -> Path | None:
     """The file system in memory; null if it is not writable or has little room."""
     with contextlib.suppress(OSError):
         if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
@@ -195,6 +195,8 @@ def usable_binaries(binaries: Path, directory: Path, account: Account) -> Path:
     A virtual environment below root's home is closed to every other account, and must stay closed.
     """
     program = str(binaries / "postgres")
+    if not Path(program).exists():  # never copy a folder that holds something else
+        raise EmbeddedServerError(f"there is no program postgres in {binaries}")
     with contextlib.suppress(OSError, subprocess.SubprocessError, EmbeddedServerError):
         run([program, "--version"], account)
         return binaries

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -18,14 +18,20 @@ from support.daemon import LIMIT, environment, wait_until
 COMMAND = [sys.executable, "-m", "jobhooks", "demo"]
 
 
+def command_lines() -> Generator[str]:
+    """The command lines of all processes."""
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended
+            yield process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+
+
 def await_no_trace(shown: str) -> None:
     """Wait until nothing is left of the demo that has shown this: its directory, and processes that name it."""
     directory = re.search(r"/tmp/jobhooks-\w+", shown)
     assert directory is not None
 
     def gone() -> bool:
-        listed = subprocess.run(["ps", "-ww", "-eo", "args"], check=True, capture_output=True, text=True).stdout
-        return directory[0] not in listed and not Path(directory[0]).exists()
+        return not Path(directory[0]).exists() and not any(directory[0] in line for line in command_lines())
 
     wait_until("no trace of the demo is left", gone)
 
@@ -91,7 +97,9 @@ def test_a_kept_demo_shows_what_the_user_changes_and_ends_with_ctrl_c() -> None:
         await_no_trace(shown)
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "signal_number", [signal.SIGTERM, signal.SIGKILL, pytest.param(signal.SIGHUP, marks=pytest.mark.nightly)]
+)
 def test_a_demo_that_is_ended_in_another_way_leaves_nothing_either(signal_number: int) -> None:
     with kept_demo() as (process, _, shown):
         process.send_signal(signal_number)
@@ -99,7 +107,9 @@ def test_a_demo_that_is_ended_in_another_way_leaves_nothing_either(signal_number
     await_no_trace(shown)
 
 
-@pytest.mark.parametrize("moment", ["PostgreSQL", "1. A device", "4. It is deleted"])
+@pytest.mark.parametrize(
+    "moment", ["PostgreSQL", "1. A device", pytest.param("4. It is deleted", marks=pytest.mark.nightly)]
+)
 def test_ctrl_c_in_the_middle_leaves_nothing(moment: str) -> None:
     with subprocess.Popen(COMMAND, stdout=subprocess.PIPE, env=environment(PYTHONUNBUFFERED="1")) as process:
         assert process.stdout is not None

@@ -1,14 +1,22 @@
-"""The contract that authors of Nautobot job hook receivers rely on, a test per rule, with a real daemon."""
+"""The contract that authors of Nautobot job hook receivers rely on, a test per rule.
 
+The engine delivers in the test's process. A real daemon does where its log, its hooks or its worker processes matter.
+"""
+
+import importlib.util
 import json
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from conftest import Connection
 from jobhooks import ObjectChangeActionChoices
-from support.daemon import Daemon, jobhooks, wait_until
+from jobhooks.testing.databases import Database
+from jobhooks.testing.delivering import run_hooks
+from support.daemon import LIMIT, Daemon, jobhooks, wait_until
 from support.delivering import make_seen
 from support.hooking import add_hook, write_receivers
 
@@ -183,19 +191,25 @@ EITHER = either("Shows")
 class World:
     """A table, a hook and a receiver."""
 
-    def __init__(self, conn: Connection, database: str, receivers: Path, log: Path) -> None:
+    def __init__(self, conn: Connection, database: str, receivers: Path, module: ModuleType, log: Path) -> None:
         self.conn = conn
         self.database = database
         self.receivers = receivers
+        self.module = module
         self.log = log
 
-    def deliver(self, receiver: str, *statements: str, prepare: str = "") -> list[tuple[Any, ...]]:
-        """Hook a receiver, write, let a daemon deliver all there is; return status and error of each result."""
+    def deliver(
+        self, receiver: str, *statements: str, prepare: str = "", by_daemon: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Hook a receiver, write, deliver all there is; return status and error of each result."""
         add_hook(self.database, self.receivers, f"r.{receiver}")
         if prepare:
             self.conn.execute(prepare.encode())
         for statement in statements:
             self.conn.execute(statement.encode())
+        if not by_daemon:
+            run_hooks(Database(self.database, self.conn), [getattr(self.module, receiver)], LIMIT)
+            return self.results()
         with Daemon(self.database, self.receivers, self.log).await_started() as daemon:
             wait_until("all is settled", self._is_settled)
             assert daemon.terminate() == 0
@@ -227,9 +241,15 @@ class World:
 
 
 @pytest.fixture
-def world(device: Connection, database: str, tmp_path: Path) -> World:
+def world(device: Connection, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     make_seen(device)
-    return World(device, database, write_receivers(tmp_path / "receivers", RECEIVERS), tmp_path / "daemon.log")
+    receivers = write_receivers(tmp_path / "receivers", RECEIVERS)
+    spec = importlib.util.spec_from_file_location("r", receivers / "r.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "r", module)
+    spec.loader.exec_module(module)
+    return World(device, database, receivers, module, tmp_path / "daemon.log")
 
 
 INSERT = "insert into public.device (name, serial) values ('a', '1')"
@@ -237,7 +257,7 @@ INSERT = "insert into public.device (name, serial) values ('a', '1')"
 
 @EITHER
 def test_it_is_called_by_keyword(world: World, receiver: str) -> None:
-    assert world.deliver(receiver, INSERT) == [("success", None)]
+    assert world.deliver(receiver, INSERT, by_daemon=True) == [("success", None)]
     assert world.shown()[0]["arguments"] == ["action", "change", "changed_object"]
 
 
@@ -379,7 +399,7 @@ def test_on_failure_and_after_return_are_called_after_it(world: World, receiver:
 
 @either("RaisesAtTheEnd")
 def test_what_after_return_raises_is_logged_and_changes_nothing(world: World, receiver: str) -> None:
-    assert world.deliver(receiver, INSERT) == [("success", None)]
+    assert world.deliver(receiver, INSERT, by_daemon=True) == [("success", None)]
     assert world.conn.execute("select word from public.seen").fetchall() == [("kept",)]
     (event,) = [event for event in world.events if event["event"] == "logged_after_result"]
     assert (event["receiver"], event["level"], event["about"]) == (f"r.{receiver}", "warning", "after_return")
@@ -387,7 +407,7 @@ def test_what_after_return_raises_is_logged_and_changes_nothing(world: World, re
 
 
 def test_a_meta_of_nautobots_is_taken_and_what_has_no_effect_is_told(world: World) -> None:
-    assert world.deliver("HasNautobotsMeta", INSERT) == [("success", None)]
+    assert world.deliver("HasNautobotsMeta", INSERT, by_daemon=True) == [("success", None)]
     told = [event["warning"] for event in world.events if event["event"] == "receiver_meta_warning"]
     assert [str(warning).partition(" ")[0] for warning in told] == [
         "HasNautobotsMeta.Meta.approval_required",
@@ -409,18 +429,18 @@ def witnessed(world: World) -> World:
 
 def test_a_disabled_hook_does_nothing(witnessed: World) -> None:
     disable = "update jobhooks.job_hook set enabled = false where name = 'hook of r.Shows'"
-    assert witnessed.deliver("Shows", INSERT, prepare=disable) == []
+    assert witnessed.deliver("Shows", INSERT, prepare=disable, by_daemon=True) == []
 
 
 def test_a_disabled_job_does_nothing(witnessed: World) -> None:
     disable = "update jobhooks.job set enabled = false where class_path = 'r.Shows'"
-    assert witnessed.deliver("Shows", INSERT, prepare=disable) == []
+    assert witnessed.deliver("Shows", INSERT, prepare=disable, by_daemon=True) == []
 
 
 @either("Saves")
 def test_a_change_by_a_receiver_triggers_nothing(world: World, receiver: str) -> None:
     """Neither by the row nor by the connection, and no other hook either; the next change of a user's is delivered."""
-    assert world.deliver(receiver, INSERT) == [("success", None)]
+    assert world.deliver(receiver, INSERT, by_daemon=True) == [("success", None)]
     changes = world.conn.execute("select action, triggering from jobhooks.object_change order by id").fetchall()
     assert changes == [("create", True), ("update", False), ("update", False)]
     with Daemon(world.database, world.receivers, world.log).await_started():

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 
 from support.daemon import environment
+from support.servers import Server
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "test-a-receiver.md"
 
 
-def run_pytest(project: Path, *arguments: str) -> str:
+def run_pytest(project: Path, *arguments: str, **changes: str) -> str:
     finished = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
         check=False,
         capture_output=True,
         text=True,
         cwd=project,
-        env={**environment(), "PYTHONPATH": "receivers"},
+        env={**environment(**changes), "PYTHONPATH": "receivers"},
     )
     return finished.stdout + finished.stderr
 
@@ -102,10 +103,10 @@ def test_deliveries_of_other_jobs_wait(jobhooks_database, watch, run_hooks):
 """
 
 
-def test_run_hooks_delivers_to_the_end(tmp_path: Path) -> None:
+def test_run_hooks_delivers_to_the_end(tmp_path: Path, server: Server) -> None:
     """Many pages, failures, later changes; async def and batches. Deliveries to other hooks wait."""
     (tmp_path / "test_ending.py").write_text(ENDING)
-    assert "3 passed" in run_pytest(tmp_path, "test_ending.py")
+    assert "3 passed" in run_pytest(tmp_path, "test_ending.py", JOBHOOKS_TEST_DATABASE_URL=server.admin_url)
 
 
 ANYHOW = """
@@ -161,8 +162,8 @@ def test_with_none(conn, run_hooks):
 
 @pytest.mark.parametrize("receiver", [Hangs, HangsToo])
 def test_what_hangs_is_ended(conn, run_hooks, receiver):
-    with pytest.raises(TimeoutError, match="within 2 seconds: does one hang"):
-        run_hooks(receiver, timeout=2)
+    with pytest.raises(TimeoutError, match="within 1 seconds: does one hang"):
+        run_hooks(receiver, timeout=1)
     assert conn.execute("select id from t").fetchall() == [(1,)]
 
 
@@ -172,10 +173,10 @@ def test_what_is_not_committed(conn, run_hooks):
 """
 
 
-def test_it_works_wherever_a_test_calls_it(tmp_path: Path) -> None:
+def test_it_works_wherever_a_test_calls_it(tmp_path: Path, server: Server) -> None:
     """Also in async def tests, and with receivers that start a loop, or never end."""
     (tmp_path / "test_anyhow.py").write_text(ANYHOW)
-    assert "5 passed" in run_pytest(tmp_path, "test_anyhow.py")
+    assert "5 passed" in run_pytest(tmp_path, "test_anyhow.py", JOBHOOKS_TEST_DATABASE_URL=server.admin_url)
 
 
 def test_whoever_does_not_ask_for_a_fixture_loads_nothing(tmp_path: Path) -> None:

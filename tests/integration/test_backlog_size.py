@@ -10,7 +10,7 @@ from support.daemon import Daemon, wait_until
 from support.hooking import add_hook, write_receivers
 from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got
 
-CYCLES, ROWS = 12, 200
+CYCLES, ROWS = 6, 200
 ATTEMPTS = 3
 PAGE = 8192
 # A delivery is inserted, written again after each further failure, and deleted. Each of these can leave a dead version
@@ -18,7 +18,7 @@ PAGE = 8192
 VERSIONS = ROWS * ATTEMPTS
 ROW_BYTES, ENTRY_BYTES = 128, 48  # a row with its header, and an entry of an index with three columns
 SPARE_PAGES = 4  # the first page of an index, its root, and half-filled ones
-BEHIND = 1500  # changes; at 200 per second, most of them wait for more than a second
+BEHIND = 800  # changes; at 200 per second, most of them wait for more than a second
 WRITTEN = "select n_tup_ins from pg_stat_user_tables where relid = 'jobhooks.delivery'::regclass"
 SESSIONS = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
 SIZES = """

@@ -81,7 +81,7 @@ def test_a_run_on_a_connection_that_is_open_on_our_side_only_holds_nobody_up(
     with (
         closing(proxy),
         psycopg.connect(own.url(), autocommit=True) as conn,
-        Daemon(own.url(proxy.port), receivers, log).await_started(),
+        Daemon(own.url(proxy.port), receivers, log, JOBHOOKS_LEADER_TIMEOUT="4").await_started(),
     ):
         held = write(conn, "waits", 1)
         wait_until("it runs", (receivers / "runs").exists)

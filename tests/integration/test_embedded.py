@@ -24,7 +24,7 @@ with run_server(Path(sys.argv[1])) as server:
 """
 
 
-@pytest.fixture(params=["wheel", "system"])
+@pytest.fixture(params=["wheel", pytest.param("system", marks=pytest.mark.nightly)])
 def binaries(request: pytest.FixtureRequest) -> Path:
     found = wheel_binaries() if request.param == "wheel" else system_binaries()
     if found is None:
@@ -32,6 +32,7 @@ def binaries(request: pytest.FixtureRequest) -> Path:
     return found
 
 
+@pytest.mark.parametrize("binaries", ["wheel", "system"], indirect=True)
 def test_a_server_runs_and_is_gone_afterwards(binaries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Regardless of the caller's environment."""
     monkeypatch.setenv("PGPORT", "1")

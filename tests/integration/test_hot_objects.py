@@ -17,7 +17,7 @@ from support.daemon import Daemon, wait_until
 from support.hooking import add_hook, write_receivers
 from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got
 
-HOT_ROWS, TURNS = 4, 300
+HOT_ROWS, TURNS = 4, 150
 WRITTEN = "select n_tup_ins from pg_stat_user_tables where relid = 'jobhooks.delivery'::regclass"
 SESSIONS = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
 CLIENTS, TRANSACTIONS = 4, 40
@@ -48,17 +48,18 @@ def backlog_rows(conn: Connection) -> int:
     return rows
 
 
-def change_hot_rows(conn: Connection) -> None:
+def change_hot_rows(conn: Connection, turns: int) -> None:
     """Change each of the four rows many times, one after the other."""
-    for turn in range(TURNS):
+    for turn in range(turns):
         conn.execute("update public.device set serial = %s", [str(turn)])
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("started", ["before", "after"])
 @pytest.mark.parametrize("other", ["RecordsNow", "RecordsSlowly"])
+@pytest.mark.parametrize("turns", [TURNS, pytest.param(1000, marks=pytest.mark.nightly)])
 def test_hot_objects_are_delivered_in_order_to_hooks_of_any_speed(
-    got: Connection, database: str, receivers: Path, log: Path, other: str, started: str
+    got: Connection, database: str, receivers: Path, log: Path, turns: int, other: str, started: str
 ) -> None:
     """Deliveries that wait only for a turn in their lane stay in the log: the backlog is for blocked keys.
 
@@ -66,12 +67,12 @@ def test_hot_objects_are_delivered_in_order_to_hooks_of_any_speed(
     """
     add_hook(database, receivers, "r.Records", ["update"])
     add_hook(database, receivers, f"r.{other}", ["update"])
-    deliveries = 2 * HOT_ROWS * TURNS
+    deliveries = 2 * HOT_ROWS * turns
     if started == "after":
-        change_hot_rows(got)
+        change_hot_rows(got, turns)
     with Daemon(database, receivers, log).await_started() as daemon:
         if started == "before":
-            change_hot_rows(got)
+            change_hot_rows(got, turns)
         wait_until("all is delivered", lambda: all_delivered(got), 120)
         assert daemon.terminate() == 0
     assert_once_and_in_order(got)

@@ -132,8 +132,14 @@ def kill_some(daemon: Daemon, which: str) -> int:
     return len(killed[which])
 
 
-@pytest.mark.parametrize("busy", [False, True])
-@pytest.mark.parametrize("which", ["one worker", "both workers", "the fork server", "all"])
+@pytest.mark.parametrize(
+    ("which", "busy"),
+    [
+        ("one worker", True),  # most of the other tests run on a busy machine as well
+        *((which, False) for which in ("one worker", "both workers", "the fork server", "all")),
+        *(pytest.param(which, True, marks=pytest.mark.nightly) for which in ("both workers", "the fork server", "all")),
+    ],
+)
 def test_killed_processes_cost_attempts_and_nothing_else(
     device: Connection, database: str, receivers: Path, log: Path, which: str, busy: bool
 ) -> None:

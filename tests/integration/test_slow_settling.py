@@ -13,8 +13,8 @@ from support.daemon import Daemon, wait_until
 from support.hooking import add_hook, write_receivers
 from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got
 
-HOLD_S = 2.0  # longer than deliveries may take before they are noted in the table
-ROUNDS = 4
+HOLD_S = 1.5  # longer than deliveries may take before they are noted in the table
+ROUNDS = 3
 CURSOR: LiteralString = "select from jobhooks.cursor for update"
 BACKLOG: LiteralString = "lock table jobhooks.delivery in access exclusive mode"
 

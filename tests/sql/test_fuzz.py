@@ -272,7 +272,7 @@ relaxed = settings(
 seeds = given(seed=st.integers(0, 2**64))
 
 
-@settings(relaxed, max_examples=100)
+@settings(relaxed, max_examples=60)
 @seeds
 def test_no_statement_does_anything_else_because_its_table_is_watched(
     sides: tuple[Side, Side], pool: ThreadPoolExecutor, seed: int

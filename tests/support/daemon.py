@@ -46,13 +46,21 @@ def on_a_terminal(answer: str, *arguments: str, **changes: str) -> tuple[int, st
     return code, said.decode()
 
 
+def pause(waited: float) -> float:
+    """How many seconds to wait before the next look at what has not happened for ``waited`` seconds."""
+    return min(max(0.01, waited / 20), 0.1)
+
+
 def wait_until(what: str, attempt: Callable[[], T], limit: float = LIMIT) -> T:
-    """Repeat ``attempt`` until its value is true, for up to ``limit`` seconds."""
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
+    """Repeat ``attempt`` until its value is true, for up to ``limit`` seconds.
+
+    The longer it takes, the less often it is repeated: what it asks costs processor time.
+    """
+    started_at = time.monotonic()
+    while (waited := time.monotonic() - started_at) < limit:
         if result := attempt():
             return result
-        time.sleep(0.01)
+        time.sleep(pause(waited))
     raise AssertionError(f"waited {limit} seconds in vain until {what}")
 
 

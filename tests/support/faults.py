@@ -1,6 +1,8 @@
 """Breaking things on purpose: servers that stop and start, and a network that swallows packets."""
 
+import atexit
 import contextlib
+import functools
 import os
 import shlex
 import shutil
@@ -33,6 +35,8 @@ class OwnServer:
         if self._account.uid is not None and self._account.gid is not None:
             os.chown(self.directory, self._account.uid, self._account.gid)
         self._binaries = embedded.usable_binaries(binaries, self.directory, self._account)
+        self._data = _make_data_directory()
+        (self.directory / "data").symlink_to(self._data)
         self.port = free_port()
         self._settings = {
             "listen_addresses": "127.0.0.1",
@@ -44,7 +48,7 @@ class OwnServer:
             **settings,
         }
         if copy_of is None:
-            embedded.initialise(self._binaries, self.directory, self._account)
+            subprocess.run(["cp", "-a", f"{_fresh_cluster(self._binaries)}/data/.", self._data], check=True)
         else:
             command = [str(self._binaries / "pg_basebackup"), "-D", str(self.directory / "data"), "-R", "-c", "fast"]
             embedded.run([*command, "-h", "127.0.0.1", "-p", str(copy_of.port), "-U", "postgres"], self._account)
@@ -80,6 +84,25 @@ class OwnServer:
         if self._process is not None and self._process.poll() is None:
             self.stop(signal.SIGQUIT)
         shutil.rmtree(self.directory, ignore_errors=True)
+        shutil.rmtree(self._data, ignore_errors=True)
+
+
+def _make_data_directory() -> Path:
+    """Make a directory for the server's account, in memory if there is room."""
+    directory = Path(tempfile.mkdtemp(prefix="jobhooks-", dir=embedded.room_in_memory() or "/tmp"))
+    account = server_account()
+    if account.uid is not None and account.gid is not None:
+        os.chown(directory, account.uid, account.gid)
+    return directory
+
+
+@functools.cache
+def _fresh_cluster(binaries: Path) -> Path:
+    """A directory with a cluster that no server has used; initdb costs ten times as much as a copy."""
+    directory = _make_data_directory()
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    embedded.initialise(binaries, directory, server_account())
+    return directory
 
 
 @contextlib.contextmanager

@@ -29,7 +29,7 @@ from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
 from jobhooks.store.snapshot import Snapshot
 from jobhooks.testing.thread_runner import ThreadRunner
-from support.daemon import LIMIT
+from support.daemon import LIMIT, pause
 from support.reading import open_reader
 
 HOOK = Hook(
@@ -166,8 +166,9 @@ async def until(what: str, attempt: Callable[[], object]) -> None:
     """Repeat ``attempt`` until its value is true, without blocking the event loop."""
     try:
         async with asyncio.timeout(LIMIT):
+            started_at = time.monotonic()
             while not attempt():  # noqa: ASYNC110 - what it asks is the database
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(pause(time.monotonic() - started_at))
     except TimeoutError:
         raise AssertionError(f"waited {LIMIT} seconds in vain until {what}") from None
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString
 
@@ -11,30 +10,56 @@ import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from psycopg.rows import TupleRow
 
 from jobhooks.embedded import run_server, system_binaries, wheel_binaries
-from jobhooks.operations.tables import adopt
+from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 
 TEMPLATE = "jobhooks_test_template"
+DEVICE_TEMPLATE = "jobhooks_test_template_device"
+OTHER = "JOBHOOKS_TEST_DATABASE_URL"
+FILE_COPY = 150000  # the version that has two ways to clone a database
 
 
-@dataclass(frozen=True)
 class Server:
     """A server on which the tests may create databases and roles, and the words that say which it is."""
 
-    admin_url: str
-    origin: str
+    def __init__(self, admin_url: str, origin: str) -> None:
+        self.admin_url = admin_url
+        self.origin = origin
+        self._admin: psycopg.Connection[TupleRow] | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether an earlier run of the tests may have left databases on it."""
+        return self.origin == OTHER
 
     def url(self, database: str, **changes: str) -> str:
         """Return how to connect to ``database``."""
         return make_conninfo(self.admin_url, dbname=database, **changes)
 
     def execute(self, statement: LiteralString, *names: str) -> None:
-        """Run a statement as the administrator, with ``names`` as identifiers."""
-        with psycopg.connect(self.admin_url, autocommit=True) as conn:
-            conn.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+        """Run a statement as the administrator, with ``names`` as identifiers, in a session that is kept."""
+        composed = sql.SQL(statement).format(*map(sql.Identifier, names))
+        try:
+            self.administrator().execute(composed)
+        except psycopg.OperationalError:
+            if self._admin is None or not self._admin.closed:
+                raise
+            self.administrator().execute(composed)  # a test ended the session
+
+    def administrator(self) -> "psycopg.Connection[TupleRow]":
+        """The administrator's session."""
+        if self._admin is None or self._admin.closed:
+            self._admin = psycopg.connect(self.admin_url, autocommit=True)
+        return self._admin
+
+    def close(self) -> None:
+        """End the administrator's session."""
+        if self._admin is not None:
+            self._admin.close()
 
 
 def wanted_server() -> str:
@@ -47,10 +72,16 @@ def wanted_server() -> str:
 @contextlib.contextmanager
 def open_server() -> Generator[Server]:
     """Yield the server that the environment asks for; by default the embedded one."""
+    with _opened_server() as server, contextlib.closing(server):
+        yield server
+
+
+@contextlib.contextmanager
+def _opened_server() -> Generator[Server]:
     url = os.environ.get("JOBHOOKS_TEST_DATABASE_URL")
     wanted = os.environ.get("JOBHOOKS_TEST_POSTGRES", "")
     if url:
-        yield Server(url, "JOBHOOKS_TEST_DATABASE_URL")
+        yield Server(url, OTHER)
     elif wanted.startswith("docker"):
         with _container(wanted.partition(":")[2] or "18") as server:
             yield server
@@ -91,19 +122,41 @@ def _container(tag: str) -> Generator[Server]:
 
 
 def create_template(server: Server) -> None:
-    """Create the database that each test gets a clone of: jobhooks is installed in it."""
+    """Create the database that tests get a clone of: jobhooks is installed in it."""
     drop_database(server, TEMPLATE)
     server.execute("create database {}", TEMPLATE)
     with contextlib.closing(connect(server.url(TEMPLATE))) as conn:
         install(conn)
+    _fill_caches(server, TEMPLATE)
 
 
-def clone_template(server: Server, name: str) -> str:
-    """Create a database from the template and return its URL; its cursor is its own."""
-    server.execute("create database {} template {}", name, TEMPLATE)
+def create_device_template(server: Server) -> None:
+    """Create the database that most tests get a clone of: it has a watched table ``public.device`` with one row."""
+    drop_database(server, DEVICE_TEMPLATE)
+    with contextlib.closing(connect(clone(server, TEMPLATE, DEVICE_TEMPLATE))) as conn:
+        conn.execute(
+            "create table public.device (id integer generated always as identity primary key, name text, serial text)"
+        )
+        conn.execute("insert into public.device (name, serial) values ('edge-1', 'FX2024-00017')")
+        tables.watch(conn, "public.device", None, keyless=False, always=False)
+    _fill_caches(server, DEVICE_TEMPLATE)
+
+
+def clone(server: Server, template: str, name: str) -> str:
+    """Create a database from a template and return its URL; its cursor is its own."""
+    # The other way costs twice as much here, and leaves the file of ``_fill_caches`` behind.
+    if server.administrator().info.server_version >= FILE_COPY:
+        server.execute("create database {} template {} strategy file_copy", name, template)
+    else:
+        server.execute("create database {} template {}", name, template)
     with contextlib.closing(connect(server.url(name))) as conn:
-        adopt(conn)
+        tables.adopt(conn)
     return server.url(name)
+
+
+def _fill_caches(server: Server, template: str) -> None:
+    """Let a first session write the file that saves later ones reading the catalogue."""
+    psycopg.connect(server.url(template)).close()
 
 
 def drop_database(server: Server, name: str) -> None:

@@ -1,8 +1,10 @@
-"""What a run of the tests says about its server."""
+"""A run of the tests: what it says about its server, and with what it begins."""
+
+from pathlib import Path
 
 import pytest
 
-from conftest import pytest_report_header
+from conftest import LONG_FILES, pytest_report_header
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,7 @@ def test_the_header_of_a_run_names_its_server(
         else:
             monkeypatch.setenv(name, value)
     assert pytest_report_header(pytestconfig)[0].removeprefix("server: ").removeprefix("that of ") == named
+
+
+def test_what_starts_first_exists() -> None:
+    assert [name for name in LONG_FILES if not (Path(__file__).parents[1] / name).exists()] == []
