@@ -200,7 +200,7 @@ def test_wrong_usage_is_told_with_the_usual_code() -> None:
     finished = jobhooks("hook", "add")
     assert finished.returncode == 2
     assert len(finished.stderr.splitlines()) == 1 and "NAME" in finished.stderr
-    assert finished.stderr.endswith("Try: jobhooks hook add --help\n")
+    assert finished.stderr.endswith("jobhooks hook add --help\n")
 
 
 def test_json_and_tables_go_to_stdout(device: Connection, database: str) -> None:

@@ -70,8 +70,8 @@ def test_flags_do_not_look_as_if_they_took_a_value() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["hok"], "no such command 'hok'. Did you mean \"hook\"? Try: jobhooks --help"),
-        (["result", "lst"], '. Did you mean "list"?'),
+        (["hok"], '"hook"'),
+        (["result", "lst"], '"list"'),
         (["status", "--wach"], "--watch"),
         (["--jsn"], "--jsn"),
     ],

@@ -1,5 +1,6 @@
 """The whole path, as a user goes it: the command line, the daemon as a process, an ordinary client."""
 
+import re
 import signal
 import socket
 import threading
@@ -151,11 +152,11 @@ def test_beside_an_existing_application(empty_database: str, log: Path) -> None:
         ]
         assert results(conn) == [(1, "success"), (4, "success")]
         lines = conn.execute("select level, message from jobhooks.job_log_entry order by change_id, line").fetchall()
-        assert lines == [
-            ("info", "The serial changed from FX2024-00017 to BAD."),
-            ("warning", "The serial BAD is not valid."),
-            ("success", "Set the serial back to FX2024-00017."),
-            ("info", "The serial did not change."),
+        assert [(level, re.findall(r"FX[-\d]+|BAD", message)) for level, message in lines] == [
+            ("info", ["FX2024-00017", "BAD"]),
+            ("warning", ["BAD"]),
+            ("success", ["FX2024-00017"]),
+            ("info", []),
         ]
 
 

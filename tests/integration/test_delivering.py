@@ -1,5 +1,6 @@
 """The engine as a process: failures are retried in order, slow receivers delay no other, crashes end alone."""
 
+import re
 import signal
 import time
 from collections import defaultdict
@@ -198,10 +199,9 @@ def test_time_limits_end_a_run_and_nothing_else(
     with Daemon(database, receivers, log):
         wait_until("all have a result", lambda: len(statuses(seen)) == len(names))
     errors = dict(seen.execute("select change_id, error from jobhooks.job_result").fetchall())
-    assert errors[1] == "SoftTimeLimitExceeded: the receiver ran for its soft time limit of 0.3 seconds"
-    assert errors[2] == "TimeLimitExceeded: the receiver was ended at its time limit of 1 seconds"
-    assert errors[3] is None
-    assert errors.get(4, errors[2]) == errors[2]
+    kinds = {change: error and error.partition(":")[0] for change, error in errors.items()}
+    expected = {1: "SoftTimeLimitExceeded", 2: "TimeLimitExceeded", 3: None, 4: "TimeLimitExceeded"}
+    assert kinds == {change: expected[change] for change in kinds}
     assert seen_by(seen, receiver) == [(3, "1")]  # the others' writes were rolled back
 
 
@@ -217,7 +217,7 @@ def test_both_limits_that_pass_in_one_turn_of_the_loop_end_the_run_and_not_the_h
         wait_until("all have a result", lambda: len(statuses(seen)) == 4)
         assert daemon.terminate() == 0
     errors = seen.execute("select error from jobhooks.job_result where hook_id = 1 order by change_id").fetchall()
-    assert errors == [("TimeLimitExceeded: the receiver was ended at its time limit of 0.3 seconds",), (None,)]
+    assert [error and error.partition(":")[0] for (error,) in errors] == ["TimeLimitExceeded", None]
 
 
 def test_a_run_that_is_ended_at_its_limit_while_it_commits_leaves_no_backlog(
@@ -251,8 +251,8 @@ def test_a_crash_takes_down_its_own_run_only(seen: Connection, database: str, re
         assert daemon.terminate() == 0
     errors = [error for (error,) in seen.execute("select error from jobhooks.job_result order by change_id").fetchall()]
     assert [error for name, error in zip(names, errors, strict=True) if name == "fine"] == [None, None, None]
-    assert "WorkerDied: the worker process was ended by SIGSEGV" in errors[1]
-    assert "WorkerDied: the worker process ended with exit code 3" in errors[3]
+    assert errors[1].startswith("WorkerDied: ") and "SIGSEGV" in errors[1]
+    assert errors[3].startswith("WorkerDied: ") and re.findall(r"\d+", errors[3]) == ["3"]
     assert "MemoryError" in errors[4]
     assert seen_by(seen, "Crashes") == [(1, "1"), (3, "1"), (6, "1")]
 

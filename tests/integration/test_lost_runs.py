@@ -77,10 +77,10 @@ def ended(conn: Connection, count: int) -> Callable[[], bool]:
 @pytest.mark.parametrize(
     ("job", "error"),
     [
-        ("r.ExitsSilently", "WorkerDied: the worker process ended with exit code 0 while it ran the receiver"),
-        ("r.CancelsItself", "RunCancelled: the receiver cancelled its own task, or raised CancelledError"),
-        ("r.RaisesCancelled", "RunCancelled: the receiver cancelled its own task, or raised CancelledError"),
-        ("d.DiesAtStart", "WorkerDied: the worker process ended with exit code 139 while it imported the receiver"),
+        ("r.ExitsSilently", "WorkerDied"),
+        ("r.CancelsItself", "RunCancelled"),
+        ("r.RaisesCancelled", "RunCancelled"),
+        ("d.DiesAtStart", "WorkerDied"),
     ],
 )
 def test_a_run_that_ends_without_a_word_has_a_result(
@@ -93,7 +93,8 @@ def test_a_run_that_ends_without_a_word_has_a_result(
             device.execute("insert into public.device (name) values (%s)", [name])
         wait_until("all have a result", ended(device, 3))
         assert daemon.terminate() == 0 and daemon.tracebacks() == []
-    errors = [each for (each,) in device.execute("select error from jobhooks.job_result order by change_id").fetchall()]
+    results = device.execute("select split_part(error, ':', 1) from jobhooks.job_result order by change_id").fetchall()
+    errors = [kind for (kind,) in results]
     assert errors == ([error] * 3 if job == "d.DiesAtStart" else [None, error, None])
 
 

@@ -170,12 +170,12 @@ def _returns(value: object) -> tuple[type[JobHookReceiver[Any]], type[JobHookRec
     [
         (None, None, None),
         ([1, "é", None], [1, "é", None], None),
-        (object(), None, "it cannot be written as JSON: Encoding objects of type object is unsupported"),
-        ("é" * 50_000, None, "as JSON it has 100002 bytes, and at most 100000 are kept"),
+        (object(), None, "type object"),
+        ("é" * 50_000, None, "100002 bytes"),
         ("\ud800", None, None),
         (Decimal("1.50"), 1.5, None),
-        (Decimal("NaN"), None, "it cannot be written as JSON: JSON is malformed: invalid character (byte 0)"),
-        (msgspec.Raw(b'{"a":'), None, "it cannot be written as JSON: Input data was truncated"),
+        (Decimal("NaN"), None, "malformed"),
+        (msgspec.Raw(b'{"a":'), None, "truncated"),
     ],
 )
 def test_what_is_returned_is_kept_if_it_can_be(
@@ -187,7 +187,7 @@ def test_what_is_returned_is_kept_if_it_can_be(
         row = hooked.execute("select status, value from jobhooks.job_result order by change_id desc").fetchone()
         assert row == ("success", stored)
         messages = hooked.execute("select message from jobhooks.job_log_entry").fetchall()
-        assert line is None or (line,) in messages
+        assert line is None or any(line in message for (message,) in messages)
 
 
 class Looks(JobHookReceiver):

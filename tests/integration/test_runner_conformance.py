@@ -188,9 +188,9 @@ async def test_a_run_that_cancels_itself_is_a_failure(rig: UnderTest, copying: C
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("ExitsSilently", "the worker process ended with exit code 0 while it ran the receiver"),
-        ("IsKilled", "the worker process was ended by SIGKILL while it ran the receiver"),
-        ("LeavesAProgram", "the worker process ended with exit code 7 while it ran the receiver"),
+        ("ExitsSilently", "exit code 0"),
+        ("IsKilled", "SIGKILL"),
+        ("LeavesAProgram", "exit code 7"),
     ],
 )
 async def test_a_run_that_ends_its_process_is_a_failure(
@@ -200,7 +200,8 @@ async def test_a_run_that_ends_its_process_is_a_failure(
     if rig.kind != "process":
         pytest.skip("it would end the process of the tests")
     outcome = await rig.run(name, 3)
-    assert (outcome.status, outcome.error) == (FAILURE, f"WorkerDied: {error}")
+    assert outcome.status is FAILURE
+    assert outcome.error is not None and outcome.error.startswith("WorkerDied: ") and error in outcome.error
     assert outcome.undone and copied(copying) == []
     reported = await rig.run_each(name, rig.of(name, 4, 5))
     assert [outcome and outcome.status for outcome in reported.outcomes.values()] == [FAILURE, FAILURE]

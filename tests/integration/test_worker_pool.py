@@ -102,7 +102,7 @@ async def test_messages_of_any_size_pass(pool: WorkerPool, size: int) -> None:
 
 @pytest.mark.parametrize("code", [0, 3])
 async def test_a_worker_that_ends_ends_its_call(pool: WorkerPool, code: int) -> None:
-    with pytest.raises(WorkerDied, match=f"ended with exit code {code} while it ran the receiver"):
+    with pytest.raises(WorkerDied, match=rf"exit code {code}\b"):
         await pool.call(leave, code, None)
     assert await pool.call(same, 1, None) == 1
 
@@ -136,22 +136,23 @@ async def test_a_killed_fork_server_is_started_again(pool: WorkerPool, tmp_path:
     assert await pool.call(same, 1, None) == 1
     assert not call.done()
     os.kill(process, signal.SIGKILL)
-    with pytest.raises(WorkerDied, match="the worker process ended while it ran the receiver"):
+    with pytest.raises(WorkerDied) as caught:
         await call
+    assert "exit code" not in str(caught.value)
     assert await pool.call(same, 1, None) == 1
 
 
 async def test_a_worker_that_dies_at_its_start_ends_its_call(tmp_path: Path) -> None:
     async with opened(tmp_path, DIES_AT_START) as pool:
         for _ in range(2):
-            with pytest.raises(WorkerDied, match="exit code 139 while it imported the receiver"):
+            with pytest.raises(WorkerDied, match="exit code 139"):
                 await pool.call(same, 1, None)
 
 
 async def test_a_worker_that_hangs_at_its_start_ends_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pools, "START_S", 1.0)
     async with opened(tmp_path, HANGS_AT_START) as pool:
-        with pytest.raises(WorkerDied, match="did not import the receiver within 1 seconds"):
+        with pytest.raises(WorkerDied, match="1 seconds"):
             await pool.call(same, 1, None)
 
 

@@ -151,7 +151,7 @@ def test_code_of_the_tables_owner_does_not_get_the_installers_rights(
     recorded = conn.execute(
         "select context ->> 'snapshot_error', postchange ->> 'mood' from jobhooks.object_change order by id"
     ).fetchall()
-    assert recorded == [("42501: permission denied for schema jobhooks", None), (None, role)]
+    assert [(error and error[:5], mood) for error, mood in recorded] == [("42501", None), (None, role)]
 
 
 @pytest.mark.parametrize(

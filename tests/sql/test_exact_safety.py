@@ -172,7 +172,7 @@ def test_a_secret_that_is_excluded_is_nowhere_in_the_log(conn: Connection) -> No
     told = conn.execute("select count(*) from jobhooks.object_change as change where change::text ~ 'hush'").fetchone()
     assert told == (0,)
     errors = conn.execute("select distinct context ->> 'snapshot_error' from jobhooks.object_change").fetchall()
-    assert set(errors) == {(None,), ("P0001: the row could not be written down",)}
+    assert {error and error.partition(":")[0] for (error,) in errors} == {None, "P0001"}
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Hooks and jobs in SQL: invalid ones are refused for every kind of writer, and each change is recorded."""
 
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -187,15 +189,13 @@ def waiting(conn: Connection, session: Connection) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("job", "column", "words", "remedy"),
+    ("job", "column", "remedy"),
     [
-        ("a.Off", "enabled", "its job a.Off is not enabled", "jobhooks job enable a.Off"),
-        ("a.Too", "installed", "its job a.Too is not installed", "put the receiver back"),
+        ("a.Off", "enabled", "jobhooks job enable a.Off"),
+        ("a.Too", "installed", "receiver"),
     ],
 )
-def test_a_hook_cannot_be_enabled_on_a_job_that_is_off(
-    jobs: Connection, job: str, column: str, words: str, remedy: str
-) -> None:
+def test_a_hook_cannot_be_enabled_on_a_job_that_is_off(jobs: Connection, job: str, column: str, remedy: str) -> None:
     """Two switches confuse people most: the message names the one that is off, and the command to turn it on."""
     jobs.execute(f"update jobhooks.job set {column} = false where class_path = %s".encode(), [job])
     add(jobs, "later", ", enabled => false", job=job)
@@ -210,28 +210,29 @@ def test_a_hook_cannot_be_enabled_on_a_job_that_is_off(
     ):
         with pytest.raises(JobIsOff) as caught:
             run(jobs, statement)
-        assert words in str(caught.value) and remedy in str(caught.value), statement
+        assert job in caught.value.message and remedy in (caught.value.remedy or ""), statement
     jobs.execute(f"update jobhooks.job set {column} = true where class_path = %s".encode(), [job])
     run(jobs, "select jobhooks.enable_hook('later')")
     assert jobs.execute("select runs, why_not from jobhooks.hooks where name = 'later'").fetchall() == [(True, None)]
+
+
+def why_not(conn: Connection) -> tuple[bool, bool, list[str]]:
+    """Whether the only hook is enabled and runs, and the commands that would help."""
+    ((enabled, runs, text),) = conn.execute("select enabled, runs, why_not from jobhooks.hooks").fetchall()
+    return enabled, runs, re.findall(r"jobhooks \w+ \w+(?: a\.On)?", text)
 
 
 def test_the_hooks_of_a_job_that_goes_stay_enabled_and_say_why_they_run_nothing(jobs: Connection) -> None:
     """Immediately and in words; and they can still be edited and disabled."""
     add(jobs, "h")
     run(jobs, "select jobhooks.enable_job('a.On', false)")
-    state = "select enabled, runs, why_not from jobhooks.hooks"
-    off, enable = "its job a.On is not enabled", "jobhooks job enable a.On"
-    assert jobs.execute(state).fetchall() == [(True, False, f"{off}. Try: {enable}")]
+    enable, find = "jobhooks job enable a.On", "jobhooks receiver list"
+    assert why_not(jobs) == (True, False, [enable])
     run(jobs, """select jobhooks.edit_hook('h', '{"description": "d", "events": ["delete"]}')""")
     run(jobs, "select jobhooks.register_jobs('[]', true)")
-    gone = "its job a.On is not installed: no daemon finds its receiver"
-    find = "jobhooks receiver list, to see what is found"
-    assert jobs.execute(state).fetchall() == [(True, False, f"{gone}; {off}. Try: {find}; {enable}")]
+    assert why_not(jobs) == (True, False, [find, enable])
     run(jobs, "select jobhooks.enable_hook('h', false); drop table public.device")
-    assert jobs.execute(state).fetchall() == [
-        (False, False, f"it is not enabled; {gone}; {off}; public.device was dropped. Try: {find}; {enable}")
-    ]
+    assert why_not(jobs) == (False, False, [find, enable])
 
 
 @pytest.mark.parametrize(
@@ -359,11 +360,10 @@ def test_a_deleted_hook_has_no_pending_deliveries(jobs: Connection) -> None:
     )
     assert jobs.execute("select jobhooks.delete_hook('h')").fetchall() == [(2,)]
     assert jobs.execute("select change_id, hook_id from jobhooks.delivery").fetchall() == [(1, 2)]
-    assert jobs.execute(
-        "select change_id, attempt, status, error from jobhooks.job_result order by change_id"
-    ).fetchall() == [
-        (1, 3, "discarded", f'the hook "h" was deleted by {jobs.info.user}'),
-        (2, 1, "discarded", f'the hook "h" was deleted by {jobs.info.user}'),
+    results = "select change_id, attempt, status, error like '%' || current_user from jobhooks.job_result order by 1"
+    assert jobs.execute(results).fetchall() == [
+        (1, 3, "discarded", True),
+        (2, 1, "discarded", True),
         (3, 1, "success", None),
     ]
     assert names(jobs) == ["other"]
@@ -506,37 +506,38 @@ def test_one_setting_is_reset_and_the_others_stay(jobs: Connection) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    "settings",
     [
-        ('{"attempts": 5}', "cannot set attempts of job a.On: it has no such setting"),
-        ('{"order_columns": ["id"]}', "it has no such setting"),
-        ('{"max_attempts": 0}', "cannot set max_attempts of job a.On to 0: it must be a whole number from 1 to 100000"),
-        ('{"max_attempts": 1.5}', "a whole number"),
-        ('{"max_attempts": 2.0}', "a whole number"),
-        ('{"max_attempts": "5"}', "a whole number"),
-        ('{"max_attempts": null}', "a whole number"),
-        ('{"concurrency": 1e400}', "a whole number"),
-        ('{"time_limit": 0}', "more than 0 and at most 315360000, or null for no limit"),
-        ('{"time_limit": 1e-400}', "more than 0"),
-        ('{"backoff": null}', "a number of seconds"),
-        ('{"batch_wait": -1}', "not less than 0"),
-        ('{"hidden": "yes"}', "true or false"),
-        ('{"on_failure": "explode"}', '"block" or "skip"'),
-        ('{"order_by": []}', "names of columns"),
-        ('{"order_by": "columns"}', "names of columns"),
-        ('{"order_by": ["id", ""]}', "names of columns"),
-        ('{"order_by": [1]}', "names of columns"),
-        ('{"order_by": null}', "names of columns"),
-        ('{"name": ""}', "a text, and not empty"),
-        ('{"queue": 1}', "a text"),
-        ('{"batch_size": 10}', "its receiver takes one change at a time"),
+        '{"attempts": 5}',
+        '{"order_columns": ["id"]}',
+        '{"max_attempts": 0}',
+        '{"max_attempts": 1.5}',
+        '{"max_attempts": 2.0}',
+        '{"max_attempts": "5"}',
+        '{"max_attempts": null}',
+        '{"concurrency": 1e400}',
+        '{"time_limit": 0}',
+        '{"time_limit": 1e-400}',
+        '{"backoff": null}',
+        '{"batch_wait": -1}',
+        '{"hidden": "yes"}',
+        '{"on_failure": "explode"}',
+        '{"order_by": []}',
+        '{"order_by": "columns"}',
+        '{"order_by": ["id", ""]}',
+        '{"order_by": [1]}',
+        '{"order_by": null}',
+        '{"name": ""}',
+        '{"queue": 1}',
+        '{"batch_size": 10}',
     ],
 )
-def test_what_a_job_cannot_be_set_to(jobs: Connection, settings: str, words: str) -> None:
+def test_what_a_job_cannot_be_set_to(jobs: Connection, settings: str) -> None:
     """It is refused where it is said; a daemon could not read its hooks otherwise."""
     with pytest.raises(InvalidSetting) as caught:
         run(jobs, "select jobhooks.set_job('a.On', %s)", settings)
-    assert words in str(caught.value)
+    (setting,) = json.loads(settings)
+    assert f" {setting} " in caught.value.message
     assert jobs.execute("select overrides from jobhooks.job where overrides <> '{}'").fetchall() == []
 
 

@@ -61,33 +61,33 @@ def test_unwatching_leaves_the_table_as_it_was(conn: Connection, admin: SyncConn
 @pytest.mark.parametrize(
     ("prepare", "table", "key", "error", "message"),
     [
-        ("select", "public.none", None, UnknownTable, "there is no table public.none"),
-        ("select", "nowhere.t", None, UnknownTable, "there is no table nowhere.t"),
+        ("select", "public.none", None, UnknownTable, r"public\.none"),
+        ("select", "nowhere.t", None, UnknownTable, r"nowhere\.t"),
         ("select", "a.b.c.d", None, JobhooksError, "a.b.c.d"),
         (
             "create table public.t (a integer)",
             "public.t",
             None,
             UnwatchableTable,
-            r"no primary key\. Try: name key columns",
+            "--key",
         ),
-        ("create table public.t (a integer)", "public.t", ["b", "a"], UnwatchableTable, "it has no column b"),
-        ("create view public.t as select 1", "public.t", ["a"], UnwatchableTable, "it is not a table"),
+        ("create table public.t (a integer)", "public.t", ["b", "a"], UnwatchableTable, r"column b\b"),
+        ("create view public.t as select 1", "public.t", ["a"], UnwatchableTable, r"public\.t: "),
         (
             "create temporary table t (a integer primary key)",
             "pg_class",
             None,
             UnwatchableTable,
-            "belongs to the server",
+            r"pg_class: ",
         ),
-        ("select", "jobhooks.job", None, UnwatchableTable, "belongs to the server or to jobhooks"),
+        ("select", "jobhooks.job", None, UnwatchableTable, r"jobhooks\.job: "),
         (
             "create table public.r (a integer primary key) partition by range (a);"
             " create table public.t partition of public.r default",
             "public.t",
             None,
             UnwatchableTable,
-            r"it is a partition\. Try: jobhooks table watch public\.r",
+            r"jobhooks table watch public\.r\b",
         ),
     ],
 )
@@ -318,7 +318,7 @@ def test_watching_as_before_fails_if_an_excluded_column_is_gone(conn: Connection
     tables.watch(admin, "public.account", exclude=["api_token"])
     conn.execute("drop table public.account")
     conn.execute(ACCOUNT.replace("api_token", "apikey").encode())
-    with pytest.raises(UnwatchableTable, match="it has no column api_token"):
+    with pytest.raises(UnwatchableTable, match="api_token"):
         tables.watch_as_before(admin, "public.account")
 
 
@@ -349,6 +349,6 @@ def test_a_key_that_looks_like_a_secret_is_named(conn: Connection, admin: SyncCo
     conn.execute("create table public.visit (token text primary key, id integer unique not null)")
     tables.watch(admin, "public.visit")
     (problem,) = conn.execute("select severity, subject, remedy from jobhooks.problems()").fetchall()
-    assert problem == ("note", "public.visit", "name another key with --key, and exclude this column")
+    assert problem[:2] == ("note", "public.visit") and "--key" in problem[2]
     tables.watch(admin, "public.visit", ["id"], exclude=["token"])
     assert conn.execute("select from jobhooks.problems()").fetchall() == []

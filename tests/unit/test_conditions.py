@@ -359,18 +359,18 @@ def test_the_mark_is_below_what_is_meant_though_letters_are_wide_or_the_line_is_
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "numbers"),
     [
-        ("", "they are empty"),
-        (" \n\t", "they are empty"),
-        ("true" + " " * 10_000, "10004 characters, of which 10000 are taken"),
-        ("(" * 33 + "true" + ")" * 33, "nested deeper than 32 levels"),
-        ("new" + ".a" * 40, "nested deeper than 32 levels"),
-        ("new.a == 1" + " + 1" * 40, "nested deeper than 32 levels"),
+        ("", []),
+        (" \n\t", []),
+        ("true" + " " * 10_000, ["10004", "10000"]),
+        ("(" * 33 + "true" + ")" * 33, ["32"]),
+        ("new" + ".a" * 40, ["32"]),
+        ("new.a == 1" + " + 1" * 40, ["32"]),
     ],
 )
-def test_what_is_refused_as_a_whole(text: str, why: str) -> None:
-    assert why in refusal(text)
+def test_what_is_refused_as_a_whole(text: str, numbers: list[str]) -> None:
+    assert re.findall(r"\d+", refusal(text)) == numbers
     assert "\n" not in refusal(text)
 
 

@@ -32,9 +32,9 @@ def test_a_remedy_follows_the_message(message: str, remedy: str | None, line: st
 
 
 def test_a_class_has_a_default_message_and_remedy() -> None:
-    assert str(UnknownHook()) == "There is no such hook. Try: jobhooks hook list"
-    assert str(UnknownHook('there is no hook "h"')) == 'there is no hook "h". Try: jobhooks hook list'
-    assert CopiedDatabase().remedy == "jobhooks adopt, to start from here"
+    assert (UnknownHook().message, UnknownHook().remedy) == (UnknownHook.__doc__, "jobhooks hook list")
+    assert (UnknownHook("h").message, UnknownHook("h").remedy) == ("h", "jobhooks hook list")
+    assert (CopiedDatabase().remedy or "").startswith("jobhooks adopt")
 
 
 def test_an_error_survives_the_way_from_a_worker_process() -> None:
@@ -44,27 +44,28 @@ def test_an_error_survives_the_way_from_a_worker_process() -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "kind", "words"),
+    ("sqlstate", "kind"),
     [
-        (ErrorReport("JH029", "no such hook", "jobhooks hook list"), UnknownHook, "no such hook. Try: jobhooks"),
-        (ErrorReport("42P01", 'relation "t" does not exist'), UnknownTable, 'relation "t" does not exist'),
-        (ErrorReport("42501", "permission denied for table t"), Forbidden, "permission denied for table t"),
-        (ErrorReport(None, "server closed", connection_failed=True), DatabaseUnreachable, "lost the connection"),
-        (ErrorReport("57P01", "terminating connection"), DatabaseUnreachable, "lost the connection"),
-        (ErrorReport("08006", "broken"), DatabaseUnreachable, "lost the connection"),
-        (ErrorReport("57014", "canceling statement"), StatementInterrupted, "complete the statement: canceling"),
-        (ErrorReport("53200", "out of shared memory"), StatementInterrupted, "Try: a larger max_locks_per_transaction"),
-        (ErrorReport("53200", "no memory", "Use more."), StatementInterrupted, "statement: no memory. Try: a larger"),
-        (ErrorReport("40001", "could not serialize"), StatementInterrupted, "did not complete the statement"),
-        (ErrorReport("58P01", 'could not access file "$libdir/plpgsql"'), JobhooksError, "database failed: could not"),
-        (ErrorReport("22012", "division by zero", "Do not."), JobhooksError, "failed: division by zero. Do not."),
+        ("JH029", UnknownHook),
+        ("42P01", UnknownTable),
+        ("42501", Forbidden),
+        ("57P01", DatabaseUnreachable),
+        ("08006", DatabaseUnreachable),
+        ("57014", StatementInterrupted),
+        ("53200", StatementInterrupted),
+        ("40001", StatementInterrupted),
+        ("58P01", JobhooksError),
+        ("22012", JobhooksError),
     ],
-)  # fmt: skip
-def test_an_error_of_the_database_is_ours_by_its_sqlstate(
-    report: ErrorReport, kind: type[JobhooksError], words: str
-) -> None:
-    error = error_of(report)
-    assert type(error) is kind and words in str(error)
+)
+def test_an_error_of_the_database_is_ours_by_its_sqlstate(sqlstate: str, kind: type[JobhooksError]) -> None:
+    error = error_of(ErrorReport(sqlstate, "it failed"))
+    assert type(error) is kind and "it failed" in error.message
+
+
+def test_an_error_without_a_sqlstate_is_a_lost_connection_if_the_driver_says_so() -> None:
+    assert type(error_of(ErrorReport(None, "it failed", connection_failed=True))) is DatabaseUnreachable
+    assert type(error_of(ErrorReport(None, "it failed"))) is JobhooksError
 
 
 def test_what_may_succeed_later_is_retried_like_a_lost_connection() -> None:

@@ -513,7 +513,7 @@ def test_no_delivery_overtakes_one_that_runs_when_the_one_between_them_is_gone()
 def test_a_wrong_transition_is_refused(state: State) -> None:
     """A fault in scheduling ends the session, and does not deliver twice."""
     delivery = make_delivery(1, state=state)
-    with pytest.raises(AssertionError, match=f"change 1: {state.name} cannot become RUNNING"):
+    with pytest.raises(AssertionError, match=rf"\b{state.name}\b.*\bRUNNING\b"):
         HookQueue(HOOK).begin(delivery)
 
 

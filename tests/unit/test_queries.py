@@ -1,6 +1,7 @@
 """Named parameters: which colons in SQL are parameters, and that every call names those that a query has."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -51,20 +52,21 @@ def test_arguments_are_put_into_the_order_of_the_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "wrong"),
     [
-        ({"a": 1}, "query q: no value for :b"),
-        ({"a": 1, "b": 2, "c": 3}, "query q: no parameter :c"),
-        ({"a": 1, "c": 3}, "query q: no value for :b, no parameter :c"),
-        ({}, "query q: no value for :a, no value for :b"),
+        ({"a": 1}, ["b"]),
+        ({"a": 1, "b": 2, "c": 3}, ["c"]),
+        ({"a": 1, "c": 3}, ["b", "c"]),
+        ({}, ["a", "b"]),
     ],
 )
-def test_a_missing_or_an_unknown_parameter_is_refused(values: dict[str, object], message: str) -> None:
+def test_a_missing_or_an_unknown_parameter_is_refused(values: dict[str, object], wrong: list[str]) -> None:
     found = parse("q", "select :a, :b")
-    with pytest.raises(TypeError, match=f"^{message}$"):
-        found.arguments(values)
-    with pytest.raises(TypeError, match=f"^{message}$"):
-        found.filled({name: str(value) for name, value in values.items()})
+    texts = {name: str(value) for name, value in values.items()}
+    for refused in (lambda: found.arguments(values), lambda: found.filled(texts)):
+        with pytest.raises(TypeError) as caught:
+            refused()
+        assert re.findall(r":(\w)", str(caught.value)) == wrong
 
 
 def test_text_is_filled_in_as_it_is() -> None:

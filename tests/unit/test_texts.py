@@ -1,25 +1,40 @@
-"""The texts of pure modules and of the settings: which thing, why, and the remedy. Other unit tests assert on data."""
+"""The texts of pure modules and of the settings: which thing, why, and the remedy. Other unit tests assert on data.
+
+The screens of ``jobhooks status`` are in ``texts/status.txt``; ``pytest tests/unit/test_texts.py --write-texts`` writes
+them.
+"""
 
 import datetime
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+from pydantic import Field, TypeAdapter, ValidationError
 
 from jobhooks import Discard
+from jobhooks.cli.show.output import local
+from jobhooks.cli.show.status import lines
+from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.loading import find_receivers
-from jobhooks.engine.delivery.outcome import Clock, failed
-from jobhooks.errors import InvalidConditions, InvalidReceiver, JobhooksError, SettingsError
+from jobhooks.engine.delivery.outcome import Clock, completed, failed
+from jobhooks.engine.running.in_loop.call import RunCancelled
+from jobhooks.engine.running.in_process.pool import UNKNOWN, how_it_ended
+from jobhooks.errors import InvalidConditions, InvalidHookFile, InvalidReceiver, JobhooksError, SettingsError
 from jobhooks.matching.conditions import ConditionFailed, Conditions, check_conditions
+from jobhooks.operations.configuration import hook_file
 from jobhooks.operations.lookup.moments import parse_moment
 from jobhooks.operations.lookup.nearest_names import unknown_name
 from jobhooks.operations.lookup.object_keys import object_key
-from jobhooks.runtime.settings import load
+from jobhooks.runtime.invalid_values import reason
+from jobhooks.runtime.settings import LogLevel, load
+from jobhooks.store.connections import ErrorReport, error_of
 from support.making import make_change
+from support.statuses import NOW as STATUS_TIME, STATUSES
 
 UPDATE = make_change(1, before={"serial": "A-1", "site": None, "price": 7}, after={"serial": "B-2", "price": 7})
 NO_ROW = (
@@ -75,6 +90,11 @@ NINE = "[1,1,1,1,1,1,1,1,1].all(x, "
         ("'x'", "invalid conditions, line 1, column 1: it is no true or false, but of type string"),
         ("has(new)", "invalid conditions, line 1, column 5: has() argument must be a field selection"),
         (
+            "true" + " " * 10_000,
+            "invalid conditions: they have 10004 characters, of which 10000 are taken",
+        ),
+        ("new" + ".a" * 40, "invalid conditions: they are nested deeper than 32 levels"),
+        (
             NINE * 4 + "true" + ")" * 4,
             "invalid conditions: they go through lists too often, or ask too much of each element: 934,732 steps, of"
             " which 50,000 are taken",
@@ -110,13 +130,13 @@ def test_conditions_that_fail(text: str, reason: str) -> None:
 def test_conditions_that_fail_for_want_of_rows() -> None:
     unbuilt = replace(UPDATE, prechange_json=None, postchange_json=None, snapshot_error="value out of range")
     large = make_change(1, before={}, after={"a": list(range(9_000))})
-    for text, change, reason in (
+    for text, change, why in (
         ("old == null", unbuilt, "the rows of this change could not be written down"),
         ("new.a.all(x, x in new.a)", large, "the columns hold too much to go through lists"),
     ):
         with pytest.raises(ConditionFailed) as caught:
             Conditions(text).hold(change)
-        assert str(caught.value) == reason
+        assert str(caught.value) == why
 
 
 NOW = datetime.datetime(2026, 3, 1, tzinfo=datetime.UTC)
@@ -140,6 +160,26 @@ def test_errors(call: Callable[[], object], text: str) -> None:
 def test_a_suggestion_follows_only_if_something_is_near() -> None:
     assert unknown_name("hook", "shuot", ["shout"]) == 'there is no hook "shuot". Did you mean "shout"?'
     assert unknown_name("hook", "x", ["shout"]) == 'there is no hook "x"'
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "words"),
+    [
+        (int, "many", '"many" is not a whole number'),
+        (int, 1.5, "1.5 is not a whole number"),
+        (float, "x", '"x" is not a number'),
+        (bool, "maybe", '"maybe" is not true or false'),
+        (str, 3, "3 is not a text"),
+        (Annotated[int, Field(ge=1)], 0, "0 is not at least 1"),
+        (Annotated[int, Field(le=100_000)], 200_000, "200000 is not at most 100000"),
+        (Annotated[float, Field(gt=0)], -1.0, "-1.0 is not more than 0.0"),
+        (LogLevel, "loud", "\"loud\" is not one of 'debug', 'info', 'warning', 'error'"),
+    ],
+)
+def test_a_reason_names_the_value_and_what_it_should_be(annotation: Any, value: object, words: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(annotation).validate_python(value)
+    assert reason(caught.value.errors()[0]) == words
 
 
 @pytest.mark.parametrize(
@@ -238,3 +278,101 @@ def test_why_receivers_are_missing(tmp_path: Path) -> None:
 def test_a_discarded_run_of_a_sensitive_receiver() -> None:
     outcome = failed(0.0, Clock(), ReceiverLog(), Discard("secret"), sensitive=True)
     assert outcome.error == "discarded by the receiver"
+
+
+REPORTS = [
+    (ErrorReport("JH029", "no such hook", "jobhooks hook list"), "no such hook. Try: jobhooks hook list"),
+    (ErrorReport("42501", "permission denied for table t"), "permission denied for table t"),
+    (ErrorReport(None, "closed", connection_failed=True), "lost the connection to the database: closed"),
+    (ErrorReport("57P01", "terminating"), "lost the connection to the database: terminating"),
+    (ErrorReport("40001", "could not serialize"), "the database did not complete the statement: could not serialize"),
+    (
+        ErrorReport("57014", "canceling"),
+        "the database did not complete the statement: canceling. Try: PGOPTIONS='-c statement_timeout=0' before the"
+        " command, if it ran into a statement_timeout",
+    ),
+    (
+        ErrorReport("53200", "out of shared memory", "You might need to increase it."),
+        "the database did not complete the statement: out of shared memory. Try: a larger max_locks_per_transaction or"
+        " more memory for the server",
+    ),
+    (
+        ErrorReport("58P01", 'could not access file "plpgsql"'),
+        'the database failed: could not access file "plpgsql". Try: ask the server\'s administrator: a file of'
+        " PostgreSQL's installation is missing",
+    ),
+    (ErrorReport("22012", "division by zero", "Do not."), "the database failed: division by zero. Do not."),
+]
+
+
+@pytest.mark.parametrize(("report", "text"), REPORTS)
+def test_errors_of_the_database(report: ErrorReport, text: str) -> None:
+    assert str(error_of(report)) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (object(), "it cannot be written as JSON: Encoding objects of type object is unsupported"),
+        ("x" * 100_000, "as JSON it has 100002 bytes, and at most 100000 are kept"),
+    ],
+)
+def test_what_was_returned_and_is_not_stored(value: object, why: str) -> None:
+    (line,) = completed(0.0, Clock(), ReceiverLog(), value).log
+    assert (line.object, line.message) == ("what was returned is not stored", why)
+
+
+def test_errors_of_runs() -> None:
+    assert str(SoftTimeLimitExceeded(0.3)) == "the receiver ran for its soft time limit of 0.3 seconds"
+    assert str(TimeLimitExceeded(1)) == "the receiver was ended at its time limit of 1 seconds"
+    assert str(RunCancelled()) == "the receiver cancelled its own task, or raised CancelledError"
+
+
+HOOK = 'name = "h"\ncontent_types = ["t"]\njob = "a.B"\nevents = ["update"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("hook = 1\n", "there is nothing to be done with hook: each hook begins with a line [[hook]]"),
+        ('[[hook]]\nname = "h"\n', 'hook "h": it has no `content_types`'),
+        ("[[hook]]\njob = 'a.B'\n", "hook number 1: it has no `name`"),
+        (f"[[hook]]\n{HOOK}\n[[hook]]\n{HOOK}", 'there are two hooks "h"'),
+        (f"[[hook]]\n{HOOK}event = 'x'\n", 'hook "h": it cannot have `event`'),
+        (f"[[hook]]\n{HOOK}enabled = 'no'\n", 'hook "h": enabled: expected `bool`, got `str`'),
+        (
+            f"[[hook]]\n{HOOK}coalesce = 'always'\n",
+            'hook "h": coalesce: must be "transaction" or a number of seconds, more than 0 and at most 86400',
+        ),
+    ],
+)
+def test_a_wrong_hook_file(tmp_path: Path, text: str, line: str) -> None:
+    file = tmp_path / "hooks.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidHookFile) as caught:
+        hook_file.read(file)
+    assert str(caught.value).partition(". Try: ")[0].removeprefix(f"{file}: ") == line
+
+
+def test_the_screens_of_a_status(pytestconfig: pytest.Config) -> None:
+    file = Path(__file__).with_name("texts") / "status.txt"
+    found: list[str] = []
+    for name, status in STATUSES.items():
+        found += [f"-- {name}", *(f"{label:<11}{line.plain}".rstrip() for label, line in lines(status)), ""]
+    text = "\n".join(found).replace(local(STATUS_TIME), "TIME")
+    if pytestconfig.option.write_texts:
+        file.write_text(text)
+        return
+    assert text.splitlines() == file.read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (0, "the worker process ended with exit code 0 while it ran"),
+        (-9, "the worker process was ended by SIGKILL while it ran"),
+        (UNKNOWN, "the worker process ended while it ran"),
+    ],
+)
+def test_the_end_of_a_worker_process(code: int, text: str) -> None:
+    assert how_it_ended(code, "while it ran") == text

@@ -1,0 +1,53 @@
+"""States of an installation that are hard to bring about."""
+
+import datetime
+from dataclasses import replace
+
+from jobhooks.operations.doctor import Problem
+from jobhooks.operations.status import DaemonSession, Extent, HookBacklog, LaggingHook, LastHour, Leader, Status, Unread
+
+NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
+LEADER = Leader(7, "jobhooks", "jobhooks", "local socket", NOW, NOW, asleep=True, silent_for_s=0.5, responds=True)
+QUIET = Status(
+    version="1.2.3",
+    time=NOW,
+    database="inventory",
+    host="db",
+    server_version="18.0",
+    role="viewer",
+    leader=LEADER,
+    lock_holder=None,
+    standbys=[],
+    unread=Unread(0, None, None),
+    lagging_hooks=[],
+    deliveries=[],
+    deliveries_complete=True,
+    last_hour=LastHour(NOW, 0, 0, 0, 0, 0.0, 0.0, None, None),
+    log=Extent(1, 8192, 0, None, None, None, 8192),
+    retention_days=30.0,
+    problems=[],
+)
+SQUATTER = DaemonSession(28538, "hr_app", "", "10.0.0.7", NOW)
+PAUSED = LaggingHook("Check serials", True, 0, None, None, 0, 0)
+SLOW = LaggingHook("x" * 50, False, 1234, NOW, 312.0, 5000, 2_400_000)
+BACKLOGS = [
+    HookBacklog(None, 1, 0, 0, NOW, 3600.0),
+    *(HookBacklog(f"hook {number}", 1, 2, 3, NOW, -90.0) for number in range(1, 9)),
+]
+PROBLEMS = [
+    *[Problem("error", "hook a", "is broken", "jobhooks hook show a")] * 2,
+    *(Problem("note", f"hook {number}", "is odd", "look at it") for number in range(5)),
+]
+STATUSES = {
+    "quiet": QUIET,
+    "hooks that read alone": replace(QUIET, lagging_hooks=[PAUSED, SLOW, *[PAUSED] * 7]),
+    "a leader that does not respond": replace(QUIET, leader=replace(LEADER, silent_for_s=42.0, responds=False)),
+    "another program holds the lock": replace(QUIET, leader=None, lock_holder=SQUATTER),
+    "no daemon": replace(QUIET, leader=None),
+    "unread changes": replace(QUIET, unread=Unread(2, NOW, 7.04)),
+    "a long backlog": replace(QUIET, deliveries=BACKLOGS, deliveries_complete=False),
+    "many problems": replace(QUIET, problems=PROBLEMS),
+    "a viewer, who sees no address of the leader": replace(
+        QUIET, leader=replace(LEADER, application_name="", client=None, since=None)
+    ),
+}
