@@ -51,16 +51,16 @@ def pause(waited: float) -> float:
     return min(max(0.01, waited / 20), 0.1)
 
 
-def wait_until(what: str, attempt: Callable[[], T], limit: float = LIMIT) -> T:
+def wait_until(what: str, attempt: Callable[[], T], limit: float = LIMIT, *, every_s: float | None = None) -> T:
     """Repeat ``attempt`` until its value is true, for up to ``limit`` seconds.
 
-    The longer it takes, the less often it is repeated: what it asks costs processor time.
+    The longer it takes, the less often it is repeated, because it costs processor time; unless ``every_s`` is given.
     """
     started_at = time.monotonic()
     while (waited := time.monotonic() - started_at) < limit:
         if result := attempt():
             return result
-        time.sleep(pause(waited))
+        time.sleep(every_s or pause(waited))
     raise AssertionError(f"waited {limit} seconds in vain until {what}")
 
 
