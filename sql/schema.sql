@@ -1388,6 +1388,8 @@ GRANT ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) TO jobhook
 GRANT ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.watch_command(content_type_id integer) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.watch_instead(relation regclass, former regclass) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.watched_relations(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.watched_relations(relation regclass) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.watched_relations(relation regclass) TO jobhooks_operator;

@@ -6,6 +6,9 @@ select set_config('lock_timeout', '500ms', true)
 -- name: watch
 select jobhooks.watch(:table::text::regclass, :key_columns, :keyless, :always, :exclude, :ignore, :allow_casts)
 
+-- name: watch_instead
+select jobhooks.watch_instead(:table::text::regclass, :former::text::regclass)
+
 -- name: watch_as_before
 select jobhooks.watch_as_before(:table::text::regclass)
 

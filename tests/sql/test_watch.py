@@ -352,3 +352,48 @@ def test_a_key_that_looks_like_a_secret_is_named(conn: Connection, admin: SyncCo
     assert problem[:2] == ("note", "public.visit") and "--key" in problem[2]
     tables.watch(admin, "public.visit", ["id"], exclude=["token"])
     assert conn.execute("select from jobhooks.problems()").fetchall() == []
+
+
+def test_a_table_that_was_replaced_by_renaming_is_reported_and_can_be_followed(
+    conn: Connection, admin: SyncConnection
+) -> None:
+    """The hooks follow the former table, so without a word nothing would be delivered any more."""
+    conn.execute(ACCOUNT)
+    tables.watch(admin, "public.account", ["code"], always=True, exclude=["api_token"], ignore=["seen"])
+    how = options(conn)
+    replaced = ACCOUNT.replace("account", "account_new")
+    conn.execute(f"{replaced}; alter table public.account rename to account_old".encode())
+    assert conn.execute("select from jobhooks.problems_of_tables()").fetchall() == [], "a rename alone is no problem"
+    conn.execute("alter table public.account_new rename to account")
+    ((severity, subject, remedy),) = conn.execute(
+        "select severity, subject, remedy from jobhooks.problems_of_tables()"
+    ).fetchall()
+    assert (severity, subject) == ("error", "public.account")
+    assert remedy.startswith("jobhooks table watch public.account --instead-of public.account_old,")
+    tables.watch_instead(admin, "public.account", "public.account_old")
+    assert options(conn) == how
+    found = "select from jobhooks.problems_of_tables() union all select from jobhooks.problems_of_triggers()"
+    assert conn.execute(found).fetchall() == []
+    assert triggers(conn, "public.account_old") == []
+    conn.execute("insert into public.account values (1, 1, 'secret', 1)")
+    conn.execute("insert into public.account_old values (1, 1, 'secret', 1)")
+    assert conn.execute("select content_type_id, postchange from jobhooks.object_change").fetchall() == [
+        (1, {"id": 1, "code": 1, "seen": 1})
+    ]
+
+
+@pytest.mark.parametrize("former", ["public.account", "public.other"])
+def test_a_table_replaces_only_a_watched_one(conn: Connection, admin: SyncConnection, former: str) -> None:
+    conn.execute(ACCOUNT)
+    conn.execute(ACCOUNT.replace("account", "other").encode())
+    tables.watch(admin, "public.account")
+    with pytest.raises((NotWatched, UnwatchableTable)):
+        tables.watch_instead(admin, "public.account", former)
+
+
+def test_a_view_under_the_former_name_is_no_replacement(conn: Connection, admin: SyncConnection) -> None:
+    """What is written to it goes to the watched table."""
+    conn.execute(ACCOUNT)
+    tables.watch(admin, "public.account")
+    conn.execute("alter table public.account rename to account_1; create view public.account as table public.account_1")
+    assert conn.execute("select from jobhooks.problems_of_tables()").fetchall() == []

@@ -92,6 +92,20 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     return next(watched for watched in watched_tables(conn) if watched.table == name)
 
 
+def watch_instead(conn: SyncConnection, table: str, former: str) -> WatchedTable:
+    """Watch ``table`` instead of ``former``, with its options and hooks, after a table was replaced by renaming.
+
+    Raises:
+        UnknownTable, NotWatched, UnwatchableTable, Forbidden, LockNotAvailable: nothing was changed.
+    """
+    try:
+        call_with_lock(conn, "watch_instead", table=table, former=former)
+        name = _full_name(conn, table)
+    except UnknownTable as exc:
+        raise unknown_table(conn, table, exc, command="jobhooks table watch") from exc
+    return next(watched for watched in watched_tables(conn) if watched.table == name)
+
+
 def watch_as_before(conn: SyncConnection, table: str) -> bool:
     """Watch ``table`` unless it is watched; whether it was not. Options of an earlier time apply again.
 

@@ -70,6 +70,12 @@ def watch(
             "--allow-casts", help="Watch a table although code of the owner of a type makes the JSON of a column."
         ),
     ] = False,
+    instead_of: Annotated[
+        str | None,
+        typer.Option(
+            help="A watched table that this one replaced: it takes over its options and hooks.", metavar="TABLE"
+        ),
+    ] = None,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
@@ -80,17 +86,22 @@ def watch(
 
     Example: jobhooks table watch public.user --exclude password --ignore last_seen --ignore login_count
     """
+    if instead_of is not None and (key or keyless or always or exclude or ignore or allow_casts):
+        raise typer.BadParameter("--instead-of takes the options of the former table; change them afterwards")
     with connection(load(config, database_url=database_url)) as conn:
-        watched = tables.watch(
-            conn,
-            table,
-            key or None,
-            keyless=keyless,
-            always=always,
-            exclude=exclude or (),
-            ignore=ignore or (),
-            allow_casts=allow_casts,
-        )
+        if instead_of is not None:
+            watched = tables.watch_instead(conn, table, instead_of)
+        else:
+            watched = tables.watch(
+                conn,
+                table,
+                key or None,
+                keyless=keyless,
+                always=always,
+                exclude=exclude or (),
+                ignore=ignore or (),
+                allow_casts=allow_casts,
+            )
         warn_of_secrets(conn, table)
     if as_json:
         print_json(watched)
