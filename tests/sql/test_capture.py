@@ -16,8 +16,9 @@ from support.capturing import client_with
 def watch(
     database: str, table: str, *, key: list[str] | None = None, keyless: bool = False, always: bool = False
 ) -> None:
+    """Watch a table, whatever code makes its json."""
     with contextlib.closing(connect(database)) as admin:
-        tables.watch(admin, table, key, keyless=keyless, always=always)
+        tables.watch(admin, table, key, keyless=keyless, always=always, allow_casts=True)
 
 
 def changes(conn: Connection) -> list[tuple[object, ...]]:
