@@ -1,34 +1,60 @@
-"""The daemon of the machine: the real dispatcher, streams, queues, backlog and settler, without connections."""
+"""The daemon of the machine: the real classes from dispatcher to settler, without connections, and its runner."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import JobResultStatus as Status
+from jobhooks.contract.meta import read_meta
+from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery
-from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.observer import Observer, Observers
-from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.delivery.protocols import DeliverySource
+from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.engine.reading.reader import Reading
+from jobhooks.engine.running.attempts import Attempts
+from jobhooks.engine.running.runner import Feed, Runners, TimeLimits
+from jobhooks.engine.running.suspects import Suspects
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.scheduling.follower import Follower
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.engine.settling.ledger import Ledger
+from jobhooks.engine.settling.run_markers import RunMarkers
 from jobhooks.engine.settling.settler import Settler
-from jobhooks.errors import AlreadySettled, JobhooksError
+from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
 from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.store.connections import AsyncConnection
-from machine.database import VERSION, Database
+from machine.database import Database
 
 PAGE_SIZE = 2
 MOST_OPEN = 4  # deliveries of a hook, before it reads no more
 STEPS = 12  # of the loop, until everything waits
+
+
+class Single(JobHookReceiver[Any]):
+    """Its runs end as the machine says."""
+
+    async def receive_job_hook(self) -> None:
+        """Nothing calls this."""
+
+
+class Together(JobHookReceiver[Any]):
+    """Takes batches."""
+
+    async def receive_job_hook_batch(self) -> None:
+        """Nothing calls this."""
+
+
+RECEIVERS = {
+    path: FoundReceiver(path, receiver, read_meta(receiver), Path(__file__))
+    for path, receiver in (("m.C", Single), ("m.B", Together))
+}
 
 
 class _Silent(Observer):
@@ -46,20 +72,23 @@ class MemorySettler(Settler):
     """The real settler, with the database in memory behind it."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__(cast(AsyncConnection, _NoConnection()), 1)
+        super().__init__(cast(AsyncConnection, _NoConnection()), database.leader)
         self._database = database
 
     async def _send(self, batch: SettleBatch) -> None:
-        batch.is_refused_in_part = await self._database.send("settle", lambda: self._database.settle(batch))
+        batch.is_refused_in_part = await self._database.send(
+            "settle", lambda: self._database.settle(batch, self._leader)
+        )
 
     async def _save(self) -> None:
         cursor, self._cursor = self._cursor, None
         positions, self._positions = self._positions, {}
         self._saved_at = asyncio.get_running_loop().time()
-        await self._database.send("save", lambda: self._database.save(cursor, positions))
+        await self._database.send("save", lambda: self._database.save(cursor, positions, self._leader))
 
     async def refuse_stale(self) -> None:
-        """This daemon leads."""
+        """As the settler's."""
+        await self._database.send("check", lambda: self._database.check_leader(self._leader))
 
     @property
     def is_clean(self) -> bool:
@@ -75,7 +104,7 @@ class MemoryLedger(Ledger):
         self._database = database
 
     async def hooks(self) -> HookTable:
-        return HookTable(VERSION, self._database.hooks)
+        return await self._database.send("hooks", self._database.hook_table)
 
     async def has_result(self, delivery: Delivery) -> bool:
         return await self._database.send("has_result", lambda: self._database.has_attempt(delivery))
@@ -95,16 +124,21 @@ class MemoryLedger(Ledger):
     async def load(self, hook: Hook, rows: Sequence[BacklogRow]) -> tuple[list[Delivery], list[Delivery]]:
         return await self._database.send("load", lambda: self._database.load(hook, list(rows)))
 
-    async def last_changes(self, chains: Any) -> dict[int, Change]:
-        return {}
+    async def last_changes(self, chains: Iterable[Sequence[BacklogRow]]) -> dict[int, Change]:
+        ids = [chain[-1].change_id for chain in chains if chain]
+        return await self._database.send("last changes", lambda: self._database.last_changes(ids)) if ids else {}
 
 
 @dataclass(eq=False)
 class Run:
     """A run that has begun; its future gets its end, and whether another one may follow in its group."""
 
-    delivery: Delivery
+    deliveries: list[Delivery]
     end: "asyncio.Future[tuple[str, bool]]"
+
+    @property
+    def hook_id(self) -> int:
+        return self.deliveries[0].hook.id
 
 
 @dataclass
@@ -115,44 +149,56 @@ class Ended:
 
 
 class Daemon:
-    """One session of the daemon. It is driven step by step; ``stop`` is a crash."""
+    """One session of the daemon, with a loop for itself. It is driven step by step; ``stop`` is a crash.
 
-    def __init__(self, database: Database, loop: asyncio.AbstractEventLoop, has_receiver: Callable[[], bool]) -> None:
+    ``is_over``: it has found that it no longer leads.
+    """
+
+    def __init__(self, database: Database, has_receivers: bool) -> None:
         self.database = database
-        self.loop = loop
+        database.leader += 1
+        self.leader = database.leader
+        self.loop = asyncio.new_event_loop()
         self.runs: list[Run] = []
+        self.is_over = False
         self.may_read = asyncio.Event()
+        self.hooks_changed = asyncio.Event()
         self._reading = asyncio.Lock()
         self.tasks: list[asyncio.Task[Any]] = []
-        self._has_receiver = has_receiver
-        self.notified = False
-        loop.run_until_complete(self._start())
+        self.registry = ReceiverRegistry(())
+        self.registry.receivers |= RECEIVERS if has_receivers else {}
+        self.loop.run_until_complete(self._start())
         self.step()
 
     async def _start(self) -> None:
-        self.settler = MemorySettler(self.database)
-        self.ledger = MemoryLedger(self.database)
+        database = self.database
+        self.settler = MemorySettler(database)
+        self.ledger = MemoryLedger(database)
+        runner = MachineRunner(self)
+        suspects = Suspects(cast(RunMarkers, None))  # none: no daemon has died
+        attempts = Attempts(Runners(runner, runner), self.registry, self.settler, self.ledger, runner.clock, suspects)
         self.dispatcher = Dispatcher(
-            self._work_off,
-            self.settler,
-            self.ledger,
-            MOST_OPEN,
-            lambda _job: self._has_receiver(),
-            Observers(_Silent()),
+            attempts.work_off, self.settler, self.ledger, MOST_OPEN, self.registry.has, Observers(_Silent())
         )
         self.settler.attach(self.dispatcher)
         self._follower = Follower(self.dispatcher, self._read_alone, self._reading)
-        self.database.at_once = True
-        self.cursor = self.database.shared
-        await self.dispatcher.start(self.cursor)
+        database.at_once = True
+        await self.dispatcher.start(database.shared)
         await self.dispatcher.reload_hooks()
-        self.database.at_once = False
-        for part in (self.settler.run(), self.dispatcher.run(), self._read(), self._follower.run()):
-            self.tasks.append(asyncio.create_task(part))
+        database.at_once = False
+        parts = (self.settler.run(), self.dispatcher.run(), self._read(), self._follower.run(), self._reload())
+        self.tasks += [asyncio.create_task(part) for part in parts]
 
     @property
     def queues(self) -> HookQueues:
         return self.dispatcher._queues  # pyright: ignore[reportPrivateUsage]
+
+    def set_receivers(self, there: bool) -> None:
+        """Let receivers be there, or be missing."""
+        self.registry.receivers.clear()
+        self.registry.receivers |= RECEIVERS if there else {}
+        self.dispatcher.on_receivers_changed()
+        self.step()
 
     def step(self) -> None:
         """Let everything run until it waits."""
@@ -163,12 +209,16 @@ class Daemon:
             await asyncio.sleep(0)
         for task in self.tasks:
             if task.done():
-                task.result()
-                raise AssertionError("a part of the daemon has ended")
+                error = task.exception()
+                assert error is not None, "a part of the daemon has ended"
+                if not (self.is_stale and _leads_no_more(error)):
+                    raise error
+                self.is_over = True
 
     def stop(self) -> None:
         """Crash: nothing more is sent; a statement that was executed stays executed."""
         self.loop.run_until_complete(self._stop())
+        self.loop.close()
 
     async def _stop(self) -> None:
         for task in self.tasks:
@@ -178,7 +228,6 @@ class Daemon:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        self.database.statements.clear()
         self.runs.clear()
 
     # Reading, as in the engine.
@@ -189,56 +238,38 @@ class Daemon:
             if self.dispatcher.streams.shared.position.is_between_windows:
                 await self.may_read.wait()
             async with self._reading:
-                self.cursor = self.dispatcher.streams.shared.position
-                is_new = self.cursor.is_between_windows
+                cursor = self.dispatcher.streams.shared.position
+                is_new = cursor.is_between_windows
                 if is_new:
                     self.may_read.clear()
                 reading = await self.database.send(
                     "read",
-                    lambda: self.database.read(self.cursor, PAGE_SIZE, new_horizon=is_new),  # noqa: B023
+                    lambda: self.database.read(cursor, PAGE_SIZE, new_horizon=is_new),  # noqa: B023
                 )
+                await self._follow_configuration(reading)
                 await self.dispatcher.admit(reading)
 
     async def _read_alone(self, _queue: HookQueue, window: Cursor, up_to: int) -> Reading:
-        return await self.database.send("read alone", lambda: self.database.read(window, PAGE_SIZE, up_to=up_to))
+        reading = await self.database.send("read alone", lambda: self.database.read(window, PAGE_SIZE, up_to=up_to))
+        await self._follow_configuration(reading)
+        return reading
+
+    async def _follow_configuration(self, reading: Reading) -> None:
+        if reading.changes and reading.configuration != self.dispatcher.hooks_version:
+            await self.dispatcher.reload_hooks()
+
+    async def _reload(self) -> None:
+        while True:
+            await self.hooks_changed.wait()
+            self.hooks_changed.clear()
+            await self.dispatcher.reload_hooks()
 
     # Running.
 
-    async def _work_off(self, hook: Hook, source: DeliverySource) -> None:
-        while (delivery := source.take()) is not None:
-            if not self._has_receiver():
-                source.give_back([delivery])
-            elif delivery.alone:
-                await self._run_again(delivery, source)
-            else:
-                await _GroupRun(self, delivery, source).run()
-
-    async def _run_again(self, delivery: Delivery, source: DeliverySource) -> None:
-        async with self.settler.lock:
-            has_result = await self.ledger.has_result(delivery)
-        if has_result:
-            source.report(delivery, None)
-        else:
-            await self._run_single(delivery, source)
-
-    async def _run_single(self, delivery: Delivery, source: DeliverySource) -> None:
-        how, _ = await self.run(delivery, [])
-        if how == "give back":
-            source.give_back([delivery])
-        elif how == "commit":
-            try:
-                await self.commit([delivery])
-            except AlreadySettled:
-                source.report(delivery, None)
-            else:
-                source.report(delivery, outcome_of("commit", recorded=True))
-        else:
-            source.report(delivery, outcome_of("report" if how == "lose" else how))
-
-    async def run(self, delivery: Delivery, group: list[Delivery]) -> tuple[str, bool]:
+    async def run(self, deliveries: list[Delivery], group: list[Delivery]) -> tuple[str, bool]:
         """Run a receiver until the machine ends it."""
-        self._check_begin(delivery, group)
-        run = Run(delivery, self.loop.create_future())
+        self._check_begin(deliveries, group)
+        run = Run(deliveries, self.loop.create_future())
         self.runs.append(run)
         try:
             return await run.end
@@ -246,33 +277,83 @@ class Daemon:
             if run in self.runs:
                 self.runs.remove(run)
 
-    def _check_begin(self, delivery: Delivery, group: list[Delivery]) -> None:
-        change, hook, database = delivery.change, delivery.hook, self.database
-        if (change.id, hook.id) in database.replayed:
-            return
-        assert not any(
-            key[:2] == (change.id, hook.id) and status is Status.SUCCESS for key, status in database.results.items()
-        ), f"change {change.id} runs again for hook {hook.id}"
-        grouped = {each.change.id for each in group}
-        for other in database.conflicts(hook, change):
-            if other.id < change.id and other.id not in grouped and (other.id, hook.id) not in database.replayed:
-                assert database.is_settled(other.id, hook.id), (
-                    f"change {change.id} runs before {other.id} is settled, hook {hook.id}"
-                )
+    def _check_begin(self, deliveries: list[Delivery], group: list[Delivery]) -> None:
+        database = self.database
+        together = {each.change.id for delivery in [*group, *deliveries] for each in (delivery, *delivery.merged)}
+        for delivery in deliveries:
+            hook = delivery.hook
+            for each in (delivery, *delivery.merged):
+                key = each.change.id, hook.id
+                assert not database.has_success(*key) or key in database.late or self.is_stale, f"{key} runs again"
+            if not self.is_stale:
+                database.check_order(hook, database.changes[delivery.change.id], together)
+            if delivery.merged:
+                self._check_merged(delivery)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether another daemon leads."""
+        return self.leader < self.database.leader
+
+    def _check_merged(self, delivery: Delivery) -> None:
+        """A merged delivery shows its object before its first change and after its last, with all in between."""
+        database, hook = self.database, delivery.hook
+        ids = [delivery.change.id, *(each.change.id for each in delivery.merged)]
+        first, last = database.changes[ids[0]], database.changes[ids[-1]]
+        shown = delivery.shown
+        assert shown is not None and shown.id == last.id
+        assert (shown.prechange_json, shown.postchange_json) == (first.prechange_json, last.postchange_json)
+        if hook.coalesce_s == 0:
+            assert len({database.changes[id_].transaction_id for id_ in ids}) == 1
+        for other in database.conflicts(hook, first):
+            if ids[0] < other.id < ids[-1] and other.id not in ids and database.expects(hook, other):
+                assert database.is_settled(other.id, hook.id), f"{ids} are merged without {other.id}"
 
     async def commit(self, deliveries: list[Delivery]) -> None:
         """Commit runs together, with their results."""
-        await self.database.send("commit runs", lambda: self.database.record(deliveries))
+        await self.database.send("commit runs", lambda: self.database.record(deliveries, self.leader))
+
+
+class MachineRunner:
+    """A runner whose runs end as the machine says."""
+
+    capacity = None
+    time_limits = TimeLimits.NONE
+
+    def __init__(self, daemon: Daemon) -> None:
+        self.clock = Clock()
+        self._daemon = daemon
+
+    async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
+        """One run for all deliveries. If it is lost, it may have committed."""
+        how, _ = await self._daemon.run(deliveries, [])
+        if how in ("commit", "lose"):
+            await self._daemon.commit(deliveries)
+        if how in ("lose", "give back"):
+            raise DatabaseUnreachable("the machine says so")
+        return outcome_of(how, recorded=how == "commit")
+
+    async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
+        """Run a group."""
+        await _GroupRun(self._daemon, first, feed).run()
+
+    def end_runs(self) -> None:
+        """A crash ends them."""
+
+    def retire(self) -> None:
+        """There is nothing to release."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 class _GroupRun:
     """Runs one delivery after the other in one transaction, as the runners do."""
 
-    def __init__(self, daemon: Daemon, first: Delivery, source: DeliverySource) -> None:
+    def __init__(self, daemon: Daemon, first: Delivery, feed: Feed) -> None:
         self._daemon = daemon
         self._first = first
-        self._source = source
-        self._group = Group(first)
+        self._feed = feed
         self._ended: list[Ended] = []
         self._undone: list[Delivery] = []
         self._returned: list[Delivery] = []
@@ -281,7 +362,7 @@ class _GroupRun:
     async def run(self) -> None:
         delivery: Delivery | None = self._first
         while delivery is not None:
-            how, more = await self._daemon.run(delivery, [each.delivery for each in self._ended])
+            how, more = await self._daemon.run([delivery], [each.delivery for each in self._ended])
             self._end(delivery, how)
             delivery = self._next() if more and not self._undone and not self._returned else None
         await self._finish()
@@ -296,7 +377,7 @@ class _GroupRun:
             self._ended.append(Ended(delivery, how, kept=how == "commit"))
 
     def _next(self) -> Delivery | None:
-        delivery = self._source.more_of(self._group)
+        delivery = self._feed.take()
         if delivery is None:
             return None
         accepted = delivery.hook is self._first.hook and delivery.may_share
@@ -318,14 +399,21 @@ class _GroupRun:
                 self._ended = [each for each in self._ended if each not in lost]
                 recorded = []
         if self._returned:
-            self._source.give_back(self._returned)
+            self._feed.give_back(self._returned)
         if self._undone:
-            self._source.give_back_alone(self._undone)
+            self._feed.give_back_alone(self._undone)
         for each in self._ended:
-            self._source.report(each.delivery, outcome_of(each.how, recorded=each in recorded))
+            self._feed.report(each.delivery, outcome_of(each.how, recorded=each in recorded))
 
 
 def outcome_of(how: str, *, recorded: bool = False) -> Outcome:
     """The outcome of a run that ended so."""
     status = {"fail": Status.FAILURE, "give up": Status.DISCARDED}.get(how, Status.SUCCESS)
     return Outcome(0.0, 0.0, status, recorded=recorded, raised=how == "fail")
+
+
+def _leads_no_more(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return all(map(_leads_no_more, group.exceptions))
+    return isinstance(error, LeadsNoMore)

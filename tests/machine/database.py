@@ -15,11 +15,11 @@ from jobhooks.engine.delivery.cursor import NO_LIMIT, Cursor
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.engine.reading.reader import Reading
-from jobhooks.errors import AlreadySettled, JobhooksError
-from jobhooks.matching.hook_table import Hook
+from jobhooks.errors import AlreadySettled, JobhooksError, LeadsNoMore
+from jobhooks.matching.hook_table import Hook, HookTable
+from jobhooks.store.snapshot import Snapshot
 from support.making import make_change, make_cursor
 
-VERSION = "1"  # of the configuration
 SETTLED = (Status.SUCCESS, Status.DISCARDED)
 Key = tuple[int, int]  # a change's id and a hook's
 
@@ -63,7 +63,7 @@ class Statement:
 
 @dataclass
 class Database:
-    """Everything that survives a crash of the daemon."""
+    """Everything that survives a crash of the daemon. ``leader``: the number of the daemon that leads."""
 
     hooks: list[Hook]
     now: Callable[[], float]
@@ -75,7 +75,12 @@ class Database:
     rows: dict[Key, StoredRow] = field(default_factory=dict[Key, StoredRow])
     shared: Cursor = field(default_factory=make_cursor)
     positions: dict[int, Cursor] = field(default_factory=dict[int, Cursor])
-    replayed: set[Key] = field(default_factory=set[Key])
+    values: dict[int, int] = field(default_factory=dict[int, int])  # of the rows, by key
+    leader: int = 0
+    late: set[Key] = field(default_factory=set[Key])  # committed by a daemon that no longer leads
+    version: int = 1  # of the configuration
+    disabled: set[int] = field(default_factory=set[int])  # hooks
+    toggled: set[int] = field(default_factory=set[int])  # hooks that were disabled at some time
     refuses: set[int] = field(default_factory=set[int])  # hooks whose parts of settle batches fail
     statements: list[Statement] = field(default_factory=list[Statement])
     at_once: bool = False
@@ -109,7 +114,10 @@ class Database:
             transaction_id = self.next_transaction
             self.next_transaction += 1
             self.open[transaction_id] = []
-        change = make_change(self.next_change, before={"id": old}, after={"id": new}, transaction_id=transaction_id)
+        value = self.values.get(old, 0)
+        self.values[new] = 1 - value  # two changes come to nothing
+        before, after = {"id": old, "value": value}, {"id": new, "value": 1 - value}
+        change = make_change(self.next_change, before=before, after=after, transaction_id=transaction_id)
         if truncate:
             change = make_truncate(self.next_change, transaction_id)
         self.next_change += 1
@@ -134,7 +142,7 @@ class Database:
         ]
         page = found[:limit]
         complete = len(found) < limit
-        return Reading(page, window.after(page, complete=complete, up_to=up_to), VERSION, not complete)
+        return Reading(page, window.after(page, complete=complete, up_to=up_to), str(self.version), not complete)
 
     def conflicts(self, hook: Hook, change: Change) -> Iterable[Change]:
         """The changes that the hook must get in order with this one."""
@@ -162,37 +170,68 @@ class Database:
         """Whether the current attempt has a result."""
         return (delivery.change.id, delivery.hook.id, delivery.attempt) in self.results
 
-    def record(self, deliveries: list[Delivery], status: Status = Status.SUCCESS) -> None:
-        """Record results together, and check that they come in order and once.
+    def record(self, deliveries: list[Delivery], leader: int) -> None:
+        """Record successes together, with those of merged changes. ``leader``: the number of the daemon.
 
         Raises:
             AlreadySettled: one of the attempts has a result.
         """
-        if any(self.has_attempt(delivery) for delivery in deliveries):
+        each_one = [each for delivery in deliveries for each in (delivery, *delivery.merged)]
+        if any(self.has_attempt(each) for each in each_one):
             raise AlreadySettled
-        for delivery in deliveries:
-            if status is Status.SUCCESS:
-                self._check_success(delivery)
-            self.results[delivery.change.id, delivery.hook.id, delivery.attempt] = status
+        for each in each_one:
+            self._record(each, Status.SUCCESS)
+            if leader != self.leader:
+                self.late.add(_key(each))
+
+    def _record(self, delivery: Delivery, status: Status) -> None:
+        """Record a result, and check that successes come in order and once."""
+        if status is Status.SUCCESS:
+            self._check_success(delivery)
+        self.results[delivery.change.id, delivery.hook.id, delivery.attempt] = status
 
     def _check_success(self, delivery: Delivery) -> None:
-        change, hook = delivery.change, delivery.hook
-        if (change.id, hook.id) in self.replayed:
-            return
+        change, hook = self.changes[delivery.change.id], delivery.hook
         for attempt in range(1, delivery.attempt):
             assert self.results.get((change.id, hook.id, attempt)) is not Status.SUCCESS, f"{change.id} succeeds twice"
+        self.check_order(hook, change, set())
+
+    def check_order(self, hook: Hook, change: Change, together: set[int]) -> None:
+        """Check that older changes with its keys are settled, or are in ``together``, and that no younger one is."""
         for other in self.conflicts(hook, change):
-            if other.id < change.id and (other.id, hook.id) not in self.replayed:
-                assert self.is_settled(other.id, hook.id), f"{change.id} succeeds before {other.id}, hook {hook.id}"
+            if other.id < change.id and other.id not in together and self.expects(hook, other):
+                assert self.is_settled(other.id, hook.id), f"{change.id} comes before {other.id}, hook {hook.id}"
+            if other.id > change.id and hook.limits.on_failure is FailurePolicy.BLOCK:
+                assert not self.has_success(other.id, hook.id), f"{change.id} comes after {other.id}, hook {hook.id}"
+
+    def expects(self, hook: Hook, change: Change) -> bool:
+        """Whether a hook must get a change: it has not been disabled since then."""
+        since = self.hook(hook.id).enabled_since
+        return hook.id not in self.disabled and not (hook.id in self.toggled and since.sees(change.transaction_id))
+
+    def has_success(self, change_id: int, hook_id: int) -> bool:
+        """Whether a delivery has succeeded."""
+        return any(key[:2] == (change_id, hook_id) and status is Status.SUCCESS for key, status in self.results.items())
 
     # Settle batches.
 
-    def settle(self, batch: SettleBatch) -> bool:
+    def check_leader(self, leader: int) -> None:
+        """Refuse a daemon that no longer leads.
+
+        Raises:
+            LeadsNoMore: another one does.
+        """
+        if leader != self.leader:
+            raise LeadsNoMore
+
+    def settle(self, batch: SettleBatch, leader: int) -> bool:
         """Commit a settle batch; whether a part of it was refused.
 
         Raises:
             JobhooksError: the database refuses the rows of a hook.
+            LeadsNoMore: another daemon leads.
         """
+        self.check_leader(leader)
         if self.refuses & batch.by_hook().keys():
             raise JobhooksError("the database refuses this")
         refused = self._record_successes(batch)
@@ -210,14 +249,14 @@ class Database:
             if self.has_attempt(delivery):
                 refused = True
             else:
-                self.record([delivery])
+                self._record(delivery, Status.SUCCESS)
         return refused
 
     def _record_failures(self, batch: SettleBatch) -> set[Key]:
         written: set[Key] = set()
         for delivery, outcome in batch.failures:
             if not self.has_attempt(delivery):
-                self.record([delivery], outcome.status)
+                self._record(delivery, outcome.status)
                 written.add(_key(delivery))
         return written
 
@@ -235,8 +274,13 @@ class Database:
         del self.rows[key]
         return True
 
-    def save(self, cursor: Cursor | None, positions: dict[int, Cursor | None]) -> None:
-        """Save positions. Everything before them must have a result or a row."""
+    def save(self, cursor: Cursor | None, positions: dict[int, Cursor | None], leader: int) -> None:
+        """Save positions. Everything before them must have a result or a row.
+
+        Raises:
+            LeadsNoMore: another daemon leads.
+        """
+        self.check_leader(leader)
         self.shared = cursor or self.shared
         for hook_id, position in positions.items():
             if position is None:
@@ -246,7 +290,7 @@ class Database:
         for hook in self.hooks:
             reach = self.positions.get(hook.id, self.shared).reach()
             for change in self.changes.values():
-                if reach.covers(change.id, change.transaction_id):
+                if reach.covers(change.id, change.transaction_id) and self.expects(hook, change):
                     known = self.is_settled(change.id, hook.id) or (change.id, hook.id) in self.rows
                     assert known, f"the saved position of hook {hook.id} passes change {change.id}"
 
@@ -283,7 +327,24 @@ class Database:
         """As ``Ledger.last_settled``."""
         return max((key[0] for key in [*self.results, *self.rows]), default=0)
 
+    def last_changes(self, ids: list[int]) -> dict[int, Change]:
+        """As ``Ledger.last_changes``."""
+        return {id_: self.changes[id_] for id_ in ids}
+
+    def hook_table(self) -> HookTable:
+        """The active hooks."""
+        return HookTable(str(self.version), [hook for hook in self.hooks if hook.id not in self.disabled])
+
     # Persons.
+
+    def toggle(self, hook: Hook) -> None:
+        """Disable a hook, or enable it: it gets what commits from then on. It has no position then."""
+        self.version += 1
+        self.toggled.add(hook.id)
+        self.positions.pop(hook.id, None)
+        self.disabled ^= {hook.id}
+        if hook.id not in self.disabled:
+            self.hooks[self.hooks.index(hook)] = replace(hook, enabled_since=Snapshot.parse(self.snapshot()))
 
     def retry(self, key: Key) -> None:
         """As ``jobhooks.retry_deliveries``."""

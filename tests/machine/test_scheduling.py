@@ -3,27 +3,38 @@
 Hypothesis chooses the next step: a commit, the execution or the answer of a statement, the end of a run, a crash.
 """
 
-import asyncio
 import logging
+from dataclasses import replace
 from math import inf
 from typing import Any
 from unittest.mock import patch
 
 import structlog
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from jobhooks.contract.choices import FailurePolicy
 from jobhooks.engine.delivery.state import State
 from jobhooks.engine.scheduling.hook_queue import NOT_BEGUN
-from machine.daemon import Daemon
+from jobhooks.matching.hook_table import Hook
+from machine.daemon import Daemon, Run
 from machine.database import Database, keys_of
 from support.making import make_hook
 
 KEYS = 3
 MOST_CHANGES = 14
+MOST_ANSWERS = 20
 QUIET = structlog.make_filtering_bound_logger(logging.CRITICAL)
 ANY = st.integers(0, 1000)
+# The fourth merges the changes of a transaction, the fifth takes batches, the sixth does both, over a second.
+HOOKS = {
+    1: make_hook(1, concurrency=2, max_attempts=3),
+    2: make_hook(2, max_attempts=2),
+    3: make_hook(3, concurrency=2, max_attempts=3, on_failure=FailurePolicy.SKIP),
+    4: replace(make_hook(4, concurrency=2, max_attempts=3), coalesce_s=0.0),
+    5: replace(make_hook(5, max_attempts=3, batch_size=3, batch_wait=1.0), job="m.B"),
+    6: replace(make_hook(6, concurrency=2, max_attempts=3, batch_size=3, batch_wait=0.0), job="m.B", coalesce_s=1.0),
+}
 ENDS = st.sampled_from(["commit", "commit", "report", "report", "fail", "fail", "give up", "lose", "give back"])
 
 
@@ -37,19 +48,18 @@ class Scheduling(RuleBasedStateMachine):
         self.clock.start()
         self.logging = structlog.get_config()
         structlog.configure(wrapper_class=QUIET)
-        self.loop = asyncio.new_event_loop()
-        hooks = [
-            make_hook(1, concurrency=2, max_attempts=3),
-            make_hook(2, max_attempts=2),
-            make_hook(3, concurrency=2, max_attempts=3, on_failure=FailurePolicy.SKIP),
-        ]
-        self.database = Database(hooks, lambda: self.now)
         self.has_receivers = True
         self.pending_notify = False
+        self.former: Daemon | None = None
+
+    @initialize(hooks=st.sampled_from([(1, 2, 3), (1, 4, 5), (2, 4, 6), (3, 5, 6)]))
+    def begin(self, hooks: tuple[int, ...]) -> None:
+        """Start the first daemon, with some of the hooks."""
+        self.database = Database([HOOKS[number] for number in hooks], lambda: self.now)
         self.daemon = self.start()
 
     def start(self) -> Daemon:
-        daemon = Daemon(self.database, self.loop, lambda: self.has_receivers)
+        daemon = Daemon(self.database, self.has_receivers)
         daemon.may_read.set()
         daemon.step()
         return daemon
@@ -65,12 +75,24 @@ class Scheduling(RuleBasedStateMachine):
         for row in rows:
             self._write(row, row, True, 0, truncate=row == 1 and rows[0] == KEYS)
 
+    @rule(key=st.integers(1, KEYS), count=st.integers(2, 4), moves=st.booleans())
+    def write_transaction(self, key: int, count: int, moves: bool) -> None:
+        """Change a row several times in one transaction, and in the end its key."""
+        if str(key) in self.database.locked() or len(self.database.changes) + count > MOST_CHANGES:
+            return
+        transaction_id = self.database.write(None, key, key)
+        for _ in range(count - 1):
+            self.database.write(transaction_id, key, key)
+        if moves and str(KEYS + 1) not in self.database.locked():
+            self.database.write(transaction_id, key, KEYS + 1)
+        self._commit(transaction_id)
+
     def _write(self, old: int, new: int, commit: bool, which: int, *, truncate: bool) -> None:
         database = self.database
         locked = database.locked()
         if (
             (truncate and locked)
-            or len(database.changes) + len(database.open) > 14
+            or len(database.changes) + len(database.open) > MOST_CHANGES
             or locked & {str(old), str(new), "*"}
         ):
             return
@@ -85,8 +107,9 @@ class Scheduling(RuleBasedStateMachine):
 
     def _commit(self, transaction_id: int) -> None:
         self.database.commit(transaction_id)
-        self.daemon.may_read.set()
-        self.daemon.step()
+        for daemon in self.daemons:
+            daemon.may_read.set()
+        self._step()
 
     # The database answers.
 
@@ -107,7 +130,18 @@ class Scheduling(RuleBasedStateMachine):
         statement.advance()
         if whole:
             statement.advance()
-        self.daemon.step()
+        self._step()
+
+    @property
+    def daemons(self) -> list[Daemon]:
+        """The one that leads, and a former one."""
+        return [self.daemon] if self.former is None else [self.daemon, self.former]
+
+    def _step(self) -> None:
+        for daemon in self.daemons:
+            daemon.step()
+        if self.former is not None and self.former.is_over:
+            self.end_former()
 
     @rule(seconds=st.sampled_from([0.3, 1.2, 6.0]))
     def pass_time(self, seconds: float) -> None:
@@ -115,56 +149,88 @@ class Scheduling(RuleBasedStateMachine):
 
     def _pass(self, seconds: float) -> None:
         self.now += seconds
-        self.daemon.step()
+        self._step()
 
     # Runs.
 
-    @precondition(lambda self: self.daemon.runs)
+    @rule(ends=st.lists(st.tuples(ANY, ENDS, st.booleans()), min_size=2, max_size=8))
+    def work(self, ends: list[tuple[int, str, bool]]) -> None:
+        """The database answers everything, and then a run ends; again and again."""
+        for which, how, more in ends:
+            for _ in range(MOST_ANSWERS):
+                if self.database.statements:
+                    self._advance(0, True)
+            if self.runs:
+                self._end_run(which, how, more)
+
+    @precondition(lambda self: self.runs)
     @rule(which=ANY, how=ENDS, more=st.booleans())
     def end_run(self, which: int, how: str, more: bool) -> None:
         self._end_run(which, how, more)
 
-    @precondition(lambda self: self.daemon.runs)
+    @precondition(lambda self: self.runs)
     @rule(ends=st.lists(st.tuples(ANY, ENDS, st.booleans()), min_size=1, max_size=4))
     def end_runs(self, ends: list[tuple[int, str, bool]]) -> None:
         for which, how, more in ends:
-            if self.daemon.runs:
+            if self.runs:
                 self._end_run(which, how, more)
 
-    @precondition(lambda self: self.daemon.runs)
+    @precondition(lambda self: self.runs)
     @rule(which=ANY)
     def keep_run(self, which: int) -> None:
         """A run ends in the transaction of its group, which takes another one."""
         self._end_run(which, "commit", True)
 
     def _end_run(self, which: int, how: str, more: bool) -> None:
-        run = pick(self.daemon.runs, which)
+        run = pick(self.runs, which)
         if not run.end.done():
             run.end.set_result((how, more))
-        self.daemon.step()
+        self._step()
+
+    @property
+    def runs(self) -> list[Run]:
+        """What runs, in any daemon."""
+        return [run for daemon in self.daemons for run in daemon.runs]
 
     def end(self, hook_id: int, how: str) -> None:
         """End the first run of a hook."""
-        hooks = [run.delivery.hook.id for run in self.daemon.runs]
+        hooks = [run.hook_id for run in self.runs]
         self._end_run(hooks.index(hook_id), how, False)
 
-    # Hooks that fall behind or stand still.
+    # Mishaps: hooks that fall behind, stand still or are disabled, and daemons that end.
 
-    @rule(which=ANY)
+    @rule(
+        kind=st.sampled_from(["leave", "miss", "toggle", "refuse", "refuse for long", "crash", "take over"]), which=ANY
+    )
+    def mishap(self, kind: str, which: int) -> None:
+        """Something goes wrong, or is mended."""
+        match kind:
+            case "leave":
+                self.leave(which)
+            case "miss":
+                self._set_receivers(not self.has_receivers)
+            case "toggle":
+                self._toggle(pick(self.database.hooks, which))
+            case "refuse" | "refuse for long":
+                self.toggle_refusal(which, for_long=kind == "refuse for long")
+            case "take over" if self.former is None:
+                self.take_over()
+            case "take over":
+                self.end_former()
+            case _:
+                self.crash()
+
     def leave(self, which: int) -> None:
-        self.daemon.dispatcher.streams.leave(pick(list(self.daemon.queues.values()), which), "the machine says so")
+        queues = [queue for queue in self.daemon.queues.values() if queue.is_active]
+        if not queues:
+            return
+        self.daemon.dispatcher.streams.leave(pick(queues, which), "the machine says so")
         self.daemon.dispatcher._room.set()  # pyright: ignore[reportPrivateUsage]
         self.daemon.step()
 
-    @rule()
-    def miss_receivers(self) -> None:
-        """Receivers are missing for a moment, or for long."""
-        self._set_receivers(not self.has_receivers)
-
     def _set_receivers(self, there: bool) -> None:
         self.has_receivers = there
-        self.daemon.dispatcher.on_receivers_changed()
-        self.daemon.step()
+        self.daemon.set_receivers(there)
 
     # Other sessions.
 
@@ -183,21 +249,36 @@ class Scheduling(RuleBasedStateMachine):
         self.daemon.dispatcher.backlog_changed()
         self.daemon.step()
 
-    @rule(hook_id=st.integers(1, 3), for_long=st.booleans())
-    def toggle_refusal(self, hook_id: int, for_long: bool) -> None:
+    def _toggle(self, hook: Hook) -> None:
+        self.database.toggle(hook)
+        self.daemon.hooks_changed.set()
+        self.daemon.step()
+
+    def toggle_refusal(self, which: int, for_long: bool) -> None:
         """The database refuses the rows of a hook, or accepts them again."""
-        self.database.refuses ^= {hook_id}
+        self.database.refuses ^= {pick(self.database.hooks, which).id}
         if for_long:
             for _ in range(5):
                 while any(statement.name == "settle" for statement in self.database.statements):
                     self._advance([each.name for each in self.database.statements].index("settle"), True)
                 self._pass(1.2)
 
-    @rule()
     def crash(self) -> None:
         self.daemon.stop()
         self.pending_notify = False
         self.daemon = self.start()
+
+    def take_over(self) -> None:
+        """Another daemon leads. The former one goes on until it finds out."""
+        self.former = self.daemon
+        self.pending_notify = False
+        self.daemon = self.start()
+
+    def end_former(self) -> None:
+        """The former daemon ends."""
+        former, self.former = self.former, None
+        assert former is not None
+        former.stop()
 
     # Invariants.
 
@@ -246,23 +327,20 @@ class Scheduling(RuleBasedStateMachine):
         try:
             self._deliver_everything()
         finally:
-            self.daemon.stop()
-            self.loop.close()
+            for daemon in self.daemons:
+                daemon.stop()
             structlog.configure(**self.logging)
             self.clock.stop()
 
     def _deliver_everything(self) -> None:
         """From here on nothing goes wrong. Everything is delivered."""
-        self.database.refuses.clear()
-        for transaction_id in sorted(self.database.open):
-            self._commit(transaction_id)
-        self._set_receivers(True)
+        self._calm()
         idle = 0
         while idle < 20:
             self.memory_is_the_table()
             if self.pending_notify:
                 self.notify()
-            elif self.daemon.runs:
+            elif self.runs:
                 self._end_run(0, "report", False)
             elif self.database.statements:
                 self._advance(0, True)
@@ -277,6 +355,17 @@ class Scheduling(RuleBasedStateMachine):
                 break
         assert not self._undelivered(), f"not delivered: {self._undelivered()}"
 
+    def _calm(self) -> None:
+        """End everything that can be in the way of deliveries."""
+        self.database.refuses.clear()
+        if self.former is not None:
+            self.end_former()
+        for hook in [hook for hook in self.database.hooks if hook.id in self.database.disabled]:
+            self._toggle(hook)
+        for transaction_id in sorted(self.database.open):
+            self._commit(transaction_id)
+        self._set_receivers(True)
+
     def _undelivered(self) -> list[Any]:
         database = self.database
         left: list[Any] = [("row", key) for key in database.rows]
@@ -284,7 +373,7 @@ class Scheduling(RuleBasedStateMachine):
             (change_id, hook.id)
             for change_id in database.changes
             for hook in database.hooks
-            if not database.is_settled(change_id, hook.id)
+            if database.expects(hook, database.changes[change_id]) and not database.is_settled(change_id, hook.id)
         ]
 
 
@@ -300,11 +389,12 @@ TestScheduling = Scheduling.TestCase
 def test_refused_rows_keep_their_keys_blocked() -> None:
     """The database refuses the row of a failure; then another session changes the backlog."""
     machine = Scheduling()
+    machine.begin((1, 2, 3))
     machine.write_many([1, 1])
     machine.answer(20)
-    machine.toggle_refusal(1, for_long=False)
+    machine.toggle_refusal(0, for_long=False)
     machine.end(1, "fail")
-    machine.toggle_refusal(2, for_long=True)
+    machine.toggle_refusal(1, for_long=True)
     machine.daemon.dispatcher.backlog_changed()
     machine.daemon.step()
     machine.answer(20)
@@ -316,11 +406,12 @@ def test_refused_rows_keep_their_keys_blocked() -> None:
 def test_a_refused_row_is_not_written_after_its_delivery_is_settled() -> None:
     """The row of a long run is refused. When the run has ended, the database accepts writes again."""
     machine = Scheduling()
+    machine.begin((1, 2, 3))
     machine.write_many([1, 2])
     machine.answer(20)
-    machine.toggle_refusal(1, for_long=False)
+    machine.toggle_refusal(0, for_long=False)
     machine.pass_time(1.2)
-    machine.toggle_refusal(2, for_long=True)
+    machine.toggle_refusal(1, for_long=True)
     machine.database.refuses.clear()
     machine.end(1, "report")
     machine.answer(20)
@@ -329,4 +420,38 @@ def test_a_refused_row_is_not_written_after_its_delivery_is_settled() -> None:
     machine.pass_time(6.0)
     machine.answer(1)
     assert (1, 1) not in machine.database.rows
+    machine.teardown()
+
+
+def test_a_hook_that_is_disabled_while_its_backlog_is_loaded_loads_no_more() -> None:
+    """Its queue is gone then, so nothing could settle what would run."""
+    machine = Scheduling()
+    machine.begin((1, 2, 3))
+    machine.write_transaction(1, 2, moves=False)
+    machine.work([(0, "commit", False), (0, "commit", False), (1, "commit", False), (0, "fail", False)])
+    for _ in range(4):
+        machine.pass_time(0.3)
+    machine.mishap("toggle", 2)
+    machine.work([(0, "commit", False), (0, "report", False)])
+    assert 3 not in machine.daemon.queues
+    machine.teardown()
+
+
+def test_what_was_merged_into_a_settled_change_is_delivered_before_what_is_behind_it() -> None:
+    """A daemon dies after a run has committed, and before its row is deleted; a younger row would be merged into it."""
+    machine = Scheduling()
+    machine.begin((3, 5, 6))
+    machine.write_many([2])
+    machine.answer(20)
+    machine.pass_time(1.2)
+    machine.answer(20)
+    machine.write_many([2])
+    machine.write(2, 3, same=False, commit=True, which=0)
+    machine.answer(20)
+    assert {key[0] for key in machine.database.rows if key[1] == 6} == {1, 2, 3}
+    machine.end(6, "commit")
+    machine.database.statements[-1].advance()
+    machine.mishap("crash", 0)
+    assert (1, 6, 1) in machine.database.results and (1, 6) in machine.database.rows
+    machine.pass_time(6.0)
     machine.teardown()

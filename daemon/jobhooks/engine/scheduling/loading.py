@@ -103,6 +103,8 @@ class BacklogLoader:
         if not backlog.rows and backlog.is_complete:
             return inf
         while (room := MOST_LOADED - backlog.loaded) >= LEAST_ROOM and queue.loaded_bytes < PAGE_BYTES:
+            if not self._may_run(queue):
+                return inf  # it was disabled or paused between two loads
             due = backlog.due_at()
             if due is None:
                 return await self._load_more_rows(queue)
@@ -148,6 +150,9 @@ class BacklogLoader:
         if queue.readings != readings:
             return  # the hook reads from an earlier position now
         _forget_changeless(left, deliveries + settled)
+        for delivery in settled:  # first: what was merged into it is pending, so no younger change may pass that
+            _unload(queue, left.pop(delivery.change.id).merged)
+            self._settler.done(delivery)
         for delivery in deliveries:
             each = left[delivery.change.id]
             if not queue.backlog.is_loadable(each.row):
@@ -158,9 +163,6 @@ class BacklogLoader:
             if each.merged and not merge(delivery, each.merged, lasts.get(each.merged[-1].change_id)):
                 _unload(queue, each.merged)
             queue.load(delivery)
-        for delivery in settled:
-            _unload(queue, left.pop(delivery.change.id).merged)
-            self._settler.done(delivery)
 
 
 def _take_runnable(queue: HookQueue, position: Cursor, room: int) -> list[Runnable]:
