@@ -201,7 +201,8 @@ class Database:
         for other in self.conflicts(hook, change):
             if other.id < change.id and other.id not in together and self.expects(hook, other):
                 assert self.is_settled(other.id, hook.id), f"{change.id} comes before {other.id}, hook {hook.id}"
-            if other.id > change.id and hook.limits.on_failure is FailurePolicy.BLOCK:
+            is_late = (other.id, hook.id) in self.late
+            if other.id > change.id and hook.limits.on_failure is FailurePolicy.BLOCK and not is_late:
                 assert not self.has_success(other.id, hook.id), f"{change.id} comes after {other.id}, hook {hook.id}"
 
     def expects(self, hook: Hook, change: Change) -> bool:

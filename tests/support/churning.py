@@ -145,10 +145,11 @@ begin
         one := low + floor(power(random(), 2) * (high - low));
         other := low + floor(random() * (high - low));
         if what < 0.8 then
-            execute format('update %s set value = $1 where id = $2', name) using floor(random() * 6)::integer, one;
-        elsif what < 0.87 then
-            execute format('insert into %s values ($1, 0) on conflict do nothing', name) using one;
+            execute format('update %s set value = (value + $1) %% 6 where id = $2', name)
+            using 1 + floor(random() * 5)::integer, one;
         elsif what < 0.9 then
+            execute format('insert into %s values ($1, 0) on conflict do nothing', name) using one;
+        elsif what < 0.92 then
             execute format('delete from %s where id = $1', name) using one;
         elsif what < 0.95 then
             execute format('update %s set id = $1 where id = $2 and not exists (select from %1$s where id = $1)', name)
@@ -169,7 +170,8 @@ TABLES: tuple[str, ...] = ("public.part", "public.bulk")
 class Mix:
     """How much happens. ``steps``: of each writer, in each table; ``keys``: of each writer; ``mishaps``: how often.
 
-    One in ``slow_one_in`` runs takes more than a second, one in ``fail_one_in`` fails. ``lag_s``: of the slow hook.
+    One in ``slow_one_in`` runs takes more than a second, one in ``fail_one_in`` fails. One in ``truncate_one_in``
+    transactions begins with a truncate. ``lag_s``: of the slow hook.
     """
 
     writers: int
@@ -179,6 +181,7 @@ class Mix:
     mishaps: int
     slow_one_in: int
     fail_one_in: int
+    truncate_one_in: int
     lag_s: float
     page_sizes: tuple[int, ...]
     limit_s: float
@@ -263,7 +266,7 @@ class Writer(threading.Thread):
         rng = self._rng
         steps = min(most, rng.choice([1, 1, 2, 5, 20, 100]))
         with conn.transaction():
-            if rng.random() < 0.002:
+            if rng.random() * self._mix.truncate_one_in < 1:
                 conn.execute(f"truncate {table}".encode())
             conn.execute("select public.churn(%s, %s, %s, %s)", [table, self._low, self._low + self._mix.keys, steps])
             if rng.random() < 0.05:

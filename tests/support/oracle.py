@@ -154,7 +154,7 @@ class _Hook:
 
 
 class _Chains:
-    """The changes of each key in order, without those that an operator discarded, and how far each was delivered."""
+    """The changes of each key in order, and how far each was delivered."""
 
     def __init__(self, expected: dict[int, LoggedChange], settled: dict[int, str]) -> None:
         self._expected = expected
@@ -166,7 +166,7 @@ class _Chains:
         for id_, change in expected.items():
             if not change.keys:
                 self._truncates[change.table].append(id_)
-            elif settled.get(id_) != DISCARDED:
+            else:
                 for key in change.keys:
                     self._chains[change.table, key].append(id_)
 
@@ -190,11 +190,11 @@ class _Chains:
         )
 
     def _advance(self, key: tuple[int, int], to: int) -> list[int]:
-        """The changes of a key since the last record and before this one that were not found to change nothing."""
+        """The changes of a key since the last record and before this one that were not discarded."""
         ids, start = self._chains[key], self._at[key]
         end = bisect_right(ids, to, start)
         self._at[key] = end
-        return [id_ for id_ in ids[start:end] if id_ < to and self._settled.get(id_) != NOTHING]
+        return [id_ for id_ in ids[start:end] if id_ < to and self._settled.get(id_) not in (NOTHING, DISCARDED)]
 
     def left(self) -> list[int]:
         """Successes that no record stands for."""
@@ -205,12 +205,13 @@ class _Chains:
         for ids in self._chains.values():
             run: list[int] = []
             for id_ in [*ids, 0]:
-                if self._settled.get(id_) == NOTHING:
+                if self._settled.get(id_) in (NOTHING, DISCARDED):
                     run.append(id_)
-                elif run:
-                    if not _comes_to_nothing([self._expected[each] for each in run]):
-                        yield run
-                    run = []
+                    continue
+                discarded = {each for each in run if self._settled[each] == DISCARDED}
+                if not _comes_to_nothing([self._expected[each] for each in run], discarded):
+                    yield run
+                run = []
 
 
 def _shows(record: Record, first: LoggedChange, last: LoggedChange) -> bool:
@@ -219,11 +220,15 @@ def _shows(record: Record, first: LoggedChange, last: LoggedChange) -> bool:
     return (record.before, record.after) == (before, after)
 
 
-def _comes_to_nothing(changes: list[LoggedChange]) -> bool:
-    """Whether these are groups, one after the other, that each end as they began."""
+def _comes_to_nothing(changes: list[LoggedChange], discarded: set[int]) -> bool:
+    """Whether these are groups, one after the other, that each end as they began.
+
+    An operator can discard a change alone, or while it is in such a group.
+    """
     ends = {0}
-    for end in range(2, len(changes) + 1):
-        if any(changes[start].before == changes[end - 1].after for start in ends if start < end - 1):
+    for end in range(1, len(changes) + 1):
+        alone = changes[end - 1].id in discarded and end - 1 in ends
+        if alone or any(changes[start].before == changes[end - 1].after for start in ends if start < end - 1):
             ends.add(end)
     return len(changes) in ends
 

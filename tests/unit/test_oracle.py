@@ -94,7 +94,8 @@ def merged(*records: tuple[int, int | None, int | None], **settled: tuple[int, .
         (merged((1, 1, 2), (3, 2, 2), success=(1, 3), discarded=(2,), nothing=(4, 5)), "do not add up"),
         (merged((1, 1, 2), (3, 3, 2), success=(1, 3), discarded=(2,), nothing=(4, 5)), None),
         (merged((2, 1, 3), success=(1, 2, 3), nothing=(4, 5)), "a success, and not received: 3"),
-        (merged((1, 1, 2), success=(1,), nothing=(2, 4, 5), discarded=(3,)), "discarded, although"),
+        (merged((1, 1, 2), success=(1,), nothing=(2, 4, 5), discarded=(3,)), None),  # it was discarded at the same time
+        (merged((1, 1, 2), (3, 3, 2), success=(1, 3), nothing=(2, 4, 5)), "discarded, although"),
         (merged((1, 1, 2), success=(1,), nothing=(2, 3, 4)), "lost: 5"),
         (merged((3, 1, 2), (1, 1, 2), success=(1, 2, 3), nothing=(4, 5)), "do not add up"),
     ],
