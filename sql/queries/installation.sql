@@ -21,6 +21,58 @@ select exists (
     select from pg_class where relname = 'migration' and relnamespace = to_regnamespace('jobhooks')
 )
 
+-- name: foreign_owners
+-- Roles whose code a superuser would run with any statement on the schemas of jobhooks: owners of its objects, and of functions
+-- that triggers, defaults, checks and views of its tables call. No rows if the session's role is no superuser. It runs before
+-- anything else, so it names nothing that such a role can create.
+with own as (
+    select oid, nspowner from pg_namespace where nspname in ('jobhooks', 'jobhooks_capture')
+),
+part as (
+    select tableoid as catalog, oid, tgrelid as relation from pg_trigger
+    union all select tableoid, oid, adrelid from pg_attrdef
+    union all select tableoid, oid, conrelid from pg_constraint
+    union all select tableoid, oid, ev_class from pg_rewrite
+),
+owner as (
+    select nspowner as oid from own
+    union select relowner from pg_class where relnamespace in (select oid from own)
+    union select proowner from pg_proc where pronamespace in (select oid from own)
+    union select typowner from pg_type where typnamespace in (select oid from own)
+    union select function.proowner
+    from part
+    join pg_class as class on class.oid = part.relation and class.relnamespace in (select oid from own)
+    join pg_depend as depend on depend.classid = part.catalog and depend.objid = part.oid
+    join pg_proc as function on depend.refclassid = 'pg_proc'::regclass and function.oid = depend.refobjid
+)
+select coalesce(role.rolname, owner.oid::text)
+from owner
+left join pg_roles as role on role.oid = owner.oid
+where (select rolsuper from pg_roles where rolname = current_user)
+    and role.rolsuper is not true
+    and (role.rolname in ('jobhooks_owner', 'jobhooks_capture') and not role.rolcanlogin) is not true
+order by 1
+
+-- name: unsafe_roles
+-- Roles of jobhooks that somebody made with more rights than an installation gives them.
+select
+    role.rolname, concat_ws(
+        ' and ', case when known.is_owner and role.rolcanlogin then 'can log in' end, case when role.rolsuper then 'is a superuser' end,
+        case when role.rolcreaterole then 'may create roles' end, case when role.rolreplication then 'may replicate' end,
+        case when role.rolbypassrls then 'passes by row-level security' end
+    ),
+    format(
+        'alter role %I%s nosuperuser nocreaterole noreplication nobypassrls', role.rolname,
+        case when known.is_owner then ' nologin' end
+    )
+from pg_roles as role
+join (values
+    ('jobhooks_owner', true), ('jobhooks_capture', true), ('jobhooks_daemon', false), ('jobhooks_receiver', false),
+    ('jobhooks_viewer', false), ('jobhooks_operator', false)
+) as known (name, is_owner) on known.name = role.rolname
+where known.is_owner and role.rolcanlogin or role.rolsuper or role.rolcreaterole or role.rolreplication or role.rolbypassrls
+order by 1
+
 -- name: may_read_schema
 select has_schema_privilege('jobhooks', 'usage')
 

@@ -13,10 +13,19 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from conftest import Connection
 from jobhooks.errors import CopiedDatabase, Forbidden, NothingToAdopt, SqlMismatch
 from jobhooks.operations import tables
+from jobhooks.operations.opening import connection
+from jobhooks.runtime.settings import load
 from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.schema import install as installing
-from jobhooks.schema.install import capture_is_confined, check_installed, check_may_mark, check_original, install
-from jobhooks.store.connections import connect
+from jobhooks.schema.install import (
+    capture_is_confined,
+    check_installed,
+    check_may_mark,
+    check_original,
+    check_roles,
+    install,
+)
+from jobhooks.store.connections import call, connect
 from jobhooks.store.queries import SQL, migrations
 from support.reading import open_reader, read_all
 from support.servers import Server
@@ -467,3 +476,73 @@ def test_the_triggers_of_a_partitioned_table_go_on_until_they_are_replaced(datab
         ("delete", 3, None),
         ("create", None, 4),
     ]
+
+
+FOREIGN_SCHEMA = """
+create schema jobhooks;
+create table jobhooks.migration (version integer, name text);
+create function jobhooks.evil() returns integer language plpgsql
+    as $$ begin execute 'alter role {role} superuser'; return 1; end $$;
+create view jobhooks.installation as select jobhooks.evil()::text as program_version, '' as functions_digest;
+grant usage on schema jobhooks to public; grant select on all tables in schema jobhooks to public;
+"""
+FOREIGN_CODE = {
+    "schema": FOREIGN_SCHEMA,
+    "trigger": FOREIGN_SCHEMA.replace("create view", "--") + "create schema theirs;"
+    " create function theirs.evil() returns trigger language plpgsql as $$ begin return new; end $$;"
+    " create trigger evil before insert on jobhooks.migration for each row execute function theirs.evil()",
+}
+
+
+@pytest.mark.parametrize("made", FOREIGN_CODE)
+def test_a_superuser_runs_no_code_of_a_role_that_made_the_schema_first(
+    empty_database: str, template: None, role: str, server: Server, made: str
+) -> None:
+    """Without the check, a look at the status would make that role a superuser."""
+    server.execute("alter database {} owner to {}", str(conninfo_to_dict(empty_database)["dbname"]), role)
+    with psycopg.connect(empty_database, user=role, autocommit=True) as theirs:
+        theirs.execute(FOREIGN_CODE[made].format(role=role).encode())
+        if made == "trigger":  # the tables changed hands, their triggers did not
+            with psycopg.connect(empty_database, autocommit=True) as admin:
+                admin.execute("drop view if exists jobhooks.installation; drop function jobhooks.evil")
+                admin.execute("alter table jobhooks.migration owner to jobhooks_owner")
+                admin.execute("alter schema jobhooks owner to jobhooks_owner")
+    for installed in (True, False):
+        with (
+            pytest.raises(Forbidden, match=rf"belong to {role}, whose code would run as a superuser") as refused,
+            connection(load(database_url=empty_database), installed=installed),
+        ):
+            pass
+    assert f"jobhooks install --trust-owner {role}" in str(refused.value)
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        assert admin.execute("select rolsuper from pg_roles where rolname = %s", [role]).fetchone() == (False,)
+
+
+def test_a_superuser_takes_over_the_schema_of_a_trusted_role(
+    empty_database: str, template: None, role: str, server: Server
+) -> None:
+    """The role itself goes on as before, and so does the superuser after the schema has changed hands."""
+    server.execute("alter database {} owner to {}", str(conninfo_to_dict(empty_database)["dbname"]), role)
+    with connection(load(database_url=make_conninfo(empty_database, user=role)), installed=False) as owner:
+        install(owner)
+    with pytest.raises(Forbidden), connection(load(database_url=empty_database)):
+        pass
+    with connection(load(database_url=empty_database), installed=False, trusted_owner=role) as superuser:
+        install(superuser)
+    with connection(load(database_url=empty_database)) as superuser:
+        assert call(superuser, "schema_version")
+    with connection(load(database_url=make_conninfo(empty_database, user=role))) as owner:
+        assert call(owner, "schema_version")
+
+
+def test_a_role_that_was_made_with_more_rights_is_refused(conn: Connection) -> None:
+    """Who can log in as the owner can change every function that others run."""
+    check_roles(conn)
+    with conn.transaction(force_rollback=True):
+        conn.execute("alter role jobhooks_owner login createrole")
+        with pytest.raises(Forbidden) as refused:
+            check_roles(conn)
+    assert str(refused.value) == (
+        "cannot install with the role jobhooks_owner, which exists already: it can log in and may create roles. Try:"
+        " alter role jobhooks_owner nologin nosuperuser nocreaterole noreplication nobypassrls"
+    )

@@ -43,6 +43,32 @@ def _install(conn: SyncConnection) -> list[str]:
     return [f"{migration.version:04d}_{migration.name}" for migration in missing]
 
 
+def check_owners(conn: SyncConnection, trusted: str | None = None) -> None:
+    """Check that a superuser runs no code of another role, other than ``trusted``, by using the schema.
+
+    Raises:
+        Forbidden: it would, with the rights of a superuser.
+    """
+    owners = [owner for (owner,) in call(conn, "foreign_owners") if owner != trusted]
+    if owners:
+        raise Forbidden(
+            f"will not use the schema jobhooks in the database {conn.info.dbname} as the superuser {conn.info.user}:"
+            f" functions or tables in it belong to {', '.join(owners)}, whose code would run as a superuser",
+            f"the same command as the role {owners[0]}; or, to give all to jobhooks_owner if you trust that role,"
+            f" jobhooks install --trust-owner {owners[0]}",
+        )
+
+
+def check_roles(conn: SyncConnection) -> None:
+    """Check that the roles of jobhooks, which may exist already, have no rights that an installation does not give.
+
+    Raises:
+        Forbidden: the message names the first one; the remedy repairs it.
+    """
+    for role, excess, remedy in call(conn, "unsafe_roles"):
+        raise Forbidden(f"cannot install with the role {role}, which exists already: it {excess}", remedy)
+
+
 def capture_is_confined(conn: SyncConnection) -> bool:
     """Whether the capture functions belong to the role that can only write to the log."""
     ((confined,),) = call(conn, "capture_is_confined")

@@ -17,7 +17,7 @@ from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.schema import uninstall as uninstalling
-from jobhooks.schema.install import capture_is_confined, check_may_mark, install as install_sql
+from jobhooks.schema.install import capture_is_confined, check_may_mark, check_roles, install as install_sql
 from jobhooks.schema.script import installation_script
 from jobhooks.store.connections import SyncConnection
 
@@ -39,6 +39,14 @@ def install(
     as_script: Annotated[
         bool, typer.Option("--print", help="Print the same as an SQL script for psql, and change nothing.")
     ] = False,
+    trust_owner: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            help="As a superuser, run the code of this role, which owns the schema, and give the schema to"
+            " jobhooks_owner.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
@@ -56,7 +64,9 @@ def install(
             raise typer.BadParameter("the script only installs; to watch a table: select jobhooks.watch('TABLE')")
         print_text(installation_script())
         return
-    with connection(load(config, database_url=database_url), installed=False) as conn:
+    chosen = load(config, database_url=database_url)
+    with connection(chosen, installed=False, trusted_owner=trust_owner) as conn:
+        check_roles(conn)
         for table in watch or []:
             check_table(conn, table, command="jobhooks install")  # before anything changes
         migrations = install_sql(conn)
