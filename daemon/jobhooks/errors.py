@@ -179,6 +179,8 @@ class TransactionEnded(JobhooksError):
 class MarkRefused(JobhooksError):
     """The connection cannot be marked: it has no open transaction, so its writes would trigger hooks."""
 
+    default_remedy = "begin a transaction on it before self.mark, or write through self.connection"
+
 
 class StaleObject(JobhooksError):
     """Another session changed or deleted the row after the receiver read it."""

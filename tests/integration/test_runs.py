@@ -451,6 +451,41 @@ def test_an_async_connection_of_the_receivers_own_can_be_marked(hooked: Connecti
     assert rows == [(False,)]
 
 
+def test_a_mark_of_a_role_without_leave_is_refused(hooked: Connection, database: str, role: str) -> None:
+    """The database would ignore the mark, and the receiver would trigger itself without end."""
+    hooked.execute(f"grant all on public.device to {role}".encode())
+    marked: list[str] = []
+
+    class Orm(JobHookReceiver):
+        def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            with psycopg.connect(database, user=role) as own:
+                with pytest.raises(
+                    MarkRefused, match=rf"role {role} is no member.* Try: grant jobhooks_receiver to {role};"
+                ):
+                    self.mark(own)
+                own.execute("select 1")  # the transaction goes on
+                hooked.execute(f"grant jobhooks_receiver to {role}".encode())
+                self.mark(own)
+                marked.append("def")
+
+    class Own(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+        async def receive_job_hook(self, change: Change, action: Action, changed_object: Any) -> None:
+            with contextlib.closing(connect(database, user=role)) as conn:
+                arguments = asyncpg_arguments(conn)
+            own = await connect_async(arguments)
+            async with own.transaction():
+                with pytest.raises(MarkRefused, match="is no member of jobhooks_receiver"):
+                    await self.mark(own)
+                marked.append("async def")
+            await own.close()
+
+    hooked.execute("update public.device set name = 'a'")
+    assert deliver(database, Orm).error is None
+    hooked.execute(f"revoke jobhooks_receiver from {role}".encode())
+    assert deliver(database, Own).error is None
+    assert marked == ["def", "async def"]
+
+
 def run_both(
     database: str, first: type[JobHookReceiver[Any]], second: type[JobHookReceiver[Any]], class_path: str
 ) -> list[Outcome]:

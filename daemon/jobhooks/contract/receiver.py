@@ -113,7 +113,7 @@ class JobHookReceiver(Generic[ConnectionT]):
         transaction, so a pooled connection does not carry it to its next user.
 
         Raises:
-            MarkRefused: no transaction is open.
+            MarkRefused: no transaction is open, or the connection's role may not mark its writes.
         """
         if hasattr(connection, "fetchval"):  # asyncpg's connection, or its pool's
             return _mark_async(connection, self._run.delivery.mark)
@@ -147,7 +147,17 @@ class _AsyncConnection(Protocol):
 
 # Each driver has different placeholders, so the mark, three numbers and two colons, is written into the statement.
 SET_MARK = "select set_config('jobhooks.delivery', '{}', true)"
-READ_MARK = "select current_setting('jobhooks.delivery', true)"
+# The mark as it is now; else the role whose marks have no effect. The same test as jobhooks.may_mark(), which such a
+# role may not call. A database without jobhooks captures nothing.
+READ_MARK = """
+select case
+    when pg_catalog.pg_has_role(session_user, coalesce(
+        (select oid from pg_catalog.pg_roles where rolname = 'jobhooks_receiver'),
+        (select nspowner from pg_catalog.pg_namespace where nspname = 'jobhooks')
+    ), 'member') is not false then pg_catalog.current_setting('jobhooks.delivery', true)
+    else 'role ' || pg_catalog.quote_ident(session_user)
+end
+"""
 
 
 def _mark(connection: Any, mark: str) -> None:
@@ -155,11 +165,20 @@ def _mark(connection: Any, mark: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(SET_MARK.format(mark))
         cursor.execute(READ_MARK)
-        if cursor.fetchone()[0] != mark:
-            raise MarkRefused
+        _check_mark(cursor.fetchone()[0], mark)
 
 
 async def _mark_async(connection: _AsyncConnection, mark: str) -> None:
     await connection.execute(SET_MARK.format(mark))
-    if await connection.fetchval(READ_MARK) != mark:
+    _check_mark(await connection.fetchval(READ_MARK), mark)
+
+
+def _check_mark(found: object, mark: str) -> None:
+    if isinstance(found, str) and found.startswith("role "):
+        raise MarkRefused(
+            f"the connection cannot be marked: the {found} is no member of jobhooks_receiver, so its writes would"
+            " trigger hooks",
+            f"grant jobhooks_receiver to {found.removeprefix('role ')}; or write through self.connection",
+        )
+    if found != mark:
         raise MarkRefused
