@@ -4,6 +4,7 @@ import contextlib
 import gc
 import os
 import pickle
+import py_compile
 import sys
 import tempfile
 import weakref
@@ -216,6 +217,36 @@ def test_what_everybody_can_write_to_is_not_run(directory: Path, what: str, foun
     assert broken.error.endswith(f"Try: chmod o-w {place}")
     place.chmod(place.stat().st_mode & ~0o002)
     assert sorted(find_again(registry).receivers) == ["p.C", "r.C"]
+
+
+def compiled_helper(directory: Path, where: Path) -> Path:
+    """A receiver that imports ``_lib.evil``, and that module, compiled, in the folder ``where``."""
+    (directory / "_lib").mkdir()
+    (directory / "_lib" / "__init__.py").write_text("")
+    (directory / "r.py").write_text("from ._lib.evil import word\n" + WORD.format("").replace("''", "word"))
+    source = directory.parent / "evil.py"
+    source.write_text("word = 'compiled'\n")
+    where.mkdir(exist_ok=True)
+    py_compile.compile(str(source), str(where / "evil.pyc"), doraise=True)
+    return where / "evil.pyc"
+
+
+def test_a_compiled_helper_that_everybody_can_write_to_is_not_run(directory: Path) -> None:
+    helper = compiled_helper(directory, directory / "_lib")
+    assert word(find_receivers([directory])) == "compiled"
+    helper.chmod(0o666)
+    registry = find_receivers([directory])
+    assert registry.receivers == {}
+    assert any(broken.error.endswith(f"Try: chmod o-w {helper}") for broken in registry.broken)
+
+
+def test_a_folder_of_helpers_does_not_lead_to_files_that_were_not_checked(directory: Path, tmp_path: Path) -> None:
+    """Links to folders are not followed when the helpers are read, so nothing is imported through them."""
+    helper = compiled_helper(directory, tmp_path / "elsewhere")
+    (directory / "_lib" / "sub").symlink_to(helper.parent)
+    (directory / "r.py").write_text((directory / "r.py").read_text().replace("_lib.evil", "_lib.sub.evil"))
+    (broken,) = find_receivers([directory]).broken
+    assert "No module named" in broken.error and "_lib.sub" in broken.error
 
 
 @contextlib.contextmanager

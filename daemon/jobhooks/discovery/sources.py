@@ -9,7 +9,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
 from itertools import count
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -20,6 +20,7 @@ from jobhooks.errors import Untrusted
 # Modules are imported below a package name that we choose, so a receiver module json.py hides no other.
 PACKAGE = "jobhooks_receivers"
 INIT = "__init__.py"
+COMPILED = (*BYTECODE_SUFFIXES, *EXTENSION_SUFFIXES)
 
 # A file that is not Python: only its modification time and size are compared.
 Stamp = tuple[int, int]
@@ -73,6 +74,14 @@ class Source:
         spec.submodule_search_locations = [str(folder)]
         return spec
 
+    def has_compiled(self, full_name: str) -> bool:
+        """Whether a module, by its name below ours, is a compiled file that was checked; Python's finders load it."""
+        place = self.directory.joinpath(*full_name.split(".")[1:])
+        return any(
+            file.parent == place.parent and file.name.partition(".")[0] == place.name and file.name.endswith(COMPILED)
+            for file in (*self.files, *self.stamps)
+        )
+
 
 @dataclass(frozen=True)
 class Installed:
@@ -120,7 +129,11 @@ def read_helpers(directory: Path, owners: frozenset[int] | None) -> tuple[dict[P
             continue
         try:
             files = list(folder_files(entry, owners)) if entry.is_dir() else [entry]
-            read = {file: read_trusted(file, owners) for file in files if file.suffix == ".py" and file.is_file()}
+            read = {
+                file: read_trusted(file, owners)
+                for file in files
+                if file.name.endswith((".py", *COMPILED)) and file.is_file()
+            }
         except (OSError, Untrusted) as exc:
             refused[entry] = exc
         else:
@@ -171,10 +184,19 @@ class _Finder(MetaPathFinder):
         path: Sequence[str] | None = None,  # noqa: ARG002 - part of the signature
         target: ModuleType | None = None,  # noqa: ARG002 - part of the signature
     ) -> ModuleSpec | None:
-        """Return how to import a module of a receivers directory."""
+        """Return how to import a module of a receivers directory.
+
+        Raises:
+            ModuleNotFoundError: no checked file has it. Python's finders would search the folder for others.
+        """
         package, _, rest = fullname.partition(".")
         source = _living.get(package) if rest else None
-        return None if source is None else source.find(fullname)
+        if source is None:
+            return None
+        spec = source.find(fullname)
+        if spec is None and not source.has_compiled(fullname):
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return spec
 
 
 _numbers = count(1)
