@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import datetime
 import errno
+import json
 import os
 import re
 import select
@@ -15,7 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 if TYPE_CHECKING:
     from rich.console import Console
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Control characters; and those that are invisible or change the direction of text, so that it reads as another one.
+HIDDEN = (
+    "\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
+)
+CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f{HIDDEN}]")
+HIDDEN_IN_JSON = re.compile(f"[{HIDDEN}]")
 
 
 class _Record(Protocol):
@@ -48,7 +55,7 @@ def print_json(value: object) -> None:
     # A json column may hold JSON that strict readers refuse, such as half of a surrogate pair.
     with contextlib.suppress(msgspec.DecodeError, RecursionError):
         encoded = msgspec.json.format(encoded)
-    print_text(encoded.decode())
+    print_text(_printable_json(encoded.decode()))
 
 
 def print_json_line(value: object, *, flush: bool = True) -> None:
@@ -57,7 +64,7 @@ def print_json_line(value: object, *, flush: bool = True) -> None:
 
     # JSON escapes the line breaks in values, so the others are between values.
     line = msgspec.json.encode(value).decode().replace("\n", " ").replace("\r", " ")
-    print(line, flush=flush)  # noqa: T201 - this is the data
+    print(_printable_json(line), flush=flush)  # noqa: T201 - this is the data
 
 
 def console() -> "Console":
@@ -70,8 +77,17 @@ def console() -> "Console":
 
 
 def printable(text: str) -> str:
-    """Write control characters as escapes: a value from a table must not control the terminal."""
-    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+    """Write control and invisible characters as escapes: a value from a table must not control the terminal."""
+    return CONTROL.sub(lambda match: _escaped(ord(match[0])), text)
+
+
+def _escaped(code: int) -> str:
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _printable_json(text: str) -> str:
+    """The same JSON: such characters are in strings only, where JSON has escapes for them."""
+    return HIDDEN_IN_JSON.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def print_text(text: str) -> None:
@@ -81,7 +97,7 @@ def print_text(text: str) -> None:
 
 def print_message(message: str) -> None:
     """Print a message for a person."""
-    print(message, file=sys.stderr)  # noqa: T201 - words go to stderr
+    print(printable(message), file=sys.stderr)  # noqa: T201 - words go to stderr
 
 
 @contextlib.contextmanager
