@@ -1,4 +1,4 @@
-"""Keeps serial numbers valid: a device that gets a serial its vendor does not know gets its old one back.
+"""Keeps serial numbers valid: a device that gets a serial its vendor does not know gets its last valid one back.
 
 An example to start from. To use it, enable the job and hook it on a table that has a column ``serial``:
 
@@ -16,7 +16,7 @@ VALID_SERIAL = re.compile(r"[A-Z]{2}\d{4}-\d{4,8}")
 
 
 class ValidateSerial(JobHookReceiver):
-    """Checks a changed serial and reverts an invalid one."""
+    """Checks a changed serial and reverts an invalid one to the last valid one."""
 
     class Meta:
         name = "Validate serial"
@@ -43,8 +43,19 @@ class ValidateSerial(JobHookReceiver):
             self.log_success(changed_object, f"The serial {new} is valid.")
             return
 
+        # The change is history. If the serial has changed again, the run for that change decides about it.
+        if changed_object.has_moved_on(change, "serial"):
+            self.log_info(changed_object, f"The serial {new} is not valid, and has changed since.")
+            return
+
+        # The old serial may be one that another run left alone because this change followed it.
+        earlier: Change | None = change
+        while old is not None and not VALID_SERIAL.fullmatch(str(old)):
+            earlier = earlier.previous() if earlier is not None else None
+            old = (earlier.prechange or {}).get("serial") if earlier is not None else None
+
         # This write is recorded with the run that made it, and triggers nothing.
         changed_object.serial = old
         changed_object.save()
         self.log_warning(changed_object, f"The serial {new} is not valid.")
-        self.log_success(changed_object, f"Set the serial back to {old}.")
+        self.log_success(changed_object, f"Set the serial back to {old or 'nothing'}.")

@@ -15,6 +15,7 @@ from conftest import Connection
 from jobhooks import Change, JobHookReceiver, MarkRefused, StaleObject
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.contract.job_settings import JobSettings
+from jobhooks.discovery.loading import find_receivers
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_settings import HookSettings
@@ -23,6 +24,8 @@ from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
+from support.generated import ROOT
+from support.reading import open_reader
 from support.running import HOOK, deliver, last_change, open_running, pending
 from support.servers import Server, drop_database
 
@@ -484,6 +487,29 @@ def test_a_mark_of_a_role_without_leave_is_refused(hooked: Connection, database:
     hooked.execute(f"revoke jobhooks_receiver from {role}".encode())
     assert deliver(database, Own).error is None
     assert marked == ["def", "async def"]
+
+
+def test_the_example_brings_back_the_last_valid_serial(hooked: Connection, database: str) -> None:
+    """Two invalid serials in one transaction: neither run may write the first one back over the second."""
+    registry = find_receivers([ROOT / "receivers"])
+    found = registry.receivers["validate_serial.ValidateSerial"].receiver
+
+    async def attempt_both() -> list[Outcome]:
+        async with open_reader(database, 1000) as reader:
+            changes = (await reader.next_page())[-2:]
+        async with open_running(database) as running:
+            return [await running.attempt(found, pending(change)) for change in changes]
+
+    with hooked.transaction():
+        for serial in ("first", "second"):
+            hooked.execute("update public.device set serial = %s where id = 1", [serial])
+    outcomes = asyncio.run(attempt_both())
+    assert [outcome.error for outcome in outcomes] == [None, None]
+    assert hooked.execute("select serial from public.device where id = 1").fetchone() == ("FX2024-00017",)
+    log = hooked.execute("select message from jobhooks.job_log_entry order by change_id, line")
+    messages = [text for (text,) in log]
+    assert "The serial first is not valid, and has changed since." in messages
+    assert messages[-1] == "Set the serial back to FX2024-00017."
 
 
 def run_both(

@@ -6,6 +6,7 @@ from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject, 
 from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.snapshots import Row
 from jobhooks.errors import StaleObject
+from support.making import make_change
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
 
@@ -117,3 +118,29 @@ async def test_async_receivers_await_the_same() -> None:
     await device.delete()
     with pytest.raises(StaleObject):
         await device.refresh()
+
+
+@pytest.mark.parametrize(
+    ("after", "columns", "moved_on"),
+    [
+        ({"name": "a"}, (), False),
+        ({"name": "b"}, (), True),
+        ({"name": "b", "save": "taken"}, ("save",), False),
+        ({"name": "a", "save": "2024-01-01T02:00:00+02:00"}, ("save",), False),
+        ({"name": "a", "save": "2024-01-01T02:00:00+00:00"}, ("save",), True),
+        (None, (), True),
+    ],
+)
+def test_a_row_has_moved_on_when_it_lost_what_the_change_wrote(
+    after: Row | None, columns: tuple[str, ...], moved_on: bool
+) -> None:
+    """A change is history. Times are compared as times: each session writes them in its own zone."""
+    table = Table()
+    if after is not None and "T" in str(after.get("save")):
+        table.row = {"id": 1, "name": "a", "save": "2024-01-01T00:00:00+00:00"}
+    loaded = table.load(DEVICE, {"id": 1})
+    assert loaded is not None
+    row = ChangedObject(DEVICE, table, loaded)
+    assert row.has_moved_on(make_change(7, before={"name": "old"}, after=after), *columns) is moved_on
+    with pytest.raises(KeyError, match="no column colour"):
+        row.has_moved_on(make_change(7, after={"name": "a"}), "colour")

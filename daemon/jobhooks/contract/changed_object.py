@@ -4,10 +4,12 @@ Values have the types of snapshots (text, int, Decimal, bool, list, dict, null).
 value can be assigned back for every column type.
 """
 
+import datetime
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from jobhooks.contract.change import Change
 from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.snapshots import Row
 from jobhooks.errors import StaleObject
@@ -81,6 +83,25 @@ class LiveRow(Generic[RowsT]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._loaded.columns)
 
+    def has_moved_on(self, change: Change, *columns: str) -> bool:
+        """Whether the row no longer has what ``change`` wrote, in ``columns``, or in all that it changed.
+
+        A change is history, and the row is as it is now: a later change, also one of the same transaction, has a run
+        of its own. A receiver that writes back an earlier value asks this first.
+
+        Raises:
+            KeyError: the row has no such column.
+        """
+        written = change.postchange
+        if written is None:
+            return True
+        changed = columns or tuple(change.get_snapshots()["differences"]["added"] or {})
+        return any(not _is_same(self._loaded_value(name), written.get(name)) for name in changed)
+
+    def _loaded_value(self, name: str) -> object:
+        self._check_column(name)
+        return self._loaded.columns[name]
+
     def __repr__(self) -> str:
         key = " ".join(f"{name}={value}" for name, value in self._key().items())
         return f"{self._content_type.name} {key}"
@@ -102,6 +123,16 @@ class LiveRow(Generic[RowsT]):
 
     def _stale(self) -> StaleObject:
         return StaleObject(f"{self!r} was changed or deleted by someone else after the receiver read it")
+
+
+def _is_same(live: object, written: object) -> bool:
+    """Whether two values are the same; a time with a zone is written in the zone of each session."""
+    if live == written or not (isinstance(live, str) and isinstance(written, str)):
+        return live == written
+    try:
+        return datetime.datetime.fromisoformat(live) == datetime.datetime.fromisoformat(written)
+    except ValueError:
+        return False
 
 
 class ChangedObject(LiveRow[Rows]):
