@@ -36,6 +36,7 @@ LONG_FILES = (
     "acceptance/test_demo.py",
     "acceptance/test_testing.py",
     "integration/test_backlog_size.py",
+    "integration/test_bad_receivers.py",
     "integration/test_connections.py",
     "integration/test_faults.py",
     "integration/test_hot_objects.py",

@@ -288,8 +288,8 @@ REPORTS = [
     (ErrorReport("40001", "could not serialize"), "the database did not complete the statement: could not serialize"),
     (
         ErrorReport("57014", "canceling"),
-        "the database did not complete the statement: canceling. Try: PGOPTIONS='-c statement_timeout=0' before the"
-        " command, if it ran into a statement_timeout",
+        "the database did not complete the statement: canceling. Try: a larger statement_timeout in PGOPTIONS or"
+        " database_url, if one is set there",
     ),
     (
         ErrorReport("53200", "out of shared memory", "You might need to increase it."),
