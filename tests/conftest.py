@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import signal
 import zlib
 from collections.abc import Generator
 
@@ -56,6 +57,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # A program inherits which signals are ignored: SIGHUP by nohup, SIGINT and SIGQUIT by a shell's "&".
+    for number, handler in (
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     # The process that hands out tests passes its options on, so all draw from the same seed.
     if config.option.seed is None:
         config.option.seed = int(os.environ.get("JOBHOOKS_TEST_SEED") or random.randrange(1 << 32))

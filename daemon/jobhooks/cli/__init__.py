@@ -1,5 +1,16 @@
 """The command ``jobhooks``: it puts settings, store and engine together, without further logic."""
 
-from jobhooks.cli.app import main
+import signal
+
+
+def main() -> None:
+    """Run the command line."""
+    # Until the modules are loaded, Ctrl-C just ends the process. An exception could come out of any import.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from jobhooks.cli import app
+
+    app.main()
+
 
 __all__ = ["main"]

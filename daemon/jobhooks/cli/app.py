@@ -1,7 +1,9 @@
 """The root of the command line: its options, and how errors become one line and an exit code."""
 
+import signal
 import sys
-from types import TracebackType
+from collections.abc import Callable
+from types import FrameType, TracebackType
 from typing import Annotated
 
 import typer
@@ -64,7 +66,15 @@ def main() -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        _on_interrupt(signal.SIG_DFL)  # nor is there a traceback while the interpreter ends
     sys.exit(code)
+
+
+def _on_interrupt(handler: Callable[[int, FrameType | None], None] | signal.Handlers) -> None:
+    """Set what Ctrl-C does, unless the shell has this process ignore it."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _print_error(text: str) -> None:

@@ -22,7 +22,8 @@ class Rule(NamedTuple):
 
 
 # A text of megabytes must take no longer than reading it a few times, for any content. So a repetition never
-# backtracks, or is bounded, or cannot start where another one has already passed.
+# backtracks, or is bounded, or cannot start where another one has already passed. A group is repeated in an atomic
+# group and never possessively: Python before 3.11.3 matches possessive groups wrongly.
 URL = r"""
     (://[^\s/:@\[]*+:)                                   # ://user:
     (?: [^\s/"'<>]*(?=@)                                 # all up to the last @ before a slash
@@ -37,11 +38,11 @@ NAME = r"""
         (?: \\{0,3}["']?[\])]? [ \t]{0,10} (?: => | [=:]{1,3} ) [ \t]{0,10} \(?
           | (?<=password) [ \t]{1,10} (?=') )            # alter role app password 'x'
     )
-    (?: b? " (?:[^"\\]|\\.)*+ "?
-      | b? ' (?:[^'\\]|\\.)*+ '?
+    (?: b? " (?>(?:[^"\\]|\\.)*) "?
+      | b? ' (?>(?:[^'\\]|\\.)*) '?
       | \\{1,3} ["'] [^"'\\]*+ (?: \\{1,3}["'] )?        # in quotes inside quotes
-      | (?: [^\s&,;"')}\]]                               # a bracket or a comma ends it, unless it goes on behind that
-          | [,;"')}\]] (?=[^\s&,;"')}\]]) (?![\w.-]{1,40}["']?[=:]) )++
+      | (?>(?: [^\s&,;"')}\]]                            # a bracket or a comma ends it, unless it goes on behind that
+          | [,;"')}\]] (?=[^\s&,;"')}\]]) (?![\w.-]{1,40}["']?[=:]) )+)
     )
 """
 HEADER = r"""
@@ -89,7 +90,7 @@ RULES = (
     Rule(
         ("cookie",), re.compile(r"""(\b(?:set-)?cookie["']?[ \t]{0,10}:[ \t]{0,10}["']?)[^\r\n"']++""", re.IGNORECASE)
     ),
-    Rule(("private key-----",), re.compile(r"(PRIVATE KEY-----)(?:(?!-----END).)++", re.DOTALL)),
+    Rule(("private key-----",), re.compile(r"(PRIVATE KEY-----)(?>(?:(?!-----END).)+)", re.DOTALL)),
     # Secrets with a known form: a JSON web token, and keys of services with a fixed prefix.
     Rule(("eyj",), re.compile(r"((?<![\w-])eyJ)[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?")),
     Rule(
