@@ -17,6 +17,11 @@ bindir ?= $(prefix)/bin
 libdir ?= $(prefix)/lib/jobhooks
 sysconfdir ?= /etc/jobhooks
 unitdir ?= /etc/systemd/system
+# A release has a folder by itself; libdir is a link to the current one. A running daemon keeps the files of its release.
+releases = $(libdir)-releases
+release := $(shell date -u +%Y%m%dT%H%M%S)
+# Exists if systemd runs.
+systemd ?= /run/systemd/system
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-model test-chaos test-nightly test-versions coverage bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
@@ -102,14 +107,22 @@ install-sql: $(VENV)/.installed ## Install the schema in DATABASE_URL and watch 
 	@$(BIN)/jobhooks install $(TABLES) $(if $(DATABASE_URL),--database-url "$(DATABASE_URL)")
 
 install: ## Install program, service and settings on this system (as root; respects DESTDIR and prefix)
-	$(PYTHON) -m venv --clear "$(DESTDIR)$(libdir)"
-	"$(DESTDIR)$(libdir)/bin/python" -m pip install $(PIP_OPTIONS) --require-hashes -r requirements.lock
-	"$(DESTDIR)$(libdir)/bin/python" -m pip install $(PIP_OPTIONS) --no-deps .
+	$(PYTHON) -m venv "$(DESTDIR)$(releases)/$(release)"
+	"$(DESTDIR)$(releases)/$(release)/bin/python" -m pip install $(PIP_OPTIONS) --require-hashes -r requirements.lock
+	"$(DESTDIR)$(releases)/$(release)/bin/python" -m pip install $(PIP_OPTIONS) --no-deps .
 	# The environment's scripts contain their path, which is wrong under DESTDIR; we write the command ourselves.
-	find "$(DESTDIR)$(libdir)/bin" -type f ! -name 'python*' -delete
-	sed -i '/^command/d' "$(DESTDIR)$(libdir)/pyvenv.cfg"
+	find "$(DESTDIR)$(releases)/$(release)/bin" -type f ! -name 'python*' -delete
+	sed -i '/^command/d' "$(DESTDIR)$(releases)/$(release)/pyvenv.cfg"
+	if test -d "$(DESTDIR)$(libdir)" && ! test -L "$(DESTDIR)$(libdir)"; then \
+		mv "$(DESTDIR)$(libdir)" "$(DESTDIR)$(releases)/former"; fi
+	ln -s "$(notdir $(releases))/$(release)" "$(DESTDIR)$(libdir).new"
+	mv -fT "$(DESTDIR)$(libdir).new" "$(DESTDIR)$(libdir)"
+	# Former releases are deleted, except those that a process runs.
+	for each in "$(DESTDIR)$(releases)"/*; do \
+		test "$${each##*/}" = "$(release)" || grep -qsF "$$each/" /proc/[0-9]*/cmdline || rm -rf "$$each"; done
 	install -d "$(DESTDIR)$(bindir)" "$(DESTDIR)$(unitdir)" "$(DESTDIR)$(sysconfdir)/receivers"
-	printf '#!/bin/sh\nexec "%s/bin/python" -P -m jobhooks "$$@"\n' "$(libdir)" > "$(DESTDIR)$(bindir)/jobhooks"
+	printf '#!/bin/sh\n# %s/bin/python, by the path of the current release.\nexec "$$(readlink -f "%s")/bin/python" -P -m jobhooks "$$@"\n' \
+		"$(libdir)" "$(libdir)" > "$(DESTDIR)$(bindir)/jobhooks"
 	chmod 755 "$(DESTDIR)$(bindir)/jobhooks"
 	sed 's#/usr/local/bin/jobhooks#$(bindir)/jobhooks#; s#/etc/jobhooks#$(sysconfdir)#g' daemon/jobhooks.service \
 		> "$(DESTDIR)$(unitdir)/jobhooks.service"
@@ -120,7 +133,7 @@ ifeq ($(DESTDIR),)
 	getent passwd jobhooks > /dev/null \
 		|| useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin jobhooks
 	chgrp jobhooks "$(sysconfdir)/jobhooks.toml"
-	if test -d /run/systemd/system; then systemctl daemon-reload; fi
+	if test -d "$(systemd)"; then systemctl daemon-reload; fi
 	@echo
 	@echo "jobhooks is installed. Next:"
 	@echo "  1. name the database in $(sysconfdir)/jobhooks.toml: database_url = \"postgresql:///NAME\""
@@ -130,8 +143,20 @@ ifeq ($(DESTDIR),)
 	@echo "docs/how-to/run-as-a-service.md has the roles and grants that the service needs."
 endif
 
-uninstall: ## Remove program and service; keep the settings and the user
-	rm -rf "$(DESTDIR)$(libdir)" "$(DESTDIR)$(bindir)/jobhooks" "$(DESTDIR)$(unitdir)/jobhooks.service"
+uninstall: ## Stop the service, remove it and the program; keep the settings and the user
+ifeq ($(DESTDIR),)
+	# Triggers would go on to fill a log that nothing reads.
+	@watched=$$(runuser -u jobhooks -- "$(bindir)/jobhooks" table list --json 2> /dev/null); \
+	if test -n "$$watched" && test "$$watched" != "[]" && test -z "$(KEEP_TRIGGERS)"; then \
+		echo "the database still has watched tables. Try: jobhooks uninstall, as the role that installed it;" >&2; \
+		echo "or, to keep recording changes: make uninstall KEEP_TRIGGERS=yes" >&2; exit 1; fi
+	if test -d "$(systemd)" && test -e "$(unitdir)/jobhooks.service"; then systemctl disable --now jobhooks.service; fi
+endif
+	rm -rf "$(DESTDIR)$(libdir)" "$(DESTDIR)$(releases)" "$(DESTDIR)$(bindir)/jobhooks"
+	rm -f "$(DESTDIR)$(unitdir)/jobhooks.service"
+ifeq ($(DESTDIR),)
+	if test -d "$(systemd)"; then systemctl daemon-reload; fi
+endif
 
 build: $(VENV)/.installed ## Build wheel and sdist into dist/
 	$(BIN)/hatchling build
