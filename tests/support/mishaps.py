@@ -107,8 +107,10 @@ class Mishaps:
         self._end_one().kill()
 
     def terminate(self) -> None:
-        """End a daemon as systemd does."""
-        assert self._end_one().terminate() == 0
+        """End a daemon as systemd does. Before it leads or stands by, it may not handle the signal yet."""
+        daemon = self._end_one()
+        wait_until("it leads or stands by", lambda: daemon.events("started") or daemon.events("standing_by"))
+        assert daemon.terminate() == 0
 
     def cut_leader(self) -> None:
         """End the session by which a daemon leads, while its receivers run."""
