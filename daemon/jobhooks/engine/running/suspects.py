@@ -247,12 +247,17 @@ class Suspects:
 
 
 class WithoutSuspects:
-    """A ``DeliverySource`` whose groups and batches have no suspects. Call ``give_back_held`` after the last report."""
+    """A ``DeliverySource`` whose groups and batches have no suspects. Call ``give_back_held`` at the end.
+
+    A suspect that was taken is held, and given back before the first report: it may wait for a delivery that has
+    failed, and then goes to the backlog with everything else that has not begun.
+    """
 
     def __init__(self, source: DeliverySource, is_suspect: Callable[[Delivery], bool]) -> None:
         self._source = source
         self._is_suspect = is_suspect
         self._held: list[Delivery] = []
+        self._is_over = False  # no more deliveries join the group
 
     def take(self) -> Delivery | None:
         """As the source's."""
@@ -260,8 +265,9 @@ class WithoutSuspects:
 
     def more_of(self, group: Group) -> Delivery | None:
         """As the source's; a suspect ends the group."""
-        delivery = None if self._held else self._source.more_of(group)
+        delivery = None if self._is_over else self._source.more_of(group)
         if delivery is not None and self._is_suspect(delivery):
+            self._is_over = True
             self._held.append(delivery)
             return None
         return delivery
@@ -287,9 +293,11 @@ class WithoutSuspects:
 
     def report(self, delivery: Delivery, outcome: Outcome | None) -> None:
         """As the source's."""
+        self.give_back_held()
         self._source.report(delivery, outcome)
 
     def give_back_held(self) -> None:
         """Give suspects back that were taken; each runs alone."""
-        if self._held:
-            self._source.give_back_alone(self._held)
+        held, self._held = self._held, []
+        if held:
+            self._source.give_back_alone(held)
