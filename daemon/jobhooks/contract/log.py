@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from jobhooks.contract.choices import LogLevel
 from jobhooks.contract.redaction import redact
 
+MOST_LINES = 10_000  # of a run
+MOST_CHARACTERS = 4_000_000  # in all lines of a run
+LONGEST_TEXT = 10_000  # characters of a line, or of the text of an error
+NO_MORE = f"no more lines are kept: a run may have {MOST_LINES} lines and {MOST_CHARACTERS} characters"
+
 
 @dataclass(frozen=True)
 class LogEntry:
@@ -20,13 +25,16 @@ class LogEntry:
 class ReceiverLog:
     """The lines of one run, ``entries``. Each method takes a message, or an object and a message.
 
-    Secrets that can be recognised are removed (a password in a URL, a value after ``password=``).
+    Secrets that can be recognised are removed (a password in a URL, a value after ``password=``). Long lines are cut.
+    After too many lines or characters one line says that no more are kept.
     """
 
-    __slots__ = ("entries",)
+    __slots__ = ("_characters", "_failure", "entries")
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
+        self._characters = 0
+        self._failure: str | None = None
 
     def debug(self, obj: object = None, message: str | None = None) -> None:
         """Log details."""
@@ -50,20 +58,31 @@ class ReceiverLog:
 
     def failure_message(self) -> str | None:
         """The last failure's message; null without a failure."""
-        failures = [entry.message for entry in self.entries if entry.level is LogLevel.FAILURE]
-        return failures[-1] if failures else None
+        return self._failure
 
     def _add(self, level: LogLevel, obj: object, message: str | None) -> None:
         subject, text = (None, obj) if message is None else (obj, message)
         now = datetime.datetime.now(datetime.UTC)
-        about = None if subject is None else redact(clean_text(subject))
-        self.entries.append(LogEntry(level, now, about, redact(clean_text(text))))
+        is_full = len(self.entries) >= MOST_LINES or self._characters >= MOST_CHARACTERS
+        if is_full and level is not LogLevel.FAILURE:
+            if self.entries[-1].message != NO_MORE:
+                self.entries.append(LogEntry(LogLevel.WARNING, now, None, NO_MORE))
+            return
+        message = redact(clean_text(text))
+        if level is LogLevel.FAILURE:
+            self._failure = message
+        if not is_full:
+            about = None if subject is None else redact(clean_text(subject))
+            self._characters += len(message) + len(about or "")
+            self.entries.append(LogEntry(level, now, about, message))
 
 
-def clean_text(value: object) -> str:
-    """Convert ``value`` to text that PostgreSQL can store: without NUL and without lone surrogates."""
+def clean_text(value: object, longest: int = LONGEST_TEXT) -> str:
+    """Convert ``value`` to text that PostgreSQL can store: without NUL and lone surrogates, and not too long."""
     try:
         text = str(value)
     except Exception as exc:  # noqa: BLE001 - the author's own __str__
         text = f"<{type(value).__name__} whose __str__ raises {type(exc).__name__}>"
+    if len(text) > longest:
+        text = f"{text[:longest]}... ({len(text) - longest} more characters)"
     return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()

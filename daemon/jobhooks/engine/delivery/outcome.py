@@ -8,9 +8,10 @@ import msgspec
 
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.control import Discard, Retry
-from jobhooks.contract.log import LogEntry, ReceiverLog, clean_text
+from jobhooks.contract.log import LONGEST_TEXT, LogEntry, ReceiverLog, clean_text
 from jobhooks.contract.redaction import redact
 
+LONGEST_TRACEBACK = 200_000  # characters
 LARGEST_VALUE = 100_000  # bytes of a receiver's return value, as JSON
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -102,13 +103,27 @@ def failed(
         reason = message or "discarded by the receiver"
         return Outcome(started_at, clock.now(), JobResultStatus.DISCARDED, entries, reason)
     error = f"{type(exc).__name__}: {message}" if message else type(exc).__name__
-    lines = "".join(traceback.format_tb(exc.__traceback__) if sensitive else traceback.format_exception(exc))
+    lines = _traceback(exc, sensitive=sensitive)
     outcome = Outcome(
-        started_at, clock.now(), JobResultStatus.FAILURE, entries, error, redact(clean_text(lines)), raised=True
+        started_at,
+        clock.now(),
+        JobResultStatus.FAILURE,
+        entries,
+        error,
+        redact(clean_text(lines, LONGEST_TRACEBACK)),
+        raised=True,
     )
     if isinstance(exc, Retry):
         return msgspec.structs.replace(outcome, traceback=None, retry_after=exc.after)
     return outcome
+
+
+def _traceback(exc: BaseException, *, sensitive: bool) -> str:
+    """The traceback, in which texts of errors are cut before they are joined."""
+    if sensitive:
+        return "".join(traceback.format_tb(exc.__traceback__))
+    parts = traceback.TracebackException.from_exception(exc).format()
+    return "".join(part if len(part) <= LONGEST_TEXT else f"{part[:LONGEST_TEXT]}...\n" for part in parts)
 
 
 def failed_after(outcome: Outcome, clock: Clock, exc: BaseException, *, sensitive: bool = False) -> Outcome:
