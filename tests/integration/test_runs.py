@@ -663,3 +663,32 @@ def test_a_database_in_another_encoding_takes_what_it_can_of_a_log(server: Serve
             assert messages == [("\\xe9 \\u2192 there",)]
     finally:
         drop_database(server, name)
+
+
+class Prepares(JobHookReceiver):
+    """Prepares its transaction, whose locks would outlive the run."""
+
+    def receive_job_hook(self, change: Change) -> None:
+        self.connection.execute("update public.device set name = 'prepared'")
+        self.connection.execute("prepare transaction 'kept'")
+
+
+class PreparesAsync(JobHookReceiver["asyncpg.Connection[asyncpg.Record]"]):
+    """The same, asynchronously."""
+
+    async def receive_job_hook(self, change: Change) -> None:
+        await self.connection.execute("update public.device set name = 'prepared'")
+        await self.connection.execute("prepare transaction 'kept'")
+
+
+@pytest.mark.parametrize("receiver", [Prepares, PreparesAsync])
+def test_a_receiver_cannot_prepare_its_transaction(
+    hooked: Connection, database: str, receiver: type[JobHookReceiver[Any]]
+) -> None:
+    """The run fails, and leaves no prepared transaction."""
+    hooked.execute("update public.device set name = 'a'")
+    deliver(database, receiver)
+    ((status, error),) = results(hooked)
+    assert status == "failure" and "a receiver cannot prepare its transaction" in str(error)
+    assert hooked.execute("select count(*) from pg_prepared_xacts").fetchone() == (0,)
+    assert name(hooked) == "a"

@@ -8,7 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
-from jobhooks.engine.running.in_loop.limits import Limited, Watchdog
+from jobhooks.engine.running.in_loop import limits
+from jobhooks.engine.running.in_loop.limits import Limited, RaisedGeneratorExit, Watchdog
 
 
 async def test_the_soft_limit_is_raised_where_the_receiver_waits() -> None:
@@ -185,3 +186,43 @@ async def test_both_limits_in_one_turn_of_a_blocked_loop_end_the_run_and_leave_n
     # Else this one's time limit would count as the end of the daemon.
     with pytest.raises(TimeLimitExceeded):
         await Limited(asyncio.sleep(3600), "m.C", None, 0.01).run()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_receiver_that_raises_generator_exit_has_failed(waits: bool) -> None:
+    """It must not end the task that runs the hook."""
+
+    async def receiver() -> None:
+        if waits:
+            await asyncio.sleep(0)
+        raise GeneratorExit
+
+    with pytest.raises(RaisedGeneratorExit, match="raised GeneratorExit"):
+        await Limited(receiver(), "m.C", None, None).run()
+
+
+@pytest.mark.parametrize("resists", [False, True])
+async def test_a_receiver_that_goes_on_after_its_hard_limit_is_abandoned(
+    monkeypatch: pytest.MonkeyPatch, resists: bool
+) -> None:
+    """Also one that resists the end of its coroutine."""
+    monkeypatch.setattr(limits, "ABANDON_S", 0.1)
+    ends = 0
+
+    async def receiver() -> None:
+        nonlocal ends
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                continue
+            except GeneratorExit:
+                ends += 1
+                if not resists or ends > 1:
+                    raise
+
+    with pytest.raises(TimeLimitExceeded):
+        async with asyncio.timeout(30):
+            await Limited(receiver(), "m.C", None, 0.05).run()
+    task = asyncio.current_task()
+    assert task is not None and not task.cancelling()

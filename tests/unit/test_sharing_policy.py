@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from jobhooks.engine.running.sharing_policy import LONGEST_BAN, MOST, SHORTEST_BAN, SharingPolicy, may_share
+from jobhooks.engine.running.sharing_policy import LONGEST_BAN, MOST, SHORTEST_BAN, SharingPolicy, may_share, prepares
 
 
 @pytest.mark.parametrize(
@@ -100,3 +100,18 @@ def test_the_number_of_runs_stays_within_its_limits(durations: list[tuple[int, f
         former = policy.batch_size
         policy.took(runs, seconds)
         assert 1 <= policy.batch_size <= min(MOST, 2 * former)
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_one"),
+    [
+        ("prepare transaction 'x'", True),
+        (" PREPARE  Transaction 'x';", True),
+        ("/* now */ prepare transaction 'x'", True),
+        ("set local lock_timeout = 1; prepare transaction 'x'", True),
+        ("select 'prepare transaction'", False),
+        ("prepare s as select 1", False),
+    ],
+)
+def test_a_statement_that_prepares_the_transaction_is_known(statement: str, is_one: bool) -> None:
+    assert prepares(statement) is is_one

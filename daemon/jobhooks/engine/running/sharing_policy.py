@@ -11,6 +11,10 @@ SHORTEST_BAN, LONGEST_BAN = 100, 100_000  # runs
 QUERY = re.compile(r"(?:select|insert|update|delete|merge|with|values|table|copy)\b", re.IGNORECASE)
 
 
+PREPARES = re.compile(r"\bprepare\s+transaction\b", re.IGNORECASE)
+CANNOT_PREPARE = "a receiver cannot prepare its transaction: what it writes commits with the result of its run"
+
+
 class GaveWay(BaseException):
     """Ends a run that shares a transaction and must run by itself instead. Receivers do not catch BaseException."""
 
@@ -24,6 +28,11 @@ def may_share(statement: str) -> bool:
     """
     text = statement.strip().rstrip(";")
     return QUERY.match(text) is not None and ";" not in text and "advisory" not in text.lower()
+
+
+def prepares(statement: str) -> bool:
+    """Whether a statement prepares its transaction, which would keep locks after the run, until someone ends it."""
+    return PREPARES.search(statement) is not None and not may_share(statement)
 
 
 class SharingPolicy:

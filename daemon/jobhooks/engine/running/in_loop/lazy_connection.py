@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from jobhooks.engine.running.in_loop.transaction import RunTransaction
-from jobhooks.engine.running.sharing_policy import may_share
+from jobhooks.engine.running.sharing_policy import CANNOT_PREPARE, may_share, prepares
 from jobhooks.store.connections import AsyncConnection
 
 QUERIES = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany"}  # each with its statement first
@@ -71,8 +71,14 @@ class LazyConnection:
 
 
 def _check(transaction: RunTransaction, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
-    """Keep a run to itself if its statement is more than a query."""
+    """Keep a run to itself if its statement is more than a query.
+
+    Raises:
+        asyncpg.InterfaceError: it prepares the transaction.
+    """
     statement = arguments[0] if arguments else options.get("query")
+    if isinstance(statement, str) and prepares(statement):
+        raise asyncpg.InterfaceError(CANNOT_PREPARE)
     if not (isinstance(statement, str) and may_share(statement)):
         transaction.keep_to_itself()
 

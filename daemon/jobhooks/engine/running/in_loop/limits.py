@@ -1,6 +1,7 @@
 """Time limits of ``async def`` receivers, and a watchdog for receivers that block the loop."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 import threading
@@ -25,6 +26,16 @@ MARGIN_S = 3.0
 log = structlog.stdlib.get_logger()
 
 
+ABANDON_S = 5.0  # after its hard limit, for a receiver to clean up and end
+
+
+class RaisedGeneratorExit(Exception):
+    """The receiver raised GeneratorExit, which Python keeps for the end of generators."""
+
+    def __init__(self) -> None:
+        super().__init__("the receiver raised GeneratorExit")
+
+
 class CurrentStep:
     """The run whose code the loop runs now, for the watchdog: set around each step of its coroutine."""
 
@@ -35,7 +46,8 @@ class Limited:
     """Runs a receiver's coroutine in the task that awaits this, within its limits, in seconds.
 
     The soft limit raises SoftTimeLimitExceeded where the receiver waits, and cancels the awaited object, as cancelling
-    a task does. The hard limit cancels the receiver, and ``run`` raises TimeLimitExceeded.
+    a task does. The hard limit cancels the receiver, and ``run`` raises TimeLimitExceeded. A receiver that goes on for
+    some seconds after that is abandoned: its code is not continued.
 
     A receiver that cancels its own task cancels what it waits for next, but not the task: ``run`` raises CancelledError
     while the task's ``cancelling()`` is 0.
@@ -57,6 +69,7 @@ class Limited:
         self._waited_for: Any = None
         self._over: list[Exception] = []  # exceeded, but not raised yet
         self._hard_over = False
+        self._abandoned = False
         self._cancelled_itself = False
         self._task: asyncio.Task[Any]
 
@@ -80,6 +93,9 @@ class Limited:
                 return end.value
             value: object = end.value
             self._disown(cancelling)
+        except GeneratorExit as exc:
+            self._disown(cancelling)
+            raise RaisedGeneratorExit from exc
         except BaseException:
             self._disown(cancelling)
             if self._cancelled_itself:
@@ -131,6 +147,7 @@ class Limited:
             timers.append(loop.call_later(self._soft, self._exceed, task, SoftTimeLimitExceeded(self._soft)))
         if self._hard is not None:
             timers.append(loop.call_later(self._hard, self._exceed, task, TimeLimitExceeded(self._hard)))
+            timers.append(loop.call_later(self._hard + ABANDON_S, self._abandon, task))
         try:
             result = await self
         except asyncio.CancelledError:
@@ -150,6 +167,22 @@ class Limited:
         self._over.append(error)
         task.cancel()
 
+    def _abandon(self, task: asyncio.Task[Any]) -> None:
+        self._abandoned = True
+        task.cancel()
+
+    def _end_abandoned(self) -> None:
+        """Do not continue the coroutine.
+
+        Raises:
+            TimeLimitExceeded: always.
+        """
+        self._task.uncancel()
+        with contextlib.suppress(BaseException):  # it may resist this as well
+            self._coroutine.close()
+        assert self._hard is not None
+        raise TimeLimitExceeded(self._hard) from None
+
     def __await__(self) -> Generator[Any, Any, object]:
         # The same as ``yield from``, except that the watchdog learns of each step, and that a cancellation by the soft
         # limit becomes a SoftTimeLimitExceeded in the coroutine.
@@ -160,6 +193,8 @@ class Limited:
             try:
                 yield waited_for
             except asyncio.CancelledError as cancelled:
+                if self._abandoned:
+                    self._end_abandoned()
                 raised = self._translated(cancelled)
             except GeneratorExit:
                 coroutine.close()
@@ -172,6 +207,8 @@ class Limited:
                 waited_for = coroutine.send(None) if raised is None else coroutine.throw(raised)
             except StopIteration as end:
                 return end.value
+            except GeneratorExit as exc:
+                raise RaisedGeneratorExit from exc
             finally:
                 CurrentStep.limited = None
                 if self._task.cancelling() > cancelling:

@@ -10,7 +10,7 @@ from psycopg.abc import Params, Query
 from psycopg.rows import TupleRow
 
 from jobhooks.engine.running.run_protocol import RunProtocol
-from jobhooks.engine.running.sharing_policy import GaveWay, may_share
+from jobhooks.engine.running.sharing_policy import CANNOT_PREPARE, GaveWay, may_share, prepares
 from jobhooks.store.connections import is_stale_plan
 
 RUN_HAS_ENDED = "this run of the receiver has ended, and its connection with it"
@@ -57,7 +57,9 @@ class ReceiverCursor(psycopg.Cursor[Any]):
             protocol = connection.protocol
             if protocol is None:
                 raise psycopg.InterfaceError(RUN_HAS_ENDED)  # the statement would belong to no run
-        if protocol is not None and not may_share(_text(query, connection)):
+        if protocol is not None and not may_share(text := _text(query, connection)):
+            if prepares(text):
+                raise psycopg.ProgrammingError(CANNOT_PREPARE)
             protocol.keep_to_one()
         try:
             yield
