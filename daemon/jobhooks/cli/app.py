@@ -52,6 +52,7 @@ def main() -> None:
     if stderr_is_journal():
         sys.excepthook = _print_traceback
     try:
+        _on_interrupt(signal.default_int_handler)  # all modules are loaded
         # The service's wrapper runs it as a module; no shell would complete a command of that name.
         code = command_tree(app)(prog_name="jobhooks", standalone_mode=False)
     except JobhooksError as error:
