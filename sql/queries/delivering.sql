@@ -25,12 +25,17 @@ commit
 
 -- name: next_run
 -- One message: the second run joins the transaction of another. The session is reset in between, and if this run fails, it
--- alone is rolled back. It does not wait for locks, because the other runs hold theirs at the same time.
+-- alone is rolled back. It does not wait for locks, because the other runs hold theirs at the same time. The reset takes back
+-- the formats as well, so they are set again, as begin_run sets them.
 savepoint jobhooks;
 reset session authorization;
 reset all;
 close all;
 discard temp;
+set local datestyle = 'ISO, YMD';
+set local intervalstyle = postgres;
+set local extra_float_digits = 1;
+set local bytea_output = hex;
 set local lock_timeout = '10ms';
 set local jobhooks.delivery = :mark
 

@@ -26,7 +26,7 @@ from support.grouping import (
 from support.hooking import add_hook
 from support.running import open_running, until
 
-MANY = 40
+MANY = 80
 
 
 class Copies(Receiver):
@@ -42,7 +42,7 @@ def test_short_runs_share_a_transaction_and_each_has_its_result_and_its_mark(
     deliver_all(database, Copies)
     assert results(copying) == [(number, 1, "success") for number in range(1, MANY + 1)]
     assert copied(copying) == list(range(1, MANY + 1))
-    assert transactions(copying) == 2  # 32, and 8
+    assert transactions(copying) == 2  # 64, and 16
     causes = copying.execute(
         "select postchange ->> 'change', triggering, context #>> '{caused_by}' from jobhooks.object_change"
         " where id > %s order by id",
