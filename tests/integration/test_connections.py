@@ -20,7 +20,7 @@ from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect
 from support.daemon import Daemon, wait_until
 from support.delivering import RECEIVERS as SHARED, make_seen, seen_by, settled, statuses, write
-from support.faults import OwnServer, Proxy, own_server
+from support.faults import OwnServer, own_server
 from support.hooking import add_hook, write_receivers
 
 pytestmark = pytest.mark.chaos
@@ -76,7 +76,7 @@ def test_a_run_on_a_connection_that_is_open_on_our_side_only_holds_nobody_up(
     own: OwnServer, receivers: Path, log: Path, swallows_ends: bool
 ) -> None:
     """Its transaction can be neither committed nor rolled back, and possibly the connection cannot be closed."""
-    proxy = Proxy(own.port, swallows_ends=swallows_ends)
+    proxy = own.proxy(swallows_ends=swallows_ends)
     add_hook(own.url(), receivers, "r.Waits")
     with (
         closing(proxy),
@@ -98,7 +98,7 @@ def test_a_run_on_a_connection_that_is_open_on_our_side_only_holds_nobody_up(
 
 def test_a_time_limit_that_passes_while_a_transaction_is_begun_loses_no_connection(own: OwnServer) -> None:
     """A receiver has few of them: each that got lost would be missed until the daemon ends."""
-    proxy = Proxy(own.port)
+    proxy = own.proxy()
 
     async def work() -> None:
         with closing(connect(own.url(proxy.port))) as conn:

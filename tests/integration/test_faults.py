@@ -16,7 +16,7 @@ from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, descendants, wait_until
-from support.faults import OwnServer, Proxy, own_server
+from support.faults import OwnServer, own_server
 from support.hooking import add_hook, write_receivers
 
 pytestmark = pytest.mark.chaos
@@ -150,7 +150,7 @@ def test_connections_that_are_open_on_our_side_only_are_found_out(
     server: OwnServer, receivers: Path, log: Path
 ) -> None:
     """A firewall dropped them: no data arrives any more, and no error."""
-    proxy = Proxy(server.port)
+    proxy = server.proxy()
     add_hook(server.url(), receivers, "r.Ledger")
     with (
         closing(proxy),
@@ -167,7 +167,7 @@ def test_connections_that_are_open_on_our_side_only_are_found_out(
 
 
 def test_connections_that_are_cut_are_opened_again(server: OwnServer, receivers: Path, log: Path) -> None:
-    proxy = Proxy(server.port)
+    proxy = server.proxy()
     add_hook(server.url(), receivers, "r.Ledger")
     with closing(proxy), Daemon(server.url(proxy.port), receivers, log).await_started() as daemon:
         for times in range(2, 5):
@@ -207,7 +207,7 @@ def test_a_replica_is_refused_until_it_is_promoted(server: OwnServer, receivers:
     """A failover behind one address: the standby answers before it may be written to."""
     add_hook(server.url(), receivers, "r.Ledger")
     write(server, 5)
-    proxy = Proxy(server.port)
+    proxy = server.proxy()
     with own_server(copy_of=server) as standby, closing(proxy):
         standby.start()
         with Daemon(server.url(proxy.port), receivers, log).await_started() as daemon:

@@ -17,7 +17,7 @@ from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, wait_until
 from support.delivering import seen_by, write
-from support.faults import OwnServer, Proxy, own_server
+from support.faults import OwnServer, own_server
 from support.hooking import add_hook
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
@@ -80,7 +80,7 @@ def test_it_delivers_soon_after_a_server_came_up_later_than_it(own: OwnServer, r
 
 
 def test_it_delivers_soon_after_connections_were_cut(own: OwnServer, receivers: Path, log: Path) -> None:
-    proxy = Proxy(own.port)
+    proxy = own.proxy()
     add_hook(own.url(), receivers, "r.Sees")
     with closing(proxy), Daemon(own.url(proxy.port), receivers, log).await_started():
         for _ in range(TIMES):
@@ -91,7 +91,7 @@ def test_it_delivers_soon_after_connections_were_cut(own: OwnServer, receivers: 
 
 def test_it_delivers_soon_after_a_failover(own: OwnServer, receivers: Path, log: Path) -> None:
     """From the moment the standby accepts writes."""
-    proxy = Proxy(own.port)
+    proxy = own.proxy()
     add_hook(own.url(), receivers, "r.Sees")
     with own_server(copy_of=own) as standby, closing(proxy):
         standby.start()
@@ -127,7 +127,7 @@ def test_a_standby_takes_over_from_a_leader_whose_machine_has_vanished(
     own: OwnServer, receivers: Path, log: Path, tmp_path: Path, farewell: bool
 ) -> None:
     """No more data arrives from it, and possibly not even the closing of its connections."""
-    proxy = Proxy(own.port, swallows_ends=not farewell)
+    proxy = own.proxy(swallows_ends=not farewell)
     timeout = {"JOBHOOKS_LEADER_TIMEOUT": "3"}
     add_hook(own.url(), receivers, "r.Sees")
     with (

@@ -53,6 +53,13 @@ class OwnServer:
             command = [str(self._binaries / "pg_basebackup"), "-D", str(self.directory / "data"), "-R", "-c", "fast"]
             embedded.run([*command, "-h", "127.0.0.1", "-p", str(copy_of.port), "-U", "postgres"], self._account)
         self._process: subprocess.Popen[bytes] | None = None
+        self._proxies: list[Proxy] = []
+
+    def proxy(self, *, swallows_ends: bool = False) -> "Proxy":
+        """Open a port in front of it, which is closed with the server."""
+        proxy = Proxy(self.port, swallows_ends=swallows_ends)
+        self._proxies.append(proxy)
+        return proxy
 
     def url(self, port: int | None = None) -> str:
         """Make a connection string, by default for the server's port, otherwise for a proxy's."""
@@ -83,6 +90,8 @@ class OwnServer:
         """Stop it, if it runs, and delete it."""
         if self._process is not None and self._process.poll() is None:
             self.stop(signal.SIGQUIT)
+        for proxy in self._proxies:
+            proxy.close()
         shutil.rmtree(self.directory, ignore_errors=True)
         shutil.rmtree(self._data, ignore_errors=True)
 
@@ -127,7 +136,8 @@ class Proxy:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
         self._pairs: list[tuple[socket.socket, socket.socket, threading.Event]] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
 
     def swallow(self) -> None:
         """From now on, nothing that is sent through today's connections arrives; new ones work."""
@@ -141,8 +151,15 @@ class Proxy:
 
     def close(self) -> None:
         """Close all of it."""
-        self._listening.close()
+        _end(self._listening)
+        self._threads[0].join()
         self.cut()
+        for thread in self._threads:
+            thread.join()
+        for client, server, _ in self._pairs:
+            client.close()
+            server.close()
+        self._listening.close()
 
     def _accept(self) -> None:
         while True:
@@ -158,7 +175,9 @@ class Proxy:
             swallowing = threading.Event()
             self._pairs.append((client, server, swallowing))
             for pair in ((client, server), (server, client)):
-                threading.Thread(target=self._forward, args=[*pair, swallowing], daemon=True).start()
+                thread = threading.Thread(target=self._forward, args=[*pair, swallowing], daemon=True)
+                self._threads.append(thread)
+                thread.start()
 
     def _forward(self, source: socket.socket, target: socket.socket, swallowing: threading.Event) -> None:
         with contextlib.suppress(OSError):
