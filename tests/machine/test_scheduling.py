@@ -455,3 +455,25 @@ def test_what_was_merged_into_a_settled_change_is_delivered_before_what_is_behin
     assert (1, 6, 1) in machine.database.results and (1, 6) in machine.database.rows
     machine.pass_time(6.0)
     machine.teardown()
+
+
+def test_the_refused_row_of_a_run_that_has_ended_is_written_after_its_hook_was_disabled() -> None:
+    """The hook's queue is gone then."""
+    machine = Scheduling()
+    machine.begin((1, 2, 3))
+    machine.write_many([1])
+    machine.answer(20)
+    machine.toggle_refusal(2, for_long=True)
+    machine.pass_time(1.2)
+    for _ in range(8):
+        machine.answer(5)
+        machine.pass_time(0.3)
+    machine.end(3, "commit")
+    machine.answer(20)
+    machine.mishap("toggle", 2)
+    machine.answer(20)
+    assert 3 not in machine.daemon.queues
+    machine.database.refuses.clear()
+    machine.pass_time(6.0)
+    machine.answer(20)
+    machine.teardown()

@@ -320,7 +320,9 @@ class Dispatcher:
         self._start_tasks(queue)
 
     def _row_written(self, delivery: Delivery) -> None:
-        queue = self._queues[delivery.hook.id]
+        queue = self._queues.get(delivery.hook.id)
+        if queue is None:
+            return  # the run of this row has been settled since then, and the hook disabled
         queue.row_written(delivery)
         self.streams.release(queue, delivery)
         if self._on_parked is not None:
