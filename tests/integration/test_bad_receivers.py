@@ -178,19 +178,19 @@ def test_a_run_that_lets_no_thread_work_ends_the_daemon(
     assert len([status for status, _ in results(device, "r.KeepsPython") if status == "failure"]) == 1
 
 
-@pytest.mark.nightly
+@pytest.mark.parametrize("kills", [(10, 20), pytest.param((10, 20, 30, 40, 50), marks=pytest.mark.nightly)])
 def test_daemons_that_are_killed_cost_no_delivery_an_attempt(
-    device: Connection, database: str, receivers: Path, log: Path
+    device: Connection, database: str, receivers: Path, log: Path, kills: tuple[int, ...]
 ) -> None:
     """Runs in flight are repeated. Each job allows one attempt, so a charged one would be dead.
 
-    On a busy machine the kill can come too late, and charge the delivery that runs alone.
+    Two kills never charge a delivery. More of them do if three in a row hit the same one, as on a busy machine.
     """
     device.execute("create table public.noted (job text, change bigint, unique (job, change))")
     for each in ("r.Works", "r.Slow"):
         add_hook(database, receivers, each, ["create"])
     device.execute("insert into public.device (name) select i::text from generate_series(1, 400) as i")
-    for least in (10, 20, 30, 40, 50):
+    for least in kills:
         with Daemon(database, receivers, log).await_started() as daemon:
             # Soon after: a delivery that is run alone, because an earlier daemon died, is charged if this one dies.
             wait_until("some are delivered", lambda least=least: slow_ones(device) > least, every_s=0.01)
