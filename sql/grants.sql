@@ -82,7 +82,7 @@ begin
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_names(regclass), jobhooks.depends_on_time_zone(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer),
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
-        jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval),
+        jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
         jobhooks.configuration_of_hook(integer)
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
@@ -111,7 +111,7 @@ begin
     grant execute on function
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
-        jobhooks.wait_for_lock(integer, double precision),
+        jobhooks.wait_for_lock(integer, double precision), jobhooks.wait_for_leader(double precision),
         jobhooks.heartbeat(), jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
         jobhooks.begin_leadership(bigint, text), jobhooks.end_leadership(bigint), jobhooks.load_suspects(bigint, boolean),
         jobhooks.mark_runs(bigint, json, json, boolean), jobhooks.blame_runs(json, text),

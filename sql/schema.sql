@@ -94,6 +94,8 @@ CREATE TABLE jobhooks.cursor (
     leader_since timestamp with time zone,
     leader_process text,
     leader_ended boolean DEFAULT true NOT NULL,
+    leader_pid integer,
+    leader_lock bigint,
     CONSTRAINT cursor_check CHECK ((horizon_floor >= seen_floor)),
     CONSTRAINT cursor_first_id_check CHECK ((first_id >= 0)),
     CONSTRAINT cursor_last_id_check CHECK ((last_id >= 0)),
@@ -122,6 +124,10 @@ COMMENT ON COLUMN jobhooks.cursor.leader_since IS 'When the last daemon to lead 
 COMMENT ON COLUMN jobhooks.cursor.leader_process IS 'Identifies the process that led last';
 
 COMMENT ON COLUMN jobhooks.cursor.leader_ended IS 'Whether it ended by itself; otherwise it leads, or has died';
+
+COMMENT ON COLUMN jobhooks.cursor.leader_pid IS 'The session of the last daemon to lead; whether it still does, leader_session() tells';
+
+COMMENT ON COLUMN jobhooks.cursor.leader_lock IS 'The random advisory lock that this session holds until it ends';
 
 CREATE TABLE jobhooks.job_hook (
     id integer NOT NULL,
@@ -1116,6 +1122,11 @@ GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_view
 GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.leader_session() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.leader_session() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.leader_session() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.leader_session() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.live_triggers() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_operator;
@@ -1376,8 +1387,16 @@ REVOKE ALL ON FUNCTION jobhooks.use_segment(number integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.wait_briefly() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.wait_for_leader(seconds double precision) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.wait_for_leader(seconds double precision) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.wait_for_lock(key integer, seconds double precision) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.wake_lock_squatters() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[], allow_casts boolean) FROM PUBLIC;
 

@@ -1,8 +1,34 @@
--- Installing, and reading the installed version. The advisory lock is 1785684584 ('jobh'), 1. Waits for table locks are
--- short: a waiting session makes the application's statements queue behind it.
+-- Installing, and reading the installed version. Waits for table locks are short: a waiting session makes the application's
+-- statements queue behind it.
 
 -- name: lock_installation
-select pg_advisory_xact_lock(1785684584, 1), set_config('check_function_bodies', 'off', true), set_config('lock_timeout', '1s', true)
+-- One installation at a time: the others wait for a table that only its owner can lock. In a database without the schema they
+-- wait for an advisory lock (1785684584 is 'jobh'), which every role can hold: so with a limit, and then they go on.
+do $$
+begin
+    if not exists (select from pg_class where relname = 'migration' and relnamespace = to_regnamespace('jobhooks')) then
+        perform set_config('lock_timeout', '10s', true);
+        begin
+            perform pg_advisory_xact_lock(1785684584, 1);
+        exception when lock_not_available then null;
+        end;
+    end if;
+    if exists (select from pg_class where relname = 'migration' and relnamespace = to_regnamespace('jobhooks')) then
+        perform set_config('lock_timeout', '10s', true);
+        lock table jobhooks.migration in share row exclusive mode;
+    end if;
+    perform set_config('check_function_bodies', 'off', true), set_config('lock_timeout', '1s', true);
+end
+$$
+
+-- name: other_installations
+-- The sessions that hold the lock of an installation.
+select activity.pid, coalesce(activity.usename::text, 'a dropped role'), activity.application_name
+from pg_locks as lock
+join pg_class as class on class.oid = lock.relation and class.relname = 'migration'
+join pg_stat_activity as activity on activity.pid = lock.pid
+where class.relnamespace = to_regnamespace('jobhooks') and lock.granted and lock.mode = 'ShareRowExclusiveLock'
+    and lock.database = (select oid from pg_database where datname = current_database())
 
 -- name: relation_called
 select :name::text::regclass

@@ -1,17 +1,11 @@
 -- The health of the installation, for `jobhooks status`. Cheap under any load.
 
 -- name: sessions_of_daemons
--- The sessions that hold the leader's lock or wait for it. Whether they hold it; whether they lead, which acquire_leadership marks
--- by a lock on their number; whether they ask to be woken; and the seconds since they last spoke. Columns that only a member of
+-- The session that leads, and those that wait for its end: the standbys, if their role may lead. Whether
+-- they lead; whether they ask to be woken; and the seconds since they last spoke. Columns that only a member of
 -- pg_read_all_stats sees of other roles are null to others.
 select
-    lock.granted,
-    lock.granted and exists (
-        select from pg_locks as number
-        where number.locktype = 'advisory' and number.classid = 1785684585 and number.objsubid = 2
-            and number.objid = (select (leader % 2147483648)::integer from jobhooks.cursor)
-            and number.database = lock.database and number.pid = lock.pid and number.granted
-    ),
+    lock.pid = jobhooks.leader_session(),
     exists (
         select from pg_locks as sleep
         where sleep.locktype = 'advisory' and sleep.classid = 1785684584 and sleep.objid = 2 and sleep.objsubid = 2
@@ -22,8 +16,16 @@ select
     case when activity.client_port = -1 then 'local socket' else host(activity.client_addr) end, activity.backend_start
 from pg_locks as lock
 left join pg_stat_activity as activity on activity.pid = lock.pid
-where lock.locktype = 'advisory' and lock.classid = 1785684584 and lock.objid = 4 and lock.objsubid = 2
+where lock.locktype = 'advisory'
     and lock.database = (select oid from pg_database where datname = current_database())
+    and (lock.classid, lock.objid, lock.objsubid) = (
+        select (leader_lock >> 32)::oid, (leader_lock & 4294967295)::oid, 1 from jobhooks.cursor
+    )
+    and case
+        when lock.granted then lock.pid = jobhooks.leader_session()
+        else lock.mode = 'ShareLock'
+            and has_function_privilege(activity.usesysid, 'jobhooks.acquire_leadership()', 'execute')
+    end
 order by lock.granted desc, activity.backend_start, lock.pid
 
 -- name: leadership

@@ -1,8 +1,11 @@
 -- Waking up, and who leads. 1785684584 is 'jobh'; 2 is "wake me": writers send a NOTIFY while a session holds it exclusively,
--- or waits to; 4 is held by the daemon that leads.
+-- or waits to.
 
 -- name: wait_for_lock
 select jobhooks.wait_for_lock(:key, :seconds)
+
+-- name: wake_lock_squatters
+select pid, role_name, application_name from jobhooks.wake_lock_squatters()
 
 -- name: stay_awake
 select pg_advisory_unlock(1785684584, 2)
@@ -19,6 +22,9 @@ select pg_is_in_recovery()
 
 -- name: acquire_leadership
 select jobhooks.acquire_leadership()
+
+-- name: wait_for_leader
+select jobhooks.wait_for_leader(:seconds)
 
 -- name: begin_leadership
 select jobhooks.begin_leadership(:leader, :process)

@@ -115,20 +115,35 @@ def test_the_script_refuses_a_newer_schema_and_changes_nothing(database: str, sc
 def test_the_script_waits_for_whoever_installs_and_not_for_a_lock_on_a_table(
     database: str, script: str, conn: Connection
 ) -> None:
-    """Under the advisory lock of the command; a table is waited for briefly, since writers queue behind."""
-    conn.execute("select pg_advisory_lock(1785684584, 1)")
-    with subprocess.Popen(
-        [sys.executable, "-m", "jobhooks", "install", "--database-url", database],
-        env=environment(),
-        stderr=subprocess.PIPE,
-    ) as command:
-        wait_until("the command waits", lambda: values(conn, "select pid from pg_locks where not granted"))
-        impatient = script.replace("begin transaction", "set statement_timeout = '300ms';\nbegin transaction", 1)
-        assert "statement timeout" in psql(database, impatient).stderr
-        conn.execute("select pg_advisory_unlock(1785684584, 1)")
+    """Under the lock of the command; another table is waited for briefly, since writers queue behind."""
+    with contextlib.ExitStack() as stack:
+        with conn.transaction():
+            conn.execute("lock table jobhooks.migration in share row exclusive mode")
+            command = stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-m", "jobhooks", "install", "--database-url", database],
+                    env=environment(),
+                    stderr=subprocess.PIPE,
+                )
+            )
+            wait_until("the command waits", lambda: values(conn, "select pid from pg_locks where not granted"))
+            impatient = script.replace("begin transaction", "set statement_timeout = '300ms';\nbegin transaction", 1)
+            assert "statement timeout" in psql(database, impatient).stderr
         command.communicate(timeout=LIMIT)
         assert command.returncode == 0
     assert script.index("set_config('lock_timeout', '1s', true)") < script.index("create schema jobhooks")
+
+
+def test_the_first_installation_goes_on_though_another_program_holds_its_lock(
+    empty_database: str, script: str, role: str
+) -> None:
+    """Before the schema exists only an advisory lock can keep two installations apart, which every role can hold."""
+    with psycopg.connect(empty_database, user=role, autocommit=True) as squatter:
+        squatter.execute("select pg_advisory_lock(1785684584, 1)")
+        finished = psql(empty_database, script.replace("'10s'", "'50ms'"))
+    assert finished.returncode == 0, finished.stderr
+    with contextlib.closing(connect(empty_database)) as admin:
+        check_installed(admin)
 
 
 def test_the_script_takes_no_tables() -> None:

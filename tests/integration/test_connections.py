@@ -220,7 +220,7 @@ def test_a_standby_whose_statement_is_cancelled_stands_by_again(
     add_hook(database, receivers, "r.Sees", ["create"])
     waiting = (
         "select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'jobhooks' and state = 'active'"
-        " and datname = current_database() and query like '%wait_for_lock%' and wait_event_type = 'Lock'"
+        " and datname = current_database() and query like '%wait_for_leader%' and wait_event_type = 'Lock'"
     )
     with (
         Daemon(database, receivers, log).await_started() as first,

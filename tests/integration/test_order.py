@@ -208,10 +208,7 @@ def test_a_leader_whose_session_was_ended_delivers_nothing_past_its_successors_f
             one = write(seen, "d", 1)
             seen.execute("update public.device set serial = '2'")
         wait_until("it runs", (receivers / "runs").exists)
-        seen.execute(
-            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and objid = 4 and granted"
-            " and database = (select oid from pg_database where datname = current_database())"
-        )
+        seen.execute("select pg_terminate_backend(jobhooks.leader_session())")
         wait_until("the second daemon has failed", lambda: statuses(seen) == [(1, 1, "failure")])
         (receivers / "go on").touch()
         first.await_event("standing_by")

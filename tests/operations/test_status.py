@@ -15,7 +15,6 @@ from jobhooks.operations.status import HookBacklog, Status, status, watch
 from jobhooks.runtime.settings import Settings, load
 from jobhooks.store.connections import SyncConnection, connect
 
-LEADERS_LOCK = "select pg_advisory_lock(1785684584, 4)"
 SLEEP_LOCK = "select pg_advisory_lock(1785684584, 2)"
 
 
@@ -33,21 +32,18 @@ def other(database: str) -> Generator[Connection]:
 
 def lead(session: Connection) -> None:
     """Lead with a session as a daemon does."""
-    session.execute(LEADERS_LOCK.encode())
     session.execute("select jobhooks.acquire_leadership()")
 
 
 def test_a_session_that_only_holds_the_lock_is_not_a_daemon(
     device: Connection, other: Connection, admin: SyncConnection, settings: Settings
 ) -> None:
-    """Even one that was connected when the daemon before it began to lead."""
-    device.execute("select jobhooks.acquire_leadership()")
+    """Even one that waited for it while the daemon before led."""
     with psycopg.connect(device.info.dsn, autocommit=True) as former:
         lead(former)
-    other.execute(LEADERS_LOCK.encode())
+    other.execute("select pg_advisory_lock(leader_lock) from jobhooks.cursor")
     found = status(admin, settings)
-    assert found.leader is None and not found.is_delivering
-    assert found.lock_holder is not None and found.lock_holder.pid == other.info.backend_pid
+    assert found.leader is None and not found.is_delivering and found.standbys == []
 
 
 def test_doctor_judges_the_leader_by_its_last_statement(device: Connection, other: Connection) -> None:
@@ -66,7 +62,7 @@ def test_a_daemon_leads_and_responds(
     lead(other)
     found = status(admin, settings)
     assert found.leader is not None and found.leader.pid == other.info.backend_pid
-    assert (found.leader.asleep, found.lock_holder, found.is_delivering) == (False, None, True)
+    assert (found.leader.asleep, found.standbys, found.is_delivering) == (False, [], True)
     other.execute(SLEEP_LOCK.encode())
     asleep = status(admin, settings).leader
     assert asleep is not None and asleep.asleep

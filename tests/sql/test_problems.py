@@ -384,6 +384,9 @@ def test_a_wake_lock_in_strange_hands(device: Connection) -> None:
         assert (severity, subject) == ("warning", f"session {client.info.backend_pid} (batch)")
         assert "NOTIFY" in problem
         client.execute("set application_name = 'jobhooks'")
+        assert the_problem(device)[1] == f"session {client.info.backend_pid} (jobhooks)"
+        client.execute("select jobhooks.acquire_leadership()")
+        client.commit()
         assert problems(device) == [], "a daemon that sleeps is as it should be"
 
 

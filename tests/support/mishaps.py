@@ -15,11 +15,7 @@ from support.daemon import Daemon, wait_until
 from support.hooking import write_receivers
 from support.oracle import DISCARDED, NOTHING, SUCCESS, LoggedChange, Observed, Promise, Record
 
-LEADER = """
-select pg_terminate_backend(pid) from pg_locks
-where locktype = 'advisory' and objid = 4 and granted
-    and database = (select oid from pg_database where datname = current_database())
-"""
+LEADER = "select pg_terminate_backend(jobhooks.leader_session())"
 # Everything is settled: the saved positions are behind all changes, and nothing is pending.
 IS_SETTLED = """
 select pg_visible_in_snapshot(%s::text::xid8, cursor.seen)

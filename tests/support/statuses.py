@@ -4,7 +4,7 @@ import datetime
 from dataclasses import replace
 
 from jobhooks.operations.doctor import Problem
-from jobhooks.operations.status import DaemonSession, Extent, HookBacklog, LaggingHook, LastHour, Leader, Status, Unread
+from jobhooks.operations.status import Extent, HookBacklog, LaggingHook, LastHour, Leader, Status, Unread
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 LEADER = Leader(7, "jobhooks", "jobhooks", "local socket", NOW, NOW, asleep=True, silent_for_s=0.5, responds=True)
@@ -16,7 +16,6 @@ QUIET = Status(
     server_version="18.0",
     role="viewer",
     leader=LEADER,
-    lock_holder=None,
     standbys=[],
     unread=Unread(0, None, None),
     lagging_hooks=[],
@@ -27,7 +26,6 @@ QUIET = Status(
     retention_days=30.0,
     problems=[],
 )
-SQUATTER = DaemonSession(28538, "hr_app", "", "10.0.0.7", NOW)
 PAUSED = LaggingHook("Check serials", True, 0, None, None, 0, 0)
 SLOW = LaggingHook("x" * 50, False, 1234, NOW, 312.0, 5000, 2_400_000)
 BACKLOGS = [
@@ -42,7 +40,6 @@ STATUSES = {
     "quiet": QUIET,
     "hooks that read alone": replace(QUIET, lagging_hooks=[PAUSED, SLOW, *[PAUSED] * 7]),
     "a leader that does not respond": replace(QUIET, leader=replace(LEADER, silent_for_s=42.0, responds=False)),
-    "another program holds the lock": replace(QUIET, leader=None, lock_holder=SQUATTER),
     "no daemon": replace(QUIET, leader=None),
     "unread changes": replace(QUIET, unread=Unread(2, NOW, 7.04)),
     "a long backlog": replace(QUIET, deliveries=BACKLOGS, deliveries_complete=False),

@@ -28,11 +28,6 @@ def test_a_leader_that_does_not_respond_is_not_shown_as_asleep() -> None:
     assert "asleep" not in text(STATUSES["a leader that does not respond"])["daemon"][0]
 
 
-def test_a_program_that_holds_the_lock_is_named_with_a_remedy() -> None:
-    shown = " ".join(text(STATUSES["another program holds the lock"])["daemon"])
-    assert "hr_app" in shown and "10.0.0.7" in shown and "pg_terminate_backend(28538)" in shown
-
-
 def test_no_daemon_is_shown_with_a_remedy() -> None:
     assert any("jobhooks run" in line for line in text(STATUSES["no daemon"])["daemon"])
 

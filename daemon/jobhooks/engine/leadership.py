@@ -6,20 +6,21 @@ import functools
 import secrets
 from collections.abc import Callable
 
+import asyncpg
 import structlog
 
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import AsyncConnection, call_async
 
-LEADER_LOCK = 4
 SLEEP_LOCK = 2
+SQUATTED_S = 10.0  # between two requests of the sleep lock while another program holds it
 PATIENCE_S = 1.0  # the longest wait of one statement: a waiting statement holds back the removal of dead rows
 
 log = structlog.stdlib.get_logger()
 
 
 class LeaderSession:
-    """The session that holds the advisory locks of the leader and of a sleeping daemon. It has its own connection.
+    """The session that leads, and that holds the advisory lock of a sleeping daemon. It has its own connection.
 
     It sends a statement about every second: a standby takes a leader that is silent for ``leader_timeout_s`` for dead.
     """
@@ -29,18 +30,18 @@ class LeaderSession:
         self._timeout_s = leader_timeout_s
         self._turn = asyncio.Lock()
         self._asleep = False
+        self._squatter: int | None = None
         self._lost = asyncio.Event()
         conn.add_termination_listener(lambda _conn: self._lost.set())
 
     async def acquire(self, on_standby: Callable[[], None]) -> int:
         """Wait until this daemon leads; the number under which it leads.
 
-        ``on_standby`` is called if another daemon leads. The server grants the lock as soon as the leader's session
-        ends. A silent leader's session is ended.
+        ``on_standby`` is called if another daemon leads. The wait ends as soon as the leader's session does. A silent
+        leader's session is ended.
         """
         stands_by = False
-        patience_s = min(PATIENCE_S, self._timeout_s / 4)
-        while not await self._wait_for(LEADER_LOCK, patience_s):
+        while (leader := await self._claim()) is None:
             if not stands_by:
                 stands_by = True
                 log.info("standing_by")
@@ -48,7 +49,7 @@ class LeaderSession:
             ((deposed,),) = await call_async(self._conn, "end_silent_leader", seconds=self._timeout_s)
             if deposed:
                 log.warning("silent_leader_deposed", leader_timeout_s=self._timeout_s)
-        ((leader,),) = await call_async(self._conn, "acquire_leadership")
+            await call_async(self._conn, "wait_for_leader", seconds=min(PATIENCE_S, self._timeout_s / 4))
         return leader
 
     async def begin(self, leader: int) -> bool:
@@ -79,7 +80,7 @@ class LeaderSession:
             except TimeoutError as exc:
                 self._conn.terminate()
                 raise DatabaseUnreachable("the database does not answer") from exc
-            # Without delay if the session has ended, and the lock with it: another daemon may already lead.
+            # Without delay if the session has ended: another daemon may already lead.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(PATIENCE_S, self._timeout_s / 4)):
                     await self._lost.wait()
@@ -90,10 +91,18 @@ class LeaderSession:
         From the moment the lock is requested, writers that begin to write send a NOTIFY. Once it is held, all writers
         that did not send one have ended (see the capture functions). So the log must be read without a NOTIFY until
         then, and once more after that.
+
+        While another program holds the lock, it is requested only now and then: the request makes writers send NOTIFYs.
         """
         if not self._asleep:
             async with self._turn:
-                self._asleep = await self._wait_for(SLEEP_LOCK, min(PATIENCE_S, self._timeout_s / 4))
+                ((self._asleep,),) = await call_async(
+                    self._conn, "wait_for_lock", key=SLEEP_LOCK, seconds=min(PATIENCE_S, self._timeout_s / 4)
+                )
+                squatters = [] if self._asleep else await call_async(self._conn, "wake_lock_squatters")
+            if squatters:
+                self._report(squatters[0])
+                await asyncio.sleep(SQUATTED_S)
         return self._asleep
 
     async def stay_awake(self) -> None:
@@ -109,9 +118,18 @@ class LeaderSession:
             ((crowded,),) = await call_async(self._conn, "is_crowded")
         return crowded
 
-    async def _wait_for(self, lock: int, seconds: float) -> bool:
-        ((held,),) = await call_async(self._conn, "wait_for_lock", key=lock, seconds=seconds)
-        return held
+    def _report(self, squatter: asyncpg.Record) -> None:
+        """Name a session that holds the sleep lock, once."""
+        pid, role, application_name = squatter
+        if pid != self._squatter:
+            self._squatter = pid
+            remedy = f"select pg_terminate_backend({pid})"
+            log.warning("wake_lock_squatted", pid=pid, role=role, application_name=application_name, remedy=remedy)
+
+    async def _claim(self) -> int | None:
+        """Lead, unless another daemon does; the number under which this daemon leads."""
+        ((leader,),) = await call_async(self._conn, "acquire_leadership")
+        return leader
 
 
 @functools.cache

@@ -122,7 +122,6 @@ class Extent:
 class Status:
     """The state of an installation.
 
-    ``lock_holder``: a session that is not a daemon but holds the leader's lock, so that no daemon can lead.
     ``deliveries_complete``: false if there are too many pending deliveries to count.
     """
 
@@ -133,7 +132,6 @@ class Status:
     server_version: str
     role: str
     leader: Leader | None
-    lock_holder: DaemonSession | None
     standbys: list[DaemonSession]
     unread: Unread
     lagging_hooks: list[LaggingHook]
@@ -161,7 +159,7 @@ def status(conn: SyncConnection, settings: Settings, known_problems: list[Proble
     """
     ((changes, oldest_at, now),) = call(conn, "unread_changes", limit=COUNTED_UNREAD)
     unread = Unread(changes, oldest_at, None if oldest_at is None else (now - oldest_at).total_seconds())
-    leader, lock_holder, standbys = _daemons(conn, unread, settings.leader_timeout)
+    leader, standbys = _daemons(conn, unread, settings.leader_timeout)
     deliveries, deliveries_complete = _backlog(conn)
     return Status(
         version=PROGRAM_VERSION,
@@ -171,7 +169,6 @@ def status(conn: SyncConnection, settings: Settings, known_problems: list[Proble
         server_version=(conn.info.parameter_status("server_version") or "").partition(" ")[0],
         role=conn.info.user,
         leader=leader,
-        lock_holder=lock_holder,
         standbys=standbys,
         unread=unread,
         lagging_hooks=[LaggingHook(*row) for row in call(conn, "lagging_hooks", looked_at=COUNTED_UNREAD)],
@@ -208,23 +205,20 @@ def watch(settings: Settings) -> Iterator[Status | DatabaseUnreachable]:
 
 def _daemons(
     conn: SyncConnection, unread: Unread, leader_timeout_s: float
-) -> tuple[Leader | None, DaemonSession | None, list[DaemonSession]]:
+) -> tuple[Leader | None, list[DaemonSession]]:
     ((leads_since,),) = call(conn, "leadership")
     leader: Leader | None = None
-    lock_holder: DaemonSession | None = None
     standbys: list[DaemonSession] = []
-    for holds_lock, leads, asleep, silent_for_s, *facts in call(conn, "sessions_of_daemons"):
+    for leads, asleep, silent_for_s, *facts in call(conn, "sessions_of_daemons"):
         session = DaemonSession(*facts)
         if leads:
             responds = _responds(unread, leader_timeout_s, silent_for_s, asleep=asleep)
             leader = Leader(
                 **vars(session), leads_since=leads_since, asleep=asleep, silent_for_s=silent_for_s, responds=responds
             )
-        elif holds_lock:
-            lock_holder = session
         else:
             standbys.append(session)
-    return leader, lock_holder, standbys
+    return leader, standbys
 
 
 def _responds(unread: Unread, leader_timeout_s: float, silent_for_s: float | None, *, asleep: bool) -> bool:

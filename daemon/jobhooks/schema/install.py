@@ -1,6 +1,6 @@
 """Installing sql/ in a database, and checking that a database has this program's SQL."""
 
-from jobhooks.errors import CopiedDatabase, Forbidden, SqlMismatch
+from jobhooks.errors import CopiedDatabase, Forbidden, LockNotAvailable, SqlMismatch
 from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, call, translated_errors
 from jobhooks.store.locking import retried
@@ -10,7 +10,7 @@ from jobhooks.store.queries import functions_digest, migrations, repeatable
 def install(conn: SyncConnection) -> list[str]:
     """Apply the missing migrations, then functions and grants; return the names of those migrations.
 
-    All in one transaction, under an advisory lock: a concurrent installation waits, and finds nothing left to do.
+    All in one transaction, under a lock: a concurrent installation waits, and finds nothing left to do.
 
     Raises:
         SqlMismatch: the database has migrations that this program does not know.
@@ -21,6 +21,13 @@ def install(conn: SyncConnection) -> list[str]:
         return retried(lambda: _install(conn))
     except Forbidden as exc:
         raise Forbidden(f"cannot install as the role {conn.info.user}: {exc.message}", right_to_install(conn)) from exc
+    except LockNotAvailable as exc:
+        for pid, role, application_name in call(conn, "other_installations"):
+            raise LockNotAvailable(
+                f'cannot install: session {pid} "{application_name}" of the role {role} is installing at this time',
+                f"the same command again after it; if it hangs: select pg_terminate_backend({pid})",
+            ) from exc
+        raise
 
 
 def right_to_install(conn: SyncConnection) -> str:

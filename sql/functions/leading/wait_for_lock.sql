@@ -1,7 +1,7 @@
 -- jobhooks.wait_for_lock(key, seconds): wait for one of our locks, with a limit; returns whether this session holds it now.
 --
--- key: 2 is held by the daemon that sleeps, 4 by the one that leads. A waiting statement holds a snapshot, which keeps dead
--- rows from being removed: so the caller waits briefly and repeats. The timeout is caught here, so that the server's log does
+-- key: 2 is held by the daemon that sleeps. A waiting statement holds a snapshot, which keeps dead rows from being removed: so
+-- the caller waits briefly and repeats. The timeout is caught here, so that the server's log does
 -- not have an error each time.
 create or replace function jobhooks.wait_for_lock(key integer, seconds double precision)
 returns boolean

@@ -17,9 +17,11 @@ declare
     done text[] := array[]::text[];
     dropped integer;
 begin
-    if not pg_try_advisory_xact_lock(1785684584, 3) then
+    begin
+        lock table jobhooks.log_segment in share update exclusive mode; -- only its owner can, so no other role keeps it
+    exception when lock_not_available then
         return ''; -- another session is doing this
-    end if;
+    end;
     -- Read after the lock was granted: its previous holder may have begun a segment.
     newest := (select s from jobhooks.log_segment as s order by number desc limit 1);
     handed_out := coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0);

@@ -1,6 +1,6 @@
 -- jobhooks.problems_of_leader(silence): a daemon that leads and has said nothing for this time, though it speaks every second.
 --
--- It is judged by its last statement, not by its lock, which a process keeps that is stopped or cut off. A role that may not see
+-- It is judged by its last statement, not by its session, which a process keeps that is stopped or cut off. A role that may not see
 -- that of other roles (pg_read_all_stats) gets no row.
 create or replace function jobhooks.problems_of_leader(silence interval default '15 seconds')
 returns table (severity text, subject text, problem text, remedy text)
@@ -15,13 +15,9 @@ as $$
             greatest(activity.state_change, activity.query_start)::timestamptz(0)
         ),
         'restart it: systemctl restart jobhooks'
-    from jobhooks.cursor as cursor
-    join pg_locks as number
-        on number.locktype = 'advisory' and number.classid = 1785684585 and number.objsubid = 2 and number.granted
-        and number.objid = (cursor.leader % 2147483648)::integer
-        and number.database = (select oid from pg_database where datname = current_database())
-    join pg_stat_activity as activity on activity.pid = number.pid
-    where greatest(activity.state_change, activity.query_start) < clock_timestamp() - silence
+    from pg_stat_activity as activity
+    where activity.pid = jobhooks.leader_session()
+        and greatest(activity.state_change, activity.query_start) < clock_timestamp() - silence
 $$;
 
 comment on function jobhooks.problems_of_leader(interval) is

@@ -24,28 +24,29 @@ as $$
     from pg_prepared_xacts
     where database = current_database()
     union all
-    -- 1785684584 is 'jobh', 2 "wake me": a sleeping daemon holds it exclusively, a transaction that has written shares it.
     select
-        case when lock.mode = 'ExclusiveLock' then 'warning' else 'note' end,
-        format('session %s (%s)', lock.pid, coalesce(nullif(session.application_name, ''), 'unnamed')),
-        case
-            when lock.mode = 'ExclusiveLock' then 'it holds the lock of a sleeping daemon: every commit sends a NOTIFY,'
-                ' and no daemon can sleep'
-            else format(
-                'its transaction has been open since %s: no daemon can sleep, and its changes wait',
-                session.xact_start::timestamptz(0)
-            )
+        'warning', format('session %s (%s)', pid, coalesce(nullif(application_name, ''), 'unnamed')),
+        format('the role %s holds the lock of a sleeping daemon with it: ', role_name) || case
+            when is_exclusive then 'every commit sends a NOTIFY, and no daemon can sleep'
+            else 'no daemon can sleep, so it reads the log at short intervals'
         end,
+        format('select pg_terminate_backend(%s)', pid)
+    from jobhooks.wake_lock_squatters()
+    union all
+    -- 1785684584 is 'jobh', 2 "wake me": a transaction that has written shares it.
+    select
+        'note', format('session %s (%s)', lock.pid, coalesce(nullif(session.application_name, ''), 'unnamed')),
+        format(
+            'its transaction has been open since %s: no daemon can sleep, and its changes wait',
+            session.xact_start::timestamptz(0)
+        ),
         format('if it should not: select pg_terminate_backend(%s)', lock.pid)
     from pg_locks as lock
-    left join pg_stat_activity as session on session.pid = lock.pid
-    where lock.locktype = 'advisory' and lock.granted
+    join pg_stat_activity as session on session.pid = lock.pid
+    where lock.locktype = 'advisory' and lock.granted and lock.mode = 'ShareLock'
         and lock.database = (select oid from pg_database where datname = current_database())
         and (lock.classid, lock.objid, lock.objsubid) = (1785684584, 2, 2)
-        and case when lock.mode = 'ExclusiveLock'
-            then session.application_name is distinct from 'jobhooks'
-            else session.xact_start < now() - interval '1 hour'
-        end
+        and session.xact_start < now() - interval '1 hour'
     union all
     select
         'warning', 'server',

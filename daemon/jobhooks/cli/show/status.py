@@ -61,8 +61,7 @@ def size(number_of_bytes: int) -> str:
 
 
 def _daemons(status: Status) -> Iterator[tuple[str, Text]]:
-    leader, holder = status.leader, status.lock_holder
-    if leader is not None:
+    if (leader := status.leader) is not None:
         since = "" if leader.leads_since is None else f" since {local(leader.leads_since)}"
         if leader.responds:
             state = "asleep: writers wake it" if leader.asleep else "awake"
@@ -70,10 +69,6 @@ def _daemons(status: Status) -> Iterator[tuple[str, Text]]:
         else:
             yield "daemon", Text(one_line(f"does not respond{_silence(leader)}: nothing is delivered"), "bold red")
             yield "", Text(one_line(f"it leads{since}; {_session(leader)}"))
-    elif holder is not None:
-        yield "daemon", Text("no daemon leads: another program holds the leader's lock", "bold red")
-        yield "", Text(one_line(_session(holder)))
-        yield "", Text(f"Try: select pg_terminate_backend({holder.pid})")
     else:
         yield "daemon", Text("no daemon leads: nothing is delivered", "bold red")
         yield "", Text("Try: jobhooks run, or start its service")
