@@ -123,14 +123,24 @@ begin
     grant delete on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon;
 
     grant select on jobhooks.job_hook to jobhooks_receiver;
-    grant select, insert on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon, jobhooks_receiver;
+    grant select on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_receiver;
+    grant insert on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon;
     grant execute on function jobhooks.record_result(
         bigint, integer, integer, integer, text, double precision, double precision, text, json, json
     ), jobhooks.record_results(
         bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json
     ), jobhooks.record_successes(
         bigint [], integer, integer, integer [], double precision [], double precision []
-    ) to jobhooks_daemon, jobhooks_receiver;
+    ) to jobhooks_daemon;
+    -- A result makes the daemon skip a change, so a role that only marks its writes writes none. Earlier versions granted these.
+    revoke insert on jobhooks.job_result, jobhooks.job_log_entry from jobhooks_receiver;
+    revoke execute on function jobhooks.record_result(
+        bigint, integer, integer, integer, text, double precision, double precision, text, json, json
+    ), jobhooks.record_results(
+        bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json
+    ), jobhooks.record_successes(
+        bigint [], integer, integer, integer [], double precision [], double precision []
+    ) from jobhooks_receiver;
 exception when insufficient_privilege then
     raise warning 'the roles of jobhooks got no privileges: %', sqlerrm;
 end

@@ -1292,15 +1292,12 @@ GRANT ALL ON FUNCTION jobhooks.record_failures(rest json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
-GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
-GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_daemon;
-GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO jobhooks_viewer;
@@ -1489,12 +1486,12 @@ GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.job_log_entry TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.job_log_entry TO jobhooks_operator;
 GRANT SELECT,INSERT,DELETE ON TABLE jobhooks.job_log_entry TO jobhooks_daemon;
-GRANT SELECT,INSERT ON TABLE jobhooks.job_log_entry TO jobhooks_receiver;
+GRANT SELECT ON TABLE jobhooks.job_log_entry TO jobhooks_receiver;
 
 GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_operator;
 GRANT SELECT,INSERT,DELETE ON TABLE jobhooks.job_result TO jobhooks_daemon;
-GRANT SELECT,INSERT ON TABLE jobhooks.job_result TO jobhooks_receiver;
+GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_receiver;
 
 GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_operator;

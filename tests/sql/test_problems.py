@@ -13,6 +13,7 @@ from jobhooks.embedded import run_server
 from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection, connect
+from jobhooks.store.queries import query
 from support.programs import binaries
 from support.servers import Server
 
@@ -347,6 +348,38 @@ def test_an_application_that_could_mark(application: Connection, device: Connect
 def test_an_application_that_is_a_superuser(device: Connection) -> None:
     device.execute("update public.device set name = 'a'")
     assert the_problem(device)[:2] == ("note", f"role {device.info.user}")
+
+
+@pytest.mark.parametrize("of_ours", ["jobhooks_daemon", "jobhooks_owner"])
+def test_an_application_that_could_write_results(application: Connection, device: Connection, of_ours: str) -> None:
+    """A result makes the daemon skip a change."""
+    role = application.info.user
+    application.execute("update public.device set name = 'a'")
+    device.execute(f"grant {of_ours} to {role}".encode())
+    severity, subject, problem, _ = the_problem(device)
+    device.execute(f"revoke {of_ours} from {role}".encode())
+    assert (severity, subject) == ("warning", f"role {role}") and of_ours in problem
+
+
+def test_a_role_of_jobhooks_with_too_many_rights(conn: Connection) -> None:
+    """The same that an installation refuses."""
+    with conn.transaction(force_rollback=True):
+        conn.execute("alter role jobhooks_owner login bypassrls; alter role jobhooks_viewer createrole")
+        found = problems(conn)
+        refused = conn.execute(query("unsafe_roles").encode()).fetchall()
+    assert [(severity, subject, remedy) for severity, subject, _, remedy in found] == [
+        ("error", f"role {role}", remedy) for role, _, remedy in refused
+    ]
+    assert all(excess in problem for (_, _, problem, _), (_, excess, _) in zip(found, refused, strict=True))
+
+
+def test_a_member_of_the_role_that_captures(conn: Connection, role: str) -> None:
+    conn.execute(f"grant jobhooks_capture to {role}".encode())
+    try:
+        severity, subject, _, remedy = the_problem(conn)
+    finally:
+        conn.execute(f"revoke jobhooks_capture from {role}".encode())
+    assert (severity, subject, remedy) == ("warning", f"role {role}", f"revoke jobhooks_capture from {role}")
 
 
 def test_a_receiver_that_is_a_superuser(conn: Connection, role: str) -> None:

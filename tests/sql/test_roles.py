@@ -11,7 +11,7 @@ from psycopg.conninfo import make_conninfo
 from conftest import Connection
 from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations.configuration import hooks, jobs
-from jobhooks.schema.install import check_installed, check_may_mark
+from jobhooks.schema.install import check_installed, check_may_mark, install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon
 
@@ -98,6 +98,26 @@ def test_an_operator_decides_about_hooks_and_cannot_touch_the_log(device: Connec
         "update jobhooks.cursor set last_id = 1",
         "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at)"
         " values (1, 1, 1, 1, 'success', now())",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            member.execute(statement.encode())
+
+
+def test_a_role_that_may_only_mark_its_writes_writes_no_results(device: Connection, member: Connection) -> None:
+    """A result of a future change would make the daemon skip it. Installing takes an earlier version's grant back."""
+    device.execute(f"grant jobhooks_receiver to {member.info.user}".encode())
+    device.execute("grant insert on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_receiver")
+    with contextlib.closing(connect(device.info.dsn)) as admin:
+        install(admin)
+    assert device.execute(WRITABLE, [member.info.user]).fetchall() == []
+    member.execute("set jobhooks.delivery = '99:1:1'")
+    for statement in (
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at)"
+        " values (99, 1, 1, 1, 'success', now())",
+        "select jobhooks.record_result(99, 1, 1, 1, 'success', 0, 0, null, null, null)",
+        "select jobhooks.record_results('{99}', 1, 1, '{1}', 'success', 0, 0, null, null, null)",
+        "select jobhooks.record_successes('{99}', 1, 1, '{1}', '{0}', '{0}')",
+        "select jobhooks.settle(0, '{99}', '{1}', '{1}', '{1}', '{0}', '{0}', null)",
     ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             member.execute(statement.encode())

@@ -31,13 +31,20 @@ as $$
         case when role.rolsuper then 'note' else 'warning' end, format('role %s', role.rolname),
         format(
             'it writes as an application and %s, so it could hide changes from hooks',
-            case when role.rolsuper then 'is a superuser' else 'is a member of jobhooks_receiver' end
+            case when role.rolsuper then 'is a superuser' else 'is a member of ' || (
+                select string_agg(member.rolname, ' and ' order by member.rolname)
+                from pg_roles as member
+                where member.rolname in ('jobhooks_owner', 'jobhooks_daemon', 'jobhooks_receiver')
+                    and pg_has_role(role.oid, member.oid, 'member')
+            ) end
         ),
         'connect the application as another role'
     from pg_roles as role
-    join pg_roles as receiver on receiver.rolname = 'jobhooks_receiver'
     where role.rolname in (select distinct session_role from recent where triggering)
-        and pg_has_role(role.oid, receiver.oid, 'member')
+        and exists (
+            select from pg_roles as member
+            where member.rolname in ('jobhooks_owner', 'jobhooks_daemon', 'jobhooks_receiver') and pg_has_role(role.oid, member.oid, 'member')
+        )
 $$;
 
 comment on function jobhooks.problems_of_marks() is 'Who marks changes without leave, and who could although no receiver';

@@ -1,4 +1,5 @@
--- jobhooks.problems_of_roles(): roles that could not be created, missing ownership, wrong members, and missing privileges.
+-- jobhooks.problems_of_roles(): roles that could not be created, missing ownership, wrong members, missing privileges, and roles
+-- with more rights than an installation gives them.
 create or replace function jobhooks.problems_of_roles()
 returns table (severity text, subject text, problem text, remedy text)
 language sql
@@ -15,6 +16,11 @@ as $$
 
     installer as (
         select nspowner::regrole::text as name from pg_namespace where nspname = 'jobhooks'
+    ),
+
+    known_role as (
+        select 'jobhooks_' || name as name, name in ('owner', 'capture') as is_owner
+        from unnest(array['owner', 'capture', 'daemon', 'receiver', 'viewer', 'operator']) as name
     )
 
     select
@@ -65,7 +71,35 @@ as $$
     from member
     join pg_roles as role on role.oid = member.oid
     where role.rolsuper
+    union all
+    -- As the query unsafe_roles, which an installation runs first.
+    select
+        'error', format('role %s', role.rolname),
+        'it ' || concat_ws(
+            ' and ', case when known.is_owner and role.rolcanlogin then 'can log in' end,
+            case when role.rolsuper then 'is a superuser' end, case when role.rolcreaterole then 'may create roles' end,
+            case when role.rolreplication then 'may replicate' end,
+            case when role.rolbypassrls then 'passes by row-level security' end
+        ) || ', which jobhooks never needs',
+        format(
+            'alter role %I%s nosuperuser nocreaterole noreplication nobypassrls', role.rolname,
+            case when known.is_owner then ' nologin' end
+        )
+    from pg_roles as role
+    join known_role as known on known.name = role.rolname
+    where known.is_owner and role.rolcanlogin or role.rolsuper or role.rolcreaterole or role.rolreplication
+        or role.rolbypassrls
+    union all
+    select
+        'warning', format('role %s', role.rolname),
+        'it is a member of jobhooks_capture, which only jobhooks_owner needs to be: it can write changes that never happened',
+        format('revoke jobhooks_capture from %I', role.rolname)
+    from pg_auth_members as membership
+    join pg_roles as capture on capture.oid = membership.roleid and capture.rolname = 'jobhooks_capture'
+    join pg_roles as owner on owner.rolname = 'jobhooks_owner'
+    join pg_roles as role on role.oid = membership.member
+    where not role.rolsuper and not pg_has_role(role.oid, owner.oid, 'member') and pg_has_role(role.oid, capture.oid, 'usage')
 $$;
 
 comment on function jobhooks.problems_of_roles() is
-'Roles that could not be created, missing ownership, wrong members, and missing privileges';
+'Roles that could not be created, missing ownership, wrong members, missing privileges, and too many rights';
