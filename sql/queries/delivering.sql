@@ -2,11 +2,13 @@
 
 -- name: begin_run
 -- One message, sent when a receiver first uses its connection. It resets the session, which the run before, or a trigger of
--- the tables it wrote, may have changed. Then it begins the transaction, marks it as this run's, and sets the formats in which
--- capture writes rows as json. The reset is a separate transaction: otherwise it would be part of the run's.
+-- the tables it wrote, may have changed; :set_again makes the settings again that the reset takes back. Then it begins the
+-- transaction, marks it as this run's, and sets the formats in which capture writes rows as json. The reset is a separate
+-- transaction: otherwise it would be part of the run's.
 begin;
 reset session authorization;
 reset all;
+:set_again
 close all;
 unlisten *;
 discard temp;
@@ -30,6 +32,7 @@ commit
 savepoint jobhooks;
 reset session authorization;
 reset all;
+:set_again
 close all;
 discard temp;
 set local datestyle = 'ISO, YMD';

@@ -1,14 +1,18 @@
 """Settings that are attached to the database or the role are for applications, and do not reach jobhooks."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import Connection
+from jobhooks import Change, JobHookReceiver
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
-from jobhooks.store.session_settings import ENGINE, RECEIVER, session_settings
+from jobhooks.store.session_settings import ENGINE, RECEIVER, session_settings, set_again
 from support.daemon import Daemon, jobhooks, wait_until
 from support.delivering import RECEIVERS, seen_by, settled, write
+from support.grouping import deliver_all
 from support.hooking import add_hook, write_receivers
 
 # Each with a value that would change what this program reads, or end its sessions.
@@ -119,3 +123,51 @@ def test_no_search_path_puts_functions_before_those_of_postgresql(device: Connec
     device.execute(f"alter database {device.info.dbname} set search_path = app, pg_catalog".encode())
     with connect(database) as conn:
         assert conn.execute("select pg_backend_pid() = 7, current_setting('search_path')").fetchone() == (False, "app")
+
+
+READ = """
+    insert into public.copy (change, word)
+    select {}, json_object_agg(lower(name), current_setting(name)) from pg_settings where lower(name) = any({})
+"""
+READ_BY_RECEIVERS = sorted((ATTACHED.keys() & session_settings(RECEIVER, "").keys()) - {"lock_timeout"})
+
+
+class Reads(JobHookReceiver[Any]):
+    """Writes the settings of its session, and changes some for the next run."""
+
+    def receive_job_hook(self, change: Change) -> None:
+        self.connection.execute(READ.format("%s", "%s"), [change.id, READ_BY_RECEIVERS])
+        self.connection.execute("set statement_timeout = 12345")
+
+
+class ReadsAsync(JobHookReceiver[Any]):
+    """The same."""
+
+    async def receive_job_hook(self, change: Change) -> None:
+        await self.connection.execute(READ.format("$1", "$2"), change.id, READ_BY_RECEIVERS)
+        if change.id > 2:  # this keeps a run to itself
+            await self.connection.execute("set statement_timeout = 12345")
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("receiver", [Reads, ReadsAsync])
+def test_they_do_not_reach_receivers_after_a_reset(
+    copying: Connection, database: str, receiver: type[JobHookReceiver[Any]]
+) -> None:
+    """The session is reset before each run, which brings back what is attached: it is set again, also for a run that
+    joins the transaction of another."""
+    copying.execute("insert into public.device (name) select i::text from generate_series(1, 5) as i")
+    attach(copying, ATTACHED)
+    assert [outcome and outcome.error for outcome in deliver_all(database, receiver).values()] == [None] * 5
+    words = copying.execute("select word from public.copy order by change").fetchall()
+    wanted = session_settings(RECEIVER, "")
+    expected = {name: wanted[name].lower() for name in READ_BY_RECEIVERS}
+    assert [{name: value.lower() for name, value in json.loads(word).items()} for (word,) in words] == [expected] * 5
+
+
+def test_settings_are_set_again_only_if_they_differ() -> None:
+    """A run of a role without settings costs no more."""
+    assert set_again({}) == set_again({"datestyle": "ISO, YMD"}) == ""
+    assert set_again({"a": "b\\c'd", "e": "f"}) == (
+        "select pg_catalog.set_config(E'a', E'b\\\\c''d', false), pg_catalog.set_config(E'e', E'f', false);"
+    )

@@ -35,7 +35,7 @@ from jobhooks.store.conninfo import (
 )
 from jobhooks.store.poolers import refuse_shared_sessions
 from jobhooks.store.queries import queries
-from jobhooks.store.session_settings import OWN, session_settings
+from jobhooks.store.session_settings import OWN, session_settings, set_again
 
 SET_UP_AGAIN = 5  # times that a statement_timeout may end the statement that removes it
 CLOSE_TIMEOUT = 5  # seconds
@@ -57,6 +57,18 @@ if TYPE_CHECKING:
     AsyncConnection = asyncpg.Connection[asyncpg.Record]
 else:
     AsyncConnection = asyncpg.Connection  # which is generic for type checkers only
+
+
+class ResettableConnection(psycopg.Connection[TupleRow]):
+    """A connection whose session is reset again and again."""
+
+    set_again_after_reset = ""  # the statement that makes the settings again that RESET ALL takes back
+
+
+class AsyncResettableConnection(AsyncConnection):
+    """The same for the loop."""
+
+    set_again_after_reset = ""
 
 
 def connect(
@@ -117,24 +129,28 @@ def _set_up(conn: SyncConnection, conninfo: str, special: dict[str, str], *, che
     """
     settings = json.dumps(session_settings(special, parameters_of(conn).get("options", "")))
     announced = None if checked else conn.info.backend_pid  # which a pooler invents
-    process, replica = _set_in_session(conn, settings, announced)
+    process, replica, changed = _set_in_session(conn, settings, announced)
     if announced not in (None, process):
         refuse_shared_sessions(conn, process, lambda: psycopg.connect(conninfo, autocommit=True))
-        _set_in_session(conn, settings, process)
+        _, _, changed = _set_in_session(conn, settings, process)
+    if isinstance(conn, ResettableConnection):
+        conn.set_again_after_reset = set_again(json.loads(changed or "{}"))
     return replica
 
 
-def _set_in_session(conn: SyncConnection, settings: str, process: int | None) -> tuple[int, bool]:
+def _set_in_session(conn: SyncConnection, settings: str, process: int | None) -> tuple[int, bool, str | None]:
     for _ in range(SET_UP_AGAIN):
         with contextlib.suppress(psycopg.errors.QueryCanceled):  # by a statement_timeout of some milliseconds
             return _set_once(conn, settings, process)
     return _set_once(conn, settings, process)
 
 
-def _set_once(conn: SyncConnection, settings: str, process: int | None) -> tuple[int, bool]:
+def _set_once(conn: SyncConnection, settings: str, process: int | None) -> tuple[int, bool, str | None]:
     query = queries()["set_up_session"]
-    ((found, replica, *_),) = execute(conn, query.encoded, *query.arguments({"settings": settings, "process": process}))
-    return found, replica
+    ((found, replica, changed),) = execute(
+        conn, query.encoded, *query.arguments({"settings": settings, "process": process})
+    )
+    return found, replica, changed
 
 
 def _may_find_primary(conn: SyncConnection, conninfo: str) -> bool:
@@ -223,11 +239,14 @@ async def _set_up_async(conn: AsyncConnection, arguments: AsyncpgArguments) -> N
     settings = json.dumps(session_settings(arguments.special, arguments.parameters.get("options", "")))
     query = queries()["set_up_session"]
     values = query.arguments({"settings": settings, "process": None})
+    rows: list[asyncpg.Record] = []
     for _ in range(SET_UP_AGAIN):
         with contextlib.suppress(asyncpg.QueryCanceledError):
-            await conn.fetch(query.text, *values)
-            return
-    await conn.fetch(query.text, *values)
+            rows = await conn.fetch(query.text, *values)
+            break
+    ((_, _, changed),) = rows or await conn.fetch(query.text, *values)
+    if type(conn) is AsyncResettableConnection:  # for isinstance, all of asyncpg's connections are of one class
+        conn.set_again_after_reset = set_again(json.loads(changed or "{}"))
 
 
 def _descriptor(conn: AsyncConnection) -> int:

@@ -46,6 +46,9 @@ ENGINE = {**OWN, "plan_cache_mode": "force_generic_plan", "jit": "off"}
 # settings are those of the role and the database, because the statements are the receiver's.
 RECEIVER: dict[str, str] = {}
 
+# begin_run and next_run set these for the transaction of each run.
+OF_RUN = ("datestyle", "intervalstyle", "extra_float_digits", "bytea_output")
+
 _NAMED = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=", re.IGNORECASE)
 
 
@@ -54,3 +57,22 @@ def session_settings(special: dict[str, str], options: str) -> dict[str, str]:
     asked_for = {name.lower().replace("-", "_") for name in _NAMED.findall(options)}
     chosen = {name: value for name, value in {**TRANSACTIONS, **special}.items() if name not in asked_for}
     return {**chosen, **FORMATS}
+
+
+def set_again(changed: dict[str, str]) -> str:
+    """The statement that makes settings again, after RESET ALL has brought back those of the role and the database.
+
+    ``changed``: those that differ. Empty if there are none, as for most roles.
+    """
+    calls = [
+        f"pg_catalog.set_config({_quoted(name)}, {_quoted(value)}, false)"
+        for name, value in changed.items()
+        if name not in OF_RUN
+    ]
+    return f"select {', '.join(calls)};" if calls else ""
+
+
+def _quoted(text: str) -> str:
+    """A literal that is the same for each value of standard_conforming_strings."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"

@@ -15,14 +15,17 @@ def says_only_success(outcome: Outcome) -> bool:
     return outcome.error is None and not outcome.log and outcome.value is None
 
 
-def begin_run(delivery: DeliveryIdentity) -> str:
-    """Begin a transaction that is marked as this run's, in a session as it was opened."""
-    return filled("begin_run", mark=f"'{delivery.mark}'")
+def begin_run(delivery: DeliveryIdentity, set_again: str = "") -> str:
+    """Begin a transaction that is marked as this run's, in a session as it was opened.
+
+    ``set_again``: as the session's ``set_again_after_reset`` says.
+    """
+    return filled("begin_run", mark=f"'{delivery.mark}'", set_again=set_again)
 
 
-def join_run(delivery: DeliveryIdentity, *, is_second: bool) -> str:
+def join_run(delivery: DeliveryIdentity, set_again: str = "", *, is_second: bool) -> str:
     """Let a run join a transaction. The first run in it has no savepoint, so the second one has none to release."""
-    statements = filled("next_run", mark=f"'{delivery.mark}'")
+    statements = filled("next_run", mark=f"'{delivery.mark}'", set_again=set_again)
     return statements if is_second else f"{query('keep_run')};\n{statements}"
 
 

@@ -65,7 +65,8 @@ class Send(NamedTuple):
     parameters: tuple[object, ...] = ()
 
 
-Steps = Generator[Command | Send, None, T]
+# A driver answers CONNECT with the statement that makes the session's settings again after a reset, or an empty text.
+Steps = Generator[Command | Send, str | None, T]
 
 
 class Ended(Enum):
@@ -79,11 +80,12 @@ class Ended(Enum):
 class RunProtocol:
     """One transaction, and the runs that are in it, one after the other."""
 
-    __slots__ = ("closed", "state")
+    __slots__ = ("_set_again", "closed", "state")
 
     def __init__(self) -> None:
         self.state = State.NEW
         self.closed = False  # no further run may join
+        self._set_again = ""  # for the settings of the connection's session
 
     @property
     def needs_end(self) -> bool:
@@ -108,15 +110,14 @@ class RunProtocol:
         """
         assert not self.closed
         if self.state is State.NEW:
-            statements = begin_run(delivery)
             try:
-                yield from _begin(statements)
+                yield from self._begin(delivery)
             except DatabaseUnreachable:
-                yield from _begin(statements)
+                yield from self._begin(delivery)
             self.state = State.ONE
             return
         try:
-            yield Send(join_run(delivery, is_second=self.state is State.ONE))
+            yield Send(join_run(delivery, self._set_again, is_second=self.state is State.ONE))
         except BaseException:
             self.state = State.BROKEN
             raise
@@ -194,6 +195,16 @@ class RunProtocol:
         """Whether the current run would wait for a lock while it holds those of others."""
         return self.is_shared and is_lock_timeout(exc)
 
+    def _begin(self, delivery: DeliveryIdentity) -> Steps[None]:
+        self._set_again = (yield Command.CONNECT) or ""
+        try:
+            yield Send(begin_run(delivery, self._set_again))
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield Command.DROP  # whether the transaction has begun is unknown
+            raise
+
     def _commit(self, statements: str) -> Steps[None]:
         if self.broken:
             raise DatabaseUnreachable
@@ -210,17 +221,6 @@ class RunProtocol:
 def recorded(outcome: Outcome) -> Outcome:
     """Mark an outcome as recorded."""
     return msgspec.structs.replace(outcome, recorded=True)
-
-
-def _begin(statements: str) -> Steps[None]:
-    yield Command.CONNECT
-    try:
-        yield Send(statements)
-    except GeneratorExit:
-        raise
-    except BaseException:
-        yield Command.DROP  # whether the transaction has begun is unknown
-        raise
 
 
 def _results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, encoding: str | None) -> Send:

@@ -9,7 +9,14 @@ import asyncpg
 from asyncpg.transaction import Transaction, TransactionState
 
 from jobhooks.errors import DatabaseUnreachable
-from jobhooks.store.connections import BROKEN, AsyncConnection, AsyncpgArguments, close_async, connect_async
+from jobhooks.store.connections import (
+    BROKEN,
+    AsyncConnection,
+    AsyncpgArguments,
+    AsyncResettableConnection,
+    close_async,
+    connect_async,
+)
 from jobhooks.store.queries import query
 from jobhooks.store.session_settings import RECEIVER
 
@@ -28,7 +35,8 @@ class Connections:
     """
 
     def __init__(self, arguments: AsyncpgArguments, size: int) -> None:
-        self._arguments = arguments.having(RECEIVER).named(APPLICATION_NAME)
+        own = arguments.having(RECEIVER, connection_class=AsyncResettableConnection)
+        self._arguments = own.named(APPLICATION_NAME)
         self._size = size
         self._idle: dict[AsyncConnection, str] = {}  # with their owners, the longest idle first
         self._held: dict[AsyncConnection, None] = {}

@@ -12,7 +12,13 @@ from jobhooks.engine.running.in_loop.pool import READER, Connections, borrowed, 
 from jobhooks.engine.running.run_protocol import Command, Ended, RunProtocol, Send, State, Steps, T
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
-from jobhooks.store.connections import BROKEN, AsyncConnection, lost_by, translated_errors
+from jobhooks.store.connections import (
+    BROKEN,
+    AsyncConnection,
+    AsyncResettableConnection,
+    lost_by,
+    translated_errors,
+)
 
 
 class SharedTransaction:
@@ -89,23 +95,24 @@ class SharedTransaction:
             step = next(steps)
             while True:
                 try:
-                    await self._perform(step)
+                    answer = await self._perform(step)
                 except GeneratorExit:
                     raise
                 except BaseException as exc:  # noqa: BLE001 - the protocol decides
                     step = steps.throw(exc)
                 else:
-                    step = next(steps)
+                    step = steps.send(answer)
         except StopIteration as end:
             return end.value
 
-    async def _perform(self, step: Command | Send) -> None:
+    async def _perform(self, step: Command | Send) -> str | None:
         if isinstance(step, Send):
             assert self.conn is not None
             with translated_errors():
                 await self.conn.execute(step.statements, *step.parameters)
         elif step is Command.CONNECT:
-            self.conn = await self._connections.acquire(self._owner)
+            self.conn = conn = await self._connections.acquire(self._owner)
+            return conn.set_again_after_reset if type(conn) is AsyncResettableConnection else None
         else:
             conn, self.conn = self.conn, None
             assert conn is not None
@@ -113,6 +120,7 @@ class SharedTransaction:
                 conn.terminate()
             set_asyncpg_transaction(conn, None)
             await self._connections.release(self._owner, conn)
+        return None
 
 
 class RunTransaction:

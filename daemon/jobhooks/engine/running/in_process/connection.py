@@ -7,16 +7,15 @@ from typing import Any, NoReturn
 import psycopg
 from psycopg import sql
 from psycopg.abc import Params, Query
-from psycopg.rows import TupleRow
 
 from jobhooks.engine.running.run_protocol import RunProtocol
 from jobhooks.engine.running.sharing_policy import CANNOT_PREPARE, GaveWay, may_share, prepares
-from jobhooks.store.connections import is_stale_plan
+from jobhooks.store.connections import ResettableConnection, is_stale_plan
 
 RUN_HAS_ENDED = "this run of the receiver has ended, and its connection with it"
 
 
-class ReceiverConnection(psycopg.Connection[TupleRow]):
+class ReceiverConnection(ResettableConnection):
     """The connection of a ``def`` receiver, whose transaction commits with the run's result, and not before."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:

@@ -10,7 +10,7 @@ from jobhooks.engine.running.in_process.connection import RUN_HAS_ENDED, Receive
 from jobhooks.engine.running.run_protocol import Command, RunProtocol, Send, Steps, T
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
-from jobhooks.store.connections import SyncConnection, connect, execute, translated_errors
+from jobhooks.store.connections import ResettableConnection, SyncConnection, connect, execute, translated_errors
 from jobhooks.store.queries import query
 from jobhooks.store.session_settings import RECEIVER
 
@@ -115,15 +115,15 @@ class SharedTransaction:
             step = next(steps)
             while True:
                 try:
-                    self._perform(step)
+                    answer = self._perform(step)
                 except BaseException as exc:  # noqa: BLE001 - the protocol decides
                     step = steps.throw(exc)
                 else:
-                    step = next(steps)
+                    step = steps.send(answer)
         except StopIteration as end:
             return end.value
 
-    def _perform(self, step: Command | Send) -> None:
+    def _perform(self, step: Command | Send) -> str | None:
         if isinstance(step, Send):
             conn = self.conn
             assert conn is not None
@@ -132,7 +132,8 @@ class SharedTransaction:
             with translated_errors():
                 execute(conn, step.statements.encode(), *step.parameters)
         elif step is Command.CONNECT:
-            self.conn = self._connection.open()
+            self.conn = conn = self._connection.open()
+            return conn.set_again_after_reset if isinstance(conn, ResettableConnection) else None
         else:
             conn, self.conn = self.conn, None
             assert conn is not None
@@ -143,6 +144,7 @@ class SharedTransaction:
                 conn.close()
             else:
                 _roll_back(conn)
+        return None
 
 
 class RunConnection:
