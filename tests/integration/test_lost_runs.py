@@ -39,6 +39,19 @@ class RaisesCancelled(JobHookReceiver):
         if change.postchange["name"] == "bad":
             raise asyncio.CancelledError
 
+class Forks(JobHookReceiver):
+    # What is called bad returns twice; otherwise the copy lasts for longer than the run.
+    async def receive_job_hook(self, change):
+        await self.connection.execute("insert into public.copied (change) values ($1)", change.id)
+        if os.fork() == 0 and change.postchange["name"] != "bad":
+            await asyncio.sleep(0.1)
+
+class ForksNow(JobHookReceiver):
+    def receive_job_hook(self, change):
+        self.connection.execute("insert into public.copied (change) values (%s)", [change.id])
+        if os.fork() == 0 and change.postchange["name"] != "bad":
+            time.sleep(0.1)
+
 class Copies(JobHookReceiver):
     class Meta:
         backoff = 0.1
@@ -96,6 +109,22 @@ def test_a_run_that_ends_without_a_word_has_a_result(
     results = device.execute("select split_part(error, ':', 1) from jobhooks.job_result order by change_id").fetchall()
     errors = [kind for (kind,) in results]
     assert errors == ([error] * 3 if job == "d.DiesAtStart" else [None, error, None])
+
+
+def test_a_copy_of_a_process_does_not_go_on(device: Connection, database: str, receivers: Path, log: Path) -> None:
+    """It would commit the runs of the original, run others, and answer for it."""
+    device.execute("create table public.copied (change bigint)")
+    for job in ("r.Forks", "r.ForksNow"):
+        add_hook(database, receivers, job, ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        for name in ("bad", "good", "bad", "good"):
+            device.execute("insert into public.device (name) values (%s)", [name])
+        wait_until("all have a result", ended(device, 8))
+        wait_until("all copies have ended", lambda: daemon.words().count("called os.fork") == 8)
+        assert daemon.events("session_failed") == daemon.events("database_lost") == []
+        assert daemon.terminate() == 0
+    assert device.execute("select count(*), count(distinct change) from public.copied").fetchone() == (8, 4)
+    assert device.execute("select count(*) from jobhooks.job_result where status <> 'success'").fetchone() == (0,)
 
 
 @contextlib.contextmanager

@@ -14,10 +14,20 @@ import pytest
 
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.engine.running.in_process import pool as pools
+from jobhooks.engine.running.in_process.messages import encoded
 from jobhooks.engine.running.in_process.pool import WorkerDied, WorkerPool
 from support.hooking import write_receivers
 from support.running import until
-from support.working import close_everything, fail, hang, leave, process_id, same, unsendable
+from support.working import (
+    close_everything,
+    fail,
+    hang,
+    leave,
+    process_id,
+    same,
+    unsendable,
+    write_on_connections,
+)
 
 RECEIVERS = """
 import multiprocessing, os
@@ -104,6 +114,14 @@ async def test_messages_of_any_size_pass(pool: WorkerPool, size: int) -> None:
 async def test_a_worker_that_ends_ends_its_call(pool: WorkerPool, code: int) -> None:
     with pytest.raises(WorkerDied, match=rf"exit code {code}\b"):
         await pool.call(leave, code, None)
+    assert await pool.call(same, 1, None) == 1
+
+
+@pytest.mark.parametrize("sent", [bytes(7) + b"\x05helloand more", encoded(5)], ids=["no pickle", "no answer"])
+async def test_a_worker_that_writes_to_its_connection_ends_its_call(pool: WorkerPool, sent: bytes) -> None:
+    """Its next answer could be that of another call, so it is killed."""
+    with pytest.raises(WorkerDied, match="an answer that cannot be read"):
+        await pool.call(write_on_connections, sent, None)
     assert await pool.call(same, 1, None) == 1
 
 

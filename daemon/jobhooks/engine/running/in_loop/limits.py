@@ -16,6 +16,7 @@ import structlog
 from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.runtime.process_copies import Copies, end_copy
 
 BLOCKED = 1.0  # seconds that the loop may be blocked before the watchdog reports it
 LOOK = 0.25  # seconds between two checks
@@ -71,6 +72,7 @@ class Limited:
         self._hard_over = False
         self._abandoned = False
         self._cancelled_itself = False
+        self._copies = Copies.made
         self._task: asyncio.Task[Any]
 
     async def run(self, task: asyncio.Task[Any] | None = None) -> object:
@@ -102,10 +104,14 @@ class Limited:
                 await self._absorb()
             raise
         else:
+            if Copies.made != self._copies:
+                end_copy(self._copies, self.receiver)
             self._disown(cancelling)
             value = await self._run_rest()
         finally:
             CurrentStep.limited = None
+            if Copies.made != self._copies:
+                end_copy(self._copies, self.receiver)
         if self._cancelled_itself and await self._absorb():
             raise asyncio.CancelledError
         return value
@@ -211,6 +217,8 @@ class Limited:
                 raise RaisedGeneratorExit from exc
             finally:
                 CurrentStep.limited = None
+                if Copies.made != self._copies:
+                    end_copy(self._copies, self.receiver)
                 if self._task.cancelling() > cancelling:
                     self._disown(cancelling)
 

@@ -192,10 +192,19 @@ class Worker(asyncio.Protocol):
         """Have it call a function; see ``WorkerPool.call``."""
         assert self._transport is not None
         self._transport.write(encoded((work, argument)))
-        value, error = await self._answered("while it ran the receiver", limit_s)
-        if error is not None:
-            raise error
-        return value
+        match await self._answered("while it ran the receiver", limit_s):
+            case (value, None):
+                return cast("T", value)
+            case (None, Exception() as error):
+                raise error
+            case _:
+                raise self._garbled()
+
+    def _garbled(self) -> WorkerDied:
+        """Kill it: the receiver wrote to the connection, so its next answer cannot be told from others."""
+        self._lost = True
+        self.kill()
+        return WorkerDied("the worker process sent an answer that cannot be read")
 
     async def _answered(self, doing: str, limit_s: float | None) -> Any:
         """Wait for its answer. If there is no answer, kill it."""
@@ -213,8 +222,12 @@ class Worker(asyncio.Protocol):
         except BaseException:
             self.kill()
             raise
+        try:
+            message = pickle.loads(answer)  # noqa: S301 - from a process of the daemon
+        except Exception as exc:
+            raise self._garbled() from exc
         self._answer = None
-        return pickle.loads(answer)  # noqa: S301 - from a process of the daemon
+        return message
 
     def cancel(self) -> None:
         """Cancel the current call."""

@@ -34,6 +34,7 @@ from jobhooks.engine.running.sharing_policy import LONGEST_S, TOO_LONG_S, GaveWa
 from jobhooks.engine.running.steps import Ending, after_run, arguments_of, in_steps, refuse_awaitable
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
 from jobhooks.runtime.parent_process import end_with
+from jobhooks.runtime.process_copies import without_copies
 from jobhooks.store.connections import SyncConnection, lost_by
 
 
@@ -153,7 +154,8 @@ def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptCon
         shared.end()
     if not found.has_last_steps:
         return outcome
-    return after_run(ending, outcome, partial(_limits, order.soft_time_limit, None), sensitive=order.sensitive)
+    with without_copies(found.class_path):
+        return after_run(ending, outcome, partial(_limits, order.soft_time_limit, None), sensitive=order.sensitive)
 
 
 def run_receivers(found: FoundReceiver, orders: list[Order], connection: KeptConnection) -> list[Outcome | None]:
@@ -229,7 +231,8 @@ def _run(
     run = Run(order.delivery, connection, log, order.change.id, order.hook_name, previous)
     current_run.set(run)
     try:
-        with _limits(order.soft_time_limit, TOO_LONG_S if shared.protocol.needs_end else None):
+        longest_s = TOO_LONG_S if shared.protocol.needs_end else None
+        with without_copies(found.class_path), _limits(order.soft_time_limit, longest_s):
             ending.receiver = found.receiver(run)
             ending.value = value = _call(found, ending.receiver, orders, connection)
         outcome = completed(started_at, clock, log, value, sensitive=order.sensitive)
