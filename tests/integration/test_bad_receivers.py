@@ -10,7 +10,7 @@ from support.daemon import Daemon, jobhooks, wait_until
 from support.hooking import add_hook, write_receivers
 
 SOURCE = """
-import asyncio, ctypes, os, re, time
+import asyncio, atexit, ctypes, os, re, signal, threading, time
 from jobhooks import JobHookReceiver
 
 async def note(self, change):
@@ -63,6 +63,13 @@ class KeepsPython(JobHookReceiver):
         if change.postchange["name"] == "bad":
             re.match("(a+)+$", 40 * "a" + "b")
         await note(self, change)
+
+class KeepsProcess(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        threading.Thread(target=time.sleep, args=[3600]).start()
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 3600)
+        atexit.register(time.sleep, 3600)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 class Slow(JobHookReceiver):
     class Meta:
@@ -167,6 +174,19 @@ def test_a_blocked_daemon_ends_on_sigterm(device: Connection, database: str, rec
         daemon.await_event("loop_blocked")
         assert daemon.terminate() == 0
         assert daemon.events("loop_stuck")
+
+
+def test_nothing_that_a_run_leaves_keeps_the_daemon_from_ending(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Threads and functions for the end of the process, and a signal that is ignored."""
+    add_hook(database, receivers, "r.KeepsProcess", ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        device.execute("insert into public.device (name) values ('bad')")
+        daemon.await_event("signal_handler_replaced")
+        assert daemon.terminate() == 0
+        assert daemon.events("stopped")
+    assert results(device, "r.KeepsProcess") == [("success", None)]
 
 
 def test_a_run_that_lets_no_thread_work_ends_the_daemon(

@@ -5,8 +5,8 @@ import contextlib
 import gc
 import os
 import signal
-import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn, cast
 
 import structlog
@@ -24,8 +24,7 @@ from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.errors import DatabaseUnreachable, LeadsNoMore, LoginRefused, StatementInterrupted
 from jobhooks.runtime import systemd
-
-LAST_RESORT_S = 2.0  # after the grace period, until the process ends with everything that still runs in it
+from jobhooks.runtime.stop_signals import StopSignals
 
 STUCK_CODE = 1  # the exit code if the event loop stands still
 
@@ -53,13 +52,14 @@ async def run(
     _collect_less_garbage()
     stop = asyncio.Event()
     def_runner = ProcessRunner(settings.database_url, registry, settings.workers, settings.worker_memory_limit)
-    stopping = _stop_on_signals(stop, settings.shutdown_grace_s, systemd.notify)
+    signals = StopSignals(stop, settings.shutdown_grace_s, partial(systemd.notify, "STOPPING=1"))
     requested = asyncio.Event()
     if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
     helpers = [
         asyncio.create_task(ReceiverReload(registry, def_runner, register).run(requested)),
         asyncio.create_task(def_runner.warm_up()),
+        asyncio.create_task(signals.keep()),
     ]
     if (watchdog_s := systemd.watchdog_s()) is not None:
         helpers.append(asyncio.create_task(_feed_watchdog(watchdog_s, systemd.notify)))
@@ -69,8 +69,8 @@ async def run(
         log.critical("loop_stuck", receiver=stuck.receiver, seconds=round(stuck.seconds, 1))
         blame(settings.database_url, stuck)
         def_runner.kill()
-        if stopping.is_set() or restart is None:
-            os._exit(0 if stopping.is_set() else STUCK_CODE)
+        if signals.requested.is_set() or restart is None:
+            os._exit(0 if signals.requested.is_set() else STUCK_CODE)
         restart()
 
     try:
@@ -82,7 +82,7 @@ async def run(
         await def_runner.close()
         await asyncio.to_thread(stop_helpers)
     log.info("stopped")
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signals.end_soon()
 
 
 async def run_sessions(
@@ -161,35 +161,3 @@ async def _feed_watchdog(watchdog_s: float, notify: Callable[[str], None]) -> No
     while True:
         notify("WATCHDOG=1")
         await asyncio.sleep(watchdog_s / 4)
-
-
-def _stop_on_signals(stop: asyncio.Event, grace_s: float, notify: Callable[[str], None]) -> threading.Event:
-    """Set ``stop`` on a signal; return an event that is set even if the loop stands still."""
-    loop = asyncio.get_running_loop()
-    stopping = threading.Event()
-
-    def request_stop() -> None:
-        notify("STOPPING=1")
-        stop.set()
-
-    requested = False
-
-    def on_signal(_number: int, _frame: object) -> None:
-        # Not a handler of the event loop: an async receiver that blocks the loop, or resists being cancelled, must not
-        # keep the process alive. Its writes are rolled back, and the change is delivered again.
-        nonlocal requested
-        if requested:
-            os._exit(0)
-        requested = True
-        stopping.set()
-        signal.signal(signal.SIGALRM, _exit_process)
-        signal.setitimer(signal.ITIMER_REAL, grace_s + LAST_RESORT_S)
-        loop.call_soon_threadsafe(request_stop)
-
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signal_number, on_signal)
-    return stopping
-
-
-def _exit_process(_number: int, _frame: object) -> None:
-    os._exit(0)

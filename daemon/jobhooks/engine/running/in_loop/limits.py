@@ -297,7 +297,7 @@ class Watchdog:
             "loop_blocked",
             receiver=None if limited is None else limited.receiver,
             seconds=round(blocked_s, 1),
-            stack="".join(traceback.format_stack(frame)[-8:]),
+            stack="".join(traceback.format_stack(frame, limit=8)),
             hint="an async def receiver must await what takes long; make it a def one",
         )
         return True

@@ -1,0 +1,71 @@
+"""SIGTERM and SIGINT: the daemon stops, whatever its receivers do to the process."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import structlog
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+LAST_RESORT_S = 2.0  # after the grace period, and after the end, until the process ends with everything that still runs
+LOOK_S = 0.5  # between two checks of the handlers
+
+log = structlog.stdlib.get_logger()
+
+
+class StopSignals:
+    """Sets ``stop`` on a signal. A second one ends the process, and so does the end of ``grace_s``.
+
+    ``requested`` is set even if the event loop stands still. ``on_request`` is called in the loop.
+    """
+
+    def __init__(self, stop: asyncio.Event, grace_s: float, on_request: Callable[[], None]) -> None:
+        self.requested = threading.Event()
+        self._stop = stop
+        self._grace_s = grace_s
+        self._on_request = on_request
+        self._loop = asyncio.get_running_loop()
+        # Not handlers of the event loop: an async receiver that blocks the loop, or resists being cancelled, must not
+        # keep the process alive. Its writes are rolled back, and the change is delivered again.
+        self._handler = self._on_signal
+        for number in SIGNALS:
+            signal.signal(number, self._handler)
+
+    async def keep(self) -> None:
+        """Set the handlers again if the code of a receiver has replaced one, until cancelled."""
+        while True:
+            for number in SIGNALS:
+                if signal.getsignal(number) != self._handler:
+                    signal.signal(number, self._handler)
+                    log.warning(
+                        "signal_handler_replaced",
+                        signal=number.name,
+                        hint="an async def receiver, or a library that it uses, must leave the daemon's signals alone",
+                    )
+            await asyncio.sleep(LOOK_S)
+
+    def end_soon(self) -> None:
+        """End the process soon: threads of receivers, and functions registered with atexit, may never end."""
+        _end_after(LAST_RESORT_S)
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        if self.requested.is_set():
+            os._exit(0)
+        self.requested.set()
+        _end_after(self._grace_s + LAST_RESORT_S)
+        self._loop.call_soon_threadsafe(self._request)
+
+    def _request(self) -> None:
+        self._on_request()
+        self._stop.set()
+
+
+def _end_after(seconds: float) -> None:
+    signal.signal(signal.SIGALRM, _exit_process)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
+def _exit_process(_number: int, _frame: object) -> None:
+    os._exit(0)
