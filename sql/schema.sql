@@ -1002,6 +1002,10 @@ REVOKE ALL ON FUNCTION jobhooks.add_segment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.adopt() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.adopt_moved() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.begin_adoption() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.begin_leadership(leader bigint, process text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.begin_leadership(leader bigint, process text) TO jobhooks_daemon;
 
@@ -1105,6 +1109,8 @@ GRANT ALL ON FUNCTION jobhooks.end_leadership(leader bigint) TO jobhooks_daemon;
 REVOKE ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.end_silent_leader(seconds double precision) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.ended_transactions(snapshot pg_snapshot, number bigint) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) TO jobhooks_operator;
@@ -1116,6 +1122,8 @@ REVOKE ALL ON FUNCTION jobhooks.give_up_position() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.heartbeat() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.heartbeat() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.known_to_reader() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) TO jobhooks_viewer;
@@ -1148,6 +1156,8 @@ GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.may_mark() TO jobhooks_receiver;
 
+REVOKE ALL ON FUNCTION jobhooks.moved_transactions() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.names_of_tables() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.names_of_tables() TO jobhooks_operator;
 
@@ -1166,6 +1176,8 @@ REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.owed_deliveries(looked_at bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) TO jobhooks_operator;
@@ -1285,6 +1297,8 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.read_by_all() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.record_configuration() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.record_failures(rest json) FROM PUBLIC;
@@ -1309,6 +1323,10 @@ GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jo
 
 REVOKE ALL ON FUNCTION jobhooks.relation_called(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.relation_called(name text) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.renumber_transactions() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.renumbered_snapshot(taken pg_snapshot, former bigint[], fresh bigint[], in_progress bigint[], next_id bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.requeue(deliveries json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.requeue(deliveries json) TO jobhooks_operator;
@@ -1367,6 +1385,8 @@ GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.table_name(relation regclass) TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.transaction_ids_survived() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_viewer;

@@ -63,9 +63,12 @@ class SqlMismatch(JobhooksError):
 
 
 class CopiedDatabase(SqlMismatch):
-    """This database is a copy of another: the changes in its log belong to the original."""
+    """This database was moved, upgraded, restored or copied: its log is that of another server or database."""
 
-    default_remedy = "jobhooks adopt, to start from here"
+    default_remedy = (
+        "jobhooks adopt --moved, to go on here, if the original is gone; jobhooks adopt --copy, to start afresh, if it"
+        " goes on"
+    )
 
 
 class Refused(JobhooksError):
@@ -137,7 +140,11 @@ class InvalidConditions(Refused):
 
 
 class NothingToAdopt(Refused):
-    """This database is not a copy."""
+    """This database was neither moved nor copied."""
+
+
+class TooFewTransactionIds(Refused):
+    """The server has handed out fewer transaction ids than a restored log needs."""
 
 
 class Forbidden(Refused):
@@ -216,6 +223,7 @@ BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH028": InvalidSetting,
     "JH029": UnknownHook,
     "JH030": NothingToAdopt,
+    "JH031": TooFewTransactionIds,
     "22021": Unreadable,
     "22P05": Unreadable,
     "3F000": UnknownTable,

@@ -179,5 +179,20 @@ where oid = 'jobhooks_capture.record_change(integer, jobhooks.action, json, json
 -- name: adopt
 select jobhooks.adopt()
 
+-- name: adopt_moved
+select jobhooks.adopt_moved()
+
+-- name: transaction_ids_survived
+select jobhooks.transaction_ids_survived()
+
+-- name: owed_deliveries
+select hook, unread, complete, waiting, dead from jobhooks.owed_deliveries()
+
+-- name: count_moved_transactions
+select count(*) from (select distinct is_new, transaction_id from jobhooks.moved_transactions()) as moved
+
+-- name: use_up_transaction_ids
+do $$ begin for number in 1..1000 loop perform pg_current_xact_id(); commit; end loop; end $$
+
 -- name: problems
 select severity, subject, problem, remedy from jobhooks.problems(:retention)

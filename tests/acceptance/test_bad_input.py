@@ -96,7 +96,7 @@ def test_sql_of_a_newer_version(database: str, conn: Connection) -> None:
 def test_a_copied_database(database: str, conn: Connection) -> None:
     conn.execute("update jobhooks.cursor set system_identifier = 1")
     assert "jobhooks adopt" in refused(MISMATCH, "run", "--database-url", database)
-    assert jobhooks("adopt", "--database-url", database).returncode == 0
+    assert jobhooks("adopt", "--copy", "--yes", "--database-url", database).returncode == 0
 
 
 def test_a_receiver_module_that_does_not_import(database: str, tmp_path: Path) -> None:
@@ -225,8 +225,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(database: str) -> None:
 
 
 def test_what_nobody_thought_of_is_one_line_too(database: str, conn: Connection) -> None:
-    conn.execute("drop function jobhooks.adopt")
-    assert "jobhooks.adopt" in refused(1, "adopt", "--database-url", database)
+    conn.execute("update jobhooks.cursor set system_identifier = 1; drop function jobhooks.owed_deliveries")
+    assert "jobhooks.owed_deliveries" in refused(1, "adopt", "--copy", "--yes", "--database-url", database)
 
 
 def test_libpqs_variables_count_for_both_drivers(database: str, tmp_path: Path) -> None:

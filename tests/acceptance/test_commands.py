@@ -62,7 +62,8 @@ def test_the_doctor_reports_sql_of_another_version(database: str, conn: Connecti
 
 def test_the_doctor_reports_a_copy_and_does_not_fail(database: str, conn: Connection) -> None:
     conn.execute("update jobhooks.cursor set database_oid = 1")
-    assert "jobhooks adopt" in [problem["remedy"] for problem in problems(database, 1)]
+    (copied,) = problems(database, 1)
+    assert "jobhooks adopt --moved" in copied["remedy"] and "jobhooks adopt --copy" in copied["remedy"]
 
 
 def test_the_doctor_goes_by_the_retention_of_the_settings(device: Connection, database: str) -> None:

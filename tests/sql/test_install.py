@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Connection
 from jobhooks.errors import CopiedDatabase, Forbidden, NothingToAdopt, SqlMismatch
-from jobhooks.operations import tables
+from jobhooks.operations import adopting, tables
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.runtime.version import PROGRAM_VERSION
@@ -104,10 +104,10 @@ def test_a_copy_of_a_database_is_noticed_and_can_be_adopted(database: str, conn:
     with contextlib.closing(connect(database)) as admin:
         with pytest.raises(CopiedDatabase):
             check_original(admin)
-        tables.adopt(admin)
+        adopting.adopt(admin)
         check_original(admin)
         with pytest.raises(NothingToAdopt):
-            tables.adopt(admin)
+            adopting.adopt(admin)
 
 
 def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Connection, database: str) -> None:
@@ -118,7 +118,7 @@ def test_adopting_counts_the_log_as_seen_whatever_its_transaction_ids(device: Co
     )
     device.execute("update jobhooks.cursor set system_identifier = 1")
     with contextlib.closing(connect(database)) as admin:
-        tables.adopt(admin)
+        adopting.adopt(admin)
     for _ in range(30):
         device.execute("update public.device set name = 'ours' || name where id = 1")
 

@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from jobhooks.embedded import run_server, system_binaries, wheel_binaries
-from jobhooks.operations import tables
+from jobhooks.operations import adopting, tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 
@@ -150,7 +150,7 @@ def clone(server: Server, template: str, name: str) -> str:
     else:
         server.execute("create database {} template {}", name, template)
     with contextlib.closing(connect(server.url(name))) as conn:
-        tables.adopt(conn)
+        adopting.adopt(conn)
     return server.url(name)
 
 

@@ -192,16 +192,6 @@ def table_details(conn: SyncConnection, name: str) -> TableDetails:
     )
 
 
-def adopt(conn: SyncConnection) -> None:
-    """Start over in a copied database: the changes in its log count as read.
-
-    Raises:
-        NothingToAdopt: the database is not a copy.
-        LockNotAvailable: a transaction that has written stays open.
-    """
-    call_with_lock(conn, "adopt")
-
-
 def _full_name(conn: SyncConnection, table: str) -> str:
     ((name,),) = call(conn, "table_names", names=[table])
     return name

@@ -121,9 +121,14 @@ def check_original(conn: SyncConnection) -> None:
     Raises:
         CopiedDatabase: the database is a copy; its snapshots mean nothing here and its changes are not ours to deliver.
     """
-    ((original,),) = call(conn, "is_original")
-    if not original:
+    if not is_original(conn):
         raise CopiedDatabase
+
+
+def is_original(conn: SyncConnection) -> bool:
+    """Whether the cursor is about this very database."""
+    ((original,),) = call(conn, "is_original")
+    return original
 
 
 def check_may_mark(conn: SyncConnection) -> None:

@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from jobhooks.embedded import run_server, system_binaries, wheel_binaries
-from jobhooks.operations.tables import adopt
+from jobhooks.operations.adopting import adopt
 from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection, connect
 

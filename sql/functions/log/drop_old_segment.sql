@@ -18,27 +18,40 @@ declare
         select hook.id from jobhooks.job_hook as hook join jobhooks.job on job.id = hook.job_id where hook.enabled and job.enabled
     );
     last_time timestamptz;
+    last_id bigint;
     last_transaction bigint;
+    unread boolean;
 begin
     -- The second: a statement that began before the next segment did, and writes its first change now, looks for this one.
     if next.number is null or next.created_at > now() - retention / 8 then
         return null;
     end if;
     execute format('lock table jobhooks.object_change_%s in access exclusive mode', oldest.number);
-    execute format('select time from jobhooks.object_change_%s order by id desc limit 1', oldest.number) into last_time;
+    execute format('select id, time from jobhooks.object_change_%s order by id desc limit 1', oldest.number)
+    into last_id, last_time;
     execute format('select max(transaction_id::text::bigint) from (
         select transaction_id from jobhooks.object_change_%s order by transaction_id desc limit 1
     ) as last_one', oldest.number) into last_transaction;
-    if last_time > now() - retention or (
-        last_transaction >= (
-            select min(pg_snapshot_xmin(position.seen)::text::bigint)
+    -- Up to the low-water id of a snapshot, only changes of transactions that it lists as in progress can be unread. Above it,
+    -- those of transactions from its xmin on. In a database that was moved, changes up to first_id have ids of another server.
+    execute format(
+        'select exists (
+            select
             from (
-                select cursor.seen from jobhooks.cursor
+                select cursor.seen, cursor.seen_floor from jobhooks.cursor
                 union all
-                select own.seen from jobhooks.hook_position as own where own.hook_id = any (enabled_hooks)
+                select own.seen, own.seen_floor from jobhooks.hook_position as own where own.hook_id = any ($1)
             ) as position
-        )
-        and enabled_hooks <> '{}'
+            where $2 > position.seen_floor and pg_snapshot_xmin(position.seen)::text::bigint <= $3
+                or exists (
+                    select from pg_snapshot_xip(position.seen) as straggler (transaction_id)
+                    join jobhooks.object_change_%s as change on change.transaction_id = straggler.transaction_id
+                    where change.id > $4
+                )
+        )', oldest.number
+    ) into unread using enabled_hooks, last_id, last_transaction, (select cursor.first_id from jobhooks.cursor);
+    if last_time > now() - retention or (
+        enabled_hooks <> '{}' and unread and last_id > (select cursor.first_id from jobhooks.cursor)
     ) then
         return null;
     end if;

@@ -8,8 +8,8 @@ set search_path = pg_catalog, pg_temp
 as $$
     select
         'error', format('database %s', current_database()),
-        'it is a copy of another: its log belongs to the original, so daemons deliver nothing here',
-        'jobhooks adopt'
+        'it was moved, upgraded, restored or copied: its log is that of another server or database, so daemons deliver nothing',
+        'jobhooks adopt --moved, if the original is gone; jobhooks adopt --copy, if it goes on'
     from jobhooks.cursor
     cross join pg_control_system() as control
     join pg_database as own on own.datname = current_database()

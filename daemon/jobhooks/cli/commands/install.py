@@ -2,16 +2,20 @@
 
 import dataclasses
 import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from jobhooks.cli import completion
+from jobhooks.cli.filters import YesFlag
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
+from jobhooks.cli.show.adoption import if_copied, if_moved, print_owed
+from jobhooks.cli.show.confirm import confirm
 from jobhooks.cli.show.output import print_json, print_message, print_text
 from jobhooks.cli.show.secrets import warn_of_secrets
-from jobhooks.errors import Forbidden, JobhooksError, Refused, with_remedy
-from jobhooks.operations import tables
+from jobhooks.errors import Forbidden, JobhooksError, Refused, WrongUsage, with_remedy
+from jobhooks.operations import adopting, tables
 from jobhooks.operations.lookup.table_names import check_table
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
@@ -20,6 +24,13 @@ from jobhooks.schema import uninstall as uninstalling
 from jobhooks.schema.install import capture_is_confined, check_may_mark, check_roles, install as install_sql
 from jobhooks.schema.script import installation_script
 from jobhooks.store.connections import SyncConnection
+
+
+class Choice(StrEnum):
+    """What happened to the database."""
+
+    MOVED = "moved"
+    COPY = "copy"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -112,16 +123,57 @@ def uninstall(
             print_json({"database": conn.info.dbname, **dataclasses.asdict(removed)})
 
 
-def adopt(as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None) -> None:
-    """Start afresh in a copy of a database: the changes in its log belong to the original, and count as seen.
+def adopt(
+    moved: Annotated[
+        bool, typer.Option("--moved", help="It is the same database: go on here, and drop nothing.")
+    ] = False,
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy", help="It is a copy, whose original goes on: drop what is unread and pending, start afresh."
+        ),
+    ] = False,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """Go on in a database that was moved, upgraded or restored, or start afresh in a copy.
 
-    Example: jobhooks adopt --database-url postgresql:///staging
+    Shows what each hook has not delivered, and asks. Until then, daemons deliver nothing there.
+
+    Example: jobhooks adopt --moved --database-url postgresql:///inventory
+
+    Example: jobhooks adopt --copy --yes --database-url postgresql:///staging
     """
+    if moved and copy:
+        raise typer.BadParameter("--moved and --copy exclude each other")
     with connection(load(config, database_url=database_url)) as conn:
-        tables.adopt(conn)
-        print_message(f"{conn.info.dbname} starts afresh: changes from now on are delivered here")
+        database = conn.info.dbname
+        plan = adopting.plan_adoption(conn)
+        if not as_json:
+            print_owed(plan)
+        if not moved and not copy:
+            print_message(f"--moved: it {if_moved(plan)}\n--copy: it {if_copied(plan)}")
+            raise WrongUsage(
+                f"nothing says whether {database} was moved here or is a copy",
+                "jobhooks adopt --moved, if the original is gone; jobhooks adopt --copy, if it goes on",
+            )
+        choice = Choice.MOVED if moved else Choice.COPY
+        print_message(f"{database} {if_moved(plan) if moved else if_copied(plan)}")
+        confirm(f"go on in {database}" if moved else f"start afresh in {database}", yes=yes)
+        _adopt(conn, choice)
         if as_json:
-            print_json({"database": conn.info.dbname})
+            print_json({"database": database, "adopted_as": choice, **vars(plan)})
+
+
+def _adopt(conn: SyncConnection, choice: Choice) -> None:
+    if choice is Choice.MOVED:
+        adopting.adopt_moved(conn)
+        print_message(f"{conn.info.dbname} goes on here: start the daemon")
+    else:
+        adopting.adopt(conn)
+        print_message(f"{conn.info.dbname} starts afresh: changes from now on are delivered here")
 
 
 def _warn_of_missing_rights(conn: SyncConnection) -> None:

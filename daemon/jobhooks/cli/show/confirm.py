@@ -8,8 +8,10 @@ from jobhooks.cli.show.output import print_message
 from jobhooks.errors import Refused
 
 
-def confirm(action: str, consequence: str, *, yes: bool) -> None:
+def confirm(action: str, consequence: str = "", *, yes: bool) -> None:
     """Ask whether to do ``action``, such as "retry 3 deliveries"; ``yes``: the command line confirms it.
+
+    ``consequence``: printed before the question.
 
     Raises:
         Refused: there is no terminal to ask on.
@@ -19,7 +21,8 @@ def confirm(action: str, consequence: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Refused(f"will not {action} without confirmation", "--yes")
-    print_message(consequence)
+    if consequence:
+        print_message(consequence)
     typer.confirm(f"{action[0].upper()}{action[1:]}?", abort=True, err=True)
 
 

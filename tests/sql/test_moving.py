@@ -1,0 +1,140 @@
+"""Adopting a moved database in SQL: which transaction ids go on, and what a restore leaves behind."""
+
+import psycopg
+import pytest
+
+from conftest import Connection
+from support.moving import as_restored
+
+SURVIVED = "select jobhooks.transaction_ids_survived()"
+
+
+def survived(conn: Connection) -> bool:
+    row = conn.execute(SURVIVED).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def maintain(conn: Connection) -> str:
+    row = conn.execute("select jobhooks.maintain_log('0 s', 1000)").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def write(conn: Connection, number: int) -> None:
+    conn.execute(f"insert into public.device (name) select 'n' from generate_series(1, {number})".encode())
+
+
+def test_ids_go_on_where_nothing_was_restored(device: Connection) -> None:
+    """After pg_upgrade: rows are where their writers stored them, in savepoints as well."""
+    write(device, 3)
+    with device.transaction(), device.transaction():
+        write(device, 1)
+    assert survived(device)
+
+
+def test_ids_do_not_go_on_after_a_restore_into_a_new_server(device: Connection) -> None:
+    write(device, 3)
+    as_restored(device)
+    assert not survived(device)
+
+
+def test_ids_that_the_server_has_reached_since_the_restore_do_not_go_on(device: Connection) -> None:
+    """Its next id alone shows nothing then: changes of both servers have the same ids."""
+    write(device, 3)
+    write(device, 1)
+    # As a restore stored them, when the ids were not handed out yet.
+    device.execute(
+        "update jobhooks.object_change set transaction_id = (transaction_id::text::bigint + 100)::text::xid8"
+    )
+    device.execute("do $$ begin for i in 1..200 loop perform pg_current_xact_id(); commit; end loop; end $$")
+    assert not survived(device)
+
+
+def test_ids_of_a_restore_into_an_older_server_go_on(device: Connection) -> None:
+    """All that the dump has are lower than any that this server hands out from then on."""
+    write(device, 3)
+    device.execute("update jobhooks.object_change set transaction_id = '10'")
+    device.execute("update jobhooks.cursor set seen = '9:9:', horizon = '9:9:'")
+    assert survived(device)
+
+
+def test_a_change_that_counts_as_seen_by_chance(device: Connection) -> None:
+    """A snapshot of a busier server sees the changes that are made here after the restore."""
+    device.execute("update jobhooks.cursor set seen = pg_current_snapshot(), horizon = pg_current_snapshot()")
+    device.execute(
+        "update jobhooks.cursor set seen = n.s, horizon = n.s from (select format('%s:%s:', x, x)::pg_snapshot as s"
+        " from (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 50 as x) as next) as n"
+    )
+    write(device, 1)
+    device.execute("do $$ begin for i in 1..100 loop perform pg_current_xact_id(); commit; end loop; end $$")
+    assert not survived(device)
+
+
+def test_a_server_that_has_handed_out_too_few_ids(conn: Connection) -> None:
+    """It has fewer than the log has transactions; the command uses some up."""
+    ids = conn.execute("select jobhooks.ended_transactions('5:10:5,7', 4)").fetchone()
+    assert ids == ([4, 6, 8, 9],)
+    with pytest.raises(psycopg.Error, match="2 transaction ids too few") as refused:
+        conn.execute("select jobhooks.ended_transactions('5:10:5,7', 7)")
+    assert refused.value.sqlstate == "JH031"
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [("100:100:", "50:50:"), ("100:301:", "53:53:"), ("200:400:200", "51:53:51"), ("100:200:100", "50:51:50")],
+)
+def test_a_snapshot_sees_the_same_under_new_ids(conn: Connection, taken: str, expected: str) -> None:
+    """Transactions 100, 200 and 300 have become 50, 51 and 52; the next one is 53."""
+    statement = "select jobhooks.renumbered_snapshot(%s, '{100,200,300}', '{50,51,52}', '{}', 53)::text"
+    assert conn.execute(statement, [taken]).fetchone() == (expected,)
+
+
+def test_a_snapshot_sees_no_transaction_that_is_in_progress_here(conn: Connection) -> None:
+    """It may write to the log later."""
+    statement = "select jobhooks.renumbered_snapshot('200:200:', '{100,200}', '{50,51}', '{7,60}', 61)::text"
+    assert conn.execute(statement).fetchone() == ("7:51:7",)
+
+
+def test_adopting_takes_no_old_snapshot(device: Connection) -> None:
+    """It would not see the last changes, whose writers it has waited for."""
+    device.execute("update jobhooks.cursor set system_identifier = 1")
+    device.execute("begin isolation level repeatable read")
+    for function in ("adopt", "adopt_moved"):
+        with pytest.raises(psycopg.Error, match="older than this call"), device.transaction():
+            device.execute(f"select jobhooks.{function}()".encode())
+
+
+@pytest.mark.parametrize("function", ["adopt", "adopt_moved"])
+def test_retention_drops_a_restored_segment(device: Connection, function: str) -> None:
+    """Its transaction ids may be above any of this server."""
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
+    device.execute("select jobhooks.add_hook('h', '{public.device}', '{create}', 'a.B')")
+    write(device, 3)
+    if function == "adopt_moved":  # all are read, and then there is one more
+        device.execute("update jobhooks.cursor set seen = pg_current_snapshot(), seen_floor = 3, horizon_floor = 3")
+        device.execute("update jobhooks.cursor set horizon = seen")
+    device.execute("select jobhooks.add_segment()")
+    as_restored(device)
+    write(device, 1)
+    device.execute(f"select jobhooks.{function}()".encode())
+    assert device.execute("select transaction_id::text::bigint > 1000000 from jobhooks.object_change_1").fetchone() == (
+        True,
+    )
+    assert "dropped segment 1 of the log" in maintain(device)
+
+
+def test_retention_keeps_a_segment_with_an_unread_change(device: Connection) -> None:
+    """Of a transaction that was in progress when the reader was there."""
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
+    device.execute("select jobhooks.add_hook('h', '{public.device}', '{create}', 'a.B')")
+    with psycopg.connect(device.info.dsn) as late:
+        late.execute("insert into public.device (name) values ('late')")
+        device.execute("select pg_current_xact_id()")  # as a reader does before it takes a snapshot
+        device.execute("update jobhooks.cursor set seen = pg_current_snapshot(), seen_floor = 1, horizon_floor = 1")
+        device.execute("update jobhooks.cursor set horizon = seen")
+    device.execute("select jobhooks.add_segment()")
+    assert "dropped" not in maintain(device)
+    as_restored(device)
+    device.execute("select jobhooks.adopt_moved()")
+    assert "dropped" not in maintain(device)
