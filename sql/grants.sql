@@ -45,12 +45,13 @@ begin
     grant usage on schema jobhooks, jobhooks_capture to jobhooks_capture;
     grant insert, select on jobhooks.object_change to jobhooks_capture;
     revoke update (action, postchange, context) on jobhooks.object_change from jobhooks_capture;
-    grant usage on sequence jobhooks.object_change_id_seq to jobhooks_capture;
-    grant select on jobhooks.content_type to jobhooks_capture;
+    grant usage, update on sequence jobhooks.object_change_id_seq to jobhooks_capture;
+    grant select on jobhooks.content_type, jobhooks.cursor, jobhooks.installation to jobhooks_capture;
     grant select, insert, update, delete on jobhooks_capture.truncation to jobhooks_capture;
     grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(integer, json, json), jobhooks_capture.wake(),
         jobhooks_capture.record_ending(integer, jobhooks.action, json, text), jobhooks_capture.printable_bytes(text),
         jobhooks_capture.session_may_call(), jobhooks_capture.check_call(integer),
+        jobhooks_capture.may_be_restoring(), jobhooks_capture.installed_in(), jobhooks_capture.skips_restored_row(), jobhooks.is_restoring(),
         jobhooks.columns_of(json, text []) to jobhooks_capture;
 end
 $$;
@@ -77,7 +78,7 @@ begin
         jobhooks.problems_of_triggers(), jobhooks.problems_of_capture(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(),
         jobhooks.problems_of_conditions(), jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint),
         jobhooks.problems_of_marks(), jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.live_triggers(), jobhooks.without_table(text),
-        jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass),
+        jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass), jobhooks.restored_triggers(), jobhooks.is_restoring(),
         jobhooks.trigger_statements(integer), jobhooks.snapshot_expression(regclass, text, text [], text []),
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_names(regclass), jobhooks.depends_on_time_zone(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer),

@@ -1123,6 +1123,12 @@ REVOKE ALL ON FUNCTION jobhooks.give_up_position() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.heartbeat() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.heartbeat() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.is_restoring() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.is_restoring() TO jobhooks_capture;
+GRANT ALL ON FUNCTION jobhooks.is_restoring() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.is_restoring() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.is_restoring() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.known_to_reader() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) FROM PUBLIC;
@@ -1172,6 +1178,8 @@ GRANT ALL ON FUNCTION jobhooks.note_condition_verdicts(verdicts json) TO jobhook
 GRANT ALL ON FUNCTION jobhooks.note_condition_verdicts(verdicts json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.note_database() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
@@ -1313,6 +1321,8 @@ GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integ
 REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.recover_content_types() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO jobhooks_operator;
@@ -1334,6 +1344,11 @@ GRANT ALL ON FUNCTION jobhooks.requeue(deliveries json) TO jobhooks_operator;
 REVOKE ALL ON FUNCTION jobhooks.reset_job(class_path text, names text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.reset_job(class_path text, names text[]) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.restored_triggers() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.restored_triggers() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.restored_triggers() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.restored_triggers() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids integer[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.retry_deliveries(change_ids bigint[], hook_ids integer[]) TO jobhooks_operator;
 
@@ -1342,6 +1357,8 @@ GRANT ALL ON FUNCTION jobhooks.save_hook(name text, settings jsonb) TO jobhooks_
 
 REVOKE ALL ON FUNCTION jobhooks.save_positions(leader bigint, shared json, hooks json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.save_positions(leader bigint, shared json, hooks json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.schema_version() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.secret_columns(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.secret_columns(relation regclass) TO jobhooks_viewer;
@@ -1436,6 +1453,7 @@ GRANT ALL ON FUNCTION jobhooks.without_table(statement text) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.without_table(statement text) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.without_table(statement text) TO jobhooks_daemon;
 
+GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_capture;
 GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.cursor TO jobhooks_operator;
 GRANT SELECT,UPDATE ON TABLE jobhooks.cursor TO jobhooks_daemon;
@@ -1445,7 +1463,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.job_hook TO jobhooks_operato
 GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.job_hook TO jobhooks_receiver;
 
-GRANT USAGE ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_capture;
+GRANT USAGE,UPDATE ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_capture;
 GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_viewer;
 GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_operator;
 GRANT SELECT ON SEQUENCE jobhooks.object_change_id_seq TO jobhooks_daemon;
@@ -1499,6 +1517,7 @@ GRANT SELECT ON TABLE jobhooks.hooks TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.hooks TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.hooks TO jobhooks_daemon;
 
+GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_capture;
 GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.installation TO jobhooks_daemon;

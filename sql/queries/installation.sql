@@ -103,13 +103,29 @@ order by 1
 select has_schema_privilege('jobhooks', 'usage')
 
 -- name: schema_version
-select coalesce(max(version), 0) from jobhooks.migration
+-- After a restore without data the table is empty: then the version is in a function, which is not called here, since an older
+-- schema has none. recorded: whether the table has it.
+select
+    coalesce(max(version), (
+        select substring(prosrc from '[0-9]+')::integer from pg_proc
+        where proname = 'schema_version' and pronamespace = to_regnamespace('jobhooks')
+    ), 0),
+    count(*) > 0
+from jobhooks.migration
+
+-- name: has_rows
+-- Whether the rows are there without which nothing works, and whether the log's sequence is past its changes.
+select
+    exists (select from jobhooks.installation) and exists (select from jobhooks.cursor)
+    and exists (select from jobhooks.configuration) and exists (select from jobhooks.log_segment),
+    (select coalesce(max(id), 0) from jobhooks.object_change)
+    <= coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0)
 
 -- name: installation
 select program_version, functions_digest from jobhooks.installation
 
 -- name: record_migration
-insert into jobhooks.migration (version, name) values (:version, :name)
+insert into jobhooks.migration (version, name) values (:version, :name) on conflict do nothing
 
 -- name: record_installation
 insert into jobhooks.installation as installation (program_version, functions_digest)

@@ -7,7 +7,14 @@ declare
     installed integer := 0;
 begin
     if exists (select from pg_class where relname = 'migration' and relnamespace = to_regnamespace('jobhooks')) then
-        select coalesce(max(version), 0) into installed from jobhooks.migration;
+        select coalesce(max(version), (
+            select substring(prosrc from '[0-9]+')::integer from pg_proc
+            where proname = 'schema_version' and pronamespace = to_regnamespace('jobhooks')
+        )) into installed from jobhooks.migration;
+        if installed is null then
+            raise exception 'the schema jobhooks has no rows, and is of an unknown version'
+            using hint = 'Remove it: jobhooks uninstall. Then run this script again, and watch the tables again.';
+        end if;
     end if;
     if installed > :newest then
         raise exception 'the database has a newer jobhooks (schema %) than this script (schema %)', installed, :newest
@@ -22,8 +29,8 @@ do $script$
 begin
     if current_setting('jobhooks.schema_version')::integer < :version then
         execute :statements;
-        insert into jobhooks.migration (version, name) values (:version, :name);
     end if;
+    insert into jobhooks.migration (version, name) values (:version, :name) on conflict do nothing;
 end
 $script$;
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Generator
@@ -61,13 +62,18 @@ def values(conn: Connection, statement: str) -> list[object]:
     return [value for (value,) in conn.execute(statement.encode())]
 
 
+def own_schemas(url: str) -> str:
+    """The schemas, without the number of the database in jobhooks_capture.installed_in."""
+    return re.sub(r"select '[0-9]+\.[0-9]+'", "", dump(url, *SCHEMAS))
+
+
 def test_the_script_installs_exactly_what_the_command_does(
     database: str, empty_database: str, script: str, conn: Connection
 ) -> None:
     for _ in range(2):
         finished = psql(empty_database, script)
         assert finished.returncode == 0, finished.stderr
-    assert dump(empty_database, *SCHEMAS) == dump(database, *SCHEMAS)
+    assert own_schemas(empty_database) == own_schemas(database)
     with psycopg.connect(empty_database) as scripted:
         assert scripted.execute(RECORDS).fetchall() == conn.execute(RECORDS).fetchall()
     with contextlib.closing(connect(empty_database)) as admin:
@@ -98,7 +104,7 @@ def test_the_script_upgrades_the_former_schema_with_its_data(
         assert "public.t" in finished.stderr
         conn.execute("update public.t set v = 'after'")
         assert values(conn, "select action::text from jobhooks.object_change order by id") == ["create", "update"]
-    assert dump(empty_database, *SCHEMAS) == dump(database, *SCHEMAS)
+    assert own_schemas(empty_database) == own_schemas(database)
     with contextlib.closing(connect(empty_database)) as admin:
         check_installed(admin)
         assert tables.watch_outdated(admin) == 0

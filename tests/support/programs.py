@@ -26,10 +26,15 @@ def psql(url: str, script: str) -> subprocess.CompletedProcess[str]:
 
 def dump(url: str, *schemas: str) -> str:
     """Return the schemas, or all, as pg_dump writes them: with owners and privileges, without data."""
-    finished = _run("pg_dump", "--schema-only", *(f"--schema={schema}" for schema in schemas), url)
+    return dump_with(url, "--schema-only", *(f"--schema={schema}" for schema in schemas))
+
+
+def dump_with(url: str, *flags: str) -> str:
+    """Return what pg_dump writes with these flags, for servers of its version and older ones."""
+    finished = _run("pg_dump", *flags, url)
     assert finished.returncode == 0, finished.stderr
-    # The first and the last line hold a number that is random each time.
-    return re.sub(r"^\\(un)?restrict .*$", "", finished.stdout, flags=re.MULTILINE)
+    # The first and the last line hold a number that is random each time. Older servers have no such timeout.
+    return re.sub(r"^(\\(un)?restrict .*|SET transaction_timeout.*)$", "", finished.stdout, flags=re.MULTILINE)
 
 
 def _run(program: str, *arguments: str, script: str | None = None) -> subprocess.CompletedProcess[str]:

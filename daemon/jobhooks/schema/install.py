@@ -39,12 +39,16 @@ def right_to_install(conn: SyncConnection) -> str:
 def _install(conn: SyncConnection) -> list[str]:
     with translated_errors(), conn.transaction():
         call(conn, "lock_installation")
-        installed = _installed_version(conn)
+        installed, recorded = _installed_version(conn)
         _refuse_newer(installed)
+        if not recorded:
+            _refuse_unknown_version(conn, installed)
         missing = [migration for migration in migrations() if migration.version > installed]
-        for migration in missing:
-            conn.execute(migration.text.encode())
-            call(conn, "record_migration", version=migration.version, name=migration.name)
+        for migration in migrations():
+            if migration in missing:
+                conn.execute(migration.text.encode())
+            if migration in missing or not recorded:
+                call(conn, "record_migration", version=migration.version, name=migration.name)
         conn.execute(repeatable().encode())
         call(conn, "record_installation", program_version=PROGRAM_VERSION, functions_digest=functions_digest())
     return [f"{migration.version:04d}_{migration.name}" for migration in missing]
@@ -86,14 +90,26 @@ def check_installed(conn: SyncConnection) -> None:
     """Check that the database has this program's SQL, completely.
 
     Raises:
-        SqlMismatch: it has no SQL of jobhooks, or that of an older or newer program.
+        SqlMismatch: it has no SQL of jobhooks, or that of an older or newer program, or was restored without data.
     """
     check_schema(conn)
-    installed = _installed_version(conn)
+    installed, recorded = _installed_version(conn)
     _refuse_newer(installed)
-    ((by_version, digest),) = call(conn, "installation")
+    installation = call(conn, "installation")
+    if not recorded or not installation:
+        raise _without_rows(conn)
+    ((by_version, digest),) = installation
     if installed < migrations()[-1].version or digest != functions_digest():
         raise SqlMismatch(_mismatch(by_version, installed), "jobhooks install")
+    ((has_rows, sequence_is_past_log),) = call(conn, "has_rows")
+    if not has_rows:
+        raise _without_rows(conn)
+    if not sequence_is_past_log:
+        raise SqlMismatch(
+            f"the log in the database {conn.info.dbname} has changes above the number of its sequence, as after a"
+            " restore without sequences",
+            "jobhooks install",
+        )
 
 
 def check_schema(conn: SyncConnection) -> None:
@@ -145,12 +161,30 @@ def check_may_mark(conn: SyncConnection) -> None:
         )
 
 
-def _installed_version(conn: SyncConnection) -> int:
+def _installed_version(conn: SyncConnection) -> tuple[int, bool]:
+    """The last migration of the schema, and whether its table of migrations says so; after a restore it is empty."""
     ((has_migrations,),) = call(conn, "has_schema")
     if not has_migrations:
-        return 0
-    ((installed,),) = call(conn, "schema_version")
-    return installed
+        return 0, True
+    ((installed, recorded),) = call(conn, "schema_version")
+    return installed, recorded
+
+
+def _without_rows(conn: SyncConnection) -> SqlMismatch:
+    return SqlMismatch(
+        f"the tables of jobhooks in the database {conn.info.dbname} lack their rows, as after a restore of a dump"
+        " without data: no change is recorded",
+        "jobhooks install",
+    )
+
+
+def _refuse_unknown_version(conn: SyncConnection, installed: int) -> None:
+    if not installed:
+        raise SqlMismatch(
+            f"the tables of jobhooks in the database {conn.info.dbname} are empty and of an unknown version, as after a"
+            " restore of an old dump without data",
+            "jobhooks uninstall, then jobhooks install, and watch the tables again",
+        )
 
 
 def _mismatch(by_version: str, installed: int) -> str:

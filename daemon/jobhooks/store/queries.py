@@ -109,7 +109,7 @@ def repeatable() -> str:
     """The SQL of every installation, in order."""
     functions = sorted((SQL / "functions").glob("*/*.sql"), key=lambda path: path.name)
     before = [SQL / "retired.sql", SQL / "roles.sql"]
-    after = [SQL / name for name in ("comments.sql", "segments.sql", "ownership.sql", "grants.sql")]
+    after = [SQL / name for name in ("comments.sql", "rows.sql", "segments.sql", "ownership.sql", "grants.sql")]
     paths = [*before, *functions, *sorted((SQL / "views").glob("*.sql")), *after]
     return "\n".join(path.read_text("utf-8") for path in paths)
 

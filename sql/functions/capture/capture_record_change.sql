@@ -29,8 +29,13 @@ begin
         or pg_catalog.json_typeof(after) operator(pg_catalog.=) 'array'
         or pg_catalog.pg_column_size(before) operator(pg_catalog.>) 500000000
         or pg_catalog.pg_column_size(after) operator(pg_catalog.>) 500000000
-        or jobhooks_capture.session_may_call() -- a constant in the plan
+        or jobhooks_capture.session_may_call() or jobhooks_capture.may_be_restoring() -- constants in the plan
     then
+        if jobhooks_capture.may_be_restoring() then
+            if jobhooks_capture.skips_restored_row() then
+                return false;
+            end if;
+        end if;
         if jobhooks_capture.session_may_call() then
             perform jobhooks_capture.check_call(content_type_id);
         end if;

@@ -23,6 +23,9 @@ declare
     after json;
     who text;
 begin
+    if jobhooks.is_restoring() then
+        return null; -- the history comes with the dump
+    end if;
     begin
         who := left(current_setting('jobhooks.user_name', true), 1000);
         -- This fails for bytes that are not text, which a session can set.

@@ -11,6 +11,9 @@ as $$
 declare
     job constant jobhooks.job := (select known from jobhooks.job as known where known.id = new.job_id);
 begin
+    if jobhooks.is_restoring() then
+        return new; -- with an enabled hook on a job that was off
+    end if;
     if length(new.name) not between 1 and 255 then
         raise exception 'cannot save a hook whose name has % characters: it takes 1 to 255', length(new.name)
         using errcode = 'JH024';

@@ -27,6 +27,9 @@ declare
     conflict record;
     unknown text;
 begin
+    if jobhooks.is_restoring() then
+        return null; -- its tables come later
+    end if;
     perform from jobhooks.configuration for update;
     -- Those that are still there at the end of the transaction, as they are then.
     for hook in select known.id, known.name, known.columns from jobhooks.job_hook as known where known.id = any (hook_ids) loop

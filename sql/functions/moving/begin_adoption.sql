@@ -26,6 +26,7 @@ begin
         database_oid = (select oid from pg_database where datname = current_database()),
         leader = cursor.leader + 1
     from pg_control_system() as control;
+    perform jobhooks.note_database();
 end
 $$;
 

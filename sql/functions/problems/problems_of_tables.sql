@@ -12,6 +12,20 @@ as $$
     from jobhooks.content_type as watched
     where watched.watched and not exists (select from pg_class where oid = watched.relation)
     union all
+    select
+        'error', jobhooks.table_name(restored.relation),
+        concat(
+            'its triggers came with a dump: its changes are recorded as those of ', coalesce(
+                (
+                    select coalesce(jobhooks.table_name(other.relation), other.name)
+                    from jobhooks.content_type as other
+                    where other.id = restored.content_type_id and other.relation <> restored.relation
+                ), 'a table that is not watched'
+            )
+        ),
+        'jobhooks install'
+    from jobhooks.restored_triggers() as restored
+    union all
     -- A view under the former name writes to the watched table.
     select
         'error', watched.name,

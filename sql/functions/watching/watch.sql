@@ -27,6 +27,10 @@ declare
     ours record;
     secrets text[];
 begin
+    if not exists (select from jobhooks.installation) then
+        raise exception 'cannot watch %: the schema jobhooks has no rows, as after a restore of a dump without data', table_name
+        using errcode = 'JH001', hint = 'jobhooks install';
+    end if;
     perform jobhooks.check_watchable(relation, key_columns, exclude, ignore);
     if not allow_casts and not exists (
         select from jobhooks.content_type as known where known.relation = watch.relation and known.watched
@@ -51,13 +55,25 @@ begin
         exclude = excluded.exclude, ignore = excluded.ignore, watched = true
     returning content_type.id into content_type_id;
 
-    -- Triggers are replaced, not dropped: dropping one waits for readers of the table. Except those of a former version.
+    -- Triggers are replaced, not dropped: dropping one waits for readers of the table. Except those of a former version, and those
+    -- that came with a dump of the table and have the number of another content type.
     for ours in
-        select trigger.tgname as name
+        select trigger.tgname as name, trigger.tgrelid::regclass as relation
         from pg_trigger as trigger
         where trigger.tgrelid = watch.relation and trigger.tgfoid = 'jobhooks.capture_change()'::regprocedure
+        union all
+        select trigger.tgname, trigger.tgrelid::regclass
+        from jobhooks.watched_relations(watch.relation) as part
+        join pg_trigger as trigger on trigger.tgrelid = part.relid and trigger.tgparentid = 0
+        where trigger.tgname ~ '^[!~]jobhooks_[0-9]{1,9}_'
+            and trigger.tgfoid in (select oid from pg_proc where pronamespace = 'jobhooks_capture'::regnamespace)
+            and not exists (
+                select from jobhooks.content_type as own
+                where own.watched and starts_with(substr(trigger.tgname, 2), format('jobhooks_%s_', own.id))
+                    and own.relation in (select part.relid union all select relid from pg_partition_ancestors(part.relid))
+            )
     loop
-        execute format('drop trigger %I on %s', ours.name, watch.relation);
+        execute format('drop trigger %I on %s', ours.name, ours.relation);
     end loop;
     for statement in select jobhooks.trigger_statements(content_type_id) loop
         execute statement;
