@@ -965,6 +965,86 @@ CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE 
 
 CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.record_configuration('hook', 'job_hook_id');
 
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.capture_template FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.capture_template ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.condition_failure FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.condition_failure ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.condition_verdict FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.condition_verdict ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.configuration FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.configuration ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.configuration_change FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.configuration_change ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.content_type FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.content_type ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.cursor FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.cursor ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.delivery FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.delivery ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.hook_position FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.hook_position ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.installation FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.installation ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.job FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.job ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.job_hook FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.job_hook ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.job_hook_content_type ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.job_log_entry FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.job_log_entry ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.job_result FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.job_result ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.log_segment FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.log_segment ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.migration FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.migration ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.object_change FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.object_change ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.object_change_1 FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.object_change_1 ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.suspect FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.suspect ENABLE REPLICA TRIGGER skip_replicated;
+
 ALTER TABLE ONLY jobhooks.condition_failure
     ADD CONSTRAINT condition_failure_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
@@ -998,11 +1078,15 @@ GRANT ALL ON FUNCTION jobhooks.actions_called(hook text, events text[]) TO jobho
 REVOKE ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text, columns text[], conditions text, coalesce_s double precision, enabled boolean, priority integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text, columns text[], conditions text, coalesce_s double precision, enabled boolean, priority integer) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.add_replication_trigger(relation regclass) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.add_segment() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.adopt() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.adopt_moved() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.applies_replication() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.begin_adoption() FROM PUBLIC;
 
@@ -1280,6 +1364,11 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_positions() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_positions() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_positions() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.problems_of_publications() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_publications() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_publications() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_publications() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.problems_of_roles() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_roles() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_roles() TO jobhooks_operator;
@@ -1391,6 +1480,8 @@ GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_i
 
 REVOKE ALL ON FUNCTION jobhooks.similarity(one text, other text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.similarity(one text, other text) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.skip_replicated() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.snapshot_expression(relation regclass, "row" text, key_columns text[], exclude text[]) TO jobhooks_viewer;

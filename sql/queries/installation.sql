@@ -210,5 +210,8 @@ select count(*) from (select distinct is_new, transaction_id from jobhooks.moved
 -- name: use_up_transaction_ids
 do $$ begin for number in 1..1000 loop perform pg_current_xact_id(); commit; end loop; end $$
 
+-- name: problems_of_publications
+select severity, subject, problem, remedy from jobhooks.problems_of_publications()
+
 -- name: problems
 select severity, subject, problem, remedy from jobhooks.problems(:retention)

@@ -53,6 +53,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.record_configuration()",),
         ("jobhooks.requeue(json)",),
         ("jobhooks.retry_deliveries(bigint[],integer[])",),
+        ("jobhooks.skip_replicated()",),
         ("jobhooks_capture.moved_row_position(text)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
         ("jobhooks_capture.record_partition_change(integer,jobhooks.action,json,json,text)",),

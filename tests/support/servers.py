@@ -20,6 +20,8 @@ from jobhooks.store.connections import connect
 TEMPLATE = "jobhooks_test_template"
 DEVICE_TEMPLATE = "jobhooks_test_template_device"
 OTHER = "JOBHOOKS_TEST_DATABASE_URL"
+# One test replicates.
+SETTINGS = {"wal_level": "logical", "wal_retrieve_retry_interval": "100ms"}
 FILE_COPY = 150000  # the version that has two ways to clone a database
 
 
@@ -87,7 +89,7 @@ def _opened_server() -> Generator[Server]:
             yield server
     else:
         binaries = chosen_binaries()
-        with run_server(binaries, in_memory=True) as server:
+        with run_server(binaries, SETTINGS, in_memory=True) as server:
             yield Server(server.url(), "embedded" if binaries == wheel_binaries() else wanted or "system")
 
 

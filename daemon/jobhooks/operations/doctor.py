@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from jobhooks.errors import Forbidden, JobhooksError, SqlMismatch
 from jobhooks.schema.install import check_installed, check_schema
-from jobhooks.store.connections import SyncConnection
+from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.undecodable_text import call_readable
 
 SEVERITIES = ("error", "warning", "note")
@@ -33,6 +33,11 @@ def problems(conn: SyncConnection, retention_days: float) -> list[Problem]:
         return _found(conn, retention_days)
     except Forbidden as exc:
         raise Forbidden(exc.message, f'grant jobhooks_viewer to "{conn.info.user}"') from exc
+
+
+def problems_of_publications(conn: SyncConnection) -> list[Problem]:
+    """Find publications and subscriptions of the tables of jobhooks."""
+    return [Problem(*row) for row in call(conn, "problems_of_publications")]
 
 
 def _found(conn: SyncConnection, retention_days: float) -> list[Problem]:

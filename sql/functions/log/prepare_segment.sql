@@ -1,4 +1,4 @@
--- jobhooks.prepare_segment(number): give a segment of the log its privileges, and lz4 where the server has it.
+-- jobhooks.prepare_segment(number): give a segment of the log its privileges, its trigger, and lz4 where the server has it.
 create or replace function jobhooks.prepare_segment(number integer)
 returns void
 language plpgsql
@@ -11,6 +11,7 @@ begin
     if to_regrole('jobhooks_capture') is not null then
         execute format('grant insert, select, update (action, postchange) on %s to jobhooks_capture', segment);
     end if;
+    perform jobhooks.add_replication_trigger(segment::regclass);
     -- Only if it is not set yet: it locks the segment, and the application writes to it.
     if 'lz4' = any (methods) and exists (
         select from pg_attribute
@@ -24,4 +25,4 @@ end
 $$;
 
 comment on function jobhooks.prepare_segment(integer) is
-'Give a segment of the log its privileges, and lz4 where the server has it';
+'Give a segment of the log its privileges, its trigger, and lz4 where the server has it';

@@ -29,6 +29,7 @@ as $$
         union all select * from jobhooks.problems_of_marks()
         union all select * from jobhooks.problems_of_roles()
         union all select * from jobhooks.problems_of_server()
+        union all select * from jobhooks.problems_of_publications()
     ) as found
     order by array_position(array['error', 'warning', 'note'], found.severity), found.subject, found.problem
 $$;

@@ -104,6 +104,9 @@ begin
         raise notice 'the log records columns of % that look like secrets: %', table_name, array_to_string(secrets, ', ')
         using hint = jobhooks.exclude_command(content_type_id, secrets);
     end if;
+    for ours in select * from jobhooks.problems_of_publications() as found where found.severity = 'warning' loop
+        raise notice '%: %', ours.subject, ours.problem using hint = ours.remedy;
+    end loop;
     return content_type_id;
 end
 $$;

@@ -13,6 +13,7 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.adoption import if_copied, if_moved, print_owed
 from jobhooks.cli.show.confirm import confirm
 from jobhooks.cli.show.output import print_json, print_message, print_text
+from jobhooks.cli.show.publications import warn_of_publications
 from jobhooks.cli.show.secrets import warn_of_secrets
 from jobhooks.errors import Forbidden, JobhooksError, Refused, WrongUsage, with_remedy
 from jobhooks.operations import adopting, tables
@@ -85,6 +86,7 @@ def install(
             f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(migrations)} migrations applied"
         )
         _warn_of_missing_rights(conn)
+        warn_of_publications(conn)
         if count := tables.watch_outdated(conn, _warn_of_outdated_table):
             print_message(
                 f"watching {count} {'table' if count == 1 else 'tables'} again, with the triggers of this version"

@@ -11,6 +11,7 @@ from jobhooks.cli import completion
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.problems import print_problems
+from jobhooks.cli.show.publications import warn_of_publications
 from jobhooks.cli.show.secrets import warn_of_secrets
 from jobhooks.cli.show.table_explanation import print_explanation
 from jobhooks.operations import tables
@@ -103,6 +104,7 @@ def watch(
                 allow_casts=allow_casts,
             )
         warn_of_secrets(conn, table)
+        warn_of_publications(conn)
     if as_json:
         print_json(watched)
     else:
