@@ -244,6 +244,7 @@ class Dispatcher:
             if delivery.has_row:
                 self._settler.done(delivery)  # if a crash prevents that, its result shows that its row is done
             self._settle(queue, delivery)
+            self._room.set()
         elif outcome.status is JobResultStatus.SUCCESS:
             queue.end(delivery)
             self._settler.succeeded(delivery, outcome)
@@ -264,7 +265,6 @@ class Dispatcher:
         queue.settle(delivery)
         if delivery.page is not None:
             self.streams.release(queue, delivery)
-            self._room.set()
         if queue.ready and queue.tasks < queue.hook.limits.concurrency:
             self._start_tasks(queue)
         if delivery.has_row:
@@ -294,7 +294,7 @@ class Dispatcher:
             self._loader.table_changed()  # a run had committed after all, or another session has decided
         if batch.rows or batch.done:
             self._loader.wake()
-            self._room.set()
+        self._room.set()
         if any(queue.halted is not None for queue in self._queues.values()):
             self._resume()
 

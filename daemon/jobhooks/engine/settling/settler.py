@@ -66,14 +66,14 @@ class Settler:
     def succeeded(self, delivery: Delivery, outcome: Outcome) -> None:
         """Write a success that is not recorded yet, and delete the backlog rows of its delivery."""
         batch = self._batch
+        if not batch.successes:
+            self._wake()
         batch.successes.append((delivery, outcome))
         if delivery.merged:
             quiet = msgspec.structs.replace(outcome, log=())
             batch.successes += [(merged, quiet) for merged in delivery.merged]
         if delivery.has_row:
             self._delete_rows(delivery)
-        if not self._work.is_set():
-            self._wake()
 
     def given_up(self, delivery: Delivery, outcome: Outcome) -> None:
         """Write a result that is no success and ends the delivery, and delete its backlog rows."""

@@ -40,7 +40,13 @@ class RaisedGeneratorExit(Exception):
 class CurrentStep:
     """The run whose code the loop runs now, for the watchdog: set around each step of its coroutine."""
 
-    limited: "Limited | None" = None
+    __slots__ = ("limited",)
+
+    def __init__(self) -> None:
+        self.limited: Limited | None = None
+
+
+current_step = CurrentStep()  # an object, because Python drops what it has cached for a class when an attribute is set
 
 
 class Limited:
@@ -87,7 +93,7 @@ class Limited:
         self._task = task
         # Most short receivers never wait: then one step is all, and no timer is needed.
         cancelling = task.cancelling()
-        CurrentStep.limited = self
+        current_step.limited = self
         try:
             self._waited_for = self._coroutine.send(None)
         except StopIteration as end:
@@ -109,7 +115,7 @@ class Limited:
             self._disown(cancelling)
             value = await self._run_rest()
         finally:
-            CurrentStep.limited = None
+            current_step.limited = None
             if Copies.made != self._copies:
                 end_copy(self._copies, self.receiver)
         if self._cancelled_itself and await self._absorb():
@@ -118,7 +124,7 @@ class Limited:
 
     async def _run_rest(self) -> object:
         """Run the steps after the first one."""
-        CurrentStep.limited = None
+        current_step.limited = None
         try:
             return await (self if self._soft is None and self._hard is None else self._run_limited())
         except GeneratorExit:
@@ -208,7 +214,7 @@ class Limited:
             except BaseException as exc:  # noqa: BLE001 - thrown into the receiver
                 raised = exc
             cancelling = self._task.cancelling()
-            CurrentStep.limited = self
+            current_step.limited = self
             try:
                 waited_for = coroutine.send(None) if raised is None else coroutine.throw(raised)
             except StopIteration as end:
@@ -216,7 +222,7 @@ class Limited:
             except GeneratorExit as exc:
                 raise RaisedGeneratorExit from exc
             finally:
-                CurrentStep.limited = None
+                current_step.limited = None
                 if Copies.made != self._copies:
                     end_copy(self._copies, self.receiver)
                 if self._task.cancelling() > cancelling:
@@ -289,7 +295,7 @@ class Watchdog:
                 self._on_stuck(_stuck(blocked_s))
 
     def _report(self, beat: float, blocked_s: float) -> bool:
-        limited = CurrentStep.limited
+        limited = current_step.limited
         frame = sys._current_frames().get(self._loop_thread)  # pyright: ignore[reportPrivateUsage] - documented
         if frame is None or self._beat != beat:
             return False
@@ -304,7 +310,7 @@ class Watchdog:
 
 
 def _stuck(seconds: float) -> StuckLoop:
-    limited = CurrentStep.limited
+    limited = current_step.limited
     if limited is None:
         return StuckLoop(None, [], seconds)
     runs = [identity for delivery in limited.deliveries for identity in delivery.identities]

@@ -58,8 +58,9 @@ class SharedRuns:
         assert task is not None
         self._task = task
         self._loop = task.get_loop()
-        self._slice_ends = self._loop.time() + SLICE_S
-        self._until = 0.0
+        now = self._loop.time()
+        self._slice_ends = now + SLICE_S
+        self._until = now + LONGEST_S
         self._timer: asyncio.TimerHandle | None = None  # from the second run to the end
         self._running: Delivery | None = None
         self._ended_for_others = False
@@ -76,9 +77,11 @@ class SharedRuns:
         """Whether another run may follow."""
         if self._protocol.closed or self._protocol.broken or self._undone:
             return False
+        now = self._loop.time()
         if not self._kept:
-            return self._loop.time() < self._slice_ends
-        return self._may_share and self._kept < MOST and self._loop.time() < self._until
+            self._until = now + LONGEST_S
+            return now < self._slice_ends
+        return self._may_share and self._kept < MOST and now < self._until
 
     @property
     def _runs_behind(self) -> bool:
@@ -87,8 +90,6 @@ class SharedRuns:
 
     async def run(self, delivery: Delivery) -> None:
         """Run a delivery."""
-        if not self._kept:
-            self._until = self._loop.time() + LONGEST_S
         if self._ended and self._timer is None:
             self._timer = self._loop.call_later(LATE_S, self._is_late)
         self._running = delivery
