@@ -3,8 +3,7 @@
 -- name: begin_run
 -- One message, sent when a receiver first uses its connection. It resets the session, which the run before, or a trigger of
 -- the tables it wrote, may have changed; :set_again makes the settings again that the reset takes back. Then it begins the
--- transaction, marks it as this run's, and sets the formats in which capture writes rows as json. The reset is a separate
--- transaction: otherwise it would be part of the run's.
+-- transaction and marks it as this run's. The reset is a separate transaction: otherwise it would be part of the run's.
 begin;
 reset session authorization;
 reset all;
@@ -15,10 +14,7 @@ discard temp;
 select pg_advisory_unlock_all();
 commit;
 begin isolation level read committed read write;
-select
-    set_config('jobhooks.delivery', :mark, true), set_config('datestyle', 'ISO, YMD', true),
-    set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits', '1', true),
-    set_config('bytea_output', 'hex', true)
+set local jobhooks.delivery = :mark
 
 -- name: end_run
 -- Also one message: the result of a run with nothing to report but success, and the end.
@@ -27,18 +23,13 @@ commit
 
 -- name: next_run
 -- One message: the second run joins the transaction of another. The session is reset in between, and if this run fails, it
--- alone is rolled back. It does not wait for locks, because the other runs hold theirs at the same time. The reset takes back
--- the formats as well, so they are set again, as begin_run sets them.
+-- alone is rolled back. It does not wait for locks, because the other runs hold theirs at the same time.
 savepoint jobhooks;
 reset session authorization;
 reset all;
 :set_again
 close all;
 discard temp;
-set local datestyle = 'ISO, YMD';
-set local intervalstyle = postgres;
-set local extra_float_digits = 1;
-set local bytea_output = hex;
 set local lock_timeout = '10ms';
 set local jobhooks.delivery = :mark
 

@@ -41,7 +41,7 @@ SESSIONS_INTRODUCTION = """\
 
 `alter role ... set` and `alter database ... set` are for your applications. Each session of jobhooks makes the settings
 below after connecting. Connections of receivers keep the role's `search_path`, `timezone`, `role` and planner settings,
-because your statements run there.
+because your statements run there. They also keep the order in which the role reads dates that are not ISO.
 """
 ROOT = Path(__file__).parents[2]
 SCHEMA = ROOT / "sql" / "schema.sql"

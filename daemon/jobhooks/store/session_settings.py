@@ -11,7 +11,7 @@ FORMATS = {
     "client_encoding": "UTF8",
     "standard_conforming_strings": "on",
     "quote_all_identifiers": "off",
-    "datestyle": "ISO, YMD",
+    "datestyle": "ISO",  # the order in which other dates are read stays the role's
     "intervalstyle": "postgres",
     "extra_float_digits": "1",
     "bytea_output": "hex",
@@ -46,9 +46,6 @@ ENGINE = {**OWN, "plan_cache_mode": "force_generic_plan", "jit": "off"}
 # settings are those of the role and the database, because the statements are the receiver's.
 RECEIVER: dict[str, str] = {}
 
-# begin_run and next_run set these for the transaction of each run.
-OF_RUN = ("datestyle", "intervalstyle", "extra_float_digits", "bytea_output")
-
 _NAMED = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=", re.IGNORECASE)
 
 
@@ -64,11 +61,7 @@ def set_again(changed: dict[str, str]) -> str:
 
     ``changed``: those that differ. Empty if there are none, as for most roles.
     """
-    calls = [
-        f"pg_catalog.set_config({_quoted(name)}, {_quoted(value)}, false)"
-        for name, value in changed.items()
-        if name not in OF_RUN
-    ]
+    calls = [f"pg_catalog.set_config({_quoted(name)}, {_quoted(value)}, false)" for name, value in changed.items()]
     return f"select {', '.join(calls)};" if calls else ""
 
 
