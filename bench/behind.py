@@ -7,6 +7,7 @@ from psycopg import sql
 
 from bench.daemon import Daemon, Stage, open_stage
 from bench.drains import TABLE
+from bench.harness import set_autovacuum
 from bench.objects import FAILURES, PERIOD_OF, check_order
 from bench.pgbench import SINGLE_ROW_UPDATE, Load, initialise_pgbench, run_pgbench
 from bench.variants import JOBHOOKS, make
@@ -96,7 +97,7 @@ def bloat(server: EmbeddedServer, _variant: str, seconds: int, limit_s: float) -
         make(stage.conn, JOBHOOKS, filled=True)
         hooks = [stage.hook(job, [TABLE])[0] for job in ("receivers.FailsSometimes", "receivers.Record")]
         execute(stage.conn, b"checkpoint")
-        set_autovacuum(stage, on=True)
+        set_autovacuum(stage.conn, on=True)
         try:
             with stage.daemon(FAILURES) as daemon, ThreadPoolExecutor(1) as pool:
                 daemon.await_started()
@@ -108,7 +109,7 @@ def bloat(server: EmbeddedServer, _variant: str, seconds: int, limit_s: float) -
                 delivered = sum(stage.await_successes(daemon, hook, changes, limit_s) for hook in hooks)
                 daemon.stop()
         finally:
-            set_autovacuum(stage, on=False)
+            set_autovacuum(stage.conn, on=False)
         check_order(stage)
         return {**figures, "delivered %": delivered / (changes * len(hooks)) * 100}
 
@@ -133,9 +134,3 @@ def sampled(
             f"{when} beside": stage.figure(BEHIND_OF, other),
         }
     return figures
-
-
-def set_autovacuum(stage: Stage, *, on: bool) -> None:
-    """Switch it for the server."""
-    execute(stage.conn, b"alter system set autovacuum = on" if on else b"alter system set autovacuum = off")
-    execute(stage.conn, b"select pg_reload_conf()")

@@ -194,8 +194,9 @@ def scenarios(sizes: Sizes) -> dict[str, Scenario]:
         ),
         "lane": Scenario(
             f"{sizes.lane:,} changes of one object behind a failed one, from its retry",
-            {LANE: None},
+            {FLOOR: None, LANE: FLOOR},
             partial(lane, changes=sizes.lane, limit_s=sizes.limit_s),
+            "deliveries/s",
         ),
         "lagging": Scenario(
             f"{sizes.lagging:,} deliveries of a backlog to a receiver that does nothing, beside a hook of 10 ms each",

@@ -1,10 +1,12 @@
 """Shared code of all benchmarks: server, facts about the machine, rounds, and medians of ratios."""
 
+import contextlib
 import os
 import platform
 import random
 import statistics
 import sys
+import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +19,10 @@ from rich.progress import track
 
 from jobhooks.embedded import EmbeddedServer, EmbeddedServerError, run_server, system_binaries, wheel_binaries
 from jobhooks.runtime.version import PROGRAM_VERSION
-from jobhooks.store.connections import SyncConnection, execute
+from jobhooks.store.connections import SyncConnection, connect, execute
 
+AUTOVACUUM = "autovacuum"
+RELOAD_S = 10.0
 VARIABLE = "JOBHOOKS_BENCH_POSTGRES"
 # Like a server that holds data, but so large that no checkpoint and no autovacuum falls into a measurement.
 SETTINGS = {
@@ -29,7 +33,7 @@ SETTINGS = {
     "max_wal_size": "16GB",
     "min_wal_size": "2GB",  # WAL to keep for reuse: a new file costs more than an old one
     "checkpoint_timeout": "1h",
-    "autovacuum": "off",
+    AUTOVACUUM: "off",
     "max_connections": "100",
 }
 
@@ -112,11 +116,31 @@ def open_server(settings: Mapping[str, str]) -> Generator[EmbeddedServer]:
         BenchError: no server exists, or it does not start.
     """
     try:
-        with run_server(binaries(), settings) as server:
+        started_with = {name: value for name, value in settings.items() if name != AUTOVACUUM}
+        with run_server(binaries(), started_with) as server:
+            if AUTOVACUUM in settings:
+                with contextlib.closing(connect(server.url())) as conn:
+                    set_autovacuum(conn, on=settings[AUTOVACUUM] == "on")
             os.sync()  # flush the files of initdb now, or the first round would wait for that
             yield server
     except EmbeddedServerError as exc:
         raise BenchError(str(exc)) from exc
+
+
+def set_autovacuum(conn: SyncConnection, *, on: bool) -> None:
+    """Switch autovacuum for the server. It must not be set where the server is started: that cannot be changed.
+
+    Raises:
+        BenchError: it does not change.
+    """
+    wanted = "on" if on else "off"
+    execute(conn, f"alter system set autovacuum = {wanted}".encode())
+    execute(conn, b"select pg_reload_conf()")
+    deadline = time.monotonic() + RELOAD_S
+    while execute(conn, b"show autovacuum") != [(wanted,)]:
+        if time.monotonic() > deadline:
+            raise BenchError(f"autovacuum does not become {wanted}")
+        time.sleep(0.05)
 
 
 def machine(server: EmbeddedServer) -> Machine:

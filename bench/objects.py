@@ -2,14 +2,19 @@
 
 import time
 
+import asyncpg
+import uvloop
 from psycopg import sql
 
 from bench.daemon import POLL_S, Daemon, Stage, open_stage
-from bench.drains import TABLE
+from bench.drains import FLOOR, TABLE
 from bench.harness import BenchError
-from bench.receivers import BROKEN
+from bench.receivers import BROKEN, RECORD
 from bench.variants import JOBHOOKS, make
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.embedded import EmbeddedServer
+from jobhooks.engine.running.result_statements import begin_run, join_run
+from jobhooks.engine.running.sharing_policy import MOST
 from jobhooks.operations.delivering.deliveries import DeliveryFilter, choose, retry
 from jobhooks.store.connections import SyncConnection, execute
 
@@ -96,9 +101,14 @@ def hot(server: EmbeddedServer, variant: str, changes: int, limit_s: float) -> d
         }
 
 
-def lane(server: EmbeddedServer, _variant: str, changes: int, limit_s: float) -> dict[str, float]:
-    """Retry the failed first change of an object, and measure how fast the changes behind it follow."""
+def lane(server: EmbeddedServer, variant: str, changes: int, limit_s: float) -> dict[str, float]:
+    """Retry the failed first change of an object, and measure how fast the changes behind it follow.
+
+    The floor: the same messages to the server, one after the other, without a daemon.
+    """
     with open_stage(server, 1) as stage:
+        if variant == FLOOR:
+            return {"deliveries/s": changes / uvloop.run(messages_of_runs(stage.url, changes))}
         make(stage.conn, JOBHOOKS, filled=True)
         (hook,) = stage.hook("receivers.FailsFirst", [TABLE])
         execute(stage.conn, b"checkpoint")
@@ -117,6 +127,22 @@ def lane(server: EmbeddedServer, _variant: str, changes: int, limit_s: float) ->
             daemon.stop()
         check_order(stage)
         return {"deliveries/s": delivered / seconds, "delivered %": delivered / (1 + changes) * 100}
+
+
+async def messages_of_runs(url: str, runs: int) -> float:
+    """Send what runs of a receiver send that writes one row and shares its transaction; the seconds that it takes."""
+    conn = await asyncpg.connect(url)
+    began = time.monotonic()
+    for number in range(runs):
+        place, delivery = number % MOST, DeliveryIdentity(number + 1, 1, 1)
+        await conn.execute(join_run(delivery, is_second=place == 1) if place else begin_run(delivery))
+        await conn.execute(RECORD, delivery.hook_id, delivery.change_id)
+        if place == MOST - 1:
+            await conn.execute("commit")
+    await conn.execute("commit")
+    seconds = time.monotonic() - began
+    await conn.close()
+    return seconds
 
 
 def await_rows(stage: Stage, daemon: Daemon, rows: int) -> None:
