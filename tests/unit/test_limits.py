@@ -109,6 +109,25 @@ async def test_a_receiver_that_cancels_its_task_and_raises_has_failed_by_that() 
     await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize("waits_before", [False, True])
+async def test_a_receiver_that_cancels_its_task_and_raises_generator_exit_cancels_nothing_else(
+    waits_before: bool,
+) -> None:
+    async def receiver() -> None:
+        if waits_before:
+            await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        raise GeneratorExit
+
+    with pytest.raises(RaisedGeneratorExit):
+        await Limited(receiver(), "m.C", None, None).run()
+    task = asyncio.current_task()
+    assert task is not None and not task.cancelling()
+    await asyncio.sleep(0)
+
+
 async def test_a_receiver_that_handles_its_own_cancellation_goes_on() -> None:
     async def receiver() -> str:
         task = asyncio.current_task()

@@ -60,6 +60,8 @@ class Limited:
     while the task's ``cancelling()`` is 0.
     """
 
+    _own_cancellations = 0  # by the receiver, that are not taken back
+
     def __init__(
         self,
         coroutine: Coroutine[Any, Any, object],
@@ -103,11 +105,11 @@ class Limited:
             self._disown(cancelling)
         except GeneratorExit as exc:
             self._disown(cancelling)
+            await self._absorb()
             raise RaisedGeneratorExit from exc
         except BaseException:
             self._disown(cancelling)
-            if self._cancelled_itself:
-                await self._absorb()
+            await self._absorb()
             raise
         else:
             if Copies.made != self._copies:
@@ -130,18 +132,28 @@ class Limited:
         except GeneratorExit:
             raise
         except BaseException:
-            if self._cancelled_itself:
-                await self._absorb()
+            await self._absorb()
             raise
 
     def _disown(self, cancelling: int) -> None:
-        """Take back cancellations by the receiver in one step: nothing else runs during a step."""
-        while self._task.cancelling() > cancelling:
-            self._task.uncancel()
+        """Count cancellations by the receiver in one step: nothing else runs during a step."""
+        if self._task.cancelling() > cancelling:
+            self._own_cancellations += self._task.cancelling() - cancelling
             self._cancelled_itself = True
+
+    def _take_back(self) -> None:
+        """Take back cancellations by the receiver, once its wait has raised CancelledError.
+
+        Not before: from Python 3.13 on, the last ``uncancel()`` rescinds a CancelledError that is to be raised.
+        """
+        while self._own_cancellations:
+            self._own_cancellations -= 1
+            self._task.uncancel()
 
     async def _absorb(self) -> bool:
         """Let the CancelledError pass that it may have left for the next wait; whether it had."""
+        if not self._cancelled_itself:
+            return False
         cancelling = self._task.cancelling()
         try:
             await asyncio.sleep(0)
@@ -149,6 +161,8 @@ class Limited:
             if self._task.cancelling() > cancelling:
                 raise  # from outside, just now
             return True
+        finally:
+            self._take_back()
         return False
 
     async def _run_limited(self) -> object:
@@ -163,7 +177,7 @@ class Limited:
         try:
             result = await self
         except asyncio.CancelledError:
-            if self._hard_over and not task.cancelling():
+            if self._hard_over and task.cancelling() == self._own_cancellations:
                 assert self._hard is not None
                 raise TimeLimitExceeded(self._hard) from None
             raise
@@ -189,6 +203,7 @@ class Limited:
         Raises:
             TimeLimitExceeded: always.
         """
+        self._take_back()
         self._task.uncancel()
         with contextlib.suppress(BaseException):  # it may resist this as well
             self._coroutine.close()
@@ -229,6 +244,7 @@ class Limited:
                     self._disown(cancelling)
 
     def _translated(self, cancelled: asyncio.CancelledError) -> BaseException:
+        self._take_back()
         if not self._over:
             return cancelled
         task = self._task
