@@ -1,5 +1,6 @@
 """Receivers in the event loop that end the daemon: later daemons find the delivery, and deliver everything else."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from support.hooking import add_hook, write_receivers
 
 SOURCE = """
 import asyncio, atexit, ctypes, os, re, signal, threading, time
+from pathlib import Path
 from jobhooks import JobHookReceiver
 
 async def note(self, change):
@@ -61,6 +63,9 @@ class KeepsPython(JobHookReceiver):
         max_attempts = 1
     async def receive_job_hook(self, change):
         if change.postchange["name"] == "bad":
+            if Path("kept").exists():  # once is enough: it takes seconds
+                os._exit(7)
+            Path("kept").touch()
             re.match("(a+)+$", 40 * "a" + "b")
         await note(self, change)
 
@@ -104,26 +109,31 @@ def slow_ones(conn: Connection) -> int:
     return count
 
 
-def restart_until(done: Callable[[], bool], database: str, receivers: Path, log: Path, **settings: str) -> int:
-    """Run daemons one after the other, as a service manager does, until ``done``; how many have died."""
-    died = 0
+def restart_until(
+    done: Callable[[], bool], database: str, receivers: Path, log: Path, **settings: str
+) -> list[int | None]:
+    """Run daemons one after the other, as a service manager does, until ``done``; the exit codes of those that died."""
+    died: list[int | None] = []
     while True:
         with Daemon(database, receivers, log, **settings) as daemon:
             wait_until("it is done or dies", lambda daemon=daemon: done() or daemon.process.poll() is not None, 60)
             if daemon.process.poll() is None:
                 assert daemon.terminate() == 0
                 return died
-        died += 1
-        assert died < 8, daemon.words()
+        died.append(daemon.process.returncode)
+        assert len(died) < 8, daemon.words()
 
 
-@pytest.mark.parametrize(("job", "attempts"), [("r.Exits", 2), ("r.Crashes", 1), ("r.ExitsInBatch", 2)])
+@pytest.mark.parametrize(
+    ("job", "attempts", "code"),
+    [("r.Exits", 2, 7), ("r.Crashes", 1, -signal.SIGSEGV), ("r.ExitsInBatch", 2, 7)],
+)
 def test_a_run_that_ends_the_daemon_is_found_and_set_aside(
-    device: Connection, database: str, receivers: Path, log: Path, job: str, attempts: int
+    device: Connection, database: str, receivers: Path, log: Path, job: str, attempts: int, code: int
 ) -> None:
     """Its attempts are counted, other deliveries of its hook and of others succeed once, and doctor names it."""
     hook_three(device, database, receivers, job)
-    assert restart_until(lambda: is_set_aside(device), database, receivers, log) == 2 + attempts
+    assert restart_until(lambda: is_set_aside(device), database, receivers, log) == [code] * (2 + attempts)
     died = "DaemonDied: the daemon died while it ran the receiver for this delivery, and nothing else"
     assert [each for each in results(device, job) if each[0] != "success"] == [("failure", died)] * attempts
     assert results(device, "r.Works") == results(device, "r.Slow") == [("success", None)] * 20
@@ -194,13 +204,16 @@ def test_a_run_that_lets_no_thread_work_ends_the_daemon(
 ) -> None:
     """A regular expression that takes hours: the watchdog's thread cannot run, so the system ends the process."""
     hook_three(device, database, receivers, "r.KeepsPython")
-    assert restart_until(lambda: is_set_aside(device), database, receivers, log, JOBHOOKS_LEADER_TIMEOUT="1") == 3
+    died = restart_until(lambda: is_set_aside(device), database, receivers, log, JOBHOOKS_LEADER_TIMEOUT="1")
+    assert died == [-signal.SIGVTALRM, 7, 7]
     assert len([status for status, _ in results(device, "r.KeepsPython") if status == "failure"]) == 1
 
 
-@pytest.mark.parametrize("kills", [(10, 20), pytest.param((10, 20, 30, 40, 50), marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    ("changes", "kills"), [(120, (10, 20)), pytest.param(400, (10, 20, 30, 40, 50), marks=pytest.mark.nightly)]
+)
 def test_daemons_that_are_killed_cost_no_delivery_an_attempt(
-    device: Connection, database: str, receivers: Path, log: Path, kills: tuple[int, ...]
+    device: Connection, database: str, receivers: Path, log: Path, changes: int, kills: tuple[int, ...]
 ) -> None:
     """Runs in flight are repeated. Each job allows one attempt, so a charged one would be dead.
 
@@ -209,16 +222,15 @@ def test_daemons_that_are_killed_cost_no_delivery_an_attempt(
     device.execute("create table public.noted (job text, change bigint, unique (job, change))")
     for each in ("r.Works", "r.Slow"):
         add_hook(database, receivers, each, ["create"])
-    device.execute("insert into public.device (name) select i::text from generate_series(1, 400) as i")
+    device.execute("insert into public.device (name) select i::text from generate_series(1, %s) as i", [changes])
     for least in kills:
         with Daemon(database, receivers, log).await_started() as daemon:
             # Soon after: a delivery that is run alone, because an earlier daemon died, is charged if this one dies.
             wait_until("some are delivered", lambda least=least: slow_ones(device) > least, every_s=0.01)
             daemon.kill()
     with Daemon(database, receivers, log).await_started():
-        wait_until(
-            "all are delivered", lambda: device.execute("select count(*) from public.noted").fetchone() == (800,), 60
-        )
+        noted = "select count(*) from public.noted"
+        wait_until("all are delivered", lambda: device.execute(noted).fetchone() == (2 * changes,), 60)
         wait_until(
             "no mark is left", lambda: device.execute("select count(*) from jobhooks.suspect").fetchone() == (0,)
         )

@@ -322,11 +322,15 @@ def test_a_row_that_is_too_big_is_measured_and_not_converted(conn: Connection, e
         "create function public.noted_json(public.noted) returns json language sql as $$"
         " select to_json(nextval('public.conversions')) $$;"
         "create cast (public.noted as json) with function public.noted_json(public.noted);"
-        "create table public.t (id integer, name text, noted public.noted, other text, many text,"
-        " primary key (name, id))"
+        "create table public.t (id integer, name text, noted public.noted, other text, primary key (name, id));"
+        # Compressed once, and then copied as it is.
+        "create table public.compressed as select repeat('0123456789abcdef', 1000000) as text"
     )
+    for number in range(32):
+        conn.execute(f"alter table public.t add column many_{number} text".encode())
     watch(conn, "public.t", exclude=exclude)
-    conn.execute("insert into public.t values (1, 'a', 'yes', '', repeat('0123456789abcdef', 32000000))")
+    many = ", ".join(32 * ["text"])
+    conn.execute(f"insert into public.t select 1, 'a', 'yes', '', {many} from public.compressed".encode())
     conn.execute("update public.t set id = 2")
     conn.execute("delete from public.t")
     reason = "54000: the row has over 500 MB as json"
