@@ -1,14 +1,11 @@
 """The commands as a person runs them: the doctor, the watched tables, and the log listed, shown and followed."""
 
 import contextlib
-import fcntl
 import json
 import os
 import random
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from conftest import Connection
 from jobhooks.operations.changes import ChangeFilter, Follower
 from jobhooks.store.connections import connect
-from support.daemon import LIMIT, environment, jobhooks, on_a_terminal, wait_until
+from support.daemon import Command, jobhooks, on_a_terminal, wait_until
 
 ROOT = Path(__file__).parents[2]
 MISMATCH, REFUSED = 4, 5
@@ -217,34 +214,24 @@ def test_numbers_and_odd_json_are_shown_as_they_are(device: Connection, database
 class Tail:
     """``jobhooks change tail --json`` with its output so far."""
 
-    def __init__(self, database: str, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "jobhooks", "change", "tail", "--json", *arguments, "--database-url", database],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(PGAPPNAME="tail"),
-        )
-        assert self.process.stdout is not None
-        flags = fcntl.fcntl(self.process.stdout, fcntl.F_GETFL)
-        fcntl.fcntl(self.process.stdout, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+    def __init__(self, command: Command) -> None:
+        self.command = command
+        os.set_blocking(command.stdout.fileno(), False)
         self._text = b""
 
     def ids(self) -> list[int]:
-        assert self.process.stdout is not None
-        while part := self.process.stdout.read():
+        while part := self.command.stdout.read():
             self._text += part
         return [json.loads(line)["id"] for line in self._text.splitlines()]
 
-    def end(self) -> tuple[int, str]:
-        self.process.send_signal(signal.SIGINT)
-        _, words = self.process.communicate(timeout=LIMIT)
-        return self.process.returncode, words.decode()
+    def end(self) -> tuple[int, bytes]:
+        return self.command.end(signal.SIGINT)
 
 
 @contextlib.contextmanager
 def following(conn: Connection, database: str, *arguments: str) -> Generator[Tail]:
-    tail = Tail(database, *arguments)
-    try:
+    tail = ["change", "tail", "--json", *arguments, "--database-url", database]
+    with Command(*tail, PGAPPNAME="tail") as command:
         wait_until(
             "it follows",
             lambda: values(
@@ -253,10 +240,7 @@ def following(conn: Connection, database: str, *arguments: str) -> Generator[Tai
                 " where application_name = 'tail' and state = 'idle' and query ~ 'pg_current_snapshot'",
             ),
         )
-        yield tail
-    finally:
-        tail.process.kill()
-        tail.process.communicate()
+        yield Tail(command)
 
 
 def test_tail_prints_each_change_once_however_late_it_commits(device: Connection, database: str) -> None:
@@ -271,7 +255,7 @@ def test_tail_prints_each_change_once_however_late_it_commits(device: Connection
         wait_until("the late one is told", lambda: tail.ids() == [4, 2])
         device.execute("insert into public.device (name) select 'many' from generate_series(1, 1200)")
         wait_until("many are told", lambda: tail.ids() == [4, 2, *range(5, 1205)])
-        assert tail.end() == (130, "")
+        assert tail.end() == (130, b"")
 
 
 def test_tail_begins_and_filters_as_asked_for(device: Connection, database: str) -> None:
@@ -288,18 +272,15 @@ def test_tail_begins_and_filters_as_asked_for(device: Connection, database: str)
 def test_tail_ends_when_nobody_reads_it(device: Connection, database: str) -> None:
     """As in ``jobhooks change tail | head -1``, and although nothing more comes."""
     with following(device, database) as tail:
-        assert tail.process.stdout is not None and tail.process.stderr is not None
-        tail.process.stdout.close()
-        assert tail.process.wait(LIMIT) == 1
-        assert tail.process.stderr.read() == b""
-        tail.process.stdout = None
+        tail.command.stdout.close()
+        assert tail.command.end() == (1, b"")
 
 
 def test_tail_says_so_when_the_database_is_gone(device: Connection, database: str) -> None:
     with following(device, database) as tail:
         device.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'tail'")
-        _, words = tail.process.communicate(timeout=LIMIT)
-        assert (tail.process.returncode, len(words.splitlines())) == (3, 1)
+        code, words = tail.command.end()
+        assert (code, len(words.splitlines())) == (3, 1)
 
 
 @pytest.mark.parametrize("turn", range(8))

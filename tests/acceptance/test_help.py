@@ -17,7 +17,7 @@ from conftest import Connection
 from jobhooks.cli.app import app
 from jobhooks.cli.command_tree import command_tree, commands, contexts
 from jobhooks.cli.show.table_layout import fitted, unbounded
-from support import generated
+from support import generated, launcher
 from support.daemon import LIMIT, environment, jobhooks
 
 # These only change something, and print messages on stderr; the others print data. Results have a --format.
@@ -188,9 +188,8 @@ def test_a_wide_table_on_a_terminal(device: Connection, database: str) -> None:
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     settings = environment(TERM="xterm", NO_COLOR="1")
     del settings["COLUMNS"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "jobhooks", "change", "list", "--database-url", database], stdout=theirs, env=settings
-    ) as command:
+    arguments = ["change", "list", "--database-url", database]
+    with launcher.Process(arguments, env=settings, stdin=theirs, stdout=theirs, stderr=theirs) as command:
         os.close(theirs)
         text = b""
         try:

@@ -20,7 +20,7 @@ from jobhooks.operations.delivering.results import ResultFilter, newest_lines, n
 from jobhooks.operations.lookup.object_keys import object_key
 from jobhooks.store.connections import connect
 from jobhooks.store.queries import queries
-from support.daemon import LIMIT, environment, jobhooks
+from support.daemon import LIMIT, Command, environment, jobhooks
 
 REFUSED = 5
 # Parameters of queries: a result, results, and the filters of results.
@@ -235,17 +235,10 @@ def test_results_are_found_by_index(many: Connection) -> None:
 
 def test_an_export_ends_quietly_when_nobody_reads_it_any_more(many: Connection, database: str) -> None:
     """As in ``jobhooks result export ... | head -1``."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "jobhooks", "result", "export", "--format", "jsonl", "--database-url", database],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as process:
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline().startswith(b'{"change_id":1,')
-        process.stdout.close()
-        assert process.wait(LIMIT) == 1
-        assert process.stderr.read() == b""
+    with Command("result", "export", "--format", "jsonl", "--database-url", database) as command:
+        assert command.stdout.readline().startswith(b'{"change_id":1,')
+        command.stdout.close()
+        assert command.end() == (1, b"")
 
 
 @pytest.mark.nightly

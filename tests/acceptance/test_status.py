@@ -6,7 +6,6 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from jobhooks.operations.status import status
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import connect
 from jobhooks.store.queries import queries
-from support.daemon import LIMIT, Daemon, environment, jobhooks, wait_until
+from support.daemon import Command, Daemon, jobhooks, wait_until
 
 MISMATCH, UNREACHABLE, REFUSED, INTERRUPTED = 4, 3, 5, 130
 
@@ -144,23 +143,16 @@ def test_it_is_cheap_however_much_there_is(
 
 
 @contextlib.contextmanager
-def watching(database: str, *arguments: str, terminal: bool) -> Generator[tuple[subprocess.Popen[bytes], int]]:
+def watching(database: str, *arguments: str, terminal: bool) -> Generator[tuple[Command, int]]:
     """Run ``status --watch`` on a terminal or in a pipe; yield it with a reader of its output."""
     ours, theirs = pty.openpty() if terminal else os.pipe()
-    command = ["status", "--watch", "--interval", "0.1", *arguments, "--database-url", database]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jobhooks", *command],
-        stdout=theirs,
-        stderr=subprocess.PIPE,
-        env=environment(TERM="xterm", PGAPPNAME="watching"),
-    )
-    os.close(theirs)
-    try:
-        yield process, ours
-    finally:
-        process.kill()
-        process.communicate()
-        os.close(ours)
+    watch = ["status", "--watch", "--interval", "0.1", *arguments, "--database-url", database]
+    with Command(*watch, stdout=theirs, TERM="xterm", PGAPPNAME="watching") as command:
+        os.close(theirs)
+        try:
+            yield command, ours
+        finally:
+            os.close(ours)
 
 
 def read_until(reader: int, words: bytes, times: int) -> bytes:
@@ -181,32 +173,29 @@ def rest(reader: int) -> bytes:
 
 
 def test_watching_refreshes_in_place_and_ends_with_an_interrupt(ledger: Connection, database: str) -> None:
-    with watching(database, terminal=True) as (process, screen):
+    with watching(database, terminal=True) as (command, screen):
         text = read_until(screen, b"problems", 3)
         assert b"\x1b[?25l" in text and b"\x1b[1A" in text, "no cursor, and each over the one before"
-        process.send_signal(signal.SIGINT)
+        command.send_signal(signal.SIGINT)
         assert b"\x1b[?25h" in rest(screen), "the cursor is back"
-        _, words = process.communicate(timeout=LIMIT)
-        assert (process.returncode, words) == (INTERRUPTED, b"")
+        assert command.end() == (INTERRUPTED, b"")
 
 
 def test_watching_in_a_pipe_is_one_look_after_another(ledger: Connection, database: str) -> None:
     with watching(database, terminal=False) as (_, reader):
         text = read_until(reader, b"\n\njobhooks   ", 2)
         assert b"\x1b" not in text
-    with watching(database, "--json", terminal=False) as (process, reader):
+    with watching(database, "--json", terminal=False) as (command, reader):
         text = read_until(reader, b"\n", 2)
         assert [json.loads(line)["leader"] for line in text.splitlines()[:2]] == [None, None]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(LIMIT) == INTERRUPTED
+        assert command.end(signal.SIGINT) == (INTERRUPTED, b"")
 
 
 def test_watching_ends_when_nobody_reads(ledger: Connection, database: str) -> None:
-    with watching(database, "--interval", "60", terminal=False) as (process, reader):
+    with watching(database, "--interval", "60", terminal=False) as (command, reader):
         read_until(reader, b"problems", 1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), reader)  # which closes our end of the pipe
-        _, words = process.communicate(timeout=LIMIT)
-        assert (process.returncode, words) == (1, b"")
+        assert command.end() == (1, b"")
 
 
 def test_watching_awaits_a_database_that_goes_away(ledger: Connection, database: str) -> None:

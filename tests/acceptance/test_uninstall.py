@@ -3,8 +3,6 @@
 import contextlib
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from jobhooks.operations import tables
 from jobhooks.schema.install import check_installed, install
 from jobhooks.store.connections import connect
 from jobhooks.store.queries import migrations
-from support.daemon import LIMIT, environment, jobhooks, on_a_terminal, wait_until
+from support.daemon import Command, jobhooks, on_a_terminal, wait_until
 from support.programs import binaries, dump, psql
 from support.servers import Server
 
@@ -125,18 +123,11 @@ def test_the_script_waits_for_whoever_installs_and_not_for_a_lock_on_a_table(
     with contextlib.ExitStack() as stack:
         with conn.transaction():
             conn.execute("lock table jobhooks.migration in share row exclusive mode")
-            command = stack.enter_context(
-                subprocess.Popen(
-                    [sys.executable, "-m", "jobhooks", "install", "--database-url", database],
-                    env=environment(),
-                    stderr=subprocess.PIPE,
-                )
-            )
+            command = stack.enter_context(Command("install", "--database-url", database))
             wait_until("the command waits", lambda: values(conn, "select pid from pg_locks where not granted"))
             impatient = script.replace("begin transaction", "set statement_timeout = '300ms';\nbegin transaction", 1)
             assert "statement timeout" in psql(database, impatient).stderr
-        command.communicate(timeout=LIMIT)
-        assert command.returncode == 0
+        assert command.end()[0] == 0
     assert script.index("set_config('lock_timeout', '1s', true)") < script.index("create schema jobhooks")
 
 

@@ -30,6 +30,39 @@ def jobhooks(*arguments: str, cwd: Path | str | None = None, **changes: str) -> 
     return launcher.run(arguments, env=environment(**changes), cwd=cwd, timeout=60)
 
 
+class Command(launcher.Process):
+    """A command that runs. What it writes on stderr can be read; so can what it writes on stdout, if that is None."""
+
+    def __init__(self, *arguments: str, stdout: int | None = None, **changes: str) -> None:
+        out, child_out = os.pipe()
+        err, child_err = os.pipe()
+        try:
+            stdout = child_out if stdout is None else stdout
+            super().__init__(arguments, env=environment(**changes), stdout=stdout, stderr=child_err)
+        finally:
+            os.close(child_out)
+            os.close(child_err)
+        self.stdout = os.fdopen(out, "rb")
+        self.stderr = os.fdopen(err, "rb")
+
+    def end(self, number: int | None = None) -> tuple[int, bytes]:
+        """Send a signal, if one is given; wait for the end, and return the exit code and the rest of stderr."""
+        if number is not None:
+            self.send_signal(number)
+        return self.wait(LIMIT), self.stderr.read()
+
+    def __enter__(self) -> "Command":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        self.wait(LIMIT)
+        self.stdout.close()
+        self.stderr.close()
+
+
 def on_a_terminal(answer: str, *arguments: str, **changes: str) -> tuple[int, str]:
     """Run a command on a terminal, type the answer, and return its exit code and output."""
     ours, theirs = pty.openpty()
