@@ -53,6 +53,7 @@ class Settler:
         self._cursor: Cursor | None = None
         self._positions: dict[int, Cursor | None] = {}
         self._saved_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None  # until positions are to be saved
         self._refused: dict[int, SettleBatch] = {}  # by hook
         self._retry_due: set[int] = set()
         self._work = asyncio.Event()
@@ -157,10 +158,14 @@ class Settler:
             if has_position and loop.time() - self._saved_at >= SAVE_INTERVAL_S:
                 await self.save()
                 has_position = False
-            if not self._batch and has_position:
-                loop.call_later(SAVE_INTERVAL_S, self._work.set)
+            if not self._batch and has_position and self._timer is None:
+                self._timer = loop.call_later(SAVE_INTERVAL_S, self._save_later)
             if not self._batch:
                 self._idle.set()
+
+    def _save_later(self) -> None:
+        self._timer = None
+        self._work.set()
 
     async def refuse_stale(self) -> None:
         """Check that this daemon still leads. The caller holds the lock.
