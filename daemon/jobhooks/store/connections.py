@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import socket
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -52,6 +53,9 @@ REMEDIES = {
 }
 # Exceptions of asyncpg for a connection that is cut, in addition to PostgreSQL's last error.
 BROKEN = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+# A prepared statement that does not exist, and how each driver calls those that it prepares by itself.
+FORGOTTEN = (asyncpg.InvalidSQLStatementNameError, psycopg.errors.InvalidSqlStatementName)
+NAMED_BY_DRIVER = re.compile(r"\"(?:__asyncpg_|_pg3_)")
 SyncConnection = psycopg.Connection[TupleRow]
 if TYPE_CHECKING:
     AsyncConnection = asyncpg.Connection[asyncpg.Record]
@@ -325,7 +329,7 @@ def lost_by(exc: BaseException) -> DatabaseUnreachable:
     if isinstance(exc, DatabaseUnreachable):
         return type(exc)(exc.message, exc.remedy)
     if is_stale_plan(exc):
-        return PlanOutdated(f"a table changed after a statement on it was prepared: {exc}")
+        return PlanOutdated(f"a prepared statement is outdated: {one_line(exc)}")
     return DatabaseUnreachable(f"lost the connection to the database: {exc}")
 
 
@@ -339,11 +343,16 @@ def is_lock_timeout(exc: BaseException | None) -> bool:
 
 
 def is_stale_plan(exc: BaseException | None) -> bool:
-    """Return whether a statement failed, or an error comes from that, because a table changed after it was prepared."""
+    """Return whether a statement failed, or an error comes from that, because it was prepared before.
+
+    A table has changed since then; or a receiver had the server forget the statement, which the driver has not noticed.
+    """
     while exc is not None:
         if isinstance(exc, asyncpg.InvalidCachedStatementError | asyncpg.OutdatedSchemaCacheError):
             return True
         if isinstance(exc, psycopg.errors.FeatureNotSupported) and exc.diag.source_function == "RevalidateCachedQuery":
+            return True
+        if isinstance(exc, FORGOTTEN) and NAMED_BY_DRIVER.search(str(exc)):
             return True
         exc = exc.__cause__ or exc.__context__
     return False

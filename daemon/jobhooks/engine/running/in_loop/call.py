@@ -121,14 +121,12 @@ async def record(
         AlreadySettled: one of the deliveries has a result.
         DatabaseUnreachable: the connection was lost; whether the run committed is unknown.
     """
-    conn = shared.conn
-    assert conn is not None
     try:
         return await shared.record(deliveries, outcome, commit=commit)
     except AlreadySettled:
         raise
     except Exception as exc:
-        if conn.is_closed():
+        if shared.has_lost(exc):
             raise lost_by(exc) from exc
         if ending is not None:
             ending.exc = exc

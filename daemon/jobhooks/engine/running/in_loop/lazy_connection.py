@@ -26,7 +26,7 @@ class LazyConnection:
 
     def __await__(self) -> Generator[Any, Any, AsyncConnection]:
         self._run_transaction.keep_to_itself()  # its statements pass by this class
-        return self._run_transaction.open().__await__()
+        return self._run_transaction.lend().__await__()
 
     def __getattr__(self, name: str) -> Any:
         if _is_awaited(name):

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncGenerator
+from typing import Any, cast
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 from asyncpg.transaction import Transaction, TransactionState
 
 from jobhooks.errors import DatabaseUnreachable
@@ -133,6 +135,19 @@ def set_asyncpg_transaction(conn: AsyncConnection, transaction: Transaction | No
     if transaction is not None:
         setattr(transaction, "_state", TransactionState.STARTED)  # noqa: B010 - private, see SharedTransaction
     setattr(conn, "_top_xact", transaction)  # noqa: B010
+
+
+def lent(conn: AsyncConnection) -> AsyncConnection:
+    """An object with all methods of a connection, as asyncpg's own pool hands it out: ``cut_off`` makes it useless."""
+    return cast("AsyncConnection", PoolConnectionProxy(cast("Any", None), conn))
+
+
+def cut_off(conn: AsyncConnection, lent_as: AsyncConnection | None) -> None:
+    """Make everything useless that a run has of a connection: cursors, prepared statements, and what ``lent`` made."""
+    # asyncpg's objects remember this number, and refuse their methods if it has changed.
+    setattr(conn, "_pool_release_ctr", getattr(conn, "_pool_release_ctr") + 1)  # noqa: B009, B010 - private
+    if lent_as is not None:
+        getattr(lent_as, "_detach")()  # noqa: B009 - private
 
 
 @contextlib.asynccontextmanager

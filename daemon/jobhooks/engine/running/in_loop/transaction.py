@@ -8,7 +8,14 @@ from asyncpg.transaction import Transaction
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.running.in_loop.pool import READER, Connections, borrowed, set_asyncpg_transaction
+from jobhooks.engine.running.in_loop.pool import (
+    READER,
+    Connections,
+    borrowed,
+    cut_off,
+    lent,
+    set_asyncpg_transaction,
+)
 from jobhooks.engine.running.run_protocol import Command, Ended, RunProtocol, Send, State, Steps, T
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
@@ -16,6 +23,7 @@ from jobhooks.store.connections import (
     BROKEN,
     AsyncConnection,
     AsyncResettableConnection,
+    is_stale_plan,
     lost_by,
     translated_errors,
 )
@@ -35,6 +43,7 @@ class SharedTransaction:
         self.lock = asyncio.Lock()  # for joining: a receiver may use its connection from several tasks
         self.conn: AsyncConnection | None = None
         self.current: RunTransaction | None = None  # the run that is in it, or joining
+        self._is_outdated = False  # what asyncpg has prepared on the connection
 
     async def join(self, run: "RunTransaction") -> None:
         """Begin the transaction for this run, or let the run join after the others.
@@ -90,6 +99,12 @@ class SharedTransaction:
         """Roll back uncommitted work, and give the connection back."""
         await self._drive(self.protocol.end())
 
+    def has_lost(self, exc: BaseException) -> bool:
+        """Whether an error says that the connection is closed, or of no more use."""
+        if is_stale_plan(exc):
+            self._is_outdated = True
+        return self._is_outdated or self.conn is None or self.conn.is_closed()
+
     async def _drive(self, steps: Steps[T]) -> T:
         try:
             step = next(steps)
@@ -116,8 +131,9 @@ class SharedTransaction:
         else:
             conn, self.conn = self.conn, None
             assert conn is not None
-            if step is Command.DROP:
+            if step is Command.DROP or self._is_outdated:
                 conn.terminate()
+                self._is_outdated = False
             set_asyncpg_transaction(conn, None)
             await self._connections.release(self._owner, conn)
         return None
@@ -145,6 +161,7 @@ class RunTransaction:
         self._waits = waits
         self._ended = False
         self._private = False
+        self._lent: AsyncConnection | None = None
         self.delivery = delivery
         self.joined: SharedTransaction | None = None
 
@@ -247,10 +264,22 @@ class RunTransaction:
         """Classify an error that ended the run."""
         if self.joined is None:
             return NOT_JOINED.how_it_ended(exc, lost=False)
-        return self.joined.protocol.how_it_ended(exc, lost=self.conn is not None and self.conn.is_closed())
+        return self.joined.protocol.how_it_ended(exc, lost=self.conn is not None and self.joined.has_lost(exc))
+
+    async def lend(self) -> AsyncConnection:
+        """Open the connection, and return asyncpg's own object for it, which is of no use after the run.
+
+        Raises: as ``open``.
+        """
+        conn = await self.open()
+        if self._lent is None:
+            self._lent = lent(conn)
+        return self._lent
 
     def end(self) -> None:
-        """End the run: it cannot send statements any more."""
+        """End the run: neither it nor a task that it left can send statements any more."""
+        if self.conn is not None:
+            cut_off(self.conn, self._lent)
         self._ended = True
         if self._shared.current is self:
             self._shared.current = None

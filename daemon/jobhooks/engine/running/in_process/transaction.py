@@ -10,7 +10,14 @@ from jobhooks.engine.running.in_process.connection import RUN_HAS_ENDED, Receive
 from jobhooks.engine.running.run_protocol import Command, RunProtocol, Send, Steps, T
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
-from jobhooks.store.connections import ResettableConnection, SyncConnection, connect, execute, translated_errors
+from jobhooks.store.connections import (
+    ResettableConnection,
+    SyncConnection,
+    connect,
+    execute,
+    is_stale_plan,
+    translated_errors,
+)
 from jobhooks.store.queries import query
 from jobhooks.store.session_settings import RECEIVER
 
@@ -173,6 +180,11 @@ class RunConnection:
     def is_lost(self) -> bool:
         """Whether it was opened, and is closed now."""
         return self.conn is not None and self.conn.closed
+
+    def note(self, exc: BaseException) -> None:
+        """Close the connection after the run, if the error says that what the driver has prepared is outdated."""
+        if isinstance(self.conn, ReceiverConnection) and is_stale_plan(exc):
+            self.conn.is_outdated = True
 
     def undo(self) -> None:
         """Undo the run's writes.

@@ -249,6 +249,7 @@ def _run(
         connection.undo()
         return None
     except BaseException as exc:
+        connection.note(exc)
         ended = shared.protocol.how_it_ended(exc, lost=connection.is_lost)
         if ended is Ended.LOST:
             raise lost_by(exc) from None
