@@ -237,6 +237,23 @@ def test_daemons_that_are_killed_cost_no_delivery_an_attempt(
     assert device.execute("select count(*) from jobhooks.job_result where status <> 'success'").fetchone() == (0,)
 
 
+def test_a_module_whose_import_ends_the_process_is_broken(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """At the start and later: it is reported, and others go on."""
+    device.execute("create table public.noted (job text, change bigint)")
+    add_hook(database, receivers, "r.Works", ["create"])
+    ends = "import os; os._exit(3)"
+    (receivers / "ends.py").write_text(ends)
+    with Daemon(database, receivers, log).await_started() as daemon:
+        (receivers / "ends_later.py").write_text(ends)
+        broken = daemon.await_event("receiver_module_broken", 2)
+        assert [event["error"] for event in broken] == ["its import ends the process, with exit code 3"] * 2
+        device.execute("insert into public.device (name) values ('good')")
+        wait_until("it is delivered", lambda: results(device, "r.Works") == [("success", None)])
+        assert daemon.terminate() == 0
+
+
 def test_a_daemon_that_stops_leaves_no_suspicion(device: Connection, database: str, receivers: Path, log: Path) -> None:
     """The next one marks nothing."""
     add_hook(database, receivers, "r.Works", ["create"])

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import inspect
 import operator
+import sys
 import traceback
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -15,6 +16,7 @@ from jobhooks.contract.meta import read_meta
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.registry import BrokenModule, FoundReceiver, Place, ReceiverRegistry, definition_line
 from jobhooks.discovery.sources import INIT, Installed, Source, read_helpers, read_source
+from jobhooks.discovery.trial import Trial
 from jobhooks.discovery.trust import check_directory, owners_of, unreadable
 from jobhooks.errors import InvalidReceiver, Untrusted
 
@@ -22,28 +24,31 @@ ENTRY_POINTS = "jobhooks.receivers"
 TESTS = ("test_", "conftest")  # how the names of modules begin that are for pytest
 
 
-def find_receivers(directories: Iterable[Path], former: ReceiverRegistry | None = None) -> ReceiverRegistry:
+def find_receivers(
+    directories: Iterable[Path], former: ReceiverRegistry | None = None, trial: Trial | None = None
+) -> ReceiverRegistry:
     """Import every module of ``directories``, and find their receivers. Of two modules with one name the first counts.
 
     A module is a file ``name.py``, or a folder with an ``__init__.py``. Names that begin with ``_``, tests
     (``test_name.py``, ``conftest.py``) and missing directories are skipped. The entry points ``jobhooks.receivers`` of
     installed packages come last. A module that does not import is reported, and stops nothing else.
 
-    ``former``: see ``find_again``.
+    ``former``: see ``find_again``. ``trial``: imports each module elsewhere first; without one, a module that ends the
+    process ends this one.
     """
     places = tuple(Place(directory.absolute(), directory.is_absolute()) for directory in directories)
-    return _find_in(places, former or ReceiverRegistry(()))
+    return _find_in(places, former or ReceiverRegistry(()), trial)
 
 
-def find_again(former: ReceiverRegistry) -> ReceiverRegistry:
+def find_again(former: ReceiverRegistry, trial: Trial | None = None) -> ReceiverRegistry:
     """Search again. Modules without changes are not imported again.
 
     If a module has become broken, the problem is reported and its receivers stay as they were.
     """
-    return _find_in(former.places, former)
+    return _find_in(former.places, former, trial)
 
 
-def _find_in(places: tuple[Place, ...], former: ReceiverRegistry) -> ReceiverRegistry:
+def _find_in(places: tuple[Place, ...], former: ReceiverRegistry, trial: Trial | None) -> ReceiverRegistry:
     registry = ReceiverRegistry((), places=places)
     seen: set[str] = set()
     for place in places:
@@ -65,8 +70,8 @@ def _find_in(places: tuple[Place, ...], former: ReceiverRegistry) -> ReceiverReg
         for name, path in modules:
             if name not in seen:
                 seen.add(name)
-                _find(registry, former, name, path, helpers, owners)
-    _find_entry_points(registry, former)
+                _find(registry, former, name, path, helpers, owners, trial)
+    _find_entry_points(registry, former, trial)
     return registry
 
 
@@ -107,6 +112,7 @@ def _find(
     path: Path,
     helpers: dict[Path, bytes],
     owners: frozenset[int] | None,
+    trial: Trial | None,
 ) -> None:
     """Import a module if it has changed. If that fails, it stays as it was."""
     known = former.sources.get(name)
@@ -119,6 +125,8 @@ def _find(
             return
         if before and not source.files[path].strip():
             raise InvalidReceiver("it is empty, as a file is that is being written")
+        if trial is not None:
+            trial(source)
         module = source.load()
         receivers = {key: value for key, value in vars(module).items() if _is_receiver(value, module.__name__)}
     except KeyboardInterrupt:
@@ -164,9 +172,11 @@ def _describe(
     return invalid
 
 
-def _find_entry_points(registry: ReceiverRegistry, former: ReceiverRegistry) -> None:
+def _find_entry_points(registry: ReceiverRegistry, former: ReceiverRegistry, trial: Trial | None) -> None:
     for point in sorted(set(entry_points(group=ENTRY_POINTS)), key=lambda point: (point.value, point.name)):
         try:
+            if trial is not None and point.module not in sys.modules:
+                trial(Installed(point.module))
             receivers = _receivers_of(point)
             path = Path(inspect.getfile(inspect.getmodule(next(iter(receivers.values()))) or object))
         except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import structlog
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - of a type of a library that is not there
 
+from jobhooks.discovery import trial
 from jobhooks.discovery.loading import find_again
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.discovery.sources import look
@@ -96,7 +97,7 @@ class ReceiverReload:
 
     async def _reload(self) -> None:
         former = self._registry
-        found = await asyncio.to_thread(find_again, former)
+        found = await asyncio.to_thread(find_again, former, trial.in_new_process)
         before, after = former.receivers, found.receivers
         for broken in found.broken:
             if broken not in former.broken:

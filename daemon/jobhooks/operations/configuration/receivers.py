@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from jobhooks.discovery import trial
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.errors import Forbidden, UnknownJob
@@ -17,7 +18,7 @@ BUILT_IN = Path(__file__).parents[2] / "receivers"
 
 def find(chosen: Settings) -> ReceiverRegistry:
     """Import the receivers of all directories."""
-    return find_receivers([*chosen.receivers_path, BUILT_IN])
+    return find_receivers([*chosen.receivers_path, BUILT_IN], trial=trial.in_copy)
 
 
 def register(conn: SyncConnection, registry: ReceiverRegistry, *, complete: bool) -> None:
