@@ -61,6 +61,14 @@ def test_each_line_of_text_has_a_priority(tmp_path: Path) -> None:
     assert len(lines) > 5 and all(line[:3] in {"<7>", "<6>", "<4>", "<3>"} for line in lines)
 
 
+@pytest.mark.parametrize("log_format", ["JSON", "CONSOLE"])
+def test_a_traceback_shows_no_local_variables(tmp_path: Path, log_format: str) -> None:
+    """They may be passwords, and rows of the application."""
+    program = LOGS.format(log_format=log_format).replace("    1 / 0", "    (lambda secret: 1 / 0)(chr(115) + 'esame')")
+    text = "\n".join(logged(tmp_path / "log", None, program))
+    assert "ZeroDivisionError" in text and "sesame" not in text
+
+
 @pytest.mark.parametrize("stream", [None, "1:2", "nonsense"])
 def test_any_other_stderr_gets_plain_json(tmp_path: Path, stream: str | None) -> None:
     """A child with another stderr inherits JOURNAL_STREAM."""

@@ -4,13 +4,15 @@ import logging
 import sys
 
 import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
 
 from jobhooks.runtime import systemd
 from jobhooks.runtime.settings import LogFormat, LogLevel
 
 
 def configure(level: LogLevel, log_format: LogFormat) -> None:
-    """Set up structlog for this process."""
+    """Set up structlog for this process. Tracebacks show no local variables: these may be passwords and rows."""
     as_text = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -18,9 +20,11 @@ def configure(level: LogLevel, log_format: LogFormat) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if as_text:
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()))
+        plain = structlog.dev.plain_traceback
+        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain))
     else:
-        processors += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        tracebacks = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+        processors += [tracebacks, structlog.processors.JSONRenderer()]
     if systemd.stderr_is_journal():
         processors.append(_with_priority)
         if logging.lastResort is not None:  # for the lines of libraries
