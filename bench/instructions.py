@@ -40,6 +40,7 @@ STATEMENTS = {
 }
 # Work that a session does once (reading catalogues, compiling functions) is not counted for a row.
 WARM_UP = (
+    "select nextval('bench.floor_log_id_seq')",  # so that lastval() is defined
     "insert into {table} select * from bench.source where id <= 50",
     "update {table} set status = 'warm'",
     "delete from {table}",

@@ -56,6 +56,7 @@ class Variant:
     notified: bool = False
     exclude: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    keep_lastval: bool = False
 
     @property
     def table(self) -> str:
@@ -81,6 +82,7 @@ BULK = (
     JOBHOOKS,
     Variant("jobhooks_exclude", Capture.JOBHOOKS, exclude=("comments",)),
     Variant("jobhooks_ignore", Capture.JOBHOOKS, ignore=("updated",)),
+    Variant("jobhooks_lastval", Capture.JOBHOOKS, keep_lastval=True),
     Variant("partitioned_bare", Capture.NONE, partitioned=True),
     Variant("partitioned_floor", Capture.FLOOR, partitioned=True),
     Variant("partitioned_floor_both", Capture.FLOOR_BOTH, partitioned=True),
@@ -142,7 +144,7 @@ def captured(conn: SyncConnection, variant: Variant) -> int:
 def _attach(conn: SyncConnection, variant: Variant) -> None:
     """Start capturing writes."""
     if variant.capture is Capture.JOBHOOKS:
-        watch(conn, variant.table, exclude=variant.exclude, ignore=variant.ignore)
+        watch(conn, variant.table, exclude=variant.exclude, ignore=variant.ignore, keep_lastval=variant.keep_lastval)
     for statement in FLOOR_TRIGGERS.get(variant.capture, ()):
         _run(conn, statement, variant)
 

@@ -3,7 +3,7 @@
 -- An application needs no privilege here: the functions that its statements call are bound to the triggers of its tables.
 revoke all on schema jobhooks, jobhooks_capture from public;
 revoke all on all tables in schema jobhooks, jobhooks_capture from public;
-revoke all on all sequences in schema jobhooks from public;
+revoke all on all sequences in schema jobhooks, jobhooks_capture from public;
 revoke all on all functions in schema jobhooks, jobhooks_capture from public;
 grant execute on function
     jobhooks_capture.snapshot(record, text),
@@ -12,6 +12,7 @@ grant execute on function
     jobhooks_capture.record_change(integer, jobhooks.action, json, json),
     jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text),
     jobhooks_capture.moved_row_position(text),
+    jobhooks_capture.former_lastval(), jobhooks_capture.note_lastval(numeric), jobhooks_capture.keep_lastval(numeric, boolean),
     jobhooks_capture.trigger_stub()
 to public;
 
@@ -45,16 +46,19 @@ begin
     grant usage on schema jobhooks, jobhooks_capture to jobhooks_capture;
     grant insert, select on jobhooks.object_change to jobhooks_capture;
     revoke update (action, postchange, context) on jobhooks.object_change from jobhooks_capture;
-    grant usage, update on sequence jobhooks.object_change_id_seq to jobhooks_capture;
+    grant usage, update on sequence jobhooks.object_change_id_seq, jobhooks_capture.kept_lastval to jobhooks_capture;
     grant select on jobhooks.content_type, jobhooks.cursor, jobhooks.installation to jobhooks_capture;
     grant select, insert, update, delete on jobhooks_capture.truncation to jobhooks_capture;
     grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(integer, json, json), jobhooks_capture.wake(),
         jobhooks_capture.record_ending(integer, jobhooks.action, json, text), jobhooks_capture.printable_bytes(text),
-        jobhooks_capture.session_may_call(), jobhooks_capture.check_call(integer),
+        jobhooks_capture.noted_lastval(), jobhooks_capture.session_may_call(), jobhooks_capture.check_call(integer),
         jobhooks_capture.may_be_restoring(), jobhooks_capture.installed_in(), jobhooks_capture.skips_restored_row(), jobhooks.is_restoring(),
         jobhooks.columns_of(json, text []) to jobhooks_capture;
 end
 $$;
+
+-- So that lastval() can be read after a row of a table that is watched with keep_lastval: in the session that set it.
+grant usage on sequence jobhooks_capture.kept_lastval to public;
 
 -- jobhooks_viewer reads. jobhooks_operator also changes hooks, jobs and deliveries. jobhooks_daemon reads the log and records
 -- results and the backlog. jobhooks_receiver is for the sessions of receivers: their writes may carry a mark.

@@ -250,7 +250,8 @@ CREATE TABLE jobhooks.content_type (
     exclude text[] DEFAULT '{}'::text[] NOT NULL,
     ignore text[] DEFAULT '{}'::text[] NOT NULL,
     triggers text[] DEFAULT '{}'::text[] NOT NULL,
-    partitions oid[] DEFAULT '{}'::oid[] NOT NULL
+    partitions oid[] DEFAULT '{}'::oid[] NOT NULL,
+    keep_lastval boolean DEFAULT false NOT NULL
 );
 
 COMMENT ON TABLE jobhooks.content_type IS 'The watched tables. A row stays when its table is no longer watched: changes and hooks refer to it';
@@ -276,6 +277,8 @@ COMMENT ON COLUMN jobhooks.content_type.ignore IS 'Columns that make no change, 
 COMMENT ON COLUMN jobhooks.content_type.triggers IS 'The statements that made the triggers; other ones today: watch the table again';
 
 COMMENT ON COLUMN jobhooks.content_type.partitions IS 'The partitions, at all levels, when the table was last watched';
+
+COMMENT ON COLUMN jobhooks.content_type.keep_lastval IS 'A captured row leaves lastval() of its session as it was';
 
 CREATE VIEW jobhooks.changes AS
  SELECT change.id,
@@ -1523,7 +1526,7 @@ GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[], allow_casts boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[], allow_casts boolean, keep_lastval boolean) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.watch_as_before(relation regclass) FROM PUBLIC;
 

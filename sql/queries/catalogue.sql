@@ -4,7 +4,9 @@
 select set_config('lock_timeout', '500ms', true)
 
 -- name: watch
-select jobhooks.watch(:table::text::regclass, :key_columns, :keyless, :always, :exclude, :ignore, :allow_casts)
+select jobhooks.watch(
+    :table::text::regclass, :key_columns, :keyless, :always, :exclude, :ignore, :allow_casts, :keep_lastval
+)
 
 -- name: watch_instead
 select jobhooks.watch_instead(:table::text::regclass, :former::text::regclass)
@@ -33,7 +35,7 @@ returning id
 select
     coalesce(jobhooks.table_name(relation), name),
     case when jobhooks.table_name(relation) is null then 'gone' when watched then 'watched' else 'not watched' end,
-    key_columns, always, exclude, ignore
+    key_columns, always, keep_lastval, exclude, ignore
 from jobhooks.content_type
 order by 1
 
@@ -41,7 +43,7 @@ order by 1
 select
     coalesce(jobhooks.table_name(relation), name),
     case when jobhooks.table_name(relation) is null then 'gone' when watched then 'watched' else 'not watched' end,
-    key_columns, always, exclude, ignore
+    key_columns, always, keep_lastval, exclude, ignore
 from jobhooks.content_type
 where id = :content_type_id
 
@@ -75,7 +77,7 @@ where watched
 order by id
 
 -- name: watch_again
-select jobhooks.watch(relation, key_columns, key_columns = '{}', always, exclude, ignore)
+select jobhooks.watch(relation, key_columns, key_columns = '{}', always, exclude, ignore, keep_lastval => keep_lastval)
 from jobhooks.content_type
 where relation = :relation::bigint::oid
 

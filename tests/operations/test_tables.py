@@ -11,7 +11,9 @@ from jobhooks.store.connections import SyncConnection
 def test_a_table_is_returned_by_its_full_name(device: Connection, admin: SyncConnection) -> None:
     device.execute("create table public.site (id integer primary key, secret text)")
     watched = watch(admin, "site", exclude=["secret"])
-    assert watched == WatchedTable("public.site", "watched", ["id"], always=False, exclude=["secret"], ignore=[])
+    assert watched == WatchedTable(
+        "public.site", "watched", ["id"], always=False, keep_lastval=False, exclude=["secret"], ignore=[]
+    )
     assert [table.table for table in watched_tables(admin)] == ["public.device", "public.site"]
     assert unwatch(admin, "site") == "public.site"
     assert [table.state for table in watched_tables(admin)] == ["watched", "not watched"]

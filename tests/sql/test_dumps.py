@@ -32,15 +32,23 @@ create table public.plain
 select jobhooks.watch('public.device'), jobhooks.unwatch('public.device');
 select jobhooks.watch('aaa.first', always => true);
 select jobhooks.watch('public.parted');
-select jobhooks.watch('public.plain', exclude => '{secret}', ignore => '{seen,later}');
+select jobhooks.watch('public.plain', exclude => '{secret}', ignore => '{seen,later}', keep_lastval => true);
 insert into aaa.first values (1, 'a');
 insert into public.parted values (1, 'p');
 insert into public.plain values (1, 'key', 'n', 'hush');
 """
 WATCHED = [
-    WatchedTable("aaa.first", "watched", ["id"], always=True, exclude=[], ignore=[]),
-    WatchedTable("public.parted", "watched", ["id"], always=False, exclude=[], ignore=[]),
-    WatchedTable("public.plain", "watched", ["the 'Key'"], always=False, exclude=["secret"], ignore=["seen", "later"]),
+    WatchedTable("aaa.first", "watched", ["id"], always=True, keep_lastval=False, exclude=[], ignore=[]),
+    WatchedTable("public.parted", "watched", ["id"], always=False, keep_lastval=False, exclude=[], ignore=[]),
+    WatchedTable(
+        "public.plain",
+        "watched",
+        ["the 'Key'"],
+        always=False,
+        keep_lastval=True,
+        exclude=["secret"],
+        ignore=["seen", "later"],
+    ),
 ]
 HOOKS = """
 insert into jobhooks.job (class_path, enabled) values ('m.On', true), ('m.Off', true);

@@ -46,6 +46,7 @@ def test_everything_belongs_to_the_owner_but_what_writes_to_the_log(conn: Connec
     ).fetchall()
     assert [name for (name,) in writers] == [
         "capture_change",
+        "keep_lastval",
         "moved_row_position",
         "record_change",
         "record_partition_change",

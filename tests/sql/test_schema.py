@@ -10,7 +10,7 @@ from support import generated
 
 # These put statements together from lists, each part quoted by itself, which plpgsql_check cannot see.
 QUOTED_OTHERWISE = (
-    '{"jobhooks.watch(regclass,text[],boolean,boolean,text[],text[],boolean)","jobhooks.use_segment(integer)",'
+    '{"jobhooks.watch(regclass,text[],boolean,boolean,text[],text[],boolean,boolean)","jobhooks.use_segment(integer)",'
     '"jobhooks.save_hook(text,jsonb)",'
     '"jobhooks_capture.snapshot(record,text)","jobhooks_capture.shaped_snapshot(record,text,text[],json,oid,text)"}'
 )
@@ -21,13 +21,15 @@ OWN_FUNCTIONS = f"select oid, oid::regprocedure::text as signature from pg_proc 
 def test_every_function_pins_its_search_path(conn: Connection) -> None:
     """With an empty path, or without one, a caller's temporary table could replace a name in the function.
 
-    Except the two that run for each row, where that would double the cost: they qualify every name.
+    Except those that run for each row, where that would double the cost: they qualify every name.
     """
     unpinned = conn.execute(
         f"select signature from ({OWN_FUNCTIONS}) as own join pg_proc using (oid)"
         " where proconfig is null or not 'search_path=pg_catalog, pg_temp' = any(proconfig) order by 1"
     ).fetchall()
     assert unpinned == [
+        ("jobhooks_capture.former_lastval()",),
+        ("jobhooks_capture.keep_lastval(numeric,boolean)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
         ("jobhooks_capture.snapshot(record,text)",),
     ]
@@ -54,6 +56,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.requeue(json)",),
         ("jobhooks.retry_deliveries(bigint[],integer[])",),
         ("jobhooks.skip_replicated()",),
+        ("jobhooks_capture.keep_lastval(numeric,boolean)",),
         ("jobhooks_capture.moved_row_position(text)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
         ("jobhooks_capture.record_partition_change(integer,jobhooks.action,json,json,text)",),
@@ -85,7 +88,10 @@ def test_public_may_do_nothing(conn: Connection) -> None:
     ).fetchall()
     assert [signature.partition("(")[0] for (signature,) in executable] == [
         "jobhooks_capture.differs",
+        "jobhooks_capture.former_lastval",
+        "jobhooks_capture.keep_lastval",
         "jobhooks_capture.moved_row_position",
+        "jobhooks_capture.note_lastval",
         "jobhooks_capture.record_change",
         "jobhooks_capture.record_partition_change",
         "jobhooks_capture.shaped_snapshot",

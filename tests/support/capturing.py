@@ -22,10 +22,20 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     exclude: Sequence[str] = (),
     ignore: Sequence[str] = (),
     allow_casts: bool = False,
+    keep_lastval: bool = False,
 ) -> None:
     """Watch ``table`` in the database of ``conn``, in a separate session."""
     with contextlib.closing(connect(conn.info.dsn)) as admin:
-        tables.watch(admin, table, key, always=always, exclude=exclude, ignore=ignore, allow_casts=allow_casts)
+        tables.watch(
+            admin,
+            table,
+            key,
+            always=always,
+            exclude=exclude,
+            ignore=ignore,
+            allow_casts=allow_casts,
+            keep_lastval=keep_lastval,
+        )
 
 
 def changes(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:

@@ -73,6 +73,7 @@ class TableExplanation:
     state: str
     key: list[str]
     always: bool
+    keep_lastval: bool
     exclude: list[str]
     ignore: list[str]
     triggers: list[ExplainedTrigger]
@@ -91,7 +92,9 @@ def explain_table(conn: SyncConnection, name: str) -> TableExplanation:
         NotWatched: it is not watched and never was.
     """
     content_type_id = max(ids_of_tables(conn, [name]) or [])
-    ((table, state, key, always, exclude, ignore),) = call(conn, "watched_table", content_type_id=content_type_id)
+    ((table, state, key, always, keep_lastval, exclude, ignore),) = call(
+        conn, "watched_table", content_type_id=content_type_id
+    )
     triggers = [ExplainedTrigger(*row) for row in call(conn, "explained_triggers", content_type_id=content_type_id)]
     called = sorted({function for trigger in triggers for function in trigger.calls})
     return TableExplanation(
@@ -99,6 +102,7 @@ def explain_table(conn: SyncConnection, name: str) -> TableExplanation:
         state,
         key,
         always,
+        keep_lastval,
         exclude,
         ignore,
         triggers=triggers,

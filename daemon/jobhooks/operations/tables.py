@@ -21,6 +21,7 @@ class WatchedTable:
     state: str
     key: list[str]
     always: bool
+    keep_lastval: bool
     exclude: list[str]
     ignore: list[str]
 
@@ -67,6 +68,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     exclude: Sequence[str] = (),
     ignore: Sequence[str] = (),
     allow_casts: bool = False,
+    keep_lastval: bool = False,
 ) -> WatchedTable:
     """Watch ``table``, or change how it is watched; jobhooks.watch explains the parameters.
 
@@ -85,6 +87,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
             exclude=list(exclude),
             ignore=list(ignore),
             allow_casts=allow_casts,
+            keep_lastval=keep_lastval,
         )
         name = _full_name(conn, table)
     except UnknownTable as exc:

@@ -26,7 +26,7 @@ begin
                 and not exists (select from pg_class where oid = known.relation)
                 and not exists (select from jobhooks.content_type as own where own.relation = restored.relation));
         continue when found;
-        insert into jobhooks.content_type (id, relation, name, key_columns, always, exclude, ignore)
+        insert into jobhooks.content_type (id, relation, name, key_columns, always, exclude, ignore, keep_lastval)
         overriding system value
         select
             case
@@ -34,7 +34,8 @@ begin
                     then nextval(pg_get_serial_sequence('jobhooks.content_type', 'id'))
                 else restored.content_type_id
             end,
-            restored.relation, restored.name, restored.key_columns, restored.always, restored.exclude, restored.ignore;
+            restored.relation, restored.name, restored.key_columns, restored.always, restored.exclude, restored.ignore,
+            restored.keep_lastval;
         perform setval(pg_get_serial_sequence('jobhooks.content_type', 'id'), max(id)) from jobhooks.content_type;
     end loop;
     return count;

@@ -4,7 +4,8 @@
 -- that of another table, whose changes it would seem to record. The options are those in the triggers.
 create or replace function jobhooks.restored_triggers()
 returns table (
-    relation regclass, content_type_id integer, key_columns text [], exclude text [], ignore text [], always boolean
+    relation regclass, content_type_id integer, key_columns text [], exclude text [], ignore text [], always boolean,
+    keep_lastval boolean
 )
 language plpgsql
 stable
@@ -44,6 +45,7 @@ begin
             parts := regexp_match(found.on_update, concat('differs\(old\.\*, new\.\*, ', literal, '::json'));
             ignore := array(select json_object_keys(replace(parts[1], '''''', '''')::json));
             always := found.tgenabled = 'A';
+            keep_lastval := strpos(found.on_create, 'jobhooks_capture.keep_lastval(') > 0;
             if key_columns is not null then
                 return next;
             end if;

@@ -30,6 +30,9 @@ declare
     create_condition text := format('jobhooks_capture.record_change(%s, ''create'', null, %s)', watched.id, after);
     update_condition text := changed;
     delete_condition text := format('jobhooks_capture.record_change(%s, ''delete'', %s, null)', watched.id, before);
+    -- The former value first: arguments are evaluated in their order.
+    kept constant text := case when watched.keep_lastval
+        then 'jobhooks_capture.keep_lastval(jobhooks_capture.former_lastval(), %s)' else '%s' end;
     executed constant text := 'execute function jobhooks_capture.trigger_stub()';
     relation record;
 begin
@@ -53,13 +56,14 @@ begin
             updating, watched.id, before, delete_condition);
     end if;
     return next format('create or replace trigger "%s_create" after insert on %s for each row when (%s) %s',
-        prefix, table_name, create_condition, executed);
+        prefix, table_name, format(kept, create_condition), executed);
     return next format(
         'create or replace trigger "%s_update" after update on %s for each row
-        when (case when %s then jobhooks_capture.record_change(%s, ''update'', %s, %s) end) %s',
-        prefix, table_name, update_condition, watched.id, before, after, executed);
+        when (case when %s then %s end) %s',
+        prefix, table_name, update_condition,
+        format(kept, format('jobhooks_capture.record_change(%s, ''update'', %s, %s)', watched.id, before, after)), executed);
     return next format('create or replace trigger "%s_delete" after delete on %s for each row when (%s) %s',
-        prefix, table_name, delete_condition, executed);
+        prefix, table_name, format(kept, delete_condition), executed);
 
     for relation in
         select * from jobhooks.watched_relations(watched.relation)
@@ -68,8 +72,12 @@ begin
         order by relid
     loop
         return next format(
-            'create or replace trigger "%s_truncate" after truncate on %s execute function jobhooks_capture.record_truncate(%s)',
-            prefix, jobhooks.table_name(relation.relid), watched.id);
+            'create or replace trigger "%s_truncate" after truncate on %s %sexecute function jobhooks_capture.record_truncate(%s)',
+            prefix, jobhooks.table_name(relation.relid),
+            case when watched.keep_lastval
+                then 'when (jobhooks_capture.note_lastval(jobhooks_capture.former_lastval())) ' else ''
+            end,
+            concat_ws(', ', watched.id, case when watched.keep_lastval then '''keep_lastval''' end));
         if is_partitioned then
             return next format(
                 'create or replace trigger "%s_before_truncate" before truncate on %s

@@ -1,10 +1,10 @@
--- jobhooks.watch(relation, key, keyless, always, exclude, ignore, allow_casts): watch a table, or change how it is watched.
+-- jobhooks.watch(relation, key, keyless, always, exclude, ignore, allow_casts, keep_lastval): watch a table, or change how it is watched.
 --
 -- key: the columns that identify a row; by default the primary key. keyless: watch a table without a key, and without object
 -- identity. always: also capture rows that logical replication applies. exclude: columns that are left out of the snapshots.
 -- ignore: columns whose change alone is not recorded. allow_casts: watch it although code of a type's owner makes the json of
--- a column (see casts_of_columns); a table that is watched already stays so, and doctor names the cast. Run again, it replaces the triggers. It waits half a second for each
--- lock.
+-- a column (see casts_of_columns); a table that is watched already stays so, and doctor names the cast. keep_lastval: a captured
+-- row leaves lastval() as it was, which costs more. Run again, it replaces the triggers. It waits half a second for each lock.
 create or replace function jobhooks.watch(
     relation regclass,
     key text[] default null,
@@ -12,7 +12,8 @@ create or replace function jobhooks.watch(
     always boolean default false,
     exclude text[] default '{}',
     ignore text[] default '{}',
-    allow_casts boolean default false
+    allow_casts boolean default false,
+    keep_lastval boolean default false
 )
 returns integer
 language plpgsql
@@ -48,11 +49,11 @@ begin
         )
         and not exists (select from jobhooks.content_type as own where own.relation = watch.relation);
 
-    insert into jobhooks.content_type as content_type (relation, name, key_columns, always, exclude, ignore)
-    values (watch.relation, table_name, key_columns, watch.always, watch.exclude, watch.ignore)
+    insert into jobhooks.content_type as content_type (relation, name, key_columns, always, exclude, ignore, keep_lastval)
+    values (watch.relation, table_name, key_columns, watch.always, watch.exclude, watch.ignore, watch.keep_lastval)
     on conflict on constraint content_type_relation_key do update
     set name = excluded.name, key_columns = excluded.key_columns, always = excluded.always,
-        exclude = excluded.exclude, ignore = excluded.ignore, watched = true
+        exclude = excluded.exclude, ignore = excluded.ignore, keep_lastval = excluded.keep_lastval, watched = true
     returning content_type.id into content_type_id;
 
     -- Triggers are replaced, not dropped: dropping one waits for readers of the table. Except those of a former version, and those
@@ -111,5 +112,5 @@ begin
 end
 $$;
 
-comment on function jobhooks.watch(regclass, text [], boolean, boolean, text [], text [], boolean) is
+comment on function jobhooks.watch(regclass, text [], boolean, boolean, text [], text [], boolean, boolean) is
 'Watch a table, or change how it is watched; returns the id of its content type';

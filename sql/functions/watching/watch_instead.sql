@@ -26,7 +26,8 @@ begin
     perform jobhooks.drop_triggers(known.id);
     update jobhooks.content_type as c set relation = watch_instead.relation where c.id = known.id;
     perform jobhooks.watch(
-        watch_instead.relation, nullif(known.key_columns, '{}'), known.key_columns = '{}', known.always, known.exclude, known.ignore
+        watch_instead.relation, nullif(known.key_columns, '{}'), known.key_columns = '{}', known.always, known.exclude, known.ignore,
+        keep_lastval => known.keep_lastval
     );
     perform set_config('lock_timeout', former_timeout, true);
     return known.id;

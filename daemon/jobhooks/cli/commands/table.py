@@ -71,6 +71,12 @@ def watch(
             "--allow-casts", help="Watch a table although code of the owner of a type makes the JSON of a column."
         ),
     ] = False,
+    keep_lastval: Annotated[
+        bool,
+        typer.Option(
+            "--keep-lastval", help="Leave lastval() as it was, for PDO's lastInsertId() without a name. Costs more."
+        ),
+    ] = False,
     instead_of: Annotated[
         str | None,
         typer.Option(
@@ -87,7 +93,7 @@ def watch(
 
     Example: jobhooks table watch public.user --exclude password --ignore last_seen --ignore login_count
     """
-    if instead_of is not None and (key or keyless or always or exclude or ignore or allow_casts):
+    if instead_of is not None and (key or keyless or always or exclude or ignore or allow_casts or keep_lastval):
         raise typer.BadParameter("--instead-of takes the options of the former table; change them afterwards")
     with connection(load(config, database_url=database_url)) as conn:
         if instead_of is not None:
@@ -102,6 +108,7 @@ def watch(
                 exclude=exclude or (),
                 ignore=ignore or (),
                 allow_casts=allow_casts,
+                keep_lastval=keep_lastval,
             )
         warn_of_secrets(conn, table)
         warn_of_publications(conn)
@@ -175,6 +182,8 @@ def _facts(details: tables.TableDetails) -> Iterator[tuple[str, str]]:
     yield "key", ", ".join(details.key) or "none: its changes are delivered in order as a whole, without objects"
     if details.always:
         yield "always", "rows that logical replication applies are recorded"
+    if details.keep_lastval:
+        yield "lastval()", "stays as it was after a recorded row"
     if details.exclude:
         yield "exclude", ", ".join(details.exclude)
     if details.ignore:

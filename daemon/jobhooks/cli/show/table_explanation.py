@@ -41,6 +41,7 @@ def _settings(explained: TableExplanation) -> list[str]:
         f"excluded, never recorded: {', '.join(explained.exclude) or 'none'}",
         f"ignored, a change of these alone is not recorded: {', '.join(explained.ignore) or 'none'}",
         f"rows that logical replication applies: {'recorded' if explained.always else 'not recorded'}",
+        f"lastval() after a recorded row: {'as before it' if explained.keep_lastval else 'the number of the log'}",
     ]
 
 
