@@ -89,7 +89,8 @@ begin
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
-        jobhooks.configuration_of_hook(integer)
+        jobhooks.configuration_of_hook(integer),
+        jobhooks.is_same_place(json, json), jobhooks.place_text(json)
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
 
     grant insert, update, delete on jobhooks.job_hook, jobhooks.job_hook_content_type to jobhooks_operator;
@@ -118,7 +119,7 @@ begin
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
         jobhooks.wait_for_lock(integer, double precision), jobhooks.wait_for_leader(double precision),
         jobhooks.heartbeat(), jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
-        jobhooks.begin_leadership(bigint, text), jobhooks.end_leadership(bigint), jobhooks.load_suspects(bigint, boolean),
+        jobhooks.other_place(json), jobhooks.record_place(bigint, json), jobhooks.begin_leadership(bigint, text), jobhooks.end_leadership(bigint), jobhooks.load_suspects(bigint, boolean),
         jobhooks.mark_runs(bigint, json, json, boolean), jobhooks.blame_runs(json, text),
         jobhooks.save_positions(bigint, json, json), jobhooks.note_condition_failures(json),
         jobhooks.note_condition_verdicts(json), jobhooks.settle(

@@ -96,6 +96,9 @@ CREATE TABLE jobhooks.cursor (
     leader_ended boolean DEFAULT true NOT NULL,
     leader_pid integer,
     leader_lock bigint,
+    place json,
+    refused_place json,
+    refused_at timestamp with time zone,
     CONSTRAINT cursor_check CHECK ((horizon_floor >= seen_floor)),
     CONSTRAINT cursor_first_id_check CHECK ((first_id >= 0)),
     CONSTRAINT cursor_last_id_check CHECK ((last_id >= 0)),
@@ -128,6 +131,12 @@ COMMENT ON COLUMN jobhooks.cursor.leader_ended IS 'Whether it ended by itself; o
 COMMENT ON COLUMN jobhooks.cursor.leader_pid IS 'The session of the last daemon to lead; whether it still does, leader_session() tells';
 
 COMMENT ON COLUMN jobhooks.cursor.leader_lock IS 'The random advisory lock that this session holds until it ends';
+
+COMMENT ON COLUMN jobhooks.cursor.place IS 'Where the daemon that leads was configured to connect: environment, hosts and database; null: the next one to lead records it';
+
+COMMENT ON COLUMN jobhooks.cursor.refused_place IS 'Where a daemon was configured to connect that delivered nothing, because the place is another one';
+
+COMMENT ON COLUMN jobhooks.cursor.refused_at IS 'When that was';
 
 CREATE TABLE jobhooks.job_hook (
     id integer NOT NULL,
@@ -1216,6 +1225,11 @@ GRANT ALL ON FUNCTION jobhooks.is_restoring() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.is_restoring() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.is_restoring() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.is_same_place(recorded json, configured json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.is_same_place(recorded json, configured json) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.is_same_place(recorded json, configured json) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.is_same_place(recorded json, configured json) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.known_to_reader() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.lagging_hooks(looked_at integer) FROM PUBLIC;
@@ -1272,6 +1286,9 @@ REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.other_place(configured json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.other_place(configured json) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.owed_deliveries(looked_at bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) FROM PUBLIC;
@@ -1281,6 +1298,11 @@ REVOKE ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at
 GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.place_text(place json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.place_text(place json) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.place_text(place json) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.place_text(place json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
 
@@ -1403,6 +1425,9 @@ REVOKE ALL ON FUNCTION jobhooks.record_configuration() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.record_failures(rest json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_failures(rest json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.record_place(leader bigint, configured json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_place(leader bigint, configured json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;

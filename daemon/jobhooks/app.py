@@ -16,10 +16,11 @@ from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
 from jobhooks.runtime.restart import restart
 from jobhooks.runtime.settings import Settings
-from jobhooks.schema.install import check_may_mark, check_original
+from jobhooks.schema.install import check_may_mark, check_original, check_place
 from jobhooks.store import libpq
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call
 from jobhooks.store.conninfo import given_parameters
+from jobhooks.store.place import configured_place
 
 log = structlog.stdlib.get_logger()
 
@@ -75,6 +76,7 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
     asyncpg_arguments(conn)  # refuses those of a service file
     check_original(conn)
     check_may_mark(conn)
+    check_place(conn, configured_place(conn, chosen.database_url, chosen.environment))
     registry = receivers.find(chosen)
     for broken in registry.broken:
         log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
@@ -93,5 +95,6 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
         connections=chosen.connections,
         workers=chosen.workers,
         worker_memory_limit=chosen.worker_memory_limit * 1_000_000 or None,
+        environment=chosen.environment,
     )
     return engine_settings, registry

@@ -71,6 +71,10 @@ class CopiedDatabase(SqlMismatch):
     )
 
 
+class OtherPlace(CopiedDatabase):
+    """The log is that of another place than the daemon was configured to connect to."""
+
+
 class Refused(JobhooksError):
     """The database refused the request because of its contents."""
 

@@ -192,6 +192,27 @@ select proowner = to_regrole('jobhooks_capture') is true
 from pg_proc
 where oid = 'jobhooks_capture.record_change(integer, jobhooks.action, json, json)'::regprocedure
 
+-- name: other_place
+select jobhooks.other_place(:configured::text::json)
+
+-- name: record_place
+select jobhooks.record_place(:leader, :configured::text::json)
+
+-- name: places
+-- The recorded place, the one that a daemon was refused for, or else :configured, and whether they are one; the first two as text.
+select
+    jobhooks.place_text(cursor.place), jobhooks.place_text(coalesce(cursor.refused_place, :configured::text::json)),
+    cursor.refused_place is null and jobhooks.is_same_place(cursor.place, :configured::text::json)
+from jobhooks.cursor
+
+-- name: check_place
+-- Whether the cursor is about this very database, and why a daemon that is configured to connect to this place must not deliver here.
+select
+    (cursor.system_identifier, cursor.database_oid)
+    = (control.system_identifier, (select oid from pg_database where datname = current_database())),
+    jobhooks.other_place(:configured::text::json)
+from jobhooks.cursor, pg_control_system() as control
+
 -- name: adopt
 select jobhooks.adopt()
 

@@ -87,6 +87,7 @@ UNSTEADY = {
     r"transaction  +\d+": "transaction  NUMBER",
     r"\b(\d+m \d+s|1h 0m)\b": "DURATION",
     r"PostgreSQL \S+ at \S+,": "PostgreSQL VERSION at HOST,",
+    r"(connect to|This is) DATABASE at \S+( on \S+, port \d+)?(?=[. ,])": r"\1 DATABASE at PLACE",
     r"\bschema \d+": "schema NUMBER",
     r"\d+(\.\d)? (kB|bytes)": "SIZE",
     r"( +)Traceback \(most recent call last\):\n(?:\1 .*\n)+": r"\1TRACEBACK" + "\n",

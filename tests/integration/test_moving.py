@@ -1,122 +1,37 @@
 """A database that was moved: nothing that was unread or pending is lost, and nothing is delivered twice."""
 
+import asyncio
 import contextlib
-from collections import Counter
-from typing import Any
 
 import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks import Change, JobHookReceiver
-from jobhooks.matching.hook_settings import HookSettings
-from jobhooks.operations import adopting, tables
+from jobhooks.operations import adopting
 from jobhooks.operations.adopting import Owed
-from jobhooks.operations.configuration import hooks
 from jobhooks.store.connections import call, connect
-from support.moving import as_restored
+from support.daemon import jobhooks
+from support.moving import RUNS, Counts, as_restored, deliver_all, insert, make_shop, work, write_here
 from support.observing import Recorder, sessions
+from support.running import until
 
 POSITIONS = """
 select seen::text, seen_floor, horizon::text, horizon_floor, last_id from jobhooks.cursor
 union all select seen::text, seen_floor, horizon::text, horizon_floor, last_id from jobhooks.hook_position
 union all select enabled_since::text, id, null, null, null from jobhooks.job_hook
 """
-RUNS: Counter[tuple[str, int]] = Counter()  # that succeeded, by hook and change
-
-
-class Counts(JobHookReceiver[Any]):
-    bad_fails = True
-
-    class Meta:
-        backoff = 3600
-
-    async def receive_job_hook(self, change: Change) -> None:
-        if Counts.bad_fails and (change.postchange or {}).get("name") == "bad":
-            raise ValueError("it is bad")
-        RUNS[self.hook.name, change.id] += 1
 
 
 @pytest.fixture
 def shop(hooked: Connection, database: str) -> Connection:
-    """The client's connection, with a second watched table whose hook can pause, and a third one without a hook."""
-    hooked.execute("create table public.site (id integer generated always as identity primary key, name text)")
-    hooked.execute("create table public.rack (id integer generated always as identity primary key, name text)")
-    hooked.execute("create table public.unwatched (id integer)")
-    with contextlib.closing(connect(database)) as admin:
-        tables.watch(admin, "public.site")
-        tables.watch(admin, "public.rack")
-        hooks.add_hook(admin, HookSettings("of sites", ["public.site"], "m.C", ["create"]))
+    """The client's connection, with more tables and hooks."""
+    make_shop(hooked, database)
     return hooked
-
-
-def insert(conn: Connection, table: str, number: int) -> None:
-    conn.execute(f"insert into public.{table} (name) select 'n' || i from generate_series(1, {number}) as i".encode())
-
-
-async def work(conn: Connection, database: str) -> None:
-    """Leave every kind of position behind: late commits, a paused hook, a half-read window, a backlog, a new hook."""
-    with psycopg.connect(database) as late:
-        late.execute("insert into public.device (name) values ('late 1'), ('late 2')")
-        insert(conn, "device", 30)
-        conn.execute("insert into public.device (name) values ('bad')")
-        conn.execute("update public.device set serial = 'behind' where name = 'bad'")
-        insert(conn, "site", 5)
-        recorder = Recorder()
-        async with sessions(database, Counts, recorder):
-            await recorder.until_event("settled", count=36)
-            with contextlib.closing(connect(database)) as admin:
-                hooks.pause_hooks(admin, ["of sites"])
-            insert(conn, "site", 4)
-            insert(conn, "device", 3)
-            await recorder.until("3 more are settled", lambda: sum(RUNS.values()) == 38)
-            insert(conn, "device", 250)
-            await recorder.until("a part is settled", lambda: sum(RUNS.values()) > 130)
-        late.execute("insert into public.device (name) values ('late 3')")
-    insert(conn, "rack", 4)  # before the hook that is for later ones
-    with contextlib.closing(connect(database)) as admin:
-        hooks.add_hook(admin, HookSettings("of racks", ["public.rack"], "m.C", ["create"]))
-    insert(conn, "rack", 2)
-
-
-def write_here(conn: Connection) -> None:
-    """Write before the database is adopted: an application does not wait for that."""
-    insert(conn, "device", 3)
-    with conn.transaction():
-        conn.execute("insert into public.site (name) values ('one transaction')")
-        with conn.transaction():
-            conn.execute("insert into public.device (name) values ('in its savepoint')")
-    insert(conn, "rack", 1)
-    conn.execute("update public.device set serial = 'behind, too' where name = 'bad'")
-
-
-async def deliver_all(conn: Connection, database: str) -> None:
-    Counts.bad_fails = False
-    expected = Counter(
-        {
-            ("h" if table == "device" else f"of {table}s", change_id): 1
-            for change_id, table in conn.execute(
-                "select change.id, split_part(content_type.name, '.', 2) from jobhooks.object_change as change"
-                " join jobhooks.content_type on content_type.id = change.content_type_id"
-                " where change.id not in (select id from jobhooks.object_change where content_type_id ="
-                " (select id from jobhooks.content_type where name = 'public.rack') order by id limit 4)"
-            ).fetchall()
-        }
-    )
-    with contextlib.closing(connect(database)) as admin:
-        hooks.pause_hooks(admin, ["of sites"], paused=False)
-    conn.execute("update jobhooks.delivery set due_at = now()")
-    recorder = Recorder()
-    async with sessions(database, Counts, recorder):
-        await recorder.until("all are delivered", lambda: len(RUNS) >= len(expected))
-    assert expected == RUNS
 
 
 @pytest.mark.parametrize("way", ["restored", "upgraded"])
 async def test_a_moved_database_delivers_each_change_once(shop: Connection, database: str, way: str) -> None:
     """The ledger is exact: what ran before the move runs no more, and everything else runs once."""
-    RUNS.clear()
-    Counts.bad_fails = True
     await work(shop, database)
     if way == "restored":
         as_restored(shop)
@@ -139,3 +54,39 @@ async def test_a_moved_database_delivers_each_change_once(shop: Connection, data
     assert found["of sites"] == Owed("of sites", 5, complete=True, waiting=0, dead=0)
     assert found["of racks"] == Owed("of racks", 3, complete=True, waiting=0, dead=0)
     await deliver_all(shop, database)
+
+
+async def test_a_physical_copy_delivers_nothing_until_it_is_adopted(hooked: Connection, database: str) -> None:
+    """From inside it is the original; only where its daemon is configured to connect differs."""
+    RUNS.clear()
+    recorder = Recorder()
+    async with sessions(database, Counts, recorder):
+        await recorder.until_event("leadership_gained")
+        insert(hooked, "device", 1)
+        await recorder.until_event("settled")
+    assert hooked.execute("select place is not null from jobhooks.cursor").fetchone() == (True,)
+    insert(hooked, "device", 2)
+    # As if the database had been copied from there.
+    elsewhere = '{"environment": "", "hosts": [{"host": "db1", "port": 5432}], "database": "shop"}'
+    hooked.execute("update jobhooks.cursor set place = %s::json", [elsewhere])
+    refused = await asyncio.to_thread(jobhooks, "run", "--database-url", database)
+    assert refused.returncode == 4 and "the log is that of shop at db1:5432. Try: jobhooks adopt" in refused.stderr
+    waiting: list[str] = []
+    async with sessions(database, Counts, recorder, waits=waiting.append):
+        await until("a session that is running finds it out", lambda: waiting)
+        assert "the log is that of shop at db1:5432" in waiting[0]
+        with contextlib.closing(connect(database)) as admin:
+            adopting.adopt(admin)
+        insert(hooked, "device", 3)
+        await recorder.until_event("settled", count=4)  # without a restart
+    assert sorted(change_id for _, change_id in RUNS) == [1, 4, 5, 6]
+
+
+async def test_with_the_name_of_an_environment_the_address_may_change(hooked: Connection, database: str) -> None:
+    """Also an address that a copy has by now."""
+    place = '{"environment": "production", "hosts": [{"host": "db1", "port": 5432}], "database": "shop"}'
+    hooked.execute("update jobhooks.cursor set place = %s::json", [place])
+    recorder = Recorder()
+    async with sessions(database, Counts, recorder, environment="production"):
+        await recorder.until_event("leadership_gained")
+    assert "db1" not in str(hooked.execute("select place from jobhooks.cursor").fetchone())

@@ -1,4 +1,6 @@
-"""Adopting a moved database in SQL: which transaction ids go on, and what a restore leaves behind."""
+"""Adopting a moved database in SQL: places, transaction ids that go on, and what a restore leaves behind."""
+
+import json
 
 import psycopg
 import pytest
@@ -138,3 +140,76 @@ def test_retention_keeps_a_segment_with_an_unread_change(device: Connection) -> 
     as_restored(device)
     device.execute("select jobhooks.adopt_moved()")
     assert "dropped" not in maintain(device)
+
+
+def place(*hosts: str, environment: str = "", database: str = "shop") -> str:
+    split = [host.rpartition(":") for host in hosts]
+    listed = [{"host": name, "port": int(port)} for name, _, port in split]
+    return json.dumps({"environment": environment, "hosts": listed, "database": database})
+
+
+DB1 = place("db1:5432")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "configured", "same"),
+    [
+        (None, DB1, True),
+        (DB1, DB1, True),
+        (DB1, place("db2:5432"), False),
+        (DB1, place("db1:5433"), False),
+        (DB1, place("db1:5432", database="other"), False),
+        (place("db1:5432", "db2:5432"), place("db2:5432", "db1:5432"), True),
+        (place("db1:5432", "db2:5432"), place("db2:5432", "db3:5432"), True),
+        (place("db1:5432", "db2:5433"), place("db2:5432", "db1:5433"), False),
+        (DB1, place("db1.example.com:5432"), True),
+        (place("db1.example.com:5432"), DB1, True),
+        (place("db1.example.com:5432"), place("db1.staging.example.com:5432"), False),
+        (DB1, place("db10:5432"), False),
+        (place("db1:5432", environment="production"), place("db9:1", environment="production", database="x"), True),
+        (place("db1:5432", environment="production"), place("db1:5432", environment="staging"), False),
+        (place("db1:5432", environment="production"), DB1, True),
+        (DB1, place("db1:5432", environment="production"), True),
+        (place("db1:5432", environment="production"), place("db2:5432"), False),
+        (DB1, place("db2:5432", environment="production"), False),
+    ],
+)
+def test_places_that_are_one(conn: Connection, recorded: str | None, configured: str, same: bool) -> None:
+    """A longer list of hosts, or another order, is no move; an address that none of them has is one."""
+    assert conn.execute("select jobhooks.is_same_place(%s::json, %s::json)", [recorded, configured]).fetchone() == (
+        same,
+    )
+
+
+@pytest.mark.parametrize(
+    ("configured", "text"),
+    [
+        (place("db1:5432", "db2:5433"), "shop at db1:5432, db2:5433"),
+        (place("2001:db8::1:5432", environment="production"), "shop at [2001:db8::1]:5432 (environment production)"),
+        (place("/srv/pg on web1:5432"), "shop at /srv/pg on web1, port 5432"),
+    ],
+)
+def test_a_place_for_people(conn: Connection, configured: str, text: str) -> None:
+    assert conn.execute("select jobhooks.place_text(%s::json)", [configured]).fetchone() == (text,)
+
+
+def test_the_leader_records_its_place(conn: Connection) -> None:
+    """The next one from another place is refused, until it is adopted; then the next leader records its own."""
+    conn.execute("update jobhooks.cursor set leader = 7")
+    for leader, configured in ((7, DB1), (6, place("db6:5432"))):  # the other one does not lead any more
+        conn.execute("select jobhooks.record_place(%s, %s::json)", [leader, configured])
+    assert conn.execute("select jobhooks.other_place(%s::json)", [DB1]).fetchone() == (None,)
+    reason = "this daemon is configured to connect to shop at db2:5432, and the log is that of shop at db1:5432"
+    assert conn.execute("select jobhooks.other_place(%s::json)", [place("db2:5432")]).fetchone() == (reason,)
+    conn.execute("select jobhooks.adopt_moved()")
+    assert conn.execute("select place, refused_place, refused_at from jobhooks.cursor").fetchone() == (None, None, None)
+
+
+def test_a_database_whose_daemon_leads_cannot_be_adopted(conn: Connection) -> None:
+    """It delivers here, so this is the original."""
+    conn.execute("select jobhooks.record_place(leader, %s::json) from jobhooks.cursor", [DB1])
+    conn.execute("select jobhooks.other_place(%s::json)", [place("db2:5432")])
+    conn.execute("select jobhooks.acquire_leadership()")
+    for function in ("adopt", "adopt_moved"):
+        with pytest.raises(psycopg.Error, match="a daemon leads here"):
+            conn.execute(f"select jobhooks.{function}()".encode())

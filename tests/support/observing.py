@@ -96,19 +96,29 @@ def _status(outcome: Outcome | None) -> str | None:
 
 
 @contextlib.asynccontextmanager
-async def sessions(database: str, receiver: type[JobHookReceiver[Any]], *observers: Observer) -> AsyncGenerator[None]:
-    """Run a daemon's sessions in this event loop, with ``receiver`` as m.C; stop them at the end."""
+async def sessions(
+    database: str,
+    receiver: type[JobHookReceiver[Any]],
+    *observers: Observer,
+    environment: str = "",
+    waits: Callable[[str], None] = lambda _: None,
+) -> AsyncGenerator[None]:
+    """Run a daemon's sessions in this event loop, with ``receiver`` as m.C; stop them at the end.
+
+    ``environment``: the setting; ``waits``: called with the reason when a session has failed.
+    """
     found = FoundReceiver("m.C", receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
     stop = asyncio.Event()
     runner = ThreadRunner(database)
     daemon = asyncio.create_task(
         run_sessions(
-            _settings(database),
+            _settings(database, environment),
             ReceiverRegistry((), {"m.C": found}),
             runner,
             Observers(DeliveryLog(), *observers),
             stop,
             lambda: None,
+            waits=waits,
         )
     )
     try:
@@ -119,7 +129,7 @@ async def sessions(database: str, receiver: type[JobHookReceiver[Any]], *observe
         await runner.close()
 
 
-def _settings(database: str) -> EngineSettings:
+def _settings(database: str, environment: str) -> EngineSettings:
     return EngineSettings(
         database_url=database,
         page_size=100,
@@ -131,4 +141,5 @@ def _settings(database: str) -> EngineSettings:
         connections=2,
         workers=1,
         worker_memory_limit=None,
+        environment=environment,
     )

@@ -21,7 +21,7 @@ from jobhooks.engine.running.in_loop.limits import StuckLoop, Watchdog
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runner, Runners
-from jobhooks.errors import DatabaseUnreachable, IsReplica
+from jobhooks.errors import CopiedDatabase, DatabaseUnreachable, IsReplica, OtherPlace
 from jobhooks.runtime.wakeup_mode import WakeupMode
 from jobhooks.store.connections import (
     AsyncConnection,
@@ -32,6 +32,7 @@ from jobhooks.store.connections import (
     connect,
     connect_async,
 )
+from jobhooks.store.place import configured_place
 from jobhooks.store.session_settings import ENGINE
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class EngineSettings:
     connections: int
     workers: int
     worker_memory_limit: int | None  # bytes
+    environment: str = ""  # the name of the database's place, instead of its address
 
 
 class Stopped(Exception):
@@ -99,8 +101,9 @@ class Session:
             Stopped: ``stop`` was set. Runs have ended and are settled, or were given up at the end of the grace period.
             DatabaseUnreachable: a connection was lost; nothing that has committed is.
             LeadsNoMore: another daemon leads.
+            CopiedDatabase: the log is that of another server, database or place.
         """
-        self._arguments = await self._find_database()
+        self._arguments, place = await self._find_database()
         arguments = self._arguments.having(ENGINE, command_timeout=STATEMENT_TIMEOUT_S)
         async with _connection(arguments) as leading:
             ((replica,),) = await call_async(leading, "is_replica")
@@ -108,8 +111,10 @@ class Session:
                 raise IsReplica("the database is a replica, which nothing can be written to")
             if self._reconnects and self._observers.reconnected is not None:
                 self._observers.reconnected()
+            await _check_place(leading, place)
             leader_session = LeaderSession(leading, self._settings.leader_timeout_s)
             leader = await self._lead(leader_session)
+            await call_async(leading, "record_place", leader=leader, configured=place)
             after_crash = await leader_session.begin(leader)
             with self._observed_leadership(leader):
                 async with (
@@ -125,12 +130,13 @@ class Session:
                         await leader_session.end(leader)
                         raise
 
-    async def _find_database(self) -> AsyncpgArguments:
-        """Have libpq choose the host: after a failover it is another one."""
+    async def _find_database(self) -> tuple[AsyncpgArguments, str]:
+        """Have libpq choose the host: after a failover it is another one. Returns the configured place as well."""
 
-        def find() -> AsyncpgArguments:
+        def find() -> tuple[AsyncpgArguments, str]:
             with contextlib.closing(connect(self._settings.database_url)) as conn:
-                return asyncpg_arguments(conn)
+                place = configured_place(conn, self._settings.database_url, self._settings.environment)
+                return asyncpg_arguments(conn), place
 
         return await self._unless_stopped(asyncio.to_thread(find))
 
@@ -248,6 +254,15 @@ async def _reload_when_notified(listener: Listener, engine: Engine) -> None:
         if listener.backlog_changed.is_set():
             listener.backlog_changed.clear()
             engine.dispatcher.backlog_changed()
+
+
+async def _check_place(conn: AsyncConnection, configured: str) -> None:
+    """Check that the log is that of this database and place: a host name may lead to another server now."""
+    ((is_original, reason),) = await call_async(conn, "check_place", configured=configured)
+    if not is_original:
+        raise CopiedDatabase
+    if reason is not None:
+        raise OtherPlace(reason)
 
 
 async def _database_clock(conn: AsyncConnection) -> Clock:

@@ -22,7 +22,7 @@ from jobhooks.engine.running.in_process.pool import stop_helpers
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
-from jobhooks.errors import DatabaseUnreachable, LeadsNoMore, LoginRefused, StatementInterrupted
+from jobhooks.errors import CopiedDatabase, DatabaseUnreachable, LeadsNoMore, LoginRefused, StatementInterrupted
 from jobhooks.runtime import systemd
 from jobhooks.runtime.stop_signals import StopSignals
 
@@ -136,6 +136,11 @@ async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event, 
         log.warning(event, error=str(_first(failed)), next_attempt_s=round(wait_s, 1))
         await _wait(wait_s, stop)
         lost = failed.subgroup(DatabaseUnreachable) is not None
+    except* CopiedDatabase as failed:  # until an operator says whether it was moved or copied
+        wait_s = backoff.next(refused=True)
+        waits(str(_first(failed)))
+        log.error("not_this_database", error=str(_first(failed)), next_attempt_s=round(wait_s, 1))
+        await _wait(wait_s, stop)
     except* Exception as failed:  # an error of the database, or a fault in jobhooks: begin again
         wait_s = backoff.next()
         waits(str(_first(failed)))

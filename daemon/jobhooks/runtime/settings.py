@@ -60,6 +60,11 @@ class Settings(BaseSettings):
         description="The database, as a URL or as key=value pairs. libpq supplies missing parts from its PG* variables,"
         " service file and password file.",
     )
+    environment: str = Field(
+        "",
+        description="A name for where the database is, such as production. The daemon delivers nothing in a copy, which"
+        " it recognises by other hosts, ports or another database in database_url; with this name, by another name.",
+    )
     receivers_path: Annotated[tuple[Path, ...], NoDecode] = Field(
         (Path("receivers"), Path("/etc/jobhooks/receivers")),
         description="The directories of receivers; the first of two modules with the same name counts. In the"

@@ -1,6 +1,6 @@
 """Installing sql/ in a database, and checking that a database has this program's SQL."""
 
-from jobhooks.errors import CopiedDatabase, Forbidden, LockNotAvailable, SqlMismatch
+from jobhooks.errors import CopiedDatabase, Forbidden, LockNotAvailable, OtherPlace, SqlMismatch
 from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, call, translated_errors
 from jobhooks.store.locking import retried
@@ -139,6 +139,17 @@ def check_original(conn: SyncConnection) -> None:
     """
     if not is_original(conn):
         raise CopiedDatabase
+
+
+def check_place(conn: SyncConnection, configured: str) -> None:
+    """Check that a daemon that was configured to connect to this place, as JSON, may deliver here.
+
+    Raises:
+        OtherPlace: the daemon that led before was configured for another one, so the database may be a copy.
+    """
+    ((reason,),) = call(conn, "other_place", configured=configured)
+    if reason is not None:
+        raise OtherPlace(reason)
 
 
 def is_original(conn: SyncConnection) -> bool:

@@ -16,6 +16,15 @@ as $$
     where (cursor.system_identifier, cursor.database_oid) <> (control.system_identifier, own.oid)
     union all
     select
+        case when jobhooks.leader_session() is null then 'error' else 'warning' end,
+        format('database %s', current_database()),
+        format('its log is that of %s; a daemon that was configured to connect to %s delivered nothing, at %s',
+            jobhooks.place_text(cursor.place), jobhooks.place_text(cursor.refused_place), cursor.refused_at::timestamptz(0)),
+        'jobhooks adopt --moved, if the original is gone; jobhooks adopt --copy, if it goes on'
+    from jobhooks.cursor
+    where cursor.refused_at > now() - interval '1 day' and cursor.place is not null
+    union all
+    select
         case when prepared < now() - interval '1 hour' then 'warning' else 'note' end,
         format('prepared transaction %s', gid),
         format('it was prepared by %s at %s: until it ends its changes are not delivered, and nothing newer is vacuumed',

@@ -25,6 +25,7 @@ from jobhooks.schema import uninstall as uninstalling
 from jobhooks.schema.install import capture_is_confined, check_may_mark, check_roles, install as install_sql
 from jobhooks.schema.script import installation_script
 from jobhooks.store.connections import SyncConnection
+from jobhooks.store.place import configured_place
 
 
 class Choice(StrEnum):
@@ -150,11 +151,15 @@ def adopt(
     """
     if moved and copy:
         raise typer.BadParameter("--moved and --copy exclude each other")
-    with connection(load(config, database_url=database_url)) as conn:
+    chosen = load(config, database_url=database_url)
+    with connection(chosen) as conn:
         database = conn.info.dbname
-        plan = adopting.plan_adoption(conn)
+        place = configured_place(conn, chosen.database_url, chosen.environment)
+        plan = adopting.plan_adoption(conn, place)
         if not as_json:
             print_owed(plan)
+        if plan.recorded is not None:
+            print_message(f"The log is that of {plan.recorded}. This is {plan.here}.")
         if not moved and not copy:
             print_message(f"--moved: it {if_moved(plan)}\n--copy: it {if_copied(plan)}")
             raise WrongUsage(
@@ -164,17 +169,17 @@ def adopt(
         choice = Choice.MOVED if moved else Choice.COPY
         print_message(f"{database} {if_moved(plan) if moved else if_copied(plan)}")
         confirm(f"go on in {database}" if moved else f"start afresh in {database}", yes=yes)
-        _adopt(conn, choice)
+        _adopt(conn, choice, place)
         if as_json:
             print_json({"database": database, "adopted_as": choice, **vars(plan)})
 
 
-def _adopt(conn: SyncConnection, choice: Choice) -> None:
+def _adopt(conn: SyncConnection, choice: Choice, place: str) -> None:
     if choice is Choice.MOVED:
-        adopting.adopt_moved(conn)
+        adopting.adopt_moved(conn, place)
         print_message(f"{conn.info.dbname} goes on here: start the daemon")
     else:
-        adopting.adopt(conn)
+        adopting.adopt(conn, place)
         print_message(f"{conn.info.dbname} starts afresh: changes from now on are delivered here")
 
 
