@@ -24,9 +24,12 @@ def fill_ledger(device: Connection[TupleRow]) -> None:
         " (4, 2, 2, 9, 'waiting', 1, now() + interval '1 hour')"
     )
     device.execute(
-        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, error, traceback)"
-        " values (1, 1, 1, 1, 'failure', now(), 'Timeout', null), (1, 1, 1, 2, 'failure', now(), 'KeyError', 'T'),"
-        " (3, 1, 1, 1, 'failure', now(), 'Timeout after 5 s', null), (4, 2, 1, 1, 'success', now(), null, null)"
+        "insert into jobhooks.job_result"
+        " (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback)"
+        " values (1, 1, 1, 1, 'failure', now(), now(), 'Timeout', null),"
+        " (1, 1, 1, 2, 'failure', now(), now(), 'KeyError', 'T'),"
+        " (3, 1, 1, 1, 'failure', now(), now(), 'Timeout after 5 s', null),"
+        " (4, 2, 1, 1, 'success', now(), now(), null, null)"
     )
     device.execute(
         "insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, object, message) values"
