@@ -8,13 +8,14 @@ from pg_class
 where relnamespace = 'jobhooks'::regnamespace and relkind = 'r' and relname ~ '^object_change_[0-9]{1,9}$'
 on conflict do nothing;
 
--- If data of another database is here, its cursor was left out: then the database counts as a copy, until jobhooks adopt.
-insert into jobhooks.cursor (seen, seen_floor, horizon, horizon_floor, system_identifier, database_oid)
+-- Changes in the log count as seen. If hooks of another database are here, its cursor was left out: then the database counts as a
+-- copy, until jobhooks adopt.
+insert into jobhooks.cursor (seen, seen_floor, horizon, horizon_floor, first_id, system_identifier, database_oid)
 select
     pg_current_snapshot(), 0, pg_current_snapshot(), 0,
+    greatest(coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0), (select max(id) from jobhooks.object_change)),
     case
-        when exists (select from jobhooks.object_change) or exists (select from jobhooks.job_hook)
-            or exists (select from jobhooks.delivery) then 0
+        when exists (select from jobhooks.job_hook) or exists (select from jobhooks.delivery) then 0
         else control.system_identifier
     end,
     (select oid from pg_database where datname = current_database())

@@ -103,14 +103,27 @@ order by 1
 select has_schema_privilege('jobhooks', 'usage')
 
 -- name: schema_version
--- After a restore without data the table is empty: then the version is in a function, which is not called here, since an older
--- schema has none. recorded: whether the table has it.
+-- After a restore without data the table is empty: then the version is in a function, which is not called here. An older schema has
+-- none, and shows its version by what it has. recorded: whether the table has it.
 select
     coalesce(max(version), (
         select substring(prosrc from '[0-9]+')::integer from pg_proc
         where proname = 'schema_version' and pronamespace = to_regnamespace('jobhooks')
-    ), 0),
-    count(*) > 0
+    ), (
+        select max(case
+            when mark.version = 15 and not exists (
+                select from pg_constraint where conrelid = class.oid and contype = 'f'
+            ) then 19
+            else mark.version
+        end)
+        from (values
+            (12, 'job', 'settings'), (13, 'capture_template', 'definition'), (14, 'condition_verdict', 'conditions'),
+            (15, 'hook_position', 'seen'), (16, 'job_hook', 'paused'), (17, 'suspect', 'state'), (20, 'cursor', 'leader_pid')
+        ) as mark (version, name, column_name)
+        join pg_class as class on class.relnamespace = to_regnamespace('jobhooks') and class.relname = mark.name
+        join pg_attribute as attribute on attribute.attrelid = class.oid and attribute.attname = mark.column_name
+    ), 0) as version,
+    count(*) > 0 as recorded
 from jobhooks.migration
 
 -- name: has_rows

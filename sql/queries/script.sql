@@ -1,5 +1,5 @@
 -- The parts of the script that `jobhooks install --print` writes. Its parameters are filled in as text: :newest is the highest
--- migration of this program; :outdated_tables and :watch_again are the queries of these names.
+-- migration of this program; :outdated_tables, :watch_again and :schema_version are the queries of these names.
 
 -- name: script_begin
 do $script$
@@ -7,11 +7,10 @@ declare
     installed integer := 0;
 begin
     if exists (select from pg_class where relname = 'migration' and relnamespace = to_regnamespace('jobhooks')) then
-        select coalesce(max(version), (
-            select substring(prosrc from '[0-9]+')::integer from pg_proc
-            where proname = 'schema_version' and pronamespace = to_regnamespace('jobhooks')
-        )) into installed from jobhooks.migration;
-        if installed is null then
+        select found.version into installed from (
+:schema_version
+        ) as found;
+        if installed = 0 then
             raise exception 'the schema jobhooks has no rows, and is of an unknown version'
             using hint = 'Remove it: jobhooks uninstall. Then run this script again, and watch the tables again.';
         end if;

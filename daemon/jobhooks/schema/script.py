@@ -24,7 +24,7 @@ def installation_script() -> str:
             "set local client_encoding = 'utf8';",
             "set local client_min_messages = warning;",
             query("lock_installation") + ";\n",
-            filled("script_begin", newest=newest),
+            filled("script_begin", newest=newest, schema_version=query("schema_version")),
             *(
                 filled(
                     "script_migration",
