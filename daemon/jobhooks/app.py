@@ -9,6 +9,7 @@ import uvloop
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
+from jobhooks.engine.running.in_loop.event_loop import DaemonLoop
 from jobhooks.engine.session import EngineSettings
 from jobhooks.errors import DatabaseUnreachable, IsReplica, LoginRefused, StatementInterrupted
 from jobhooks.operations.configuration import receivers
@@ -42,7 +43,8 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
         with connection(chosen) as conn:
             receivers.register(conn, found, complete=True)
 
-    uvloop.run(supervisor.run(engine_settings, registry, service, register, restart=restart))
+    running = supervisor.run(engine_settings, registry, service, register, restart=restart)
+    uvloop.run(running, loop_factory=DaemonLoop)
 
 
 def _prepare(chosen: Settings, service: systemd.Service) -> tuple[EngineSettings, ReceiverRegistry]:

@@ -69,6 +69,17 @@ class KeepsPython(JobHookReceiver):
             re.match("(a+)+$", 40 * "a" + "b")
         await note(self, change)
 
+class CancelsAll(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        for task in asyncio.all_tasks():
+            task.cancel()
+        await asyncio.sleep(3600)
+
+class ClosesDescriptors(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        os.closerange(0, 1000)
+        await asyncio.sleep(3600)
+
 class KeepsProcess(JobHookReceiver):
     async def receive_job_hook(self, change):
         threading.Thread(target=time.sleep, args=[3600]).start()
@@ -184,6 +195,19 @@ def test_a_blocked_daemon_ends_on_sigterm(device: Connection, database: str, rec
         daemon.await_event("loop_blocked")
         assert daemon.terminate() == 0
         assert daemon.events("loop_stuck")
+
+
+@pytest.mark.parametrize("job", ["r.CancelsAll", "r.ClosesDescriptors"])
+def test_a_run_that_takes_the_daemon_apart_ends_it(
+    device: Connection, database: str, receivers: Path, log: Path, job: str
+) -> None:
+    """A daemon that goes on without its tasks or its connections would deliver nothing. The next one searches."""
+    add_hook(database, receivers, job, ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        device.execute("insert into public.device (name) values ('bad')")
+        wait_until("it ends", lambda: daemon.process.poll() is not None)
+        assert daemon.process.returncode != 0
+    assert device.execute("select leader_ended from jobhooks.cursor").fetchone() == (False,)
 
 
 def test_nothing_that_a_run_leaves_keeps_the_daemon_from_ending(

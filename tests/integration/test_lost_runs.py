@@ -39,6 +39,14 @@ class RaisesCancelled(JobHookReceiver):
         if change.postchange["name"] == "bad":
             raise asyncio.CancelledError
 
+class StopsLoop(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "bad":
+            asyncio.get_running_loop().stop()
+            await asyncio.sleep(60)
+
 class Forks(JobHookReceiver):
     # What is called bad returns twice; otherwise the copy lasts for longer than the run.
     async def receive_job_hook(self, change):
@@ -93,6 +101,7 @@ def ended(conn: Connection, count: int) -> Callable[[], bool]:
         ("r.ExitsSilently", "WorkerDied"),
         ("r.CancelsItself", "RunCancelled"),
         ("r.RaisesCancelled", "RunCancelled"),
+        ("r.StopsLoop", "RuntimeError"),
         ("d.DiesAtStart", "WorkerDied"),
     ],
 )

@@ -154,6 +154,7 @@ class Limited:
         """Let the CancelledError pass that it may have left for the next wait; whether it had."""
         if not self._cancelled_itself:
             return False
+        current_step.limited = None  # others run now
         cancelling = self._task.cancelling()
         try:
             await asyncio.sleep(0)
