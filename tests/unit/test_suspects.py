@@ -1,17 +1,26 @@
-"""Deliveries that may have ended the daemon: they join no group of others."""
+"""Deliveries that may have ended the daemon: they join no group of others, and begin when their mark is committed."""
+
+import asyncio
+from typing import cast
+
+import pytest
 
 from jobhooks.contract.choices import JobResultStatus
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.observer import Observer, Observers
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.delivery.state import State
-from jobhooks.engine.running.suspects import WithoutSuspects
+from jobhooks.engine.running import suspects as module
+from jobhooks.engine.running.suspects import Suspects, WithoutSuspects
 from jobhooks.engine.scheduling.hook_queue import HookQueue
 from jobhooks.engine.scheduling.hook_tasks import HookSource, HookTasks
+from jobhooks.engine.settling.run_markers import RunMarkers, SuspectRow
 from jobhooks.matching.hook_table import Hook
 from support.making import make_delivery, make_hook, make_outcome
+from support.running import until
 
 FAILURE = make_outcome(JobResultStatus.FAILURE, error="x", raised=True)
 
@@ -78,3 +87,55 @@ async def test_a_suspect_behind_a_success_is_next() -> None:
     source.report(first, make_outcome())
     assert list(queue.ready) == [suspect]
     await tasks.stop()
+
+
+class SlowMarkers:
+    """Commits marks some time after ``go_on`` is set."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.asked_for: list[list[DeliveryIdentity]] = []
+        self.committed: list[DeliveryIdentity] = []
+
+    async def load(self, *, after_crash: bool) -> list[SuspectRow]:
+        return []
+
+    async def write(self, ended: list[DeliveryIdentity], begun: list[DeliveryIdentity], *, alone: bool) -> None:
+        self.asked_for.append(begun)
+        number = len(self.asked_for)
+        await self.go_on.wait()
+        for _ in range(10 * number):  # one after the other
+            await asyncio.sleep(0)
+        self.committed += begun
+
+
+async def test_a_run_begins_when_its_mark_is_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the search for the culprit ends at this moment, which writes the marks of others."""
+    monkeypatch.setattr(module, "MOST_MARKED", 0)
+    monkeypatch.setattr(module, "LOOK_S", 0)
+    markers = SlowMarkers()
+    suspects = Suspects(cast("RunMarkers", markers))
+    await suspects.load(after_crash=True)
+    begun_before_mark: list[DeliveryIdentity] = []
+    second_runs = asyncio.Event()
+
+    async def run(number: int) -> None:
+        delivery = make_delivery(number)
+        async with suspects.marked(delivery):
+            if delivery.identity not in markers.committed:
+                begun_before_mark.append(delivery.identity)
+            if number == 1:
+                await second_runs.wait()
+            second_runs.set()
+
+    runs = [asyncio.create_task(run(1))]
+    await until("the first mark is being written", lambda: len(markers.asked_for) == 1)
+    runs.append(asyncio.create_task(run(2)))
+    await asyncio.sleep(0)
+    searching = asyncio.create_task(suspects.run())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    markers.go_on.set()
+    await asyncio.gather(*runs)
+    searching.cancel()
+    assert begun_before_mark == []

@@ -208,8 +208,9 @@ class Suspects:
 
     async def _end_alone(self) -> None:
         """Let others go on beside the runs that are marked."""
-        began, self._began = self._began, []
-        await self._markers.write([], began, alone=False)
+        async with self._writing:  # a run whose mark this takes waits until it is committed
+            began, self._began = self._began, []
+            await self._markers.write([], began, alone=False)
         self._alone = None
         self._notify()
 
