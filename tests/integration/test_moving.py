@@ -2,14 +2,18 @@
 
 import asyncio
 import contextlib
+import json
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Connection
 from jobhooks.operations import adopting
 from jobhooks.operations.adopting import Owed
 from jobhooks.store.connections import call, connect
+from jobhooks.store.place import configured_place
 from support.daemon import jobhooks
 from support.moving import RUNS, Counts, as_restored, deliver_all, insert, make_shop, work, write_here
 from support.observing import Recorder, sessions
@@ -90,3 +94,31 @@ async def test_with_the_name_of_an_environment_the_address_may_change(hooked: Co
     async with sessions(database, Counts, recorder, environment="production"):
         await recorder.until_event("leadership_gained")
     assert "db1" not in str(hooked.execute("select place from jobhooks.cursor").fetchone())
+
+
+def test_the_place_has_all_hosts_whichever_answered(database: str) -> None:
+    """A failover leads to another one of them, which is no move."""
+    reachable = str(conninfo_to_dict(database)["host"])
+    url = make_conninfo(database, host=f"/nowhere,{reachable}")
+    with contextlib.closing(connect(url)) as conn:
+        place = json.loads(configured_place(conn, url, "production"))
+    assert [host["host"].partition(" on ")[0] for host in place["hosts"]] == ["/nowhere", reachable]
+    assert (place["environment"], place["database"]) == ("production", conninfo_to_dict(database)["dbname"])
+
+
+@pytest.mark.parametrize("named", ["in the URL", "in the environment"])
+def test_the_place_of_a_service_is_its_address(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    """Not its name: the same name may stand for another server on another machine."""
+    reachable = str(conninfo_to_dict(database)["host"])
+    (tmp_path / "services").write_text(f"[shop]\nhost=/nowhere,{reachable}\nuser=postgres\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    url = f"dbname={conninfo_to_dict(database)['dbname']}"
+    if named == "in the URL":
+        url += " service=shop"
+    else:
+        monkeypatch.setenv("PGSERVICE", "shop")
+    with contextlib.closing(connect(url)) as conn:
+        place = json.loads(configured_place(conn, url, ""))
+    assert [host["host"].partition(" on ")[0] for host in place["hosts"]] == ["/nowhere", reachable]
