@@ -46,11 +46,12 @@ def in_copy(origin: Origin) -> None:
 
 def in_new_process(origin: Origin) -> None:
     """Import it in a new process, which takes longer."""
-    command = [sys.executable, "-m", __name__]
+    program = f"import sys; sys.path = {sys.path!r}; from {__name__} import main; main()"
+    command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin is not None and process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(pickle.dumps((sys.path, origin)))
+            process.stdin.write(pickle.dumps(origin))
             process.stdin.close()
         has_answered = bool(select.select([process.stdout], [], [], LIMIT_S)[0])
         imported = has_answered and process.stdout.read(1) == IMPORTED
@@ -97,13 +98,9 @@ def _import_silently(origin: Origin) -> None:
 
 def main() -> None:
     """Be the new process."""
-    sys.path, origin = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the daemon
+    origin = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the daemon
     answer = os.dup(1)
     with contextlib.suppress(BaseException):
         _import_silently(origin)
     os.write(answer, IMPORTED)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()
