@@ -474,6 +474,18 @@ COMMENT ON COLUMN jobhooks.delivery.blocks IS 'Later deliveries of its lane wait
 
 COMMENT ON COLUMN jobhooks.delivery.failures IS 'Since it was parked, or last retried by hand: they decide when it is due, or dead';
 
+CREATE TABLE jobhooks.hook_loop (
+    hook_id integer NOT NULL,
+    reason text NOT NULL,
+    "time" timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.hook_loop IS 'Hooks that the daemon has paused because they triggered themselves';
+
+COMMENT ON COLUMN jobhooks.hook_loop.reason IS 'What the daemon saw';
+
+COMMENT ON COLUMN jobhooks.hook_loop."time" IS 'When it paused the hook';
+
 CREATE TABLE jobhooks.hook_position (
     hook_id integer NOT NULL,
     seen pg_snapshot NOT NULL,
@@ -548,7 +560,9 @@ CREATE VIEW jobhooks.hooks AS
                   WHERE (NOT hook.enabled)
                 UNION ALL
                  SELECT 2,
-                    'it is paused'::text,
+                    ('it is paused'::text || COALESCE((': '::text || ( SELECT known.reason
+                           FROM jobhooks.hook_loop known
+                          WHERE (known.hook_id = hook.id))), ''::text)),
                     format('jobhooks hook resume ''%s'''::text, replace(hook.name, ''''::text, '''\'''''::text)) AS format
                   WHERE hook.paused
                 UNION ALL
@@ -894,6 +908,9 @@ ALTER TABLE ONLY jobhooks.cursor
 ALTER TABLE ONLY jobhooks.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (change_id, hook_id);
 
+ALTER TABLE ONLY jobhooks.hook_loop
+    ADD CONSTRAINT hook_loop_pkey PRIMARY KEY (hook_id);
+
 ALTER TABLE ONLY jobhooks.hook_position
     ADD CONSTRAINT hook_position_pkey PRIMARY KEY (hook_id);
 
@@ -953,6 +970,8 @@ CREATE TRIGGER check_job_settings BEFORE INSERT OR UPDATE OF settings, overrides
 
 CREATE CONSTRAINT TRIGGER forget_condition_failures AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.conditions <> old.conditions)) EXECUTE FUNCTION jobhooks.forget_condition_failures();
 
+CREATE TRIGGER forget_loop AFTER UPDATE ON jobhooks.job_hook FOR EACH ROW WHEN ((old.paused AND (NOT new.paused))) EXECUTE FUNCTION jobhooks.forget_loop();
+
 CREATE CONSTRAINT TRIGGER give_up_position AFTER UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.enabled <> new.enabled)) EXECUTE FUNCTION jobhooks.give_up_position();
 
 CREATE CONSTRAINT TRIGGER give_up_position AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.enabled <> new.enabled)) EXECUTE FUNCTION jobhooks.give_up_position();
@@ -1009,6 +1028,10 @@ CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.del
 
 ALTER TABLE jobhooks.delivery ENABLE REPLICA TRIGGER skip_replicated;
 
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.hook_loop FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.hook_loop ENABLE REPLICA TRIGGER skip_replicated;
+
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.hook_position FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.hook_position ENABLE REPLICA TRIGGER skip_replicated;
@@ -1062,6 +1085,9 @@ ALTER TABLE ONLY jobhooks.condition_failure
 
 ALTER TABLE ONLY jobhooks.condition_verdict
     ADD CONSTRAINT condition_verdict_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY jobhooks.hook_loop
+    ADD CONSTRAINT hook_loop_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.job_hook_content_type
     ADD CONSTRAINT job_hook_content_type_content_type_id_fkey FOREIGN KEY (content_type_id) REFERENCES jobhooks.content_type(id);
@@ -1214,6 +1240,8 @@ GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns 
 
 REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.forget_loop() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.give_up_position() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.heartbeat() FROM PUBLIC;
@@ -1293,6 +1321,9 @@ REVOKE ALL ON FUNCTION jobhooks.owed_deliveries(looked_at bigint) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.pause_loop(leader bigint, hook_id integer, reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.pause_loop(leader bigint, hook_id integer, reason text) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_viewer;
@@ -1623,6 +1654,10 @@ GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.delivery TO jobhooks_viewer;
 GRANT SELECT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.hook_loop TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.hook_loop TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.hook_loop TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.hook_position TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.hook_position TO jobhooks_operator;

@@ -98,5 +98,6 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
         workers=chosen.workers,
         worker_memory_limit=chosen.worker_memory_limit * 1_000_000 or None,
         environment=chosen.environment,
+        loop_limit=chosen.loop_limit,
     )
     return engine_settings, registry

@@ -64,6 +64,9 @@ from jobhooks.previous_change(:change_id, :looked_at) as change
 -- name: database_time
 select extract(epoch from clock_timestamp())::double precision
 
+-- name: pause_loop
+select jobhooks.pause_loop(:leader, :hook_id, :reason)
+
 -- name: settle
 select jobhooks.settle(:leader, :change_ids, :hook_ids, :job_ids, :attempts, :started_at, :finished_at, :rest::text::json)
 

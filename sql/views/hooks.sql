@@ -45,7 +45,9 @@ cross join lateral (
         select 1 as place, 'it is not enabled' as problem, null as remedy
         where not hook.enabled
         union all
-        select 2, 'it is paused', format('jobhooks hook resume ''%s''', replace(hook.name, '''', '''\''''')) -- as a shell takes it
+        select
+            2, 'it is paused' || coalesce(': ' || (select known.reason from jobhooks.hook_loop as known where known.hook_id = hook.id), ''),
+            format('jobhooks hook resume ''%s''', replace(hook.name, '''', '''\''''')) -- as a shell takes it
         where hook.paused
         union all
         select 3, coalesce(verdict.error, failure.error), null

@@ -178,7 +178,13 @@ class Daemon:
         suspects = Suspects(cast(RunMarkers, None))  # none: no daemon has died
         attempts = Attempts(Runners(runner, runner), self.registry, self.settler, self.ledger, runner.clock, suspects)
         self.dispatcher = Dispatcher(
-            attempts.work_off, self.settler, self.ledger, MOST_OPEN, self.registry.has, Observers(_Silent())
+            attempts.work_off,
+            self.settler,
+            self.ledger,
+            MOST_OPEN,
+            self.registry.has,
+            Observers(_Silent()),
+            runner.clock,
         )
         self.settler.attach(self.dispatcher)
         self._follower = Follower(self.dispatcher, self._read_alone, self._reading)

@@ -344,6 +344,32 @@ def test_a_hook_is_edited_in_what_is_named(jobs: Connection) -> None:
         run(jobs, """select jobhooks.edit_hook('i', '{"colour": "red"}')""")
 
 
+def test_the_daemon_pauses_a_hook_that_triggers_itself_and_may_change_nothing_else(jobs: Connection, role: str) -> None:
+    """Resuming it, in whatever way, forgets the reason: a later pause is an operator's."""
+    add(jobs, "it's h")
+    jobs.execute(f"grant jobhooks_daemon to {role}".encode())
+    ((leader,),) = jobs.execute("select jobhooks.acquire_leadership()").fetchall()
+    hook_id = ID.format("it''s h")
+    pause = f"select jobhooks.pause_loop(%s, {hook_id}, 'it triggered itself')"
+    with psycopg.connect(jobs.info.dsn, user=role, autocommit=True) as daemon:
+        with pytest.raises(psycopg.Error) as stale:
+            daemon.execute(pause.encode(), [leader - 1])
+        assert stale.value.sqlstate == "JH012"
+        daemon.execute(pause.encode(), [leader])
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            daemon.execute("update jobhooks.job_hook set paused = false")
+    why_not = "select why_not from jobhooks.hooks"
+    problem = "select severity, problem, remedy from jobhooks.problems_of_hooks()"
+    remedy = r"jobhooks hook resume 'it'\''s h'"
+    assert jobs.execute(why_not.encode()).fetchone() == (f"it is paused: it triggered itself. Try: {remedy}",)
+    ((severity, text, advice),) = jobs.execute(problem.encode()).fetchall()
+    assert severity == "error" and text.endswith("because it triggered itself") and advice.endswith(remedy)
+    jobs.execute("update jobhooks.job_hook set paused = false")
+    jobs.execute("select jobhooks.pause_hook('it''s h')")
+    assert jobs.execute(why_not.encode()).fetchone() == (f"it is paused. Try: {remedy}",)
+    assert jobs.execute(problem.encode()).fetchall() == []
+
+
 def test_a_deleted_hook_has_no_pending_deliveries(jobs: Connection) -> None:
     """Its deliveries could not be attempted, and the log would keep the changes forever."""
     add(jobs, "h")

@@ -102,17 +102,18 @@ async def sessions(
     *observers: Observer,
     environment: str = "",
     waits: Callable[[str], None] = lambda _: None,
+    loop_limit: int = 0,
 ) -> AsyncGenerator[None]:
     """Run a daemon's sessions in this event loop, with ``receiver`` as m.C; stop them at the end.
 
-    ``environment``: the setting; ``waits``: called with the reason when a session has failed.
+    ``environment``, ``loop_limit``: the settings; ``waits``: called with the reason when a session has failed.
     """
     found = FoundReceiver("m.C", receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
     stop = asyncio.Event()
     runner = ThreadRunner(database)
     daemon = asyncio.create_task(
         run_sessions(
-            _settings(database, environment),
+            _settings(database, environment, loop_limit),
             ReceiverRegistry((), {"m.C": found}),
             runner,
             Observers(DeliveryLog(), *observers),
@@ -129,7 +130,7 @@ async def sessions(
         await runner.close()
 
 
-def _settings(database: str, environment: str) -> EngineSettings:
+def _settings(database: str, environment: str, loop_limit: int) -> EngineSettings:
     return EngineSettings(
         database_url=database,
         page_size=100,
@@ -142,4 +143,5 @@ def _settings(database: str, environment: str) -> EngineSettings:
         workers=1,
         worker_memory_limit=None,
         environment=environment,
+        loop_limit=loop_limit,
     )

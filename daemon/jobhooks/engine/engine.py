@@ -57,6 +57,7 @@ class Engine:
         page_size: int = PAGE_SIZE,
         clock: Clock | None = None,
         observers: Observers | None = None,
+        loop_limit: int = 0,
     ) -> None:
         clock = clock or Clock()
         runners.use_clock(clock)
@@ -76,6 +77,8 @@ class Engine:
             PAGES_IN_MEMORY * page_size,
             registry.has,
             self.observers,
+            clock,
+            loop_limit,
         )
         self.settler.attach(self.dispatcher)
         self._follower = Follower(self.dispatcher, self._read_alone, self._reading)

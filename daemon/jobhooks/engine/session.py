@@ -58,6 +58,7 @@ class EngineSettings:
     connections: int
     workers: int
     worker_memory_limit: int | None  # bytes
+    loop_limit: int
     environment: str = ""  # the name of the database's place, instead of its address
 
 
@@ -190,6 +191,7 @@ class Session:
             page_size=settings.page_size,
             clock=clock,
             observers=self._observers,
+            loop_limit=settings.loop_limit,
         )
         await engine.start(after_crash=after_crash)
         stuck_s = max(LEAST_STUCK_S, STUCK * settings.leader_timeout_s)

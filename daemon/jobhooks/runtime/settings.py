@@ -97,6 +97,13 @@ class Settings(BaseSettings):
     worker_memory_limit: int = Field(
         0, ge=0, description="Megabytes of data that the process of a def receiver may have; 0: no limit."
     )
+    loop_limit: int = Field(
+        100,
+        ge=0,
+        le=1_000_000,
+        description="A hook that seems to cause so many changes in a row itself is held back for some seconds, and"
+        " paused if it does cause them; 0: never.",
+    )
 
     retention_days: float = Field(
         30.0,

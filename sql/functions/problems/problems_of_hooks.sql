@@ -44,6 +44,18 @@ as $$
     cross join lateral (select array(select jobhooks.unknown_columns(hook.id)) as columns) as unknown
     where hook.enabled and cardinality(unknown.columns) > 0
     union all
+    select
+        'error', format('hook "%s"', hook.name),
+        format('the daemon has paused it at %s because %s', known.time::timestamptz(0), known.reason),
+        -- The name as a shell takes it.
+        format(
+            'write through self.connection, or self.mark() the connection; then: jobhooks hook resume ''%s''',
+            replace(hook.name, '''', '''\''''')
+        )
+    from jobhooks.hook_loop as known
+    join jobhooks.job_hook as hook on hook.id = known.hook_id
+    where hook.enabled and hook.paused
+    union all
     -- Such hooks were written while triggers were off, for example by restoring a dump, or before the check existed.
     select
         'warning', format('hook "%s"', conflict.hook),

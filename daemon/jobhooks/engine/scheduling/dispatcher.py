@@ -9,7 +9,7 @@ from jobhooks.contract.choices import JobResultStatus
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.observer import Observers
-from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.engine.delivery.state import State
 from jobhooks.engine.reading.reader import Reading
@@ -17,13 +17,15 @@ from jobhooks.engine.scheduling.admission import Admission
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.engine.scheduling.hook_tasks import HookTasks, WorkOff
 from jobhooks.engine.scheduling.loading import BacklogLoader
+from jobhooks.engine.scheduling.loop_watch import Loop
 from jobhooks.engine.scheduling.streams import OVERDUE_S, Streams, is_late
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
-from jobhooks.errors import JobhooksError
+from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
 from jobhooks.matching.hook_table import HookTable
 
-LOOK_S = 0.25  # between two searches for slow runs and hooks that fall behind
+LOOK_S = 0.25  # between two searches for slow runs, hooks that fall behind, and hooks that trigger themselves
+REFILL_S = 10.0  # between two samples of deliveries that are looked at for loops
 
 log = structlog.stdlib.get_logger()
 
@@ -33,7 +35,7 @@ class Dispatcher:
 
     Up to about ``most`` deliveries of a hook are in memory; the rest is not read yet. ``has_receiver``: whether there
     is a receiver of a class path. A hook whose receiver is missing stands still: it keeps its position, and reads
-    nothing.
+    nothing. ``loop_limit``: changes in a row that a hook seems to cause itself, after which that is tried; 0: never.
 
     Everything happens in one event loop. A queue changes in single steps, with no await between looking at it and
     changing it. The dispatcher is the settler's ``SettleListener`` and the hook tasks' ``TaskOwner``.
@@ -47,7 +49,11 @@ class Dispatcher:
         most: int,
         has_receiver: Callable[[str], bool],
         observers: Observers,
+        clock: Clock,
+        loop_limit: int = 0,
     ) -> None:
+        self._clock = clock
+        self._loop_limit = loop_limit
         self._has_receiver = has_receiver
         self._settler = settler
         self._ledger = ledger
@@ -90,7 +96,7 @@ class Dispatcher:
         for hook_id, hook in hooks.by_id.items():
             queue = self._queues.get(hook_id)
             if queue is None:
-                queue = self._queues[hook_id] = HookQueue(hook)
+                queue = self._queues[hook_id] = HookQueue(hook, self._loop_limit)
                 complete = len(rows[hook_id]) < queue.rows_in_memory
                 queue.backlog.reconcile(
                     rows[hook_id], complete=complete, unsent=lambda id_, of=hook_id: (id_, of) in unsent
@@ -99,9 +105,7 @@ class Dispatcher:
                     self.streams.begin_at(queue, self._positions.pop(hook_id))
             elif not queue.is_active:
                 queue.is_member, queue.is_active = True, True
-            queue.hook = hook
-            if queue.gathering is not None:
-                queue.gathering.set()  # its limits may have changed
+            queue.set_hook(hook)
         for hook_id, queue in list(self._queues.items()):
             if hook_id not in hooks.by_id:
                 if queue.is_active:
@@ -167,14 +171,43 @@ class Dispatcher:
 
     async def _look(self) -> None:
         loop = asyncio.get_running_loop()
+        refill_at = 0.0
         while True:
             await asyncio.sleep(LOOK_S)
             long_ago = loop.time() - OVERDUE_S
+            if refills := loop.time() >= refill_at:
+                refill_at = loop.time() + REFILL_S
+            await self._look_for_loops(refills=refills)
             for queue in self._queues.values():
                 for delivery in [running for running in queue.running if is_late(running, long_ago)]:
                     self._park(queue, queue.run_long(delivery))
             self.streams.leave_overdue(long_ago)
             self._room.set()
+
+    async def _look_for_loops(self, *, refills: bool) -> None:
+        """Hold hooks that seem to trigger themselves, and pause those that do."""
+        for hook_id, queue in list(self._queues.items()):
+            loops = queue.loops
+            if loops.loop is not None:
+                await self._pause(hook_id, queue, loops.loop)
+            elif loops.look(self._clock.now(), is_idle=not queue.running):
+                self._start_tasks(queue)
+            elif refills:
+                loops.refill()
+
+    async def _pause(self, hook_id: int, queue: HookQueue, loop: Loop) -> None:
+        """Pause a hook that triggers itself. Until that has committed it begins nothing."""
+        name, job = queue.hook.name, queue.hook.job
+        try:
+            await self._settler.pause_loop(hook_id, loop.reason)
+        except (DatabaseUnreachable, LeadsNoMore):
+            raise
+        except JobhooksError as exc:
+            log.warning("hook_not_paused", hook=name, error=str(exc))  # a session changes it: the next time
+        else:
+            loop_watch = queue.loops
+            loop_watch.loop, loop_watch.is_paused = None, True
+            log.error("hook_paused", hook=name, job=job, reason=loop.reason, remedy=f"jobhooks hook resume '{name}'")
 
     def on_receivers_changed(self) -> None:
         """Let hooks stand still whose receivers are missing; go on with those whose receivers have come back."""
@@ -237,6 +270,8 @@ class Dispatcher:
         """Settle an attempt, with everything that was merged into it."""
         if self._on_finished is not None:
             self._on_finished(delivery, outcome)
+        if queue.loops.left > 0 and outcome is not None:
+            queue.loops.ran(delivery, outcome)
         if outcome is None or outcome.recorded:
             if self._on_settled is not None:
                 for each in (delivery, *delivery.merged):

@@ -16,6 +16,7 @@ from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.state import TRANSITIONS, State
 from jobhooks.engine.scheduling.backlog import MOST_ROWS, Backlog, Covers
 from jobhooks.engine.scheduling.lanes import Lanes
+from jobhooks.engine.scheduling.loop_watch import LoopWatch
 from jobhooks.engine.scheduling.stream import Stream
 from jobhooks.matching.hook_table import Hook
 
@@ -39,11 +40,13 @@ class HookQueue:
     - ``rows_in_memory``: how many rows of its backlog may be in memory; ``loaded_bytes``: of the deliveries loaded from
       it
     - ``is_active``: the hook is enabled, as is its job
+    - ``loops``: watches for a hook that triggers itself; it can hold the hook for a while
     - ``halted``: why the hook stands still, if its results or its rows cannot be written
     """
 
-    def __init__(self, hook: Hook) -> None:
+    def __init__(self, hook: Hook, loop_limit: int = 0) -> None:
         self.hook = hook
+        self.loops = LoopWatch(loop_limit)
         self.lanes = Lanes()
         self.backlog = Backlog()
         self.ready: deque[Delivery] = deque()
@@ -60,6 +63,14 @@ class HookQueue:
         self.loaded_bytes = 0
         self.is_active = True
         self.halted: str | None = None
+
+    def set_hook(self, hook: Hook) -> None:
+        """Take the hook as it is now, with the limits of its job."""
+        self.hook = hook
+        if self.loops.is_paused:
+            self.loops.forget()  # the pause is loaded, or has ended already
+        if self.gathering is not None:
+            self.gathering.set()
 
     # From the log.
 

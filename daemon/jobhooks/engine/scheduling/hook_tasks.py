@@ -100,7 +100,7 @@ class HookTasks:
         if queue.gathering is not None:
             queue.gathering.set()
             return
-        if self.stopping:
+        if self.stopping or queue.loops.is_held:
             return
         for _ in range(min(queue.hook.limits.concurrency - queue.tasks, len(queue.ready))):
             queue.tasks += 1
@@ -145,7 +145,9 @@ class HookSource:
     @property
     def _may_take(self) -> bool:
         queue = self._queue
-        return not self._tasks.stopping and queue.hook is self._hook and queue.tasks <= self._hook.limits.concurrency
+        if self._tasks.stopping or queue.loops.is_held:
+            return False
+        return queue.hook is self._hook and queue.tasks <= self._hook.limits.concurrency
 
     def take(self) -> Delivery | None:
         """The next ready delivery, which runs from now on."""

@@ -15,6 +15,7 @@ from jobhooks.engine.delivery.settle_batch import RowKey, SettleBatch
 from jobhooks.engine.settling.rows import NO_SUCCESSES, other_rows, success_columns
 from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
 from jobhooks.store.connections import AsyncConnection, call_async
+from jobhooks.store.storable_text import storable
 
 LARGEST = 2_000  # results in one batch, so that no batch takes long
 SAVE_INTERVAL_S = 1.0  # between two writes of the positions: each leaves dead rows, and a lag costs only a re-read
@@ -174,6 +175,17 @@ class Settler:
             LeadsNoMore: another daemon leads.
         """
         await call_async(self._conn, "settle", leader=self._leader, **NO_SUCCESSES, rest=None)
+
+    async def pause_loop(self, hook_id: int, reason: str) -> None:
+        """Pause a hook that triggers itself.
+
+        Raises:
+            LeadsNoMore: another daemon leads.
+            LockNotAvailable: a session is changing the hook.
+        """
+        async with self.lock:
+            shown = storable(reason, self._encoding)
+            await call_async(self._conn, "pause_loop", leader=self._leader, hook_id=hook_id, reason=shown)
 
     async def drain(self) -> None:
         """Wait until everything is written, and save the positions."""

@@ -1,0 +1,224 @@
+"""Finds a hook that triggers itself through writes without a mark. No I/O.
+
+Evidence, first: changes in a row, each written while a run of the hook was in progress, and none between two runs.
+Second: the hook is held back three times. A loop writes nothing while it is held, and goes on with its next run. An
+application that writes by itself goes on writing while the hook is held, which ends the suspicion.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.lane import LaneKey
+from jobhooks.engine.delivery.outcome import Outcome
+
+TRIALS = 3  # times that a hook is held
+LEAST_HELD_S = 2.0
+MOST_HELD_S = 60.0  # a loop that writes so rarely does little harm: it is not held, and not found
+PATIENCE = 5  # a hold is this many times the longest interval between two changes
+LEAVES_S = 0.5  # after the last run, until no write can be one of its late ones
+SLACK_S = 0.02  # by which the clocks of daemon and database may differ
+MOST_SKIPPED = 2  # runs without a change, in a row
+MOST_PER_RUN = 4  # changes of one run: an application that writes often writes more
+MOST_RUNS = 5_000  # that a suspicion remembers
+AGAIN = 10  # changes between two holds
+LEAST_SUSPECT = 10  # changes in a row, after which every delivery is looked at
+LOOKED_AT = 1_000  # deliveries, then none until the next refill
+MOST_LANES = 2_000
+FORGIVEN = 8  # by which the limit grows if the suspicion was wrong
+VERDICT_S = 60.0  # after a hold, for a change to show what came of it
+
+
+@dataclass(frozen=True)
+class Loop:
+    """The evidence: how many changes in a row, and the last one."""
+
+    changes: int
+    last: Delivery
+
+    @property
+    def reason(self) -> str:
+        """Why the hook is paused, as a clause."""
+        return (
+            f"it triggered itself: {self.changes} changes in a row were written during its runs, and 0 while it was"
+            f" held; the last is change {self.last.change.id} of {self.last.change.content_type.name}"
+        )
+
+
+class Chain:
+    """Changes in a row of one object, or of one hook, each written during a run.
+
+    - ``hits``: how many; ``needed``: how many make a suspicion
+    - ``widest``: the longest interval between two of them, in seconds
+    """
+
+    __slots__ = (
+        "_at_once",
+        "_counted",
+        "_ends",
+        "_first_run",
+        "_last_run",
+        "_may_overlap",
+        "_starts",
+        "_written",
+        "hits",
+        "needed",
+        "widest",
+    )
+
+    def __init__(self, needed: int, *, may_overlap: bool) -> None:
+        self.needed = needed
+        self._may_overlap = may_overlap
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all runs and changes."""
+        self._starts: list[float] = []
+        self._ends: list[float] = []  # each the latest one up to here
+        self._first_run = 0  # that may have written the last change, and the last one that may have
+        self._last_run = 0
+        self._counted = 0.0  # the start of a run, and how many changes are surely of it
+        self._at_once = 0
+        self._written = 0.0  # when the last change was
+        self.hits = 0
+        self.widest = 0.0
+
+    def add_run(self, start: float, end: float) -> None:
+        """A run has ended."""
+        starts, ends = self._starts, self._ends
+        place = bisect_right(starts, start)
+        starts.insert(place, start)
+        ends.insert(place, max(end, ends[place - 1]) if place else end)
+        for later in range(place + 1, len(ends)):
+            ends[later] = max(ends[later], end)
+        if len(starts) > MOST_RUNS:
+            self.reset()
+
+    def add_change(self, written: float, held_until: float) -> None:
+        """A change was delivered: it continues the chain, or ends it. ``held_until``: the end of the last hold."""
+        starts, ends = self._starts, self._ends
+        # The runs that may have written it, as the clocks may differ.
+        first = bisect_right(starts, written - SLACK_S) - 1
+        last = bisect_right(starts, written + SLACK_S) - 1
+        if first == last >= 0:
+            self._at_once = self._at_once + 1 if starts[last] == self._counted else 1
+            self._counted = starts[last]
+        if (
+            last < 0
+            or written > ends[last] + SLACK_S
+            or first > self._last_run + MOST_SKIPPED
+            or last < self._first_run - MOST_SKIPPED
+            or self._at_once > MOST_PER_RUN
+            or (first > 0 and not self._may_overlap and ends[first - 1] > written + SLACK_S)
+        ):
+            self.reset()
+            return
+        if self.hits and not self._written < held_until <= written + LEAVES_S:
+            self.widest = max(self.widest, written - self._written)
+        self._written = written
+        self.hits += 1
+        forgotten = max(first - MOST_SKIPPED - 1, 0)
+        del starts[:forgotten], ends[:forgotten]
+        self._first_run, self._last_run = first - forgotten, last - forgotten
+
+
+class LoopWatch:
+    """Watches the deliveries of one hook. ``limit``: changes in a row that make a suspicion; 0: it watches nothing.
+
+    - ``left``: how many deliveries to look at; refilled now and then, because a loop goes on and on
+    - ``is_held``: the hook begins nothing for now
+    - ``loop``: set once the hook is found to trigger itself, until it is paused
+    - ``is_paused``: the pause has committed. The hook stays held until it is loaded again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin from the beginning."""
+        self.refill()
+        self.is_held = False
+        self.loop: Loop | None = None
+        self.is_paused = False
+        self._hook = Chain(self._limit, may_overlap=False)
+        self._lanes: dict[LaneKey, Chain] = {}  # the least recently used one first
+        self._tried: Chain | None = None
+        self._holds: list[tuple[float, float]] = []  # on trial; while the hook is held, the last one is its present one
+        self._next_hold = 0  # of the tried chain's hits
+        self._ran_at = 0.0
+
+    def refill(self) -> None:
+        """Look at some deliveries again."""
+        self.left = LOOKED_AT if self._limit else 0
+
+    def ran(self, delivery: Delivery, outcome: Outcome) -> None:
+        """An attempt has ended."""
+        self.left -= 1
+        self._ran_at = outcome.finished_at
+        lane = delivery.lanes[0]
+        chain = self._lanes.pop(lane, None) or Chain(self._limit, may_overlap=True)
+        self._lanes[lane] = chain
+        if len(self._lanes) > MOST_LANES:
+            del self._lanes[next(iter(self._lanes))]
+        for each in (chain, self._hook):
+            if not delivery.attempts:
+                for one in (delivery, *delivery.merged):
+                    self._judge(each, one)
+            each.add_run(outcome.started_at, outcome.finished_at)
+
+    def _judge(self, chain: Chain, delivery: Delivery) -> None:
+        written = delivery.change.time.timestamp()
+        is_tried = chain is self._tried
+        if is_tried and any(began + LEAVES_S < written < ended - LEAVES_S for began, ended in self._holds):
+            chain.reset()
+            chain.needed *= FORGIVEN
+        else:
+            chain.add_change(written, self._holds[-1][1] if self._holds else 0.0)
+        if chain.hits >= LEAST_SUSPECT:
+            self.left = LOOKED_AT
+        if is_tried and not chain.hits:
+            self._acquit()
+        elif is_tried:
+            self._judge_tried(chain, written, delivery)
+        elif self._tried is None and chain.hits >= chain.needed and chain.widest < _WIDEST_S:
+            self._tried = chain
+            self._next_hold = 0
+            self.is_held = True
+
+    def _judge_tried(self, chain: Chain, written: float, delivery: Delivery) -> None:
+        if self.is_held:
+            return
+        if len(self._holds) < TRIALS:
+            self.is_held = chain.hits >= self._next_hold
+        elif written >= self._holds[-1][1] - LEAVES_S:
+            self.loop = Loop(chain.hits, delivery)
+            self.is_held = True
+
+    def _acquit(self) -> None:
+        self._tried = None
+        self._holds = []
+        self.is_held = False
+
+    def look(self, now: float, *, is_idle: bool) -> bool:
+        """Begin or end a hold. ``is_idle``: nothing of the hook runs. Whether the hook may go on, if it was held."""
+        tried = self._tried
+        if tried is None or self.loop is not None or self.is_paused:
+            return False
+        if not self.is_held:
+            if now > self._ran_at + VERDICT_S:
+                self._acquit()  # it has become quiet
+            return False
+        if not self._holds or self._holds[-1][1] < self._ran_at:
+            if is_idle:
+                self._holds.append((now, now + max(LEAST_HELD_S, PATIENCE * tried.widest)))
+            return False
+        if now < self._holds[-1][1]:
+            return False
+        self._holds[-1] = (self._holds[-1][0], now)
+        self._next_hold = tried.hits + AGAIN
+        self.is_held = False
+        return True
+
+
+_WIDEST_S = MOST_HELD_S / PATIENCE

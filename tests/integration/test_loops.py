@@ -1,0 +1,94 @@
+"""A receiver that writes its own table without a mark triggers itself: its hook is paused, and loses nothing."""
+
+import asyncio
+import contextlib
+from typing import Any
+
+import psycopg
+import pytest
+from structlog.testing import capture_logs
+
+from conftest import Connection
+from jobhooks import Change, JobHookReceiver
+from jobhooks.engine.scheduling import loop_watch
+from jobhooks.operations.configuration import hooks
+from jobhooks.operations.doctor import problems
+from jobhooks.store.connections import connect
+from support.observing import Recorder, sessions
+from support.running import until
+
+Receiver = JobHookReceiver[Any]
+PAUSED = "select paused from jobhooks.job_hook"
+UNDELIVERED = """
+select id from jobhooks.object_change as change
+where triggering and not exists (select from jobhooks.job_result where change_id = change.id)
+"""
+
+
+class Loops(Receiver):
+    """Writes what it is called for, through a connection without a mark."""
+
+    writes = True
+    url = ""
+    statement = "update public.device set name = name || 'x' where id = %s"
+
+    async def receive_job_hook(self, change: Change) -> None:
+        if type(self).writes:
+            async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as application:
+                await application.execute(self.statement.encode(), [(change.object_key() or {})["id"]])
+
+
+class Inserts(Loops):
+    statement = "insert into public.device (name) select 'after ' || %s"
+
+
+@pytest.mark.parametrize("receiver", [Loops, Inserts])
+async def test_a_hook_that_triggers_itself_is_paused_and_its_changes_wait(
+    hooked: Connection, database: str, monkeypatch: pytest.MonkeyPatch, receiver: type[Loops]
+) -> None:
+    """Of one object, or of ever new ones."""
+    monkeypatch.setattr(loop_watch, "LEAST_HELD_S", 1.2)
+    monkeypatch.setattr(receiver, "url", database)
+    hooked.execute("insert into public.device (name) values ('a')")
+    with capture_logs() as lines, contextlib.closing(connect(database)) as admin:
+        async with sessions(database, receiver, Recorder(), loop_limit=10):
+            await until("it is paused", lambda: hooked.execute(PAUSED).fetchone() == (True,))
+            await until("what runs has ended", lambda: len(hooked.execute(UNDELIVERED).fetchall()) == 1)
+            (line,) = [line for line in lines if line["event"] == "hook_paused"]
+            why_not = hooks.hook_details(admin, "h").why_not
+            assert line["reason"] in str(why_not) and line["remedy"] == "jobhooks hook resume 'h'"
+            assert "triggered itself" in line["reason"] and "public.device" in line["reason"]
+            (problem,) = [each for each in problems(admin, 30) if each.subject == 'hook "h"']
+            assert problem.severity == "error" and line["reason"] in problem.problem
+            monkeypatch.setattr(receiver, "writes", False)
+            hooks.pause_hooks(admin, ["h"], paused=False)
+            await until("the rest is delivered", lambda: not hooked.execute(UNDELIVERED).fetchall())
+        assert hooked.execute("select from jobhooks.hook_loop").fetchall() == []
+        assert hooks.hook_details(admin, "h").why_not is None
+
+
+async def test_an_object_that_an_application_writes_during_each_run_is_delivered(
+    hooked: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks like a loop, until the hook is held and the application goes on."""
+    monkeypatch.setattr(loop_watch, "LEAST_HELD_S", 1.2)
+    hooked.execute("insert into public.device (name) values ('a')")
+
+    class Slow(Receiver):
+        async def receive_job_hook(self, change: Change) -> None:
+            await asyncio.sleep(0.1)
+
+    async def write() -> None:
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as application:
+            while True:
+                await application.execute("update public.device set name = name || 'x'")
+                await asyncio.sleep(0.1)
+
+    held = "select count(*) from jobhooks.job_result"
+    async with sessions(database, Slow, Recorder(), loop_limit=3):
+        writing = asyncio.create_task(write())
+        await until("30 are delivered", lambda: (hooked.execute(held).fetchone() or (0,))[0] >= 30)
+        writing.cancel()
+        await asyncio.wait([writing])
+        await until("all is delivered", lambda: not hooked.execute(UNDELIVERED).fetchall())
+    assert hooked.execute(PAUSED).fetchone() == (False,)
