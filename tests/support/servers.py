@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Generator
 from pathlib import Path
-from typing import LiteralString
+from typing import Literal, LiteralString
 
 import psycopg
 import pytest
@@ -15,14 +15,16 @@ from psycopg.rows import TupleRow
 from jobhooks.embedded import run_server, system_binaries, wheel_binaries
 from jobhooks.operations import adopting, tables
 from jobhooks.schema.install import install
-from jobhooks.store.connections import connect
+from jobhooks.store.connections import SyncConnection, connect
 
 TEMPLATE = "jobhooks_test_template"
 DEVICE_TEMPLATE = "jobhooks_test_template_device"
 OTHER = "JOBHOOKS_TEST_DATABASE_URL"
 # One test replicates.
 SETTINGS = {"wal_level": "logical", "wal_retrieve_retry_interval": "100ms"}
-FILE_COPY = 150000  # the version that has two ways to clone a database
+FILE_COPY = 150000  # the version that has two ways to clone a database, and takes its OID
+# Of each clone, since there is one at a time. To adopt a clone instead takes as long as to create it.
+CLONE_OID: Literal["1000000"] = "1000000"
 
 
 class Server:
@@ -125,35 +127,54 @@ def _container(tag: str) -> Generator[Server]:
 
 def create_template(server: Server) -> None:
     """Create the database that tests get a clone of: jobhooks is installed in it."""
-    drop_database(server, TEMPLATE)
-    server.execute("create database {}", TEMPLATE)
-    with contextlib.closing(connect(server.url(TEMPLATE))) as conn:
+    with _made_as_a_clone(server, None, TEMPLATE) as conn:
         install(conn)
-    _fill_caches(server, TEMPLATE)
 
 
 def create_device_template(server: Server) -> None:
     """Create the database that most tests get a clone of: it has a watched table ``public.device`` with one row."""
-    drop_database(server, DEVICE_TEMPLATE)
-    with contextlib.closing(connect(clone(server, TEMPLATE, DEVICE_TEMPLATE))) as conn:
+    with _made_as_a_clone(server, TEMPLATE, DEVICE_TEMPLATE) as conn:
         conn.execute(
             "create table public.device (id integer generated always as identity primary key, name text, serial text)"
         )
         conn.execute("insert into public.device (name, serial) values ('edge-1', 'FX2024-00017')")
         tables.watch(conn, "public.device", None, keyless=False, always=False)
-    _fill_caches(server, DEVICE_TEMPLATE)
+
+
+@contextlib.contextmanager
+def _made_as_a_clone(server: Server, template: str | None, name: str) -> Generator[SyncConnection]:
+    """Make a template in a database with the OID of its clones, so that what jobhooks notes of it is true of them."""
+    drop_database(server, name)
+    made = f"{name}_made"
+    drop_database(server, made)
+    if template is None and _clones_have_one_oid(server):
+        server.execute(f"create database {{}} oid {CLONE_OID}", made)
+    elif template is None:
+        server.execute("create database {}", made)
+    else:
+        clone(server, template, made)
+    with contextlib.closing(connect(server.url(made))) as conn:
+        yield conn
+    server.execute("create database {} template {}", name, made)
+    drop_database(server, made)
+    _fill_caches(server, name)
 
 
 def clone(server: Server, template: str, name: str) -> str:
-    """Create a database from a template and return its URL; its cursor is its own."""
-    # The other way costs twice as much here, and leaves the file of ``_fill_caches`` behind.
-    if server.administrator().info.server_version >= FILE_COPY:
-        server.execute("create database {} template {} strategy file_copy", name, template)
-    else:
-        server.execute("create database {} template {}", name, template)
+    """Create a database from a template and return its URL; its cursor is its own. Drop the former clone first."""
+    if _clones_have_one_oid(server):
+        # The other strategy costs twice as much here, and leaves the file of ``_fill_caches`` behind.
+        server.execute(f"create database {{}} template {{}} strategy file_copy oid {CLONE_OID}", name, template)
+        return server.url(name)
+    server.execute("create database {} template {}", name, template)
     with contextlib.closing(connect(server.url(name))) as conn:
         adopting.adopt(conn)
     return server.url(name)
+
+
+def _clones_have_one_oid(server: Server) -> bool:
+    """Whether clones need no adoption: the server takes an OID, and nothing else uses it."""
+    return not server.is_shared and server.administrator().info.server_version >= FILE_COPY
 
 
 def _fill_caches(server: Server, template: str) -> None:
