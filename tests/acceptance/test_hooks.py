@@ -253,7 +253,8 @@ def test_a_job_is_set_shown_and_reset(jobs: Connection, database: str) -> None:
     assert job["overridden"] == ["hidden", "soft_time_limit", "time_limit", "max_attempts", "order_by"]
     assert job["settings"]["order_by"] == ["site_id", "rack"] and job["receiver"]["order_by"] == "object"
     assert shown(database, "job", "show", "a.On") == job
-    run(database, "job", "set", "a.On", "time_limit=none")
+    for no_limit in ("none", "null"):
+        run(database, "job", "set", "a.On", f"time_limit={no_limit}")
     assert shown(database, "job", "reset", "a.On", "time_limit", "queue")["reset"] == ["time_limit"]
     assert shown(database, "job", "show", "a.On")["settings"]["time_limit"] is None
     run(database, "job", "reset", "a.On")

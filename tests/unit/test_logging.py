@@ -1,7 +1,9 @@
 """The log of the service: JSON, with priorities where the journal reads them."""
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +87,17 @@ def test_what_ends_a_command_is_an_error_in_the_journal(tmp_path: Path, program:
 
 def test_a_level_that_syslog_does_not_have_is_info() -> None:
     assert with_priority("trace", "a\nb") == "<6>a\n<6>b"
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_a_terminal_has_colours_unless_the_environment_says_no(no_color: str, coloured: bool) -> None:
+    ours, theirs = pty.openpty()
+    program = LOGS.format(log_format="AUTO")
+    environment = {**os.environ, "NO_COLOR": no_color}
+    subprocess.run([sys.executable, "-c", program], check=False, stderr=theirs, env=environment, timeout=60)
+    os.close(theirs)
+    text = b""
+    with contextlib.suppress(OSError), os.fdopen(ours, "rb", buffering=0) as terminal:
+        while part := terminal.read(4096):  # Linux reports the end as an error
+            text += part
+    assert b"started" in text and (b"\x1b[" in text) is coloured

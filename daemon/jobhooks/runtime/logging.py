@@ -1,6 +1,7 @@
 """The service's log on stderr: text on a terminal, otherwise one line of JSON per event."""
 
 import logging
+import os
 import sys
 
 import structlog
@@ -20,8 +21,9 @@ def configure(level: LogLevel, log_format: LogFormat) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if as_text:
+        in_colours = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
         plain = structlog.dev.plain_traceback
-        processors.append(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain))
+        processors.append(structlog.dev.ConsoleRenderer(colors=in_colours, exception_formatter=plain))
     else:
         tracebacks = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
         processors += [tracebacks, structlog.processors.JSONRenderer()]

@@ -22,6 +22,7 @@ from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 
 JobArgument = Annotated[str, typer.Argument(help="module.Class", metavar="JOB", autocompletion=completion.jobs)]
+NO_LIMIT = ("none", "null")  # as the help and the database say
 WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -214,7 +215,7 @@ def _value(kind: Kind, text: str) -> Value:
         case Kind.COUNT:
             return int(text) if text.isdecimal() else text
         case Kind.SECONDS:
-            return None if text == "none" else _number(text)
+            return None if text in NO_LIMIT else _number(text)
         case Kind.ORDER:
             return text if text in tuple(Ordering) else [column.strip() for column in text.split(",")]
         case _:
