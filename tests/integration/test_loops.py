@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import MutableMapping
 from typing import Any
 
 import psycopg
@@ -23,6 +24,22 @@ UNDELIVERED = """
 select id from jobhooks.object_change as change
 where triggering and not exists (select from jobhooks.job_result where change_id = change.id)
 """
+
+
+# Somebody resumes the hook as soon as it is paused.
+RESUMES = """
+create function public.resume() returns trigger language plpgsql as $$
+begin
+    update jobhooks.job_hook set paused = false where id = new.id;
+    return null;
+end
+$$;
+create trigger resume after update on jobhooks.job_hook for each row when (new.paused) execute function public.resume()
+"""
+
+
+def is_pause(line: MutableMapping[str, Any]) -> bool:
+    return line["event"] == "hook_paused"
 
 
 class Loops(Receiver):
@@ -54,7 +71,8 @@ async def test_a_hook_that_triggers_itself_is_paused_and_its_changes_wait(
         async with sessions(database, receiver, Recorder(), loop_limit=10):
             await until("it is paused", lambda: hooked.execute(PAUSED).fetchone() == (True,))
             await until("what runs has ended", lambda: len(hooked.execute(UNDELIVERED).fetchall()) == 1)
-            (line,) = [line for line in lines if line["event"] == "hook_paused"]
+            await until("it is logged", lambda: any(map(is_pause, lines)))
+            (line,) = filter(is_pause, lines)
             why_not = hooks.hook_details(admin, "h").why_not
             assert line["reason"] in str(why_not) and line["remedy"] == "jobhooks hook resume 'h'"
             assert "triggered itself" in line["reason"] and "public.device" in line["reason"]
@@ -65,6 +83,22 @@ async def test_a_hook_that_triggers_itself_is_paused_and_its_changes_wait(
             await until("the rest is delivered", lambda: not hooked.execute(UNDELIVERED).fetchall())
         assert hooked.execute("select from jobhooks.hook_loop").fetchall() == []
         assert hooks.hook_details(admin, "h").why_not is None
+
+
+async def test_a_hook_that_is_resumed_before_the_daemon_sees_the_pause_goes_on(
+    hooked: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was held until then, with a delivery that could have run."""
+    monkeypatch.setattr(loop_watch, "LEAST_HELD_S", 1.2)
+    monkeypatch.setattr(loop_watch, "TRIALS", 1)
+    monkeypatch.setattr(Loops, "url", database)
+    hooked.execute(RESUMES)
+    hooked.execute("insert into public.device (name) values ('a')")
+    with capture_logs() as lines:
+        async with sessions(database, Loops, Recorder(), loop_limit=10):
+            await until("it is paused", lambda: any(map(is_pause, lines)))
+            monkeypatch.setattr(Loops, "writes", False)
+            await until("the rest is delivered", lambda: not hooked.execute(UNDELIVERED).fetchall())
 
 
 async def test_an_object_that_an_application_writes_during_each_run_is_delivered(

@@ -116,8 +116,15 @@ class Dispatcher:
         self._hooks = hooks
         self.streams.set_hooks(hooks)
         self._stand_still()
+        self._start_ready()
         self._loader.wake()
         self._room.set()
+
+    def _start_ready(self) -> None:
+        """Start tasks for what can run: the limits of its hook may allow more now, or its hook was held."""
+        for queue in self._queues.values():
+            if queue.ready:
+                self._start_tasks(queue)
 
     # Reading.
 
