@@ -22,7 +22,7 @@ begin
     execute format(
         'create or replace'
         ' function jobhooks_capture.installed_in() returns text language sql immutable'
-        ' set search_path = pg_catalog, pg_temp as ''select ''''%s''''''', name
+        ' set search_path = pg_catalog, pg_temp as %L', format('select %L', name)
     );
     comment on function jobhooks.schema_version() is 'The number of the last migration';
     comment on function jobhooks_capture.installed_in() is 'The system identifier and the number of the database';

@@ -40,8 +40,8 @@ begin
             parts := regexp_match(found.on_create, concat('napshot\(new\.\*, ', literal, '::text(?:, ', literal, '::text\[\])?'));
             relation := found.tgrelid;
             content_type_id := found.id;
-            key_columns := replace(parts[1], '''''', '''');
-            exclude := coalesce(replace(parts[2], '''''', ''''), '{}');
+            key_columns := replace(parts[1], '''''', '''')::text [];
+            exclude := coalesce(replace(parts[2], '''''', ''''), '{}')::text [];
             parts := regexp_match(found.on_update, concat('differs\(old\.\*, new\.\*, ', literal, '::json'));
             ignore := array(select json_object_keys(replace(parts[1], '''''', '''')::json));
             always := found.tgenabled = 'A';
