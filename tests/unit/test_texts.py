@@ -371,6 +371,7 @@ def test_the_screens_of_a_status(pytestconfig: pytest.Config) -> None:
     [
         (0, "the worker process ended with exit code 0 while it ran"),
         (-9, "the worker process was ended by SIGKILL while it ran"),
+        (-35, "the worker process was ended by signal 35 while it ran"),
         (UNKNOWN, "the worker process ended while it ran"),
     ],
 )

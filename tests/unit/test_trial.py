@@ -23,6 +23,7 @@ TRIALS = pytest.mark.parametrize("kind", [in_copy, in_new_process])
         ("import os; os._exit(3)", "its import ends the process, with exit code 3"),
         ("import os; os._exit(0)", "its import ends the process, with exit code 0"),
         ("import os; os.kill(os.getpid(), 9)", "its import ends the process, with SIGKILL"),
+        ("import os; os.kill(os.getpid(), 35)", "its import ends the process, with signal 35"),
         ("import os; os.write(1, b'.'); os._exit(3)", "its import ends the process, with exit code 3"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("1 / 0", "ZeroDivisionError: division by zero"),

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.errors import InvalidReceiver
+from jobhooks.runtime.signal_names import signal_name
 
 Origin = Source | Installed
 # Imports a module elsewhere. It raises InvalidReceiver if that process ended, or took too long; an exception of the
@@ -84,7 +85,7 @@ def _judge(imported: bool, code: int | None) -> None:
         return
     if code is None:
         raise InvalidReceiver(f"its import does not end within {LIMIT_S:.0f} seconds")
-    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    how = signal_name(-code) if code < 0 else f"exit code {code}"
     raise InvalidReceiver(f"its import ends the process, with {how}")
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.messages import Incoming, encoded
+from jobhooks.runtime.signal_names import signal_name
 
 T = TypeVar("T")
 START_S = 120.0  # how long a worker may take to import its receiver
@@ -407,5 +408,5 @@ def how_it_ended(code: int, doing: str) -> str:
     if code == UNKNOWN:
         return f"the worker process ended {doing}"
     if code < 0:
-        return f"the worker process was ended by {signal.Signals(-code).name} {doing}"
+        return f"the worker process was ended by {signal_name(-code)} {doing}"
     return f"the worker process ended with exit code {code} {doing}"
