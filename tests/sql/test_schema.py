@@ -128,7 +128,7 @@ def test_every_table_and_function_says_what_it_is_for(conn: Connection) -> None:
 
 def test_each_function_file_holds_the_function_it_is_named_for() -> None:
     """One object per file, with the sentence of its header as its comment."""
-    for path in sorted((generated.ROOT / "sql" / "functions").glob("*/*.sql")):
+    for path in sorted((generated.ROOT / "sql" / "functions").rglob("*.sql")):
         text = path.read_text()
         capture = f"jobhooks_capture.{path.stem.removeprefix('capture_')}("
         function = capture if f"function {capture}" in text else f"jobhooks.{path.stem}("
@@ -167,6 +167,6 @@ def test_the_committed_schema_is_current() -> None:
 
 def test_no_two_queries_have_the_same_name() -> None:
     """The second would be run in place of the first, with other columns."""
-    texts = [path.read_text("utf-8") for path in sorted((SQL / "queries").glob("*.sql"))]
+    texts = [path.read_text("utf-8") for path in sorted((SQL / "queries").rglob("*.sql"))]
     names = [name for text in texts for name in QUERY_NAME.findall(text)]
     assert sorted(names) == sorted(set(names))

@@ -77,7 +77,7 @@ def test_text_is_filled_in_as_it_is() -> None:
 
 
 def test_all_queries_have_names_of_their_own_and_no_numbered_parameters() -> None:
-    names = Counter(name for path in (SQL / "queries").glob("*.sql") for name in QUERY_NAME.findall(path.read_text()))
+    names = Counter(name for path in (SQL / "queries").rglob("*.sql") for name in QUERY_NAME.findall(path.read_text()))
     assert set(names) == set(queries())
     assert [name for name, number in names.items() if number > 1] == []
     assert query("commit") == "commit"

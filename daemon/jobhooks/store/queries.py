@@ -107,7 +107,7 @@ def migrations() -> tuple[Migration, ...]:
 @cache
 def repeatable() -> str:
     """The SQL of every installation, in order."""
-    functions = sorted((SQL / "functions").glob("*/*.sql"), key=lambda path: path.name)
+    functions = sorted((SQL / "functions").rglob("*.sql"), key=lambda path: path.name)
     before = [SQL / "retired.sql", SQL / "roles.sql"]
     after = [SQL / name for name in ("comments.sql", "rows.sql", "segments.sql", "ownership.sql", "grants.sql")]
     paths = [*before, *functions, *sorted((SQL / "views").glob("*.sql")), *after]
@@ -123,7 +123,7 @@ def functions_digest() -> str:
 def queries() -> dict[str, Query]:
     """Read all queries, by name."""
     named: dict[str, Query] = {}
-    for path in sorted((SQL / "queries").glob("*.sql")):
+    for path in sorted((SQL / "queries").rglob("*.sql")):
         _, *parts = QUERY_NAME.split(path.read_text("utf-8"))
         for name, text in zip(parts[::2], parts[1::2], strict=True):
             named[name] = parse(name, text.strip())
