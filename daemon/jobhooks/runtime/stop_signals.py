@@ -10,7 +10,7 @@ import structlog
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LAST_RESORT_S = 2.0  # after the grace period, and after the end, until the process ends with everything that still runs
-LOOK_S = 0.1  # between two checks of the handlers
+LOOK_S = 0.5  # between two checks of the handlers; a daemon that sleeps wakes for each
 
 log = structlog.stdlib.get_logger()
 
