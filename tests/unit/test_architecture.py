@@ -4,6 +4,7 @@ These need no more than the standard library, so that they run wherever the test
 """
 
 import ast
+from collections import Counter
 from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import jobhooks
+from jobhooks.store.queries import SQL
 
 PACKAGE = Path(jobhooks.__file__).parent
 MOST_MODULES = 15
@@ -93,4 +95,11 @@ def test_no_folder_has_many_modules() -> None:
         if path.name != "__init__.py":
             folder = str(path.parent.relative_to(PACKAGE))
             folders[folder] = folders.get(folder, 0) + 1
+    assert {folder: count for folder, count in folders.items() if count > MOST_MODULES} == {}
+
+
+def test_no_folder_has_many_sql_files() -> None:
+    """Migrations are a sequence: one after the other, however many there are."""
+    files = (path.relative_to(SQL).parent.as_posix() for path in SQL.rglob("*.sql"))
+    folders = Counter(folder for folder in files if folder != "migrations")
     assert {folder: count for folder, count in folders.items() if count > MOST_MODULES} == {}
