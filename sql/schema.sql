@@ -1560,6 +1560,11 @@ GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jo
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.trigger_statements(content_type_id integer) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.types_of_columns(relation regclass, columns text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.types_of_columns(relation regclass, columns text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.types_of_columns(relation regclass, columns text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.types_of_columns(relation regclass, columns text[]) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_operator;

@@ -7,16 +7,8 @@ language sql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    with recursive column_type (oid) as (
-        select atttypid from pg_attribute where attrelid = relation and attnum > 0 and not attisdropped
-        union
-        select case when type.typtype = 'd' then type.typbasetype else type.typelem end
-        from column_type
-        join pg_type as type on type.oid = column_type.oid
-        where type.typtype = 'd' or (type.typelem <> 0 and type.typsubscript = 'array_subscript_handler'::regproc)
-    )
     select exists (
-        select from column_type
+        select from jobhooks.types_of_columns(relation) as column_type (oid)
         join pg_type as type on type.oid = column_type.oid
         where type.typtype not in ('d', 'e')
             and not (type.typelem <> 0 and type.typsubscript = 'array_subscript_handler'::regproc)
