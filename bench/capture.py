@@ -1,7 +1,6 @@
 """``python -m bench.capture``: the cost of capture for writers to a watched table, while no daemon runs."""
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -23,7 +22,7 @@ from bench.harness import (
     described,
     machine,
     open_server,
-    print_json,
+    print_report_of,
     report_console,
     shown,
     shuffled,
@@ -37,7 +36,6 @@ from bench.variants import BULK, NOTIFY, SINGLE_ROW, Capture, Variant, captured,
 from jobhooks.embedded import EmbeddedServer
 from jobhooks.engine.leadership import SLEEP_LOCK
 from jobhooks.engine.reading.listener import CHANNEL
-from jobhooks.errors import JobhooksError
 from jobhooks.store.connections import SyncConnection, call, connect, execute
 
 BULK_STATEMENTS = {
@@ -82,14 +80,7 @@ def main(  # noqa: PLR0913, RUF100 - one parameter for each option
     """Measure the cost of capture for writers, on a throw-away PostgreSQL."""
     numbers = tuple(int(number) for number in clients.split(","))
     options = Options(3, 1, 20_000, numbers) if quick else Options(rounds, seconds, rows, numbers)
-    try:
-        report = measure(options)
-    except (BenchError, JobhooksError) as exc:
-        sys.exit(f"bench: {exc}")
-    if as_json:
-        print_json(report)
-    else:
-        print_report(report)
+    print_report_of(lambda: measure(options), print_report, as_json=as_json)
 
 
 def measure(options: Options) -> Report:

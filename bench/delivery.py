@@ -1,6 +1,5 @@
 """``python -m bench.delivery``: the daemon's throughput, its latency, its cost to writers and its use of resources."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +32,7 @@ from bench.harness import (
     described,
     machine,
     open_server,
-    print_json,
+    print_report_of,
     report_console,
     shown,
     shuffled,
@@ -44,7 +43,6 @@ from bench.objects import BESIDE_SLOW, HOT_ROWS, LANE, ONE_HOOK, hot, lane
 from bench.steady import CAPTURED, DAEMON, SLOW_DISK, idle, latency, writers
 from bench.variants import BARE
 from jobhooks.embedded import EmbeddedServer
-from jobhooks.errors import JobhooksError
 
 Measure = Callable[[EmbeddedServer, str], dict[str, float]]
 
@@ -237,14 +235,7 @@ def main(
     chosen = {
         name: scenario for name, scenario in known.items() if (name in names if names else not scenario.only_named)
     }
-    try:
-        report = measure(chosen, rounds, sizes)
-    except (BenchError, JobhooksError) as exc:
-        sys.exit(f"bench: {exc}")
-    if as_json:
-        print_json(report)
-    else:
-        print_report(report)
+    print_report_of(lambda: measure(chosen, rounds, sizes), print_report, as_json=as_json)
 
 
 def measure(chosen: dict[str, Scenario], rounds: int, sizes: Sizes) -> Report:

@@ -7,7 +7,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from jobhooks.embedded import EmbeddedServer, EmbeddedServerError, run_server, system_binaries, wheel_binaries
+from jobhooks.errors import JobhooksError
 from jobhooks.runtime.version import PROGRAM_VERSION
 from jobhooks.store.connections import SyncConnection, connect, execute
 
@@ -226,6 +227,18 @@ def described(about: Machine) -> str:
         f"PostgreSQL {about.postgresql}, jobhooks {about.jobhooks}, {about.system}, {about.kernel},"
         f" {about.cores} cores of {about.processor}, load before {about.load}"
     )
+
+
+def print_report_of(measure: Callable[[], T], print_report: Callable[[T], None], *, as_json: bool) -> None:
+    """Measure, and print the report; exit with the reason if the measurement fails."""
+    try:
+        report = measure()
+    except (BenchError, JobhooksError) as exc:
+        sys.exit(f"bench: {exc}")
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
 
 
 def print_json(report: object) -> None:

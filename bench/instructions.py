@@ -9,7 +9,6 @@ import contextlib
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +23,12 @@ from bench.harness import (
     described,
     machine,
     open_server,
-    print_json,
+    print_report_of,
     report_console,
     with_progress,
 )
 from bench.variants import BULK, Capture, Variant, make, set_up
 from jobhooks.embedded import EmbeddedServer, clean_environment, run, server_account
-from jobhooks.errors import JobhooksError
 from jobhooks.store.connections import connect
 
 STATEMENTS = {
@@ -77,14 +75,7 @@ def main(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count the instructions per captured row."""
-    try:
-        report = count_all(chosen(names or []), rows, profiles)
-    except (BenchError, JobhooksError) as exc:
-        sys.exit(f"bench: {exc}")
-    if as_json:
-        print_json(report)
-    else:
-        print_report(report)
+    print_report_of(lambda: count_all(chosen(names or []), rows, profiles), print_report, as_json=as_json)
 
 
 def chosen(names: Sequence[str]) -> list[Variant]:

@@ -101,7 +101,7 @@ begin
             text, text [], text [], text, text, text [], text, double precision, boolean, integer
         ),
         jobhooks.save_hook(text, jsonb), jobhooks.note_condition_verdicts(json), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.pause_hook(text, boolean),
-        jobhooks.delete_hook(text),
+        jobhooks.delete_hook(text), jobhooks.refuse_unknown_hook(text), jobhooks.refuse_unknown_job(text),
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
         jobhooks.relation_called(text), jobhooks.names_of_tables(), jobhooks.did_you_mean(text, text []),
         jobhooks.nearest_names(text, text []), jobhooks.similarity(text, text),

@@ -1476,6 +1476,12 @@ GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO 
 GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.refusal_of_setting(setting text, value jsonb) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.refuse_unknown_hook(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.refuse_unknown_hook(name text) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.refuse_unknown_job(class_path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.refuse_unknown_job(class_path text) TO jobhooks_operator;
+
 REVOKE ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.register_jobs(found json, complete boolean) TO jobhooks_daemon;
 

@@ -15,7 +15,7 @@ from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.store.connections import connect
 from support.conforming import CHANGES, RUNNERS, UnderTest, under_test
-from support.daemon import wait_until
+from support.daemon import await_no_session
 from support.delivering import RECEIVERS, make_seen
 from support.grouping import write
 from support.hooking import write_receivers
@@ -36,8 +36,7 @@ def seen(device: Connection) -> Generator[Connection]:
     """The client's connection; receivers write their input to ``public.seen``."""
     make_seen(device)
     yield device
-    left = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
-    wait_until("no session of a daemon is left", lambda: not device.execute(left).fetchall())
+    await_no_session(device)
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from conftest import Connection
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon, await_no_session, wait_until
 from support.hooking import add_hook, write_receivers
-from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got
+from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got, replace_devices
 
 CYCLES, ROWS = 6, 200
 ATTEMPTS = 3
@@ -20,7 +20,6 @@ ROW_BYTES, ENTRY_BYTES = 128, 48  # a row with its header, and an entry of an in
 SPARE_PAGES = 4  # the first page of an index, its root, and half-filled ones
 BEHIND = 800  # changes; at 200 per second, most of them wait for more than a second
 WRITTEN = "select n_tup_ins from pg_stat_user_tables where relid = 'jobhooks.delivery'::regclass"
-SESSIONS = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
 SIZES = """
 select class.relname, pg_relation_size(class.oid) / %s, class.relkind = 'i'
 from pg_class as class
@@ -38,11 +37,9 @@ def receivers(tmp_path: Path) -> Path:
 def got(device: Connection) -> Generator[Connection]:
     """The client's connection; ``public.device`` has rows, and the log is empty."""
     make_got(device)
-    device.execute("set session_replication_role = replica; truncate public.device restart identity")
-    device.execute("insert into public.device (name, serial) select 'd', '' from generate_series(1, %s)", [ROWS])
-    device.execute("set session_replication_role = origin")
+    replace_devices(device, rows=ROWS)
     yield device
-    wait_until("no session of a daemon is left", lambda: not device.execute(SESSIONS).fetchall())
+    await_no_session(device)
 
 
 @pytest.mark.timeout(300)
@@ -82,6 +79,6 @@ def test_a_hook_that_is_behind_and_sometimes_fails_puts_only_its_failures_into_t
         wait_until("all is delivered", lambda: all_delivered(got), 120)
         assert daemon.terminate() == 0
     assert_once_and_in_order(got)
-    wait_until("no session of a daemon is left", lambda: not got.execute(SESSIONS).fetchall())
+    await_no_session(got)
     ((written,),) = got.execute(WRITTEN).fetchall()
     assert written < BEHIND / 20 + BEHIND / 10

@@ -13,13 +13,12 @@ from conftest import Connection
 from jobhooks.operations import tables
 from jobhooks.operations.delivering.deliveries import DeliveryFilter, choose, discard, retry
 from jobhooks.store.connections import connect
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon, await_no_session, wait_until
 from support.hooking import add_hook, write_receivers
-from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got
+from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got, replace_devices
 
 HOT_ROWS, TURNS = 4, 150
 WRITTEN = "select n_tup_ins from pg_stat_user_tables where relid = 'jobhooks.delivery'::regclass"
-SESSIONS = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
 CLIENTS, TRANSACTIONS = 4, 40
 ACCOUNTS, TELLERS, BRANCHES = 1000, 10, 1
 TPCB_TABLES = ("branches", "tellers", "accounts", "history")
@@ -34,16 +33,14 @@ def receivers(tmp_path: Path, seed: int) -> Path:
 def got(device: Connection) -> Generator[Connection]:
     """The client's connection; ``public.device`` has four rows, and the log is empty."""
     make_got(device)
-    device.execute("set session_replication_role = replica; truncate public.device restart identity")
-    device.execute("insert into public.device (name, serial) select 'd', '' from generate_series(1, 4)")
-    device.execute("set session_replication_role = origin")
+    replace_devices(device, rows=4)
     yield device
-    wait_until("no session of a daemon is left", lambda: not device.execute(SESSIONS).fetchall())
+    await_no_session(device)
 
 
 def backlog_rows(conn: Connection) -> int:
     """How many rows were ever put into the backlog; a session reports that when it ends, at the latest."""
-    wait_until("no session of a daemon is left", lambda: not conn.execute(SESSIONS).fetchall())
+    await_no_session(conn)
     ((rows,),) = conn.execute(WRITTEN).fetchall()
     return rows
 
@@ -124,7 +121,7 @@ def bank(conn: Connection, database: str) -> Generator[Connection]:
         for table in TPCB_TABLES:
             tables.watch(admin, f"public.{table}", keyless=table == "history")
     yield conn
-    wait_until("no session of a daemon is left", lambda: not conn.execute(SESSIONS).fetchall())
+    await_no_session(conn)
 
 
 def transact(database: str, rng: random.Random) -> None:

@@ -9,7 +9,7 @@ import pytest
 from conftest import Connection
 from jobhooks.operations import tables
 from jobhooks.store.connections import connect
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon, await_no_session, wait_until
 from support.hooking import add_hook, write_receivers
 from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got
 
@@ -42,8 +42,7 @@ def part(conn: Connection, database: str) -> Generator[Connection]:
     with contextlib.closing(connect(database)) as admin:
         tables.watch(admin, "public.part")
     yield conn
-    left = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
-    wait_until("no session of a daemon is left", lambda: not conn.execute(left).fetchall())
+    await_no_session(conn)
 
 
 def change(conn: Connection, statements: str, *, together: bool) -> None:

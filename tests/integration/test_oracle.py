@@ -8,7 +8,7 @@ import pytest
 
 from conftest import Connection
 from support.churning import Mix, Writer, add_all_hooks, make_tables, write_all_receivers
-from support.daemon import wait_until
+from support.daemon import await_no_session
 from support.mishaps import Mishaps, observe, read_log
 from support.oracle import faults
 
@@ -44,8 +44,7 @@ LARGE = Mix(
 def churned(conn: Connection) -> Generator[Connection]:
     """The client's connection; no session of a daemon is left at the end."""
     yield conn
-    left = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
-    wait_until("no session of a daemon is left", lambda: not conn.execute(left).fetchall())
+    await_no_session(conn)
 
 
 @pytest.mark.chaos

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon, await_no_session, wait_until
 from support.hooking import add_hook, write_receivers
-from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got
+from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got, replace_devices
 
 HOLD_S = 1.5  # longer than deliveries may take before they are noted in the table
 ROUNDS = 3
@@ -28,11 +28,9 @@ def receivers(tmp_path: Path, seed: int) -> Path:
 def got(device: Connection) -> Generator[Connection]:
     """The client's connection; receivers record their deliveries. The log is empty."""
     make_got(device)
-    device.execute("set session_replication_role = replica; truncate public.device restart identity")
-    device.execute("set session_replication_role = origin")
+    replace_devices(device, rows=0)
     yield device
-    left = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
-    wait_until("no session of a daemon is left", lambda: not device.execute(left).fetchall())
+    await_no_session(device)
 
 
 def hold(database: str, lock: LiteralString) -> None:

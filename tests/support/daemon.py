@@ -13,6 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+import psycopg
+from psycopg.rows import TupleRow
+
 from support import launcher
 
 T = TypeVar("T")
@@ -95,6 +98,12 @@ def wait_until(what: str, attempt: Callable[[], T], limit: float = LIMIT, *, eve
             return result
         time.sleep(every_s or pause(waited))
     raise AssertionError(f"waited {limit} seconds in vain until {what}")
+
+
+def await_no_session(conn: psycopg.Connection[TupleRow]) -> None:
+    """Wait until no daemon has a session in this database."""
+    sessions = "select from pg_stat_activity where application_name like 'jobhooks%' and datname = current_database()"
+    wait_until("no session of a daemon is left", lambda: not conn.execute(sessions).fetchall())
 
 
 class Daemon:

@@ -171,6 +171,13 @@ def make_got(conn: Connection[TupleRow]) -> None:
     conn.execute("create table public.counted (n bigint); insert into public.counted values (0)")
 
 
+def replace_devices(conn: Connection[TupleRow], rows: int) -> None:
+    """Give ``public.device`` so many rows in place of its own, which is not recorded: the log stays empty."""
+    conn.execute("set session_replication_role = replica; truncate public.device restart identity")
+    conn.execute("insert into public.device (name, serial) select 'd', '' from generate_series(1, %s)", [rows])
+    conn.execute("set session_replication_role = origin")
+
+
 def all_delivered(conn: Connection[TupleRow]) -> bool:
     """Check that the number of successes is that of the changes for all hooks, and nothing waits."""
     ((done,),) = conn.execute(SETTLED).fetchall()

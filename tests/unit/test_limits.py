@@ -12,6 +12,13 @@ from jobhooks.engine.running.in_loop import limits
 from jobhooks.engine.running.in_loop.limits import Limited, RaisedGeneratorExit, Watchdog
 
 
+def own_task() -> asyncio.Task[object]:
+    """The task of the caller."""
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 async def test_the_soft_limit_is_raised_where_the_receiver_waits() -> None:
     """The receiver can clean up, and the operation it awaits is cancelled."""
     waited_for = asyncio.get_running_loop().create_future()
@@ -29,8 +36,7 @@ async def test_the_soft_limit_is_raised_where_the_receiver_waits() -> None:
     assert await Limited(receiver(), "m.C", 0.01, None).run() == "cleaned up"
     assert len(seen) == 1 and "0.01" in seen[0]
     assert waited_for.cancelled()
-    task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert not own_task().cancelling()
 
 
 async def test_a_receiver_that_does_not_heed_it_is_cancelled_at_the_hard_limit() -> None:
@@ -84,24 +90,19 @@ async def test_a_receiver_that_cancels_its_task_does_not_cancel_the_daemons(
     async def receiver() -> None:
         if waits_before:
             await asyncio.sleep(0)
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
+        own_task().cancel()
         if waits_after:
             await asyncio.sleep(3600)
 
     with pytest.raises(asyncio.CancelledError):
         await Limited(receiver(), "m.C", limit, limit).run()
-    task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert not own_task().cancelling()
     await asyncio.sleep(0)
 
 
 async def test_a_receiver_that_cancels_its_task_and_raises_has_failed_by_that() -> None:
     async def receiver() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
+        own_task().cancel()
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
@@ -116,23 +117,18 @@ async def test_a_receiver_that_cancels_its_task_and_raises_generator_exit_cancel
     async def receiver() -> None:
         if waits_before:
             await asyncio.sleep(0)
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
+        own_task().cancel()
         raise GeneratorExit
 
     with pytest.raises(RaisedGeneratorExit):
         await Limited(receiver(), "m.C", None, None).run()
-    task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert not own_task().cancelling()
     await asyncio.sleep(0)
 
 
 async def test_a_receiver_that_handles_its_own_cancellation_goes_on() -> None:
     async def receiver() -> str:
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
+        own_task().cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(3600)
         return "done"
@@ -143,9 +139,7 @@ async def test_a_receiver_that_handles_its_own_cancellation_goes_on() -> None:
 
 async def test_a_cancellation_from_outside_counts_after_one_by_itself() -> None:
     async def receiver() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        task.cancel()
+        own_task().cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(3600)
         await asyncio.sleep(3600)
@@ -200,8 +194,7 @@ async def test_both_limits_in_one_turn_of_a_blocked_loop_end_the_run_and_leave_n
     with pytest.raises(TimeLimitExceeded, match=r"0\.2"):
         async with asyncio.timeout(30):
             await Limited(ignores(), "m.C", 0.1, 0.2).run()
-    task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert not own_task().cancelling()
     # Else this one's time limit would count as the end of the daemon.
     with pytest.raises(TimeLimitExceeded):
         await Limited(asyncio.sleep(3600), "m.C", None, 0.01).run()
@@ -243,5 +236,4 @@ async def test_a_receiver_that_goes_on_after_its_hard_limit_is_abandoned(
     with pytest.raises(TimeLimitExceeded):
         async with asyncio.timeout(30):
             await Limited(receiver(), "m.C", None, 0.05).run()
-    task = asyncio.current_task()
-    assert task is not None and not task.cancelling()
+    assert not own_task().cancelling()

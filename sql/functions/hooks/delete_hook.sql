@@ -12,8 +12,7 @@ declare
 begin
     select id into its_id from jobhooks.job_hook as hook where hook.name = delete_hook.name for update;
     if not found then
-        raise exception 'there is no hook "%"%', name, jobhooks.did_you_mean(name, array(select hook.name from jobhooks.job_hook as hook))
-        using errcode = 'JH029', hint = 'jobhooks hook list';
+        perform jobhooks.refuse_unknown_hook(name);
     end if;
     select jobhooks.discard_deliveries(
         array_agg(delivery.change_id), array_agg(delivery.hook_id),

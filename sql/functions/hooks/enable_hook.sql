@@ -9,8 +9,7 @@ begin
     set enabled = enable_hook.enabled
     where hook.name = enable_hook.name;
     if not found then
-        raise exception 'there is no hook "%"%', name, jobhooks.did_you_mean(name, array(select hook.name from jobhooks.job_hook as hook))
-        using errcode = 'JH029', hint = 'jobhooks hook list';
+        perform jobhooks.refuse_unknown_hook(name);
     end if;
 end
 $$;

@@ -12,7 +12,7 @@ begin
     set paused = pause_hook.paused
     where hook.name = pause_hook.name;
     if not found then
-        raise exception 'there is no hook "%"', name using errcode = 'JH029', hint = 'jobhooks hook list';
+        perform jobhooks.refuse_unknown_hook(name);
     end if;
 end
 $$;

@@ -48,9 +48,7 @@ begin
         -- Locked, so that the hook stays the same until the end.
         select known.id into hook_id from jobhooks.job_hook as known where known.name = save_hook.name for update;
         if not found then
-            raise exception 'there is no hook "%"%', save_hook.name,
-                jobhooks.did_you_mean(save_hook.name, array(select known.name from jobhooks.job_hook as known))
-            using errcode = 'JH029', hint = 'jobhooks hook list';
+            perform jobhooks.refuse_unknown_hook(save_hook.name);
         end if;
     end if;
     if unknown is not null then

@@ -22,10 +22,7 @@ begin
     end if;
     select job.overrides into former from jobhooks.job as job where job.class_path = reset_job.class_path for update;
     if not found then
-        raise exception 'there is no job %', class_path || jobhooks.did_you_mean(
-            class_path, array(select known.class_path from jobhooks.job as known)
-        )
-        using errcode = 'JH020', hint = 'jobhooks job list';
+        perform jobhooks.refuse_unknown_job(class_path);
     end if;
     update jobhooks.job as job
     set overrides = case when names is null then '{}' else job.overrides - names end

@@ -12,10 +12,7 @@ begin
     set overrides = job.overrides || set_job.settings
     where job.class_path = set_job.class_path;
     if not found then
-        raise exception 'there is no job %', class_path || jobhooks.did_you_mean(
-            class_path, array(select known.class_path from jobhooks.job as known)
-        )
-        using errcode = 'JH020', hint = 'jobhooks job list';
+        perform jobhooks.refuse_unknown_job(class_path);
     end if;
 end
 $$;
