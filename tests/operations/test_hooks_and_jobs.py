@@ -26,6 +26,7 @@ from jobhooks.operations.configuration.hook_plan import (
     with_listed_names,
 )
 from jobhooks.operations.new_receiver import new_receiver
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection, connect
 from support.hooking import write_receivers
 
@@ -51,6 +52,17 @@ def conn(device: Connection, database: str, tmp_path: Path) -> Generator[SyncCon
         receivers.register(conn, registry, complete=True)
         receivers.enable(conn, registry, "r.One")
         yield conn
+
+
+def test_receivers_are_found_in_the_directories_of_the_settings_and_in_jobhooks(tmp_path: Path) -> None:
+    first = write_receivers(tmp_path / "first", RECEIVERS)
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "other.py").write_text(RECEIVERS)
+    found = receivers.find(load(receivers_path=(first, tmp_path / "second"))).receivers
+    built_in = {path.stem for path in receivers.BUILT_IN.glob("*.py")}
+    assert {"r.One", "r.Two", "other.One", "other.Two"} <= found.keys()
+    assert {class_path.partition(".")[0] for class_path in found} - {"r", "other"} <= built_in
+    assert len(found) > 4
 
 
 def test_hooks_are_added_edited_switched_and_deleted(conn: SyncConnection) -> None:

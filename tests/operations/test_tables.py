@@ -1,11 +1,14 @@
 """Watching, unwatching and listing tables; returned names are complete."""
 
+import contextlib
+
 import pytest
 
 from conftest import Connection
 from jobhooks.errors import NotWatched, UnknownTable, UnwatchableTable
+from jobhooks.operations.lookup.table_names import check_table
 from jobhooks.operations.tables import WatchedTable, table_details, unwatch, watch, watched_tables
-from jobhooks.store.connections import SyncConnection
+from jobhooks.store.connections import SyncConnection, connect
 
 
 def test_a_table_is_returned_by_its_full_name(device: Connection, admin: SyncConnection) -> None:
@@ -24,6 +27,18 @@ def test_a_name_that_needs_quotes(device: Connection, admin: SyncConnection) -> 
     assert watch(admin, 'public."Upper Case"').table == 'public."Upper Case"'
     with pytest.raises(UnknownTable):
         watch(admin, "public.Upper Case")
+
+
+def test_a_table_is_checked_before_jobhooks_is_installed(
+    empty_database: str,
+) -> None:
+    """`jobhooks install TABLE` refuses a wrong name before it changes anything."""
+    with contextlib.closing(connect(empty_database)) as conn:
+        conn.execute("create table public.device (id integer primary key)")
+        check_table(conn, "public.device", command="jobhooks install")
+        with pytest.raises(UnknownTable) as caught:
+            check_table(conn, "public.devise", command="jobhooks install")
+    assert caught.value.remedy == "jobhooks install public.device"
 
 
 def test_a_dropped_table_is_unwatched_by_its_former_name(device: Connection, admin: SyncConnection) -> None:

@@ -1,4 +1,4 @@
-"""Rules for the tests: each pure module has unit tests, and random numbers come from the seed."""
+"""Rules for the tests: pure modules have unit tests, operations are called directly, the seed gives random numbers."""
 
 import ast
 from pathlib import Path
@@ -56,6 +56,45 @@ def test_each_pure_module_has_unit_tests() -> None:
 
 def test_the_list_names_modules_that_exist() -> None:
     assert {name for name in PURE_MODULES if not (PACKAGE / f"{name}.py").exists()} == set()
+
+
+def names_used(path: Path) -> set[str]:
+    """What a module uses of ``operations/``, by full names."""
+    text = path.read_text()
+    if "jobhooks.operations" not in text:
+        return set()
+    tree = ast.parse(text)
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    known = {alias.asname or alias.name: f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) if name in known:
+                found.add(known[name])
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if module in known:
+                found.add(f"{known[module]}.{name}")
+            case _:
+                pass
+    return found
+
+
+def operations() -> set[str]:
+    """The functions of operations/ that the command line or the daemon calls, by their full names."""
+    callers = [PACKAGE / "app.py", *(PACKAGE / "cli").rglob("*.py")]
+    called = {name for path in callers for name in names_used(path) if name.startswith("jobhooks.operations.")}
+    # Not classes, and no modules.
+    return {name for name in called if name.rpartition(".")[2].islower() and not is_module(name)}
+
+
+def is_module(name: str) -> bool:
+    return (PACKAGE.parent / name.replace(".", "/")).with_suffix(".py").exists()
+
+
+def test_each_operation_has_a_test_that_calls_it_directly() -> None:
+    """A test through a command says less when it fails, and takes longer."""
+    called = {name for path in TESTS.rglob("*.py") for name in names_used(path)}
+    assert len(operations()) > 40
+    assert operations() - called == set()
 
 
 def generators_without_a_seed(path: Path) -> list[str]:
