@@ -23,6 +23,9 @@ release := $(shell date -u +%Y%m%dT%H%M%S)
 # Exists if systemd runs.
 systemd ?= /run/systemd/system
 
+# Each of the processes that run tests, and each Python that they start, would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-model test-chaos test-nightly test-versions coverage bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
 
