@@ -11,6 +11,7 @@ from conftest import Connection
 from jobhooks.errors import JobhooksError, LockNotAvailable, NotWatched, UnknownTable, UnwatchableTable
 from jobhooks.operations import tables
 from jobhooks.schema.install import install
+from jobhooks.store import locking
 from jobhooks.store.connections import SyncConnection, connect
 from support.daemon import wait_until
 
@@ -21,6 +22,12 @@ WAITING = "select from pg_locks where not granted and relation = 'public.device'
 def admin(database: str) -> Generator[SyncConnection]:
     with contextlib.closing(connect(database)) as connection:
         yield connection
+
+
+@pytest.fixture
+def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempts to get a lock soon follow one another."""
+    monkeypatch.setattr(locking, "PAUSE", 0.05)
 
 
 def watch(admin: SyncConnection, table: str, key: list[str] | None = None, *, keyless: bool = False) -> None:
@@ -145,6 +152,7 @@ def test_a_content_type_follows_its_table_and_is_taken_over_by_one_made_again(
     )
 
 
+@pytest.mark.usefixtures("prompt")
 def test_a_table_that_is_in_use_is_not_waited_for_for_long(device: Connection, admin: SyncConnection) -> None:
     """A waiting lock request makes the application's writes queue behind it."""
     with device.transaction():
@@ -185,6 +193,7 @@ def test_two_tables_of_one_name_that_are_gone_are_taken_over_by_one(conn: Connec
     assert sorted(table.state for table in tables.watched_tables(admin)) == ["gone", "watched"]
 
 
+@pytest.mark.usefixtures("prompt")
 def test_a_reader_that_stays_keeps_nobody_from_writing(
     device: Connection, admin: SyncConnection, database: str
 ) -> None:
@@ -194,7 +203,7 @@ def test_a_reader_that_stays_keeps_nobody_from_writing(
 
     def keep_writing() -> None:
         with psycopg.connect(database, autocommit=True) as writer:
-            while not stop.is_set():
+            while not stop.wait(0.01):
                 written.append(writer.execute("update public.device set name = name || 'x'").rowcount)
 
     with psycopg.connect(database) as reader:

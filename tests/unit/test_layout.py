@@ -100,7 +100,10 @@ def test_each_operation_has_a_test_that_calls_it_directly() -> None:
 def generators_without_a_seed(path: Path) -> list[str]:
     """Uses of random numbers that the fixture ``seed`` does not determine: random.random(), Random(), Random(7)."""
     found: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    text = path.read_text()
+    if "andom" not in text:  # neither name; to parse all files takes a second
+        return found
+    for node in ast.walk(ast.parse(text)):
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name("random"), attr=name), args=arguments) if (
                 name != "Random" or not arguments or isinstance(arguments[0], ast.Constant)

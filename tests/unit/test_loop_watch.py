@@ -1,6 +1,7 @@
 """Which hooks are found to trigger themselves, and which are not: in memory, with a clock of the test's own."""
 
 import datetime
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -45,12 +46,19 @@ class Simulation:
                 self.watch.refill()
                 refill_at = now + 10
             self._write_until(now)
-            if self.watch.is_held or not self._log:
-                now += LOOK_S if self.watch.is_held else 0.001
-                self.held_s += LOOK_S if self.watch.is_held else 0
-                continue
-            now = self._deliver(now)
+            if self.watch.is_held:
+                now += LOOK_S
+                self.held_s += LOOK_S
+            elif not self._log:
+                now += self._idle_s(now, min(end, refill_at))
+            else:
+                now = self._deliver(now)
         return self.watch.loop is not None
+
+    def _idle_s(self, now: float, until: float) -> float:
+        """How long nothing happens: whole milliseconds up to the next write, but not beyond ``until``."""
+        awaited = min(until, self._outside[0][0]) if self._outside else until
+        return max(1, math.ceil((awaited - now) * 1000)) / 1000
 
     def _write_until(self, now: float) -> None:
         while self._outside and self._outside[0][0] <= now:
