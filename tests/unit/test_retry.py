@@ -2,6 +2,7 @@
 
 import pytest
 
+from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.delivery.retry import LONGEST, Backoff, next_step
 
 
@@ -10,21 +11,21 @@ from jobhooks.engine.delivery.retry import LONGEST, Backoff, next_step
 )
 def test_the_delay_doubles_up_to_an_hour(failures: int, expected: float) -> None:
     """The numbers that the docs give, give or take a fifth."""
-    due_in = next_step(failures, 15, 1.0).due_in
+    due_in = next_step(failures, JobLimits()).due_in
     assert due_in is not None and 0.8 * expected <= due_in <= 1.2 * expected
 
 
 def test_the_last_attempt_leaves_a_dead_delivery() -> None:
-    assert next_step(15, 15, 1.0).due_in is None
-    assert next_step(1, 1, 1.0, retry_after=5).due_in is None
+    assert next_step(15, JobLimits()).due_in is None
+    assert next_step(1, JobLimits(max_attempts=1), retry_after=5).due_in is None
 
 
 def test_a_receiver_says_itself_when_it_wants_to_be_run_again() -> None:
-    assert next_step(3, 15, 1.0, retry_after=90.0).due_in == 90.0
+    assert next_step(3, JobLimits(), retry_after=90.0).due_in == 90.0
 
 
 def test_many_failures_overflow_nothing() -> None:
-    due_in = next_step(100_000, 100_001, 1e9).due_in
+    due_in = next_step(100_000, JobLimits(max_attempts=100_001, backoff=1e9)).due_in
     assert due_in is not None and due_in <= 1.2 * LONGEST
 
 

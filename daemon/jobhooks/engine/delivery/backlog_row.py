@@ -61,7 +61,7 @@ def failed_row(delivery: Delivery, outcome: Outcome, now: float) -> BacklogRow:
     """The row that a failed attempt leaves: due after its backoff, or dead."""
     hook = delivery.hook
     failures = delivery.failures + 1
-    step = next_step(failures, hook.limits.max_attempts, hook.limits.backoff, outcome.retry_after)
+    step = next_step(failures, hook.limits, outcome.retry_after)
     row = row_of(delivery, inf if step.due_in is None else now + step.due_in)
     row.attempts, row.failures, row.blocks = delivery.attempt, failures, hook.blocks
     return row

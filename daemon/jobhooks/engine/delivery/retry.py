@@ -3,6 +3,8 @@
 import random
 from dataclasses import dataclass
 
+from jobhooks.contract.job_settings import JobLimits
+
 LONGEST = 3600.0  # seconds between two attempts
 # Seconds before an attempt to reach a database.
 FIRST_WAIT = 0.1
@@ -18,18 +20,18 @@ class NextStep:
     due_in: float | None
 
 
-def next_step(failures: int, max_attempts: int, backoff: float, retry_after: float | None = None) -> NextStep:
+def next_step(failures: int, limits: JobLimits, retry_after: float | None = None) -> NextStep:
     """Decide after the ``failures``-th failure in a row. ``retry_after``: seconds, set by the receiver.
 
     Without it, the delay is ``backoff * 2 ** (failures - 1)``, at most an hour, less or more by up to a fifth. With the
     default backoff of 1 that is 1, 2, 4, 8, 16, 32 seconds; 1, 2, 4, 9, 17, 34 minutes; then an hour: 15 attempts take
     three hours.
     """
-    if failures >= max_attempts:
+    if failures >= limits.max_attempts:
         return NextStep(None)
     if retry_after is not None:
         return NextStep(retry_after)
-    delay = min(backoff * 2 ** min(failures - 1, 60), LONGEST)
+    delay = min(limits.backoff * 2 ** min(failures - 1, 60), LONGEST)
     return NextStep(delay * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - not a secret
 
 
