@@ -13,11 +13,13 @@ Each file in ``texts/`` is a session with the command line on the database of th
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from conftest import Connection
+from jobhooks.contract.job_settings import RULES, JobLimits
 from jobhooks.runtime.version import PROGRAM_VERSION
 from support.daemon import Daemon, jobhooks, on_a_terminal
 from support.hooking import add_hook, write_receivers
@@ -94,6 +96,11 @@ UNSTEADY = {
     r"(?<=\S) {2,}": "  ",  # the width of a column, which tests/unit/test_table_layout.py is about
     r" +$": "",
 }
+# So that a new setting of jobs changes no session.
+SETTINGS = {
+    ", ".join(RULES): "SETTINGS",
+    rf"^(?:{'|'.join(field.name for field in fields(JobLimits))}) +(?!.*set instead of).*\n": "",  # a default
+}
 
 
 @pytest.fixture
@@ -113,7 +120,7 @@ def steady(text: str, conn: Connection, directory: Path) -> str:
     names = {str(directory): "DIRECTORY", str(ROOT): "ROOT", conn.info.dbname: "DATABASE", PROGRAM_VERSION: "VERSION"}
     for value, name in names.items():
         text = text.replace(value, name)
-    for pattern, replacement in UNSTEADY.items():
+    for pattern, replacement in (UNSTEADY | SETTINGS).items():
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     return re.sub(rf"\b{re.escape(conn.info.user)}\b", "ROLE", text)
 

@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -19,6 +18,7 @@ from jobhooks.contract.snapshots import Row, differences
 from jobhooks.errors import InvalidConditions
 from jobhooks.matching import cel_cost, conditions
 from jobhooks.matching.conditions import ConditionFailed, Conditions, check_conditions, compiled
+from support.generated import ROOT
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
 OLD: Row = {"id": 1, "serial": "A-1", "status": "planned", "site": None, "tags": ["a"], "price": 10, "Odd Name": 1}
@@ -596,7 +596,7 @@ def test_a_double_is_the_nearest_there_is() -> None:
 
 def test_the_examples_in_the_manual_are_right() -> None:
     """Each can be saved, and gives true or false for a row as the manual has it in mind."""
-    text = (Path(__file__).parents[2] / "docs/reference/hooks.md").read_text()
+    text = (ROOT / "docs/reference/hooks.md").read_text()
     (block,) = re.findall(r"```cel\n(.*?)```", text, re.DOTALL)
     row = {
         "serial": "A",

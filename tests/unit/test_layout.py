@@ -41,7 +41,7 @@ def pure_modules() -> set[str]:
 def imported() -> set[str]:
     """Return the modules that unit tests import, as paths in the package."""
     found: set[str] = set()
-    for path in Path(__file__).parent.glob("*.py"):
+    for path in Path(__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module:
                 found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
@@ -49,7 +49,7 @@ def imported() -> set[str]:
 
 
 def test_each_pure_module_has_unit_tests() -> None:
-    named = {path.stem.removeprefix("test_") for path in Path(__file__).parent.glob("test_*.py")}
+    named = {path.stem.removeprefix("test_") for path in Path(__file__).parent.rglob("test_*.py")}
     untested = pure_modules() - imported()
     assert {module for module in untested if Path(module).name not in named} == set()
 

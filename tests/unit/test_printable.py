@@ -5,6 +5,8 @@ import json
 import pytest
 
 from jobhooks.cli.show.output import one_line, print_json, print_json_line, print_message, printable
+from jobhooks.cli.show.settings import in_words
+from jobhooks.contract.choices import Ordering
 
 RIGHT_TO_LEFT = "\u202e"  # "admin" behind it reads as "nimda"
 HIDDEN = ("\x1b", "\x7f", "\x9b", "\xad", RIGHT_TO_LEFT, "\u2066", "\u061c", "\u200b", "\ufeff", "\u2028", "\U000e0041")
@@ -34,3 +36,20 @@ def test_json_has_them_as_escapes_of_json(character: str, capsys: pytest.Capture
 def test_a_message_has_them_as_escapes(capsys: pytest.CaptureFixture[str]) -> None:
     print_message(f"there is no hook {RIGHT_TO_LEFT}x\n  Try: jobhooks hook list")
     assert capsys.readouterr().err == "there is no hook \\u202ex\n  Try: jobhooks hook list\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (True, "yes"),
+        (1.0, "1 seconds"),
+        (15, "15"),
+        (None, "none"),
+        ("", "none"),
+        (("site_id", "rack_id"), "site_id, rack_id"),
+        (Ordering.OBJECT, "object"),
+        ("two\nlines", "two\\nlines"),
+    ],
+)
+def test_a_setting_is_shown_on_one_line(value: object, words: str) -> None:
+    assert in_words(value) == words

@@ -268,7 +268,7 @@ def test_why_receivers_are_missing(tmp_path: Path) -> None:
     assert syntax == ["D/syntax.py:2", "the module of syntax.C does not import: D/syntax.py:2"]
     assert told == {
         "meta": "D/meta.py:2: C.Meta.name must be a text, not 5",
-        "open": "D/open.py: D/open.py can be written to by everybody (mode 0666), so nothing of it is run."
+        "open": "D/open.py can be written to by everybody (mode 0666), so nothing of it is run."
         " Try: chmod o-w D/open.py",
         "good.D": "there is no receiver good.D: its module has no receiver D",
         "none.C": "there is no receiver none.C: no module none with a receiver in D",

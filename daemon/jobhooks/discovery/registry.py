@@ -68,6 +68,8 @@ class BrokenModule:
     error: str
 
     def __str__(self) -> str:
+        if self.error.startswith(f"{self.path} "):
+            return self.error  # an error about the file itself, such as its mode
         place = f"{self.path}:{self.line}" if self.line else str(self.path)
         return f"{place}: {self.error}"
 
