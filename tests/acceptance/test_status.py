@@ -1,4 +1,4 @@
-"""``jobhooks status``, once and again and again; the texts are in test_texts.py and tests/unit/test_status_view.py."""
+"""``jobhooks status``, once and again and again; its texts: test_texts.py and tests/unit/cli/test_status_view.py."""
 
 import contextlib
 import json

@@ -93,7 +93,7 @@ UNSTEADY = {
     r"\bschema \d+": "schema NUMBER",
     r"\d+(\.\d)? (kB|bytes)": "SIZE",
     r"( +)Traceback \(most recent call last\):\n(?:\1 .*\n)+": r"\1TRACEBACK" + "\n",
-    r"(?<=\S) {2,}": "  ",  # the width of a column, which tests/unit/test_table_layout.py is about
+    r"(?<=\S) {2,}": "  ",  # the width of a column, which tests/unit/cli/test_table_layout.py is about
     r" +$": "",
 }
 # So that a new setting of jobs changes no session.
