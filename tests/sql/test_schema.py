@@ -126,6 +126,15 @@ def test_every_table_and_function_says_what_it_is_for(conn: Connection) -> None:
     assert silent == []
 
 
+def test_a_function_with_planner_settings_compiles_nothing(conn: Connection) -> None:
+    """A disabled kind of plan has an enormous cost, for which the server would compile each small query with LLVM."""
+    compiling = conn.execute(
+        f"select signature from ({OWN_FUNCTIONS}) as own join pg_proc using (oid)"
+        " where proconfig::text like '%enable_%' and 'jit=off' <> all (proconfig)"
+    ).fetchall()
+    assert compiling == []
+
+
 def test_each_function_file_holds_the_function_it_is_named_for() -> None:
     """One object per file, with the sentence of its header as its comment."""
     for path in sorted((generated.ROOT / "sql" / "functions").rglob("*.sql")):

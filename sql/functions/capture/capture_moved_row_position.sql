@@ -14,6 +14,7 @@ set enable_seqscan = off
 set enable_indexscan = off
 set enable_bitmapscan = off
 set enable_tidscan = on
+set jit = off -- these settings raise the estimated costs above jit_above_cost
 as $$
 declare
     part constant text[] := regexp_match(

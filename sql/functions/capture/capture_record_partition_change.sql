@@ -21,6 +21,7 @@ set enable_seqscan = off
 set enable_indexscan = off
 set enable_bitmapscan = off
 set enable_tidscan = on
+set jit = off -- these settings raise the estimated costs above jit_above_cost
 as $$
 declare
     depth constant text := pg_trigger_depth()::text;

@@ -17,6 +17,7 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan -- the backlog grows and shrinks faster than the planner's statistics
 set enable_seqscan = off
+set jit = off -- that setting can raise the estimated costs above jit_above_cost
 as $$
 declare
     refused bigint := coalesce(json_array_length(rest -> 'parked'), 0) + coalesce(json_array_length(rest -> 'done'), 0);
