@@ -53,6 +53,7 @@ begin
         jobhooks_capture.record_ending(integer, jobhooks.action, json, text), jobhooks_capture.printable_bytes(text),
         jobhooks_capture.noted_lastval(), jobhooks_capture.session_may_call(), jobhooks_capture.check_call(integer),
         jobhooks_capture.may_be_restoring(), jobhooks_capture.installed_in(), jobhooks_capture.skips_restored_row(), jobhooks.is_restoring(),
+        jobhooks.greatest_change_id(), jobhooks.advance_sequence(),
         jobhooks.columns_of(json, text []) to jobhooks_capture;
 end
 $$;
@@ -90,7 +91,7 @@ begin
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
         jobhooks.configuration_of_hook(integer),
-        jobhooks.is_same_place(json, json), jobhooks.place_text(json)
+        jobhooks.is_same_place(json, json), jobhooks.place_text(json), jobhooks.greatest_change_id()
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
 
     grant insert, update, delete on jobhooks.job_hook, jobhooks.job_hook_content_type to jobhooks_operator;

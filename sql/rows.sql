@@ -13,7 +13,7 @@ on conflict do nothing;
 insert into jobhooks.cursor (seen, seen_floor, horizon, horizon_floor, first_id, system_identifier, database_oid)
 select
     pg_current_snapshot(), 0, pg_current_snapshot(), 0,
-    greatest(coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0), (select max(id) from jobhooks.object_change)),
+    greatest(coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0), jobhooks.greatest_change_id()),
     case
         when exists (select from jobhooks.job_hook) or exists (select from jobhooks.delivery) then 0
         else control.system_identifier
@@ -23,9 +23,7 @@ from pg_control_system() as control
 where not exists (select from jobhooks.cursor);
 
 -- A dump has the numbers of sequences, but a restore of some tables leaves them out.
-select setval('jobhooks.object_change_id_seq', newest.id)
-from (select max(id) as id from jobhooks.object_change) as newest
-where newest.id > coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0);
+select jobhooks.advance_sequence();
 
 select jobhooks.recover_content_types();
 -- Deferred triggers of these rows would stop the change of owners that follows.

@@ -1124,6 +1124,9 @@ REVOKE ALL ON FUNCTION jobhooks.adopt() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.adopt_moved() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.advance_sequence() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.advance_sequence() TO jobhooks_capture;
+
 REVOKE ALL ON FUNCTION jobhooks.applies_replication() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.begin_adoption() FROM PUBLIC;
@@ -1225,6 +1228,8 @@ GRANT ALL ON FUNCTION jobhooks.enable_hook(name text, enabled boolean) TO jobhoo
 REVOKE ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.enable_job(class_path text, enabled boolean) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.end_adoption() FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.end_leadership(leader bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.end_leadership(leader bigint) TO jobhooks_daemon;
 
@@ -1243,6 +1248,12 @@ REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.forget_loop() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.give_up_position() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.greatest_change_id() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_capture;
+GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.heartbeat() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.heartbeat() TO jobhooks_daemon;

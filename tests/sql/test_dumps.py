@@ -196,9 +196,23 @@ def test_data_can_be_restored_in_any_order(source: str, empty_database: str) -> 
         assert words(application)[-1] == "create 2 later"
 
 
-def test_a_log_that_was_restored_without_its_sequence_is_told_and_repaired(device: Connection, database: str) -> None:
-    """Otherwise each writer fails with the number of an earlier change, until it has passed all of them."""
-    device.execute("insert into public.device (name) select 'x' from generate_series(1, 5)")
+RESULT = "insert into jobhooks.job_result values (5, 1, 1, 1, 'success', now(), now())"
+# Where the ids are that were handed out; retention drops changes from the log.
+IDS = {
+    "log": "insert into public.device (name) select 'x' from generate_series(1, 5)",
+    "position": "update jobhooks.cursor set horizon_floor = 5",
+    "result": RESULT,
+    "backlog": "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, due_at)"
+    " values (5, 1, 1, 'waiting', now())",
+}
+
+
+@pytest.mark.parametrize("ids", IDS)
+def test_a_log_that_was_restored_without_its_sequence_is_told_and_repaired(
+    device: Connection, database: str, ids: str
+) -> None:
+    """Otherwise a writer fails with the number of an earlier change, or its change counts as read or done."""
+    device.execute(IDS[ids].encode())
     device.execute("select setval('jobhooks.object_change_id_seq', 1, false)")
     with contextlib.closing(connect(database)) as admin:
         with pytest.raises(SqlMismatch, match="above the number of its sequence"):
@@ -209,14 +223,35 @@ def test_a_log_that_was_restored_without_its_sequence_is_told_and_repaired(devic
     assert device.execute("select max(id) from jobhooks.object_change").fetchone() == (6,)
 
 
-def test_a_copy_without_the_number_of_the_log_fails_no_writer(source: str, empty_database: str) -> None:
-    """As after a restore of tables without sequences: the writer sets the number."""
+@pytest.mark.parametrize("function", ["adopt", "adopt_moved"])
+def test_to_adopt_sets_the_number_of_the_log(device: Connection, function: str) -> None:
+    """Also by the function, which checks nothing before."""
+    device.execute("update jobhooks.cursor set horizon_floor = 5, system_identifier = 1")
+    device.execute("select setval('jobhooks.object_change_id_seq', 1, false)")
+    device.execute(f"select jobhooks.{function}()".encode())
+    device.execute("insert into public.device (name) values ('y')")
+    assert device.execute("select max(id) from jobhooks.object_change").fetchone() == (6,)
+
+
+@pytest.mark.parametrize("ids", ["log", "result"])
+def test_a_copy_without_the_number_of_the_log_fails_no_writer(source: str, empty_database: str, ids: str) -> None:
+    """As after a restore of tables without sequences: the writer sets the number, past all that are in use."""
     restore(empty_database, dump(source))
     restore(empty_database, dump_with(source, "--data-only"))
     with psycopg.connect(empty_database, autocommit=True) as application:
+        if ids == "result":
+            application.execute(RESULT.encode())
         application.execute("select setval('jobhooks.object_change_id_seq', 1, false)")
-        application.execute("insert into public.plain values (2, 'b', 'later')")
-        assert words(application)[-1] == "create 2 later"
+        with psycopg.connect(empty_database) as another:
+            another.execute("insert into public.plain values (2, 'b', 'earlier')")
+            application.execute("insert into public.plain values (3, 'c', 'later')")
+            another.commit()
+        assert words(application)[-2:] == ["create 2 earlier", "create 3 later"]
+        first = 4 if ids == "log" else 6
+        assert application.execute("select id from jobhooks.object_change order by id desc limit 2").fetchall() == [
+            (first + 1,),
+            (first,),
+        ]
 
 
 def test_a_session_from_before_the_repair_records_after_it(source: str, empty_database: str) -> None:

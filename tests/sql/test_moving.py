@@ -1,11 +1,15 @@
 """Adopting a moved database in SQL: places, transaction ids that go on, and what a restore leaves behind."""
 
+import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 
 from conftest import Connection
+from jobhooks.operations import adopting
+from jobhooks.store.connections import connect
 from support.moving import as_restored
 
 SURVIVED = "select jobhooks.transaction_ids_survived()"
@@ -71,6 +75,100 @@ def test_a_change_that_counts_as_seen_by_chance(device: Connection) -> None:
     write(device, 1)
     device.execute("do $$ begin for i in 1..100 loop perform pg_current_xact_id(); commit; end loop; end $$")
     assert not survived(device)
+
+
+def next_id(conn: Connection) -> int:
+    row = conn.execute("select pg_snapshot_xmax(pg_current_snapshot())::text::bigint").fetchone()
+    assert row is not None
+    return row[0]
+
+
+def use_up(conn: Connection, number: int) -> None:
+    conn.execute(
+        f"do $$ begin for i in 1..{number} loop perform pg_current_xact_id(); commit; end loop; end $$".encode()
+    )
+
+
+def test_a_change_after_the_low_water_id_of_the_last_window(device: Connection) -> None:
+    """The reader takes its low-water id before its snapshot, so the last changes that it has read are above."""
+    write(device, 3)
+    (taken,) = device.execute("select pg_current_snapshot()::text").fetchall()[0]
+    device.execute("update jobhooks.cursor set seen = %s, horizon = %s, saved_at = clock_timestamp()", [taken, taken])
+    write(device, 3)
+    assert survived(device)
+
+
+def test_a_transaction_in_progress_that_counts_as_ended(device: Connection, database: str) -> None:
+    """It began before the restore, on a server that had handed out fewer ids, and writes after the adoption."""
+    with psycopg.connect(database) as early:
+        early.execute("select pg_current_xact_id()")
+        seen = f"{next_id(device) + 5}:{next_id(device) + 5}:"
+        device.execute("update jobhooks.cursor set seen = %s, horizon = %s, system_identifier = 1", [seen, seen])
+        use_up(device, 10)
+        assert not survived(device)
+        device.execute("select jobhooks.adopt_moved()")
+        early.execute("insert into public.device (name) values ('early')")
+    late = "select pg_visible_in_snapshot(transaction_id, seen) from jobhooks.object_change, jobhooks.cursor"
+    assert device.execute(late.encode()).fetchall() == [(False,)]
+
+
+def test_a_change_that_comes_before_a_hook_was_enabled_by_chance(device: Connection) -> None:
+    """The hook was enabled when the former server had handed out more ids than this one at the restore."""
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
+    device.execute("select jobhooks.add_hook('h', '{public.device}', '{create}', 'a.B')")
+    assert survived(device)
+    device.execute(
+        "update jobhooks.job_hook set enabled_since = %s", [f"{next_id(device) + 50}:{next_id(device) + 50}:"]
+    )
+    write(device, 1)
+    use_up(device, 100)
+    assert not survived(device)
+
+
+def test_changes_before_a_hook_was_enabled_are_not_for_it(device: Connection, database: str) -> None:
+    """Also if only one transaction of the former place is unread, and no result tells its place."""
+    write(device, 2)
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
+    device.execute("select jobhooks.add_hook('h', '{public.device}', '{create}', 'a.B')")
+    as_restored(device)
+    write(device, 1)
+    with contextlib.closing(connect(database)) as admin:
+        assert [each.unread for each in adopting.plan_adoption(admin).hooks] == [1]
+        assert not adopting.adopt_moved(admin)
+    unread = (
+        "select change.id from jobhooks.object_change as change, jobhooks.job_hook where not pg_visible_in_snapshot"
+    )
+    assert device.execute(f"{unread}(transaction_id, enabled_since)".encode()).fetchall() == [(3,)]
+
+
+@pytest.mark.parametrize("function", ["adopt", "adopt_moved"])
+def test_a_database_is_adopted_once(device: Connection, database: str, function: str) -> None:
+    """A second adoption at the same time would drop what has come since the first one."""
+    device.execute("update jobhooks.cursor set system_identifier = 1")
+    with psycopg.connect(database) as first, ThreadPoolExecutor() as pool:
+        first.execute("select jobhooks.adopt()")
+        second = pool.submit(device.execute, f"select jobhooks.{function}()".encode())
+        with psycopg.connect(database, autocommit=True) as looking:
+            while not blocked(looking, device.info.backend_pid):
+                assert not second.done()
+        first.commit()
+        with pytest.raises(psycopg.Error, match="there is nothing to adopt"):
+            second.result()
+
+
+def blocked(conn: Connection, pid: int) -> bool:
+    return conn.execute("select cardinality(pg_blocking_pids(%s)) > 0", [pid]).fetchone() == (True,)
+
+
+def test_a_refused_daemon_leaves_the_row_of_a_restored_cursor(conn: Connection) -> None:
+    """When it was stored tells whether transaction ids go on."""
+    conn.execute("select jobhooks.record_place(leader, %s::json) from jobhooks.cursor", [DB1])
+    conn.execute("update jobhooks.cursor set system_identifier = 1")
+    before = conn.execute("select xmin::text from jobhooks.cursor").fetchone()
+    assert "shop at db2:5432" in str(
+        conn.execute("select jobhooks.other_place(%s::json)", [place("db2:5432")]).fetchone()
+    )
+    assert conn.execute("select xmin::text from jobhooks.cursor").fetchone() == before
 
 
 def test_a_server_that_has_handed_out_too_few_ids(conn: Connection) -> None:

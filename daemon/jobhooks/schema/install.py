@@ -106,8 +106,8 @@ def check_installed(conn: SyncConnection) -> None:
         raise _without_rows(conn)
     if not sequence_is_past_log:
         raise SqlMismatch(
-            f"the log in the database {conn.info.dbname} has changes above the number of its sequence, as after a"
-            " restore without sequences",
+            f"the log in the database {conn.info.dbname} has changes, results or positions above the number of its"
+            " sequence, as after a restore without sequences",
             "jobhooks install",
         )
 

@@ -22,6 +22,7 @@ begin
     delete from jobhooks.hook_position;
     delete from jobhooks.delivery;
     delete from jobhooks.suspect;
+    perform jobhooks.end_adoption();
 end
 $$;
 

@@ -16,6 +16,7 @@ begin
     if not survived then
         perform jobhooks.renumber_transactions();
     end if;
+    perform jobhooks.end_adoption();
     return survived;
 end
 $$;

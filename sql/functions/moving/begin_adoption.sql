@@ -1,7 +1,8 @@
--- jobhooks.begin_adoption(): lock the log, and note that the cursor is that of this database.
+-- jobhooks.begin_adoption(): check that there is something to adopt, and lock the log.
 --
 -- It waits for transactions that have written to the log, and no further one writes until this transaction ends: so the
--- caller knows the greatest id of the changes that are there. The next daemon to lead records its place.
+-- caller knows the greatest id of the changes that are there. Another adoption, and a daemon that is about to lead, wait for the
+-- row of the cursor. It changes no row of jobhooks: when a row was stored tells transaction_ids_survived something.
 create or replace function jobhooks.begin_adoption()
 returns void
 language plpgsql
@@ -12,6 +13,7 @@ begin
         raise exception 'cannot adopt the database in a transaction whose snapshot is older than this call'
             using errcode = 'JH030', hint = 'begin isolation level read committed';
     end if;
+    perform from jobhooks.cursor for update;
     if jobhooks.leader_session() is not null then
         raise exception 'cannot adopt the database: a daemon leads here, with the session %', jobhooks.leader_session()
             using errcode = 'JH030', hint = 'stop that daemon first, if this database was moved or copied';
@@ -27,16 +29,8 @@ begin
     end if;
 
     lock table jobhooks.object_change in share row exclusive mode;
-    update jobhooks.cursor
-    set system_identifier = control.system_identifier,
-        database_oid = (select oid from pg_database where datname = current_database()),
-        leader = cursor.leader + (cursor.leader > 0)::integer, -- a former leader settles no more
-        place = null,
-        refused_place = null,
-        refused_at = null
-    from pg_control_system() as control;
-    perform jobhooks.note_database();
+    perform jobhooks.advance_sequence();
 end
 $$;
 
-comment on function jobhooks.begin_adoption() is 'Lock the log, and note that the cursor is that of this database';
+comment on function jobhooks.begin_adoption() is 'Check that there is something to adopt, and lock the log';

@@ -127,12 +127,11 @@ select
 from jobhooks.migration
 
 -- name: has_rows
--- Whether the rows are there without which nothing works, and whether the log's sequence is past its changes.
+-- Whether the rows are there without which nothing works, and whether the log's sequence is past all ids that are in use.
 select
     exists (select from jobhooks.installation) and exists (select from jobhooks.cursor)
     and exists (select from jobhooks.configuration) and exists (select from jobhooks.log_segment),
-    (select coalesce(max(id), 0) from jobhooks.object_change)
-    <= coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0)
+    jobhooks.greatest_change_id() <= coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0)
 
 -- name: installation
 select program_version, functions_digest from jobhooks.installation

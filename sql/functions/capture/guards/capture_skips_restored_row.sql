@@ -8,19 +8,16 @@ returns boolean
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    newest bigint;
 begin
     -- Without its rows jobhooks delivers nothing. jobhooks install makes them, and begins with the changes after that.
     if not exists (select from jobhooks.installation) or not exists (select from jobhooks.cursor) or jobhooks.is_restoring() then
         return true;
     end if;
-    newest := (select max(id) from jobhooks.object_change);
-    if newest > coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0) then
+    if jobhooks.greatest_change_id() > coalesce(pg_sequence_last_value('jobhooks.object_change_id_seq'), 0) then
         if current_setting('check_function_bodies') = 'off' then
             return true;
         end if;
-        perform setval('jobhooks.object_change_id_seq', newest);
+        perform jobhooks.advance_sequence();
     end if;
     return false;
 end
