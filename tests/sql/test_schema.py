@@ -41,6 +41,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         f"select signature from ({OWN_FUNCTIONS}) as own join pg_proc using (oid) where prosecdef order by 1"
     ).fetchall()
     assert definers == [
+        ("jobhooks.advance_sequence()",),
         ("jobhooks.capture_change()",),
         ("jobhooks.check_hook_targets()",),
         ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
@@ -48,6 +49,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.forget_condition_failures()",),
         ("jobhooks.forget_loop()",),
         ("jobhooks.give_up_position()",),
+        ("jobhooks.greatest_change_id()",),
         ("jobhooks.maintain_log(interval,bigint)",),
         ("jobhooks.may_mark()",),
         ("jobhooks.note_condition_verdicts(json)",),
