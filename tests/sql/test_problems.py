@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -421,6 +422,28 @@ def test_a_wake_lock_in_strange_hands(device: Connection) -> None:
         client.execute("select jobhooks.acquire_leadership()")
         client.commit()
         assert problems(device) == [], "a daemon that sleeps is as it should be"
+
+
+def test_a_session_that_keeps_the_daemon_from_recording_results(device: Connection) -> None:
+    """It has locked the row that says who leads, and is idle: all deliveries wait for it."""
+    dsn = device.info.dsn
+    with psycopg.connect(dsn, application_name="psql") as idle, ThreadPoolExecutor() as pool:
+        idle.execute("select from jobhooks.cursor for update")
+        with psycopg.connect(dsn) as daemon:
+            settled = pool.submit(
+                daemon.execute, b"select jobhooks.save_positions(leader, null, null) from jobhooks.cursor"
+            )
+            found: list[tuple[str, str, str]] = []
+            while not found:
+                assert not settled.done()
+                found = device.execute(
+                    "select severity, subject, remedy from jobhooks.problems_of_leader('0 s') where subject <> 'the daemon'"
+                ).fetchall()
+            pid = idle.info.backend_pid
+            end = f"end its transaction, or: select pg_terminate_backend({pid})"
+            assert found == [("error", f"session {pid} (psql)", end)]
+            idle.rollback()
+            settled.result()
 
 
 def test_a_viewer_is_told_the_same_and_what_it_cannot_see(device: Connection, admin: SyncConnection, role: str) -> None:
