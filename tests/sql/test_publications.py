@@ -101,7 +101,7 @@ def test_a_replica_keeps_the_state_of_its_own_jobhooks(
                 assert state(replica) == own
                 check_installed(replica)
                 check_original(replica)
-                assert [found.severity for found in problems_of_publications(replica)] == ["note"]
+                assert [found.severity for found in problems_of_publications(replica)] == ["warning"]
             finally:
                 replica.execute("alter subscription everything disable")
                 replica.execute("alter subscription everything set (slot_name = none)")

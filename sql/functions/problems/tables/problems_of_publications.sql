@@ -38,8 +38,8 @@ as $$
 
     select
         'warning', format('publication %s', publication.pubname),
-        'it publishes the tables of jobhooks: replication stops at a subscriber without jobhooks, and one with jobhooks leaves'
-        ' their rows out',
+        'it publishes the tables of jobhooks: replication stops at a subscriber without jobhooks, and at one with jobhooks as soon'
+        ' as a new segment of the log begins here',
         case
             when publication.puballtables then format(
                 'drop publication %1$I; create publication %1$I for %2$s with (publish = ''%3$s''%4$s);'
@@ -64,8 +64,9 @@ as $$
     cross join application
     union all
     select distinct
-        'note', format('subscription %s', subscription.subname),
-        'it brings the rows of another database''s jobhooks, which are left out here',
+        'warning', format('subscription %s', subscription.subname),
+        'it brings the rows of another database''s jobhooks: they are left out here, but replication stops as soon as a new'
+        ' segment of the log begins there',
         'leave the tables of jobhooks out of the publication: jobhooks doctor there has the command'
     from pg_subscription_rel as part
     join own on own.oid = part.srrelid
