@@ -27,7 +27,7 @@ systemd ?= /run/systemd/system
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-model test-chaos test-nightly test-versions coverage bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
+.PHONY: help demo test test-fast test-model test-chaos test-faults test-nightly test-versions coverage bench bench-capture bench-delivery check format generate lock install-sql install uninstall build clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,11 +57,14 @@ test-fast: $(VENV)/.installed ## Run the unit tests and the SQL tests with fewer
 test-model: $(VENV)/.installed ## Visit every state of the model of scheduling, including the long scenarios
 	$(BIN)/pytest tests/model -m "nightly or not nightly" $(IN_PARALLEL) $(PYTEST_ARGUMENTS)
 
-test-chaos: $(VENV)/.installed ## Run the tests that kill, cut and restart, including the long ones
-	$(BIN)/pytest -m chaos $(IN_PARALLEL) $(PYTEST_ARGUMENTS)
+test-chaos: $(VENV)/.installed ## Write a million changes through all faults in ten minutes (JOBHOOKS_CHAOS_MINUTES=60 for an hour)
+	$(BIN)/pytest tests/chaos -m chaos $(PYTEST_ARGUMENTS)
 
-test-nightly: $(VENV)/.installed ## Run all tests, including the long ones
-	$(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)
+test-faults: $(VENV)/.installed ## Run the other tests that kill, cut and restart, including the long ones
+	$(BIN)/pytest -m chaos --ignore tests/chaos $(IN_PARALLEL) $(PYTEST_ARGUMENTS)
+
+test-nightly: $(VENV)/.installed ## Run all tests, including the long ones and an hour of chaos
+	JOBHOOKS_CHAOS_MINUTES=$${JOBHOOKS_CHAOS_MINUTES:-60} $(BIN)/pytest -m "nightly or not nightly" $(PYTEST_ARGUMENTS)
 
 test-versions: $(VENV)/.installed ## Run the tests of sql/ on PostgreSQL 14, 16 and 17 (needs npm, x86_64 Linux)
 	@set -e; for version in $(OTHER_VERSIONS); do \

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,11 +131,14 @@ class Vanishes(JobHookReceiver):
         await record(self, change)
 """
 
-# Random changes of rows with the keys from "low" up to "high", some of them more often. No row has the key "hole".
+# Random changes of rows with the keys from "low" up to "high", some of them more often; it returns how many rows it
+# changed. No row has the key "hole".
 FUNCTIONS = """
 create function public.churn(name regclass, low integer, high integer, steps integer)
-returns void language plpgsql as $$
+returns integer language plpgsql as $$
 declare
+    changed integer := 0;
+    number integer;
     hole constant integer := -1 - low;
     what double precision;
     one integer;
@@ -156,10 +160,17 @@ begin
             using other, one;
         else
             execute format('update %s set id = $1 where id = $2', name) using hole, one;
+            get diagnostics number = row_count;
+            changed := changed + number;
             execute format('update %s set id = $1 where id = $2', name) using one, other;
+            get diagnostics number = row_count;
+            changed := changed + number;
             execute format('update %s set id = $1 where id = $2', name) using other, hole;
         end if;
+        get diagnostics number = row_count;
+        changed := changed + number;
     end loop;
+    return changed;
 end
 $$;
 """
@@ -216,14 +227,20 @@ def write_all_receivers(directory: Path, mix: Mix, seed: int, note: str = "") ->
         write_receivers(directory, text.format(**values) + f"# {note}\n", module)
 
 
-def add_all_hooks(conn: Connection[TupleRow], database: str, directory: Path) -> dict[int, Promise]:
-    """Hook each receiver; the promises, by the hook's id."""
+def add_all_hooks(
+    conn: Connection[TupleRow],
+    database: str,
+    directory: Path,
+    receiving: Sequence[str] = RECEIVING,
+    bulk: Sequence[str] = BULK,
+) -> dict[int, Promise]:
+    """Hook each receiver, those of ``bulk`` to both tables; the promises, by the hook's id."""
     rows = conn.execute("select name, id from jobhooks.content_type").fetchall()
     tables: dict[str, int] = dict(rows)
     promises: dict[int, Promise] = {}
-    for hook_id, job in enumerate(RECEIVING, 1):
+    for hook_id, job in enumerate(receiving, 1):
         kind = job.partition(".")[2]
-        hooked = TABLES if kind in BULK else TABLES[:1]
+        hooked = TABLES if kind in bulk else TABLES[:1]
         add_hook(database, directory, job, ["create", "update", "delete", "truncate"], *hooked)
         if kind in MERGES:
             conn.execute("update jobhooks.job_hook set coalesce_s = %s where id = %s", [MERGES[kind], hook_id])

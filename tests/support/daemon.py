@@ -33,6 +33,11 @@ def jobhooks(*arguments: str, cwd: Path | str | None = None, **changes: str) -> 
     return launcher.run(arguments, env=environment(**changes), cwd=cwd, timeout=60)
 
 
+def jobhooks_within(limit_s: float, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line to its end, which may take up to ``limit_s`` seconds."""
+    return launcher.run(arguments, env=environment(**changes), timeout=limit_s)
+
+
 class Command(launcher.Process):
     """A command that runs. What it writes on stderr can be read; so can what it writes on stdout, if that is None."""
 

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import functools
 import os
+import random
 import shlex
 import shutil
 import signal
@@ -14,8 +15,12 @@ import threading
 from collections.abc import Generator
 from pathlib import Path
 
+import psycopg
+
 from jobhooks import embedded
 from jobhooks.embedded import server_account
+from support.clusters import Cluster
+from support.daemon import Daemon, descendants
 from support.servers import chosen_binaries
 
 
@@ -29,13 +34,22 @@ def free_port() -> int:
 class OwnServer:
     """A server of the test's own, which it may stop, kill and start again; reached on ``port`` of the loopback."""
 
-    def __init__(self, binaries: Path, settings: dict[str, str], copy_of: "OwnServer | None") -> None:
+    def __init__(
+        self,
+        binaries: Path,
+        settings: dict[str, str],
+        copy_of: "OwnServer | None",
+        parent_of_data: Path | None = None,
+        *,
+        is_alone: bool = True,
+    ) -> None:
+        """Make its data. ``is_alone``: a copy of a new cluster will do, although it has the identity of the others."""
         self._account = server_account()
         self.directory = Path(tempfile.mkdtemp(prefix="jobhooks-", dir="/tmp"))
         if self._account.uid is not None and self._account.gid is not None:
             os.chown(self.directory, self._account.uid, self._account.gid)
         self._binaries = embedded.usable_binaries(binaries, self.directory, self._account)
-        self._data = _make_data_directory()
+        self._data = _make_data_directory(parent_of_data)
         (self.directory / "data").symlink_to(self._data)
         self.port = free_port()
         self._settings = {
@@ -47,7 +61,9 @@ class OwnServer:
             "wal_level": "replica",
             **settings,
         }
-        if copy_of is None:
+        if copy_of is None and not is_alone:
+            embedded.initialise(self._binaries, self.directory, self._account)
+        elif copy_of is None:
             subprocess.run(["cp", "-a", f"{_fresh_cluster(self._binaries)}/data/.", self._data], check=True)
         else:
             command = [str(self._binaries / "pg_basebackup"), "-D", str(self.directory / "data"), "-R", "-c", "fast"]
@@ -80,6 +96,16 @@ class OwnServer:
         self._process = embedded.launch(self._binaries, self.directory, self._account, self._settings)
         embedded.await_ready(self._process, self.directory)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its first process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def cluster(self) -> Cluster:
+        """Its programs and its data."""
+        return Cluster(self._binaries, self.directory, self._account)
+
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """Stop it: SIGINT is "fast", SIGQUIT "immediate", as in a crash."""
         assert self._process is not None
@@ -88,7 +114,7 @@ class OwnServer:
 
     def close(self) -> None:
         """Stop it, if it runs, and delete it."""
-        if self._process is not None and self._process.poll() is None:
+        if self.is_running:
             self.stop(signal.SIGQUIT)
         for proxy in self._proxies:
             proxy.close()
@@ -96,9 +122,9 @@ class OwnServer:
         shutil.rmtree(self._data, ignore_errors=True)
 
 
-def _make_data_directory() -> Path:
-    """Make a directory for the server's account, in memory if there is room."""
-    directory = Path(tempfile.mkdtemp(prefix="jobhooks-", dir=embedded.room_in_memory() or "/tmp"))
+def _make_data_directory(parent: Path | None = None) -> Path:
+    """Make a directory for the server's account, by default in memory if there is room."""
+    directory = Path(tempfile.mkdtemp(prefix="jobhooks-", dir=parent or embedded.room_in_memory() or "/tmp"))
     account = server_account()
     if account.uid is not None and account.gid is not None:
         os.chown(directory, account.uid, account.gid)
@@ -192,3 +218,18 @@ def _end(*sockets: socket.socket) -> None:
     for end in sockets:
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
+
+
+def end_sessions(server: OwnServer, rng: random.Random) -> None:
+    """End about a third of the daemons' sessions."""
+    with psycopg.connect(server.url(), autocommit=True) as conn:
+        pids = conn.execute("select pid from pg_stat_activity where application_name like 'jobhooks%'").fetchall()
+        ended = [pid for (pid,) in pids if rng.random() < 0.3]
+        conn.execute("select pg_terminate_backend(pid) from unnest(%s::integer[]) as pid", [ended])
+
+
+def kill_a_worker(daemon: Daemon, rng: random.Random) -> None:
+    """Kill one of the processes below a daemon, if it has any: a worker, or the process that starts them."""
+    if below := descendants(daemon.process.pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(below), signal.SIGKILL)

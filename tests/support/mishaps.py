@@ -3,7 +3,7 @@
 import contextlib
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from support.churning import MERGES, RECEIVING, VANISHING, Mix, Writer, write_al
 from support.daemon import Daemon, wait_until
 from support.hooking import write_receivers
 from support.oracle import DISCARDED, NOTHING, SUCCESS, LoggedChange, Observed, Promise, Record
+from support.pairs import Pair
 
 LEADER = "select pg_terminate_backend(jobhooks.leader_session())"
 # Everything is settled: the saved positions are behind all changes, and nothing is pending.
@@ -36,13 +37,12 @@ class Mishaps:
         self._seed = seed
         self._rng = random.Random(seed)
         self._numbers = count(1)
-        self._daemons: list[Daemon] = []
-        self.ended: list[Daemon] = []
+        self._pair = Pair(self._start, self._rng)
         self._undo: list[Callable[[], object]] = []
         self.kinds: list[Callable[[], object]] = [
-            self.kill,
-            self.kill,
-            self.terminate,
+            self._pair.kill,
+            self._pair.kill,
+            self._pair.terminate,
             self.cut_leader,
             self.pause,
             self.pause,
@@ -57,17 +57,9 @@ class Mishaps:
             self.undo,
         ]
 
-    @contextlib.contextmanager
-    def daemons(self) -> Generator[None]:
+    def daemons(self) -> contextlib.AbstractContextManager[None]:
         """Run the daemons."""
-        try:
-            self._start()
-            self._daemons[0].await_started()
-            self._start()
-            yield
-        finally:
-            for daemon in self._daemons:
-                daemon.kill()
+        return self._pair.running()
 
     def happen(self, writers: list[Writer], deadline: float) -> None:
         """Let mishaps happen, each kind in turn, while rows change, and undo them."""
@@ -82,31 +74,12 @@ class Mishaps:
         for writer in writers:
             writer.join()
 
-    def _start(self) -> None:
+    def _start(self) -> Daemon:
         size = self._rng.choice(self._mix.page_sizes)
         log = self._directory / f"{next(self._numbers)}.log"
-        self._daemons.append(
-            Daemon(self._database, self._receivers, log, JOBHOOKS_PAGE_SIZE=str(size), JOBHOOKS_SHUTDOWN_GRACE="0.3")
-        )
+        return Daemon(self._database, self._receivers, log, JOBHOOKS_PAGE_SIZE=str(size), JOBHOOKS_SHUTDOWN_GRACE="0.3")
 
     # Daemons.
-
-    def _end_one(self) -> Daemon:
-        """The daemon that was started first, which often leads, or the other one; another is started."""
-        daemon = self._daemons.pop(0 if self._rng.random() < 0.8 else 1)
-        self.ended.append(daemon)
-        self._start()
-        return daemon
-
-    def kill(self) -> None:
-        """Kill a daemon; the other one takes over."""
-        self._end_one().kill()
-
-    def terminate(self) -> None:
-        """End a daemon as systemd does. Before it leads or stands by, it may not handle the signal yet."""
-        daemon = self._end_one()
-        wait_until("it leads or stands by", lambda: daemon.events("started") or daemon.events("standing_by"))
-        assert daemon.terminate() == 0
 
     def cut_leader(self) -> None:
         """End the session by which a daemon leads, while its receivers run."""
@@ -114,9 +87,7 @@ class Mishaps:
 
     def tracebacks(self) -> list[str]:
         """What the daemons wrote that no log event is, and the events of faults in jobhooks."""
-        daemons = [*self.ended, *self._daemons]
-        faults = [str(event) for daemon in daemons for event in daemon.events("session_failed")]
-        return faults + [traceback for daemon in daemons for traceback in daemon.tracebacks()]
+        return [str(event) for event in self._pair.events("session_failed")] + self._pair.tracebacks()
 
     # Hooks and receivers.
 

@@ -83,6 +83,24 @@ def faults(log: dict[int, LoggedChange], promise: Promise, observed: Observed) -
     return [f"{promise.name}: {fault}" for fault in found]
 
 
+def replayed(log: dict[int, LoggedChange], table: int) -> tuple[dict[int, int], list[int]]:
+    """The rows that the changes of an empty table lead to, and the changes that do not begin where others ended."""
+    rows: dict[int, int] = {}
+    broken: list[int] = []
+    for change in log.values():
+        if change.table != table:
+            continue
+        if not change.keys:
+            rows.clear()
+        if change.before is not None and rows.pop(change.before[0], None) != change.before[1]:
+            broken.append(change.id)
+        if change.after is not None:
+            if change.after[0] in rows:
+                broken.append(change.id)
+            rows[change.after[0]] = change.after[1]
+    return rows, broken
+
+
 @dataclass
 class _Hook:
     log: dict[int, LoggedChange]

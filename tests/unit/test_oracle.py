@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.oracle import LoggedChange, Observed, Promise, Record, faults
+from support.oracle import LoggedChange, Observed, Promise, Record, faults, replayed
 
 Row = tuple[int, int] | None
 
@@ -117,3 +117,13 @@ def test_a_change_of_a_key_and_a_truncate_are_merged_with_nothing() -> None:
     assert faults(MOVED, promise(merges="time"), moved)[0].startswith("h: do not add up: Record(change=2")
     alone = merged(*((id_, before, after) for id_, (before, after) in VALUES.items()), success=(1, 2, 3, 4, 5))
     assert faults(MOVED, promise(merges="time"), alone) == []
+
+
+def test_the_changes_of_a_table_lead_to_its_rows() -> None:
+    assert replayed(MOVED, 1) == ({2: 1}, [])
+    assert replayed(MOVED, 2) == ({}, [])
+
+
+def test_a_change_that_does_not_begin_where_another_ended_is_found() -> None:
+    """Something is missing between, or the order is wrong."""
+    assert replayed(log((None, (1, 5)), ((1, 6), (1, 7)), (None, (1, 8)), ((2, 1), None)), 1) == ({1: 8}, [2, 3, 4])

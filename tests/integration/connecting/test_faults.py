@@ -1,12 +1,11 @@
 """The database goes away in every way it can, and comes back: nothing is lost, nothing is done twice, nothing hangs."""
 
-import os
 import random
 import signal
 import threading
 import time
 from collections.abc import Generator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import psycopg
@@ -15,8 +14,8 @@ import pytest
 from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from support.daemon import Daemon, descendants, wait_until
-from support.faults import OwnServer, own_server
+from support.daemon import Daemon, wait_until
+from support.faults import OwnServer, end_sessions, kill_a_worker, own_server
 from support.hooking import add_hook, write_receivers
 
 pytestmark = pytest.mark.chaos
@@ -273,21 +272,6 @@ def chaos(server: OwnServer, receivers: Path, log: Path, changes: int, seed: int
 
 
 FAST = ("--log-level", "warning")
-
-
-def end_sessions(server: OwnServer, rng: random.Random) -> None:
-    """End about a third of the daemons' sessions."""
-    with psycopg.connect(server.url(), autocommit=True) as conn:
-        pids = conn.execute("select pid from pg_stat_activity where application_name like 'jobhooks%'").fetchall()
-        ended = [pid for (pid,) in pids if rng.random() < 0.3]
-        conn.execute("select pg_terminate_backend(pid) from unnest(%s::integer[]) as pid", [ended])
-
-
-def kill_a_worker(daemon: Daemon, rng: random.Random) -> None:
-    """Kill one of the processes below a daemon, if it has any: a worker, or the process that starts them."""
-    if below := descendants(daemon.process.pid):
-        with suppress(ProcessLookupError):
-            os.kill(rng.choice(below), signal.SIGKILL)
 
 
 def add_more_hooks(server: OwnServer, receivers: Path) -> None:

@@ -2,70 +2,28 @@
 
 import contextlib
 import os
-import subprocess
 import tempfile
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks import embedded
 from jobhooks.contract.job_settings import JobSettings
-from jobhooks.embedded import Account, run_server, server_account, system_binaries, usable_binaries, wheel_binaries
+from jobhooks.embedded import run_server, server_account
 from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations import adopting, tables
 from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.schema.install import install
 from jobhooks.store.connections import call, connect
+from support.clusters import compress_as_all_servers_can, new_cluster, upgrade, versions
 from support.daemon import jobhooks
 from support.moving import RUNS, Counts, deliver_all, insert, make_shop, work, write_here
 from support.observing import Recorder, sessions
 
 pytestmark = pytest.mark.nightly
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A server whose data stay: its programs, its directory and the account that it runs as."""
-
-    binaries: Path
-    directory: Path
-    account: Account
-
-    def program(self, name: str, *arguments: str) -> str:
-        """Run one of its programs."""
-        return embedded.run([str(self.binaries / name), *arguments], self.account)
-
-    @property
-    def data(self) -> Path:
-        return self.directory / "data"
-
-    @property
-    def url(self) -> str:
-        return f"postgresql://postgres@/shop?host={self.directory}"
-
-    @property
-    def major(self) -> int:
-        return int(self.program("postgres", "--version").split()[2].partition(".")[0])
-
-    def initialise(self) -> None:
-        checksums = ["--no-data-checksums"] if self.major >= 18 else []
-        arguments = ["-D", str(self.data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-        self.program("initdb", *arguments, *checksums)
-
-    @contextlib.contextmanager
-    def running(self) -> Generator[None]:
-        options = f"-c listen_addresses= -c unix_socket_directories={self.directory} -c fsync=off"
-        log = str(self.directory / "log")
-        self.program("pg_ctl", "-D", str(self.data), "-w", "-l", log, "-o", options, "start")
-        try:
-            yield
-        finally:
-            self.program("pg_ctl", "-D", str(self.data), "-w", "-m", "fast", "stop")
 
 
 @pytest.fixture
@@ -76,23 +34,6 @@ def directory() -> Generator[Path]:
         if account.uid is not None and account.gid is not None:
             os.chown(name, account.uid, account.gid)
         yield Path(name)
-
-
-def new_cluster(directory: Path, name: str, binaries: Path) -> Cluster:
-    own = directory / name
-    account = server_account()
-    own.mkdir(mode=0o700)
-    if account.uid is not None and account.gid is not None:
-        os.chown(own, account.uid, account.gid)
-    return Cluster(usable_binaries(binaries, own, account), own, account)
-
-
-def versions() -> tuple[Path, Path]:
-    """The programs of two servers, the older first: of two majors, if this machine has them."""
-    found = [each for each in (system_binaries(), wheel_binaries()) if each is not None]
-    assert found
-    found.sort(key=lambda each: int(embedded.server_version(each, server_account()).partition(".")[0]))
-    return found[0], found[-1]
 
 
 def open_shop(url: str, stack: contextlib.ExitStack) -> Connection:
@@ -110,12 +51,7 @@ def open_shop(url: str, stack: contextlib.ExitStack) -> Connection:
         jobs.enable_job(admin, "m.C")
         hooks.add_hook(admin, HookSettings("h", ["public.device"], "m.C", ["create", "update", "delete", "truncate"]))
     make_shop(conn, url)
-    for segment in (
-        "object_change",
-        "object_change_1",
-    ):  # the embedded server has no lz4, and the dump names the method
-        for column in ("prechange", "postchange"):
-            conn.execute(f"alter table jobhooks.{segment} alter {column} set compression pglz".encode())
+    compress_as_all_servers_can(conn)
     return conn
 
 
@@ -135,20 +71,6 @@ async def adopt_and_deliver(url: str, *, survived: bool) -> None:
             assert adopting.adopt_moved(admin) is survived
         insert(conn, "device", 5)
         await deliver_all(conn, url)
-
-
-def upgrade(old: Cluster, new: Cluster) -> None:
-    """Run pg_upgrade."""
-    sides = {"-b": old.binaries, "-B": new.binaries, "-d": old.data, "-D": new.data, "-s": new.directory}
-    subprocess.run(
-        [str(new.binaries / "pg_upgrade"), "-U", "postgres", *(str(part) for side in sides.items() for part in side)],
-        check=True,
-        cwd=new.directory,  # it writes a script there
-        env=embedded.clean_environment(),
-        user=new.account.uid,
-        group=new.account.gid,
-        extra_groups=new.account.extra_groups,
-    )
 
 
 async def test_pg_upgrade(directory: Path) -> None:
@@ -175,15 +97,9 @@ async def test_dump_and_restore(directory: Path, unread: int) -> None:
         await work(conn, old.url)
         one = "insert into public.device (name) values ('n'); commit;"
         conn.execute(f"do $$ begin for i in 1..{unread} loop {one} end loop; end $$".encode())
-        old_url, new_url = old.url.replace("/shop", "/postgres"), server.url()
-        roles = new.program("pg_dumpall", "-d", old_url, "--roles-only")
-        with psycopg.connect(new_url, autocommit=True) as admin:
-            for line in roles.splitlines():
-                if "jobhooks" in line:
-                    admin.execute(line.encode())
+        with psycopg.connect(server.url(), autocommit=True) as admin:
             admin.execute("create database shop")
-        new.program("pg_dump", "-Fc", "-f", str(directory / "dump"), old.url)
-        new.program("pg_restore", "-d", server.url("shop"), str(directory / "dump"))
+        new.restore(old.url, server.url("shop"), directory / "dump")
         await adopt_and_deliver(server.url("shop"), survived=False)
 
 
