@@ -1,7 +1,8 @@
 """Receivers that take many changes in one call: the number, the order, and batches that fail."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -227,19 +228,26 @@ def set_job(conn: Connection, receiver: str, **settings: object) -> None:
     conn.execute("select jobhooks.set_job(%s, %s)", [f"r.{receiver}", json.dumps(settings)])
 
 
+@contextlib.contextmanager
+def batch_that_waits(conn: Connection, database: str, receivers: Path, log: Path) -> Generator[None]:
+    """A daemon runs in which two changes wait for more, and another hook has got them; at the end it is to stop."""
+    hook_batches(conn, database, receivers, "Batches", batch_wait=3600)
+    add_hook(database, receivers, "r.Sees")
+    for _ in range(2):
+        write(conn, "fine", 1)
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("the batch waits", settled_by(conn, "r.Sees", 2))
+        yield
+        assert daemon.terminate() == 0
+
+
 def test_a_batch_that_waits_for_more_does_not_run_when_its_hook_is_paused(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
     """Not when its wait is over, and not when the daemon ends."""
-    hook_batches(seen, database, receivers, "Batches", batch_wait=3600)
-    add_hook(database, receivers, "r.Sees")
-    for _ in range(2):
-        write(seen, "fine", 1)
-    with Daemon(database, receivers, log) as daemon:
-        wait_until("the batch waits", settled_by(seen, "r.Sees", 2))
+    with batch_that_waits(seen, database, receivers, log):
         seen.execute("select jobhooks.pause_hook('hook of r.Batches')")
         wait_until("it is paused", lambda: reads_alone(seen))
-        assert daemon.terminate() == 0
     assert calls(seen) == []
     with Daemon(database, receivers, log.with_name("again")) as daemon:
         seen.execute("select jobhooks.pause_hook('hook of r.Batches', false)")
@@ -252,15 +260,9 @@ def test_a_batch_that_waits_for_more_does_not_run_when_its_hook_is_paused(
 def test_a_batch_that_waits_follows_the_limits_of_its_job(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    hook_batches(seen, database, receivers, "Batches", batch_wait=3600)
-    add_hook(database, receivers, "r.Sees")
-    for _ in range(2):
-        write(seen, "fine", 1)
-    with Daemon(database, receivers, log) as daemon:
-        wait_until("the batch waits", settled_by(seen, "r.Sees", 2))
+    with batch_that_waits(seen, database, receivers, log):
         set_job(seen, "Batches", batch_wait=0)
         wait_until("all is settled", settled(seen, 4))
-        assert daemon.terminate() == 0
     assert calls(seen) == [(2, 2)]
 
 
