@@ -132,13 +132,18 @@ def empty_database(server: Server) -> Generator[str]:
 
 
 @pytest.fixture
-def database(request: pytest.FixtureRequest, server: Server, template: str) -> Generator[str]:
+def cloned(request: pytest.FixtureRequest, template: str) -> str:
+    """The database that the test gets a clone of."""
+    return request.getfixturevalue("device_template") if "device" in request.fixturenames else template
+
+
+@pytest.fixture
+def database(server: Server, cloned: str) -> Generator[str]:
     """The URL of a database with jobhooks installed."""
     name = f"jobhooks_test_{next(numbers)}"
-    source = request.getfixturevalue("device_template") if "device" in request.fixturenames else template
     if server.is_shared:
         drop_database(server, name)
-    yield clone(server, source, name)
+    yield clone(server, cloned, name)
     drop_database(server, name)
 
 

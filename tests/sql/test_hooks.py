@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -26,21 +27,36 @@ from jobhooks.operations.lookup.nearest_names import nearest_names, suggestion
 from jobhooks.store.connections import translated_errors
 from support.capturing import client_with
 from support.daemon import LIMIT, wait_until
+from support.servers import Server, drop_database, made_as_a_clone
 
+JOBS_TEMPLATE = "jobhooks_test_template_jobs"
 HISTORY = "select kind, name, action, user_name, before, after from jobhooks.configuration_change order by id"
 LINK = "insert into jobhooks.job_hook_content_type select id, {1} from jobhooks.job_hook where name = '{0}'"
 ID = "(select id from jobhooks.job_hook where name = '{}')"
 
 
+@pytest.fixture(scope="module")
+def jobs_template(server: Server, device_template: str) -> Generator[str]:
+    """The database that tests with the fixture ``jobs`` clone."""
+    with made_as_a_clone(server, device_template, JOBS_TEMPLATE) as made:
+        made.execute("create table public.site (id integer primary key, place text, secret text)")
+        made.execute("select jobhooks.watch('public.site', exclude => '{secret}')")
+        made.execute(
+            "insert into jobhooks.job (class_path, enabled) values ('a.On', true), ('a.Too', true), ('a.Off', false)"
+        )
+        made.execute("delete from jobhooks.configuration_change")
+    yield JOBS_TEMPLATE
+    drop_database(server, JOBS_TEMPLATE)
+
+
+@pytest.fixture
+def cloned(request: pytest.FixtureRequest, cloned: str) -> str:
+    return request.getfixturevalue("jobs_template") if "jobs" in request.fixturenames else cloned
+
+
 @pytest.fixture
 def jobs(device: Connection) -> Connection:
-    """The client, with two jobs that are on and one that is not, and a second watched table."""
-    device.execute("create table public.site (id integer primary key, place text, secret text)")
-    device.execute("select jobhooks.watch('public.site', exclude => '{secret}')")
-    device.execute(
-        "insert into jobhooks.job (class_path, enabled) values ('a.On', true), ('a.Too', true), ('a.Off', false)"
-    )
-    device.execute("delete from jobhooks.configuration_change")
+    """The client, with two jobs that are on and one that is not, and a second watched table, all of the template."""
     return device
 
 

@@ -76,11 +76,16 @@ def test_a_page_that_is_not_full_is_the_last_of_its_tables(log: Log) -> None:
     assert read(*log, content_type_ids=[2], limit=3, after_id=7) == [9]
 
 
-@pytest.mark.parametrize(
-    "bounds", [{}, {"last_id": 30}, {"content_type_ids": [2]}, {"last_id": 30, "content_type_ids": [1, 2]}]
+BOUNDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"last_id": 30},
+    {"content_type_ids": [2]},
+    {"last_id": 30, "content_type_ids": [1, 2]},
 )
+
+
 @pytest.mark.parametrize("known", [False, True], ids=["unknown", "analyzed"])
-def test_a_bounded_page_is_read_by_index(log: Log, bounds: dict[str, Any], known: bool) -> None:
+def test_a_bounded_page_is_read_by_index(log: Log, known: bool) -> None:
     conn, window = log
     conn.execute("alter table jobhooks.object_change_1 set (autovacuum_enabled = off)")
     conn.execute("insert into public.device (name) select 'd' || i from generate_series(1, 20000) as i")
@@ -89,8 +94,9 @@ def test_a_bounded_page_is_read_by_index(log: Log, bounds: dict[str, Any], known
     query = queries()["read_page"]
     explain = f"explain (analyze, costs off, timing off, summary off) {query.text}".encode()
     with psycopg.connect(conn.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
-        plan = raw.execute(explain, query.arguments({**window, **bounds, "limit": 50})).fetchall()
-    text = "\n".join(line for (line,) in plan)
-    assert "Seq Scan on object_change_1" not in text, text
-    assert "object_change_1_transaction_id_idx" in text, text
-    assert "object_change_1_pkey" in text, text
+        for bounds in BOUNDS:
+            plan = raw.execute(explain, query.arguments({**window, **bounds, "limit": 50})).fetchall()
+            text = "\n".join(line for (line,) in plan)
+            assert "Seq Scan on object_change_1" not in text, (bounds, text)
+            assert "object_change_1_transaction_id_idx" in text, (bounds, text)
+            assert "object_change_1_pkey" in text, (bounds, text)

@@ -127,13 +127,13 @@ def _container(tag: str) -> Generator[Server]:
 
 def create_template(server: Server) -> None:
     """Create the database that tests get a clone of: jobhooks is installed in it."""
-    with _made_as_a_clone(server, None, TEMPLATE) as conn:
+    with made_as_a_clone(server, None, TEMPLATE) as conn:
         install(conn)
 
 
 def create_device_template(server: Server) -> None:
     """Create the database that most tests get a clone of: it has a watched table ``public.device`` with one row."""
-    with _made_as_a_clone(server, TEMPLATE, DEVICE_TEMPLATE) as conn:
+    with made_as_a_clone(server, TEMPLATE, DEVICE_TEMPLATE) as conn:
         conn.execute(
             "create table public.device (id integer generated always as identity primary key, name text, serial text)"
         )
@@ -142,7 +142,7 @@ def create_device_template(server: Server) -> None:
 
 
 @contextlib.contextmanager
-def _made_as_a_clone(server: Server, template: str | None, name: str) -> Generator[SyncConnection]:
+def made_as_a_clone(server: Server, template: str | None, name: str) -> Generator[SyncConnection]:
     """Make a template in a database with the OID of its clones, so that what jobhooks notes of it is true of them."""
     drop_database(server, name)
     made = f"{name}_made"
