@@ -51,7 +51,8 @@ begin
     grant select, insert, update, delete on jobhooks_capture.truncation to jobhooks_capture;
     grant execute on function jobhooks.may_mark(), jobhooks_capture.change_context(integer, json, json), jobhooks_capture.wake(),
         jobhooks_capture.record_ending(integer, jobhooks.action, json, text), jobhooks_capture.printable_bytes(text),
-        jobhooks_capture.noted_lastval(), jobhooks_capture.session_may_call(), jobhooks_capture.check_call(integer),
+        jobhooks_capture.noted_lastval(), jobhooks_capture.session_may_call(), jobhooks_capture.may_be_called(),
+        jobhooks_capture.callers(), jobhooks_capture.relations(), jobhooks_capture.check_call(integer, jobhooks.action),
         jobhooks_capture.may_be_restoring(), jobhooks_capture.installed_in(), jobhooks_capture.skips_restored_row(), jobhooks.is_restoring(),
         jobhooks.greatest_change_id(), jobhooks.advance_sequence(),
         jobhooks.columns_of(json, text []) to jobhooks_capture;

@@ -17,6 +17,7 @@ begin
             ('jobhooks_capture.never_called()', 'jobhooks_capture.trigger_stub()'),
             ('jobhooks_capture.departed(text)', 'jobhooks_capture.moved_row_position(text)'),
             ('jobhooks_capture.legible(text)', 'jobhooks_capture.printable_bytes(text)'),
+            ('jobhooks_capture.check_call(integer)', 'jobhooks_capture.check_call(integer, jobhooks.action)'),
             ('jobhooks.settle_rest(json)', 'jobhooks.record_failures(json)'),
             ('jobhooks.park_again(json)', 'jobhooks.requeue(json)'),
             ('jobhooks.unblock(json)', 'jobhooks.save_positions(bigint, json, json)'),

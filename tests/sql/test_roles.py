@@ -14,6 +14,7 @@ from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.schema.install import check_installed, check_may_mark, install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon
+from support.servers import Server
 
 WRITABLE = """
     select privilege || ' on ' || oid::regclass
@@ -30,6 +31,19 @@ def member(device: Connection, role: str) -> Generator[Connection]:
     """A session of an ordinary role; each test grants it the privileges in question."""
     with psycopg.connect(device.info.dsn, user=role, autocommit=True) as client:
         yield client
+    device.execute(f"revoke pg_read_all_data from {role}".encode())  # which holds for all databases
+
+
+@pytest.fixture
+def reader(device: Connection, server: Server) -> Generator[Connection]:
+    """A session of a role that may read all tables, and so has USAGE on every schema, and has a schema "mine"."""
+    name = "jobhooks_test_reader"
+    server.execute("drop role if exists {}", name)
+    server.execute("create role {} login in role pg_read_all_data", name)
+    device.execute(f"create schema mine authorization {name}; grant usage on schema mine to public".encode())
+    with psycopg.connect(device.info.dsn, user=name, autocommit=True) as client:
+        yield client
+    device.execute(f"drop owned by {name} cascade; drop role {name}".encode())
 
 
 def test_everything_belongs_to_the_owner_but_what_writes_to_the_log(conn: Connection) -> None:
@@ -141,6 +155,7 @@ def test_nobody_writes_changes_that_never_happened(device: Connection, member: C
 
 DIRECT_CALLS = (
     "select jobhooks_capture.record_change(1, 'create', null, '{}')",
+    "set jobhooks.user_name = 'someone'; select jobhooks_capture.record_change(1, 'create', null, '[]')",
     "select jobhooks_capture.record_partition_change(1, 'delete', '{}', null, '')",
     "select jobhooks_capture.record_partition_change(1, 'create', null, '{}', '')",
     "create temporary table t (a integer); create trigger t after insert on t"
@@ -157,6 +172,131 @@ def test_a_role_that_may_use_all_schemas_fires_no_hook(device: Connection, membe
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="does not write to the table"):
             member.execute(statement.encode())
     assert device.execute("select count(*) from jobhooks.object_change").fetchone() == before
+
+
+# Each makes an object of "mine" that calls the function when another role uses it, and says how.
+BOUND_CALLS = {
+    "a view": (
+        "create view mine.bait as select {call} as a; grant select on mine.bait to public",
+        "select a from mine.bait",
+    ),
+    "a function": (
+        "create function mine.bait() returns boolean language sql security definer as $$ select {call} $$",
+        "select mine.bait()",
+    ),
+    "a function with the rights of its caller": (
+        "create function mine.bait() returns boolean language sql begin atomic select {call}; end",
+        "select mine.bait()",
+    ),
+    "a default": (
+        "create table mine.bait (a int, b boolean default {call}); grant insert on mine.bait to public",
+        "insert into mine.bait (a) values (1)",
+    ),
+    "a check": (
+        "create table mine.bait (a int check ({call} is not null)); grant insert on mine.bait to public",
+        "insert into mine.bait (a) values (1)",
+    ),
+    "a rule": (
+        "create table mine.bait (a int); create rule r as on insert to mine.bait do also select {call};"
+        " grant insert on mine.bait to public",
+        "insert into mine.bait (a) values (1)",
+    ),
+    "a policy": (
+        "create table mine.bait (a int); insert into mine.bait values (1); grant select on mine.bait to public;"
+        " alter table mine.bait enable row level security; create policy p on mine.bait using ({call})",
+        "select a from mine.bait",
+    ),
+    "a trigger": (
+        "create table mine.bait (a int); create trigger t after insert on mine.bait for each row"
+        " when ({call}) execute function jobhooks_capture.trigger_stub(); grant insert on mine.bait to public",
+        "insert into mine.bait (a) values (1)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BOUND_CALLS)
+def test_a_call_that_another_role_has_bound_fires_no_hook(
+    device: Connection, member: Connection, reader: Connection, kind: str
+) -> None:
+    """The name is looked up with the rights of the role that makes the object; the session that uses it calls.
+
+    It also writes, but to another watched table.
+    """
+    device.execute("create table public.other (id int primary key); select jobhooks.watch('public.other')")
+    device.execute(f"grant all on public.other to public; grant usage on schema public to {member.info.user}".encode())
+    make, use = BOUND_CALLS[kind]
+    reader.execute(make.format(call="jobhooks_capture.record_change(1, 'create', null, '{}')").encode())
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="does not write to the table"), member.transaction():
+        member.execute("insert into public.other values (1)")
+        member.execute(use.encode())
+    assert device.execute("select from jobhooks.object_change where content_type_id = 1").fetchall() == []
+
+
+def test_a_role_that_can_become_one_that_may_use_all_schemas_fires_no_hook(
+    device: Connection, member: Connection, reader: Connection
+) -> None:
+    """Without inheriting its rights."""
+    device.execute(f"alter role {member.info.user} noinherit; grant {reader.info.user} to {member.info.user}".encode())
+    member.execute(f"set role {reader.info.user}".encode())
+    for statement in DIRECT_CALLS:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="does not write to the table"):
+            member.execute(statement.encode())
+
+
+def test_a_writer_that_may_use_all_schemas_states_no_other_action(device: Connection, member: Connection) -> None:
+    """It may insert; so it does not state an update, a delete or a TRUNCATE."""
+    device.execute(
+        f"grant pg_read_all_data to {member.info.user}; grant usage on schema public to {member.info.user};"
+        f" grant insert on public.device to {member.info.user}".encode()
+    )
+    for action in ("update", "delete", "truncate"):
+        with (
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="does not write to the table"),
+            member.transaction(),
+        ):
+            member.execute("insert into public.device (name) values ('edge-2')")
+            member.execute(f"select jobhooks_capture.record_change(1, '{action}', '{{}}', '{{}}')".encode())
+
+
+@pytest.mark.usefixtures("reader")
+def test_others_write_as_before_beside_a_role_that_may_use_all_schemas(
+    device: Connection, application: Connection
+) -> None:
+    """Their sessions count the rows that they have written; without counts, and for a TRUNCATE, their locks say it."""
+    device.execute("create table public.parted (id int primary key, name text) partition by list (id)")
+    for number in (1, 2):
+        device.execute(
+            f"create table public.parted_{number} partition of public.parted for values in ({number})".encode()
+        )
+    device.execute("select jobhooks.watch('public.parted')")
+    device.execute("grant all on all tables in schema public to public; delete from jobhooks.object_change")
+    user = application.info.user
+    for counts in ("on", "off"):
+        device.execute(f"alter role {user} set track_counts = {counts}".encode())
+        with psycopg.connect(application.info.dsn, autocommit=True) as conn:
+            assert conn.execute("show track_counts").fetchone() == (counts,)
+            conn.execute("insert into public.device (name) values ('edge-2')")
+            conn.execute("update public.device set name = 'other' || name")
+            conn.execute("delete from public.device")
+            conn.execute("insert into public.parted values (1, 'a')")
+            conn.execute("update public.parted set name = 'b'")
+            conn.execute("update public.parted set id = 2")
+            conn.execute("delete from public.parted_2")
+            with conn.transaction():
+                conn.execute("insert into public.parted values (1, 'a')")
+                conn.execute("truncate public.parted, public.device")
+    assert device.execute(
+        "select content_type_id, action, count(*)::int from jobhooks.object_change group by 1, 2 order by 1, 2"
+    ).fetchall() == [
+        (1, "create", 2),
+        (1, "update", 3),
+        (1, "delete", 3),
+        (1, "truncate", 2),
+        (2, "create", 4),
+        (2, "update", 4),
+        (2, "delete", 2),
+        (2, "truncate", 2),
+    ]
 
 
 def test_a_role_that_may_use_all_schemas_writes_as_others_do(device: Connection, member: Connection) -> None:

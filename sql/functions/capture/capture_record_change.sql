@@ -19,7 +19,15 @@ declare
     suppressed boolean;
 begin
     -- Few expressions, since each is some hundred instructions before it begins.
-    if greatest(
+    -- may_be_called is a constant in the plan. It is usually false, and then the check is not in the plan.
+    if jobhooks_capture.may_be_called() and (
+            jobhooks_capture.session_may_call() or coalesce(case action
+                when 'create' then pg_catalog.pg_stat_get_xact_tuples_inserted((jobhooks_capture.relations())[content_type_id])
+                when 'update' then pg_catalog.pg_stat_get_xact_tuples_updated((jobhooks_capture.relations())[content_type_id])
+                when 'delete' then pg_catalog.pg_stat_get_xact_tuples_deleted((jobhooks_capture.relations())[content_type_id])
+            end, 0) operator(pg_catalog.=) 0
+        ) and jobhooks_capture.check_call(content_type_id, action)
+        or greatest(
             pg_catalog.current_setting('jobhooks.user_name', true) collate pg_catalog."C",
             pg_catalog.current_setting('jobhooks.request_id', true),
             pg_catalog.current_setting('jobhooks.delivery', true), pg_catalog.current_setting('jobhooks.triggering', true)
@@ -29,15 +37,12 @@ begin
         or pg_catalog.json_typeof(after) operator(pg_catalog.=) 'array'
         or pg_catalog.pg_column_size(before) operator(pg_catalog.>) 500000000
         or pg_catalog.pg_column_size(after) operator(pg_catalog.>) 500000000
-        or jobhooks_capture.session_may_call() or jobhooks_capture.may_be_restoring() -- constants in the plan
+        or jobhooks_capture.may_be_restoring() -- as above
     then
         if jobhooks_capture.may_be_restoring() then
             if jobhooks_capture.skips_restored_row() then
                 return false;
             end if;
-        end if;
-        if jobhooks_capture.session_may_call() then
-            perform jobhooks_capture.check_call(content_type_id);
         end if;
         context := jobhooks_capture.change_context(content_type_id, before, after);
         if (context operator(pg_catalog.->) 'snapshot_error') is not null then

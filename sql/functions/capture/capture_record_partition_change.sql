@@ -28,8 +28,8 @@ declare
     segment integer;
     is_update boolean := false;
 begin
-    if jobhooks_capture.session_may_call() then
-        perform jobhooks_capture.check_call(content_type_id);
+    if jobhooks_capture.may_be_called() and jobhooks_capture.check_call(content_type_id, action) then
+        return false;
     end if;
     if action = 'delete' then
         perform
