@@ -4,7 +4,12 @@ import contextlib
 import os
 import signal
 import stat
+import threading
 from pathlib import Path
+
+import psycopg
+
+from jobhooks.engine.running.in_process.connection import refuse
 
 
 def process_id(_argument: object) -> int:
@@ -20,6 +25,19 @@ def hang(started: Path) -> None:
     started.write_text(str(os.getpid()))
     while True:
         signal.pause()
+
+
+def leave_threads(count: int) -> int:
+    """Start threads that never end."""
+    for _ in range(count):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    return os.getpid()
+
+
+def use_a_connection_after_its_run(_argument: object) -> int:
+    with contextlib.suppress(psycopg.InterfaceError):
+        refuse()
+    return os.getpid()
 
 
 def leave(code: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from jobhooks.contract.meta import read_meta
 from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process.connection import RUN_HAS_ENDED
 from jobhooks.engine.running.in_process.transaction import KeptConnection
 from support.daemon import wait_until
 from support.grouping import copied, pending_deliveries, transactions, write
@@ -90,6 +92,52 @@ def test_they_commit_together_and_each_failure_is_undone_alone(
     }
     assert copied(copying) == [1, 4, 6, 8] and transactions(copying) == 1
     assert recorded(copying) == [(1, "success"), (4, "failure"), (6, "success"), (8, "success")]
+
+
+def test_a_thread_that_a_run_leaves_has_no_connection(
+    copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would write in the transaction of a later run, with that run's mark."""
+    second_runs = threading.Event()
+    errors: list[str] = []
+    left: list[threading.Thread] = []
+
+    def what(self: Receiver, change: Change) -> None:
+        copy(self, change)
+        if change.id == 1:
+            conn = self.connection
+            leaked = "insert into public.copy (word) values ('leaked')"
+            cursor, prepared = conn.cursor(), "prepare p as select 1"
+            ways: list[Callable[[], object]] = [
+                lambda: self.connection.execute(leaked),
+                lambda: conn.execute(leaked),
+                lambda: conn.execute(prepared),
+                lambda: cursor.execute(leaked),
+                lambda: cursor.executemany(leaked, [()]),
+                lambda: cursor.copy("copy public.copy (word) from stdin").__enter__(),
+                lambda: next(cursor.stream("select 1")),
+                conn.transaction().__enter__,
+                conn.close,
+            ]
+            left.append(threading.Thread(target=try_all, args=[ways]))
+            left[0].start()
+        elif change.id == 2:
+            second_runs.set()
+            left[0].join()
+
+    def try_all(ways: list[Callable[[], object]]) -> None:
+        second_runs.wait()
+        for way in ways:
+            try:
+                way()
+            except psycopg.Error as exc:
+                errors.append(str(exc))
+
+    write(copying, 3)
+    outcomes = run_at_once(database, what, monkeypatch)
+    assert outcomes == dict.fromkeys((1, 2, 3), "success, recorded")
+    assert errors == [RUN_HAS_ENDED] * 8  # close() does nothing
+    assert copied(copying) == [1, 2, 3] and transactions(copying) == 1
 
 
 @pytest.mark.parametrize("statement", ["commit", "commit; begin", "rollback", "set constraints all immediate"])

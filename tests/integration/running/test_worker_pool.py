@@ -23,9 +23,11 @@ from support.working import (
     fail,
     hang,
     leave,
+    leave_threads,
     process_id,
     same,
     unsendable,
+    use_a_connection_after_its_run,
     write_on_connections,
 )
 
@@ -62,9 +64,15 @@ def arguments(folder: Path, more: str = "") -> tuple[object, ...]:
     return os.getpid(), "dbname=nowhere", None, found.class_path, found.origin
 
 
+@pytest.fixture
+def reported() -> list[str]:
+    """Why workers were ended because of what runs had left in them."""
+    return []
+
+
 @contextlib.asynccontextmanager
-async def opened(folder: Path, more: str = "") -> AsyncGenerator[WorkerPool]:
-    pool = WorkerPool(arguments(folder, more))
+async def opened(folder: Path, more: str = "", reported: list[str] | None = None) -> AsyncGenerator[WorkerPool]:
+    pool = WorkerPool(arguments(folder, more), ([] if reported is None else reported).append)
     try:
         async with asyncio.timeout(60):
             yield pool
@@ -73,8 +81,8 @@ async def opened(folder: Path, more: str = "") -> AsyncGenerator[WorkerPool]:
 
 
 @pytest.fixture
-async def pool(tmp_path: Path) -> AsyncGenerator[WorkerPool]:
-    async with opened(tmp_path) as made:
+async def pool(tmp_path: Path, reported: list[str]) -> AsyncGenerator[WorkerPool]:
+    async with opened(tmp_path, reported=reported) as made:
         yield made
 
 
@@ -103,6 +111,24 @@ async def test_a_worker_is_kept_for_the_next_call(pool: WorkerPool) -> None:
     assert first != os.getpid() and await pool.call(process_id, None, None) == first
     both = await asyncio.gather(pool.call(process_id, None, None), pool.call(process_id, None, None))
     assert len(set(both)) == 2
+
+
+async def test_a_worker_ends_in_which_runs_leave_more_and_more_threads(pool: WorkerPool, reported: list[str]) -> None:
+    """Some are kept: a library may have one for the whole process."""
+    first = await pool.call(leave_threads, 10, None)
+    assert await pool.call(leave_threads, 30, None) == first and reported == []
+    assert await pool.call(leave_threads, 1, None) == first
+    assert reported == ["its runs have left 41 threads"]
+    assert await pool.call(process_id, None, None) != first
+
+
+async def test_a_worker_ends_in_which_a_thread_of_a_former_run_uses_its_connection(
+    pool: WorkerPool, reported: list[str]
+) -> None:
+    """It would go on, and write in no run."""
+    first = await pool.call(use_a_connection_after_its_run, None, None)
+    assert reported == ["a run left a thread or a callback that used the run's connection after its end"]
+    assert await pool.call(process_id, None, None) != first
 
 
 @pytest.mark.parametrize("size", [0, 1, 100_000, 5_000_000])

@@ -1,8 +1,9 @@
 """``self.connection`` of a ``def`` receiver: psycopg's connection, without commit and rollback."""
 
+import _thread
 import contextlib
 from collections.abc import Generator, Iterable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import psycopg
 from psycopg import sql
@@ -15,6 +16,28 @@ from jobhooks.store.connections import ResettableConnection, is_stale_plan
 RUN_HAS_ENDED = "this run of the receiver has ended, and its connection with it"
 
 
+class Leftovers:
+    """What runs have left in this process."""
+
+    late_use = False  # code of a run has used its connection after the run
+    own_threads = 0  # how many threads the worker has itself
+
+    @classmethod
+    def threads(cls) -> int:
+        """The number of Python threads, except the main thread and those of the worker."""
+        return _thread._count() - cls.own_threads  # pyright: ignore - threading leaves out those of _thread
+
+
+def refuse(*_arguments: object, **_options: object) -> NoReturn:
+    """Refuse to use a connection after its run: the statement would belong to no run, or to a later one.
+
+    Raises:
+        psycopg.InterfaceError: always.
+    """
+    Leftovers.late_use = True
+    raise psycopg.InterfaceError(RUN_HAS_ENDED)
+
+
 class ReceiverConnection(ResettableConnection):
     """The connection of a ``def`` receiver, whose transaction commits with the run's result, and not before."""
 
@@ -23,6 +46,14 @@ class ReceiverConnection(ResettableConnection):
         self.cursor_factory = ReceiverCursor
         self.protocol: RunProtocol | None = None  # of the transaction that the current run is in
         self.is_outdated = False  # a statement that it prepared does not fit its tables any more
+
+    def successor(self) -> Self:
+        """Another object for the same session, for the runs that follow. This one refuses every use from now on."""
+        new = type(self)(self.pgconn)
+        vars(new).update(vars(self))
+        # psycopg does everything in wait(), with the lock held that both objects share.
+        vars(self).update(pgconn=psycopg.pq.PGconn(), protocol=None, wait=refuse, cursor=refuse)
+        return new
 
     def commit(self) -> NoReturn:
         """Refuse: the run's result would not be in the same transaction."""
@@ -55,7 +86,7 @@ class ReceiverCursor(psycopg.Cursor[Any]):
         if isinstance(connection, ReceiverConnection):
             protocol = connection.protocol
             if protocol is None:
-                raise psycopg.InterfaceError(RUN_HAS_ENDED)  # the statement would belong to no run
+                refuse()
         if protocol is not None and not may_share(text := _text(query, connection)):
             if prepares(text):
                 raise psycopg.ProgrammingError(CANNOT_PREPARE)

@@ -47,11 +47,13 @@ class WorkerDied(Exception):
 class WorkerPool:
     """The workers of one version of a receiver: idle ones are kept, further ones start when they are needed.
 
-    ``arguments``: of ``worker.initialize``. The caller limits how many calls there are at a time.
+    ``arguments``: of ``worker.initialize``. ``report`` is called with the reason if a worker is ended because of what
+    runs left in it. The caller limits how many calls there are at a time.
     """
 
-    def __init__(self, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, arguments: tuple[Any, ...], report: Callable[[str], None]) -> None:
         self._arguments = arguments
+        self._report = report
         self._idle: deque[Worker] = deque()  # the longest idle first
         self._ending: asyncio.TimerHandle | None = None  # of idle ones
         self._busy: set[Worker] = set()
@@ -73,6 +75,8 @@ class WorkerPool:
             return await taken.call(work, argument, limit_s)
         finally:
             self._busy.discard(taken)
+            if taken.leftovers is not None:
+                self._report(taken.leftovers)
             if taken.is_idle and not self._closed:
                 self._keep(taken)
             else:
@@ -151,6 +155,7 @@ class Worker(asyncio.Protocol):
         self._answer: asyncio.Future[bytes] | None = None
         self._transport: asyncio.Transport | None = None
         self.idle_since = 0.0  # by the loop's clock
+        self.leftovers: str | None = None  # what runs left in it, so that it must not be used again
         self._lost = False  # there will be no further answer
         self._died = asyncio.Event()
         self._descriptor: int | None = None
@@ -178,7 +183,7 @@ class Worker(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether it can be given work."""
-        return self._answer is None and not self._lost and not self._has_ended
+        return self._answer is None and not self._lost and self.leftovers is None and not self._has_ended
 
     @property
     def _has_ended(self) -> bool:
@@ -194,9 +199,11 @@ class Worker(asyncio.Protocol):
         assert self._transport is not None
         self._transport.write(encoded((work, argument)))
         match await self._answered("while it ran the receiver", limit_s):
-            case (value, None):
+            case (value, None, None | str() as leftovers):
+                self.leftovers = leftovers
                 return cast("T", value)
-            case (None, Exception() as error):
+            case (None, Exception() as error, None | str() as leftovers):
+                self.leftovers = leftovers
                 raise error
             case _:
                 raise self._garbled()

@@ -4,9 +4,11 @@ import asyncio
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
+import structlog
 
 from jobhooks.contract.control import TimeLimitExceeded
 from jobhooks.contract.log import ReceiverLog
@@ -21,6 +23,7 @@ from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
 
+log = structlog.stdlib.get_logger()
 T = TypeVar("T")
 # One version of a receiver's code. Each version has separate processes.
 Version = tuple[str, Source | Installed]
@@ -160,8 +163,15 @@ class ProcessRunner:
     def _pool(self, version: Version) -> WorkerPool:
         pool = self._pools.get(version)
         if pool is None:
-            pool = self._pools[version] = WorkerPool((*self._initializer, *version))
+            pool = self._pools[version] = WorkerPool(
+                (*self._initializer, *version), partial(_report_leftovers, version[0])
+            )
         return pool
+
+
+def _report_leftovers(class_path: str, reason: str) -> None:
+    remedy = "wait for threads before receive_job_hook returns, and do not keep self.connection"
+    log.warning("worker_process_ended", receiver=class_path, reason=reason, remedy=remedy)
 
 
 def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:

@@ -6,7 +6,7 @@ from psycopg.rows import tuple_row
 
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.running.in_process.connection import RUN_HAS_ENDED, ReceiverConnection
+from jobhooks.engine.running.in_process.connection import Leftovers, ReceiverConnection, refuse
 from jobhooks.engine.running.run_protocol import Command, RunProtocol, Send, Steps, T
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
@@ -46,6 +46,12 @@ class KeptConnection:
                 checked=True,
                 application_name=APPLICATION_NAME,
             )
+        return self._conn
+
+    def hand_over(self) -> SyncConnection | None:
+        """Have all later runs use another object for the same session; return it. The current one refuses every use."""
+        if isinstance(self._conn, ReceiverConnection) and not self._conn.closed:
+            self._conn = self._conn.successor()
         return self._conn
 
     def close(self) -> None:
@@ -111,6 +117,12 @@ class SharedTransaction:
         """
         self._drive(self.protocol.commit_all(runs))
 
+    def take_from_run(self) -> None:
+        """Make the connection object of the run that has ended useless. The transaction goes on with another one."""
+        successor = self._connection.hand_over()
+        if self.conn is not None:
+            self.conn = successor
+
     def end(self) -> None:
         """Roll back uncommitted work."""
         self._drive(self.protocol.end())
@@ -171,10 +183,16 @@ class RunConnection:
             DatabaseUnreachable, GaveWay: as ``SharedTransaction.join``.
         """
         if self.ended:
-            raise psycopg.InterfaceError(RUN_HAS_ENDED)
+            refuse()
         if self.conn is None:
             self.conn = self._shared.join(self._delivery)
         return self.conn
+
+    def end(self) -> None:
+        """The run has ended. A thread that is left may have the connection, and would write in a later run with it."""
+        self.ended = True
+        if self.conn is not None and Leftovers.threads():
+            self._shared.take_from_run()
 
     @property
     def is_lost(self) -> bool:

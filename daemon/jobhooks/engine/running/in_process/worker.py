@@ -24,6 +24,7 @@ from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
+from jobhooks.engine.running.in_process.connection import Leftovers
 from jobhooks.engine.running.in_process.messages import encoded, receive
 from jobhooks.engine.running.in_process.transaction import KeptConnection, RunConnection, SharedTransaction
 from jobhooks.engine.running.live_rows import SyncLiveRows, key_to_load
@@ -36,6 +37,8 @@ from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver
 from jobhooks.runtime.parent_process import end_with
 from jobhooks.runtime.process_copies import without_copies
 from jobhooks.store.connections import SyncConnection, lost_by
+
+MOST_THREADS = 40  # a ThreadPoolExecutor of a module starts up to 32
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,21 @@ def serve(
 
 
 def _answer(work: Callable[[object], object], argument: object) -> bytes:
+    """The value or the error, and why the process must be ended, if it must."""
     try:
-        return encoded((work(argument), None))
+        return encoded((work(argument), None, _leftovers()))
     except (AlreadySettled, DatabaseUnreachable) as exc:
-        return encoded((None, exc))
+        return encoded((None, exc, _leftovers()))
     except Exception as exc:  # noqa: BLE001 - raised in the daemon, where its type may not exist
-        return encoded((None, RuntimeError(f"{type(exc).__name__}: {exc}")))
+        return encoded((None, RuntimeError(f"{type(exc).__name__}: {exc}"), _leftovers()))
+
+
+def _leftovers() -> str | None:
+    """What runs have left in this process that must not stay. A library may keep some threads for all runs."""
+    if Leftovers.late_use:
+        return "a run left a thread or a callback that used the run's connection after its end"
+    count = Leftovers.threads()
+    return f"its runs have left {count} threads" if count > MOST_THREADS else None
 
 
 def initialize(
@@ -97,6 +109,7 @@ def initialize(
     """
     global _found, _connection
     end_with(daemon)  # else it would run beside the next daemon's workers
+    Leftovers.own_threads = 1
     # Ctrl-C in a terminal signals all of its processes, as some service managers do with SIGTERM. Only the daemon acts
     # on it, and lets runs finish. SIGTERM has a handler: programs that a receiver starts would inherit an ignored one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -262,7 +275,7 @@ def _run(
             ending.exc = exc
         return failed(started_at, clock, log, exc, sensitive=order.sensitive)
     finally:
-        connection.ended = True
+        connection.end()
         current_run.set(None)
 
 
