@@ -283,7 +283,7 @@ def test_what_a_job_is_set_to_at_run_time_holds_for_the_next_run(
         seen.execute(set_limits.format('{"concurrency": 1, "max_attempts": 1}').encode())
         seen.execute("insert into public.device (name, serial) select 'x', i::text from generate_series(1, 4) as i")
         daemon.await_event("delivered")
-        seen.execute(set_limits.format('{"time_limit": 0.1}').encode())
+        seen.execute(set_limits.format('{"time_limit": 0.5}').encode())
         daemon.await_event("delivery_failed")
         seen.execute("update jobhooks.job set enabled = false where class_path = 'r.Sleeps'")
         seen.execute(set_limits.format('{"time_limit": null}').encode())
