@@ -26,7 +26,8 @@ as $$
         'warning', jobhooks.table_name(known.relation),
         case
             when wide.left_out > 0 then format(
-                '%s of the newest changes have rows of over 500 MB as json, so they have only the key', wide.left_out
+                '%s of the newest changes have rows of over 500 MB as json, so they have only the key; each write to such a '
+                'row reads its stored values, which takes seconds if they are not compressed', wide.left_out
             )
             else format('%s of the newest changes have rows of over 10 MB, which take seconds to capture', wide.number)
         end,
