@@ -175,6 +175,8 @@ def test_a_server_that_has_handed_out_too_few_ids(conn: Connection) -> None:
     """It has fewer than the log has transactions; the command uses some up."""
     ids = conn.execute("select jobhooks.ended_transactions('5:10:5,7', 4)").fetchone()
     assert ids == ([4, 6, 8, 9],)
+    wrapped = conn.execute("select jobhooks.ended_transactions('4294967300:4294967301:4294967300', 3)").fetchone()
+    assert wrapped == ([4294967294, 4294967295, 4294967299],), "4294967296 to 4294967298 are no transactions"
     with pytest.raises(psycopg.Error, match="2 transaction ids too few") as refused:
         conn.execute("select jobhooks.ended_transactions('5:10:5,7', 7)")
     assert refused.value.sqlstate == "JH031"

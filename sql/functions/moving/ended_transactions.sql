@@ -1,4 +1,6 @@
 -- jobhooks.ended_transactions(snapshot, number): the ids of the last transactions that had ended in a snapshot, in order.
+--
+-- The three ids whose last 32 bits are 0, 1 or 2 belong to no transaction, and a snapshot cannot have the first one.
 create or replace function jobhooks.ended_transactions(snapshot pg_snapshot, number bigint)
 returns bigint []
 language plpgsql
@@ -18,8 +20,8 @@ begin
     end if;
     select coalesce(array_agg(id order by id), '{}') into ended
     from (
-        select id from generate_series(first_id, next_id - 1) as id
-        where id <> all (in_progress)
+        select id from generate_series(greatest(first_id - 3, 3), next_id - 1) as id
+        where id <> all (in_progress) and (id & 4294967295) > 2
         order by id desc
         limit number
     ) as one;
