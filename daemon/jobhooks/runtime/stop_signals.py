@@ -1,6 +1,7 @@
 """SIGTERM and SIGINT: the daemon stops, whatever its receivers do to the process."""
 
 import asyncio
+import atexit
 import os
 import signal
 import threading
@@ -13,6 +14,10 @@ LAST_RESORT_S = 2.0  # after the grace period, and after the end, until the proc
 LOOK_S = 0.5  # between two checks of the handlers; a daemon that sleeps wakes for each
 
 log = structlog.stdlib.get_logger()
+
+# At the end Python resets its signal handlers and frees its objects, which can take long: the timer would kill the
+# process then. This runs after the threads and the functions of receivers, because this module is imported before them.
+atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
 
 
 class StopSignals:
