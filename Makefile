@@ -52,7 +52,7 @@ coverage: $(VENV)/.installed ## Run the tests and report which lines they run (C
 	$(BIN)/coverage report
 
 test-fast: $(VENV)/.installed ## Run the unit tests and the SQL tests with fewer random inputs, in about a minute
-	$(BIN)/pytest tests/unit tests/sql --ignore tests/sql/test_fuzz.py $(IN_PARALLEL) --hypothesis-profile fast $(PYTEST_ARGUMENTS)
+	$(BIN)/pytest tests/unit tests/sql --ignore tests/sql/capture/test_fuzz.py $(IN_PARALLEL) --hypothesis-profile fast $(PYTEST_ARGUMENTS)
 
 test-model: $(VENV)/.installed ## Visit every state of the model of scheduling, including the long scenarios
 	$(BIN)/pytest tests/model -m "nightly or not nightly" $(IN_PARALLEL) $(PYTEST_ARGUMENTS)

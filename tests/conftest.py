@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from psycopg.rows import TupleRow
 
-from support.servers import (
+from support.postgres.servers import (
     DEVICE_TEMPLATE,
     TEMPLATE,
     Server,
@@ -47,7 +47,7 @@ LONG_FILES = (
     "integration/connecting/test_refusals.py",
     "integration/connecting/test_server_clock.py",
     "integration/scheduling/test_slow_settling.py",
-    "sql/test_fuzz.py",
+    "sql/capture/test_fuzz.py",
 )
 
 

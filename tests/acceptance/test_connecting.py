@@ -10,7 +10,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from support.daemon import jobhooks
-from support.servers import Server
+from support.postgres.servers import Server
 
 UNREACHABLE, SETTING = 3, 6
 SOURCES = ["flag", "environment", "file", "service", "variable"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.daemon import environment
-from support.servers import Server
+from support.postgres.servers import Server
 
 GUIDE = Path(__file__).parents[2] / "docs" / "how-to" / "test-a-receiver.md"
 

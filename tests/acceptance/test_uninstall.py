@@ -16,8 +16,8 @@ from jobhooks.schema.install import check_installed, install
 from jobhooks.store.connections import connect
 from jobhooks.store.queries import migrations
 from support.daemon import Command, jobhooks, on_a_terminal, wait_until
-from support.programs import binaries, dump, psql
-from support.servers import Server
+from support.postgres.programs import binaries, dump, psql
+from support.postgres.servers import Server
 
 ROOT = Path(__file__).parents[2]
 MISMATCH, REFUSED = 4, 5

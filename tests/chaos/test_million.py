@@ -14,13 +14,13 @@ import pytest
 from conftest import Connection
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from support.accounting import MAKE_ACCOUNTS, Accountant, Load
-from support.churning import TABLES, add_all_hooks, make_tables
+from support.chaos.accounting import MAKE_ACCOUNTS, Accountant, Load
+from support.chaos.churning import TABLES, add_all_hooks, make_tables
+from support.chaos.mishaps import observe, read_log
+from support.chaos.oracle import LoggedChange, Observed, Promise, Record, faults, replayed
+from support.chaos.places import Place
+from support.chaos.storms import DAEMONS, MAKE_MANY, MIX, SERVERS, Storm
 from support.daemon import wait_until
-from support.mishaps import observe, read_log
-from support.oracle import LoggedChange, Observed, Promise, Record, faults, replayed
-from support.places import Place
-from support.storms import DAEMONS, MAKE_MANY, MIX, SERVERS, Storm
 
 MINUTES = float(os.environ.get("JOBHOOKS_CHAOS_MINUTES") or 10)
 # Spread over the time. An hour has six times the faults and three times the changes.

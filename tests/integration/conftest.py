@@ -14,10 +14,10 @@ from jobhooks.operations import tables
 from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.store.connections import connect
-from support.conforming import CHANGES, RUNNERS, UnderTest, under_test
 from support.daemon import await_no_session
 from support.delivering import RECEIVERS, make_seen
-from support.grouping import write
+from support.engine.conforming import CHANGES, RUNNERS, UnderTest, under_test
+from support.engine.grouping import write
 from support.hooking import write_receivers
 
 

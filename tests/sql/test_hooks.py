@@ -27,7 +27,7 @@ from jobhooks.operations.lookup.nearest_names import nearest_names, suggestion
 from jobhooks.store.connections import translated_errors
 from support.capturing import client_with
 from support.daemon import LIMIT, wait_until
-from support.servers import Server, drop_database, made_as_a_clone
+from support.postgres.servers import Server, drop_database, made_as_a_clone
 
 JOBS_TEMPLATE = "jobhooks_test_template_jobs"
 HISTORY = "select kind, name, action, user_name, before, after from jobhooks.configuration_change order by id"

@@ -27,8 +27,8 @@ from jobhooks.schema.install import (
 )
 from jobhooks.store.connections import call, connect
 from jobhooks.store.queries import SQL, migrations
-from support.reading import open_reader, read_all
-from support.servers import Server
+from support.engine.reading import open_reader, read_all
+from support.postgres.servers import Server
 
 
 def test_installing_again_applies_nothing(empty_database: str) -> None:

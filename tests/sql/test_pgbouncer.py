@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from support.poolers import pgbouncer
+from support.postgres.poolers import pgbouncer
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection, connect
 from jobhooks.store.queries import query
-from support.programs import binaries
-from support.servers import Server
+from support.postgres.programs import binaries
+from support.postgres.servers import Server
 
 PARTITIONED = """
     create table public.reading (id integer, day integer, primary key (id, day)) partition by range (day);

@@ -14,7 +14,7 @@ from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.schema.install import check_installed, check_may_mark, install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon
-from support.servers import Server
+from support.postgres.servers import Server
 
 WRITABLE = """
     select privilege || ' on ' || oid::regclass

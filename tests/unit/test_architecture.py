@@ -98,6 +98,13 @@ def test_no_folder_has_many_modules() -> None:
     assert {folder: count for folder, count in folders.items() if count > MOST_MODULES} == {}
 
 
+def test_no_folder_has_many_tests() -> None:
+    """Nor do the folders of shared code."""
+    tests = Path(__file__).parents[1]
+    folders = Counter(path.parent.relative_to(tests).as_posix() for path in tests.rglob("*.py"))
+    assert {folder: count for folder, count in folders.items() if count > MOST_MODULES + 1} == {}  # __init__
+
+
 def test_no_folder_has_many_sql_files() -> None:
     """Migrations are a sequence: one after the other, however many there are."""
     files = (path.relative_to(SQL).parent.as_posix() for path in SQL.rglob("*.sql"))

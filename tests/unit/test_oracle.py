@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.oracle import LoggedChange, Observed, Promise, Record, faults, replayed
+from support.chaos.oracle import LoggedChange, Observed, Promise, Record, faults, replayed
 
 Row = tuple[int, int] | None
 

@@ -14,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
 from support.daemon import Daemon, environment, jobhooks
-from support.servers import Server
+from support.postgres.servers import Server
 
 UNREACHABLE, MISMATCH, REFUSED, SETTING = 3, 4, 5, 6
 VALIDATE = "validate_serial.ValidateSerial"

@@ -18,7 +18,7 @@ from jobhooks.operations.changes import ChangeFilter, Follower
 from jobhooks.store.connections import connect
 from support.daemon import Command, jobhooks, on_a_terminal, wait_until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 MISMATCH, REFUSED = 4, 5
 
 

@@ -12,7 +12,7 @@ from jobhooks.store.connections import asyncpg_arguments, close_async, connect, 
 from jobhooks.store.session_settings import ENGINE, RECEIVER, session_settings, set_again
 from support.daemon import Daemon, jobhooks, wait_until
 from support.delivering import RECEIVERS, seen_by, settled, write
-from support.grouping import deliver_all
+from support.engine.grouping import deliver_all
 from support.hooking import add_hook, write_receivers
 
 # Each with a value that would change what this program reads, or end its sessions.

@@ -22,7 +22,7 @@ from jobhooks.store.connections import (
     connect_async,
 )
 from support.daemon import jobhooks
-from support.faults import OwnServer, own_server
+from support.postgres.faults import OwnServer, own_server
 
 PREPARE = """
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -keyout ca.key -out ca.crt -subj /CN=ca

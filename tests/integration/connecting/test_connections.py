@@ -20,8 +20,8 @@ from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect
 from support.daemon import Daemon, wait_until
 from support.delivering import RECEIVERS as SHARED, make_seen, seen_by, settled, statuses, write
-from support.faults import OwnServer, own_server
 from support.hooking import add_hook, write_receivers
+from support.postgres.faults import OwnServer, own_server
 
 pytestmark = pytest.mark.chaos
 RECEIVERS = (

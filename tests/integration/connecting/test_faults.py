@@ -15,8 +15,8 @@ from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, wait_until
-from support.faults import OwnServer, end_sessions, kill_a_worker, own_server
 from support.hooking import add_hook, write_receivers
+from support.postgres.faults import OwnServer, end_sessions, kill_a_worker, own_server
 
 pytestmark = pytest.mark.chaos
 # Adds each change's amount to the balance of its account, once: a sum shows missing and repeated changes. One run in

@@ -17,8 +17,8 @@ from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, wait_until
 from support.delivering import seen_by, write
-from support.faults import OwnServer, own_server
 from support.hooking import add_hook
+from support.postgres.faults import OwnServer, own_server
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(600)]
 

@@ -15,9 +15,9 @@ from jobhooks.operations.adopting import Owed
 from jobhooks.store.connections import call, connect
 from jobhooks.store.place import configured_place
 from support.daemon import jobhooks
-from support.moving import RUNS, Counts, as_restored, deliver_all, insert, make_shop, work, write_here
-from support.observing import Recorder, sessions
-from support.running import until
+from support.engine.observing import Recorder, sessions
+from support.engine.running import until
+from support.postgres.moving import RUNS, Counts, as_restored, deliver_all, insert, make_shop, work, write_here
 
 POSITIONS = """
 select seen::text, seen_floor, horizon::text, horizon_floor, last_id from jobhooks.cursor

@@ -18,10 +18,10 @@ from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.schema.install import install
 from jobhooks.store.connections import call, connect
-from support.clusters import compress_as_all_servers_can, new_cluster, upgrade, versions
 from support.daemon import jobhooks
-from support.moving import RUNS, Counts, deliver_all, insert, make_shop, work, write_here
-from support.observing import Recorder, sessions
+from support.engine.observing import Recorder, sessions
+from support.postgres.clusters import compress_as_all_servers_can, new_cluster, upgrade, versions
+from support.postgres.moving import RUNS, Counts, deliver_all, insert, make_shop, work, write_here
 
 pytestmark = pytest.mark.nightly
 

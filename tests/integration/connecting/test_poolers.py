@@ -9,7 +9,7 @@ from conftest import Connection
 from support.daemon import Daemon, jobhooks, wait_until
 from support.delivering import RECEIVERS, seen_by, settled, write
 from support.hooking import add_hook, write_receivers
-from support.poolers import pgbouncer
+from support.postgres.poolers import pgbouncer
 
 FORMATS = "alter database {} set datestyle = 'German'; alter database {} set bytea_output = 'escape'"
 

@@ -12,8 +12,8 @@ from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, wait_until
-from support.faults import OwnServer, own_server
 from support.hooking import add_hook, write_receivers
+from support.postgres.faults import OwnServer, own_server
 from support.recording import RECEIVERS, all_delivered, assert_once_and_in_order, make_got
 
 HOUR_S = 3600

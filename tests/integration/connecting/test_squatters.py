@@ -16,7 +16,7 @@ from jobhooks.runtime.settings import load
 from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, close_async, connect, connect_async
 from jobhooks.store.session_settings import ENGINE
-from support.running import until
+from support.engine.running import until
 
 LOCKS = "select pg_advisory_lock(1785684584, key) from generate_series(1, 4) as key where key <> 2"
 WRITE = "insert into public.device (name) values ('d')"

@@ -15,9 +15,9 @@ from jobhooks.runtime.settings import load
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, wait_until
-from support.faults import own_server
 from support.generated import ROOT
-from support.servers import Server
+from support.postgres.faults import own_server
+from support.postgres.servers import Server
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, wait_until
-from support.faults import own_server
 from support.hooking import add_hook, write_receivers
-from support.servers import Server
+from support.postgres.faults import own_server
+from support.postgres.servers import Server
 
 pytestmark = [pytest.mark.chaos]
 RECEIVERS = """

@@ -17,7 +17,7 @@ from jobhooks.engine.delivery.cursor import NO_LIMIT
 from jobhooks.engine.reading.reader import PageReader
 from jobhooks.store.connections import AsyncConnection
 from jobhooks.store.queries import queries, query
-from support.reading import Pages, open_reader, read_all
+from support.engine.reading import Pages, open_reader, read_all
 
 
 async def test_a_transaction_that_took_its_id_first_and_commits_last_is_read(device: Connection, database: str) -> None:

@@ -14,7 +14,7 @@ from conftest import Connection
 from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.cursor import NO_LIMIT
 from jobhooks.store.queries import queries
-from support.reading import open_reader
+from support.engine.reading import open_reader
 
 WRITERS = 8
 OBJECTS = 200

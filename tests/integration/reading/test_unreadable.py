@@ -15,7 +15,7 @@ from jobhooks.store.undecodable_text import decoded
 from support.capturing import client_with
 from support.daemon import Daemon, jobhooks, wait_until
 from support.hooking import add_hook, write_receivers
-from support.servers import Server, drop_database
+from support.postgres.servers import Server, drop_database
 
 RECEIVERS = """
 from jobhooks import JobHookReceiver

@@ -13,7 +13,7 @@ from jobhooks import Change, Discard
 from jobhooks.engine.running.in_loop import shared_runs
 from support.daemon import Daemon, wait_until
 from support.delivering import seen_by, settled
-from support.grouping import (
+from support.engine.grouping import (
     Receiver,
     copied,
     copy,
@@ -23,8 +23,8 @@ from support.grouping import (
     transactions,
     write,
 )
+from support.engine.running import open_running, until
 from support.hooking import add_hook
-from support.running import open_running, until
 
 MANY = 80
 

@@ -11,7 +11,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.change import Change
-from support.grouping import Receiver, copied, copy, deliver_all, results, write
+from support.engine.grouping import Receiver, copied, copy, deliver_all, results, write
 
 
 @pytest.mark.parametrize("at", [4, 7])

@@ -19,7 +19,7 @@ from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.connection import RUN_HAS_ENDED
 from jobhooks.engine.running.in_process.transaction import KeptConnection
 from support.daemon import wait_until
-from support.grouping import copied, pending_deliveries, transactions, write
+from support.engine.grouping import copied, pending_deliveries, transactions, write
 
 Work = Callable[["Receiver", Change], None]
 

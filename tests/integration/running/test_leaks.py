@@ -9,7 +9,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver
-from support.grouping import Receiver, copied, copy, deliver_all, write
+from support.engine.grouping import Receiver, copied, copy, deliver_all, write
 
 COUNT = 4
 INSERT = "insert into public.copy (word) values ('leaked')"

@@ -14,8 +14,8 @@ from jobhooks.contract.choices import LogLevel
 from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.matching.hook_table import Hook
-from support.grouping import deliver_all
-from support.running import HOOK, Running, deliver, last_change, open_running, pending
+from support.engine.grouping import deliver_all
+from support.engine.running import HOOK, Running, deliver, last_change, open_running, pending
 
 Told = list[tuple[str, object, object]]
 OPEN = (

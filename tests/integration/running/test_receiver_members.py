@@ -10,7 +10,7 @@ import pytest
 from conftest import Connection
 from jobhooks import Change, JobHookReceiver
 from jobhooks.contract.job_settings import JobLimits
-from support.running import HOOK, deliver, last_change, open_running, pending
+from support.engine.running import HOOK, deliver, last_change, open_running, pending
 
 SEE = "insert into public.copy (word) values ('{}')"
 

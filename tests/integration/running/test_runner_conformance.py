@@ -1,4 +1,4 @@
-"""Every runner keeps the promises of the Runner protocol. A new runner is added in ``support.conforming.RUNNERS``."""
+"""Every runner keeps the promises of the Runner protocol; ``support.engine.conforming.RUNNERS`` lists them."""
 
 import asyncio
 from dataclasses import replace
@@ -11,9 +11,9 @@ from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.running.runner import TimeLimits
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, StatementInterrupted
 from jobhooks.matching.hook_table import Hook
-from support.conforming import CHANGES, UnderTest
-from support.grouping import copied, results
-from support.running import HOOK, until
+from support.engine.conforming import CHANGES, UnderTest
+from support.engine.grouping import copied, results
+from support.engine.running import HOOK, until
 
 SUCCESS, FAILURE, DISCARDED = JobResultStatus.SUCCESS, JobResultStatus.FAILURE, JobResultStatus.DISCARDED
 

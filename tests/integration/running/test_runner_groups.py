@@ -2,8 +2,8 @@
 
 from conftest import Connection
 from jobhooks.contract.choices import JobResultStatus
-from support.conforming import CHANGES, Reported, UnderTest
-from support.grouping import copied, results, transactions
+from support.engine.conforming import CHANGES, Reported, UnderTest
+from support.engine.grouping import copied, results, transactions
 
 ALL = range(1, CHANGES + 1)
 SUCCESS, FAILURE = JobResultStatus.SUCCESS, JobResultStatus.FAILURE

@@ -24,10 +24,10 @@ from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
 from jobhooks.schema.install import install
 from jobhooks.store.connections import asyncpg_arguments, connect, connect_async
+from support.engine.reading import open_reader
+from support.engine.running import HOOK, deliver, last_change, open_running, pending
 from support.generated import ROOT
-from support.reading import open_reader
-from support.running import HOOK, deliver, last_change, open_running, pending
-from support.servers import Server, drop_database
+from support.postgres.servers import Server, drop_database
 
 
 def results(conn: Connection) -> list[tuple[object, ...]]:

@@ -16,9 +16,8 @@ from jobhooks.discovery.loading import find_receivers
 from jobhooks.engine.running.in_process import pool as pools
 from jobhooks.engine.running.in_process.messages import encoded
 from jobhooks.engine.running.in_process.pool import WorkerDied, WorkerPool
-from support.hooking import write_receivers
-from support.running import until
-from support.working import (
+from support.engine.running import until
+from support.engine.working import (
     close_everything,
     fail,
     hang,
@@ -30,6 +29,7 @@ from support.working import (
     use_a_connection_after_its_run,
     write_on_connections,
 )
+from support.hooking import write_receivers
 
 RECEIVERS = """
 import multiprocessing, os

@@ -15,8 +15,8 @@ from jobhooks.engine.scheduling import loop_watch
 from jobhooks.operations.configuration import hooks
 from jobhooks.operations.doctor import problems
 from jobhooks.store.connections import connect
-from support.observing import Recorder, sessions
-from support.running import until
+from support.engine.observing import Recorder, sessions
+from support.engine.running import until
 
 Receiver = JobHookReceiver[Any]
 PAUSED = "select paused from jobhooks.job_hook"

@@ -8,8 +8,8 @@ from conftest import Connection
 from jobhooks import Change, JobHookReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.observer import Observer
-from support.observing import Recorder, sessions
-from support.running import until
+from support.engine.observing import Recorder, sessions
+from support.engine.running import until
 
 Receiver = JobHookReceiver[Any]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from conftest import Connection
-from support.churning import Mix, Writer, add_all_hooks, make_tables, write_all_receivers
+from support.chaos.churning import Mix, Writer, add_all_hooks, make_tables, write_all_receivers
+from support.chaos.mishaps import Mishaps, observe, read_log
+from support.chaos.oracle import faults
 from support.daemon import await_no_session
-from support.mishaps import Mishaps, observe, read_log
-from support.oracle import faults
 
 SMALL = Mix(
     writers=2,

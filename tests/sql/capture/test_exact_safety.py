@@ -12,7 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 from conftest import Connection
 from jobhooks.embedded import system_binaries, wheel_binaries
 from support.capturing import changes, forget, watch, words
-from support.servers import Server, drop_database
+from support.postgres.servers import Server, drop_database
 
 # A schema with something of the name of everything in pg_catalog, which says that it was called.
 SHADOWS = r"""

@@ -14,9 +14,9 @@ from psycopg import sql
 from psycopg.pq import DiagnosticField, ExecStatus
 
 from conftest import Connection
-from support.fuzz import History, Watching, draw_history
-from support.fuzz_tables import PRELUDE, SCHEMAS
-from support.fuzz_writes import Statement
+from support.fuzz.histories import History, Watching, draw_history
+from support.fuzz.tables import PRELUDE, SCHEMAS
+from support.fuzz.writes import Statement
 
 Outcome = tuple[object, ...]
 DIAGNOSTICS = (

@@ -20,8 +20,8 @@ from jobhooks.schema.uninstall import uninstall
 from jobhooks.store.connections import SyncConnection, connect
 from jobhooks.store.queries import migrations
 from support.capturing import words
-from support.programs import dump, dump_with, psql
-from support.servers import Server
+from support.postgres.programs import dump, dump_with, psql
+from support.postgres.servers import Server
 
 TABLES = """
 create schema aaa;

@@ -10,7 +10,7 @@ import pytest
 from conftest import Connection
 from jobhooks.operations import adopting
 from jobhooks.store.connections import connect
-from support.moving import as_restored
+from support.postgres.moving import as_restored
 
 SURVIVED = "select jobhooks.transaction_ids_survived()"
 

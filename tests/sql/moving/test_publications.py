@@ -14,7 +14,7 @@ from jobhooks.operations.doctor import problems_of_publications
 from jobhooks.schema.install import check_installed, check_original
 from jobhooks.store.connections import SyncConnection, connect
 from support.capturing import words
-from support.servers import Server
+from support.postgres.servers import Server
 
 WAIT_S = 60
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from support.churning import TABLES
+from support.chaos.churning import TABLES
 
 # Nulls: the number was given up; its transaction cannot commit any more.
 MAKE_ACCOUNTS = """

@@ -11,8 +11,8 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from support.chaos.oracle import Promise
 from support.hooking import add_hook, write_receivers
-from support.oracle import Promise
 
 # What all receivers share. Chances are drawn again for each attempt.
 SHARED = """

@@ -10,11 +10,11 @@ from pathlib import Path
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
-from support.churning import MERGES, RECEIVING, VANISHING, Mix, Writer, write_all_receivers
+from support.chaos.churning import MERGES, RECEIVING, VANISHING, Mix, Writer, write_all_receivers
+from support.chaos.oracle import DISCARDED, NOTHING, SUCCESS, LoggedChange, Observed, Promise, Record
+from support.chaos.pairs import Pair
 from support.daemon import Daemon, wait_until
 from support.hooking import write_receivers
-from support.oracle import DISCARDED, NOTHING, SUCCESS, LoggedChange, Observed, Promise, Record
-from support.pairs import Pair
 
 LEADER = "select pg_terminate_backend(jobhooks.leader_session())"
 # Everything is settled: the saved positions are behind all changes, and nothing is pending.

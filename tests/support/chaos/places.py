@@ -14,10 +14,10 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from jobhooks.embedded import EmbeddedServerError, server_account
-from support.clusters import compress_as_all_servers_can, upgrade, versions
 from support.daemon import jobhooks_within, wait_until
-from support.faults import OwnServer
-from support.poolers import PGBOUNCER, Pooler
+from support.postgres.clusters import compress_as_all_servers_can, upgrade, versions
+from support.postgres.faults import OwnServer
+from support.postgres.poolers import PGBOUNCER, Pooler
 
 SETTINGS = {
     "max_connections": "200",

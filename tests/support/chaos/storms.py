@@ -8,13 +8,13 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
-from support.accounting import Accountant
-from support.churning import Mix, write_all_receivers
+from support.chaos.accounting import Accountant
+from support.chaos.churning import Mix, write_all_receivers
+from support.chaos.pairs import Pair
+from support.chaos.places import ENVIRONMENT, Place
 from support.daemon import Daemon, jobhooks_within, wait_until
-from support.faults import end_sessions, kill_a_worker
 from support.hooking import write_receivers
-from support.pairs import Pair
-from support.places import ENVIRONMENT, Place
+from support.postgres.faults import end_sessions, kill_a_worker
 
 MIX = Mix(
     writers=2,

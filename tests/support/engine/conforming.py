@@ -21,9 +21,9 @@ from jobhooks.errors import AlreadySettled
 from jobhooks.matching.hook_table import Hook
 from jobhooks.store.connections import asyncpg_arguments, connect
 from jobhooks.testing.thread_runner import ThreadRunner
-from support.grouping import pending_deliveries
+from support.engine.grouping import pending_deliveries
+from support.engine.running import HOOK
 from support.hooking import write_receivers
-from support.running import HOOK
 
 CHANGES = 12  # each of another device, and then as many of one device
 

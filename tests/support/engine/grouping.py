@@ -11,8 +11,8 @@ from psycopg.rows import TupleRow
 from jobhooks import Change, JobHookReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Outcome
-from support.reading import open_reader, read_all
-from support.running import open_running, pending
+from support.engine.reading import open_reader, read_all
+from support.engine.running import open_running, pending
 
 Connection = PsycopgConnection[TupleRow]
 

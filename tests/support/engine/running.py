@@ -30,7 +30,7 @@ from jobhooks.store.connections import asyncpg_arguments, close_async, connect, 
 from jobhooks.store.snapshot import Snapshot
 from jobhooks.testing.thread_runner import ThreadRunner
 from support.daemon import LIMIT, pause
-from support.reading import open_reader
+from support.engine.reading import open_reader
 
 HOOK = Hook(
     "h",

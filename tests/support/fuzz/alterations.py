@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from support.fuzz_tables import KINDS, NAMES, SCHEMAS, Column, Kind, Table, draw_kind, identifier, literal
-from support.fuzz_writes import Writes
+from support.fuzz.tables import KINDS, NAMES, SCHEMAS, Column, Kind, Table, draw_kind, identifier, literal
+from support.fuzz.writes import Writes
 
 
 class Alterations(Writes):

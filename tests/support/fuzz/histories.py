@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from support.fuzz_alterations import Alterations
-from support.fuzz_tables import INTEGER, Choices, Column, Table, create_statements, draw_table, literal
-from support.fuzz_writes import Statement
+from support.fuzz.alterations import Alterations
+from support.fuzz.tables import INTEGER, Choices, Column, Table, create_statements, draw_table, literal
+from support.fuzz.writes import Statement
 
 SETTINGS = (
     "datestyle = 'SQL, DMY'",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from support.fuzz_tables import INTEGER, Choices, Column, Table, identifier, literal
+from support.fuzz.tables import INTEGER, Choices, Column, Table, identifier, literal
 
 
 class Statement(NamedTuple):

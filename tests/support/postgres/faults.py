@@ -20,9 +20,9 @@ import pytest
 
 from jobhooks import embedded
 from jobhooks.embedded import server_account
-from support.clusters import Cluster
 from support.daemon import Daemon, descendants
-from support.servers import chosen_binaries
+from support.postgres.clusters import Cluster
+from support.postgres.servers import chosen_binaries
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations import tables
 from jobhooks.operations.configuration import hooks
 from jobhooks.store.connections import connect
-from support.observing import Recorder, sessions
+from support.engine.observing import Recorder, sessions
 
 HIGHER = 10_000_000  # by so many are the transaction ids of the former server above those of this one
 

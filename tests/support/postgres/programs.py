@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from jobhooks.embedded import system_binaries, wheel_binaries
-from support.servers import Server
+from support.postgres.servers import Server
 
 
 def binaries(server: Server) -> Path:

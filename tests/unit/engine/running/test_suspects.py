@@ -19,8 +19,8 @@ from jobhooks.engine.scheduling.hook_queue import HookQueue
 from jobhooks.engine.scheduling.hook_tasks import HookSource, HookTasks
 from jobhooks.engine.settling.run_markers import RunMarkers, SuspectRow
 from jobhooks.matching.hook_table import Hook
+from support.engine.running import until
 from support.making import make_delivery, make_hook, make_outcome
-from support.running import until
 
 FAILURE = make_outcome(JobResultStatus.FAILURE, error="x", raised=True)
 

@@ -1,0 +1,1 @@
+"""Random work, random faults, and the oracle that judges what came of them."""

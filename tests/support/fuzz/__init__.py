@@ -1,0 +1,1 @@
+"""Random histories for the fuzz test of the capture."""

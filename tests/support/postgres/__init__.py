@@ -1,0 +1,1 @@
+"""The servers of the tests, and what can happen to them."""
