@@ -101,6 +101,7 @@ def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs:
         "insert into jobhooks.delivery (change_id, hook_id, content_type_id, status, due_at) values"
         " (1, 1, 1, 'dead', null), (2, 1, 1, 'waiting', now())"
     )
+    jobs.execute("select jobhooks.advance_sequence()")
     run(database, "hook", "delete", "h", code=REFUSED)
     assert shown(database, "hook", "show", "h")["deliveries"] == {"blocked": 1, "dead": 1}
     assert shown(database, "hook", "delete", "h", "--yes") == {"hook": "h", "discarded": 2}
@@ -146,6 +147,7 @@ def test_the_hooks_are_made_those_of_a_file_and_exported_as_the_same(
     for name, job in (("Devices", "a.Too"), ("Gone", "a.On")):
         jobs.execute("select jobhooks.add_hook(%s, '{public.device}', '{create}', %s)", [name, job])
     jobs.execute("insert into jobhooks.delivery (change_id, hook_id, content_type_id, status) values (1, 2, 1, 'dead')")
+    jobs.execute("select jobhooks.advance_sequence()")
     before = jobs.execute("select * from jobhooks.hooks order by id").fetchall()
     plan = shown(database, "hook", "apply", str(file), "--dry-run")
     assert [(step["kind"], step["name"], step["deliveries"]) for step in plan] == [

@@ -179,6 +179,7 @@ def many(ledger: Connection) -> Connection:
         "insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, message)"
         f" select 100 + i, 1, 1, 1, 'info', now(), 'm' from generate_series(1, {MANY}) as i".encode()
     )
+    ledger.execute("select jobhooks.advance_sequence()")
     ledger.execute("vacuum analyze jobhooks.job_result, jobhooks.job_log_entry")
     return ledger
 

@@ -63,6 +63,14 @@ class LoggedChange:
     postchange: str | None
 
 
+def _plain(diagnostic: bytes | None) -> bytes | None:
+    """Leave out quotes: plpgsql keeps the name of a function as the first call in the session wrote it.
+
+    With quote_all_identifiers it has quotes. Capture pins that setting, and may be the first to call a cast to json.
+    """
+    return None if diagnostic is None else diagnostic.replace(b'"', b"")
+
+
 @dataclass
 class Side:
     """A database, with the session that writes, and an administrator's."""
@@ -113,7 +121,7 @@ class Side:
                 result = following
         rows = [[result.get_value(row, n) for n in range(result.nfields)] for row in range(result.ntuples)]
         names = [result.fname(n) for n in range(result.nfields)]
-        failure = [result.error_field(name) for name in DIAGNOSTICS]
+        failure = [_plain(result.error_field(name)) for name in DIAGNOSTICS]
         return result.status, result.command_status, names, rows, failure, tuple(self.notices)
 
     def run_all(self, history: History) -> list[Outcome]:
