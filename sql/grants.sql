@@ -121,7 +121,7 @@ begin
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
         jobhooks.wait_for_lock(integer, double precision), jobhooks.wait_for_leader(double precision),
         jobhooks.heartbeat(), jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
-        jobhooks.other_place(json), jobhooks.record_place(bigint, json), jobhooks.begin_leadership(bigint, text), jobhooks.end_leadership(bigint), jobhooks.load_suspects(bigint, boolean), jobhooks.pause_loop(bigint, integer, text),
+        jobhooks.other_place(json), jobhooks.record_place(bigint, json), jobhooks.begin_leadership(bigint, text), jobhooks.end_leadership(bigint), jobhooks.show_process(text), jobhooks.doubted_processes(bigint), jobhooks.load_suspects(bigint, text []), jobhooks.pause_loop(bigint, integer, text),
         jobhooks.mark_runs(bigint, json, json, boolean), jobhooks.blame_runs(json, text),
         jobhooks.save_positions(bigint, json, json), jobhooks.note_condition_failures(json),
         jobhooks.note_condition_verdicts(json), jobhooks.settle(

@@ -22,6 +22,7 @@ begin
             ('jobhooks.park_again(json)', 'jobhooks.requeue(json)'),
             ('jobhooks.unblock(json)', 'jobhooks.save_positions(bigint, json, json)'),
             ('jobhooks.release_followers(json)', 'jobhooks.save_positions(bigint, json, json)'),
+            ('jobhooks.load_suspects(bigint, boolean)', 'jobhooks.load_suspects(bigint, text [])'),
             ('jobhooks.take_the_lead()', 'jobhooks.acquire_leadership()'),
             ('jobhooks.depose_silent_leader(double precision)', 'jobhooks.end_silent_leader(double precision)')
         ) as names (former, current)

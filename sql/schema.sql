@@ -99,6 +99,7 @@ CREATE TABLE jobhooks.cursor (
     place json,
     refused_place json,
     refused_at timestamp with time zone,
+    doubted_processes text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT cursor_check CHECK ((horizon_floor >= seen_floor)),
     CONSTRAINT cursor_first_id_check CHECK ((first_id >= 0)),
     CONSTRAINT cursor_last_id_check CHECK ((last_id >= 0)),
@@ -137,6 +138,8 @@ COMMENT ON COLUMN jobhooks.cursor.place IS 'Where the daemon that leads was conf
 COMMENT ON COLUMN jobhooks.cursor.refused_place IS 'Where a daemon was configured to connect that delivered nothing, because the place is another one';
 
 COMMENT ON COLUMN jobhooks.cursor.refused_at IS 'When that was';
+
+COMMENT ON COLUMN jobhooks.cursor.doubted_processes IS 'The processes that led before, did not note their end, and have neither been seen since nor been judged dead';
 
 CREATE TABLE jobhooks.job_hook (
     id integer NOT NULL,
@@ -854,6 +857,7 @@ CREATE TABLE jobhooks.suspect (
     crashes integer DEFAULT 0 NOT NULL,
     reason text,
     began_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    process text,
     CONSTRAINT suspect_attempt_check CHECK ((attempt > 0)),
     CONSTRAINT suspect_crashes_check CHECK ((crashes >= 0)),
     CONSTRAINT suspect_state_check CHECK ((state = ANY (ARRAY['running'::text, 'waiting'::text, 'guilty'::text])))
@@ -870,6 +874,8 @@ COMMENT ON COLUMN jobhooks.suspect.crashes IS 'How many daemons have died while 
 COMMENT ON COLUMN jobhooks.suspect.reason IS 'Why its attempt has failed, if the daemon could still say so';
 
 COMMENT ON COLUMN jobhooks.suspect.began_at IS 'When it was last begun';
+
+COMMENT ON COLUMN jobhooks.suspect.process IS 'The process that ran it last';
 
 ALTER TABLE ONLY jobhooks.object_change ALTER COLUMN id SET DEFAULT nextval('jobhooks.object_change_id_seq'::regclass);
 
@@ -1209,6 +1215,9 @@ GRANT ALL ON FUNCTION jobhooks.difference(one json, other json, ignored text[]) 
 REVOKE ALL ON FUNCTION jobhooks.discard_deliveries(change_ids bigint[], hook_ids integer[], reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.discard_deliveries(change_ids bigint[], hook_ids integer[], reason text) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.doubted_processes(leader bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.doubted_processes(leader bigint) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.drop_old_history(retention interval) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.drop_old_history(retention interval) TO jobhooks_daemon;
 
@@ -1286,8 +1295,8 @@ GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.load_suspects(leader bigint, after_crash boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.load_suspects(leader bigint, after_crash boolean) TO jobhooks_daemon;
+REVOKE ALL ON FUNCTION jobhooks.load_suspects(leader bigint, died text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.load_suspects(leader bigint, died text[]) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) TO jobhooks_daemon;
@@ -1553,6 +1562,9 @@ GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.show_process(process text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.show_process(process text) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.similarity(one text, other text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.similarity(one text, other text) TO jobhooks_operator;

@@ -83,9 +83,9 @@ class Engine:
         self.settler.attach(self.dispatcher)
         self._follower = Follower(self.dispatcher, self._read_alone, self._reading)
 
-    async def start(self, *, after_crash: bool = False) -> None:
-        """Load the saved position in the log, and the active hooks. ``after_crash``: the daemon before it died."""
-        await self._suspects.load(after_crash=after_crash)
+    async def start(self, *, in_doubt_s: float | None = None) -> None:
+        """Load the saved position in the log, and the active hooks. ``in_doubt_s``: as ``Suspects.load``."""
+        await self._suspects.load(in_doubt_s=in_doubt_s)
         await self.dispatcher.start(await self.reader.load())
         await self.dispatcher.reload_hooks()
 

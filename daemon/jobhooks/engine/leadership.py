@@ -2,14 +2,13 @@
 
 import asyncio
 import contextlib
-import functools
-import secrets
 from collections.abc import Callable
 
 import asyncpg
 import structlog
 
 from jobhooks.errors import DatabaseUnreachable
+from jobhooks.runtime.process_identity import this_process
 from jobhooks.store.connections import AsyncConnection, call_async
 
 SLEEP_LOCK = 2
@@ -40,6 +39,7 @@ class LeaderSession:
         ``on_standby`` is called if another daemon leads. The wait ends as soon as the leader's session does. A silent
         leader's session is ended.
         """
+        await call_async(self._conn, "show_process", process=this_process())
         stands_by = False
         while (leader := await self._claim()) is None:
             if not stands_by:
@@ -53,9 +53,9 @@ class LeaderSession:
         return leader
 
     async def begin(self, leader: int) -> bool:
-        """Note that this process leads; whether the one that led before it has died."""
-        ((died,),) = await call_async(self._conn, "begin_leadership", leader=leader, process=_this_process())
-        return died
+        """Note that this process leads; whether one that led before it may have died."""
+        ((in_doubt,),) = await call_async(self._conn, "begin_leadership", leader=leader, process=this_process())
+        return in_doubt
 
     async def end(self, leader: int) -> None:
         """Note that this daemon stops by itself."""
@@ -130,8 +130,3 @@ class LeaderSession:
         """Lead, unless another daemon does; the number under which this daemon leads."""
         ((leader,),) = await call_async(self._conn, "acquire_leadership")
         return leader
-
-
-@functools.cache
-def _this_process() -> str:
-    return secrets.token_hex(8)

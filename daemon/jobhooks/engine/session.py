@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 STUCK = 0.7  # of leader_timeout_s, after which an event loop that stands still ends the process
 LEAST_STUCK_S = 3.0  # however short that is: a busy machine can keep a daemon from running for a while
+LEAST_DOUBT_S = 5.0  # twice the longest wait of a process that lost its session, before it connects again
 STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements. They are short: a connection that takes longer is dead
 
 log = structlog.stdlib.get_logger()
@@ -116,7 +117,8 @@ class Session:
             leader_session = LeaderSession(leading, self._settings.leader_timeout_s)
             leader = await self._lead(leader_session)
             await call_async(leading, "record_place", leader=leader, configured=place)
-            after_crash = await leader_session.begin(leader)
+            may_have_died = await leader_session.begin(leader)
+            in_doubt_s = max(LEAST_DOUBT_S, self._settings.leader_timeout_s) if may_have_died else None
             with self._observed_leadership(leader):
                 async with (
                     _connection(arguments) as listening,
@@ -126,7 +128,7 @@ class Session:
                 ):
                     engine_connections = EngineConnections(reading, reading_alone, settling, leader)
                     try:
-                        await self._deliver(leader_session, listening, engine_connections, after_crash=after_crash)
+                        await self._deliver(leader_session, listening, engine_connections, in_doubt_s=in_doubt_s)
                     except* Stopped:
                         await leader_session.end(leader)
                         raise
@@ -174,7 +176,7 @@ class Session:
         listening: AsyncConnection,
         connections: EngineConnections,
         *,
-        after_crash: bool,
+        in_doubt_s: float | None,
     ) -> None:
         settings, arguments = self._settings, self._arguments
         # LISTEN first, then read: a change that commits in between is read, or announced by a NOTIFY.
@@ -193,7 +195,7 @@ class Session:
             observers=self._observers,
             loop_limit=settings.loop_limit,
         )
-        await engine.start(after_crash=after_crash)
+        await engine.start(in_doubt_s=in_doubt_s)
         stuck_s = max(LEAST_STUCK_S, STUCK * settings.leader_timeout_s)
         log.info("started", receivers=sorted(self._registry.receivers))
         self._ready()

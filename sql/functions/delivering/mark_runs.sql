@@ -7,8 +7,10 @@ returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    own text;
 begin
-    perform from jobhooks.cursor where cursor.leader = mark_runs.leader for share;
+    select cursor.leader_process into own from jobhooks.cursor where cursor.leader = mark_runs.leader for share;
     if not found then
         raise exception 'another daemon leads' using errcode = 'JH012';
     end if;
@@ -18,12 +20,13 @@ begin
     if not mark_runs.alone then
         update jobhooks.suspect as suspect set alone = false where suspect.alone;
     end if;
-    insert into jobhooks.suspect as suspect (change_id, hook_id, attempt, state, alone)
-    select run.change_id, run.hook_id, run.attempt, 'running', mark_runs.alone
+    insert into jobhooks.suspect as suspect (change_id, hook_id, attempt, state, alone, process)
+    select run.change_id, run.hook_id, run.attempt, 'running', mark_runs.alone, own
     from json_to_recordset(begun) as run (change_id bigint, hook_id integer, attempt integer)
     join jobhooks.job_hook as hook on hook.id = run.hook_id
     on conflict (change_id, hook_id) do update
-    set attempt = excluded.attempt, state = 'running', alone = excluded.alone, reason = null, began_at = clock_timestamp();
+    set attempt = excluded.attempt, state = 'running', alone = excluded.alone, reason = null, process = own,
+        began_at = clock_timestamp();
 end
 $$;
 

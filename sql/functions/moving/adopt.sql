@@ -17,7 +17,9 @@ begin
         horizon = pg_current_snapshot(),
         horizon_floor = 0,
         last_id = 0,
-        saved_at = clock_timestamp();
+        saved_at = clock_timestamp(),
+        leader_ended = true, -- the original's process did not run here
+        doubted_processes = '{}';
     update jobhooks.job_hook set enabled_since = pg_current_snapshot();
     delete from jobhooks.hook_position;
     delete from jobhooks.delivery;

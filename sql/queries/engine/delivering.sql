@@ -71,7 +71,7 @@ select jobhooks.pause_loop(:leader, :hook_id, :reason)
 select jobhooks.settle(:leader, :change_ids, :hook_ids, :job_ids, :attempts, :started_at, :finished_at, :rest::text::json)
 
 -- name: load_suspects
-select change_id, hook_id, attempt, crashes, guilty, reason from jobhooks.load_suspects(:leader, :after_crash)
+select change_id, hook_id, attempt, crashes, state, reason from jobhooks.load_suspects(:leader, :died)
 
 -- name: mark_runs
 select jobhooks.mark_runs(:leader, :ended::text::json, :begun::text::json, :alone)

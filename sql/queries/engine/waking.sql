@@ -29,6 +29,12 @@ select jobhooks.wait_for_leader(:seconds)
 -- name: begin_leadership
 select jobhooks.begin_leadership(:leader, :process)
 
+-- name: show_process
+select jobhooks.show_process(:process)
+
+-- name: doubted_processes
+select jobhooks.doubted_processes(:leader)
+
 -- name: end_leadership
 select jobhooks.end_leadership(:leader)
 

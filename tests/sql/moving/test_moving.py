@@ -156,6 +156,15 @@ def test_a_database_is_adopted_once(device: Connection, database: str, function:
             second.result()
 
 
+def test_a_copy_has_no_doubt_about_a_process_of_the_original(conn: Connection) -> None:
+    """It marked no run here, and never connects."""
+    conn.execute("select jobhooks.begin_leadership(jobhooks.acquire_leadership(), 'original')")
+    conn.execute("select pg_advisory_unlock_all()")  # it leads here no more
+    conn.execute("update jobhooks.cursor set system_identifier = 1")
+    conn.execute("select jobhooks.adopt()")
+    assert conn.execute("select jobhooks.begin_leadership(leader, 'copy') from jobhooks.cursor").fetchone() == (False,)
+
+
 def blocked(conn: Connection, pid: int) -> bool:
     return conn.execute("select cardinality(pg_blocking_pids(%s)) > 0", [pid]).fetchone() == (True,)
 

@@ -77,7 +77,7 @@ class Attempts:
     async def _attempt_with_care(self, found: FoundReceiver, delivery: Delivery, source: DeliverySource) -> None:
         """Attempt a delivery after a daemon has died: by itself and marked, or beside others."""
         suspects = self._suspects
-        if (died := suspects.verdict(delivery)) is not None:
+        if (died := await suspects.verdict(delivery)) is not None:
             sensitive = delivery.hook.limits.has_sensitive_variables
             source.report(delivery, failed(self._clock.now(), self._clock, ReceiverLog(), died, sensitive=sensitive))
         elif suspects.is_careful or suspects.knows(delivery):

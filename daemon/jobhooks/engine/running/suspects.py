@@ -1,9 +1,10 @@
 """The search for the run that ended a daemon. ``async def`` receivers share the daemon's process, so each can end it.
 
-The search costs nothing until a daemon has died. The next daemon marks each run of an ``async def`` receiver in the
-database before it begins, until it is past the runs that were in flight. If it dies as well, the marks name the
+The search costs nothing until a daemon may have died. The next daemon marks each run of an ``async def`` receiver in
+the database before it begins, until it is past the runs that were in flight. If it dies as well, the marks name the
 suspects. Each suspect runs alone next: the others wait, but not for long. A run that was alone at a crash, and in
-flight at an earlier one, is guilty: its attempt has failed.
+flight at an earlier one, is guilty: its attempt has failed. A process that lost only its session connects again: that
+ends the search, and its marks count for nothing.
 """
 
 import asyncio
@@ -18,7 +19,8 @@ from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.protocols import DeliverySource
-from jobhooks.engine.settling.run_markers import RunMarkers
+from jobhooks.engine.settling.run_markers import RunMarkers, SuspectRow
+from jobhooks.runtime.process_identity import has_ended
 
 MOST_MARKED = 2_000  # runs after a crash; the culprit is among the first of its hook that have no result
 CAREFUL_S = 60.0  # after that, runs are not marked any more, however few there were
@@ -57,6 +59,11 @@ class Suspects:
     def __init__(self, markers: RunMarkers) -> None:
         self._markers = markers
         self._known: dict[RunKey, Suspect] = {}  # the last one that began first
+        self._held: set[RunKey] = set()  # among these, the runs of processes that are still in doubt
+        self._doubted: list[str] = []  # processes
+        self._judge_all_at = 0.0
+        self._found_death = False
+        self._is_loaded = False
         self.is_on = False
         self.is_careful = False
         self._marked = 0
@@ -71,34 +78,69 @@ class Suspects:
         self._started_at = 0.0
         self._others_go_on_at = 0.0
 
-    async def load(self, *, after_crash: bool) -> None:
-        """Load the suspects. ``after_crash``: the last daemon died, so runs are marked for a while.
+    async def load(self, *, in_doubt_s: float | None) -> None:
+        """Load the suspects. ``in_doubt_s``: a process that led before may have died, and has this long to show itself.
+
+        Until then, all runs are marked, in case it has; and those that it marked are held.
 
         Raises:
             LeadsNoMore: another daemon leads.
         """
-        rows = await self._markers.load(after_crash=after_crash)
-        self._known = {
-            (row.change_id, row.hook_id): Suspect(row.crashes, row.attempt if row.is_guilty else None, row.reason)
-            for row in rows
-        }
         self._started_at = asyncio.get_running_loop().time()
-        self.is_careful = after_crash
+        if in_doubt_s is None:
+            self._add(await self._markers.load([]))
+        else:
+            self.is_careful = True
+            self._judge_all_at = self._started_at + in_doubt_s
+            await self._judge()
+            if self._doubted:
+                log.info("former_leader_in_doubt", longest_s=in_doubt_s, held=len(self._held))
         self._update()
-        if after_crash:
+
+    async def _judge(self) -> None:
+        """Find out which of the processes in doubt live, and which have died. The silent ones have died in the end."""
+        doubted = await self._markers.doubted_processes()
+        now = asyncio.get_running_loop().time()
+        died = doubted if now >= self._judge_all_at else [each for each in doubted if has_ended(each)]
+        before, self._doubted = self._doubted, [each for each in doubted if each not in died]
+        if self._doubted and self._doubted == before:
+            return
+        rows = await self._markers.load(died)
+        self._add(rows)
+        if died:
+            self._found_death = self.is_careful = True
+            self._started_at, self._marked = now, 0
             log.warning(
                 "last_daemon_died",
                 suspects=[{"change": row.change_id, "hook": row.hook_id, "crashes": row.crashes} for row in rows],
                 hint="async def receivers run one delivery at a time until the one that ended it is found",
             )
+        elif not self._doubted and not self._found_death:
+            await self._end_care()
+        self._notify()
+
+    def _add(self, rows: list[SuspectRow]) -> None:
+        """Take the rows that are new: all at first, then those that were held. Others may have begun or ended here."""
+        found = {(row.change_id, row.hook_id): row for row in rows}
+        for key in self._held - found.keys():
+            del self._known[key]
+        for key, row in found.items():
+            if key in self._held or not self._is_loaded:
+                self._known[key] = Suspect(row.crashes, row.attempt if row.state == "guilty" else None, row.reason)
+        self._held = {key for key, row in found.items() if row.state == "running"}
+        self._is_loaded = True
 
     def knows(self, delivery: Delivery) -> bool:
         """Whether a delivery is a suspect."""
         return (delivery.change.id, delivery.hook.id) in self._known
 
-    def verdict(self, delivery: Delivery) -> DaemonDied | None:
-        """Why this attempt has failed before it began, if it is guilty. The next attempt runs alone again."""
+    async def verdict(self, delivery: Delivery) -> DaemonDied | None:
+        """Why this attempt has failed before it began, if it is guilty. The next attempt runs alone again.
+
+        Waits while the process that ran it before is in doubt.
+        """
         key = delivery.change.id, delivery.hook.id
+        await self._until(lambda: key not in self._held)
         suspect = self._known.get(key)
         if suspect is None or suspect.guilty_attempt != delivery.attempt:
             return None
@@ -165,12 +207,18 @@ class Suspects:
             await asyncio.sleep(UNMARK_S if self._ended else LOOK_S)
             if self._ended:
                 await self._write()
+            if self._doubted:
+                await self._judge()
             if self._alone is not None and loop.time() > self._others_go_on_at:
                 await self._end_alone()
             if self.is_careful and (self._marked > MOST_MARKED or loop.time() > self._started_at + CAREFUL_S):
-                await self._end_alone()
-                self.is_careful = False
+                await self._end_care()
             self._update()
+
+    async def _end_care(self) -> None:
+        """Mark only suspects from now on."""
+        await self._end_alone()
+        self.is_careful = False
 
     def _may_begin(self) -> bool:
         return self._alone is None and not self._wanting
@@ -224,7 +272,7 @@ class Suspects:
             await self._markers.write(ended, began, alone=self._running <= 1)
 
     def _update(self) -> None:
-        self.is_on = self.is_careful or bool(self._known) or bool(self._ended)
+        self.is_on = self.is_careful or bool(self._known) or bool(self._ended) or bool(self._doubted)
         if self.is_on:
             self._work.set()
 

@@ -11,13 +11,16 @@ from jobhooks.store.connections import AsyncConnection, call_async
 
 
 class SuspectRow(NamedTuple):
-    """A run that was in flight at ``crashes`` deaths of daemons. ``is_guilty``: its attempt ended one."""
+    """A run that was in flight at ``crashes`` deaths of daemons.
+
+    ``state``: "waiting"; "guilty", if its attempt ended one; "running", if the process that ran it is still in doubt.
+    """
 
     change_id: int
     hook_id: int
     attempt: int
     crashes: int
-    is_guilty: bool
+    state: str
     reason: str | None
 
 
@@ -29,14 +32,24 @@ class RunMarkers:
         self._lock = lock
         self._leader = leader
 
-    async def load(self, *, after_crash: bool) -> list[SuspectRow]:
-        """The runs that may have ended a daemon, the last one that began first. ``after_crash``: the last one died.
+    async def doubted_processes(self) -> list[str]:
+        """The processes that led before, may have died, and have not shown since that they live.
 
         Raises:
             LeadsNoMore: another daemon leads.
         """
         async with self._lock:
-            rows = await call_async(self._conn, "load_suspects", leader=self._leader, after_crash=after_crash)
+            ((processes,),) = await call_async(self._conn, "doubted_processes", leader=self._leader)
+        return processes
+
+    async def load(self, died: Sequence[str]) -> list[SuspectRow]:
+        """The runs that may have ended a daemon, the last one that began first. ``died``: processes that have died.
+
+        Raises:
+            LeadsNoMore: another daemon leads.
+        """
+        async with self._lock:
+            rows = await call_async(self._conn, "load_suspects", leader=self._leader, died=list(died))
         return [SuspectRow(*row) for row in rows]
 
     async def write(self, ended: list[DeliveryIdentity], begun: list[DeliveryIdentity], *, alone: bool) -> None:

@@ -97,7 +97,10 @@ class SlowMarkers:
         self.asked_for: list[list[DeliveryIdentity]] = []
         self.committed: list[DeliveryIdentity] = []
 
-    async def load(self, *, after_crash: bool) -> list[SuspectRow]:
+    async def doubted_processes(self) -> list[str]:
+        return ["silent"]
+
+    async def load(self, died: list[str]) -> list[SuspectRow]:
         return []
 
     async def write(self, ended: list[DeliveryIdentity], begun: list[DeliveryIdentity], *, alone: bool) -> None:
@@ -115,7 +118,7 @@ async def test_a_run_begins_when_its_mark_is_committed(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "LOOK_S", 0)
     markers = SlowMarkers()
     suspects = Suspects(cast("RunMarkers", markers))
-    await suspects.load(after_crash=True)
+    await suspects.load(in_doubt_s=60.0)
     begun_before_mark: list[DeliveryIdentity] = []
     second_runs = asyncio.Event()
 
@@ -139,3 +142,44 @@ async def test_a_run_begins_when_its_mark_is_committed(monkeypatch: pytest.Monke
     await asyncio.gather(*runs)
     searching.cancel()
     assert begun_before_mark == []
+
+
+class Former:
+    """The marks of a former leader: change 1 ran alone, and was in flight at a crash before."""
+
+    def __init__(self) -> None:
+        self.is_silent = True
+        self.died: list[str] = []
+
+    async def doubted_processes(self) -> list[str]:
+        return ["former"] if self.is_silent and not self.died else []
+
+    async def load(self, died: list[str]) -> list[SuspectRow]:
+        self.died += died
+        state = "guilty" if self.died else "running" if self.is_silent else "waiting"
+        return [SuspectRow(1, 1, 1, 1 + len(self.died), state, None)]
+
+    async def write(self, ended: list[DeliveryIdentity], begun: list[DeliveryIdentity], *, alone: bool) -> None:
+        """Marks are of no interest here."""
+
+
+@pytest.mark.parametrize("lives", [True, False])
+async def test_only_the_runs_of_a_process_in_doubt_are_held(monkeypatch: pytest.MonkeyPatch, *, lives: bool) -> None:
+    """Others run, marked, until it shows itself or has been silent for too long."""
+    monkeypatch.setattr(module, "LOOK_S", 0)
+    former = Former()
+    suspects = Suspects(cast("RunMarkers", former))
+    await suspects.load(in_doubt_s=60.0 if lives else 0.1)
+    searching = asyncio.create_task(suspects.run())
+    held = asyncio.create_task(suspects.verdict(make_delivery(1)))
+    assert suspects.is_careful
+    other = make_delivery(2)
+    assert await suspects.verdict(other) is None
+    async with suspects.marked(other):
+        assert not held.done()
+    former.is_silent = not lives
+    verdict = await asyncio.wait_for(held, 5)
+    assert (former.died, suspects.is_careful) == (([], False) if lives else (["former"], True))
+    assert (verdict is None) == lives
+    assert suspects.knows(make_delivery(1))
+    searching.cancel()
