@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,27 @@ def is_set_aside(device: Connection) -> bool:
     noted = "select count(*) from public.noted"
     dead = "select count(*) from jobhooks.delivery where status = 'dead'"
     return device.execute(noted).fetchone() == (59,) and device.execute(dead).fetchone() == (1,)
+
+
+@pytest.mark.nightly
+def test_a_run_that_ends_the_daemon_is_found_by_standbys(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Each death is seen by the daemon that takes over, and costs as many daemons as without a standby."""
+    hook_three(device, database, receivers, "r.Exits")
+    with ExitStack() as stack:
+        daemons: list[Daemon] = []
+
+        def keep_two() -> bool:
+            while sum(daemon.process.poll() is None for daemon in daemons) < 2:
+                own_log = log.with_name(f"{len(daemons)}.log")
+                daemons.append(stack.enter_context(Daemon(database, receivers, own_log)))
+            return is_set_aside(device)
+
+        wait_until("it is set aside", keep_two, 60)
+        assert len(daemons) == 2 + 4
+        assert not any(daemon.events("former_leader_in_doubt") for daemon in daemons)
+    assert [status for status, _ in results(device, "r.Exits") if status == "failure"] == ["failure"] * 2
 
 
 def test_a_run_that_blocks_the_loop_is_set_aside_by_the_same_process(

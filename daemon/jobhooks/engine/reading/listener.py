@@ -9,7 +9,13 @@ from jobhooks.store.connections import AsyncConnection, call_async, translated_e
 CHANNEL = "jobhooks"
 HEARTBEAT_INTERVAL_S = 1.0
 HEARTBEAT_TIMEOUT_S = 3.0
+LATE_S = 1.0  # a timeout that comes so much later shows that this process was stopped, or a receiver blocked the loop
 SILENCE_S = 10.0  # after this time without a heartbeat, the server ends the session
+NOT_ANSWERED = "the database does not answer on the connection that waits for changes"
+NOT_HEARD = (
+    "no NOTIFY arrives on the connection that waits for changes. Try: if it leads through a pooler, connect past that,"
+    " or set it to session mode"
+)
 
 
 class Listener:
@@ -49,22 +55,25 @@ class Listener:
             DatabaseUnreachable: the connection is gone, or open on this side only, or its pooler does not keep LISTEN.
         """
         await call_async(self._conn, "end_when_silent", seconds=SILENCE_S)
+        loop = asyncio.get_running_loop()
         while True:
             self._heard.clear()
+            is_answered = False
+            late_at = loop.time() + HEARTBEAT_TIMEOUT_S + LATE_S
             try:
                 async with asyncio.timeout(HEARTBEAT_TIMEOUT_S):
                     ((sent, last_id, snapshot),) = await call_async(self._conn, "heartbeat")
+                    is_answered = True
                     self.is_crowded = not sent
                     if is_news(last_id, snapshot):
                         self.woken.set()
                     if sent:
                         await self._heard.wait()
             except TimeoutError as exc:
+                if loop.time() > late_at and not self._conn.is_closed():
+                    continue  # this process did not run: an answer may be there that has not been read
                 self._conn.terminate()
-                raise DatabaseUnreachable(
-                    "no NOTIFY arrives on the connection that waits for changes. Try: connect past the pooler, or set"
-                    " it to session mode"
-                ) from exc
+                raise DatabaseUnreachable(NOT_HEARD if is_answered else NOT_ANSWERED) from exc
             await asyncio.sleep(HEARTBEAT_INTERVAL_S)
 
     def check(self) -> None:
