@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 from psycopg import sql
 from psycopg.pq import DiagnosticField, ExecStatus
+from psycopg.pq.abc import PGresult
 
 from conftest import Connection
 from support.fuzz.histories import History, Watching, draw_history
@@ -63,12 +64,14 @@ class LoggedChange:
     postchange: str | None
 
 
-def _plain(diagnostic: bytes | None) -> bytes | None:
-    """Leave out quotes: plpgsql keeps the name of a function as the first call in the session wrote it.
+def _diagnostic(result: PGresult, name: DiagnosticField) -> bytes | None:
+    """A field of an error; the context without quotes.
 
-    With quote_all_identifiers it has quotes. Capture pins that setting, and may be the first to call a cast to json.
+    plpgsql keeps the name of a function as the first call in the session wrote it: with quotes, if that had
+    quote_all_identifiers. Capture pins that setting, and may be the first to call a cast to json.
     """
-    return None if diagnostic is None else diagnostic.replace(b'"', b"")
+    value = result.error_field(name)
+    return value.replace(b'"', b"") if value and name is DiagnosticField.CONTEXT else value
 
 
 @dataclass
@@ -121,7 +124,7 @@ class Side:
                 result = following
         rows = [[result.get_value(row, n) for n in range(result.nfields)] for row in range(result.ntuples)]
         names = [result.fname(n) for n in range(result.nfields)]
-        failure = [_plain(result.error_field(name)) for name in DIAGNOSTICS]
+        failure = [_diagnostic(result, name) for name in DIAGNOSTICS]
         return result.status, result.command_status, names, rows, failure, tuple(self.notices)
 
     def run_all(self, history: History) -> list[Outcome]:
