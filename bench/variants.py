@@ -56,7 +56,7 @@ class Variant:
     notified: bool = False
     exclude: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
-    keep_lastval: bool = False
+    keep_lastval: bool | None = None
 
     @property
     def table(self) -> str:
@@ -83,6 +83,7 @@ BULK = (
     Variant("jobhooks_exclude", Capture.JOBHOOKS, exclude=("comments",)),
     Variant("jobhooks_ignore", Capture.JOBHOOKS, ignore=("updated",)),
     Variant("jobhooks_lastval", Capture.JOBHOOKS, keep_lastval=True),
+    Variant("jobhooks_no_lastval", Capture.JOBHOOKS, keep_lastval=False),
     Variant("partitioned_bare", Capture.NONE, partitioned=True),
     Variant("partitioned_floor", Capture.FLOOR, partitioned=True),
     Variant("partitioned_floor_both", Capture.FLOOR_BOTH, partitioned=True),

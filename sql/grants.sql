@@ -13,6 +13,7 @@ grant execute on function
     jobhooks_capture.record_partition_change(integer, jobhooks.action, json, json, text),
     jobhooks_capture.moved_row_position(text),
     jobhooks_capture.former_lastval(), jobhooks_capture.note_lastval(numeric), jobhooks_capture.keep_lastval(numeric, boolean),
+    jobhooks_capture.lastval_to_keep(oid, text), jobhooks_capture.set_lastval(bigint, boolean),
     jobhooks_capture.trigger_stub()
 to public;
 
@@ -59,7 +60,7 @@ begin
 end
 $$;
 
--- So that lastval() can be read after a row of a table that is watched with keep_lastval: in the session that set it.
+-- So that lastval() can be read after a row that left it as it was: in the session that set it.
 grant usage on sequence jobhooks_capture.kept_lastval to public;
 
 -- jobhooks_viewer reads. jobhooks_operator also changes hooks, jobs and deliveries. jobhooks_daemon reads the log and records
@@ -85,7 +86,7 @@ begin
         jobhooks.problems_of_conditions(), jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint),
         jobhooks.problems_of_marks(), jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.problems_of_publications(), jobhooks.live_triggers(), jobhooks.without_table(text),
         jobhooks.watch_command(integer), jobhooks.primary_key(regclass), jobhooks.watched_relations(regclass), jobhooks.restored_triggers(), jobhooks.is_restoring(),
-        jobhooks.trigger_statements(integer), jobhooks.snapshot_expression(regclass, text, text [], text []),
+        jobhooks.trigger_statements(integer), jobhooks.is_filled_by_sequence(regclass), jobhooks.snapshot_expression(regclass, text, text [], text []),
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_names(regclass), jobhooks.depends_on_time_zone(regclass, text []), jobhooks.types_of_columns(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer),
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),

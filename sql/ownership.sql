@@ -51,6 +51,7 @@ begin
     alter function jobhooks_capture.moved_row_position(text) owner to jobhooks_capture;
     alter function jobhooks_capture.record_truncate() owner to jobhooks_capture;
     alter function jobhooks_capture.keep_lastval(numeric, boolean) owner to jobhooks_capture;
+    alter function jobhooks_capture.set_lastval(bigint, boolean) owner to jobhooks_capture;
     alter function jobhooks.capture_change() owner to jobhooks_capture;
     revoke create on schema jobhooks, jobhooks_capture from jobhooks_capture;
 exception when insufficient_privilege then

@@ -263,7 +263,7 @@ CREATE TABLE jobhooks.content_type (
     ignore text[] DEFAULT '{}'::text[] NOT NULL,
     triggers text[] DEFAULT '{}'::text[] NOT NULL,
     partitions oid[] DEFAULT '{}'::oid[] NOT NULL,
-    keep_lastval boolean DEFAULT false NOT NULL
+    keep_lastval boolean
 );
 
 COMMENT ON TABLE jobhooks.content_type IS 'The watched tables. A row stays when its table is no longer watched: changes and hooks refer to it';
@@ -290,7 +290,7 @@ COMMENT ON COLUMN jobhooks.content_type.triggers IS 'The statements that made th
 
 COMMENT ON COLUMN jobhooks.content_type.partitions IS 'The partitions, at all levels, when the table was last watched';
 
-COMMENT ON COLUMN jobhooks.content_type.keep_lastval IS 'A captured row leaves lastval() of its session as it was';
+COMMENT ON COLUMN jobhooks.content_type.keep_lastval IS 'Whether a captured row leaves lastval() of its session as it was; null: an inserted row of a table that a sequence fills';
 
 CREATE VIEW jobhooks.changes AS
  SELECT change.id,
@@ -1266,6 +1266,11 @@ GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.heartbeat() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.heartbeat() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.is_filled_by_sequence(relation regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.is_filled_by_sequence(relation regclass) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.is_filled_by_sequence(relation regclass) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.is_filled_by_sequence(relation regclass) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.is_restoring() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.is_restoring() TO jobhooks_capture;

@@ -16,6 +16,7 @@ SINGLE_ROW = ["bare", "floor", "floor_both", "jobhooks", "jobhooks_notify"]
 PARTITIONED = ["bare", "floor", "floor_both", "jobhooks"]
 BULK = [
     *("bare", "floor", "floor_both", "jobhooks", "jobhooks_exclude", "jobhooks_ignore"),
+    *("jobhooks_lastval", "jobhooks_no_lastval"),
     *(f"partitioned_{name}" for name in PARTITIONED),
 ]
 COMMAND = [sys.executable, "-m", "bench.capture", "--rounds", "1", "--seconds", "1", "--rows", "50"]

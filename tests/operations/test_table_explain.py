@@ -30,7 +30,7 @@ def test_it_has_the_triggers_as_they_are(device: Connection, admin: SyncConnecti
     assert {trigger.state for trigger in explained.triggers} == {"enabled"}
     row = ["jobhooks_capture.record_change", "jobhooks_capture.snapshot", "jobhooks_capture.trigger_stub"]
     assert explained.calls == {
-        "create": row,
+        "create": sorted([*row, "jobhooks_capture.lastval_to_keep", "jobhooks_capture.set_lastval"]),
         "update": row,
         "delete": row,
         "truncate": ["jobhooks_capture.record_truncate"],
@@ -47,6 +47,7 @@ def test_it_has_the_rights_of_each_function_that_may_run(admin: SyncConnection, 
         "jobhooks_capture.keep_lastval",
         "jobhooks_capture.record_change",
         "jobhooks_capture.record_truncate",
+        "jobhooks_capture.set_lastval",
     }
     assert functions["jobhooks_capture.record_change"].owner == "jobhooks_capture"
     assert functions["jobhooks_capture.record_change"].search_path is None

@@ -65,6 +65,7 @@ def test_everything_belongs_to_the_owner_but_what_writes_to_the_log(conn: Connec
         "record_change",
         "record_partition_change",
         "record_truncate",
+        "set_lastval",
     ]
 
 

@@ -30,7 +30,9 @@ def test_every_function_pins_its_search_path(conn: Connection) -> None:
     assert unpinned == [
         ("jobhooks_capture.former_lastval()",),
         ("jobhooks_capture.keep_lastval(numeric,boolean)",),
+        ("jobhooks_capture.lastval_to_keep(oid,text)",),
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
+        ("jobhooks_capture.set_lastval(bigint,boolean)",),
         ("jobhooks_capture.snapshot(record,text)",),
     ]
 
@@ -65,6 +67,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks_capture.record_change(integer,jobhooks.action,json,json)",),
         ("jobhooks_capture.record_partition_change(integer,jobhooks.action,json,json,text)",),
         ("jobhooks_capture.record_truncate()",),
+        ("jobhooks_capture.set_lastval(bigint,boolean)",),
     ]
 
 
@@ -94,10 +97,12 @@ def test_public_may_do_nothing(conn: Connection) -> None:
         "jobhooks_capture.differs",
         "jobhooks_capture.former_lastval",
         "jobhooks_capture.keep_lastval",
+        "jobhooks_capture.lastval_to_keep",
         "jobhooks_capture.moved_row_position",
         "jobhooks_capture.note_lastval",
         "jobhooks_capture.record_change",
         "jobhooks_capture.record_partition_change",
+        "jobhooks_capture.set_lastval",
         "jobhooks_capture.shaped_snapshot",
         "jobhooks_capture.snapshot",
         "jobhooks_capture.trigger_stub",

@@ -22,7 +22,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     exclude: Sequence[str] = (),
     ignore: Sequence[str] = (),
     allow_casts: bool = False,
-    keep_lastval: bool = False,
+    keep_lastval: bool | None = None,
 ) -> None:
     """Watch ``table`` in the database of ``conn``, in a separate session."""
     with contextlib.closing(connect(conn.info.dsn)) as admin:

@@ -73,7 +73,7 @@ class TableExplanation:
     state: str
     key: list[str]
     always: bool
-    keep_lastval: bool
+    keep_lastval: bool | None
     exclude: list[str]
     ignore: list[str]
     triggers: list[ExplainedTrigger]

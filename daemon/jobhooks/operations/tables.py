@@ -15,13 +15,16 @@ COUNTED_CHANGES = 100_000  # of the whole log, the newest: no index leads to the
 
 @dataclass(frozen=True)
 class WatchedTable:
-    """A table that is or was watched. ``state``: watched, not watched, or gone; the rest: how it is watched."""
+    """A table that is or was watched. ``state``: watched, not watched, or gone; the rest: how it is watched.
+
+    ``keep_lastval`` is None for a table that is watched without the option.
+    """
 
     table: str
     state: str
     key: list[str]
     always: bool
-    keep_lastval: bool
+    keep_lastval: bool | None
     exclude: list[str]
     ignore: list[str]
 
@@ -68,7 +71,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     exclude: Sequence[str] = (),
     ignore: Sequence[str] = (),
     allow_casts: bool = False,
-    keep_lastval: bool = False,
+    keep_lastval: bool | None = None,
 ) -> WatchedTable:
     """Watch ``table``, or change how it is watched; jobhooks.watch explains the parameters.
 

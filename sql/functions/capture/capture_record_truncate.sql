@@ -1,5 +1,5 @@
 -- jobhooks_capture.record_truncate(): the trigger function that writes a TRUNCATE to the log. Arguments: the content type, and
--- 'keep_lastval' if the trigger's WHEN has noted lastval(), which must stay.
+-- 'keep_lastval' if the trigger's WHEN has noted lastval(), which must stay ('no_lastval': restored_triggers reads it).
 --
 -- A TRUNCATE empties a partitioned table with all partitions, or one partition alone. Statement triggers are not inherited,
 -- so each partition has them; and all BEFORE triggers of a TRUNCATE fire before the first AFTER trigger. So the BEFORE
@@ -34,7 +34,7 @@ begin
         return null;
     elsif own_relation = tg_relid then
         perform jobhooks_capture.record_change(own_id, 'truncate', null, null);
-        if tg_nargs > 1 then
+        if tg_argv[1] = 'keep_lastval' then
             perform jobhooks_capture.keep_lastval(jobhooks_capture.noted_lastval(), null);
         end if;
         if (select relkind <> 'p' from pg_class where oid = tg_relid) then
@@ -69,7 +69,7 @@ begin
         )
     then
         perform jobhooks_capture.record_ending(own_id, 'truncate', null, format('%I.%I', tg_table_schema, tg_table_name));
-        if tg_nargs > 1 then
+        if tg_argv[1] = 'keep_lastval' then
             perform jobhooks_capture.keep_lastval(jobhooks_capture.noted_lastval(), null);
         end if;
     end if;

@@ -3,8 +3,9 @@
 -- key: the columns that identify a row; by default the primary key. keyless: watch a table without a key, and without object
 -- identity. always: also capture rows that logical replication applies. exclude: columns that are left out of the snapshots.
 -- ignore: columns whose change alone is not recorded. allow_casts: watch it although code of a type's owner makes the json of
--- a column (see casts_of_columns); a table that is watched already stays so, and doctor names the cast. keep_lastval: a captured
--- row leaves lastval() as it was, which costs more. Run again, it replaces the triggers. It waits half a second for each lock.
+-- a column (see casts_of_columns); a table that is watched already stays so, and doctor names the cast. keep_lastval: every
+-- captured row leaves lastval() as it was, which costs more; false: no row does; null: an inserted row of a table that a sequence
+-- fills. Run again, it replaces the triggers. It waits half a second for each lock.
 create or replace function jobhooks.watch(
     relation regclass,
     key text[] default null,
@@ -13,7 +14,7 @@ create or replace function jobhooks.watch(
     exclude text[] default '{}',
     ignore text[] default '{}',
     allow_casts boolean default false,
-    keep_lastval boolean default false
+    keep_lastval boolean default null
 )
 returns integer
 language plpgsql

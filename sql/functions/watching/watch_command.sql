@@ -31,7 +31,8 @@ as $$
         union all
         select 3, '--always' from watched where always
         union all
-        select 3, '--keep-lastval' from watched where keep_lastval
+        select 3, case when keep_lastval then '--keep-lastval' else '--no-keep-lastval' end
+        from watched where keep_lastval is not null
         union all
         select 4, unnest(array['--exclude', column_name])
         from watched cross join unnest(exclude) as column_name where column_name = any (columns)

@@ -97,7 +97,7 @@ def test_a_table_is_watched_without_a_column_and_shown(device: Connection, datab
         "state": "watched",
         "key": ["id"],
         "always": True,
-        "keep_lastval": False,
+        "keep_lastval": None,
         "exclude": ["secret"],
         "ignore": ["seen", "hits"],
     }

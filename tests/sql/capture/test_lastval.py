@@ -1,6 +1,7 @@
 """lastval() of sessions that write tables which are watched with keep_lastval."""
 
 import contextlib
+import re
 from collections.abc import Generator
 
 import psycopg
@@ -17,6 +18,13 @@ PARTS = (
     "create table public.low partition of public.parted for values from (0) to (10);"
     "create table public.high partition of public.parted for values from (10) to (1000)"
 )
+
+# In the triggers, by the option.
+USED = {
+    None: ["set_lastval"],
+    True: ["keep_lastval", "keep_lastval", "keep_lastval", "keep_lastval"],
+    False: ["no_lastval"],
+}
 
 
 @pytest.fixture
@@ -159,30 +167,40 @@ def test_two_sessions_keep_theirs(writer: Connection, conn: Connection) -> None:
             assert (lastval(writer), lastval(other)) == (number, 1)
 
 
-def test_the_option_stays_and_can_be_changed(conn: Connection, database: str) -> None:
-    """Over unwatch, a table that is created again, and a replaced one; a table without it has other triggers."""
+@pytest.mark.parametrize("option", [None, True, False])
+def test_the_option_stays_and_can_be_changed(conn: Connection, database: str, option: bool | None) -> None:
+    """Over unwatch, a table that is created again, and a replaced one."""
     conn.execute("create table public.t (id serial primary key, note text)")
     with contextlib.closing(connect(database)) as admin:
-        assert not tables.watch(admin, "public.t").keep_lastval
-        plain = statements(conn)
-        assert "lastval" not in plain
-        assert tables.watch(admin, "public.t", keep_lastval=True).keep_lastval
-        kept = statements(conn)
-        assert "keep_lastval" in kept
+        assert tables.watch(admin, "public.t", keep_lastval=option).keep_lastval is option
+        made = statements(conn)
+        assert re.findall("keep_lastval|set_lastval|no_lastval", made) == USED[option]
         tables.unwatch(admin, "public.t")
         tables.watch_as_before(admin, "public.t")
-        assert statements(conn) == kept
+        assert statements(conn) == made
         conn.execute("drop table public.t; create table public.t (id serial primary key, note text)")
         tables.watch_as_before(admin, "public.t")
-        assert statements(conn) == kept
+        assert statements(conn) == made
         conn.execute("alter table public.t rename to old; create table public.t (id serial primary key, note text)")
         tables.watch_instead(admin, "public.t", "public.old")
-        assert statements(conn) == kept
+        assert statements(conn) == made
+        flag = {None: "", True: " --keep-lastval", False: " --no-keep-lastval"}[option]
         command = conn.execute("select jobhooks.watch_command(id) from jobhooks.content_type").fetchone()
-        assert command == ("jobhooks table watch public.t --keep-lastval",)
-        assert not tables.watch(admin, "public.t").keep_lastval
-        assert statements(conn) == plain
+        assert command == (f"jobhooks table watch public.t{flag}",)
+        other = None if option else True
+        assert tables.watch(admin, "public.t", keep_lastval=other).keep_lastval is other
+        assert re.findall("keep_lastval|set_lastval|no_lastval", statements(conn)) == USED[other]
         assert conn.execute("select * from jobhooks.problems_of_triggers()").fetchall() == []
+
+
+def test_false_leaves_the_number_of_the_log(conn: Connection) -> None:
+    """For tables whose writers never ask."""
+    conn.execute("create table public.t (id serial primary key, note text)")
+    watch(conn, "public.t", keep_lastval=False)
+    conn.execute("alter sequence public.t_id_seq restart 77; insert into public.t (note) values ('a')")
+    assert lastval(conn) == 1
+    conn.execute("truncate public.t")
+    assert lastval(conn) == 2
 
 
 def statements(conn: Connection) -> str:

@@ -28,18 +28,21 @@ create schema aaa;
 create table aaa.first (id integer primary key, note text);
 create table public.parted (id integer primary key, note text) partition by range (id);
 create table public.parted_0 partition of public.parted for values from (0) to (10);
+create table public.filled (id serial primary key, note text);
 create table public.plain
     (id integer, "the 'Key'" text primary key, note text, secret text, seen integer, later integer);
 select jobhooks.watch('public.device'), jobhooks.unwatch('public.device');
 select jobhooks.watch('aaa.first', always => true);
-select jobhooks.watch('public.parted');
+select jobhooks.watch('public.parted', keep_lastval => false);
+select jobhooks.watch('public.filled');
 select jobhooks.watch('public.plain', exclude => '{secret}', ignore => '{seen,later}', keep_lastval => true);
 insert into aaa.first values (1, 'a');
 insert into public.parted values (1, 'p');
 insert into public.plain values (1, 'key', 'n', 'hush');
 """
 WATCHED = [
-    WatchedTable("aaa.first", "watched", ["id"], always=True, keep_lastval=False, exclude=[], ignore=[]),
+    WatchedTable("aaa.first", "watched", ["id"], always=True, keep_lastval=None, exclude=[], ignore=[]),
+    WatchedTable("public.filled", "watched", ["id"], always=False, keep_lastval=None, exclude=[], ignore=[]),
     WatchedTable("public.parted", "watched", ["id"], always=False, keep_lastval=False, exclude=[], ignore=[]),
     WatchedTable(
         "public.plain",

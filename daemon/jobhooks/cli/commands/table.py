@@ -29,6 +29,8 @@ WatchableArgument = Annotated[
     typer.Argument(help="A table, as schema.table.", metavar="TABLE", autocompletion=completion.watchable_tables),
 ]
 
+LASTVAL = {True: "stays as it was after each recorded row", False: "does not stay as it was after a recorded row"}
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
@@ -72,11 +74,14 @@ def watch(
         ),
     ] = False,
     keep_lastval: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--keep-lastval", help="Leave lastval() as it was, for PDO's lastInsertId() without a name. Costs more."
+            "--keep-lastval/--no-keep-lastval",
+            help="Leave lastval() as it was after every row, or after none; by default after an INSERT into a table"
+            " that a sequence fills.",
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     instead_of: Annotated[
         str | None,
         typer.Option(
@@ -93,7 +98,8 @@ def watch(
 
     Example: jobhooks table watch public.user --exclude password --ignore last_seen --ignore login_count
     """
-    if instead_of is not None and (key or keyless or always or exclude or ignore or allow_casts or keep_lastval):
+    given = key or keyless or always or exclude or ignore or allow_casts or keep_lastval is not None
+    if instead_of is not None and given:
         raise typer.BadParameter("--instead-of takes the options of the former table; change them afterwards")
     with connection(load(config, database_url=database_url)) as conn:
         if instead_of is not None:
@@ -182,8 +188,8 @@ def _facts(details: tables.TableDetails) -> Iterator[tuple[str, str]]:
     yield "key", ", ".join(details.key) or "none: its changes are delivered in order as a whole, without objects"
     if details.always:
         yield "always", "rows that logical replication applies are recorded"
-    if details.keep_lastval:
-        yield "lastval()", "stays as it was after a recorded row"
+    if details.keep_lastval is not None:
+        yield "lastval()", LASTVAL[details.keep_lastval]
     if details.exclude:
         yield "exclude", ", ".join(details.exclude)
     if details.ignore:

@@ -41,8 +41,16 @@ def _settings(explained: TableExplanation) -> list[str]:
         f"excluded, never recorded: {', '.join(explained.exclude) or 'none'}",
         f"ignored, a change of these alone is not recorded: {', '.join(explained.ignore) or 'none'}",
         f"rows that logical replication applies: {'recorded' if explained.always else 'not recorded'}",
-        f"lastval() after a recorded row: {'as before it' if explained.keep_lastval else 'the number of the log'}",
+        f"lastval() after a recorded row: {_lastval(explained)}",
     ]
+
+
+def _lastval(explained: TableExplanation) -> str:
+    if explained.keep_lastval:
+        return "as before it"
+    if any("jobhooks_capture.set_lastval" in called for called in explained.calls.values()):
+        return "as before it after an INSERT, else the number of the log"
+    return "the number of the log"
 
 
 def _rights(function: ExplainedFunction) -> str:

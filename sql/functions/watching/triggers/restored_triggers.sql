@@ -19,7 +19,7 @@ begin
     for found in
         select
             trigger.tgrelid, trigger.tgenabled, pg_get_triggerdef(trigger.oid) as on_create,
-            pg_get_triggerdef(updating.oid) as on_update,
+            pg_get_triggerdef(updating.oid) as on_update, pg_get_triggerdef(truncating.oid) as on_truncate,
             substring(trigger.tgname from '^!jobhooks_([0-9]{1,9})_create$')::integer as id
         from pg_trigger as trigger
         join pg_proc as function on function.oid = trigger.tgfoid
@@ -27,6 +27,9 @@ begin
         left join pg_trigger as updating
             on updating.tgrelid = trigger.tgrelid
                 and updating.tgname = replace(trigger.tgname, '_create', '_update')
+        left join pg_trigger as truncating
+            on truncating.tgrelid = trigger.tgrelid
+                and truncating.tgname = replace(trigger.tgname, '_create', '_truncate')
         where trigger.tgname ~ '^!jobhooks_[0-9]{1,9}_create$'
             and trigger.tgparentid = 0
             and not exists (
@@ -45,7 +48,10 @@ begin
             parts := regexp_match(found.on_update, concat('differs\(old\.\*, new\.\*, ', literal, '::json'));
             ignore := array(select json_object_keys(replace(parts[1], '''''', '''')::json));
             always := found.tgenabled = 'A';
-            keep_lastval := strpos(found.on_create, 'jobhooks_capture.keep_lastval(') > 0;
+            keep_lastval := case
+                when strpos(found.on_create, 'jobhooks_capture.keep_lastval(') > 0 then true
+                when strpos(found.on_truncate, '''no_lastval''') > 0 then false
+            end;
             if key_columns is not null then
                 return next;
             end if;

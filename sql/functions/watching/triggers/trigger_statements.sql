@@ -30,12 +30,19 @@ declare
     create_condition text := format('jobhooks_capture.record_change(%s, ''create'', null, %s)', watched.id, after);
     update_condition text := changed;
     delete_condition text := format('jobhooks_capture.record_change(%s, ''delete'', %s, null)', watched.id, before);
+    -- By default lastval() stays where an application asks for it: after an INSERT into a table that a sequence fills.
     -- The former value first: arguments are evaluated in their order.
     kept constant text := case when watched.keep_lastval
         then 'jobhooks_capture.keep_lastval(jobhooks_capture.former_lastval(), %s)' else '%s' end;
+    is_filled constant boolean := watched.keep_lastval is null and jobhooks.is_filled_by_sequence(watched.relation);
     executed constant text := 'execute function jobhooks_capture.trigger_stub()';
     relation record;
 begin
+    if is_filled then
+        create_condition := format(
+            'jobhooks_capture.set_lastval(jobhooks_capture.lastval_to_keep(new.tableoid, ''jobhooks.unreadable_%s''), %s)',
+            watched.id, create_condition);
+    end if;
     if is_partitioned then
         return next format(
             'create or replace trigger "~jobhooks_%s_before" before update on %s for each row
@@ -77,7 +84,8 @@ begin
             case when watched.keep_lastval
                 then 'when (jobhooks_capture.note_lastval(jobhooks_capture.former_lastval())) ' else ''
             end,
-            concat_ws(', ', watched.id, case when watched.keep_lastval then '''keep_lastval''' end));
+            -- restored_triggers reads the option in the second argument.
+            concat_ws(', ', watched.id, case watched.keep_lastval when true then '''keep_lastval''' when false then '''no_lastval''' end));
         if is_partitioned then
             return next format(
                 'create or replace trigger "%s_before_truncate" before truncate on %s
