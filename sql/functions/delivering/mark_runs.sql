@@ -1,7 +1,8 @@
 -- jobhooks.mark_runs(leader, ended, begun, alone): mark runs of async def receivers before they begin, and unmark those that ended.
 --
--- ended, begun: [{change_id, hook_id, attempt}]. alone: no other run is in flight with the one that begins; otherwise no run is
--- alone any more. Used only after a daemon has died: see load_suspects. It refuses a daemon that no longer leads.
+-- ended, begun: [{change_id, hook_id, attempt}]. alone: no other run is in flight with the one that begins; otherwise no run of
+-- this process is alone any more. Used only after a daemon may have died: see load_suspects. It refuses a daemon that no longer
+-- leads.
 create or replace function jobhooks.mark_runs(leader bigint, ended json, begun json, alone boolean)
 returns void
 language plpgsql
@@ -18,7 +19,7 @@ begin
     using json_to_recordset(ended) as run (change_id bigint, hook_id integer, attempt integer)
     where suspect.change_id = run.change_id and suspect.hook_id = run.hook_id and suspect.attempt = run.attempt;
     if not mark_runs.alone then
-        update jobhooks.suspect as suspect set alone = false where suspect.alone;
+        update jobhooks.suspect as suspect set alone = false where suspect.alone and suspect.process = own;
     end if;
     insert into jobhooks.suspect as suspect (change_id, hook_id, attempt, state, alone, process)
     select run.change_id, run.hook_id, run.attempt, 'running', mark_runs.alone, own

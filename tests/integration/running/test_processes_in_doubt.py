@@ -14,7 +14,6 @@ from jobhooks.store.connections import translated_errors
 from support.daemon import Daemon, wait_until
 from support.hooking import add_hook, write_receivers
 
-MARK = '[{"change_id": 1, "hook_id": 1, "attempt": 1}]'
 ENDED = "select jobhooks.leader_session() is null"
 
 
@@ -39,9 +38,10 @@ class Process:
         self.leader = self._value("jobhooks.acquire_leadership()")
         return self._value("jobhooks.begin_leadership(%s, %s)", self.leader, self.name)
 
-    def mark(self) -> None:
-        """Mark change 1 for hook 1: it runs alone."""
-        self._value("jobhooks.mark_runs(%s, '[]', %s, true)", self.leader, MARK)
+    def mark(self, change_id: int = 1, *, alone: bool = True) -> None:
+        """Mark a change for hook 1."""
+        run = f'[{{"change_id": {change_id}, "hook_id": 1, "attempt": 1}}]'
+        self._value("jobhooks.mark_runs(%s, '[]', %s, %s)", self.leader, run, alone)
 
     def doubted(self) -> list[str]:
         """Look which processes are in doubt."""
@@ -160,6 +160,13 @@ def test_a_run_that_the_next_leader_began_again_is_its_own(a: Process, b: Proces
     assert a.connect()
     assert a.lead()
     assert a.load("b") == [("guilty", 2)]
+
+
+def test_runs_that_go_on_beside_a_doubt_leave_its_marks_as_they_are(a: Process, b: Process) -> None:
+    """The run in doubt was alone, whatever runs now."""
+    take_over(a, b)
+    b.mark(2, alone=False)
+    assert b.load("a") == [("guilty", 2)]
 
 
 def test_a_process_that_noted_its_end_is_not_in_doubt(a: Process, b: Process) -> None:
