@@ -205,3 +205,5 @@ def test_a_column_that_gets_a_sequence_later_is_found(conn: Connection, tables_w
     assert conn.execute(outdated).fetchall() == []
     conn.execute("insert into public.named values ('a')")
     assert lastval(conn) == 1
+    conn.execute("alter table public.named drop column number")
+    assert conn.execute(outdated).fetchall() == [], "which does no harm"
