@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Generator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,10 +11,10 @@ from support.postgres.poolers import pgbouncer
 
 
 @pytest.fixture
-def pooled(device: Connection, database: str, role: str, tmp_path: Path) -> Generator[str]:
+def pooled(device: Connection, database: str, role: str) -> Generator[str]:
     """The URL of a pool of one connection, which all its clients use in turns."""
     device.execute(f"grant usage on schema public to {role}; grant all on public.device to {role}".encode())
-    with pgbouncer(database, tmp_path, "transaction", user=role, pool_size=1) as url:
+    with pgbouncer(database, "transaction", user=role, pool_size=1) as url:
         yield url
 
 

@@ -19,9 +19,7 @@ def test_all_works_in_session_mode(seen: Connection, database: str, tmp_path: Pa
     name = seen.info.dbname
     seen.execute(FORMATS.format(name, name).encode())
     receivers = write_receivers(tmp_path / "receivers", RECEIVERS)
-    folder = tmp_path / "pgbouncer"
-    folder.mkdir()
-    with pgbouncer(database, folder, "session") as url:
+    with pgbouncer(database, "session") as url:
         for receiver in ("Sees", "SeesNow"):
             add_hook(url, receivers, f"r.{receiver}", ["create"])
         with Daemon(url, receivers, log).await_started() as daemon:
@@ -35,12 +33,10 @@ def test_all_works_in_session_mode(seen: Connection, database: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("pool_mode", ["transaction", "statement"])
-def test_a_pooler_that_does_not_keep_sessions_is_refused(
-    device: Connection, database: str, tmp_path: Path, pool_mode: str
-) -> None:
+def test_a_pooler_that_does_not_keep_sessions_is_refused(device: Connection, database: str, pool_mode: str) -> None:
     """By the daemon and by commands, with one line, and before a setting has reached a session of the pool."""
     device.execute(f"alter database {device.info.dbname} set datestyle = 'German'".encode())
-    with pgbouncer(database, tmp_path, pool_mode) as url:
+    with pgbouncer(database, pool_mode) as url:
         for command in ("run", "status", "doctor"):
             finished = jobhooks(command, "--database-url", url)
             assert finished.returncode == 6, finished
@@ -50,9 +46,9 @@ def test_a_pooler_that_does_not_keep_sessions_is_refused(
             assert client.execute("show datestyle").fetchone() == ("German, DMY",)
 
 
-def test_other_clients_of_the_pool_do_not_hide_its_mode(device: Connection, database: str, tmp_path: Path) -> None:
+def test_other_clients_of_the_pool_do_not_hide_its_mode(device: Connection, database: str) -> None:
     """The pool has idle connections to give, and other clients take some."""
-    with pgbouncer(database, tmp_path, "transaction", extra="server_round_robin = 1") as url:
+    with pgbouncer(database, "transaction", extra="server_round_robin = 1") as url:
         clients = [psycopg.connect(url) for _ in range(4)]
         for client in clients:
             client.execute("select 1")
@@ -63,14 +59,14 @@ def test_other_clients_of_the_pool_do_not_hide_its_mode(device: Connection, data
             client.close()
 
 
-def test_an_exhausted_pool_in_session_mode_is_no_other_mode(device: Connection, database: str, tmp_path: Path) -> None:
+def test_an_exhausted_pool_in_session_mode_is_no_other_mode(device: Connection, database: str) -> None:
     """The second client that would tell the mode waits for a session; the command goes on with the first."""
-    with pgbouncer(database, tmp_path, "session", pool_size=1) as url:
+    with pgbouncer(database, "session", pool_size=1) as url:
         assert jobhooks("hook", "list", "--database-url", url).returncode == 0
 
 
-def test_a_parameter_that_the_pooler_refuses_is_named(device: Connection, database: str, tmp_path: Path) -> None:
+def test_a_parameter_that_the_pooler_refuses_is_named(device: Connection, database: str) -> None:
     """The daemon would wait forever for a pooler that does not change its mind."""
-    with pgbouncer(database, tmp_path, "session") as url:
+    with pgbouncer(database, "session") as url:
         finished = jobhooks("run", "--database-url", f"{url} options='-c work_mem=8MB'")
         assert finished.returncode == 6 and "options" in finished.stderr, finished

@@ -92,7 +92,7 @@ class Place:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self.pooler is not None:
-            self.pooler.stop()
+            self.pooler.close()
         for server in (self.server, self._standby):
             if server is not None:
                 server.close()
@@ -124,9 +124,7 @@ class Place:
         """Let daemons connect through PgBouncer, if this machine has it."""
         if PGBOUNCER is None:
             return False
-        folder = self._directory / "pgbouncer"
-        folder.mkdir(exist_ok=True)
-        self.pooler = Pooler(self.url, folder, "session", pool_size=150, extra="max_client_conn = 500")
+        self.pooler = Pooler(self.url, "session", pool_size=150, extra="max_client_conn = 500")
         self.pooler.start()
         self.daemon_url = self.pooler.url
         return True
@@ -144,7 +142,7 @@ class Place:
     def close_pooler(self) -> None:
         """Stop PgBouncer."""
         if self.pooler is not None:
-            self.pooler.stop()
+            self.pooler.close()
             self.pooler = None
 
     def add_standby(self) -> None:

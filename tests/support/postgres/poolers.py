@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Generator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
@@ -25,7 +26,6 @@ class Pooler:
     def __init__(
         self,
         target: str,
-        directory: Path,
         pool_mode: str,
         *,
         user: str | None = None,
@@ -43,6 +43,10 @@ class Pooler:
             own_port = probe.getsockname()[1]
         password = conninfo_to_dict(target).get("password")
         secret = f" password={password}" if password else ""
+        # Not the test's own folder: another run of pytest closes the folder above it to other accounts.
+        self._folder = TemporaryDirectory(prefix="jobhooks-pgbouncer-")
+        directory = Path(self._folder.name)
+        directory.chmod(0o755)
         self._config = directory / "pgbouncer.ini"
         self._log = directory / "pgbouncer.log"
         self._config.write_text(
@@ -50,10 +54,6 @@ class Pooler:
             f"pool_mode = {pool_mode}\ndefault_pool_size = {pool_size}\n{extra}\n"
             f"[databases]\n{dbname} = host={host} port={port} user={login}{secret}\n"
         )
-        for path in (directory, *directory.parents):
-            if path == Path("/tmp") or not path.is_relative_to("/tmp"):
-                break
-            path.chmod(0o755)
         self.url = make_conninfo(host="127.0.0.1", port=own_port, dbname=dbname, user=login)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -76,6 +76,12 @@ class Pooler:
         self._process.send_signal(how)
         self._process.wait(LIMIT)
 
+    def close(self) -> None:
+        """Stop it, if it runs, and remove its files."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop()
+        self._folder.cleanup()
+
     def _answers(self, process: "subprocess.Popen[bytes]") -> bool:
         """Whether connections go through; fail with its words if it ended."""
         if process.poll() is not None:
@@ -87,12 +93,9 @@ class Pooler:
 
 @contextlib.contextmanager
 def pgbouncer(
-    target: str, directory: Path, pool_mode: str, *, user: str | None = None, pool_size: int = 20, extra: str = ""
+    target: str, pool_mode: str, *, user: str | None = None, pool_size: int = 20, extra: str = ""
 ) -> Generator[str]:
     """Run PgBouncer, by default with its own defaults, and yield the URL of the database ``target`` through it."""
-    pooler = Pooler(target, directory, pool_mode, user=user, pool_size=pool_size, extra=extra)
-    try:
+    with contextlib.closing(Pooler(target, pool_mode, user=user, pool_size=pool_size, extra=extra)) as pooler:
         pooler.start()
         yield pooler.url
-    finally:
-        pooler.stop()
