@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Literal, LiteralString
 
@@ -23,6 +24,8 @@ OTHER = "JOBHOOKS_TEST_DATABASE_URL"
 # One test replicates.
 SETTINGS = {"wal_level": "logical", "wal_retrieve_retry_interval": "100ms"}
 FILE_COPY = 150000  # the version that has two ways to clone a database, and takes its OID
+SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
+SESSIONS_END_S = 1.0  # the server has more patience
 # Of each clone, since there is one at a time. To adopt a clone instead takes as long as to create it.
 CLONE_OID: Literal["1000000"] = "1000000"
 
@@ -46,13 +49,19 @@ class Server:
 
     def execute(self, statement: LiteralString, *names: str) -> None:
         """Run a statement as the administrator, with ``names`` as identifiers, in a session that is kept."""
-        composed = sql.SQL(statement).format(*map(sql.Identifier, names))
+        self._run(sql.SQL(statement).format(*map(sql.Identifier, names)), ())
+
+    def query(self, statement: LiteralString, *values: object) -> list[TupleRow]:
+        """Run a query as the administrator, in the same session."""
+        return self._run(sql.SQL(statement), values).fetchall()
+
+    def _run(self, statement: sql.SQL | sql.Composed, values: Sequence[object]) -> psycopg.Cursor[TupleRow]:
         try:
-            self.administrator().execute(composed)
+            return self.administrator().execute(statement, values)
         except psycopg.OperationalError:
             if self._admin is None or not self._admin.closed:
                 raise
-            self.administrator().execute(composed)  # a test ended the session
+            return self.administrator().execute(statement, values)  # a test ended the session
 
     def administrator(self) -> "psycopg.Connection[TupleRow]":
         """The administrator's session."""
@@ -184,4 +193,12 @@ def _fill_caches(server: Server, template: str) -> None:
 
 def drop_database(server: Server, name: str) -> None:
     """Drop a database, and end its connections."""
+    _end_sessions(server, name)
     server.execute("drop database if exists {} with (force)", name)
+
+
+def _end_sessions(server: Server, name: str) -> None:
+    """End the sessions in a database. A server that finds one when it drops the database waits for 100 ms."""
+    deadline = time.monotonic() + SESSIONS_END_S
+    while server.query(SESSIONS, name) and time.monotonic() < deadline:
+        time.sleep(0.001)
