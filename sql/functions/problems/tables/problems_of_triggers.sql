@@ -50,6 +50,7 @@ as $$
                 then '_create" after insert '
             else '^$'
         end
+        offset 0 -- once for each table, not for each statement
     ) as harmless (pattern)
     where array(
             select distinct jobhooks.without_table(made) from unnest(triggers) as made where made !~ pattern order by 1
