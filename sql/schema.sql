@@ -155,6 +155,7 @@ CREATE TABLE jobhooks.job_hook (
     coalesce_s double precision,
     priority integer DEFAULT 0 NOT NULL,
     paused boolean DEFAULT false NOT NULL,
+    roles text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
     CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255)))
@@ -187,6 +188,8 @@ COMMENT ON COLUMN jobhooks.job_hook.coalesce_s IS 'Changes of an object are deli
 COMMENT ON COLUMN jobhooks.job_hook.priority IS 'In lists the higher is before the lower; it changes nothing else';
 
 COMMENT ON COLUMN jobhooks.job_hook.paused IS 'Runs nothing, and continues at its position when it is resumed: jobhooks hook pause';
+
+COMMENT ON COLUMN jobhooks.job_hook.roles IS 'Only changes of sessions that logged in as one of these roles trigger it; empty: all';
 
 CREATE SEQUENCE jobhooks.object_change_id_seq
     START WITH 1
@@ -968,7 +971,7 @@ CREATE INDEX object_change_1_transaction_id_idx ON jobhooks.object_change_1 USIN
 
 CREATE TRIGGER check_hook BEFORE INSERT OR UPDATE ON jobhooks.job_hook FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook();
 
-CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR UPDATE OF job_id, events, columns ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('id');
+CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR UPDATE OF job_id, events, columns, conditions, roles ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('id');
 
 CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('job_hook_id');
 
@@ -1435,6 +1438,11 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_marks() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_marks() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_marks() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.problems_of_names_in_hooks() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_names_in_hooks() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_names_in_hooks() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_names_in_hooks() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.problems_of_partitions() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_operator;
@@ -1493,6 +1501,11 @@ GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integ
 
 REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.recorded_columns(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.recorded_columns(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.recorded_columns(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.recorded_columns(hook_id integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.recover_content_types() FROM PUBLIC;
 
@@ -1603,6 +1616,16 @@ REVOKE ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.unknown_roles(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.unknown_roles(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.unknown_roles(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.unknown_roles(hook_id integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.unwatch(relation regclass) FROM PUBLIC;
 

@@ -144,6 +144,77 @@ def test_no_way_of_writing_leads_around_the_conflict(jobs: Connection, statement
     assert jobs.execute("select * from jobhooks.conflicts_of_hooks()").fetchall() == []
 
 
+@pytest.mark.parametrize(
+    ("more", "same", "setting", "value"),
+    [
+        ("conditions => 'true'", "conditions => 'true'", "conditions", "''"),
+        ("columns => '{name}'", "columns => '{name}'", "columns", "'{}'"),
+        ("columns => '{name,serial}'", "columns => '{serial,name}'", "columns", "'{name}'"),
+    ],
+)
+def test_hooks_that_differ_in_what_they_are_for_may_share_all_the_rest(
+    jobs: Connection, more: str, same: str, setting: str, value: str
+) -> None:
+    """They stay different: every way of making them equal is refused, whatever the order of a list."""
+    add(jobs, "first")
+    add(jobs, "second", f", {more}")
+    with pytest.raises(HookConflict):
+        add(jobs, "third", f", {same}")
+    run(jobs, f"update jobhooks.job_hook set {setting} = {value} where name = 'third'")
+    with pytest.raises(HookConflict) as caught:
+        run(
+            jobs,
+            f"update jobhooks.job_hook set {setting} = (select {setting} from jobhooks.job_hook where name = 'first')"
+            " where name = 'second'",
+        )
+    assert '"first"' in caught.value.message
+
+
+def test_the_roles_of_a_hook_exist_when_they_are_given(jobs: Connection, role: str) -> None:
+    """One that is gone keeps nobody from changing the hook; the doctor names it."""
+    add(jobs, "any role")
+    edit = "select jobhooks.edit_hook('any role', '{\"roles\": [%s]}')"
+    with pytest.raises(InvalidSetting) as caught:
+        run(jobs, edit % f'"{role}x"')
+    assert '"any role"' in caught.value.message and f'Did you mean "{role}"' in caught.value.message
+    run(jobs, edit % f'"{role}", "pg_monitor", "{role}"')
+    assert jobs.execute("select roles from jobhooks.job_hook").fetchall() == [(sorted(["pg_monitor", role]),)]
+    add(jobs, "other roles")
+    with pytest.raises(HookConflict):
+        run(jobs, f"update jobhooks.job_hook set roles = '{{{role},pg_monitor}}'")
+    asks = "select severity, problem from jobhooks.problems() where subject = 'hook \"any role\"'"
+    assert jobs.execute(asks.encode()).fetchall() == []
+    with jobs.transaction(force_rollback=True):
+        jobs.execute(f"drop role {role}".encode())
+        ((severity, problem),) = jobs.execute(asks.encode())
+        assert severity == "warning" and role in problem
+        run(jobs, "update jobhooks.job_hook set priority = 3")
+        with pytest.raises(InvalidSetting), jobs.transaction():
+            run(jobs, edit % f'"{role}"')
+            run(jobs, "set constraints all immediate")
+
+
+def test_the_columns_that_a_job_is_ordered_by_are_those_of_its_tables(jobs: Connection) -> None:
+    """In one of them at least. One that a receiver states later is for the doctor."""
+    run(jobs, "select jobhooks.set_job('a.On', '{\"order_by\": [\"place\"]}')")
+    with pytest.raises(UnknownColumn) as caught:
+        add(jobs, "h")
+    assert "place" in caught.value.message
+    run(jobs, "select jobhooks.add_hook('h', '{public.device,public.site}', '{update}', 'a.On')")
+    for table in ("{public.device}", "{}"):
+        with pytest.raises((UnknownColumn, NotWatched)):
+            run(jobs, f"select jobhooks.edit_hook('h', jsonb_build_object('content_types', '{table}'::text []))")
+    with pytest.raises(UnknownColumn) as caught:
+        run(jobs, "select jobhooks.set_job('a.On', '{\"order_by\": [\"plice\"]}')")
+    assert '"h"' in caught.value.message and 'Did you mean "place"?' in caught.value.message
+    jobs.execute("alter table public.site drop column place")
+    ((severity, problem),) = jobs.execute(
+        "select severity, problem from jobhooks.problems() where subject = 'hook \"h\"'"
+    )
+    assert severity == "warning" and "place" in problem
+    run(jobs, "update jobhooks.job_hook set enabled = false")
+
+
 def test_hooks_may_swap_within_a_transaction(jobs: Connection) -> None:
     """States within the transaction do not matter: the check runs at commit."""
     add(jobs, "first", events="create")
@@ -323,6 +394,8 @@ def test_the_columns_of_a_hook_are_those_of_its_tables(jobs: Connection) -> None
     with pytest.raises(UnknownColumn) as caught:
         run(jobs, """select jobhooks.edit_hook('h', '{"columns": ["serial", "place", "nothing"]}')""")
     assert '"h"' in caught.value.message and "nothing, place" in caught.value.message
+    with pytest.raises(UnknownColumn, match='Did you mean "serial"'):
+        run(jobs, """select jobhooks.edit_hook('h', '{"columns": ["name", "serail"]}')""")
     tables = '{"content_types": ["public.device", "public.site"], "columns": ["serial", "place"]}'
     run(jobs, f"select jobhooks.edit_hook('h', '{tables}')")
     for statement in (

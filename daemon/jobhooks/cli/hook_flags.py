@@ -85,6 +85,8 @@ def _parsed(kind: Kind, value: Any) -> Any:
             return ordered_events(event.strip() for event in value.split(",") if event.strip())
         case Kind.COLUMNS:
             return [column for column in value if column]
+        case Kind.ROLES:
+            return sorted({role.strip() for role in value.split(",")} - {""})
         case Kind.COALESCE:
             return _coalesce(value)
         case _:

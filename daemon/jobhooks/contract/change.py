@@ -23,6 +23,7 @@ TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]')
 class Change:
     """One captured row change: the action, the row before and after, the time, the user and the transaction.
 
+    ``session_role``: the role that the session logged in as, which the application cannot choose, unlike ``user_name``.
     ``partition``: the truncated one, if only a partition was truncated. The snapshots are decoded on first use, so a
     change without a matching hook costs nothing.
     """
@@ -39,6 +40,7 @@ class Change:
     object_key_json: str | None = None
     snapshot_error: str | None = None
     partition: str | None = None
+    session_role: str = ""
 
     @cached_property
     def prechange(self) -> Row | None:

@@ -30,7 +30,10 @@ HINTS = {
 }
 NO_SUCH = {
     "map": "map is left out of conditions: ask with exists, all, exists_one or filter",
-    "changed": 'changed takes the names of one to eight columns, each in quotes: changed("serial")',
+    **{
+        name: f'{name} takes the names of one to eight columns, each in quotes: {name}("serial")'
+        for name in ("changed", "unchanged")
+    },
 }
 TYPES = {"int64": "int", "uint64": "uint", "null_type": "null", "google.protobuf.Timestamp": "timestamp"}
 NOTHING_THERE = (
@@ -67,8 +70,8 @@ def _reason(text: str, line: int, column: int, what: str) -> str:
     if undeclared := re.match(r"undeclared reference to '(.*)' \(in container", what):
         return _undeclared(undeclared[1][:SHOWN], called=here.startswith("("))
     if overload := NO_OVERLOAD.match(what):
-        if overload[1] == "changed":
-            return NO_SUCH["changed"]
+        if overload[1] in NO_SUCH:
+            return NO_SUCH[overload[1]]
         return _not_taken(*overload.groups())
     if unexpected := UNEXPECTED.match(what):
         what = _unexpected(unexpected[1] or unexpected[2] or "")

@@ -225,6 +225,10 @@ def _changed(*names: str) -> bool:
     return any_changed(change, names, strict=True)
 
 
+def _unchanged(*names: str) -> bool:
+    return not _changed(*names)
+
+
 class _Asked(threading.local):
     """The change that conditions are evaluated for, which a function of theirs is not handed."""
 
@@ -257,6 +261,7 @@ def _name(type_: cel.Type) -> str:
 VALUES: dict[str, Callable[[Change], object]] = {
     "action": lambda change: change.action.value,
     "request_id": lambda change: change.request_id,
+    "role": lambda change: change.session_role,
     "table": lambda change: change.content_type.name,
     "user": lambda change: change.user_name,
 }
@@ -266,15 +271,16 @@ _environment = cel.NewEnv(
     config=cel.NewEnvConfigFromYaml("stdlib:\n  exclude_macros: [map]\n"),
     variables={
         **dict.fromkeys(("old", "new", "request_id"), cel.Type.DYN),
-        **dict.fromkeys(("action", "table", "user"), cel.Type.STRING),
+        **dict.fromkeys(("action", "role", "table", "user"), cel.Type.STRING),
     },
     functions=[
         cel.FunctionDecl(
-            "changed",
+            name,
             [
-                cel.Overload(f"changed_{count}", cel.Type.BOOL, [cel.Type.STRING] * count, impl=_changed)
+                cel.Overload(f"{name}_{count}", cel.Type.BOOL, [cel.Type.STRING] * count, impl=function)
                 for count in range(1, MOST_NAMES + 1)
             ],
         )
+        for name, function in (("changed", _changed), ("unchanged", _unchanged))
     ],
 )

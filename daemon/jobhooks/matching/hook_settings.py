@@ -17,6 +17,7 @@ class Kind(Enum):
     JOB = "job"
     EVENTS = "events"
     COLUMNS = "columns"
+    ROLES = "roles"
     NUMBER = "number"
     FLAG = "flag"
     COALESCE = "coalesce"
@@ -41,6 +42,7 @@ class HookSettings:
 
     ``paused``: it runs nothing, and continues at its position in the log when it is resumed.
     ``job``: the class path. ``columns``: an update fires only if it changed one of them; empty: any column.
+    ``roles``: only changes of sessions that logged in as one of them; empty: any role.
     ``coalesce_s``: merge the changes of one transaction (0), or of this many seconds; null: merge no changes.
     """
 
@@ -67,6 +69,15 @@ class HookSettings:
     conditions: Annotated[
         str, Rule(Kind.TEXT, "An expression in CEL that a change must satisfy.", "EXPRESSION", "Empty: none.")
     ] = ""
+    roles: Annotated[
+        list[str],
+        Rule(
+            Kind.ROLES,
+            "Only changes of sessions that logged in as this role, or one of several, separated by commas.",
+            "ROLE[,ROLE...]",
+            "Empty: any role.",
+        ),
+    ] = field(default_factory=list[str])
     coalesce_s: Annotated[
         float | None,
         Rule(

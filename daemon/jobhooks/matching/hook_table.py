@@ -80,8 +80,13 @@ class Failure:
 OnFailure = Callable[[Failure], None]
 
 
+def has_rule(hook: Hook) -> bool:
+    """Whether a hook has requirements beside table and event."""
+    return bool(hook.roles or hook.columns or hook.conditions)
+
+
 class Rule:
-    """A hook's requirements beside table and event: changed columns, and conditions.
+    """A hook's requirements beside table and event: the session's role, changed columns, and conditions.
 
     Conditions that cannot be evaluated count as false, and ``on_failure`` is called.
     """
@@ -89,6 +94,7 @@ class Rule:
     def __init__(self, hook: Hook, on_failure: OnFailure) -> None:
         self._hook = hook
         self._on_failure = on_failure
+        self._roles = frozenset(hook.roles)
         self._columns = tuple(sorted(hook.columns))
         self._conditions = self._compiled(hook.conditions) if hook.conditions else None
 
@@ -103,6 +109,8 @@ class Rule:
 
     def wants(self, change: Change) -> bool:
         """Check whether the change meets the hook's requirements."""
+        if self._roles and change.session_role not in self._roles:
+            return False
         if self._columns and not self._changed(change):
             return False
         return self._conditions is None or self._hold(self._conditions, change)
@@ -153,7 +161,7 @@ class HookTable:
         self._by_event: dict[tuple[int, ObjectChangeActionChoices], Candidates] = defaultdict(Candidates)
         self._rules: dict[int, Rule] = {}
         for hook in self.by_id.values():
-            if hook.columns or hook.conditions:
+            if has_rule(hook):
                 self._rules[hook.id] = Rule(hook, on_failure)
             for content_type_id in hook.content_type_ids:
                 for event in hook.events:

@@ -53,6 +53,7 @@ def change_of(row: asyncpg.Record, content_types: ContentTypes) -> Change:
         "object_key_json": None if object_key is None else msgspec.json.encode(object_key).decode(),
         "snapshot_error": rare.get("snapshot_error"),
         "partition": rare.get("partition"),
+        "session_role": role,
     }
     object.__setattr__(change, "__dict__", fields)
     return change

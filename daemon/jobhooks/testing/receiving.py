@@ -136,7 +136,18 @@ def _change(
     rows = [None if row is None else encode_row(dict(row)) for row in (before, after)]
     now = datetime.datetime.now(datetime.UTC)
     return Change(
-        number, 1, now, content_type, Action(action) if action else happened, user_name, request_id, rows[0], rows[1]
+        *(
+            number,
+            1,
+            now,
+            content_type,
+            Action(action) if action else happened,
+            user_name,
+            request_id,
+            rows[0],
+            rows[1],
+        ),
+        session_role=user_name,
     )
 
 

@@ -28,12 +28,13 @@ declare
     content_type_ids integer [];
     changed jsonb := save_hook.settings
         || case when save_hook.settings ? 'job' then jsonb_build_object('job_id', job_id) else '{}' end
-        || case
-            when jsonb_typeof(save_hook.settings -> 'columns') = 'array' then jsonb_build_object('columns', array(
-                select distinct column_name from jsonb_array_elements_text(save_hook.settings -> 'columns') as column_name order by 1
-            ))
-            else '{}'
-        end;
+        || (
+            select coalesce(jsonb_object_agg(setting, array(
+                select distinct item from jsonb_array_elements_text(save_hook.settings -> setting) as item order by 1
+            )), '{}')
+            from unnest('{columns,roles}'::text []) as setting
+            where jsonb_typeof(save_hook.settings -> setting) = 'array'
+        );
     -- For a column that cannot be null, a null keeps the value.
     targets constant text := (
         select string_agg(quote_ident(attribute.attname), ', ' order by attribute.attnum)

@@ -59,6 +59,8 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "transaction",
         "--priority",
         "7",
+        "--roles",
+        f"pg_monitor, {jobs.info.user}",
     ]
     run(database, "hook", "add", "h", *table, *site, "--events", "update,create", "--job", "a.On", *more)
     hook = shown(database, "hook", "show", "h")
@@ -73,6 +75,7 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "description": "",
         "columns": ["name", "place"],
         "conditions": "true",
+        "roles": sorted(["pg_monitor", jobs.info.user]),
         "coalesce_s": 0.0,
         "runs": True,
         "why_not": None,

@@ -33,6 +33,7 @@ UPDATE = Change(
     request_id=None,
     prechange_json=json.dumps(OLD),
     postchange_json=json.dumps(NEW),
+    session_role="app",
 )
 CREATE = replace(UPDATE, action=Action.ACTION_CREATE, prechange_json=None)
 DELETE = replace(UPDATE, action=Action.ACTION_DELETE, postchange_json=None)
@@ -69,6 +70,8 @@ def failure(text: str, change: Change = UPDATE) -> ConditionFailed:
         'changed("serial")',
         'changed("price", "serial")',
         '!changed("price")',
+        'unchanged("price") && unchanged("price", "id")',
+        'role == "app" && user != role',
         'old.status == "planned" && new.status == "active"',
         "old.status != new.status",
         'new.status in ["active", "staged"]',

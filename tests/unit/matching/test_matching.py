@@ -140,3 +140,13 @@ def test_there_is_no_object_key_where_nothing_identifies_the_row() -> None:
 def test_the_object_key_stands_in_where_the_row_could_not_be_written_down() -> None:
     unbuilt = replace(CHANGE, prechange_json=None, postchange_json=None, object_key_json='{"id":5}')
     assert unbuilt.object_key() == {"id": 5}
+
+
+def test_a_change_is_for_a_hook_of_the_role_that_the_session_logged_in_as() -> None:
+    """Exactly, and for every event. What the application says of itself does not count."""
+    hook = replace(HOOK, roles=["app", "etl"], events=list(Action))
+    for role, expected in [("app", [1]), ("etl", [1]), ("App", []), ("ap", []), ("", [])]:
+        for action in Action:
+            change = replace(CHANGE, action=action, session_role=role, user_name="app")
+            assert matching(change, hook) == expected
+    assert matching(replace(CHANGE, session_role="x"), HOOK) == [1]

@@ -33,6 +33,7 @@ HOOKS = st.builds(
     description=TEXTS,
     columns=st.lists(TEXTS).map(lambda names: sorted({*names})),
     conditions=TEXTS,
+    roles=st.lists(TEXTS).map(lambda names: sorted({*names})),
     coalesce_s=st.none() | st.just(0.0) | st.floats(0, MAX_COALESCE_S, exclude_min=True),
 )
 

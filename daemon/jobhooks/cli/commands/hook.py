@@ -267,18 +267,10 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
         value = getattr(hook, setting)
         if setting in ("name", "enabled") or (setting in DEFAULTS and value == DEFAULTS[setting]):
             continue
-        match rule.kind:
-            case Kind.TABLES:
-                yield from (("content type", table) for table in value)
-            case Kind.COLUMNS:
-                yield shown_name(setting), f"{', '.join(value)}: an update fires only if one of them changed"
-            case Kind.COALESCE:
-                span = "one transaction" if value == 0 else in_words(value)
-                yield shown_name(setting), f"the changes of an object within {span} are delivered as one"
-            case Kind.TEXT:
-                yield shown_name(setting), value
-            case _:
-                yield shown_name(setting), in_words(value)
+        if rule.kind is Kind.TABLES:
+            yield from (("content type", table) for table in value)
+        else:
+            yield shown_name(setting), _setting_in_words(rule.kind, value)
     yield "enabled", in_words(hook.enabled)
     yield "runs", in_words(hook.runs)
     if hook.why_not:
@@ -289,3 +281,18 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
     if hook.deliveries:
         by_status = ", ".join(f"{count} {status}" for status, count in hook.deliveries.items())
         yield "pending", f"{number(sum(hook.deliveries.values()), 'delivery', 'deliveries')}: {by_status}"
+
+
+def _setting_in_words(kind: Kind, value: Any) -> str:
+    match kind:
+        case Kind.COLUMNS:
+            return f"{', '.join(value)}: an update fires only if one of them changed"
+        case Kind.ROLES:
+            return f"{', '.join(value)}: only their sessions trigger it"
+        case Kind.COALESCE:
+            span = "one transaction" if value == 0 else in_words(value)
+            return f"the changes of an object within {span} are delivered as one"
+        case Kind.TEXT:
+            return value
+        case _:
+            return in_words(value)

@@ -82,6 +82,7 @@ def in_order(hook: HookSettings) -> HookSettings:
         content_types=sorted({*hook.content_types}),
         events=ordered_events(hook.events),
         columns=sorted({*hook.columns}),
+        roles=sorted({*hook.roles}),
     )
 
 

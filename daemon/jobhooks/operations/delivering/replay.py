@@ -19,7 +19,7 @@ from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.errors import Refused
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import check_conditions
-from jobhooks.matching.hook_table import Hook, Rule, hook_of
+from jobhooks.matching.hook_table import Hook, Rule, has_rule, hook_of
 from jobhooks.operations.changes import ids_between
 from jobhooks.operations.delivering.change_details import no_such_change
 from jobhooks.operations.delivering.deliveries import batches
@@ -82,7 +82,7 @@ def replay_hook(conn: SyncConnection, name: str) -> Hook:
 
 
 def plan_replay(conn: SyncConnection, chosen: ReplayFilter, progress: Progress = no_progress) -> ReplayPlan:
-    """Find the changes that match the filter, the hook's tables, events, columns and conditions as they are now.
+    """Find the changes that match the filter, the hook's tables, events, roles, columns and conditions as they are now.
 
     Pending deliveries and changes that the daemon has yet to read are left out.
 
@@ -163,9 +163,9 @@ def logged_change(conn: SyncConnection, id_: int) -> Change:
 
 
 def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> ReplayPlan:
-    """The plan with only the changes that match the hook's columns and conditions."""
+    """The plan with only the changes that match the hook's roles, columns and conditions."""
     hook, content_types = plan.hook, _content_types(conn)
-    if not hook.columns and not hook.conditions:
+    if not has_rule(hook):
         return plan
     if hook.conditions:
         check_conditions(hook.conditions)

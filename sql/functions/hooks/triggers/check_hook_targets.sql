@@ -1,4 +1,7 @@
--- jobhooks.check_hook_targets(): the trigger function that refuses hooks in conflict, without a table, or with unknown columns.
+-- jobhooks.check_hook_targets(): the trigger function that refuses hooks in conflict, without a table, or with unknown names.
+--
+-- Names are those of columns, of the columns that its job is ordered by, and of roles. A name is checked when it is given, or when the
+-- tables change. One that disappears later, or that a receiver states, is for the doctor: otherwise nobody could disable the hook.
 --
 -- A hook and its tables are rows of two tables, written one after the other, by our functions or directly: so the check runs
 -- when the transaction commits. Before that, two hooks may swap their events, for example.
@@ -21,10 +24,13 @@ declare
     hook_ids constant integer [] := array(
         select (image ->> tg_argv[0])::integer from unnest(array[to_jsonb(old), to_jsonb(new)]) as image where image is not null
     );
-    columns_changed constant boolean := tg_argv[0] <> 'id'
-        or to_jsonb(old) -> 'columns' is distinct from to_jsonb(new) -> 'columns';
+    tables_changed constant boolean := tg_argv[0] <> 'id';
+    columns_changed constant boolean := tables_changed or to_jsonb(old) -> 'columns' is distinct from to_jsonb(new) -> 'columns';
+    roles_changed constant boolean := to_jsonb(old) -> 'roles' is distinct from to_jsonb(new) -> 'roles';
+    job_changed constant boolean := tables_changed or to_jsonb(old) -> 'job_id' is distinct from to_jsonb(new) -> 'job_id';
     hook record;
     conflict record;
+    recorded text [];
     unknown text;
 begin
     if jobhooks.is_restoring() then
@@ -32,7 +38,7 @@ begin
     end if;
     perform from jobhooks.configuration for update;
     -- Those that are still there at the end of the transaction, as they are then.
-    for hook in select known.id, known.name, known.columns from jobhooks.job_hook as known where known.id = any (hook_ids) loop
+    for hook in select known.id, known.name from jobhooks.job_hook as known where known.id = any (hook_ids) loop
         if not exists (select from jobhooks.job_hook_content_type as link where link.job_hook_id = hook.id) then
             raise exception 'cannot save hook "%": You must select at least one content type.', hook.name using errcode = 'JH022';
         end if;
@@ -40,12 +46,46 @@ begin
         if found then
             raise exception 'cannot save hook "%": the hook "%" runs % for % of % already', hook.name, conflict.other,
                 conflict.job, conflict.event, conflict.content_type
-            using errcode = 'JH025', hint = 'remove this event or table from one of the two hooks: a job runs once for a change';
+            using errcode = 'JH025',
+                hint = 'remove this event or table from one of the two hooks, or give them different conditions, columns or roles:'
+                ' a job runs once for a change';
         end if;
-        unknown := (select string_agg(missing, ', ') from jobhooks.unknown_columns(hook.id) as missing);
-        if columns_changed and unknown is not null then
-            raise exception 'cannot save hook "%": none of its tables records a column %', hook.name, unknown
-            using errcode = 'JH026', hint = 'a column that is neither excluded nor ignored';
+        if columns_changed then
+            recorded := array(select known.name from jobhooks.recorded_columns(hook.id) as known where not known.ignored);
+            unknown := (
+                select string_agg(missing, ', ') || case count(*) when 1 then jobhooks.did_you_mean(min(missing), recorded) else '' end
+                from jobhooks.unknown_columns(hook.id) as missing
+            );
+            if unknown is not null then
+                raise exception 'cannot save hook "%": none of its tables records a column %', hook.name, unknown
+                using errcode = 'JH026', hint = 'a column that is neither excluded nor ignored';
+            end if;
+        end if;
+        if job_changed then
+            recorded := array(select known.name from jobhooks.recorded_columns(hook.id) as known);
+            unknown := (
+                select string_agg(missing, ', ') || case count(*) when 1 then jobhooks.did_you_mean(min(missing), recorded) else '' end
+                from jobhooks.unknown_ordering(hook.id) as missing
+            );
+            if unknown is not null then
+                raise exception 'cannot save hook "%": its job is ordered by a column that none of its tables records: %',
+                    hook.name, unknown
+                using errcode = 'JH026', hint = 'jobhooks job set JOB order_by=COLUMN, or another table';
+            end if;
+        end if;
+        if roles_changed then
+            unknown := (
+                select string_agg(missing, ', ') || case count(*)
+                    when 1 then jobhooks.did_you_mean(min(missing), array(
+                        select known.rolname::text from pg_roles as known where known.rolcanlogin
+                    )) else ''
+                end
+                from jobhooks.unknown_roles(hook.id) as missing
+            );
+            if unknown is not null then
+                raise exception 'cannot save hook "%": there is no role %', hook.name, unknown
+                using errcode = 'JH028', hint = 'a role that logs in; psql lists roles with \du';
+            end if;
         end if;
     end loop;
     return null;
@@ -53,7 +93,7 @@ end
 $$;
 
 comment on function jobhooks.check_hook_targets() is
-'The trigger function that refuses hooks in conflict, without a table, or with unknown columns';
+'The trigger function that refuses hooks in conflict, without a table, or with unknown names';
 
 do $$
 begin
@@ -61,7 +101,7 @@ begin
         select from pg_trigger where tgrelid = 'jobhooks.job_hook'::regclass and tgname = 'check_hook_targets'
     ) then
         create constraint trigger check_hook_targets
-        after insert or update of job_id, events, columns on jobhooks.job_hook
+        after insert or update of job_id, events, columns, conditions, roles on jobhooks.job_hook
         deferrable initially deferred for each row execute function jobhooks.check_hook_targets('id');
         create constraint trigger check_hook_targets
         after insert or update or delete on jobhooks.job_hook_content_type
