@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import psycopg
 import pytest
@@ -20,6 +20,8 @@ from support.fuzz.tables import PRELUDE, SCHEMAS
 from support.fuzz.writes import Statement
 
 Outcome = tuple[object, ...]
+# A session keeps the plans of each table that it wrote, even of dropped ones, and looks at all of them after each DDL.
+HISTORIES_OF_A_SESSION = 20
 DIAGNOSTICS = (
     DiagnosticField.SQLSTATE,
     DiagnosticField.MESSAGE_PRIMARY,
@@ -78,13 +80,19 @@ def _diagnostic(result: PGresult, name: DiagnosticField) -> bytes | None:
 class Side:
     """A database, with the session that writes, and an administrator's."""
 
+    url: str
     session: Connection
     admin: Connection
     role: str
-    notices: list[str | None] = field(default_factory=list[str | None])
+    notices: list[str | None]
+    histories: int = 0
 
     def set_up(self, history: History) -> None:
         """Clear the history, create the tables, and become the writing role."""
+        self.histories += 1
+        if self.histories % HISTORIES_OF_A_SESSION == 0:
+            self.session.close()
+            self.session = open_session(self.url, self.notices)
         self.run(Statement("rollback"))
         self.run(Statement("discard all"))
         schemas = list(map(sql.Identifier, SCHEMAS))
@@ -225,11 +233,18 @@ def check_columns(change: LoggedChange, watching: Watching) -> None:
         assert one != other, change
 
 
-def open_side(stack: contextlib.ExitStack, url: str, role: str) -> Side:
-    session, admin = (stack.enter_context(psycopg.connect(url, autocommit=True)) for _ in range(2))
+def open_session(url: str, notices: list[str | None]) -> Connection:
+    session = psycopg.connect(url, autocommit=True)
     session.prepare_threshold = None  # it discards all
-    side = Side(session, admin, role)
-    session.add_notice_handler(lambda notice: side.notices.append(notice.message_primary))
+    session.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+    return session
+
+
+def open_side(stack: contextlib.ExitStack, url: str, role: str) -> Side:
+    notices: list[str | None] = []
+    admin = stack.enter_context(psycopg.connect(url, autocommit=True))
+    side = Side(url, open_session(url, notices), admin, role, notices)
+    stack.callback(lambda: side.session.close())
     admin.execute(PRELUDE.encode())
     admin.execute("set client_min_messages = warning")
     admin.execute("set synchronous_commit = off")
