@@ -186,8 +186,8 @@ class Dispatcher:
                 refill_at = loop.time() + REFILL_S
             await self._look_for_loops(refills=refills)
             for queue in self._queues.values():
-                for delivery in [running for running in queue.running if is_late(running, long_ago)]:
-                    self._park(queue, queue.run_long(delivery))
+                if late := [running for running in queue.running if is_late(running, long_ago)]:
+                    self._park(queue, queue.run_long(late))
             self.streams.leave_overdue(long_ago)
             self._room.set()
 

@@ -153,27 +153,31 @@ class HookQueue:
                 _move(delivery, State.READY)
                 self.ready.appendleft(delivery)
 
-    def run_long(self, delivery: Delivery) -> list[Delivery]:
-        """Make rows of a delivery that has been running for long, and of everything that waits for it.
+    def run_long(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
+        """Make rows of deliveries that have been running for long, and of everything that waits for them.
 
-        It runs on, and has a row: so its page can close, and no delivery with its keys is scheduled before it ends. The
-        deliveries whose rows are to be written, oldest first.
+        They run on, and have rows: so their pages can close, and no delivery with their keys is scheduled before they
+        end. The deliveries whose rows are to be written. A hook may run a thousand, in batches, and have tens of
+        thousands ready: those are visited once at most.
         """
         new: list[Delivery] = []
-        if not delivery.has_row:
-            row = row_of(delivery, time.monotonic())
-            row.loaded = True
-            self.backlog.put(row)
-            delivery.has_row = True
-            new.append(delivery)
-        return new + self.park(each for each in _behind(delivery) if not each.has_row)
+        for delivery in (late := list(deliveries)):
+            if not delivery.has_row:
+                row = row_of(delivery, time.monotonic())
+                row.loaded = True
+                self.backlog.put(row)
+                delivery.has_row = True
+                new.append(delivery)
+        return new + self.park(each for each in _behind(late) if not each.has_row)
 
     def park(self, deliveries: Iterable[Delivery]) -> list[Delivery]:
         """Make rows of deliveries that have not begun, and of everything that waits for them; those with new rows."""
         new: list[Delivery] = []
+        were_ready = False
         for delivery in self.lanes.withdraw(each for each in deliveries if each.state in NOT_BEGUN):
             if delivery.state not in NOT_BEGUN:
                 continue  # it was parked when another one failed that it waited for
+            were_ready |= delivery.state is State.READY
             if delivery.has_row:
                 self._unload(delivery)
                 _move(delivery, State.DROPPED)
@@ -182,7 +186,8 @@ class HookQueue:
                 self.backlog.put(row_of(delivery, time.monotonic()))
                 _move(delivery, State.PARKING)
                 new.append(delivery)
-        self._forget_taken_out()
+        if were_ready:  # else, as after most failures, there is no need to visit thousands
+            self.ready = deque(delivery for delivery in self.ready if delivery.state is State.READY)
         return new
 
     def drop(self) -> None:
@@ -196,11 +201,6 @@ class HookQueue:
         self.ready.clear()
         if self.gathering is not None:
             self.gathering.set()  # its batch may have to be dropped
-
-    def _forget_taken_out(self) -> None:
-        """Remove deliveries from the queue of ready ones that are not ready any more."""
-        if any(delivery.state is not State.READY for delivery in self.ready):
-            self.ready = deque(delivery for delivery in self.ready if delivery.state is State.READY)
 
     def _unload(self, delivery: Delivery) -> None:
         if delivery.has_row:
@@ -283,10 +283,10 @@ class HookQueue:
 HookQueues = dict[int, HookQueue]  # by the hook's id
 
 
-def _behind(delivery: Delivery) -> list[Delivery]:
-    """Everything that waits for a delivery, directly or not."""
+def _behind(deliveries: Iterable[Delivery]) -> list[Delivery]:
+    """Everything that waits for one of these deliveries, directly or not."""
     found: dict[int, Delivery] = {}
-    waiting = list(delivery.followers)
+    waiting = [follower for delivery in deliveries for follower in delivery.followers]
     while waiting:
         each = waiting.pop()
         if id(each) not in found:

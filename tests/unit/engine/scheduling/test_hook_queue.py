@@ -3,7 +3,8 @@
 import random
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import msgspec
@@ -148,7 +149,7 @@ def test_a_row_of_a_slow_run_closes_its_page() -> None:
     running = make_delivery(1)
     queue = queue_of(running)
     take(queue)
-    queue.run_long(running)
+    queue.run_long([running])
     assert queue.keeps_open(running)
     write_rows(queue, running)
     assert not queue.keeps_open(running)
@@ -231,11 +232,11 @@ def test_a_slow_run_and_all_behind_it_become_rows() -> None:
     )
     queue = queue_of(slow, behind, moved, last, other)
     take(queue)
-    assert queue.run_long(slow) == [slow, behind, moved, last]
+    assert queue.run_long([slow]) == [slow, behind, moved, last]
     assert states(slow, behind, moved, last, other) == [State.RUNNING, *[State.PARKING] * 3, State.READY]
     assert slow.has_row
     assert queue.backlog.rows[1].loaded
-    assert queue.run_long(slow) == []
+    assert queue.run_long([slow]) == []
     late = make_delivery(6, 2)
     assert not queue.admit(late)
     write_rows(queue, slow, behind, moved, last, late)
@@ -247,7 +248,7 @@ def test_a_row_behind_a_slow_run_waits_in_memory() -> None:
     slow, behind = make_delivery(1, 1), make_delivery(2, 1)
     queue = queue_of(slow, behind)
     take(queue)
-    queue.run_long(slow)
+    queue.run_long([slow])
     write_rows(queue, slow, behind)
     assert runnable(queue) == [2]
     again = make_delivery(2, 1)
@@ -266,7 +267,36 @@ def test_a_slow_run_parks_what_came_behind_it_later() -> None:
     take(queue)
     behind = make_delivery(2, 1)
     assert not queue.admit(behind)
-    assert queue.run_long(slow) == []
+    assert queue.run_long([slow]) == []
+
+
+class Counted(deque[Delivery]):
+    """Counts how often it is visited from end to end."""
+
+    visits = 0
+
+    def __iter__(self) -> Iterator[Delivery]:
+        self.visits += 1
+        return super().__iter__()
+
+
+def test_a_thousand_slow_runs_visit_what_is_ready_once() -> None:
+    """Each of them visited all: with tens of thousands ready, the event loop stood still for seconds."""
+    slow = [make_delivery(number, number) for number in range(1, 1001)]
+    behind = make_delivery(1001, 1)
+    gone = make_delivery(1002, 1002)
+    ready = [make_delivery(number, number) for number in range(1003, 1010)]
+    queue = queue_of(*slow, behind, gone, *ready)
+    take(queue, 1000)
+    queue.ready = counted = Counted(queue.ready)
+    assert queue.run_long(slow) == [*slow, behind]
+    assert counted.visits == 0
+    queue.settle(slow[1])
+    queue.fail(slow[2], FAILURE)
+    assert counted.visits == 0
+    queue.park([gone])
+    assert counted.visits == 1
+    assert list(queue.ready) == ready
 
 
 def test_what_waits_for_a_slow_run_in_two_lanes_is_looked_at_once() -> None:
@@ -275,7 +305,7 @@ def test_what_waits_for_a_slow_run_in_two_lanes_is_looked_at_once() -> None:
     (slow,) = take(queue)
     tracemalloc.start()
     try:
-        assert [delivery.change.id for delivery in queue.run_long(slow)] == list(range(1, 19))
+        assert [delivery.change.id for delivery in queue.run_long([slow])] == list(range(1, 19))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -300,7 +330,7 @@ def test_a_delivery_that_waits_for_two_is_parked_or_dropped_once() -> None:
         slow, other, between, last = make_delivery(1, 1), make_delivery(2, 2), make_delivery(3, 2), make_move(4, 1, 2)
         queue = queue_of(slow, other, between, last)
         take(queue, 2)
-        assert queue.run_long(slow) == [slow, last]
+        assert queue.run_long([slow]) == [slow, last]
         if leaves:
             queue.drop()
             assert states(between, last) == [State.DROPPED, State.PARKING]
@@ -416,7 +446,7 @@ def test_a_failure_that_skips_no_longer_blocks_by_the_row_of_its_slow_run() -> N
     slow, behind = make_delivery(1, 1, SKIPS), make_delivery(2, 1, SKIPS)
     queue = queue_of(slow, behind, hook=SKIPS)
     take(queue)
-    assert queue.run_long(slow) == [slow, behind]
+    assert queue.run_long([slow]) == [slow, behind]
     write_rows(queue, slow, behind)
     queue.fail(slow, FAILURE)
     queue.settle_failure(slow)
@@ -699,7 +729,7 @@ class Life:
     def run_long(self) -> None:
         running = [delivery for group in self.groups for delivery in group]
         if running:
-            self._park(self.queue.run_long(self.rng.choice(running)))
+            self._park(self.queue.run_long(self.rng.sample(running, self.rng.randint(1, len(running)))))
 
     # The settler.
 
