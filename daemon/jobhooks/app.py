@@ -17,6 +17,7 @@ from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
 from jobhooks.runtime.restart import restart
 from jobhooks.runtime.settings import Settings
+from jobhooks.runtime.stop_signals import end_at_once_on_sigterm
 from jobhooks.schema.install import check_may_mark, check_original, check_place
 from jobhooks.store import libpq
 from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call
@@ -33,6 +34,7 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
         JobhooksError: it cannot run, and will not by waiting.
     """
     logging.configure(chosen.log_level, chosen.log_format)
+    end_at_once_on_sigterm()
     if end_with is not None:
         parent_process.end_with(end_with)
     faulthandler.register(signal.SIGVTALRM, chain=True)  # by which the system ends a daemon that cannot do so itself

@@ -67,6 +67,11 @@ class StopSignals:
         self._stop.set()
 
 
+def end_at_once_on_sigterm() -> None:
+    """End the process on SIGTERM, with exit code 0, until ``StopSignals`` takes over: nothing runs yet."""
+    signal.signal(signal.SIGTERM, _exit_process)
+
+
 def _end_after(seconds: float) -> None:
     signal.signal(signal.SIGALRM, _exit_process)
     signal.setitimer(signal.ITIMER_REAL, seconds)

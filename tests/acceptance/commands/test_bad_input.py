@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +45,7 @@ def test_the_daemon_says_what_it_waits_for(tmp_path: Path) -> None:
     with Daemon(f"postgresql:///x?host={tmp_path}", tmp_path, tmp_path / "log") as daemon:
         waits = daemon.await_event("database_unreachable", 2)
         assert str(tmp_path) in str(waits[0]["error"])
-        assert daemon.terminate() == -signal.SIGTERM
+        assert daemon.terminate() == 0
         assert "Traceback" not in daemon.words()
 
 
