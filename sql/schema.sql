@@ -156,8 +156,12 @@ CREATE TABLE jobhooks.job_hook (
     priority integer DEFAULT 0 NOT NULL,
     paused boolean DEFAULT false NOT NULL,
     roles text[] DEFAULT '{}'::text[] NOT NULL,
+    debounce_s double precision,
+    longest_wait_s double precision,
     CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision))),
+    CONSTRAINT job_hook_debounce_s_check CHECK (((debounce_s > (0)::double precision) AND (debounce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
+    CONSTRAINT job_hook_longest_wait_s_check CHECK (((longest_wait_s > (0)::double precision) AND (longest_wait_s <= (86400)::double precision))),
     CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255)))
 );
 
@@ -190,6 +194,10 @@ COMMENT ON COLUMN jobhooks.job_hook.priority IS 'In lists the higher is before t
 COMMENT ON COLUMN jobhooks.job_hook.paused IS 'Runs nothing, and continues at its position when it is resumed: jobhooks hook pause';
 
 COMMENT ON COLUMN jobhooks.job_hook.roles IS 'Only changes of sessions that logged in as one of these roles trigger it; empty: all';
+
+COMMENT ON COLUMN jobhooks.job_hook.debounce_s IS 'Changes of an object are delivered as one, when this number of seconds has passed without another; null: they are not';
+
+COMMENT ON COLUMN jobhooks.job_hook.longest_wait_s IS 'With debounce_s: they are delivered this number of seconds after the first one at the latest; null: ten times debounce_s';
 
 CREATE SEQUENCE jobhooks.object_change_id_seq
     START WITH 1

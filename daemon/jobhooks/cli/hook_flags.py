@@ -1,6 +1,7 @@
 """The flags of ``hook add`` and ``hook edit``, derived from the table of settings."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
@@ -11,11 +12,15 @@ from jobhooks.matching.hook_settings import MAX_COALESCE_S, RULES, TRANSACTION, 
 from jobhooks.operations.configuration.hook_file import ordered_events
 
 REPEATED = frozenset({Kind.TABLES, Kind.COLUMNS})
+OPTIONAL = frozenset({Kind.COALESCE, Kind.DURATION})
 REQUIRED = frozenset({Kind.TABLES, Kind.EVENTS, Kind.JOB})
 COMPLETIONS = {Kind.TABLES: completion.tables, Kind.JOB: completion.jobs}
 TYPES: dict[Kind, Any] = {Kind.TABLES: list[str], Kind.COLUMNS: list[str], Kind.NUMBER: int, Kind.FLAG: bool}
 ENABLED = "enabled"  # has --disabled in hook add
 SWITCHES = ("enabled", "paused")  # have commands instead of a flag
+
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)?")
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -37,8 +42,8 @@ def with_flags_to_edit(command: Command) -> Command:
 def given_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that the flags give, by the fields of ``HookSettings``; a flag that is not given is left out."""
     settings = {
-        setting: _parsed(rule.kind, given[_parameter_name(setting)])
-        for setting, rule in RULES.items()
+        setting: _parsed(setting, given[_parameter_name(setting)])
+        for setting in RULES
         if given.get(_parameter_name(setting)) is not None
     }
     return {**settings, ENABLED: False} if given.get("disabled") else settings
@@ -57,7 +62,7 @@ def _flag(setting: str, rule: Rule, *, editing: bool = False) -> inspect.Paramet
     option = typer.Option(
         *([f"--{_flag_name(setting)}"] if setting == "name" else []),
         help=f"{rule.about} {rule.cleared}".strip() if editing else rule.about,
-        metavar=f"{rule.metavar}|none" if editing and rule.kind is Kind.COALESCE else rule.metavar,
+        metavar=f"{rule.metavar}|none" if editing and rule.kind in OPTIONAL else rule.metavar,
         autocompletion=COMPLETIONS.get(rule.kind),
     )
     if not editing and rule.kind in REQUIRED:
@@ -79,8 +84,8 @@ def _parameter_name(setting: str) -> str:
     return "new_name" if setting == "name" else _flag_name(setting)
 
 
-def _parsed(kind: Kind, value: Any) -> Any:
-    match kind:
+def _parsed(setting: str, value: Any) -> Any:
+    match RULES[setting].kind:
         case Kind.EVENTS:
             return ordered_events(event.strip() for event in value.split(",") if event.strip())
         case Kind.COLUMNS:
@@ -89,6 +94,8 @@ def _parsed(kind: Kind, value: Any) -> Any:
             return sorted({role.strip() for role in value.split(",")} - {""})
         case Kind.COALESCE:
             return _coalesce(value)
+        case Kind.DURATION:
+            return _duration(value, setting)
         case _:
             return value
 
@@ -106,5 +113,19 @@ def _coalesce(text: str) -> float | None:
         raise typer.BadParameter(
             f"{text} is neither transaction nor a number of seconds, more than 0 and at most {MAX_COALESCE_S}",
             param_hint="--coalesce",
+        )
+    return seconds
+
+
+def _duration(text: str, setting: str) -> float | None:
+    """Seconds of ``5s``, ``500ms``, ``1min`` and the like, or of a plain number; null for none."""
+    if text == "none":
+        return None
+    match = DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * UNITS[match[2] or "s"] if match else 0.0
+    if not 0 < seconds <= MAX_COALESCE_S:
+        flag = f"--{_flag_name(setting).replace('_', '-')}"
+        raise typer.BadParameter(
+            f"{text} is no duration such as 500ms, 5s, 1min or 2h, more than 0 and at most 24h", param_hint=flag
         )
     return seconds

@@ -6,6 +6,7 @@ from typing import Annotated, Any, get_type_hints
 
 TRANSACTION = "transaction"
 MAX_COALESCE_S = 86_400
+WAITS = 10  # quiet periods, if a hook names no longest wait
 
 
 class Kind(Enum):
@@ -21,6 +22,7 @@ class Kind(Enum):
     NUMBER = "number"
     FLAG = "flag"
     COALESCE = "coalesce"
+    DURATION = "duration"
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class HookSettings:
     ``job``: the class path. ``columns``: an update fires only if it changed one of them; empty: any column.
     ``roles``: only changes of sessions that logged in as one of them; empty: any role.
     ``coalesce_s``: merge the changes of one transaction (0), or of this many seconds; null: merge no changes.
+    ``debounce_s``: merge the changes of an object until that many seconds have passed without another;
+    ``longest_wait_s``: but at most so long after the first one; null: ten times ``debounce_s``.
     """
 
     name: Annotated[str, Rule(Kind.NAME, "A name of your choice.", "NAME")]
@@ -87,6 +91,36 @@ class HookSettings:
             "Or none.",
         ),
     ] = None
+    debounce_s: Annotated[
+        float | None,
+        Rule(
+            Kind.DURATION,
+            "Deliver the changes of an object as one, when so much time has passed without another: 5s, 1min.",
+            "DURATION",
+            "Or none.",
+        ),
+    ] = None
+    longest_wait_s: Annotated[
+        float | None,
+        Rule(
+            Kind.DURATION,
+            "With --debounce: at most so long after the first change; default: ten times --debounce.",
+            "DURATION",
+            "Or none.",
+        ),
+    ] = None
+
+    @property
+    def merges_after_s(self) -> float | None:
+        """How long a change waits to be merged with others: until its transaction is read if 0; null: it does not."""
+        return self.coalesce_s if self.debounce_s is None else self.debounce_s
+
+    @property
+    def waits_at_most_s(self) -> float | None:
+        """How long after its first change an object is delivered at the latest, if each change starts a new wait."""
+        if self.debounce_s is None:
+            return None
+        return WAITS * self.debounce_s if self.longest_wait_s is None else self.longest_wait_s
 
 
 def _default(item: Any) -> Any:

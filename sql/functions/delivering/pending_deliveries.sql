@@ -2,7 +2,8 @@
 --
 -- hook_ids: of these hooks only; looked_at: at most so many rows, in no particular order. A delivery is blocked if an older one
 -- that blocks has one of its lanes; a lane of null is the whole table. Dead deliveries and those that do not block wait for no
--- other. behind: the oldest delivery that a blocked one waits for; due_at: null unless it is waiting.
+-- other. behind: the oldest delivery that a blocked one waits for; due_at: null unless it is waiting. With debounce, the first
+-- delivery of an object is due when the last one is, but not later than the hook's longest wait allows.
 --
 -- One pass over the rows, and one over the first of each lane: the cost grows with the number of rows and not with the length of
 -- a lane. The backlog grows and shrinks faster than the planner's statistics, so only hash joins are on: a nested loop, or a merge
@@ -36,7 +37,7 @@ as $$
         limit pending_deliveries.looked_at
     ),
     first_of_lane as (
-        select delivery.hook_id, number.lane, min(delivery.change_id) as change_id
+        select delivery.hook_id, number.lane, min(delivery.change_id) as change_id, max(delivery.due_at) as last_due_at
         from delivery
         cross join lateral (values (delivery.lane), (delivery.other_lane)) as number (lane)
         where delivery.blocks and number.lane is not null
@@ -52,7 +53,7 @@ as $$
     ),
     compared as (
         select
-            delivery.*,
+            delivery.*, of_lane.last_due_at,
             least(
                 of_lane.change_id, of_other_lane.change_id, of_table.whole_table,
                 case when delivery.lane is null then of_table.change_id end
@@ -71,9 +72,16 @@ as $$
         case when blocked.so then 'blocked' else replace(compared.status, 'blocked', 'waiting') end,
         case when blocked.so then compared.oldest end,
         compared.attempts, compared.failures,
-        case when not blocked.so then compared.due_at end,
+        case when not blocked.so then greatest(
+            compared.due_at,
+            case when compared.attempts = 0 and hook.debounce_s is not null then least(
+                compared.last_due_at,
+                compared.due_at + (coalesce(hook.longest_wait_s, 10 * hook.debounce_s) - hook.debounce_s) * interval '1 second'
+            ) end
+        ) end,
         compared.parked_at
     from compared
+    left join jobhooks.job_hook as hook on hook.id = compared.hook_id
     cross join lateral (
         select compared.status <> 'dead' and compared.blocks and compared.oldest < compared.change_id as so
     ) as blocked

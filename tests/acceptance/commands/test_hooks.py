@@ -98,6 +98,25 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
     run(database, "hook", "show", "h", code=REFUSED)
 
 
+def test_a_hook_is_debounced(jobs: Connection, database: str) -> None:
+    """By a flag with a unit, by a file, and in the history; contradictions are refused."""
+    add = ["hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On"]
+    run(database, *add, "--longest-wait", "1min", code=REFUSED)
+    run(database, *add, "--debounce", "2min", "--longest-wait", "1min", code=REFUSED)
+    run(database, *add, "--debounce", "5s", "--coalesce", "transaction", code=REFUSED)
+    for wrong in ("soon", "0", "25h", "-1s", "5 weeks"):
+        run(database, *add, "--debounce", wrong, code=USAGE)
+    added = shown(database, *add, "--debounce", "1500ms", "--longest-wait", "1min")
+    assert (added["debounce_s"], added["longest_wait_s"], added["coalesce_s"]) == (1.5, 60.0, None)
+    exported = run(database, "hook", "export")[0]
+    assert "debounce = 1.5\n" in exported and "longest_wait = 60.0\n" in exported
+    run(database, "hook", "edit", "h", "--debounce", "none", code=REFUSED)
+    edited = shown(database, "hook", "edit", "h", "--debounce", "none", "--longest-wait", "none", "--coalesce", "3")
+    assert edited == {**added, "debounce_s": None, "longest_wait_s": None, "coalesce_s": 3.0}
+    changes = shown(database, "hook", "history", "h")
+    assert [change["action"] for change in changes] == ["create", "update"]
+
+
 def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs: Connection, database: str) -> None:
     run(database, "hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On")
     jobs.execute(

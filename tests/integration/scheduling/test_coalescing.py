@@ -196,6 +196,96 @@ def test_the_changes_of_some_seconds_are_one(seen: Connection, database: str, re
     assert seen_rows(seen) == [(1, "None > 3", "create 3:1")]
 
 
+def debounced(conn: Connection, seconds: float, longest: float) -> None:
+    conn.execute(
+        "update jobhooks.job_hook set coalesce_s = null, debounce_s = %s, longest_wait_s = %s", [seconds, longest]
+    )
+
+
+def test_each_change_of_an_object_starts_its_quiet_period_again(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Also after a daemon was killed. Another object has a period of its own."""
+    hook_merged(seen, database, receivers, "Sees")
+    debounced(seen, 3600, 7200)
+    due = (
+        "select head.change_id, (head.due_at - last.parked_at) between interval '59 minutes' and interval '1 hour'"
+        " from jobhooks.pending_deliveries() as head, jobhooks.delivery as last"
+        " where head.status = 'waiting' and last.change_id = %s order by 1"
+    )
+    with Daemon(database, receivers, log) as daemon:
+        seen.execute("insert into public.device (serial) values ('1')")
+        wait_until("it waits", lambda: len(backlog(seen)) == 1)
+        seen.execute(
+            "update jobhooks.delivery"
+            " set due_at = due_at - interval '30 min', parked_at = parked_at - interval '30 min'"
+        )
+        seen.execute("update public.device set serial = '2'")
+        wait_until("both wait", lambda: len(backlog(seen)) == 2)
+        assert seen.execute(due, [2]).fetchall() == [(1, True)]
+        daemon.kill()
+    # As if the first change were an hour old, and the second had come right now. The longest wait is not over.
+    seen.execute(
+        "update jobhooks.delivery set due_at = now(), parked_at = now() - interval '1 hour' where change_id = 1"
+    )
+    seen.execute("insert into public.device (serial) values ('other')")
+    with Daemon(database, receivers, log.with_name("again")):
+        wait_until("all wait", lambda: len(backlog(seen)) == 3)
+        assert seen.execute(due, [2]).fetchall()[0] == (1, True)
+        # As if the other one were quiet: when that is delivered, the first one was looked at as well.
+        seen.execute("update jobhooks.delivery set due_at = now() where change_id = 3")
+        seen.execute("select pg_notify('jobhooks', 'deliveries')")
+        wait_until("the other one is settled", lambda: len(backlog(seen)) == 2)
+        assert seen_rows(seen) == [(2, "None > other", "create 3:1")]
+        seen.execute("update jobhooks.delivery set due_at = now() where change_id = 2")
+        seen.execute("select pg_notify('jobhooks', 'deliveries')")
+        wait_until("all is settled", lambda: all_have_a_result(seen, 3))
+    assert seen_rows(seen)[1:] == [(1, "None > 2", "create 2:1")]
+
+
+def test_an_object_that_is_never_quiet_is_delivered_after_the_longest_wait(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """It is written until then: without that limit this would not end."""
+    hook_merged(seen, database, receivers, "Sees")
+    debounced(seen, 2, 2.5)
+    with Daemon(database, receivers, log):
+        seen.execute("insert into public.device (serial) values ('0')")
+
+        def has_run() -> bool:
+            seen.execute("update public.device set serial = (serial::integer + 1)::text")
+            return bool(seen_rows(seen))
+
+        wait_until("it has run", has_run)
+        wait_until("all is settled", lambda: is_settled(seen))
+    rows = seen_rows(seen)
+    assert str(rows[0][1]).startswith("None > ")
+    assert [str(row[1]).split(" > ")[0] for row in rows[1:]] == [str(row[1]).split(" > ")[1] for row in rows[:-1]]
+
+
+def test_a_debounced_hook_can_be_changed_while_its_objects_wait(
+    seen: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Its first change is discarded meanwhile, and the object deleted."""
+    hook_merged(seen, database, receivers, "Sees")
+    seen.execute("insert into public.device (serial) values ('1')")
+    debounced(seen, 1800, 7200)
+    with Daemon(database, receivers, log):
+        seen.execute("update public.device set serial = '2'")
+        seen.execute("delete from public.device")
+        wait_until("they wait", lambda: len(backlog(seen)) == 3)
+        seen.execute("update jobhooks.delivery set due_at = now() - interval '1 minute' where change_id = 1")
+        seen.execute("insert into public.device (serial) values ('other')")
+        seen.execute("select pg_notify('jobhooks', 'deliveries')")
+        wait_until("the other one waits", lambda: len(backlog(seen)) == 4)
+        seen.execute("select jobhooks.discard_deliveries('{1}', '{1}')")
+        debounced(seen, 0.01, 0.01)
+        seen.execute("update jobhooks.delivery set due_at = now() where change_id > 1")
+        seen.execute("select pg_notify('jobhooks', 'deliveries')")
+        wait_until("all is settled", lambda: all_have_a_result(seen, 4))
+    assert sorted(seen_rows(seen)) == [(1, "1 > None", "delete 3:1"), (2, "None > other", "create 4:1")]
+
+
 def test_a_new_key_and_a_truncate_are_delivered_by_themselves(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
@@ -281,13 +371,15 @@ def test_what_is_merged_with_a_change_that_an_operator_discards_is_delivered(
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("seconds", [0, 0.1])
+@pytest.mark.parametrize("seconds", [0, 0.1, None])
 def test_the_differences_add_up_whoever_is_killed(
-    seen: Connection, database: str, receivers: Path, log: Path, seconds: float, seed: int
+    seen: Connection, database: str, receivers: Path, log: Path, seconds: float | None, seed: int
 ) -> None:
-    """Nothing is lost in merging, and nothing counted twice."""
+    """Nothing is lost in merging, and nothing counted twice. None: objects are delivered when they are quiet."""
     rng = random.Random(seed)
-    hook_merged(seen, database, receivers, "Adds", seconds)
+    hook_merged(seen, database, receivers, "Adds", seconds or 0)
+    if seconds is None:
+        debounced(seen, 0.1, 0.3)
     seen.execute("insert into public.mended values (0)")
     for turn in range(4):
         with Daemon(database, receivers, log.with_name(f"{turn}.log"), JOBHOOKS_PAGE_SIZE="20") as daemon:

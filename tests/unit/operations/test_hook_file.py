@@ -34,6 +34,8 @@ HOOKS = st.builds(
     columns=st.lists(TEXTS).map(lambda names: sorted({*names})),
     conditions=TEXTS,
     roles=st.lists(TEXTS).map(lambda names: sorted({*names})),
+    debounce_s=st.none() | st.floats(0, MAX_COALESCE_S, exclude_min=True),
+    longest_wait_s=st.none() | st.floats(0, MAX_COALESCE_S, exclude_min=True),
     coalesce_s=st.none() | st.just(0.0) | st.floats(0, MAX_COALESCE_S, exclude_min=True),
 )
 
@@ -85,6 +87,8 @@ HOOK = 'name = "h"\ncontent_types = ["t"]\njob = "a.B"\nevents = ["update"]\n'
         (f"[[hook]]\n{HOOK}coalesce = nan\n", 'hook "h": coalesce: '),
         (f"[[hook]]\n{HOOK}coalesce = 86401\n", 'hook "h": coalesce: '),
         (f"[[hook]]\n{HOOK}coalesce = true\n", 'hook "h": coalesce: '),
+        (f"[[hook]]\n{HOOK}debounce = '5s'\n", 'hook "h": debounce: '),
+        (f"[[hook]]\n{HOOK}longest_wait = 0\n", 'hook "h": longest_wait: '),
     ],
 )
 def test_what_a_file_cannot_say(file: Path, text: str, words: str) -> None:

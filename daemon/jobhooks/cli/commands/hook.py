@@ -78,6 +78,9 @@ def add(
 
     Example: jobhooks hook add "Moves" --content-type public.device --events update --job moves.Tell
     --column site_id --column rack_id --coalesce transaction
+
+    Example: jobhooks hook add "Index" --content-type public.device --events create,update,delete
+    --job index.Index --debounce 5s --longest-wait 1min
     """
     with connection(load(config, database_url=database_url)) as conn:
         wanted = HookSettings(name=name, **given_settings(given))
@@ -271,6 +274,8 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
             yield from (("content type", table) for table in value)
         else:
             yield shown_name(setting), _setting_in_words(rule.kind, value)
+        if setting == "debounce_s" and hook.longest_wait_s is None:
+            yield shown_name("longest_wait_s"), f"{in_words(hook.waits_at_most_s)}, by default"
     yield "enabled", in_words(hook.enabled)
     yield "runs", in_words(hook.runs)
     if hook.why_not:
@@ -292,6 +297,8 @@ def _setting_in_words(kind: Kind, value: Any) -> str:
         case Kind.COALESCE:
             span = "one transaction" if value == 0 else in_words(value)
             return f"the changes of an object within {span} are delivered as one"
+        case Kind.DURATION:
+            return in_words(value)
         case Kind.TEXT:
             return value
         case _:

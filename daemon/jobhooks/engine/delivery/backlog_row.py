@@ -19,6 +19,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     - ``due``: when it can be attempted, by the monotonic clock in seconds; ``inf``: never, it is dead
     - ``written``: the table has this row, as it is here
     - ``loaded``: the delivery is in memory: it waits in its lanes, or runs
+    - ``not_before``: if it waits for longer than until it is due, when to look at it again; in memory only
     """
 
     change_id: int
@@ -33,6 +34,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     due: float = 0.0
     written: bool = False
     loaded: bool = False
+    not_before: float = 0.0
 
     @property
     def is_dead(self) -> bool:

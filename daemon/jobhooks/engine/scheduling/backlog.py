@@ -10,7 +10,7 @@ into memory, where the lanes keep their order. So the rows of a key run in order
 
 import heapq
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import inf
 
@@ -31,17 +31,33 @@ class Runnable:
 
 
 class Mergeable:
-    """Decides which rows are merged into the first one of their object; the default is none."""
+    """Decides which rows are merged into the first one of their object; the default is none.
 
-    def __init__(self, whole_object: bool, is_complete: Callable[[int], bool]) -> None:
+    ``wait_s``: how long a row waits for others. ``at_most_s``: if each new row starts that wait again, how long the
+    first one waits at most.
+    """
+
+    def __init__(
+        self,
+        whole_object: bool,
+        is_complete: Callable[[int], bool],
+        wait_s: float = 0.0,
+        at_most_s: float | None = None,
+    ) -> None:
         self._whole_object = whole_object
         self._is_complete = is_complete
+        self.waits_until_quiet = at_most_s is not None
+        self._longer_s = (at_most_s or 0.0) - wait_s
 
     def accepts(self, first: BacklogRow, row: BacklogRow) -> bool:
         """Whether a row is merged into ``first``: its transaction is complete, and the same unless all are merged."""
         return self._is_complete(row.transaction_id) and (
             self._whole_object or row.transaction_id == first.transaction_id
         )
+
+    def waits_until(self, first: BacklogRow, last: BacklogRow) -> float:
+        """When an object is quiet whose rows these are, or the first one has waited for long enough."""
+        return min(first.due + self._longer_s, last.due)
 
 
 class Backlog:
@@ -147,7 +163,7 @@ class Backlog:
         while self._due:
             due, change_id = self._due[0]
             row = self.rows.get(change_id)
-            if row is not None and row.due == due and not row.loaded:
+            if row is not None and due in (row.due, row.not_before) and not row.loaded:
                 return due
             heapq.heappop(self._due)
         return None
@@ -173,6 +189,8 @@ class Backlog:
                 continue
             if not covers(row):
                 self._beyond.add(change_id)
+                continue
+            if mergeable is not None and mergeable.waits_until_quiet and self._postpones(row, mergeable, now):
                 continue
             merged = [] if mergeable is None else self._mergeable(row, mergeable)
             runnable.append(Runnable(row, merged))
@@ -215,6 +233,7 @@ class Backlog:
             elif _is_changed(present, row):
                 self._discard(present)
                 self._insert(row)
+                self._examine_first(row)
                 self._examine_behind(row)
             elif not present.written:
                 self.mark_written(change_id)
@@ -321,29 +340,58 @@ class Backlog:
             if behind is not None and (self.rows[behind].loaded or behind in self._late):
                 self._late.add(row.change_id)
 
+    def reexamine(self) -> None:
+        """The hook has changed: look at the rows again that wait for longer than until they are due."""
+        for change_id, row in self.rows.items():
+            if row.not_before:
+                self._examine(change_id)
+
+    def _examine_first(self, row: BacklogRow) -> None:
+        """Examine the first row of a lane if it waits for its object to be quiet, as this row of it has changed."""
+        if row.blocks and row.lane is not None:
+            first = self._by_lane[row.lane][0]
+            if self.rows[first].not_before:
+                self._examine(first)
+
+    def _postpones(self, first: BacklogRow, mergeable: Mergeable, now: float) -> bool:
+        """Whether a row waits because its object is not quiet yet. An attempt after a failure has waited already."""
+        if first.attempts:
+            return False
+        rows = [first, *self._behind(first)]
+        if len(rows) > MOST_MERGED or (until := mergeable.waits_until(first, rows[-1])) <= now:
+            return False
+        first.not_before = until
+        heapq.heappush(self._due, (until, first.change_id))
+        return True
+
     def _mergeable(self, first: BacklogRow, mergeable: Mergeable) -> list[BacklogRow]:
-        """The rows directly behind this one in its lane that are merged into it. A change of the key ends them."""
+        """The rows directly behind this one in its lane that are merged into it."""
+        merged: list[BacklogRow] = []
+        for row in self._behind(first):
+            if not row.written or not mergeable.accepts(first, row):
+                break
+            merged.append(row)
+        return merged
+
+    def _behind(self, first: BacklogRow) -> Iterator[BacklogRow]:
+        """The rows directly behind this one in its lane that can be merged into it. A change of the key ends them."""
         if first.lane is None or first.other_lane is not None or not first.blocks:
-            return []
+            return
         lane = self._by_lane[first.lane]
         whole = self._whole_table.get(first.content_type_id)
         barrier = inf if whole is None else _after(whole, first.change_id) or inf
         start = bisect_right(lane, first.change_id)
-        merged: list[BacklogRow] = []
         for change_id in lane[start : start + MOST_MERGED]:
             row = self.rows[change_id]
             if (
                 change_id > barrier
                 or row.loaded
-                or not row.written
                 or row.is_dead
                 or row.other_lane is not None
                 or row.content_type_id != first.content_type_id
-                or not mergeable.accepts(first, row)
             ):
-                break
-            merged.append(row)
-        return merged
+                return
+            yield row
 
 
 def _is_changed(present: BacklogRow, row: BacklogRow) -> bool:

@@ -98,9 +98,7 @@ class Dispatcher:
             if queue is None:
                 queue = self._queues[hook_id] = HookQueue(hook, self._loop_limit)
                 complete = len(rows[hook_id]) < queue.rows_in_memory
-                queue.backlog.reconcile(
-                    rows[hook_id], complete=complete, unsent=lambda id_, of=hook_id: (id_, of) in unsent
-                )
+                queue.reconcile(rows[hook_id], complete=complete, unsent=lambda id_, of=hook_id: (id_, of) in unsent)
                 if hook_id in self._positions:
                     self.streams.begin_at(queue, self._positions.pop(hook_id))
             elif not queue.is_active:

@@ -7,7 +7,7 @@ a delivery is in the lanes only if none of its keys is blocked by a backlog row 
 import asyncio
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from jobhooks.engine.delivery.backlog_row import BacklogRow, failed_row, row_of
 from jobhooks.engine.delivery.cursor import Cursor
@@ -39,6 +39,7 @@ class HookQueue:
     - ``read_at``: when a page was last read for it alone
     - ``rows_in_memory``: how many rows of its backlog may be in memory; ``loaded_bytes``: of the deliveries loaded from
       it
+    - ``merges_after_s``: of the hook
     - ``is_active``: the hook is enabled, as is its job
     - ``loops``: watches for a hook that triggers itself; it can hold the hook for a while
     - ``halted``: why the hook stands still, if its results or its rows cannot be written
@@ -46,6 +47,7 @@ class HookQueue:
 
     def __init__(self, hook: Hook, loop_limit: int = 0) -> None:
         self.hook = hook
+        self.merges_after_s = hook.merges_after_s
         self.loops = LoopWatch(loop_limit)
         self.lanes = Lanes()
         self.backlog = Backlog()
@@ -66,7 +68,10 @@ class HookQueue:
 
     def set_hook(self, hook: Hook) -> None:
         """Take the hook as it is now, with the limits of its job."""
+        if (hook.merges_after_s, hook.waits_at_most_s) != (self.merges_after_s, self.hook.waits_at_most_s):
+            self.backlog.reexamine()
         self.hook = hook
+        self.merges_after_s = hook.merges_after_s
         if self.loops.is_paused:
             self.loops.forget()  # the pause is loaded, or has ended already
         if self.gathering is not None:
@@ -80,22 +85,31 @@ class HookQueue:
         A hook that merges changes has a row for each: they are merged when they are due.
         """
         self.in_memory[delivery.change.id] = delivery
-        coalesce_s = delivery.hook.coalesce_s
-        if coalesce_s is not None or self.backlog.rows or not self.backlog.is_complete:
-            row = row_of(delivery, time.monotonic() + (coalesce_s or 0.0))
-            if coalesce_s is not None or self.backlog.blocks(row.content_type_id, row.lane, row.other_lane):
+        wait_s = self.merges_after_s
+        if wait_s is not None or self.backlog.rows or not self.backlog.is_complete:
+            row = row_of(delivery, time.monotonic() + (wait_s or 0.0))
+            if wait_s is not None or self.backlog.blocks(row.content_type_id, row.lane, row.other_lane):
                 self.backlog.put(row)
                 _move(delivery, State.PARKING)
                 return False
         self._enter(delivery)
         return True
 
+    def reconcile(self, rows: list[BacklogRow], *, complete: bool, unsent: Callable[[int], bool]) -> list[int]:
+        """As ``Backlog.reconcile``. If the server's clock was set back, rows that are to be merged wait no longer."""
+        if (wait_s := self.merges_after_s) is not None:
+            latest = time.monotonic() + wait_s
+            for row in rows:
+                if not row.attempts and not row.is_dead:
+                    row.due = min(row.due, latest)
+        return self.backlog.reconcile(rows, complete=complete, unsent=unsent)
+
     def covers_at(self, position: Cursor) -> Covers:
         """Whether the hook has read the log up to a row, if it has read up to this position.
 
         A hook that merges changes reads whole transactions first.
         """
-        if self.hook.coalesce_s is None:
+        if self.merges_after_s is None:
             return lambda row: position.reach().covers(row.change_id, row.transaction_id)
         return lambda row: position.reach().covers_all(row.transaction_id) or row.change_id <= position.first_id
 

@@ -89,7 +89,7 @@ class BacklogLoader:
             rows = await self._ledger.backlog_rows(queue.hook.id, queue.rows_in_memory)
             unsent = self._settler.unsent()
             hook_id = queue.hook.id
-            gone = queue.backlog.reconcile(
+            gone = queue.reconcile(
                 rows, complete=len(rows) < queue.rows_in_memory, unsent=lambda id_: (id_, hook_id) in unsent
             )
             for change_id in gone:
@@ -127,7 +127,7 @@ class BacklogLoader:
     async def _load_runnable(self, queue: HookQueue, room: int) -> None:
         position = self._streams.position_of(queue)
         readings = queue.readings
-        if queue.hook.coalesce_s is not None:
+        if queue.merges_after_s is not None:
             await self._settler.flush()  # then all changes of the transactions that were read completely have rows
         async with self._settler.lock:
             runnable = _take_runnable(queue, position, room)
@@ -170,8 +170,9 @@ def _take_runnable(queue: HookQueue, position: Cursor, room: int) -> list[Runnab
 
     Changes are merged if the whole transaction of each was read.
     """
-    coalesce_s = queue.hook.coalesce_s
-    mergeable = None if coalesce_s is None else Mergeable(coalesce_s > 0, position.reach().covers_all)
+    mergeable = None
+    if (wait_s := queue.merges_after_s) is not None:
+        mergeable = Mergeable(wait_s > 0, position.reach().covers_all, wait_s, queue.hook.waits_at_most_s)
     return queue.backlog.take_runnable(time.monotonic(), room, queue.covers_at(position), mergeable)
 
 

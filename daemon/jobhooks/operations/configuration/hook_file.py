@@ -31,12 +31,18 @@ WORDS = {
 }
 # Characters that TOML does not take as they are, or that would steer a terminal.
 CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
-Coalesce = Literal["transaction"] | Annotated[float, Meta(gt=0, le=MAX_COALESCE_S)] | None
+Duration = Annotated[float, Meta(gt=0, le=MAX_COALESCE_S)] | None
+Coalesce = Literal["transaction"] | Duration
 
 
 def _entry_type() -> type[msgspec.Struct]:
     """A hook as it stands in a file: the settings by their shown names, ``coalesce`` in words."""
-    types = {**get_type_hints(HookSettings), "coalesce_s": Coalesce}
+    types: dict[str, Any] = {
+        **get_type_hints(HookSettings),
+        "coalesce_s": Coalesce,
+        "debounce_s": Duration,
+        "longest_wait_s": Duration,
+    }
     required = [(shown_name(name), types[name]) for name in RULES if name not in DEFAULTS]
     optional = [
         (shown_name(name), types[name], msgspec.field(default_factory=lambda default=default: default))
@@ -142,6 +148,8 @@ def _in_words(error: str) -> str:
     key = where.rstrip("`").removeprefix(".")
     if key == "coalesce":
         problem = f'must be "{TRANSACTION}" or a number of seconds, more than 0 and at most {MAX_COALESCE_S}'
+    if key in ("debounce", "longest_wait"):
+        problem = f"must be a number of seconds, more than 0 and at most {MAX_COALESCE_S}"
     for theirs, ours in WORDS.items():
         problem = problem.replace(theirs, ours)
     return f"{key}: {problem}" if key else problem

@@ -1,6 +1,7 @@
--- jobhooks.check_hook(): the trigger function that refuses a hook without an event, and enabling one on a job that is off.
+-- jobhooks.check_hook(): the trigger function that refuses a hook without an event, settings that contradict each other, and
+-- enabling a hook on a job that is off.
 --
--- The second check applies when a hook is enabled or assigned to another job. A job may be disabled, or disappear, with hooks
+-- The last check applies when a hook is enabled or assigned to another job. A job may be disabled, or disappear, with hooks
 -- on it: they stay enabled, run nothing, and show the reason in jobhooks.hooks. So if one transaction enables the hook and
 -- another disables its job concurrently, the result is the same as if they ran one after the other.
 create or replace function jobhooks.check_hook()
@@ -20,6 +21,19 @@ begin
     end if;
     if cardinality(new.events) = 0 then
         raise exception 'cannot save hook "%": You must select at least one event.', new.name using errcode = 'JH021';
+    end if;
+    if new.debounce_s is not null and new.coalesce_s is not null then
+        raise exception 'cannot save hook "%": it has both coalesce and debounce, which are two ways of merging changes', new.name
+        using errcode = 'JH028', hint = '--coalesce none, or --debounce none';
+    end if;
+    if new.longest_wait_s is not null and new.debounce_s is null then
+        raise exception 'cannot save hook "%": it has a longest wait and no debounce', new.name
+        using errcode = 'JH028', hint = 'add --debounce, or --longest-wait none';
+    end if;
+    if new.longest_wait_s < new.debounce_s then
+        raise exception 'cannot save hook "%": its longest wait of % s is shorter than its debounce of % s',
+            new.name, new.longest_wait_s, new.debounce_s
+        using errcode = 'JH028', hint = 'a longer --longest-wait, or a shorter --debounce';
     end if;
     if new.enabled
         and (tg_op = 'INSERT' or not old.enabled or old.job_id <> new.job_id)
@@ -41,4 +55,4 @@ for each row
 execute function jobhooks.check_hook();
 
 comment on function jobhooks.check_hook() is
-'The trigger function that refuses a hook without an event, and enabling one on a job that is off';
+'The trigger function that refuses a hook without an event, contradictory settings, and enabling one on a job that is off';

@@ -6,7 +6,7 @@ from math import inf
 from hypothesis import given, strategies as st
 
 from jobhooks.engine.delivery.backlog_row import BacklogRow
-from jobhooks.engine.scheduling.backlog import MOST_ROWS, Backlog, Mergeable, Runnable
+from jobhooks.engine.scheduling.backlog import MOST_MERGED, MOST_ROWS, Backlog, Mergeable, Runnable
 from support.making import make_row
 
 ALL = 1_000
@@ -263,6 +263,81 @@ def test_a_hook_reads_no_more_while_rows_are_missing() -> None:
 
 
 # Merging.
+
+
+# Waiting until an object is quiet.
+
+
+def quiet(wait_s: float = 5.0, at_most_s: float = 60.0) -> Mergeable:
+    return Mergeable(True, lambda _id: True, wait_s, at_most_s)
+
+
+def taken_at(backlog: Backlog, now: float, mergeable: Mergeable | None = None) -> list[tuple[int, list[int]]]:
+    found = backlog.take_runnable(now, ALL, covers, mergeable or quiet())
+    return [(each.row.change_id, [row.change_id for row in each.merged]) for each in found]
+
+
+def test_each_row_of_an_object_starts_its_quiet_period_again() -> None:
+    """Rows are due when no other would have come: here read at 0, 3 and 6."""
+    backlog = backlog_of(make_row(1, due=5.0), make_row(2, due=8.0))
+    assert taken_at(backlog, 5.0) == []
+    backlog.put(make_row(3, due=11.0, written=False))
+    assert taken_at(backlog, 8.0) == []  # the third one is on its way to the table
+    assert backlog.due_at() == 11.0
+    backlog.mark_written(3)
+    assert taken_at(backlog, 10.9) == []
+    assert taken_at(backlog, 11.0) == [(1, [2, 3])]
+
+
+def test_another_object_is_not_waited_for() -> None:
+    backlog = backlog_of(make_row(1, due=5.0), make_row(2, 8, due=9.0))
+    assert taken_at(backlog, 5.0) == [(1, [])]
+
+
+def test_an_object_that_is_never_quiet_waits_no_longer_than_allowed() -> None:
+    """Its first change was read at 0: its quiet period would have ended at 5."""
+    rows = [make_row(number, due=5.0 + number) for number in range(100)]
+    backlog = backlog_of(*rows)
+    assert taken_at(backlog, 59.9) == []
+    assert backlog.due_at() == 60.0
+    assert taken_at(backlog, 60.0) == [(0, [*range(1, 100)])]
+
+
+def test_the_quiet_period_follows_a_hook_that_was_changed() -> None:
+    backlog = backlog_of(make_row(1, due=5.0), make_row(2, due=50.0))
+    assert taken_at(backlog, 6.0) == []
+    backlog.reexamine()
+    assert taken_at(backlog, 6.0, quiet(5.0, 6.0)) == [(1, [2])]
+    other = backlog_of(make_row(1, due=5.0), make_row(2, due=50.0))
+    assert taken_at(other, 6.0) == []
+    other.reexamine()
+    assert taken_at(other, 6.0, Mergeable(True, lambda _id: True)) == [(1, [2])]
+
+
+def test_a_change_of_the_key_ends_what_is_waited_for() -> None:
+    """Nothing behind it can be merged."""
+    backlog = backlog_of(make_row(1, due=5.0), make_row(2, 7, 8, due=9.0), make_row(3, due=20.0))
+    assert taken_at(backlog, 5.0) == [(1, [])]
+
+
+def test_an_attempt_after_a_failure_does_not_wait_for_quiet() -> None:
+    """It has waited once, and its backoff. It takes with it what has come since."""
+    backlog = backlog_of(make_row(1, due=5.0, attempts=1, failures=1), make_row(2, due=9.0))
+    assert taken_at(backlog, 5.0) == [(1, [2])]
+
+
+def test_a_person_ends_the_wait_for_quiet() -> None:
+    """All rows of the object are made due, in the table."""
+    backlog = backlog_of(make_row(1, due=5.0), make_row(2, due=90.0))
+    assert taken_at(backlog, 6.0) == []
+    backlog.reconcile([make_row(1, due=5.0), make_row(2, due=6.0)], complete=True, unsent=lambda _id: False)
+    assert taken_at(backlog, 6.0) == [(1, [2])]
+
+
+def test_as_many_rows_as_fit_one_delivery_wait_for_no_more() -> None:
+    """So an object that changes all the time does not fill the backlog."""
+    backlog = backlog_of(*(make_row(number, due=5.0 + number) for number in range(MOST_MERGED + 1)))
+    assert taken_at(backlog, 5.0, quiet(5.0, 86_400.0))[0][1][-1] == MOST_MERGED
 
 
 def taken(backlog: Backlog, mergeable: Mergeable) -> list[tuple[int, list[int]]]:

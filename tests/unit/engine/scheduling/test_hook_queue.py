@@ -128,6 +128,17 @@ def test_each_change_of_a_hook_that_merges_becomes_a_row() -> None:
     assert not queue.ready
 
 
+def test_a_merging_hook_waits_no_longer_if_the_servers_clock_was_set_back() -> None:
+    """Its rows come back from the table as due in an hour."""
+    hook = replace(HOOK, debounce_s=60.0)
+    rows = [row_of(make_delivery(number, number, hook), due=time.monotonic() + 3600) for number in (1, 2)]
+    rows[1].attempts = 1  # a backoff may be as long
+    queue = HookQueue(hook)
+    queue.reconcile(rows, complete=True, unsent=lambda _id: False)
+    assert rows[0].due <= time.monotonic() + 60
+    assert rows[1].due > time.monotonic() + 3000
+
+
 def test_what_keeps_a_page_open_when_it_is_read_again() -> None:
     """What is in memory only: everything else has a row, or a result."""
     page = Page(1, make_cursor(), make_cursor(), is_shared=True, opened_at=0.0)
