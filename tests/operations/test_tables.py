@@ -6,7 +6,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.errors import NotWatched, UnknownTable, UnwatchableTable
-from jobhooks.operations.lookup.table_names import check_table
+from jobhooks.operations.lookup.table_names import full_name
 from jobhooks.operations.tables import WatchedTable, table_details, unwatch, watch, watched_tables
 from jobhooks.store.connections import SyncConnection, connect
 
@@ -35,9 +35,9 @@ def test_a_table_is_checked_before_jobhooks_is_installed(
     """`jobhooks install TABLE` refuses a wrong name before it changes anything."""
     with contextlib.closing(connect(empty_database)) as conn:
         conn.execute("create table public.device (id integer primary key)")
-        check_table(conn, "public.device", command="jobhooks install")
+        assert full_name(conn, "device", command="jobhooks install") == "public.device"
         with pytest.raises(UnknownTable) as caught:
-            check_table(conn, "public.devise", command="jobhooks install")
+            full_name(conn, "public.devise", command="jobhooks install")
     assert caught.value.remedy == "jobhooks install public.device"
 
 

@@ -21,6 +21,7 @@ PURE_MODULES = (
     "operations/lookup/moments",
     "operations/lookup/nearest_names",
     "operations/lookup/table_names",
+    "operations/lookup/table_patterns",
     "store/json_rows",
     "store/queries",
     "store/snapshot",

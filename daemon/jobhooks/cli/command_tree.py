@@ -27,7 +27,7 @@ MODULES = {  # the module below jobhooks.cli of each command and group, in the o
     "doctor": "commands.doctor",
     "demo": "demo.command",
     "version": "commands.version",
-    "table": "commands.table",
+    "table": "commands.tables.table",
     "job": "commands.job",
     "hook": "commands.hook",
     "receiver": "commands.receiver",

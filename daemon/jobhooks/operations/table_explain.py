@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jobhooks.operations.lookup.names import ids_of_tables
+from jobhooks.operations.lookup.names import ids_of_table
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.queries import filled
 
@@ -91,7 +91,7 @@ def explain_table(conn: SyncConnection, name: str) -> TableExplanation:
     Raises:
         NotWatched: it is not watched and never was.
     """
-    content_type_id = max(ids_of_tables(conn, [name]) or [])
+    content_type_id = max(ids_of_table(conn, name))
     ((table, state, key, always, keep_lastval, exclude, ignore),) = call(
         conn, "watched_table", content_type_id=content_type_id
     )

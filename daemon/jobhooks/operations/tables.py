@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jobhooks.errors import JobhooksError, Refused, UnknownTable
-from jobhooks.operations.lookup.names import not_watched
-from jobhooks.operations.lookup.table_names import unknown_table
+from jobhooks.operations.lookup.names import ids_of_table
+from jobhooks.operations.lookup.table_names import full_name, shell_quoted
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import call_with_lock
 
@@ -78,24 +78,20 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     Raises:
         UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: nothing was changed.
     """
-    columns = None if key is None else list(key)
-    try:
-        call_with_lock(
-            conn,
-            "watch",
-            table=table,
-            key_columns=columns,
-            keyless=keyless,
-            always=always,
-            exclude=list(exclude),
-            ignore=list(ignore),
-            allow_casts=allow_casts,
-            keep_lastval=keep_lastval,
-        )
-        name = _full_name(conn, table)
-    except UnknownTable as exc:
-        raise unknown_table(conn, table, exc, command="jobhooks table watch") from exc
-    return next(watched for watched in watched_tables(conn) if watched.table == name)
+    name = full_name(conn, table, command="jobhooks table watch")
+    ((content_type_id,),) = call_with_lock(
+        conn,
+        "watch",
+        table=name,
+        key_columns=None if key is None else list(key),
+        keyless=keyless,
+        always=always,
+        exclude=list(exclude),
+        ignore=list(ignore),
+        allow_casts=allow_casts,
+        keep_lastval=keep_lastval,
+    )
+    return _watched_table(conn, content_type_id)
 
 
 def watch_instead(conn: SyncConnection, table: str, former: str) -> WatchedTable:
@@ -104,12 +100,10 @@ def watch_instead(conn: SyncConnection, table: str, former: str) -> WatchedTable
     Raises:
         UnknownTable, NotWatched, UnwatchableTable, Forbidden, LockNotAvailable: nothing was changed.
     """
-    try:
-        call_with_lock(conn, "watch_instead", table=table, former=former)
-        name = _full_name(conn, table)
-    except UnknownTable as exc:
-        raise unknown_table(conn, table, exc, command="jobhooks table watch") from exc
-    return next(watched for watched in watched_tables(conn) if watched.table == name)
+    name = full_name(conn, table, command="jobhooks table watch")
+    former_name = full_name(conn, former, command=f"jobhooks table watch {shell_quoted(name)} --instead-of")
+    ((content_type_id,),) = call_with_lock(conn, "watch_instead", table=name, former=former_name)
+    return _watched_table(conn, content_type_id)
 
 
 def watch_as_before(conn: SyncConnection, table: str) -> bool:
@@ -118,10 +112,8 @@ def watch_as_before(conn: SyncConnection, table: str) -> bool:
     Raises:
         UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: nothing was changed.
     """
-    try:
-        return call_with_lock(conn, "watch_as_before", table=table)[0][0]
-    except UnknownTable as exc:
-        raise unknown_table(conn, table, exc, command="jobhooks install") from exc
+    name = full_name(conn, table, command="jobhooks install")
+    return call_with_lock(conn, "watch_as_before", table=name)[0][0]
 
 
 def secrets_in_log(conn: SyncConnection, table: str) -> list[tuple[str, str]]:
@@ -159,13 +151,13 @@ def unwatch(conn: SyncConnection, table: str) -> str:
         UnknownTable, NotWatched, Forbidden, LockNotAvailable: nothing was changed.
     """
     try:
-        name = _full_name(conn, table)
-        call_with_lock(conn, "unwatch", table=table)
-    except UnknownTable as exc:
+        name = full_name(conn, table, command="jobhooks table unwatch")
+    except UnknownTable:
         # A dropped table, by its name in table list: its triggers are gone with it.
-        name = table
         if not call(conn, "unwatch_gone", table=table):
-            raise unknown_table(conn, table, exc, command="jobhooks table unwatch") from exc
+            raise
+        return table
+    call_with_lock(conn, "unwatch", table=name)
     return name
 
 
@@ -180,10 +172,7 @@ def table_details(conn: SyncConnection, name: str) -> TableDetails:
     Raises:
         NotWatched: the table is not watched and never was.
     """
-    rows = call(conn, "content_types_called", name=name)
-    if not rows:
-        raise not_watched(conn, name)
-    content_type_id = max(id_ for (id_,) in rows)
+    content_type_id = max(ids_of_table(conn, name))
     ((number, counted, last_id, last_at),) = call(
         conn, "count_changes", content_type_id=content_type_id, limit=COUNTED_CHANGES
     )
@@ -198,6 +187,5 @@ def table_details(conn: SyncConnection, name: str) -> TableDetails:
     )
 
 
-def _full_name(conn: SyncConnection, table: str) -> str:
-    ((name,),) = call(conn, "table_names", names=[table])
-    return name
+def _watched_table(conn: SyncConnection, content_type_id: int) -> WatchedTable:
+    return WatchedTable(*call(conn, "watched_table", content_type_id=content_type_id)[0])

@@ -1,11 +1,12 @@
 -- The log as the command line lists, shows and follows it. First the ids of the chosen changes, then their rows.
 
 -- name: content_types_called
+-- By the name of now or then, also of dropped tables.
 select id
 from jobhooks.content_type
-where coalesce(jobhooks.table_name(relation), name) = :name::text
-    or name = :name::text
-    or coalesce(jobhooks.table_name(relation), name) = 'public.' || :name::text
+where coalesce(jobhooks.table_name(relation), name) = any (:names::text [])
+    or name = any (:names::text [])
+    or coalesce(jobhooks.table_name(relation), name) = 'public.' || (:names::text [])[1]
 
 -- name: server_time
 select clock_timestamp()

@@ -35,11 +35,6 @@ select jobhooks.pause_hook(:name, :paused)
 -- name: delete_hook
 select jobhooks.delete_hook(:name)
 
--- name: table_names
--- Names as tables are listed; a name of no table stays as it was written.
-select coalesce(jobhooks.table_name(to_regclass(written)), written)
-from unnest(:names::text []) as written
-
 -- name: lock_hooks
 lock table jobhooks.job_hook, jobhooks.job_hook_content_type in share row exclusive mode
 

@@ -136,3 +136,28 @@ select tgrelid::regclass, tgname
 from pg_trigger
 where tgfoid in (select oid from pg_proc where pronamespace::regnamespace::text in ('jobhooks', 'jobhooks_capture'))
     and tgrelid in (select relid from jobhooks.watched_relations(:table))
+
+-- name: tables_to_watch
+-- The tables of this database that can be watched, judging by their names and kinds, with how each is or was watched. The root is
+-- that of a partition. The columns of former are null for a table that never was watched.
+select
+    format('%I.%I', namespace.nspname, class.relname), namespace.nspname::text, class.relname::text,
+    pg_table_is_visible(class.oid),
+    exists (select from pg_depend where classid = 'pg_class'::regclass and objid = class.oid and deptype = 'e'),
+    case when class.relispartition then jobhooks.table_name(pg_partition_root(class.oid)) end,
+    jobhooks.primary_key(class.oid),
+    array(select attname::text from pg_attribute where attrelid = class.oid and attnum > 0 and not attisdropped),
+    former.watched and former.relation = class.oid, former.key_columns, former.always, former.keep_lastval, former.exclude,
+    former.ignore
+from pg_class as class
+join pg_namespace as namespace on namespace.oid = class.relnamespace
+left join lateral (
+    select *
+    from jobhooks.content_type as known
+    where known.relation = class.oid or known.name = format('%I.%I', namespace.nspname, class.relname)
+    order by known.relation = class.oid desc, known.id desc
+    limit 1
+) as former on true
+where class.relkind in ('r', 'p') and class.relpersistence <> 't'
+    and namespace.nspname not in ('pg_catalog', 'information_schema', 'jobhooks', 'jobhooks_capture')
+order by 1

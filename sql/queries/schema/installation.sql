@@ -31,7 +31,22 @@ where class.relnamespace = to_regnamespace('jobhooks') and lock.granted and lock
     and lock.database = (select oid from pg_database where datname = current_database())
 
 -- name: relation_called
-select :name::text::regclass
+-- The name with its schema. An error if PostgreSQL finds no such table along search_path.
+select format('%I.%I', namespace.nspname, class.relname)
+from pg_class as class
+join pg_namespace as namespace on namespace.oid = class.relnamespace
+where class.oid = :name::text::regclass
+
+-- name: tables_called
+-- The tables in any schema that a name without one can mean.
+select format('%I.%I', namespace.nspname, class.relname)
+from pg_class as class
+join pg_namespace as namespace on namespace.oid = class.relnamespace
+where array[class.relname::text] = parse_ident(:name::text)
+    and class.relkind in ('r', 'p') and class.relpersistence <> 't'
+    and namespace.nspname not in ('pg_catalog', 'information_schema', 'jobhooks', 'jobhooks_capture')
+order by 1
+limit 10
 
 -- name: names_of_tables
 select format('%I.%I', namespace.nspname, class.relname)

@@ -110,6 +110,43 @@ def test_a_table_is_watched_without_a_column_and_shown(device: Connection, datab
     assert jobhooks("table", "show", "public.none", **url).returncode == REFUSED
 
 
+def test_many_tables_are_watched_by_a_pattern(device: Connection, database: str) -> None:
+    """The first hour of a large schema: one command, and an exit code that says whether all are watched."""
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    device.execute("create table public.site (id integer primary key, seen timestamptz)")
+    device.execute("create table public.note (text text)")
+    command = ["table", "watch", "public.*", "--ignore", "seen", "--json"]
+    planned = jobhooks(*command, "--dry-run", **url)
+    assert planned.returncode == REFUSED
+    assert [table["table"] for table in json.loads(jobhooks("table", "list", "--json", **url).stdout)] == [
+        "public.device"
+    ]
+    finished = jobhooks(*command, **url)
+    assert finished.returncode == REFUSED and json.loads(finished.stdout) == json.loads(planned.stdout)
+    found = {table["table"]: table for table in json.loads(finished.stdout)}
+    assert {name: table["outcome"] for name, table in found.items()} == {
+        "public.device": "unchanged",
+        "public.note": "refused",
+        "public.site": "watched",
+    }
+    assert found["public.site"]["ignore"] == ["seen"] and found["public.note"]["remedy"] is not None
+    assert jobhooks(*command, "--except", "public.note", **url).returncode == 0
+    assert jobhooks("table", "watch", "public.*", "--key", "id", **url).returncode == 2
+
+
+def test_hooks_and_tables_are_named_alike(device: Connection, database: str) -> None:
+    url = {"JOBHOOKS_DATABASE_URL": database}
+    device.execute("create schema inventory; create table inventory.rack (id integer primary key)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
+    assert jobhooks("table", "watch", "rack", **url).returncode == 0
+    hook = ["--content-type", "rack", "--content-type", "device", "--events", "create", "--job", "a.B"]
+    assert jobhooks("hook", "add", "both", *hook, **url).returncode == 0
+    (shown,) = json.loads(jobhooks("hook", "list", "--json", **url).stdout)
+    assert shown["content_types"] == ["inventory.rack", "public.device"]
+    assert json.loads(jobhooks("table", "show", "rack", "--json", **url).stdout)["table"] == "inventory.rack"
+    assert jobhooks("change", "list", "--table", "rack", **url).returncode == 0
+
+
 def test_a_table_is_explained(device: Connection, database: str) -> None:
     url = {"JOBHOOKS_DATABASE_URL": database}
     explained = json.loads(jobhooks("table", "explain", "public.device", "--json", **url).stdout)

@@ -13,11 +13,10 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.adoption import if_copied, if_moved, print_owed
 from jobhooks.cli.show.confirm import confirm
 from jobhooks.cli.show.output import print_json, print_message, print_text
-from jobhooks.cli.show.publications import warn_of_publications
-from jobhooks.cli.show.secrets import warn_of_secrets
+from jobhooks.cli.show.warnings import warn_of_publications, warn_of_secrets
 from jobhooks.errors import Forbidden, JobhooksError, Refused, WrongUsage, with_remedy
 from jobhooks.operations import adopting, tables
-from jobhooks.operations.lookup.table_names import check_table
+from jobhooks.operations.lookup.table_names import full_name
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.runtime.version import PROGRAM_VERSION
@@ -80,8 +79,8 @@ def install(
     chosen = load(config, database_url=database_url)
     with connection(chosen, installed=False, trusted_owner=trust_owner) as conn:
         check_roles(conn)
-        for table in watch or []:
-            check_table(conn, table, command="jobhooks install")  # before anything changes
+        # Before anything changes.
+        names = [full_name(conn, table, command="jobhooks install") for table in watch or []]
         migrations = install_sql(conn)
         print_message(
             f"jobhooks {PROGRAM_VERSION} is installed in {conn.info.dbname}: {len(migrations)} migrations applied"
@@ -92,7 +91,7 @@ def install(
             print_message(
                 f"watching {count} {'table' if count == 1 else 'tables'} again, with the triggers of this version"
             )
-        for table in watch or []:
+        for table in names:
             is_new = tables.watch_as_before(conn, table)
             print_message(f"watching {table}" if is_new else f"{table} is watched already, and stays as it is")
             warn_of_secrets(conn, table)

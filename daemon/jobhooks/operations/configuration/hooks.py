@@ -7,10 +7,11 @@ from typing import Any
 import msgspec
 import psycopg
 
-from jobhooks.errors import InvalidConditions, Refused, UnknownTable
+from jobhooks.errors import InvalidConditions, Refused
 from jobhooks.matching.conditions import check_conditions
 from jobhooks.matching.hook_settings import RULES, HookSettings
 from jobhooks.operations.lookup.names import unknown_hook
+from jobhooks.operations.lookup.table_names import name_or_full_name
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import attempt_with_lock
 
@@ -111,7 +112,7 @@ def delete_hook(conn: SyncConnection, name: str) -> int:
 
 def table_names(conn: SyncConnection, names: Sequence[str]) -> list[str]:
     """Tables by their listed names, sorted; a name of no table stays the same."""
-    return sorted({_table_name(conn, name) for name in names})
+    return sorted({name_or_full_name(conn, name) for name in names})
 
 
 def change_all(
@@ -154,14 +155,6 @@ def check_settings(name: str, conditions: str) -> None:
             check_conditions(conditions)
         except InvalidConditions as exc:
             raise exc.about(f'cannot save hook "{name}"') from exc
-
-
-def _table_name(conn: SyncConnection, name: str) -> str:
-    try:
-        with conn.transaction():  # an error must not end the caller's transaction
-            return call(conn, "table_names", names=[name])[0][0]
-    except UnknownTable:  # this cannot be a table's name
-        return name
 
 
 def _save(conn: SyncConnection, name: str | None, settings: Mapping[str, object]) -> None:

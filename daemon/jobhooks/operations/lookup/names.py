@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from jobhooks.errors import NotWatched, UnknownHook, UnknownJob
 from jobhooks.operations.lookup.nearest_names import suggestion, unknown_name
+from jobhooks.operations.lookup.table_names import name_or_full_name
 from jobhooks.store.connections import SyncConnection, call
 
 
@@ -15,11 +16,20 @@ def ids_of_tables(conn: SyncConnection, tables: Sequence[str]) -> list[int] | No
     """
     found: list[int] = []
     for name in tables:
-        rows = call(conn, "content_types_called", name=name)
-        if not rows:
-            raise not_watched(conn, name)
-        found += [content_type_id for (content_type_id,) in rows]
+        found += ids_of_table(conn, name)
     return found or None
+
+
+def ids_of_table(conn: SyncConnection, name: str) -> list[int]:
+    """The content types of a table, by its name now or when it was watched; several if the name had several tables.
+
+    Raises:
+        NotWatched: it is not watched and never was.
+    """
+    rows = call(conn, "content_types_called", names=[name, name_or_full_name(conn, name)])
+    if not rows:
+        raise not_watched(conn, name)
+    return [content_type_id for (content_type_id,) in rows]
 
 
 def id_of_hook(conn: SyncConnection, name: str) -> int:

@@ -1,4 +1,4 @@
-"""Checks the name of a table, and turns PostgreSQL's errors about relations into errors about tables."""
+"""Finds the table that a name means, and turns PostgreSQL's errors about relations into errors about tables."""
 
 import re
 
@@ -11,16 +11,37 @@ NO_SUCH_NAME = {"42P01", "3F000"}  # SQLSTATEs: undefined table, undefined schem
 LIST_TABLES = r"\dt *.* in psql, which lists the tables of this database"
 
 
-def check_table(conn: SyncConnection, name: str, *, command: str) -> None:
-    """Check that a table exists; this needs nothing of jobhooks in the database. ``command``: see ``unknown_table``.
+def full_name(conn: SyncConnection, name: str, *, command: str) -> str:
+    """The name, with its schema, of the table that ``name`` means; this needs nothing of jobhooks in the database.
+
+    PostgreSQL's rules come first, with the session's ``search_path``. If they find no table for a name without schema,
+    it means the only table of that name in any schema. ``command``: see ``unknown_table``.
 
     Raises:
-        UnknownTable: there is no such table, or this is not the name of one.
+        UnknownTable: there is no such table, or several, or this is not the name of one.
     """
     try:
-        call(conn, "relation_called", name=name)
+        with conn.transaction():  # an error must not end the caller's transaction
+            ((found,),) = call(conn, "relation_called", name=name)
     except UnknownTable as exc:
-        raise unknown_table(conn, name, exc, command=command) from exc
+        if getattr(exc.__cause__, "sqlstate", None) not in NO_SUCH_NAME:
+            raise _invalid_name(name, command) from exc
+        elsewhere = [found for (found,) in call(conn, "tables_called", name=name)]
+        if not elsewhere:
+            raise unknown_table(conn, name, exc, command=command) from exc
+        if len(elsewhere) > 1:
+            several = f"there are {len(elsewhere)} tables {name}: {', '.join(elsewhere)}"
+            raise UnknownTable(several, f"{command} {shell_quoted(elsewhere[0])}") from exc
+        found = elsewhere[0]
+    return found
+
+
+def name_or_full_name(conn: SyncConnection, name: str) -> str:
+    """The same; the name as it is if it means no table, such as that of a dropped one, or several."""
+    try:
+        return full_name(conn, name, command="jobhooks table show")
+    except UnknownTable:
+        return name
 
 
 def unknown_table(conn: SyncConnection, name: str, error: UnknownTable, *, command: str) -> UnknownTable:

@@ -1,0 +1,1 @@
+"""``jobhooks table``: what is watched, and how."""
