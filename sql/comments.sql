@@ -37,7 +37,7 @@ begin
             ('job_log_entry', 'hook_id', 'See change_id'),
             ('job_log_entry', 'attempt', 'See change_id'),
             ('job_log_entry', 'line', 'Counts the lines of the attempt from 1'),
-            ('job_log_entry', 'level', 'debug, info, success, warning or failure'),
+            ('job_log_entry', 'level', 'debug, info, success, warning, failure, error or critical'),
             ('job_log_entry', 'time', 'When it was logged'),
             ('job_log_entry', 'message', 'The text that the receiver logged'),
             ('delivery', 'change_id', 'The change to deliver: jobhooks.object_change'),

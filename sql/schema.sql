@@ -691,7 +691,8 @@ CREATE TABLE jobhooks.job_log_entry (
     change_id bigint NOT NULL,
     hook_id integer NOT NULL,
     attempt integer NOT NULL,
-    CONSTRAINT job_log_entry_level_check CHECK ((level = ANY (ARRAY['debug'::text, 'info'::text, 'success'::text, 'warning'::text, 'failure'::text]))),
+    "grouping" text,
+    source text,
     CONSTRAINT job_log_entry_line_check CHECK ((line > 0))
 );
 
@@ -699,7 +700,7 @@ COMMENT ON TABLE jobhooks.job_log_entry IS 'The lines that receivers logged';
 
 COMMENT ON COLUMN jobhooks.job_log_entry.line IS 'Counts the lines of the attempt from 1';
 
-COMMENT ON COLUMN jobhooks.job_log_entry.level IS 'debug, info, success, warning or failure';
+COMMENT ON COLUMN jobhooks.job_log_entry.level IS 'debug, info, success, warning, failure, error or critical';
 
 COMMENT ON COLUMN jobhooks.job_log_entry."time" IS 'When it was logged';
 
@@ -712,6 +713,10 @@ COMMENT ON COLUMN jobhooks.job_log_entry.change_id IS 'With hook and attempt: th
 COMMENT ON COLUMN jobhooks.job_log_entry.hook_id IS 'See change_id';
 
 COMMENT ON COLUMN jobhooks.job_log_entry.attempt IS 'See change_id';
+
+COMMENT ON COLUMN jobhooks.job_log_entry."grouping" IS 'The label that the receiver gave the line, if any';
+
+COMMENT ON COLUMN jobhooks.job_log_entry.source IS 'The logger or the stream that the line came from; null: the log of the run';
 
 CREATE TABLE jobhooks.job_result (
     change_id bigint NOT NULL,
@@ -946,6 +951,9 @@ ALTER TABLE ONLY jobhooks.job_hook
 ALTER TABLE ONLY jobhooks.job_hook
     ADD CONSTRAINT job_hook_pkey PRIMARY KEY (id);
 
+ALTER TABLE jobhooks.job_log_entry
+    ADD CONSTRAINT job_log_entry_level_check CHECK ((level = ANY (ARRAY['debug'::text, 'info'::text, 'success'::text, 'warning'::text, 'failure'::text, 'error'::text, 'critical'::text]))) NOT VALID;
+
 ALTER TABLE ONLY jobhooks.job_log_entry
     ADD CONSTRAINT job_log_entry_pkey PRIMARY KEY (change_id, hook_id, attempt, line);
 
@@ -971,7 +979,7 @@ CREATE INDEX configuration_change_of_object ON jobhooks.configuration_change USI
 
 CREATE INDEX delivery_of_hook ON jobhooks.delivery USING btree (hook_id, change_id);
 
-CREATE INDEX job_log_entry_alarming ON jobhooks.job_log_entry USING btree (change_id, hook_id, attempt, line) WHERE (level = ANY (ARRAY['warning'::text, 'failure'::text]));
+CREATE INDEX job_log_entry_alarming ON jobhooks.job_log_entry USING btree (change_id, hook_id, attempt, line) WHERE (level = ANY (ARRAY['warning'::text, 'failure'::text, 'error'::text, 'critical'::text]));
 
 CREATE INDEX job_result_unsuccessful ON jobhooks.job_result USING btree (change_id, hook_id, attempt) WHERE (status <> 'success'::text);
 

@@ -9,6 +9,7 @@ import uvloop
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine import supervisor
 from jobhooks.engine.delivery.retry import Backoff
+from jobhooks.engine.running import output
 from jobhooks.engine.running.in_loop.event_loop import DaemonLoop
 from jobhooks.engine.session import EngineSettings
 from jobhooks.errors import DatabaseUnreachable, IsReplica, LoginRefused, StatementInterrupted
@@ -39,14 +40,15 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
         parent_process.end_with(end_with)
     faulthandler.register(signal.SIGVTALRM, chain=True)  # by which the system ends a daemon that cannot do so itself
     service = systemd.Service()
-    engine_settings, registry = _prepare(chosen, service)
 
     def register(found: ReceiverRegistry) -> None:
         with connection(chosen) as conn:
             receivers.register(conn, found, complete=True)
 
-    running = supervisor.run(engine_settings, registry, service, register, restart=restart)
-    uvloop.run(running, loop_factory=DaemonLoop)
+    with output.captured():
+        engine_settings, registry = _prepare(chosen, service)
+        running = supervisor.run(engine_settings, registry, service, register, restart=restart)
+        uvloop.run(running, loop_factory=DaemonLoop)
 
 
 def _prepare(chosen: Settings, service: systemd.Service) -> tuple[EngineSettings, ReceiverRegistry]:
@@ -101,5 +103,6 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
         worker_memory_limit=chosen.worker_memory_limit * 1_000_000 or None,
         environment=chosen.environment,
         loop_limit=chosen.loop_limit,
+        log_settings=logging.LogSettings(chosen.log_level, chosen.log_format),
     )
     return engine_settings, registry

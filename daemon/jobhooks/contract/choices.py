@@ -36,10 +36,12 @@ class Ordering(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """The levels of a receiver's log lines; a line of ``FAILURE`` makes the run a failure."""
+    """The levels of a receiver's log lines, lowest first; a line of ``FAILURE`` makes the run a failure."""
 
     DEBUG = "debug"
     INFO = "info"
     SUCCESS = "success"
     WARNING = "warning"
     FAILURE = "failure"
+    ERROR = "error"
+    CRITICAL = "critical"

@@ -14,12 +14,18 @@ NO_MORE = f"no more lines are kept: a run may have {MOST_LINES} lines and {MOST_
 
 @dataclass(frozen=True)
 class LogEntry:
-    """One line: its level, its time, the object (as text) and the message."""
+    """One line: its level, its time, the object (as text) and the message.
+
+    ``grouping``: the label that the receiver gave it. ``source``: the logger or stream it came from, if not the
+    receiver's own log.
+    """
 
     level: LogLevel
     time: datetime.datetime
     object: str | None
     message: str
+    grouping: str | None = None
+    source: str | None = None
 
 
 class ReceiverLog:
@@ -29,12 +35,14 @@ class ReceiverLog:
     After too many lines or characters one line says that no more are kept.
     """
 
-    __slots__ = ("_characters", "_failure", "entries")
+    __slots__ = ("_characters", "_failure", "begun", "entries")
 
     def __init__(self) -> None:
         self.entries: list[LogEntry] = []
         self._characters = 0
         self._failure: str | None = None
+        # Parts of printed lines whose end is missing, by source and thread.
+        self.begun: dict[tuple[str, int], list[str]] | None = None
 
     def debug(self, obj: object = None, message: str | None = None) -> None:
         """Log details."""
@@ -56,12 +64,40 @@ class ReceiverLog:
         """Log a failure, and make the run a failure; its writes are kept."""
         self._add(LogLevel.FAILURE, obj, message)
 
+    def error(self, obj: object = None, message: str | None = None) -> None:
+        """Log an error. It does not make the run a failure."""
+        self._add(LogLevel.ERROR, obj, message)
+
+    def critical(self, obj: object = None, message: str | None = None) -> None:
+        """Log a severe error. It does not make the run a failure."""
+        self._add(LogLevel.CRITICAL, obj, message)
+
     def failure_message(self) -> str | None:
         """The last failure's message; null without a failure."""
         return self._failure
 
-    def _add(self, level: LogLevel, obj: object, message: str | None) -> None:
-        subject, text = (None, obj) if message is None else (obj, message)
+    def begun_line(self, source: str, thread: int) -> list[str]:
+        """The parts of the line that a thread has begun, to add to."""
+        if self.begun is None:
+            self.begun = {}
+        return self.begun.setdefault((source, thread), [])
+
+    def end_lines(self) -> None:
+        """Keep lines that have no end: the run has ended."""
+        begun, self.begun = self.begun or {}, None
+        for (source, _thread), parts in begun.items():
+            if text := "".join(parts).strip():
+                self.add(LogLevel.INFO, text, source=source)
+
+    def add(
+        self,
+        level: LogLevel,
+        text: object,
+        about: object = None,
+        grouping: object = None,
+        source: str | None = None,
+    ) -> None:
+        """Add a line. ``about``: the object it is about; ``grouping`` and ``source``: see ``LogEntry``."""
         now = datetime.datetime.now(datetime.UTC)
         is_full = len(self.entries) >= MOST_LINES or self._characters >= MOST_CHARACTERS
         if is_full and level is not LogLevel.FAILURE:
@@ -72,9 +108,19 @@ class ReceiverLog:
         if level is LogLevel.FAILURE:
             self._failure = message
         if not is_full:
-            about = None if subject is None else redact(clean_text(subject))
-            self._characters += len(message) + len(about or "")
-            self.entries.append(LogEntry(level, now, about, message))
+            subject, label, origin = _storable(about), _storable(grouping), _storable(source)
+            self._characters += len(message) + len(subject or "") + len(label or "") + len(origin or "")
+            self.entries.append(LogEntry(level, now, subject, message, label, origin))
+
+    def _add(self, level: LogLevel, obj: object, message: str | None) -> None:
+        if message is None:
+            self.add(level, obj)
+        else:
+            self.add(level, message, obj)
+
+
+def _storable(value: object) -> str | None:
+    return None if value is None else redact(clean_text(value))
 
 
 def clean_text(value: object, longest: int = LONGEST_TEXT) -> str:

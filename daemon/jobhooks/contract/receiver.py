@@ -1,12 +1,14 @@
 """The base class of all receivers."""
 
 from collections.abc import Awaitable
+from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import JobResultStatus
-from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.nautobot import data_files
+from jobhooks.contract.nautobot.identities import Request, RunIdentity, User, user_of
 from jobhooks.contract.run import ConnectionT, DeliveryIdentity, HookIdentity, Run, idempotency_key
+from jobhooks.contract.run_logger import RunLogger, level_named
 from jobhooks.errors import MarkRefused
 
 
@@ -35,35 +37,36 @@ class JobHookReceiver(Generic[ConnectionT]):
         """
         raise NotImplementedError(f"{type(self).__name__} has no receive_job_hook")
 
-    def before_start(self) -> Any:
-        """Prepare the run; called before ``receive_job_hook``, as a part of the run.
+    # The steps are typed for any arguments: they may have those of jobhooks, or those of Nautobot's.
+    def before_start(self, *_args: Any, **_options: Any) -> Any:
+        """Prepare the run: ``before_start(self)``, called before ``receive_job_hook``, as a part of the run.
 
         An exception or ``log_failure`` makes the run a failure; ``receive_job_hook`` is not called then. In an
         ``async def`` receiver this method and the next three may be ``async def``.
         """
 
-    def on_success(self, value: Any) -> Any:
-        """Act on the return value, ``value``, as a part of the run: writes commit with it.
+    def on_success(self, *_args: Any, **_options: Any) -> Any:
+        """Act on the return value: ``on_success(self, value)``, as a part of the run: writes commit with it.
 
         An exception makes the run a failure. Not called if a failure was logged.
         """
 
-    def on_failure(self, exc: BaseException) -> Any:
-        """Act on a failed attempt: ``exc`` is the exception, or a LoggedFailure. Called for each failed attempt.
+    def on_failure(self, *_args: Any, **_options: Any) -> Any:
+        """Act on a failed attempt: ``on_failure(self, exc)``, with the exception or a LoggedFailure, each time.
 
         The run has ended: its writes are rolled back (or committed, if the failure was only logged), and there is no
         connection. An exception here is logged and changes nothing.
         """
 
-    def after_return(self, status: JobResultStatus, value: Any) -> Any:
-        """Act on the end of the run, after commit or rollback; otherwise like ``on_failure``.
+    def after_return(self, *_args: Any, **_options: Any) -> Any:
+        """Act on the end of the run: ``after_return(self, status, value)``, after commit or rollback.
 
-        ``value``: the return value, or the exception.
+        Otherwise like ``on_failure``. ``value``: the return value, or the exception.
         """
 
-    def fail(self, message: str) -> None:
-        """Make the run a failure, and keep its writes; the same as ``log_failure``."""
-        self.log_failure(message)
+    def fail(self, message: object, *args: object, **options: Any) -> None:
+        """Make the run a failure, and keep its writes; the same as ``log_failure``, with the logger's arguments."""
+        self.logger.failure(message, *args, **options)
 
     @property
     def hook(self) -> HookIdentity:
@@ -101,10 +104,26 @@ class JobHookReceiver(Generic[ConnectionT]):
         """The number of this attempt at the delivery, from 1 on."""
         return self._run.delivery.attempt
 
+    @cached_property
+    def logger(self) -> RunLogger:
+        """A logger of the standard library, for the run's log; with ``success`` and ``failure``."""
+        return RunLogger(_logger_name(type(self)), self._run.log)
+
     @property
-    def logger(self) -> ReceiverLog:
-        """The run's log."""
-        return self._run.log
+    def user(self) -> User:
+        """The user who made the change: ``self.user.username``, or its text. In a batch, that of the first change."""
+        return user_of(self._run.change)
+
+    @property
+    def request(self) -> Request:
+        """The request that made the change: ``self.request.id``, ``self.request.user``."""
+        change = self._run.change
+        return Request(None if change is None else change.request_id, self.user)
+
+    @property
+    def job_result(self) -> RunIdentity:
+        """The result that this run will have: ``self.job_result.id``, ``self.job_result.user``."""
+        return RunIdentity(self._run.delivery.mark, self._run.hook_name, self.user, self.request.id)
 
     def mark(self, connection: Any) -> Any:
         """Mark the open transaction of another connection, so that its writes trigger no hook.
@@ -119,25 +138,51 @@ class JobHookReceiver(Generic[ConnectionT]):
             return _mark_async(connection, self._run.delivery.mark)
         return _mark(connection, self._run.delivery.mark)
 
+    def load_json(self, file_name: str) -> Any:
+        """Read a JSON file of the folder that this module is in."""
+        return data_files.load_json(type(self), file_name)
+
+    def load_yaml(self, file_name: str) -> Any:
+        """Read a YAML file of the folder that this module is in. PyYAML must be installed."""
+        return data_files.load_yaml(type(self), file_name)
+
+    def log(self, message: object, obj: object = None, level_choice: str = "info", grouping: str | None = None) -> None:
+        """Log a line of the level ``level_choice``, by default info."""
+        self._run.log.add(level_named(level_choice), message, obj, grouping)
+
     def log_debug(self, obj: object = None, message: str | None = None) -> None:
         """Log details; a message, or an object and a message."""
-        self.logger.debug(obj, message)
+        self._run.log.debug(obj, message)
 
     def log_info(self, obj: object = None, message: str | None = None) -> None:
         """Log progress; a message, or an object and a message."""
-        self.logger.info(obj, message)
+        self._run.log.info(obj, message)
 
     def log_success(self, obj: object = None, message: str | None = None) -> None:
         """Log a success; a message, or an object and a message."""
-        self.logger.success(obj, message)
+        self._run.log.success(obj, message)
 
     def log_warning(self, obj: object = None, message: str | None = None) -> None:
         """Log a problem that needs attention; a message, or an object and a message."""
-        self.logger.warning(obj, message)
+        self._run.log.warning(obj, message)
 
     def log_failure(self, obj: object = None, message: str | None = None) -> None:
         """Log a failure and make the run a failure, keeping its writes; a message, or an object and a message."""
-        self.logger.failure(obj, message)
+        self._run.log.failure(obj, message)
+
+    def log_error(self, obj: object = None, message: str | None = None) -> None:
+        """Log an error, without making the run a failure; a message, or an object and a message."""
+        self._run.log.error(obj, message)
+
+    def log_critical(self, obj: object = None, message: str | None = None) -> None:
+        """Log a severe error, without making the run a failure; a message, or an object and a message."""
+        self._run.log.critical(obj, message)
+
+
+def _logger_name(receiver: type[object]) -> str:
+    """The class path of a receiver, without the package that its module is imported below."""
+    package, _, module = receiver.__module__.partition(".")
+    return f"{module if package.startswith('jobhooks_receivers_') else receiver.__module__}.{receiver.__name__}"
 
 
 class _AsyncConnection(Protocol):

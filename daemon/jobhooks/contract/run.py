@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.nautobot.identities import ChangeOrigin
 
 if TYPE_CHECKING:
     import psycopg
@@ -49,6 +50,8 @@ class Run(Generic[ConnectionT]):
     ``connect`` opens the connection of the run's transaction. ``change_id``: the change that the receiver sees, if it
     differs from the delivery's: the last of several merged ones. ``previous`` takes the id and the content type of a
     change and finds the previous change of the same object; in an ``async def`` receiver it returns an awaitable.
+    ``change``: that change, the first one of a batch. ``ended``: the receiver has returned, and a task or a thread that
+    it left belongs to no run.
     """
 
     delivery: DeliveryIdentity
@@ -57,6 +60,8 @@ class Run(Generic[ConnectionT]):
     change_id: int | None = None
     hook_name: str = ""
     previous: Callable[[int, ContentType], Any] | None = None
+    change: ChangeOrigin | None = None
+    ended: bool = False
 
 
 # The current run of this task, thread or process. Runners set it before they call a receiver and clear it afterwards.

@@ -22,6 +22,7 @@ from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runner, Runners
 from jobhooks.errors import CopiedDatabase, DatabaseUnreachable, IsReplica, OtherPlace
+from jobhooks.runtime.logging import LogSettings
 from jobhooks.runtime.wakeup_mode import WakeupMode
 from jobhooks.store.connections import (
     AsyncConnection,
@@ -61,6 +62,7 @@ class EngineSettings:
     worker_memory_limit: int | None  # bytes
     loop_limit: int
     environment: str = ""  # the name of the database's place, instead of its address
+    log_settings: LogSettings | None = None  # of the daemon's log, for worker processes
 
 
 class Stopped(Exception):

@@ -51,7 +51,9 @@ async def run(
     """
     _collect_less_garbage()
     stop = asyncio.Event()
-    def_runner = ProcessRunner(settings.database_url, registry, settings.workers, settings.worker_memory_limit)
+    def_runner = ProcessRunner(
+        settings.database_url, registry, settings.workers, settings.worker_memory_limit, settings.log_settings
+    )
     signals = StopSignals(stop, settings.shutdown_grace_s, partial(systemd.notify, "STOPPING=1"))
     requested = asyncio.Event()
     if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import NamedTuple
 
 import structlog
 from structlog.processors import ExceptionRenderer
@@ -10,6 +11,13 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from jobhooks.runtime import systemd
 from jobhooks.runtime.settings import LogFormat, LogLevel
+
+
+class LogSettings(NamedTuple):
+    """How the log is written."""
+
+    level: LogLevel
+    format: LogFormat
 
 
 def configure(level: LogLevel, log_format: LogFormat) -> None:

@@ -29,6 +29,8 @@ def storable_log(log: tuple[LogEntry, ...], server_encoding: str | None) -> list
             entry,
             object=storable(entry.object, server_encoding),
             message=storable(entry.message, server_encoding) or "",
+            grouping=storable(entry.grouping, server_encoding),
+            source=storable(entry.source, server_encoding),
         )
         for entry in log
     ]

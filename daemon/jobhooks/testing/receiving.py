@@ -244,7 +244,9 @@ class _Call:
 
     def _instance(self, previous: Callable[[int, ContentType], Any]) -> JobHookReceiver[Any]:
         change = self.changes[0]
-        run: Run[Any] = Run(DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, previous)
+        run: Run[Any] = Run(
+            DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, previous, change
+        )
         current_run.set(run)
         return self.receiver(run)
 

@@ -2,7 +2,7 @@
 -- to be parked or deleted were not: another session has changed them, so the daemon compares its backlog with the table.
 --
 -- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value}],
--- log: [{change_id, hook_id, attempt, line, level, time, object, message}],
+-- log: [{change_id, hook_id, attempt, line, level, time, object, message, grouping, source}],
 -- parked: [{change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, attempted, blocks, status, due_in}],
 -- done: [{change_id, hook_id, attempt}]}; each may be missing. A delivery parked because of an attempt stays as it is if
 -- another session has written that attempt's result.
@@ -64,11 +64,15 @@ begin
     get diagnostics count = row_count;
     refused := refused - count;
 
-    insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, object, message)
-    select entry.change_id, entry.hook_id, entry.attempt, entry.line, entry.level, entry.time, entry.object, entry.message
+    insert into jobhooks.job_log_entry (
+        change_id, hook_id, attempt, line, level, time, object, message, grouping, source
+    )
+    select
+        entry.change_id, entry.hook_id, entry.attempt, entry.line, entry.level, entry.time, entry.object, entry.message,
+        entry.grouping, entry.source
     from json_to_recordset(rest -> 'log') as entry (
         change_id bigint, hook_id integer, attempt integer, line integer, level text, time timestamptz, object text,
-        message text
+        message text, grouping text, source text
     )
     on conflict do nothing;
 

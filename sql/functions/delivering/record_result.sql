@@ -2,7 +2,7 @@
 --
 -- It refuses if that transaction is no longer the one that was opened for this delivery: after a receiver's commit the writes
 -- could be kept and the result lost, or the reverse. It refuses an attempt that already has a result, so a daemon that was
--- presumed dead rolls back. log_entries: an array of {level, time, object, message}, oldest first, or null; value: the
+-- presumed dead rolls back. log_entries: an array of {level, time, object, message, grouping, source}, oldest first, or null; value: the
 -- receiver's return value; times are seconds since 1970.
 create or replace function jobhooks.record_result(
     change_id bigint,
@@ -40,10 +40,13 @@ begin
     end if;
 
     if log_entries is not null then
-        insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, object, message)
+        insert into jobhooks.job_log_entry (
+            change_id, hook_id, attempt, line, level, time, object, message, grouping, source
+        )
         select
             record_result.change_id, record_result.hook_id, record_result.attempt, entry.line, entry.value ->> 'level',
-            (entry.value ->> 'time')::timestamptz, entry.value ->> 'object', entry.value ->> 'message'
+            (entry.value ->> 'time')::timestamptz, entry.value ->> 'object', entry.value ->> 'message',
+            entry.value ->> 'grouping', entry.value ->> 'source'
         from json_array_elements(log_entries) with ordinality as entry (value, line);
     end if;
 end

@@ -89,7 +89,9 @@ order by hook_id, attempt
 
 -- name: log_of_results
 -- The log lines of these results, whose arrays pair up element by element.
-select entry.change_id, entry.hook_id, entry.attempt, entry.time, entry.level, entry.object, entry.message
+select
+    entry.change_id, entry.hook_id, entry.attempt, entry.time, entry.level, entry.object, entry.message, entry.grouping,
+    entry.source
 from unnest(:change_ids::bigint [], :hook_ids::integer [], :attempts::integer []) as chosen (change_id, hook_id, attempt)
 join jobhooks.job_log_entry as entry
     on entry.change_id = chosen.change_id and entry.hook_id = chosen.hook_id and entry.attempt = chosen.attempt
@@ -108,7 +110,7 @@ with page as materialized (
 )
 select
     page.change_id, page.hook_id, page.attempt, page.line, hook.name, job.class_path, page.time, page.level, page.object,
-    page.message
+    page.message, page.grouping, page.source
 from page
 left join jobhooks.job_hook as hook on hook.id = page.hook_id
 left join jobhooks.job_result as result

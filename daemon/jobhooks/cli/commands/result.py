@@ -159,7 +159,7 @@ def logs(
     level: Annotated[
         Level,
         typer.Option(
-            help="This level and above: debug, info, success, warning, failure.",
+            help="This level and above: debug, info, success, warning, failure, error, critical.",
             metavar="LEVEL",
         ),
     ] = Level.DEBUG,

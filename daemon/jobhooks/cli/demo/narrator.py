@@ -11,7 +11,7 @@ from rich.text import Text
 from jobhooks.contract.snapshots import Row, decode_row, differences
 from jobhooks.store.connections import SyncConnection, call
 
-LEVEL_STYLES = {"debug": "dim", "info": "cyan", "success": "green", "warning": "yellow", "failure": "red"}
+LEVEL_STYLES = {"debug": "dim", "info": "cyan", "success": "green", "warning": "yellow"}
 FOLLOW_INTERVAL = 0.2  # seconds
 
 
@@ -128,7 +128,9 @@ class Narrator:
             )
         )
         for entry in result.log:
-            self._console.print(Text.assemble("      ", (f"{entry.level:8}", LEVEL_STYLES[entry.level]), entry.message))
+            self._console.print(
+                Text.assemble("      ", (f"{entry.level:8}", LEVEL_STYLES.get(entry.level, "red")), entry.message)
+            )
 
 
 def difference_lines(before: Row | None, after: Row | None) -> list[str]:

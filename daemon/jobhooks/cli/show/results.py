@@ -15,7 +15,15 @@ from jobhooks.store.json_rows import columns
 
 ERROR_WIDTH = 100  # characters of an error in a list
 STATUS_STYLES = {"success": ADDED, "failure": REMOVED, "discarded": "yellow"}
-LEVEL_STYLES = {"debug": ASIDE, "info": "", "success": ADDED, "warning": "yellow", "failure": REMOVED}
+LEVEL_STYLES = {
+    "debug": ASIDE,
+    "info": "",
+    "success": ADDED,
+    "warning": "yellow",
+    "failure": REMOVED,
+    "error": REMOVED,
+    "critical": REMOVED,
+}
 
 
 @dataclass(frozen=True)
@@ -89,4 +97,5 @@ def _facts(result: ResultWithWrites) -> Iterator[tuple[str, str]]:
 
 def _logged(entry: LogLine) -> Text:
     about = "" if entry.object is None else f"{entry.object}: "
-    return Text.assemble((entry.level, LEVEL_STYLES[entry.level]), one_line(f": {about}{entry.message}"))
+    origin = "".join(f" [{label}]" for label in (entry.source, entry.grouping) if label)
+    return Text.assemble((entry.level, LEVEL_STYLES[entry.level]), one_line(f"{origin}: {about}{entry.message}"))

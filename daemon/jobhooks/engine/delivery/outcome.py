@@ -65,6 +65,8 @@ def completed(
 ) -> Outcome:
     """The outcome of a receiver that returned ``value``: a failure if it logged one."""
     value_json = None if value is None or sensitive else _storable_value(value, log)
+    if log.begun is not None:
+        log.end_lines()
     if not log.entries:
         return Outcome(started_at, clock.now(), JobResultStatus.SUCCESS, value=value_json)
     error = log.failure_message()
@@ -97,6 +99,8 @@ def failed(
     started_at: float, clock: Clock, log: ReceiverLog, exc: BaseException, *, sensitive: bool = False
 ) -> Outcome:
     """The outcome of a receiver that raised ``exc``. ``sensitive``: keep only the type of the error."""
+    if log.begun is not None:
+        log.end_lines()
     entries = tuple(log.entries)
     message = "" if sensitive else redact(clean_text(exc))
     if isinstance(exc, Discard):

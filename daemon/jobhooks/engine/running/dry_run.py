@@ -10,15 +10,18 @@ import multiprocessing
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
-from typing import cast
+from typing import TextIO, cast
 
+from jobhooks.contract.choices import LogLevel
 from jobhooks.contract.control import TimeLimitExceeded
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed, failed_after
+from jobhooks.engine.running import output
 from jobhooks.engine.running.in_loop.call import call_receiver
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.transaction import RunTransaction, end_transaction
@@ -112,10 +115,15 @@ def _serve(
 
 def _initialize(owner: int, memory_limit: int | None) -> None:
     end_with(owner)
-    # stdout has the data of the command. Receivers, and programs that they start, print to stderr instead.
+    # stdout has the data of the command. Programs that a receiver starts, and what belongs to no run, print to stderr.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    output.capture(worker.find_running, partial(_print_rest, sys.stderr))
     worker.limit_memory(memory_limit)
+
+
+def _print_rest(stream: TextIO, _level: LogLevel, source: str, text: str) -> None:
+    stream.write(f"{source}: {text}\n")
 
 
 def _run(database_url: str, class_path: str, origin: Source | Installed, delivery: Delivery) -> DryRunOutcome:

@@ -12,10 +12,12 @@ import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.control import LoggedFailure
-from jobhooks.contract.log import clean_text
+from jobhooks.contract.log import ReceiverLog, clean_text
+from jobhooks.contract.nautobot.step_arguments import call_step
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.running.output import output_to
 
 
 def arguments_of(found: FoundReceiver, change: Change) -> dict[str, Any]:
@@ -24,10 +26,11 @@ def arguments_of(found: FoundReceiver, change: Change) -> dict[str, Any]:
 
 
 class Step(NamedTuple):
-    """A step, and the function to call for it."""
+    """A step, the function to call for it, and the log of its run."""
 
     name: str
     call: Callable[[], object]
+    log: ReceiverLog
 
 
 @dataclass(slots=True)
@@ -46,8 +49,17 @@ class Ending:
         if exc is None and outcome.error is not None:
             exc = LoggedFailure(outcome.error)
         value = self.value if self.exc is None else self.exc
-        after = Step("after_return", partial(self.receiver.after_return, outcome.status, value))
-        return [after] if exc is None else [Step("on_failure", partial(self.receiver.on_failure, exc)), after]
+        after = _step(self.receiver, "after_return", outcome.status, value, exc=exc)
+        return [after] if exc is None else [_step(self.receiver, "on_failure", exc, exc=exc), after]
+
+
+def _step(receiver: JobHookReceiver[Any], name: str, *own: object, exc: BaseException | None = None) -> Step:
+    delivery = receiver.delivery
+    return Step(
+        name,
+        partial(call_step, receiver, name, own, delivery.mark, delivery.change_id, exc),
+        receiver.logger.log_of_run,
+    )
 
 
 def in_steps(receiver: JobHookReceiver[Any], work: Callable[[], object]) -> object:
@@ -55,24 +67,24 @@ def in_steps(receiver: JobHookReceiver[Any], work: Callable[[], object]) -> obje
 
     If ``before_start`` logs a failure, the work is not called. If either logs one, ``on_success`` is not called.
     """
-    refuse_awaitable(receiver.before_start())
+    refuse_awaitable(_step(receiver, "before_start").call())
     if receiver.logger.failure_message() is not None:
         return None
     value = work()
     refuse_awaitable(value)
     if receiver.logger.failure_message() is None:
-        refuse_awaitable(receiver.on_success(value))
+        refuse_awaitable(_step(receiver, "on_success", value).call())
     return value
 
 
 async def in_steps_async(receiver: JobHookReceiver[Any], work: Callable[[], Awaitable[object]]) -> object:
     """The same for an ``async def`` receiver, whose steps may be ``def`` or ``async def``."""
-    await _awaited(receiver.before_start)
+    await _awaited(_step(receiver, "before_start").call)
     if receiver.logger.failure_message() is not None:
         return None
     value = await work()
     if receiver.logger.failure_message() is None:
-        await _awaited(partial(receiver.on_success, value))
+        await _awaited(_step(receiver, "on_success", value).call)
     return value
 
 
@@ -89,10 +101,10 @@ def after_run(
     """
     for step in ending.steps(outcome):
         try:
-            with limited():
+            with limited(), output_to(step.log):
                 refuse_awaitable(step.call())
         except BaseException as exc:  # noqa: BLE001 - SystemExit included: the run has ended
-            _note(ending, step, exc, sensitive=sensitive)
+            _note(step, exc, sensitive=sensitive)
     return _with_later_lines(ending, outcome)
 
 
@@ -106,21 +118,21 @@ async def after_run_async(
     """The same for an ``async def`` receiver."""
     for step in ending.steps(outcome):
         try:
-            await limited(_awaited(step.call))
+            with output_to(step.log):
+                await limited(_awaited(step.call))
         except GeneratorExit:
             raise
         except BaseException as exc:
             task = asyncio.current_task()
             if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise  # the caller is cancelled
-            _note(ending, step, exc, sensitive=sensitive)
+            _note(step, exc, sensitive=sensitive)
     return _with_later_lines(ending, outcome)
 
 
-def _note(ending: Ending, step: Step, exc: BaseException, *, sensitive: bool) -> None:
-    assert ending.receiver is not None
+def _note(step: Step, exc: BaseException, *, sensitive: bool) -> None:
     message = "" if sensitive else clean_text(exc)
-    ending.receiver.logger.warning(step.name, f"raised {type(exc).__name__}" + (f": {message}" if message else ""))
+    step.log.warning(step.name, f"raised {type(exc).__name__}" + (f": {message}" if message else ""))
 
 
 def _with_later_lines(ending: Ending, outcome: Outcome) -> Outcome:
@@ -128,7 +140,10 @@ def _with_later_lines(ending: Ending, outcome: Outcome) -> Outcome:
     ending.exc = None  # its frames refer to this one: a cycle, which the collector would find late
     if ending.receiver is None:
         return outcome
-    lines = tuple(ending.receiver.logger.entries)
+    log = ending.receiver.logger.log_of_run
+    if log.begun is not None:
+        log.end_lines()
+    lines = tuple(log.entries)
     if len(lines) == len(outcome.log):
         return outcome
     if outcome.recorded:

@@ -69,6 +69,8 @@ def _log_rows(batch: SettleBatch, server_encoding: str | None) -> list[Row]:
             "time": entry.time,
             "object": entry.object,
             "message": entry.message,
+            "grouping": entry.grouping,
+            "source": entry.source,
         }
         for delivery, outcome in logged
         for number, entry in enumerate(storable_log(outcome.log, server_encoding), 1)

@@ -1,6 +1,7 @@
 """Receivers: finding those that the settings name, and recording a job for each."""
 
 import contextlib
+import sys
 from pathlib import Path
 
 from jobhooks.discovery import trial
@@ -17,8 +18,9 @@ BUILT_IN = Path(__file__).parents[2] / "receivers"
 
 
 def find(chosen: Settings) -> ReceiverRegistry:
-    """Import the receivers of all directories."""
-    return find_receivers([*chosen.receivers_path, BUILT_IN], trial=trial.in_copy)
+    """Import the receivers of all directories. What a module prints meanwhile goes to stderr: stdout has data."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return find_receivers([*chosen.receivers_path, BUILT_IN], trial=trial.in_copy)
 
 
 def register(conn: SyncConnection, registry: ReceiverRegistry, *, complete: bool) -> None:

@@ -14,12 +14,18 @@ from jobhooks.store.captured_changes import ListedChange
 
 @dataclass(frozen=True)
 class LogLine:
-    """A line that a receiver logged. ``object``: the object it is about, if the receiver named one."""
+    """A line that a receiver logged. ``object``: the object it is about, if the receiver named one.
+
+    ``grouping``: the label that it gave the line; ``source``: the logger or stream that the line came from, if not the
+    receiver's own log.
+    """
 
     time: datetime.datetime
     level: str
     object: str | None
     message: str
+    grouping: str | None
+    source: str | None
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,10 @@ def _result(job: str, change: ListedChange, ran: DryRunOutcome) -> DryRun:
         error=outcome.error,
         traceback=outcome.traceback,
         value=raw_json(outcome.value),
-        log=[LogLine(entry.time, entry.level.value, entry.object, entry.message) for entry in outcome.log],
+        log=[
+            LogLine(entry.time, entry.level.value, entry.object, entry.message, entry.grouping, entry.source)
+            for entry in outcome.log
+        ],
         change=change,
         retry_after_s=outcome.retry_after,
         transaction_ended=error.startswith(TransactionEnded.__name__),

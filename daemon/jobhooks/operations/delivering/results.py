@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from jobhooks.contract.choices import LogLevel
 from jobhooks.errors import Refused
 from jobhooks.operations.changes import ids_between, listed_change
 from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
@@ -23,7 +24,7 @@ from jobhooks.store.undecodable_text import call_readable
 PAGE = 2_000  # results, or lines, read by one statement
 LAST_INTEGER = 2**31 - 1
 SHOWN_WRITES = 100  # changes of one run
-LEVELS = ("debug", "info", "success", "warning", "failure")
+LEVELS = tuple(level.value for level in LogLevel)
 
 Identity = tuple[int, int, int]  # change, hook, attempt
 

@@ -115,7 +115,7 @@ LastSteps = Callable[..., Outcome]
 @LAST
 def test_after_a_success_there_is_only_after_return(last: LastSteps) -> None:
     receiver = made()
-    outcome = completed(1.0, CLOCK, receiver.logger, 7)
+    outcome = completed(1.0, CLOCK, receiver.logger.log_of_run, 7)
     assert last(Ending(receiver, 7), outcome, sensitive=False) is outcome
     assert receiver.called == [("after_return", (JobResultStatus.SUCCESS, "7"))]
 
@@ -123,7 +123,7 @@ def test_after_a_success_there_is_only_after_return(last: LastSteps) -> None:
 @LAST
 def test_after_a_failure_both_get_the_error(last: LastSteps) -> None:
     receiver, error = made(), ValueError("no")
-    outcome = failed(1.0, CLOCK, receiver.logger, error)
+    outcome = failed(1.0, CLOCK, receiver.logger.log_of_run, error)
     ending = Ending(receiver, None, error)
     last(ending, outcome, sensitive=False)
     assert receiver.called == [("on_failure", "no"), ("after_return", (JobResultStatus.FAILURE, "no"))]
@@ -134,7 +134,7 @@ def test_after_a_failure_both_get_the_error(last: LastSteps) -> None:
 def test_a_logged_failure_is_an_error_that_says_so(last: LastSteps) -> None:
     receiver = made()
     receiver.log_failure("not good")
-    outcome = completed(1.0, CLOCK, receiver.logger, 7)
+    outcome = completed(1.0, CLOCK, receiver.logger.log_of_run, 7)
     steps = Ending(receiver, 7).steps(outcome)
     assert [step.name for step in steps] == ["on_failure", "after_return"]
     last(Ending(receiver, 7), outcome, sensitive=False)
@@ -145,7 +145,7 @@ def test_a_logged_failure_is_an_error_that_says_so(last: LastSteps) -> None:
 @pytest.mark.parametrize(("sensitive", "message"), [(False, "raised ValueError: Ann"), (True, "raised ValueError")])
 def test_an_error_of_a_last_step_is_logged_and_changes_nothing(last: LastSteps, sensitive: bool, message: str) -> None:
     receiver = made("after_return", ValueError("Ann"))
-    outcome = completed(1.0, CLOCK, receiver.logger, 7)
+    outcome = completed(1.0, CLOCK, receiver.logger.log_of_run, 7)
     after = last(Ending(receiver, 7), outcome, sensitive=sensitive)
     assert after.status is JobResultStatus.SUCCESS and [line.message for line in after.log] == [message]
 
@@ -153,7 +153,7 @@ def test_an_error_of_a_last_step_is_logged_and_changes_nothing(last: LastSteps, 
 @LAST
 def test_lines_after_a_recorded_result_do_not_belong_to_it(last: LastSteps) -> None:
     receiver = made("after_return", ValueError("no"))
-    outcome = recorded(completed(1.0, CLOCK, receiver.logger, 7))
+    outcome = recorded(completed(1.0, CLOCK, receiver.logger.log_of_run, 7))
     after = last(Ending(receiver, 7), outcome, sensitive=False)
     assert after.log == () and [line.message for line in after.afterwards] == ["raised ValueError: no"]
 

@@ -53,7 +53,7 @@ async def call_receiver(
     hook = delivery.hook
     change = delivery.shown or delivery.change
     connect, previous = partial(LazyConnection, transaction), partial(previous_change_async, transaction)
-    run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, previous)
+    run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, previous, change)
     current_run.set(run)
     try:
         instance: Any = found.receiver(run)
@@ -84,6 +84,7 @@ async def call_receiver(
             exc = RunCancelled().with_traceback(exc.__traceback__)
         return failed(started_at, clock, log, exc, sensitive=hook.limits.has_sensitive_variables)
     finally:
+        run.ended = True
         current_run.set(None)
 
 

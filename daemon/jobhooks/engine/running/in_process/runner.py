@@ -22,6 +22,7 @@ from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
+from jobhooks.runtime.logging import LogSettings
 
 log = structlog.stdlib.get_logger()
 T = TypeVar("T")
@@ -33,14 +34,22 @@ class ProcessRunner:
     """Runs ``def`` receivers: a ``Runner``. Each has up to ``count`` processes, as many as it needs at the time.
 
     Receivers share no process: so a slow one delays no other, and state that one leaves in its process or connection
-    does not reach another. ``memory_limit``: bytes of data that a process may have; more raises MemoryError in it. When
-    ``registry`` gets another version of a receiver, the processes of the old version end after their current run.
+    does not reach another. ``memory_limit``: bytes of data that a process may have; more raises MemoryError in it.
+    ``log_settings``: of the log that takes what belongs to no run; without them it is dropped. When ``registry`` gets
+    another version of a receiver, the processes of the old version end after their current run.
     """
 
     time_limits = TimeLimits.SOFT | TimeLimits.HARD
 
-    def __init__(self, database_url: str, registry: ReceiverRegistry, count: int, memory_limit: int | None) -> None:
-        self._initializer = (os.getpid(), database_url, memory_limit)
+    def __init__(
+        self,
+        database_url: str,
+        registry: ReceiverRegistry,
+        count: int,
+        memory_limit: int | None,
+        log_settings: LogSettings | None = None,
+    ) -> None:
+        self._initializer = (os.getpid(), database_url, memory_limit, log_settings)
         self._registry = registry
         self._count = count
         self._pools: dict[Version, WorkerPool] = {}

@@ -24,6 +24,7 @@ from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
+from jobhooks.engine.running import output
 from jobhooks.engine.running.in_process.connection import Leftovers
 from jobhooks.engine.running.in_process.messages import encoded, receive
 from jobhooks.engine.running.in_process.transaction import KeptConnection, RunConnection, SharedTransaction
@@ -34,6 +35,7 @@ from jobhooks.engine.running.run_protocol import Ended, recorded
 from jobhooks.engine.running.sharing_policy import LONGEST_S, TOO_LONG_S, GaveWay
 from jobhooks.engine.running.steps import Ending, after_run, arguments_of, in_steps, refuse_awaitable
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
+from jobhooks.runtime.logging import LogSettings, configure
 from jobhooks.runtime.parent_process import end_with
 from jobhooks.runtime.process_copies import without_copies
 from jobhooks.store.connections import SyncConnection, lost_by
@@ -62,6 +64,7 @@ class Order:
 
 _found: FoundReceiver | InvalidReceiver
 _connection: KeptConnection
+_running: Run[Any] | None = None  # the last to begin
 
 
 def serve(
@@ -69,12 +72,13 @@ def serve(
     daemon: int,
     database_url: str,
     memory_limit: int | None,
+    log_settings: LogSettings | None,
     class_path: str,
     origin: Source | Installed,
 ) -> None:
     """Do what the daemon asks for, until it closes the connection: call a function, and send its value or its error."""
     connection.set_inheritable(False)
-    initialize(daemon, database_url, memory_limit, class_path, origin)
+    initialize(daemon, database_url, memory_limit, log_settings, class_path, origin)
     with contextlib.suppress(EOFError, ConnectionError):  # the daemon has closed the connection, or was killed
         connection.sendall(encoded(None))
         while True:
@@ -101,7 +105,12 @@ def _leftovers() -> str | None:
 
 
 def initialize(
-    daemon: int, database_url: str, memory_limit: int | None, class_path: str, origin: Source | Installed
+    daemon: int,
+    database_url: str,
+    memory_limit: int | None,
+    log_settings: LogSettings | None,
+    class_path: str,
+    origin: Source | Installed,
 ) -> None:
     """Make this process a worker of the process ``daemon``, for one version of one receiver. It ends with the daemon.
 
@@ -115,11 +124,26 @@ def initialize(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave_to_daemon)
     limit_memory(memory_limit)
+    _capture_output(class_path, log_settings)
     try:
         _found = load_again(class_path, origin)
     except InvalidReceiver as exc:
         _found = exc
     _connection = KeptConnection(database_url)
+
+
+def _capture_output(class_path: str, log_settings: LogSettings | None) -> None:
+    """Put what is printed and logged into the log of the run, and what belongs to no run into the daemon's log."""
+    if log_settings is None:
+        output.capture(find_running, output.nothing)
+        return
+    configure(*log_settings)
+    output.capture(find_running, partial(output.log_event, receiver=class_path))
+
+
+def find_running() -> Run[Any] | None:
+    """The run of this process, for threads that the receiver has started; null before the first one."""
+    return _running
 
 
 def _leave_to_daemon(_number: int, _frame: object) -> None:
@@ -235,14 +259,16 @@ def _run(
     Raises:
         JobhooksError: the transaction is lost, with all runs in it.
     """
+    global _running
     log = ReceiverLog()
     order = orders[0]
     clock = order.clock
     started_at = clock.now()
     connection = RunConnection(shared, order.delivery)
     previous = partial(previous_change, connection)
-    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, previous)
+    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, previous, order.change)
     current_run.set(run)
+    _running = run
     try:
         longest_s = TOO_LONG_S if shared.protocol.needs_end else None
         with without_copies(found.class_path), _limits(order.soft_time_limit, longest_s):
@@ -276,10 +302,16 @@ def _run(
         return failed(started_at, clock, log, exc, sensitive=order.sensitive)
     finally:
         connection.end()
+        run.ended = True
         current_run.set(None)
 
 
-def _call(found: FoundReceiver, receiver: Any, orders: list[Order], connected: Callable[[], SyncConnection]) -> object:
+def _call(
+    found: FoundReceiver,
+    receiver: Any,
+    orders: list[Order],
+    connected: Callable[[], SyncConnection],
+) -> object:
     if found.takes_batches:
         work = partial(receiver.receive_job_hook_batch, changes=[each.change for each in orders])
     else:
