@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import cast
 
 import psycopg
 import pytest
@@ -39,6 +41,8 @@ from pg_class as class
 where relnamespace in (select oid from pg_namespace where nspname = any(%s)) and relkind = 'r'
 order by class.oid::regclass::text collate "C"
 """
+UPDATES_TWICE = re.compile(r"\bupdate\b.*\bfrom (w|\(values) ")
+REFUSALS = (b"42501", b"23502", b"23514")  # by a policy, "not null", a check
 COLUMNS = """
 select attrelid::regclass::text, attnum, attname, atttypid::regtype::text, attnotnull, attgenerated, attidentity
 from pg_attribute join pg_class on pg_class.oid = attrelid
@@ -188,6 +192,18 @@ def parse(text: str) -> dict[str, object]:
     return dict(pairs)
 
 
+def skips_refused_row(history: History, statement: Statement, unwatched: Outcome, watched: Outcome) -> bool:
+    """Whether an UPDATE fails for the new values of a row that it has changed already, and skips the row if watched.
+
+    PostgreSQL does not define which of several values for one row it takes. A partitioned table that is watched has a
+    BEFORE trigger, and with one PostgreSQL skips the row before it checks the values.
+    """
+    is_partitioned = any("partition by" in each.sql for each in history.setup)
+    was_refused = unwatched[0] == ExecStatus.FATAL_ERROR and cast("list[bytes | None]", unwatched[4])[0] in REFUSALS
+    succeeds = watched[0] in (ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK)
+    return is_partitioned and was_refused and succeeds and UPDATES_TWICE.search(statement.sql) is not None
+
+
 def check(sides: tuple[Side, Side], pool: ThreadPoolExecutor, history: History) -> None:
     watching = sides[1]
     list(pool.map(Side.set_up, sides, [history] * 2))
@@ -196,9 +212,12 @@ def check(sides: tuple[Side, Side], pool: ThreadPoolExecutor, history: History) 
     before = watching.rows(watched, history.timezone) if exact else {}
     expected, found = pool.map(Side.run_all, sides, [history] * 2)
     for statement, one, other in zip(history.statements, expected, found, strict=True):
+        if skips_refused_row(history, statement, one, other):
+            break  # from here on the tables differ
         assert one == other, statement
-    left, right = pool.map(Side.contents, sides)
-    assert left == right
+    else:
+        left, right = pool.map(Side.contents, sides)
+        assert left == right
     assert watching.admin.execute("select from jobhooks_capture.truncation").fetchall() == []
     changes = watching.changes()
     if exact:
@@ -296,6 +315,22 @@ relaxed = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate], suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 seeds = given(seed=st.integers(0, 2**64))
+
+
+def test_a_watched_partitioned_table_skips_a_row_before_its_second_values_are_refused(
+    sides: tuple[Side, Side], pool: ThreadPoolExecutor
+) -> None:
+    """The one known difference, as documented; a table that is not partitioned has none."""
+    twice = Statement("with w (n) as (delete from one.t returning a) update one.t set a = n + 7 from w where a = n")
+    parts = Statement("create table one.p partition of one.t default")
+    for partitioned, how, succeeds in ((True, "partition by list (a)", True), (False, "", False)):
+        setup = [Statement(f"create table one.t (a integer check (a < 5)) {how}"), *[parts] * partitioned]
+        setup.append(Statement("insert into one.t values (1)"))
+        watching = Watching("one.t", None, keyless=True, always=False, exclude=[], ignore=[])
+        history = History("owner", "UTC", setup, [watching], [twice], altered=False, exact=True)
+        check(sides, pool, history)
+        left = [side.run(Statement("select a from one.t"))[3] for side in sides]
+        assert left == [[[b"1"]], [] if succeeds else [[b"1"]]]
 
 
 @settings(relaxed, max_examples=60)
