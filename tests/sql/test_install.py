@@ -189,6 +189,16 @@ def test_an_ordinary_role_that_owns_the_database_can_install(empty_database: str
         assert owner.execute("select session_role from jobhooks.object_change").fetchall() == [(role,)]
 
 
+def test_a_check_that_a_migration_dropped_is_created_again(database: str) -> None:
+    """As 0026 does in a database of schema 25: the check of the other table has the same name, and is there still."""
+    names = "select tgrelid::regclass::text from pg_trigger where tgname = 'check_hook_targets' order by 1"
+    with contextlib.closing(connect(database)) as admin:
+        wanted = admin.execute(names).fetchall()
+        admin.execute("drop trigger check_hook_targets on jobhooks.job_hook")
+        install(admin)
+        assert admin.execute(names).fetchall() == wanted and len(wanted) == 2
+
+
 def test_a_database_of_the_former_schema_is_upgraded_with_its_data(empty_database: str, conn: Connection) -> None:
     """Its log and its hooks stay; its triggers go on capturing until they are replaced."""
     with contextlib.closing(connect(empty_database)) as admin:

@@ -103,6 +103,12 @@ begin
         create constraint trigger check_hook_targets
         after insert or update of job_id, events, columns, conditions, roles on jobhooks.job_hook
         deferrable initially deferred for each row execute function jobhooks.check_hook_targets('id');
+    end if;
+    -- By itself: a migration drops the other one, to have it created again.
+    if not exists (
+        select from pg_trigger
+        where tgrelid = 'jobhooks.job_hook_content_type'::regclass and tgname = 'check_hook_targets'
+    ) then
         create constraint trigger check_hook_targets
         after insert or update or delete on jobhooks.job_hook_content_type
         deferrable initially deferred for each row execute function jobhooks.check_hook_targets('job_hook_id');
