@@ -161,3 +161,13 @@ left join lateral (
 where class.relkind in ('r', 'p') and class.relpersistence <> 't'
     and namespace.nspname not in ('pg_catalog', 'information_schema', 'jobhooks', 'jobhooks_capture')
 order by 1
+
+-- name: check_watchable
+select jobhooks.check_watchable(:table::text::regclass, :key_columns, :exclude, :ignore)
+
+-- name: pretend_to_watch
+-- For a trial that is rolled back: what hooks need of a watched table, without a lock on it.
+insert into jobhooks.content_type as content_type (relation, name, key_columns, exclude, ignore)
+values (:table::text::regclass, :table, :key_columns, :exclude, :ignore)
+on conflict on constraint content_type_relation_key do update
+set key_columns = excluded.key_columns, exclude = excluded.exclude, ignore = excluded.ignore, watched = true

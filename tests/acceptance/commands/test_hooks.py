@@ -160,6 +160,33 @@ priority = 2
 """
 
 
+def test_tables_and_hooks_are_those_of_one_file(jobs: Connection, database: str, tmp_path: Path) -> None:
+    """A table can be watched and hooked by one file, and is unwatched only with the flag."""
+    jobs.execute("create table public.rack (id integer primary key, place text)")
+    file = tmp_path / "hooks.toml"
+    hook = '[[hook]]\nname = "Racks"\ncontent_types = ["rack"]\njob = "a.On"\nevents = ["create"]\n'
+    file.write_text('[[table]]\nname = "rack"\nignore = ["place"]\n' + hook)
+    planned = shown(database, "hook", "apply", str(file), "--dry-run")
+    assert [(step["type"], step["kind"], step["name"]) for step in planned] == [
+        ("table", "add", "public.rack"),
+        ("hook", "add", "Racks"),
+    ]
+    assert [table["table"] for table in shown(database, "table", "list")] == ["public.device", "public.site"]
+    assert shown(database, "hook", "apply", str(file), "--yes") == planned
+    exported = shown(database, "hook", "export")
+    assert [(table["name"], table.get("ignore")) for table in exported["table"]] == [
+        ("public.device", None),
+        ("public.rack", ["place"]),
+        ("public.site", None),
+    ]
+    (tmp_path / "hooks.json").write_text(json.dumps(exported))
+    for path in (file, tmp_path / "hooks.json"):
+        assert shown(database, "hook", "apply", str(path)) == []
+    run(database, "hook", "apply", str(file), "--unwatch", "--yes")
+    watched = [table["table"] for table in shown(database, "table", "list") if table["state"] == "watched"]
+    assert watched == ["public.rack"]
+
+
 def test_the_hooks_are_made_those_of_a_file_and_exported_as_the_same(
     jobs: Connection, database: str, tmp_path: Path
 ) -> None:

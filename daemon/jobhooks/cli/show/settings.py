@@ -1,6 +1,7 @@
 """Renders settings of hooks and jobs, and plans of changes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.text import Text
@@ -11,6 +12,7 @@ from jobhooks.cli.show.output import printable
 from jobhooks.operations.configuration.hook_plan import Difference, Step, StepKind
 
 CHANGED = "yellow"
+TABLE_VERBS = {StepKind.ADD: "watch", StepKind.EDIT: "change", StepKind.DELETE: "unwatch"}
 SIGNS = {StepKind.ADD: ("+", ADDED), StepKind.EDIT: ("~", CHANGED), StepKind.DELETE: ("-", REMOVED)}
 
 
@@ -22,6 +24,25 @@ def print_plan(out: Console, steps: Sequence[Step]) -> None:
         out.print(Text(printable(f'{sign} {step.kind.value} hook "{step.name}"{lost}'), style))
         for difference in step.differences:
             before = "" if step.kind is StepKind.ADD else f"{in_words(difference.before)} -> "
+            out.print(Text(f"    {difference.setting}: {before}{in_words(difference.after)}"))
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """A planned change of a watched table; a deletion is the end of its watching."""
+
+    kind: StepKind
+    name: str
+    differences: list[Difference]
+
+
+def print_table_plan(out: Console, changes: Sequence[TableChange]) -> None:
+    """Print the planned change of each table, with old and new values."""
+    for change in changes:
+        sign, style = SIGNS[change.kind]
+        out.print(Text(printable(f"{sign} {TABLE_VERBS[change.kind]} table {change.name}"), style))
+        for difference in change.differences:
+            before = "" if change.kind is StepKind.ADD else f"{in_words(difference.before)} -> "
             out.print(Text(f"    {difference.setting}: {before}{in_words(difference.after)}"))
 
 

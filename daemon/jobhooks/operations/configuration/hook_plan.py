@@ -102,13 +102,22 @@ def differences(before: HookSettings | None, after: HookSettings) -> list[Differ
     return [Difference(name, old[name], value) for name, value in new.items() if old[name] != value]
 
 
-def carry_out(conn: SyncConnection, seen: Sequence[JobHook], steps: Sequence[Step], *, keep: bool = True) -> None:
+def carry_out(
+    conn: SyncConnection,
+    seen: Sequence[JobHook],
+    steps: Sequence[Step],
+    *,
+    keep: bool = True,
+    first: Callable[[], object] = lambda: None,
+) -> None:
     """Take the steps, all of them or no step. Without ``keep`` roll back, to find out whether they succeed.
+
+    ``first``: called in the same transaction, before them.
 
     Raises:
         Refused: the hooks changed since they were ``seen``, or a step failed; nothing was changed.
     """
-    hooks.change_all(conn, seen, [_action(conn, step) for step in steps], keep=keep)
+    hooks.change_all(conn, seen, [first, *(_action(conn, step) for step in steps)], keep=keep)
 
 
 def take(conn: SyncConnection, step: Step) -> None:

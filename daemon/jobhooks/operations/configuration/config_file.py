@@ -1,0 +1,100 @@
+"""A file with hooks and tables, as TOML or JSON: its sections, and values as TOML."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from jobhooks.errors import InvalidHookFile
+
+# The form errors of msgspec, and the words that a person reads instead.
+WORDS = {
+    "Object missing required field": "it has no",
+    "Object contains unknown field": "it cannot have",
+    "Expected": "expected",
+}
+# Characters that TOML does not take as they are, or that would steer a terminal.
+CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+
+
+@dataclass(frozen=True)
+class Sections:
+    """The entries of a file, unchecked. ``tables``: null for a file without any, which leaves tables alone."""
+
+    hooks: list[object]
+    tables: list[object] | None
+
+
+def sections(path: Path) -> Sections:
+    """The sections of a file: TOML with ``[[hook]]`` and ``[[table]]``, or what ``hook export --json`` prints.
+
+    Raises:
+        InvalidHookFile: the message names the file.
+    """
+    found = _decoded(path)
+    if isinstance(found, list):  # of hooks, as earlier versions exported them
+        return Sections(cast("list[object]", found), None)
+    if not isinstance(found, dict):
+        raise InvalidHookFile(f"{path}: expected hooks and tables, as jobhooks hook export --json prints them")
+    entries = cast("dict[str, object]", found)
+    hooks, tables = entries.pop("hook", []), entries.pop("table", None)
+    if entries or not isinstance(hooks, list) or not (tables is None or isinstance(tables, list)):
+        what = ", ".join(entries) or ("hook" if not isinstance(hooks, list) else "table")
+        raise InvalidHookFile(
+            f"{path}: there is nothing to be done with {what}: each hook begins with a line [[hook]], each table with"
+            " a line [[table]]"
+        )
+    return Sections(cast("list[object]", hooks), cast("list[object] | None", tables))
+
+
+def called(entry: object, kind: str, number: int) -> str:
+    """An entry in a message: ``hook "Check serials"``, or ``hook number 3`` if it has no name."""
+    name: object = cast("dict[str, object]", entry).get("name") if isinstance(entry, dict) else None
+    return f'{kind} "{name}"' if isinstance(name, str) else f"{kind} number {number}"
+
+
+def key_of_error(error: str) -> str:
+    """The key that msgspec complains of: "Expected `bool`, got `str` - at `$.enabled`"; empty for the entry."""
+    return error.partition(" - at `$")[2].rstrip("`").removeprefix(".")
+
+
+def in_words(error: str, problem: str | None = None) -> str:
+    """The message of msgspec in the words of a file; ``problem``: what to say of the key instead."""
+    key = key_of_error(error)
+    said = problem or error.partition(" - at `$")[0]
+    for theirs, ours in WORDS.items():
+        said = said.replace(theirs, ours)
+    return f"{key}: {said}" if key else said
+
+
+def toml_value(value: Any) -> str:
+    """A value as TOML."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            # A JSON string is a TOML string, but for these characters.
+            return json.dumps(value, ensure_ascii=False).translate(CONTROLS)
+        case list():
+            return f"[{', '.join(map(toml_value, value))}]"  # pyright: ignore[reportUnknownArgumentType] - of texts
+        case _:
+            return repr(value)
+
+
+def _decoded(path: Path) -> object:
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise InvalidHookFile(f"cannot read {path}: {exc}") from exc
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as why_not_toml:
+        try:
+            return msgspec.json.decode(text)
+        except (msgspec.DecodeError, RecursionError) as exc:
+            if path.suffix == ".json":
+                raise InvalidHookFile(f"{path} is not JSON: {exc}") from exc
+            raise InvalidHookFile(f"{path} is not TOML: {why_not_toml}") from why_not_toml

@@ -1,0 +1,83 @@
+"""Tables of a file: planned, tried without a lock, watched one by one, and unwatched only if that is asked for."""
+
+import psycopg
+import pytest
+
+from conftest import Connection
+from jobhooks.errors import Refused, UnknownTable, UnwatchableTable
+from jobhooks.matching.hook_settings import HookSettings
+from jobhooks.operations.configuration import hook_plan, hooks, table_plan
+from jobhooks.operations.configuration.table_file import TableEntry
+from jobhooks.operations.tables import watch, watched_tables
+from jobhooks.store.connections import SyncConnection
+
+WANTED = [TableEntry(name="site", exclude=["secret"]), TableEntry(name="public.note", key=[])]
+
+
+@pytest.fixture
+def made(device: Connection) -> Connection:
+    device.execute("create table public.site (id integer primary key, secret text, seen timestamptz)")
+    device.execute("create table public.note (text text)")
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('a.B', true)")
+    return device
+
+
+def test_tables_are_watched_as_the_file_says(made: Connection, admin: SyncConnection) -> None:
+    plan = table_plan.plan(admin, WANTED)
+    assert [(step.table, step.outcome.value) for step in plan.steps] == [
+        ("public.site", "watched"),
+        ("public.note", "watched"),
+    ]
+    assert plan.others == ["public.device"]
+    table_plan.carry_out(admin, plan)
+    assert table_plan.plan(admin, WANTED).steps == []
+    assert [(entry.name, entry.key, entry.exclude) for entry in table_plan.exported(admin)] == [
+        ("public.device", None, []),
+        ("public.note", [], []),
+        ("public.site", None, ["secret"]),
+    ]
+    assert table_plan.plan(admin, table_plan.exported(admin)).steps == []
+    # Unlike a pattern, a file says all: an option that it does not have is taken away.
+    (step,) = table_plan.plan(admin, [TableEntry(name="public.site", ignore=["seen"])]).steps
+    assert [(one.setting, one.before, one.after) for one in table_plan.differences(step)] == [
+        ("exclude", ["secret"], []),
+        ("ignore", [], ["seen"]),
+    ]
+
+
+def test_a_trial_locks_no_table_and_knows_tables_that_are_not_watched_yet(
+    made: Connection, admin: SyncConnection, database: str
+) -> None:
+    """The hooks of a file can be for tables that it watches first; a writer must not wait for a question."""
+    plan = table_plan.plan(admin, WANTED)
+    seen = hooks.hooks(admin)
+    steps = hook_plan.plan(admin, seen, [HookSettings("h", ["public.site"], "a.B", ["create"], columns=["seen"])])
+    with psycopg.connect(database) as other:
+        other.execute("lock table public.site in access exclusive mode")
+        hook_plan.carry_out(admin, seen, steps, keep=False, first=lambda: table_plan.pretend(admin, plan))
+    assert [table.table for table in watched_tables(admin)] == ["public.device"]
+    with pytest.raises(Refused):
+        hook_plan.carry_out(admin, seen, steps, keep=False)
+    wrong = table_plan.plan(admin, [TableEntry(name="public.site", ignore=["no"])])
+    with pytest.raises(UnwatchableTable):
+        hook_plan.carry_out(admin, seen, [], keep=False, first=lambda: table_plan.pretend(admin, wrong))
+
+
+def test_a_table_that_cannot_be_watched_is_an_error(made: Connection, admin: SyncConnection, database: str) -> None:
+    for wrong, error in (
+        ([TableEntry(name="public.note")], UnwatchableTable),
+        ([TableEntry(name="public.nota")], UnknownTable),
+        ([TableEntry(name="site"), TableEntry(name="public.site")], UnwatchableTable),
+    ):
+        with pytest.raises(error):
+            table_plan.plan(admin, wrong)
+    with psycopg.connect(database) as other:
+        other.execute("lock table public.site in access exclusive mode")
+        with pytest.raises(Refused, match="1 of 2 tables"):
+            table_plan.carry_out(admin, table_plan.plan(admin, WANTED))
+
+
+def test_other_tables_are_unwatched_by_name(made: Connection, admin: SyncConnection) -> None:
+    watch(admin, "public.site")
+    table_plan.unwatch(admin, table_plan.plan(admin, [TableEntry(name="public.site")]).others)
+    assert [table.table for table in watched_tables(admin) if table.state == "watched"] == ["public.site"]
