@@ -456,6 +456,7 @@ CREATE TABLE jobhooks.delivery (
     other_lane bigint,
     blocks boolean DEFAULT true NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
+    lasting boolean DEFAULT false NOT NULL,
     CONSTRAINT delivery_attempts_check CHECK ((attempts >= 0)),
     CONSTRAINT delivery_failures_check CHECK ((failures >= 0)),
     CONSTRAINT delivery_status_check CHECK ((status = ANY (ARRAY['waiting'::text, 'dead'::text]))),
@@ -487,6 +488,8 @@ COMMENT ON COLUMN jobhooks.delivery.other_lane IS 'The lane of the new key, wher
 COMMENT ON COLUMN jobhooks.delivery.blocks IS 'Later deliveries of its lane wait for it';
 
 COMMENT ON COLUMN jobhooks.delivery.failures IS 'Since it was parked, or last retried by hand: they decide when it is due, or dead';
+
+COMMENT ON COLUMN jobhooks.delivery.lasting IS 'Whether the last attempt failed with an error that time does not fix: another one makes it dead';
 
 CREATE TABLE jobhooks.hook_loop (
     hook_id integer NOT NULL,

@@ -303,7 +303,14 @@ class Database:
         return [
             BacklogRow(
                 *(change_id, hook_id, stored.row.content_type_id, stored.row.lane, stored.row.other_lane),
-                *(self.changes[change_id].transaction_id, stored.attempts, stored.failures, stored.blocks, stored.due),
+                *(
+                    self.changes[change_id].transaction_id,
+                    stored.attempts,
+                    stored.failures,
+                    False,
+                    stored.blocks,
+                    stored.due,
+                ),
             )
             for change_id, stored in found[:most]
         ]

@@ -595,6 +595,7 @@ SETTINGS = [
     ('{"order_by": ["site_id", "rack"]}', ["order_by"]),
     ('{"order_by": "none", "hidden": true, "grouping": "", "queue": "slow"}', None),
     ('{"on_failure": "skip", "concurrency": 1, "backoff": 1e3, "is_singleton": false, "name": "N"}', None),
+    ('{"backoff": [1, 0.5, 86400], "no_retry_on": ["ValueError", "a.b.C"], "retry_on": []}', None),
 ]
 
 
@@ -634,6 +635,16 @@ def test_one_setting_is_reset_and_the_others_stay(jobs: Connection) -> None:
         '{"time_limit": 0}',
         '{"time_limit": 1e-400}',
         '{"backoff": null}',
+        '{"backoff": "function"}',
+        '{"backoff": []}',
+        '{"backoff": [1, 0]}',
+        '{"backoff": [1, "2"]}',
+        '{"backoff": [[1]]}',
+        '{"no_retry_on": "ValueError"}',
+        '{"no_retry_on": ["Value Error"]}',
+        '{"no_retry_on": ["a..b"]}',
+        '{"retry_on": [1]}',
+        '{"retry_on": null}',
         '{"batch_wait": -1}',
         '{"hidden": "yes"}',
         '{"on_failure": "explode"}',
@@ -667,6 +678,7 @@ def test_no_way_of_writing_leads_around_the_checks_of_a_setting(jobs: Connection
 
 def test_a_receiver_states_no_batch_size_if_it_takes_single_changes(jobs: Connection) -> None:
     run(jobs, """update jobhooks.job set settings = '{"batch_size": null}' where class_path = 'a.On'""")
+    run(jobs, """update jobhooks.job set settings = '{"backoff": "function"}' where class_path = 'a.On'""")
     with pytest.raises(InvalidSetting) as caught:
         run(jobs, """update jobhooks.job set overrides = '{"batch_size": null}' where class_path = 'a.On'""")
     assert "batch_size" in caught.value.message and "a.On" in caught.value.message

@@ -152,7 +152,7 @@ def _setting_row(name: str, rule: Rule) -> str:
     lowest, highest = "null::double precision", "null::double precision"
     if rule.kind is Kind.COUNT:
         lowest, highest = "1", str(MAX_COUNT)
-    elif rule.kind is Kind.SECONDS:
+    elif rule.kind in (Kind.SECONDS, Kind.BACKOFF):
         lowest, highest = "0" if rule.zero else "1e-300", str(MAX_SECONDS)
     standard = json.dumps(DEFAULTS[name])
     return f"('{name}', '{rule.kind.value}', {lowest}, {highest}, {json.dumps(rule.optional)}, '{standard}'::jsonb)"
@@ -175,7 +175,7 @@ def _meta_default(name: str) -> str:
     default = DEFAULTS[name]
     if RULES[name].shown_default is not None:
         return str(RULES[name].shown_default)
-    if default is None or default == "":
+    if default in (None, "", ()):
         return "none"
     return (
         f"`{default}`"

@@ -44,3 +44,10 @@ class TimeLimitExceeded(Exception):
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the receiver was ended at its time limit of {seconds:g} seconds")
+        self.seconds = seconds
+
+
+class WorkerDied(Exception):
+    """The worker process ended while it ran the receiver. ``code``: its exit code, if it had begun to import it."""
+
+    code: int | None = None

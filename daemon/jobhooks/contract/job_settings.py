@@ -12,6 +12,7 @@ from jobhooks.contract.choices import FailurePolicy, Ordering
 
 MAX_COUNT = 100_000
 MAX_SECONDS = 10 * 365 * 86_400
+FUNCTION = "function"  # the backoff of a receiver whose Meta.backoff is one
 BATCH_SIZE = 100  # of a receiver of batches without a batch_size
 
 
@@ -25,6 +26,8 @@ class Kind(Enum):
     COUNT = "count"
     POLICY = "policy"
     ORDER = "order"
+    ERRORS = "errors"  # a list of names of exception classes
+    BACKOFF = "backoff"  # a number of seconds, or a list of them; FUNCTION for a receiver that computes them
 
 
 @dataclass(frozen=True)
@@ -76,13 +79,26 @@ class JobLimits:
         ),
     ] = 15
     backoff: Annotated[
-        float,
+        float | tuple[float, ...] | str,
         Rule(
-            Kind.SECONDS,
+            Kind.BACKOFF,
             "seconds before the second attempt. The pause doubles with each failure, up to an hour, with 20 % jitter:"
-            " 15 attempts take about three hours",
+            " 15 attempts take about three hours. Or a list of pauses, the last of which repeats; or a function,"
+            " see below",
         ),
     ] = 1.0
+    no_retry_on: Annotated[
+        tuple[str, ...],
+        Rule(
+            Kind.ERRORS,
+            "exception classes, or their names, of errors that time does not fix: such a delivery is dead after one"
+            " repeat, see below",
+        ),
+    ] = ()
+    retry_on: Annotated[
+        tuple[str, ...],
+        Rule(Kind.ERRORS, "exception classes, or their names, that are retried although they count as such"),
+    ] = ()
     on_failure: Annotated[
         FailurePolicy,
         Rule(

@@ -7,14 +7,25 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from jobhooks.contract.choices import FailurePolicy, Ordering
-from jobhooks.contract.job_settings import BATCH_SIZE, DEFAULTS, MAX_COUNT, MAX_SECONDS, RULES, JobSettings, Kind, Rule
+from jobhooks.contract.error_names import error_name, is_error_name
+from jobhooks.contract.job_settings import (
+    BATCH_SIZE,
+    DEFAULTS,
+    FUNCTION,
+    MAX_COUNT,
+    MAX_SECONDS,
+    RULES,
+    JobSettings,
+    Kind,
+    Rule,
+)
 from jobhooks.contract.log import clean_text
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
 
 ARGUMENTS = ("change", "action", "changed_object")
-STEPS = ("before_start", "on_success", "on_failure", "after_return")
-LAST_STEPS = frozenset({"on_failure", "after_return"})  # which run after the run has ended
+STEPS = ("before_start", "on_success", "on_failure", "after_return", "on_dead")
+LAST_STEPS = frozenset({"on_failure", "after_return", "on_dead"})  # which run after the run has ended
 # Attributes of Nautobot's jobs and job hook receivers that have no counterpart here.
 NAUTOBOT_ATTRIBUTES = frozenset(
     {
@@ -50,6 +61,8 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
         defaults["batch_size"] = BATCH_SIZE
     known = [name for name in RULES if takes_batches(receiver) or name not in BATCH_ATTRIBUTES]
     stated = {name: _value(receiver, name, defaults[name]) for name in known}
+    if both := sorted(set(stated["retry_on"]) & set(stated["no_retry_on"])):
+        raise InvalidReceiver(f"{receiver.__name__}.Meta has {', '.join(both)} both in retry_on and in no_retry_on")
     return ReceiverMeta(**{**defaults, **stated}, warnings=tuple(_warnings(receiver)))
 
 
@@ -108,7 +121,7 @@ def _value(receiver: type[JobHookReceiver[Any]], name: str, default: Any) -> Any
     """The value of the attribute ``name`` of ``receiver.Meta``, checked by its kind."""
     rule = RULES[name]
     value: object = getattr(receiver.Meta, name, default)
-    if value is None and rule.kind is Kind.SECONDS:
+    if value is None and rule.kind in (Kind.SECONDS, Kind.BACKOFF, Kind.ERRORS):
         return default
     must_be = _refusal(rule, value)
     if must_be is not None:
@@ -122,6 +135,10 @@ def _value(receiver: type[JobHookReceiver[Any]], name: str, default: Any) -> Any
             return FailurePolicy(str(value))
         case Kind.ORDER:
             return Ordering(value) if value in tuple(Ordering) else _columns(value)
+        case Kind.ERRORS:
+            return tuple(dict.fromkeys(map(error_name, _listed(value))))
+        case Kind.BACKOFF:
+            return FUNCTION if callable(value) else _pauses(value)
         case Kind.NAME | Kind.TEXT | Kind.FLAG | Kind.COUNT:
             return value
 
@@ -135,9 +152,12 @@ def _refusal(rule: Rule, value: object) -> str | None:  # noqa: C901, RUF100 - o
         case Kind.FLAG:
             return None if isinstance(value, bool) else "True or False"
         case Kind.SECONDS:
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                return None if 0 < value <= MAX_SECONDS or (rule.zero and value == 0) else "a number of seconds"
-            return "a number of seconds"
+            return None if _is_duration(value, zero=rule.zero) else "a number of seconds"
+        case Kind.BACKOFF:
+            return _refusal_of_backoff(value)
+        case Kind.ERRORS:
+            fits = all(map(is_error_name, _listed(value)))
+            return None if fits else "exception classes or their names"
         case Kind.COUNT:
             fits = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_COUNT
             return None if fits else f"a number from 1 to {MAX_COUNT}"
@@ -145,6 +165,44 @@ def _refusal(rule: Rule, value: object) -> str | None:  # noqa: C901, RUF100 - o
             return None if value in tuple(FailurePolicy) else " or ".join(f'"{policy}"' for policy in FailurePolicy)
         case Kind.ORDER:
             return None if value in tuple(Ordering) else _refusal_of_order(value)
+
+
+def _is_duration(value: object, *, zero: bool = False) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 < value <= MAX_SECONDS or (zero and value == 0)
+
+
+def _refusal_of_backoff(value: object) -> str | None:
+    if callable(value):
+        return _refusal_of_function(value)
+    fits = all(map(_is_duration, _listed(value))) and bool(_listed(value))
+    return None if fits else "a number of seconds, a list of them, or a function of the number of failures"
+
+
+def _refusal_of_function(value: Any) -> str | None:
+    if inspect.iscoroutinefunction(value):
+        return "a def function, not an async def one"
+    try:
+        inspect.signature(value).bind(1)
+    except TypeError:
+        return "a function that takes one argument, the number of failures"
+    except ValueError:  # of a builtin, whose arguments are unknown
+        return None
+    return None
+
+
+def _listed(value: object) -> tuple[object, ...]:
+    """The items of a list or another collection, or the only one."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return tuple(cast("Sequence[object]", value))
+    return (value,)
+
+
+def _pauses(value: object) -> float | tuple[float, ...]:
+    if isinstance(value, list | tuple):
+        return tuple(float(pause) for pause in cast("Sequence[float]", value))
+    return float(cast("float", value))
 
 
 def _refusal_of_order(value: object) -> str | None:

@@ -20,7 +20,8 @@ class JobHookReceiver(Generic[ConnectionT]):
     """
 
     # All optional: name, description, grouping, hidden; soft_time_limit, time_limit, backoff and batch_wait in seconds;
-    # max_attempts, on_failure, concurrency, queue, is_singleton, order_by, batch_size, has_sensitive_variables.
+    # max_attempts, retry_on, no_retry_on, on_failure, concurrency, queue, is_singleton, order_by, batch_size,
+    # has_sensitive_variables.
     Meta: ClassVar[type] = object
 
     def __init__(self, run: Run[ConnectionT]) -> None:
@@ -62,6 +63,13 @@ class JobHookReceiver(Generic[ConnectionT]):
         """Act on the end of the run: ``after_return(self, status, value)``, after commit or rollback.
 
         Otherwise like ``on_failure``. ``value``: the return value, or the exception.
+        """
+
+    def on_dead(self, exc: BaseException) -> Any:
+        """Act on a delivery that this failure makes dead: no attempt follows until an operator asks for one.
+
+        Called last, otherwise like ``on_failure``; again if the daemon ends before the result is recorded. For a run
+        whose process was killed too: then it runs in another process, and ``exc`` says how the run ended.
         """
 
     def fail(self, message: object, *args: object, **options: Any) -> None:

@@ -48,6 +48,11 @@ class FoundReceiver:
         return bool(self.steps & LAST_STEPS)
 
     @cached_property
+    def has_on_dead(self) -> bool:
+        """Whether it acts on deliveries that die."""
+        return "on_dead" in self.steps
+
+    @cached_property
     def wanted(self) -> frozenset[str]:
         """The arguments that it takes."""
         return wanted_arguments(self.receiver)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from math import inf
 
 import structlog
 
@@ -31,7 +32,7 @@ class DeliveryLog(Observer):
             log.warning("delivery_already_settled", **log_fields(delivery))
             return
         if outcome.error is not None:
-            log.warning("delivery_failed", **log_fields(delivery), status=outcome.status.value, error=outcome.error)
+            self._failed(delivery, outcome)
         else:
             self._delivered(delivery)
         for line in outcome.afterwards:
@@ -42,6 +43,21 @@ class DeliveryLog(Observer):
                 about=line.object,
                 message=line.message,
             )
+
+    def _failed(self, delivery: Delivery, outcome: Outcome) -> None:
+        """Log a failure, and what becomes of the delivery."""
+        fields = {**log_fields(delivery), "status": outcome.status.value, "error": outcome.error}
+        pause_s = outcome.next_attempt_in
+        if pause_s is None:  # discarded, or a failure that was only logged: it is settled
+            log.warning("delivery_failed", **fields)
+        elif pause_s < inf:
+            log.warning("delivery_failed", **fields, next_attempt_s=round(max(pause_s, 0.0), 1))
+        else:
+            change, hook = delivery.change.id, delivery.hook.name.replace("'", "'\\''")
+            held = "later changes of the object wait for it" if delivery.hook.blocks else "later changes pass it"
+            remedy = f"jobhooks delivery retry {change} --hook '{hook}', or discard"
+            why = "time does not fix this error" if outcome.lasting and delivery.lasting else "max_attempts"
+            log.error("delivery_dead", **fields, why=why, blocks=held, remedy=remedy)
 
     def leadership_lost(self) -> None:
         """Log the count that is left."""

@@ -39,13 +39,13 @@ class ThreadRunner:
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
         """Call a receiver once; see ``Runner``."""
         async with self._slot:
-            return await self._in_thread(partial(worker.call_receiver, found, self._orders(deliveries)))
+            return await self._in_thread(partial(worker.call_receiver, found, self._orders(found, deliveries)))
 
     async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
         """Call a receiver for ``first``; see ``Runner``."""
         try:
             async with self._slot:
-                run = partial(worker.run_receivers, found, self._orders([first]))
+                run = partial(worker.run_receivers, found, self._orders(found, [first]))
                 (outcome,) = await self._in_thread(run)
         except (AlreadySettled, DatabaseUnreachable):
             outcome = None
@@ -66,8 +66,8 @@ class ThreadRunner:
         """Close the connection."""
         self._connection.close()
 
-    def _orders(self, deliveries: list[Delivery]) -> list[worker.Order]:
-        return [replace(order, soft_time_limit=None) for order in orders_of(deliveries, self.clock)]
+    def _orders(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[worker.Order]:
+        return [replace(order, soft_time_limit=None) for order in orders_of(found, deliveries, self.clock)]
 
     async def _in_thread(self, work: Callable[[KeptConnection], T]) -> T:
         """Run a function in a thread. Cancelling cuts the connection and does not wait for the thread."""

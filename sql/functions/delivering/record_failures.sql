@@ -3,8 +3,8 @@
 --
 -- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value}],
 -- log: [{change_id, hook_id, attempt, line, level, time, object, message, grouping, source}],
--- parked: [{change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, attempted, blocks, status, due_in}],
--- done: [{change_id, hook_id, attempt}]}; each may be missing. A delivery parked because of an attempt stays as it is if
+-- parked: [{change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, lasting, attempted, blocks, status,
+-- due_in}], done: [{change_id, hook_id, attempt}]}; each may be missing. A delivery parked because of an attempt stays as it is if
 -- another session has written that attempt's result.
 --
 -- A row that counts more attempts than this daemon knows of was discarded and queued again, or failed under another daemon: it
@@ -39,14 +39,14 @@ begin
         returning change_id, hook_id, attempt
     )
     insert into jobhooks.delivery as delivery (
-        change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, blocks, status, due_at
+        change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, lasting, blocks, status, due_at
     )
     select
         parked.change_id, parked.hook_id, parked.content_type_id, parked.lane, parked.other_lane, parked.attempts,
-        parked.failures, parked.blocks, parked.status, clock_timestamp() + parked.due_in * interval '1 second'
+        parked.failures, coalesce(parked.lasting, false), parked.blocks, parked.status, clock_timestamp() + parked.due_in * interval '1 second'
     from json_to_recordset(rest -> 'parked') as parked (
         change_id bigint, hook_id integer, content_type_id integer, lane bigint, other_lane bigint, attempts integer,
-        failures integer, attempted boolean, blocks boolean, status text, due_in double precision
+        failures integer, lasting boolean, attempted boolean, blocks boolean, status text, due_in double precision
     )
     where exists (select from jobhooks.job_hook as hook where hook.id = parked.hook_id)
         and (
@@ -58,7 +58,7 @@ begin
             )
         )
     on conflict (change_id, hook_id) do update
-    set attempts = excluded.attempts, failures = excluded.failures, blocks = excluded.blocks,
+    set attempts = excluded.attempts, failures = excluded.failures, lasting = excluded.lasting, blocks = excluded.blocks,
         status = excluded.status, due_at = excluded.due_at
     where delivery.attempts <= excluded.attempts;
     get diagnostics count = row_count;

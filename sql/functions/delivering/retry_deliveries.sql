@@ -16,7 +16,7 @@ begin
     perform from jobhooks.cursor for update;
     with changed as (
         update jobhooks.delivery as delivery
-        set status = 'waiting', due_at = clock_timestamp(), failures = 0, blocks = true
+        set status = 'waiting', due_at = clock_timestamp(), failures = 0, lasting = false, blocks = true
         from unnest(change_ids, hook_ids) as chosen (change_id, hook_id)
         where delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
         returning delivery.change_id

@@ -2,7 +2,8 @@
 --
 -- It checks the receiver's settings and an operator's overrides, for every statement that writes them: the daemon could not
 -- read its hooks otherwise. It checks an object only when that changes: an override that an older program knew must not keep
--- a job from being registered. A receiver of batches states a batch_size, every other receiver states null.
+-- a job from being registered. A receiver of batches states a batch_size, every other receiver states null. The backoff of a
+-- receiver may be "function", which only the receiver has.
 create or replace function jobhooks.check_job_settings()
 returns trigger
 language plpgsql
@@ -32,7 +33,10 @@ begin
             );
         end if;
         must_be := jobhooks.refusal_of_setting(given.key, given.value);
-        if must_be is not null and not (given.key = 'batch_size' and given.value = 'null' and not given.is_override) then
+        if must_be is not null and not (
+            not given.is_override
+            and (given.key, given.value) in (('batch_size', 'null'::jsonb), ('backoff', '"function"'))
+        ) then
             raise exception 'cannot set % of job % to %: it must be %', given.key, new.class_path, given.value, must_be
             using errcode = 'JH028';
         end if;

@@ -17,7 +17,7 @@ begin
     fits := case jsonb_typeof(value)
         when 'boolean' then known.kind = 'flag'
         when 'number' then
-            (known.kind = 'seconds' or (known.kind = 'count' and value::text ~ '^[0-9]+$'))
+            (known.kind in ('seconds', 'backoff') or (known.kind = 'count' and value::text ~ '^[0-9]+$'))
             and value::numeric between known.lowest::numeric and known.highest::numeric
         when 'string' then
             known.kind in ('text', 'name') and (known.kind = 'text' or value <> '""')
@@ -25,6 +25,15 @@ begin
             or known.kind = 'order' and value in ('"object"', '"table"', '"none"')
         when 'array' then
             known.kind = 'order' and value <> '[]' and not jsonb_path_exists(value, '$[*] ? (@.type() != "string" || @ == "")')
+            or known.kind = 'errors' and not exists (
+                select from jsonb_array_elements(value) as name
+                where jsonb_typeof(name) <> 'string' or name #>> '{}' !~ '^[[:alpha:]_]\w*([.][[:alpha:]_]\w*)*$'
+            )
+            or known.kind = 'backoff' and value <> '[]' and not exists (
+                select from jsonb_array_elements(value) as pause
+                where case when jsonb_typeof(pause) = 'number'
+                    then pause::numeric not between known.lowest::numeric and known.highest::numeric else true end
+            )
         else false
     end;
     return case when fits then null else case known.kind
@@ -36,6 +45,8 @@ begin
             'a number of seconds, %s and at most %s%s', case known.lowest when 0 then 'not less than 0' else 'more than 0' end,
             known.highest, case when known.optional then ', or null for no limit' else '' end
         )
+        when 'backoff' then format('a number of seconds, more than 0 and at most %s, or a list of them', known.highest)
+        when 'errors' then 'names of exception classes'
         when 'policy' then '"block" or "skip"'
         else '"object", "table", "none" or names of columns'
     end end;

@@ -109,7 +109,7 @@ select
     coalesce(
         (select change.transaction_id::text::bigint from jobhooks.object_change as change where change.id = delivery.change_id), 0
     ) as transaction_id,
-    delivery.attempts, delivery.failures, delivery.blocks,
+    delivery.attempts, delivery.failures, delivery.lasting, delivery.blocks,
     extract(epoch from delivery.due_at - clock_timestamp())::double precision as due_in
 from jobhooks.delivery as delivery
 where delivery.hook_id = :hook_id

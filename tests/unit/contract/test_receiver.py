@@ -1,5 +1,6 @@
 """A receiver without a database: logging, describing the class, being found."""
 
+import json
 import os
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from jobhooks import Change, JobHookReceiver
 from jobhooks.contract.choices import LogLevel, Ordering
+from jobhooks.contract.job_settings import FUNCTION
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.meta import read_meta
 from jobhooks.contract.run import DeliveryIdentity, Run
@@ -59,6 +61,14 @@ def test_meta_is_by_default_the_class_itself() -> None:
     )
 
 
+def function_of_nothing() -> float:
+    return 1.0
+
+
+async def function_to_await(failures: int) -> float:
+    return float(failures)
+
+
 @pytest.mark.parametrize(
     ("attribute", "value"),
     [
@@ -79,6 +89,15 @@ def test_meta_is_by_default_the_class_itself() -> None:
         ("order_by", ["serial", 3]),
         ("batch_size", 0),
         ("batch_wait", -1),
+        ("backoff", 0),
+        ("backoff", []),
+        ("backoff", [1, 0]),
+        ("backoff", "soon"),
+        ("backoff", function_of_nothing),
+        ("backoff", function_to_await),
+        ("no_retry_on", 5),
+        ("no_retry_on", [ValueError, int]),
+        ("retry_on", "no name"),
     ],
 )
 def test_meta_of_the_wrong_type_is_refused_by_class_and_attribute(attribute: str, value: object) -> None:
@@ -107,6 +126,32 @@ def test_meta_says_what_is_in_order(said: object, expected: object) -> None:
     assert meta.order_by == expected
 
 
+@pytest.mark.parametrize(
+    ("attribute", "said", "expected"),
+    [
+        ("backoff", 5, 5.0),
+        ("backoff", [1, 2.5], (1.0, 2.5)),
+        ("backoff", (60,), (60.0,)),
+        ("backoff", float, FUNCTION),
+        ("backoff", None, 1.0),
+        ("retry_on", TypeError, ("TypeError",)),
+        ("retry_on", None, ()),
+        ("no_retry_on", [ValueError, "requests.HTTPError", ValueError], ("ValueError", "requests.HTTPError")),
+        ("no_retry_on", [json.JSONDecodeError], ("json.decoder.JSONDecodeError",)),
+    ],
+)
+def test_meta_says_what_is_tried_again_and_when(attribute: str, said: object, expected: object) -> None:
+    receiver = type("Retries", (JobHookReceiver,), {"Meta": type("Meta", (), {attribute: said})})
+    assert getattr(read_meta(receiver), attribute) == expected
+
+
+def test_an_error_is_not_retried_and_not_retried() -> None:
+    meta = type("Meta", (), {"retry_on": [ValueError], "no_retry_on": "ValueError"})
+    receiver = type("Both", (JobHookReceiver,), {"Meta": meta})
+    with pytest.raises(InvalidReceiver, match=r"Both\.Meta has ValueError both in"):
+        read_meta(receiver)
+
+
 def test_meta_of_a_batch_is_for_receivers_that_take_batches() -> None:
     class Batches(JobHookReceiver):
         class Meta:
@@ -125,7 +170,7 @@ def test_meta_of_a_batch_is_for_receivers_that_take_batches() -> None:
     assert [warning.partition(" ")[0] for warning in single.warnings] == ["Single.Meta.batch_size"]
 
 
-@pytest.mark.parametrize("step", ["before_start", "on_success", "on_failure", "after_return"])
+@pytest.mark.parametrize("step", ["before_start", "on_success", "on_failure", "after_return", "on_dead"])
 def test_a_step_that_nobody_would_await_is_refused_when_it_is_loaded(step: str) -> None:
     """At the end of a failure it would be too late to find out."""
 

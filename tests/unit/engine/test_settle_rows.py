@@ -107,6 +107,7 @@ def test_a_row_is_stored_with_its_keys_and_counts() -> None:
         "other_lane": 8,
         "attempts": 2,
         "failures": 1,
+        "lasting": False,
         "attempted": False,
         "blocks": False,
         "status": "waiting",

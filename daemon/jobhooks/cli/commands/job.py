@@ -141,7 +141,8 @@ def set_settings(
 ) -> None:
     """Override settings of the receiver's class Meta, until they are reset. A running daemon applies them immediately.
 
-    A time limit can be none. order_by is object, table, none, or columns separated by commas.
+    A time limit can be none. order_by is object, table, none, or columns separated by commas. backoff can be several
+    pauses, separated by commas; retry_on and no_retry_on are names of exception classes, or none.
 
     Example: jobhooks job set validate_serial.ValidateSerial max_attempts=5 time_limit=30
     """
@@ -216,6 +217,11 @@ def _value(kind: Kind, text: str) -> Value:
             return int(text) if text.isdecimal() else text
         case Kind.SECONDS:
             return None if text in NO_LIMIT else _number(text)
+        case Kind.BACKOFF:
+            pauses = [_number(pause.strip()) for pause in text.split(",")]
+            return pauses if len(pauses) > 1 else pauses[0]
+        case Kind.ERRORS:
+            return [name.strip() for name in text.split(",") if name.strip() not in ("", *NO_LIMIT)]
         case Kind.ORDER:
             return text if text in tuple(Ordering) else [column.strip() for column in text.split(",")]
         case _:

@@ -57,6 +57,8 @@ def in_words(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g} seconds"
+    if isinstance(value, list | tuple) and value and all(isinstance(each, float) for each in value):  # pyright: ignore[reportUnknownVariableType] - of anything
+        return f"{', '.join(f'{each:g}' for each in value)} seconds"  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, list | tuple):
         value = ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - of texts
     return printable(str(value)).replace("\n", "\\n") if value not in ("", None) else "none"

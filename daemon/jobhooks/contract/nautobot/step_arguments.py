@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 # How many arguments a step has here, and in Nautobot: its own and task_id, args, kwargs; einfo as the last of two.
-COUNTS = {"before_start": (0, 3), "on_success": (1, 4), "on_failure": (1, 5), "after_return": (2, 6)}
+COUNTS = {"before_start": (0, 3), "on_success": (1, 4), "on_failure": (1, 5), "after_return": (2, 6), "on_dead": (1,)}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ class BacklogRow(msgspec.Struct, eq=False):
 
     - ``lane``, ``other_lane``: its keys, as ``lane_numbers`` makes them
     - ``attempts`` have a result, and ``failures`` of them count against the hook's limit
+    - ``lasting``: the last attempt failed with an error that time does not fix
     - ``blocks``: younger deliveries with one of its keys wait for it, and it waits for older ones
     - ``due``: when it can be attempted, by the monotonic clock in seconds; ``inf``: never, it is dead
     - ``written``: the table has this row, as it is here
@@ -30,6 +31,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     transaction_id: int
     attempts: int = 0
     failures: int = 0
+    lasting: bool = False
     blocks: bool = True
     due: float = 0.0
     written: bool = False
@@ -55,6 +57,7 @@ def row_of(delivery: Delivery, due: float) -> BacklogRow:
         change.transaction_id,
         attempts=delivery.attempts,
         failures=delivery.failures,
+        lasting=delivery.lasting,
         due=due,
     )
 
@@ -63,7 +66,9 @@ def failed_row(delivery: Delivery, outcome: Outcome, now: float) -> BacklogRow:
     """The row that a failed attempt leaves: due after its backoff, or dead."""
     hook = delivery.hook
     failures = delivery.failures + 1
-    step = next_step(failures, hook.limits, outcome.retry_after)
+    lasts = outcome.lasting and delivery.lasting
+    step = next_step(failures, hook.limits, outcome.retry_after, lasts=lasts)
     row = row_of(delivery, inf if step.due_in is None else now + step.due_in)
     row.attempts, row.failures, row.blocks = delivery.attempt, failures, hook.blocks
+    row.lasting = outcome.lasting
     return row

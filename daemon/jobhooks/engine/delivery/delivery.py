@@ -29,6 +29,7 @@ class Delivery(msgspec.Struct, eq=False):
     - ``merged``: backlog rows behind it, of the same object, that are delivered with it as one change, ``shown``. If
       ``shown`` is None, they change nothing together.
     - ``alone``: it runs by itself, because a batch or a group with it failed
+    - ``lasting``: its last attempt failed with an error that time does not fix
     """
 
     change: Change
@@ -42,6 +43,7 @@ class Delivery(msgspec.Struct, eq=False):
     page: "Page | None" = None
     began_at: float = 0.0
     alone: bool = False
+    lasting: bool = False
     merged: tuple["Delivery", ...] = ()
     shown: Change | None = None
     waits_for: int = 0

@@ -10,6 +10,7 @@ from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.control import Discard, Retry
 from jobhooks.contract.log import LONGEST_TEXT, LogEntry, ReceiverLog, clean_text
 from jobhooks.contract.redaction import redact
+from jobhooks.engine.delivery.lasting_errors import RetryRules, is_lasting
 
 LONGEST_TRACEBACK = 200_000  # characters
 LARGEST_VALUE = 100_000  # bytes of a receiver's return value, as JSON
@@ -23,10 +24,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
     ``recorded``: the result committed with the receiver's writes. ``raised``: its writes were undone, and it is
     attempted again, after ``retry_after`` seconds if the receiver asked for that. A failure that was only logged keeps
-    its writes, so there is no other attempt. ``unsure``: the run was ended from outside, possibly while it committed;
-    then its own result stands. ``joined``: it used its connection, in a transaction that it may share. ``value``: the
-    receiver's return value as JSON, None if there is no value to store. ``afterwards``: lines that it logged after its
-    result was recorded.
+    its writes, so there is no other attempt. ``lasting``: time does not fix the error. ``unsure``: the run was ended
+    from outside, possibly while it committed; then its own result stands. ``joined``: it used its connection, in a
+    transaction that it may share. ``value``: the receiver's return value as JSON, None if there is no value to store.
+    ``afterwards``: lines that it logged after its result was recorded. ``next_attempt_in``: the seconds after which a
+    failed delivery is attempted again, ``inf`` if it is dead; set when that is decided.
     """
 
     started_at: float
@@ -42,6 +44,8 @@ class Outcome(msgspec.Struct, frozen=True):
     joined: bool = False
     value: str | None = None
     afterwards: tuple[LogEntry, ...] = ()
+    lasting: bool = False
+    next_attempt_in: float | None = None
 
     @property
     def undone(self) -> bool:
@@ -96,9 +100,19 @@ def nothing_to_do(clock: Clock) -> Outcome:
 
 
 def failed(
-    started_at: float, clock: Clock, log: ReceiverLog, exc: BaseException, *, sensitive: bool = False
+    started_at: float,
+    clock: Clock,
+    log: ReceiverLog,
+    exc: BaseException,
+    *,
+    sensitive: bool = False,
+    rules: RetryRules | None = None,
+    pause: float | None = None,
 ) -> Outcome:
-    """The outcome of a receiver that raised ``exc``. ``sensitive``: keep only the type of the error."""
+    """The outcome of a receiver that raised ``exc``. ``sensitive``: keep only the type of the error.
+
+    ``pause``: the seconds before the next attempt that the receiver has computed.
+    """
     if log.begun is not None:
         log.end_lines()
     entries = tuple(log.entries)
@@ -116,9 +130,11 @@ def failed(
         error,
         redact(clean_text(lines, LONGEST_TRACEBACK)),
         raised=True,
+        retry_after=pause,
+        lasting=is_lasting(exc, rules),
     )
     if isinstance(exc, Retry):
-        return msgspec.structs.replace(outcome, traceback=None, retry_after=exc.after)
+        return msgspec.structs.replace(outcome, traceback=None, retry_after=pause if exc.after is None else exc.after)
     return outcome
 
 
@@ -130,8 +146,10 @@ def _traceback(exc: BaseException, *, sensitive: bool) -> str:
     return "".join(part if len(part) <= LONGEST_TEXT else f"{part[:LONGEST_TEXT]}...\n" for part in parts)
 
 
-def failed_after(outcome: Outcome, clock: Clock, exc: BaseException, *, sensitive: bool = False) -> Outcome:
+def failed_after(
+    outcome: Outcome, clock: Clock, exc: BaseException, *, sensitive: bool = False, rules: RetryRules | None = None
+) -> Outcome:
     """Turn an outcome into a failure with the same log lines: its result cannot be recorded, or cannot commit."""
     log = ReceiverLog()
     log.entries = list(outcome.log)
-    return failed(outcome.started_at, clock, log, exc, sensitive=sensitive)
+    return failed(outcome.started_at, clock, log, exc, sensitive=sensitive, rules=rules)

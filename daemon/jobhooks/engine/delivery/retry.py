@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jobhooks.contract.job_settings import JobLimits
 
 LONGEST = 3600.0  # seconds between two attempts
+USUAL = 1.0  # seconds before the second attempt, without a setting
 # Seconds before an attempt to reach a database.
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 2.0  # so that deliveries go on soon after a restart or a failover
@@ -20,19 +21,29 @@ class NextStep:
     due_in: float | None
 
 
-def next_step(failures: int, limits: JobLimits, retry_after: float | None = None) -> NextStep:
+def next_step(failures: int, limits: JobLimits, retry_after: float | None = None, *, lasts: bool = False) -> NextStep:
     """Decide after the ``failures``-th failure in a row. ``retry_after``: seconds, set by the receiver.
 
-    Without it, the delay is ``backoff * 2 ** (failures - 1)``, at most an hour, less or more by up to a fifth. With the
-    default backoff of 1 that is 1, 2, 4, 8, 16, 32 seconds; 1, 2, 4, 9, 17, 34 minutes; then an hour: 15 attempts take
-    three hours.
+    ``lasts``: this error and the one before are of kinds that time does not fix, so the delivery is dead.
+
+    Without ``retry_after``, the delay is ``backoff * 2 ** (failures - 1)``, at most an hour, less or more by up to a
+    fifth. With the default backoff of 1 that is 1, 2, 4, 8, 16, 32 seconds; 1, 2, 4, 9, 17, 34 minutes; then an hour:
+    15 attempts take three hours. A list of delays is used one by one.
     """
-    if failures >= limits.max_attempts:
+    if lasts or failures >= limits.max_attempts:
         return NextStep(None)
     if retry_after is not None:
         return NextStep(retry_after)
-    delay = min(limits.backoff * 2 ** min(failures - 1, 60), LONGEST)
-    return NextStep(delay * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - not a secret
+    return NextStep(_delay(failures, limits) * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - not a secret
+
+
+def _delay(failures: int, limits: JobLimits) -> float:
+    backoff = limits.backoff
+    if isinstance(backoff, tuple):
+        return backoff[min(failures, len(backoff)) - 1]
+    # The receiver's function gave no delay: the run was ended from outside, or it failed itself.
+    first = USUAL if isinstance(backoff, str) else backoff
+    return min(first * 2 ** min(failures - 1, 60), LONGEST)
 
 
 class Backoff:

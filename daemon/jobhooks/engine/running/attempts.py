@@ -10,6 +10,7 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.group import Group
+from jobhooks.engine.delivery.lasting_errors import rules_of
 from jobhooks.engine.delivery.log_fields import log_fields
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed, nothing_to_do
 from jobhooks.engine.delivery.protocols import DeliverySource
@@ -78,8 +79,7 @@ class Attempts:
         """Attempt a delivery after a daemon has died: by itself and marked, or beside others."""
         suspects = self._suspects
         if (died := await suspects.verdict(delivery)) is not None:
-            sensitive = delivery.hook.limits.has_sensitive_variables
-            source.report(delivery, failed(self._clock.now(), self._clock, ReceiverLog(), died, sensitive=sensitive))
+            source.report(delivery, self._failed(delivery, died))
         elif suspects.is_careful or suspects.knows(delivery):
             async with suspects.marked(delivery):
                 attempt = self._again if delivery.alone else self._by_itself
@@ -119,15 +119,16 @@ class Attempts:
                 else:
                     losses += 1
                 await self._refuse_settled(delivery)
-                lost = self._lost(delivery, exc)
+                lost = self._failed(delivery, exc)
                 if losses == MOST_LOSSES:
                     return lost
                 log.warning("run_lost_its_connection", **log_fields(delivery), error=lost.error)
 
-    def _lost(self, delivery: Delivery, exc: Exception) -> Outcome:
-        """The outcome of a run that lost its connection. The error may quote the receiver, so it may be sensitive."""
+    def _failed(self, delivery: Delivery, exc: Exception) -> Outcome:
+        """The outcome of a run that no runner has judged. The error may quote the receiver, so it may be sensitive."""
         sensitive = delivery.hook.limits.has_sensitive_variables
-        return failed(self._clock.now(), self._clock, ReceiverLog(), exc, sensitive=sensitive)
+        rules = rules_of(delivery, calls_on_dead=False)
+        return failed(self._clock.now(), self._clock, ReceiverLog(), exc, sensitive=sensitive, rules=rules)
 
     async def _together(self, found: FoundReceiver, deliveries: list[Delivery], source: DeliverySource) -> None:
         """Attempt a batch in one call. If the call fails, give all of it back, to be attempted one by one.
@@ -146,7 +147,7 @@ class Attempts:
         try:
             outcome = await self._runners.runner_of(found).run(found, deliveries)
         except (AlreadySettled, DatabaseUnreachable) as exc:
-            error = self._lost(deliveries[0], exc).error
+            error = self._failed(deliveries[0], exc).error
         else:
             error = outcome.error if outcome.undone else None
             if not outcome.undone:

@@ -52,8 +52,8 @@ def run_dry(
 ) -> DryRunOutcome:
     """Run a receiver for ``delivery``, and roll back its writes.
 
-    The last steps, ``on_failure`` and ``after_return``, are not called: they act on a commit or a rollback, and here is
-    neither. ``memory_limit``: bytes of data that the process may have.
+    The last steps, ``on_failure``, ``after_return`` and ``on_dead``, are not called: they act on a commit or a
+    rollback, and here is neither. ``memory_limit``: bytes of data that the process may have.
 
     Raises:
         DatabaseUnreachable: the connection was lost; nothing was kept.
@@ -134,7 +134,7 @@ def _run(database_url: str, class_path: str, origin: Source | Installed, deliver
 
 
 def _run_def(database_url: str, found: FoundReceiver, delivery: Delivery) -> DryRunOutcome:
-    (order,) = orders_of([delivery], CLOCK)
+    (order,) = orders_of(found, [delivery], CLOCK)
     with contextlib.closing(KeptConnection(database_url)) as connection:
         shared = SharedTransaction(connection)
         try:

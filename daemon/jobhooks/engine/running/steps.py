@@ -1,21 +1,25 @@
-"""The steps of a run before and after the receiver's work: before_start, on_success, on_failure, after_return."""
+"""The steps of a run before and after the receiver's work: before_start, on_success; on_failure, after_return, on_dead.
+
+And the one thing a receiver decides outside of a run: the pause before the next attempt.
+"""
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.control import LoggedFailure
+from jobhooks.contract.control import LONGEST_RETRY, Discard, LoggedFailure
 from jobhooks.contract.log import ReceiverLog, clean_text
 from jobhooks.contract.nautobot.step_arguments import call_step
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.registry import FoundReceiver
+from jobhooks.engine.delivery.lasting_errors import RetryRules
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.running.output import output_to
 
@@ -35,11 +39,15 @@ class Step(NamedTuple):
 
 @dataclass(slots=True)
 class Ending:
-    """How a run ended, for the steps after it: the ``value`` that the receiver returned, or ``exc`` that it raised."""
+    """How a run ended, for the steps after it: the ``value`` that the receiver returned, or ``exc`` that it raised.
+
+    ``rules``: those of its delivery, if the receiver has an ``on_dead``.
+    """
 
     receiver: JobHookReceiver[Any] | None = None
     value: object = None
     exc: BaseException | None = None
+    rules: RetryRules | None = None
 
     def steps(self, outcome: Outcome) -> list[Step]:
         """The steps to call for this ending."""
@@ -50,7 +58,18 @@ class Ending:
             exc = LoggedFailure(outcome.error)
         value = self.value if self.exc is None else self.exc
         after = _step(self.receiver, "after_return", outcome.status, value, exc=exc)
-        return [after] if exc is None else [_step(self.receiver, "on_failure", exc, exc=exc), after]
+        if exc is None:
+            return [after]
+        dead = [dead_step(self.receiver, exc)] if self._makes_dead(outcome) else []
+        return [_step(self.receiver, "on_failure", exc, exc=exc), after, *dead]
+
+    def _makes_dead(self, outcome: Outcome) -> bool:
+        return outcome.raised and self.rules is not None and self.rules.is_last(outcome.lasting)
+
+
+def dead_step(receiver: JobHookReceiver[Any], exc: BaseException) -> Step:
+    """The step after a failure that makes the delivery dead."""
+    return _step(receiver, "on_dead", exc)
 
 
 def _step(receiver: JobHookReceiver[Any], name: str, *own: object, exc: BaseException | None = None) -> Step:
@@ -99,13 +118,18 @@ def after_run(
 
     An error of a step is logged and changes nothing. The time limits start again for each step.
     """
-    for step in ending.steps(outcome):
+    call_steps(ending.steps(outcome), limited, sensitive=sensitive)
+    return _with_later_lines(ending, outcome)
+
+
+def call_steps(steps: Sequence[Step], limited: Callable[[], AbstractContextManager[None]], *, sensitive: bool) -> None:
+    """Call steps of a ``def`` receiver, each within ``limited``; the log of the run says what they raise."""
+    for step in steps:
         try:
             with limited(), output_to(step.log):
                 refuse_awaitable(step.call())
         except BaseException as exc:  # noqa: BLE001 - SystemExit included: the run has ended
             _note(step, exc, sensitive=sensitive)
-    return _with_later_lines(ending, outcome)
 
 
 async def after_run_async(
@@ -166,3 +190,26 @@ def refuse_awaitable(returned: object) -> None:
 async def _awaited(step: Callable[[], object]) -> object:
     returned = step()
     return await returned if inspect.isawaitable(returned) else returned
+
+
+def computed_pause(
+    receiver: type[JobHookReceiver[Any]], rules: RetryRules | None, exc: BaseException, log: ReceiverLog
+) -> float | None:
+    """The seconds before the next attempt that the function ``Meta.backoff`` returns; None if the usual pause applies.
+
+    A function that fails, or returns something else, leaves a warning in the run's log.
+    """
+    if rules is None or not rules.has_function or isinstance(exc, Discard):
+        return None
+    failures = rules.failures + 1
+    try:
+        pause = cast("object", getattr(receiver.Meta, "backoff")(failures))  # noqa: B009 - a Meta has any attributes
+    except BaseException as error:  # noqa: BLE001 - it must not hide the error of the run
+        problem = f"it raised {type(error).__name__}"
+    else:
+        if isinstance(pause, int | float) and not isinstance(pause, bool) and 0 <= pause <= LONGEST_RETRY:
+            return float(pause)
+        problem = f"it returned {clean_text(repr(pause))}, which is not a number of seconds from 0 to a year"
+    refused = f"{problem}: the usual pause applies"
+    log.warning("Meta.backoff", refused)
+    return None

@@ -1,8 +1,10 @@
 """Schedules deliveries: what is read, what is loaded from the backlog, what has ended, and what has committed."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from jobhooks.contract.choices import JobResultStatus
@@ -290,6 +292,7 @@ class Dispatcher:
             self._settler.succeeded(delivery, outcome)
         elif outcome.raised:
             row, behind = queue.fail(delivery, outcome)
+            outcome = msgspec.structs.replace(outcome, next_attempt_in=row.due - time.monotonic())
             self._settler.failed(delivery, outcome, row)
             self._park(queue, behind)
         else:

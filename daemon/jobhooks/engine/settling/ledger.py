@@ -124,6 +124,7 @@ class Ledger:
                 row["transaction_id"],
                 row["attempts"],
                 row["failures"],
+                row["lasting"],
                 row["blocks"],
                 inf if row["due_in"] is None else now + row["due_in"],
             )
@@ -150,7 +151,7 @@ class Ledger:
         for record in found:
             (delivery,) = deliveries_of(change_of(record, content_types), [hook])
             row = by_id[delivery.change.id]
-            delivery.attempts, delivery.failures = row.attempts, row.failures
+            delivery.attempts, delivery.failures, delivery.lasting = row.attempts, row.failures, row.lasting
             (settled if record["settled"] else deliveries).append(delivery)
         return deliveries, settled
 

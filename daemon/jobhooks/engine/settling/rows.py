@@ -104,6 +104,7 @@ def backlog_row(row: BacklogRow, attempted: bool, now: float) -> Row:
         "other_lane": row.other_lane,
         "attempts": row.attempts,
         "failures": row.failures,
+        "lasting": row.lasting,
         "attempted": attempted,
         "blocks": row.blocks,
         "status": "dead" if row.is_dead else "waiting",

@@ -10,7 +10,7 @@ from jobhooks.contract.job_settings import RULES, JobSettings
 from jobhooks.operations.lookup.names import unknown_job
 from jobhooks.store.connections import SyncConnection, call
 
-Value = str | int | float | bool | list[str] | None
+Value = str | int | float | bool | Sequence[str | float] | None
 
 
 @dataclass(frozen=True)

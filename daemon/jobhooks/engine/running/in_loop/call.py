@@ -11,6 +11,7 @@ from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.run import Run, current_run
 from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.lasting_errors import rules_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed, failed_after
 from jobhooks.engine.running.in_loop.lazy_connection import LazyConnection
 from jobhooks.engine.running.in_loop.limits import Limited
@@ -19,7 +20,7 @@ from jobhooks.engine.running.live_rows import AsyncLiveRows, key_to_load
 from jobhooks.engine.running.previous_change import previous_change_async
 from jobhooks.engine.running.run_protocol import Ended
 from jobhooks.engine.running.sharing_policy import GaveWay
-from jobhooks.engine.running.steps import Ending, arguments_of, in_steps_async
+from jobhooks.engine.running.steps import Ending, arguments_of, computed_pause, in_steps_async
 from jobhooks.errors import AlreadySettled
 from jobhooks.store.connections import lost_by
 
@@ -82,7 +83,10 @@ async def call_receiver(
             ending.exc = exc
         if isinstance(exc, asyncio.CancelledError):
             exc = RunCancelled().with_traceback(exc.__traceback__)
-        return failed(started_at, clock, log, exc, sensitive=hook.limits.has_sensitive_variables)
+        rules = rules_of(delivery, calls_on_dead=found.has_on_dead)
+        pause = computed_pause(found.receiver, rules, exc, log)
+        sensitive = hook.limits.has_sensitive_variables
+        return failed(started_at, clock, log, exc, sensitive=sensitive, rules=rules, pause=pause)
     finally:
         run.ended = True
         current_run.set(None)
@@ -131,7 +135,9 @@ async def record(
             raise lost_by(exc) from exc
         if ending is not None:
             ending.exc = exc
-        return failed_after(outcome, clock, exc, sensitive=deliveries[0].hook.limits.has_sensitive_variables)
+        first = deliveries[0]
+        rules = rules_of(first, calls_on_dead=False)
+        return failed_after(outcome, clock, exc, sensitive=first.hook.limits.has_sensitive_variables, rules=rules)
 
 
 async def _load(transaction: RunTransaction, change: Change) -> AsyncChangedObject | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.lasting_errors import rules_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome
 from jobhooks.engine.running.in_loop.call import call_receiver, record
 from jobhooks.engine.running.in_loop.limits import Limited
@@ -38,7 +39,9 @@ class LoopRunner:
         """Call a receiver once; see ``Runner``."""
         first = deliveries[0]
         transaction = RunTransaction(self._connections, first.hook.job, first.identity)
-        ending = Ending() if found.has_last_steps else None
+        ending = None
+        if found.has_last_steps:
+            ending = Ending(rules=rules_of(first, calls_on_dead=found.has_on_dead) if found.has_on_dead else None)
         try:
             outcome = await call_receiver(found, first, transaction, self.clock, deliveries, ending)
             if transaction.joined is not None and not outcome.undone:

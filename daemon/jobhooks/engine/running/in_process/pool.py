@@ -16,6 +16,7 @@ from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from typing import Any, TypeVar, cast
 
+from jobhooks.contract.control import WorkerDied
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.messages import Incoming, encoded
 from jobhooks.runtime.signal_names import signal_name
@@ -36,12 +37,6 @@ _starting = threading.Lock()  # multiprocessing starts one process at a time
 IDLE_S = 10.0  # after which a worker without work ends
 # How a worker ends that gets a SIGTERM before it can leave it to the daemon; UNKNOWN if the fork server got it as well.
 ENDED_AT_START = (-signal.SIGTERM, UNKNOWN)
-
-
-class WorkerDied(Exception):
-    """The worker process ended while it ran the receiver. ``code``: its exit code, if it had begun to import it."""
-
-    code: int | None = None
 
 
 class WorkerPool:

@@ -10,14 +10,15 @@ from typing import TypeVar
 import msgspec
 import structlog
 
-from jobhooks.contract.control import TimeLimitExceeded
+from jobhooks.contract.control import TimeLimitExceeded, WorkerDied
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.engine.delivery.lasting_errors import rules_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.pool import WorkerDied, WorkerPool, start_fork_server
+from jobhooks.engine.running.in_process.pool import WorkerPool, start_fork_server
 from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
@@ -25,6 +26,7 @@ from jobhooks.matching.hook_table import Hook
 from jobhooks.runtime.logging import LogSettings
 
 log = structlog.stdlib.get_logger()
+A = TypeVar("A")
 T = TypeVar("T")
 # One version of a receiver's code. Each version has separate processes.
 Version = tuple[str, Source | Installed]
@@ -71,11 +73,14 @@ class ProcessRunner:
         """Call a receiver once, in a worker; see ``Runner``. Cancelling this kills the worker."""
         async with self._slot(found.class_path):
             started_at = self.clock.now()
-            orders = orders_of(deliveries, self.clock)
+            hook, orders = deliveries[0].hook, orders_of(found, deliveries, self.clock)
             try:
-                return await self._schedule(found, deliveries[0].hook, worker.call_once, orders)
+                return await self._schedule(found, hook, worker.call_once, orders)
             except (TimeLimitExceeded, WorkerDied) as exc:
-                return self._ended(started_at, exc)
+                outcome = self._ended(started_at, exc, orders[0])
+                if found.has_on_dead and orders[0].makes_dead(outcome):
+                    return await self._call_on_dead(found, hook, worker.DeadRun(orders[0], exc), outcome)
+                return outcome
 
     async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
         """Call a receiver for ``first`` and for as many more as a worker finishes in a moment; see ``Runner``."""
@@ -106,25 +111,36 @@ class ProcessRunner:
     async def _run_orders(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Outcome | None]:
         """The outcomes of those that began. None: undone, or the worker was ended, so each must run by itself."""
         started_at = self.clock.now()
+        orders = orders_of(found, deliveries, self.clock)
         try:
-            return await self._schedule(found, deliveries[0].hook, worker.run, orders_of(deliveries, self.clock))
+            return await self._schedule(found, deliveries[0].hook, worker.run, orders)
         except (TimeLimitExceeded, WorkerDied) as exc:
             if len(deliveries) > 1:
                 return [None] * len(deliveries)  # by itself, each shows whether it was the one
-            return [self._ended(started_at, exc)]
+            return [self._ended(started_at, exc, orders[0])]
 
-    def _ended(self, started_at: float, exc: Exception) -> Outcome:
-        return msgspec.structs.replace(failed(started_at, self.clock, ReceiverLog(), exc), unsure=True)
+    def _ended(self, started_at: float, exc: Exception, order: worker.Order) -> Outcome:
+        return msgspec.structs.replace(
+            failed(started_at, self.clock, ReceiverLog(), exc, rules=order.rules), unsure=True
+        )
 
-    async def _schedule(
-        self, found: FoundReceiver, hook: Hook, work: Callable[[list[worker.Order]], T], orders: list[worker.Order]
-    ) -> T:
+    async def _call_on_dead(self, found: FoundReceiver, hook: Hook, dead: worker.DeadRun, outcome: Outcome) -> Outcome:
+        """Call ``on_dead`` in another process, because that of the run is gone."""
+        try:
+            lines = await self._schedule(found, hook, worker.call_on_dead, dead)
+        except (TimeLimitExceeded, WorkerDied) as exc:
+            log_lines = ReceiverLog()
+            log_lines.warning("on_dead", str(exc))
+            lines = tuple(log_lines.entries)
+        return msgspec.structs.replace(outcome, log=outcome.log + lines)
+
+    async def _schedule(self, found: FoundReceiver, hook: Hook, work: Callable[[A], T], argument: A) -> T:
         assert found.origin is not None
         version = (found.class_path, found.origin)
         limit_s = hook.limits.time_limit
         self._in_use[version] += 1
         try:
-            return await self._pool(version).call(work, orders, limit_s)
+            return await self._pool(version).call(work, argument, limit_s)
         except TimeoutError:
             assert limit_s is not None
             raise TimeLimitExceeded(limit_s) from None
@@ -183,7 +199,7 @@ def _report_leftovers(class_path: str, reason: str) -> None:
     log.warning("worker_process_ended", receiver=class_path, reason=reason, remedy=remedy)
 
 
-def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
+def orders_of(found: FoundReceiver, deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
     """The data of deliveries that a worker needs."""
     return [
         worker.Order(
@@ -197,6 +213,7 @@ def orders_of(deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
             each.hook.limits.has_sensitive_variables,
             tuple(merged.identity for merged in each.merged),
             each.waits_for > 0,
+            rules_of(each, calls_on_dead=found.has_on_dead),
         )
         for each in deliveries
     ]

@@ -18,11 +18,12 @@ import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import ChangedObject
-from jobhooks.contract.control import SoftTimeLimitExceeded
-from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerDied
+from jobhooks.contract.log import LogEntry, ReceiverLog
 from jobhooks.contract.run import DeliveryIdentity, Run, current_run
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
+from jobhooks.engine.delivery.lasting_errors import RetryRules
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
 from jobhooks.engine.running import output
 from jobhooks.engine.running.in_process.connection import Leftovers
@@ -33,7 +34,16 @@ from jobhooks.engine.running.previous_change import previous_change
 from jobhooks.engine.running.result_statements import says_only_success
 from jobhooks.engine.running.run_protocol import Ended, recorded
 from jobhooks.engine.running.sharing_policy import LONGEST_S, TOO_LONG_S, GaveWay
-from jobhooks.engine.running.steps import Ending, after_run, arguments_of, in_steps, refuse_awaitable
+from jobhooks.engine.running.steps import (
+    Ending,
+    after_run,
+    arguments_of,
+    call_steps,
+    computed_pause,
+    dead_step,
+    in_steps,
+    refuse_awaitable,
+)
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
 from jobhooks.runtime.logging import LogSettings, configure
 from jobhooks.runtime.parent_process import end_with
@@ -48,6 +58,7 @@ class Order:
     """The data of one attempt, sent to a worker. Times are in seconds.
 
     ``merged``: settled with it. ``behind``: it is a later change of an object of others that are sent with it.
+    ``rules``: for the next attempt, if they are not the usual ones.
     """
 
     class_path: str
@@ -60,6 +71,25 @@ class Order:
     sensitive: bool = False
     merged: tuple[DeliveryIdentity, ...] = ()
     behind: bool = False
+    rules: RetryRules | None = None
+
+    def makes_dead(self, outcome: Outcome) -> bool:
+        """Whether this outcome makes the delivery dead."""
+        return outcome.raised and self.rules is not None and self.rules.is_last(outcome.lasting)
+
+
+class DeadRun:
+    """A run whose process was ended, and which made its delivery dead."""
+
+    def __init__(self, order: Order, exc: TimeLimitExceeded | WorkerDied) -> None:
+        self.order = order
+        self._limit_s = exc.seconds if isinstance(exc, TimeLimitExceeded) else None
+        self._message = str(exc)
+
+    @property
+    def exc(self) -> Exception:
+        """How the run ended, made again from what can be sent."""
+        return WorkerDied(self._message) if self._limit_s is None else TimeLimitExceeded(self._limit_s)
 
 
 _found: FoundReceiver | InvalidReceiver
@@ -170,8 +200,27 @@ def call_once(orders: list[Order]) -> Outcome:
     return call_receiver(_found, orders, _connection)
 
 
+def call_on_dead(dead: DeadRun) -> tuple[LogEntry, ...]:
+    """Call ``on_dead`` of the receiver of this process, without a connection; return the lines that it logged."""
+    if isinstance(_found, InvalidReceiver):
+        return ()
+    log, order = ReceiverLog(), dead.order
+    connection = RunConnection(SharedTransaction(_connection), order.delivery)
+    connection.end()
+    try:
+        receiver = _found.receiver(Run(order.delivery, connection, log, order.change.id, order.hook_name))
+    except BaseException as exc:  # noqa: BLE001 - a constructor may raise anything
+        log.warning("on_dead", f"the receiver raised {type(exc).__name__}")
+    else:
+        with without_copies(_found.class_path):
+            limited = partial(_limits, order.soft_time_limit, None)
+            call_steps([dead_step(receiver, dead.exc)], limited, sensitive=order.sensitive)
+    log.end_lines()
+    return tuple(log.entries)
+
+
 def _not_imported(order: Order, error: InvalidReceiver) -> Outcome:
-    return failed(order.clock.now(), order.clock, ReceiverLog(), error)
+    return failed(order.clock.now(), order.clock, ReceiverLog(), error, rules=order.rules)
 
 
 def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptConnection) -> Outcome:
@@ -182,8 +231,8 @@ def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptCon
         DatabaseUnreachable: the connection was lost; whether the run committed is unknown.
     """
     shared = SharedTransaction(connection)
-    ending = Ending()
     order = orders[0]
+    ending = Ending(rules=order.rules if found.has_on_dead else None)
     try:
         outcome = _run(found, orders, shared, ending, alone=True)
         assert outcome is not None  # it shares no transaction, so it does not give way
@@ -299,11 +348,19 @@ def _run(
             return None
         if found.has_last_steps:
             ending.exc = exc
-        return failed(started_at, clock, log, exc, sensitive=order.sensitive)
+        pause = _computed_pause(found, order, exc, log)
+        return failed(started_at, clock, log, exc, sensitive=order.sensitive, rules=order.rules, pause=pause)
     finally:
         connection.end()
         run.ended = True
         current_run.set(None)
+
+
+def _computed_pause(found: FoundReceiver, order: Order, exc: BaseException, log: ReceiverLog) -> float | None:
+    if order.rules is None or not order.rules.has_function:
+        return None
+    with without_copies(found.class_path), _limits(order.soft_time_limit, None):
+        return computed_pause(found.receiver, order.rules, exc, log)
 
 
 def _call(

@@ -1,0 +1,280 @@
+"""Errors that time does not fix, pauses that a receiver chooses, and what happens to a delivery that dies."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from conftest import Connection
+from jobhooks.operations.configuration import jobs
+from jobhooks.store.connections import connect
+from support.daemon import Daemon, wait_until
+from support.hooking import add_hook, write_receivers
+
+# The row's name says how a run fails. Each class once as a def receiver, once as an async def one.
+SOURCE = """
+import asyncio, json, os, time
+from pathlib import Path
+from jobhooks import JobHookReceiver, Retry
+
+class Gone(Exception):
+    pass
+
+def act(name):
+    match name:
+        case "type":
+            None + 1
+        case "gone":
+            raise Gone("no such device")
+        case "value":
+            raise ValueError("not yet")
+        case "import":
+            import no_such_module
+        case "asks":
+            raise Retry(0.05)
+
+class Base:
+    class Meta:
+        backoff = 0.05
+        max_attempts = 4
+        no_retry_on = (Gone, "json.JSONDecodeError")
+
+class Now(Base, JobHookReceiver):
+    def receive_job_hook(self, change):
+        if change.postchange["name"] == "both":
+            act("type" if self.attempt != 2 else "value")
+        act(change.postchange["name"])
+
+class Later(Base, JobHookReceiver):
+    async def receive_job_hook(self, change):
+        if change.postchange["name"] == "both":
+            act("type" if self.attempt != 2 else "value")
+        if change.postchange["name"] == "group":
+            async with asyncio.TaskGroup() as group:
+                group.create_task(asyncio.sleep(0)), group.create_task(self.fail_as("type"))
+        act(change.postchange["name"])
+    async def fail_as(self, name):
+        act(name)
+
+class Retries(Base, JobHookReceiver):
+    class Meta(Base.Meta):
+        retry_on = TypeError
+    def receive_job_hook(self, change):
+        act(change.postchange["name"])
+
+def dead(self, exc):
+    with open("dead", "a") as file:
+        print(type(self).__name__, self.attempt, type(exc).__name__, file=file)
+
+class DiesNow(JobHookReceiver):
+    class Meta:
+        backoff, max_attempts, time_limit = 0.05, 2, 1
+    def receive_job_hook(self, change):
+        if change.postchange["name"] == "ends":
+            os._exit(3)
+        if change.postchange["name"] == "hangs":
+            time.sleep(60)
+        act(change.postchange["name"])
+    def on_dead(self, exc):
+        dead(self, exc)
+        self.log_info("buried")
+        self.connection
+
+class DiesLater(JobHookReceiver):
+    class Meta:
+        backoff, max_attempts = 0.05, 2
+    async def receive_job_hook(self, change):
+        act(change.postchange["name"])
+    async def on_dead(self, exc):
+        dead(self, exc)
+        self.log_info("buried")
+
+class ListNow(JobHookReceiver):
+    class Meta:
+        backoff = [0.05, 0.05, 3600]
+    def receive_job_hook(self, change):
+        act("value")
+
+def pause(failures):
+    return {1: 0.05, 2: 0, 3: 1800}[failures]
+
+class ComputesNow(JobHookReceiver):
+    class Meta:
+        backoff = pause
+    def receive_job_hook(self, change):
+        act("value")
+
+class ComputesLater(JobHookReceiver):
+    class Meta:
+        backoff = staticmethod(pause)
+    async def receive_job_hook(self, change):
+        act("value")
+
+def nonsense(failures):
+    if failures == 1:
+        raise SystemExit("no")
+    return [None, "soon", float("nan"), -1, True][failures - 2]
+
+class Nonsense(JobHookReceiver):
+    class Meta:
+        backoff, max_attempts = nonsense, 2
+    def receive_job_hook(self, change):
+        act("value")
+
+class NonsenseLater(JobHookReceiver):
+    class Meta:
+        backoff, max_attempts = nonsense, 2
+    async def receive_job_hook(self, change):
+        act("value")
+"""
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Path:
+    return write_receivers(tmp_path / "receivers", SOURCE)
+
+
+def change(conn: Connection, name: str) -> None:
+    conn.execute("update public.device set name = %s where id = 1", [name])
+
+
+def dead(conn: Connection) -> list[tuple[object, ...]]:
+    return conn.execute("select attempts, failures from jobhooks.delivery where status = 'dead'").fetchall()
+
+
+def errors(conn: Connection) -> list[str]:
+    rows = conn.execute("select error from jobhooks.job_result order by change_id, attempt").fetchall()
+    return [str(error).partition(":")[0] for (error,) in rows]
+
+
+@pytest.mark.parametrize("job", ["r.Now", "r.Later"])
+@pytest.mark.parametrize(
+    ("name", "raised"),
+    [
+        ("type", ["TypeError"] * 2),
+        ("gone", ["Gone"] * 2),
+        ("import", ["ModuleNotFoundError"] * 2),
+        ("value", ["ValueError"] * 4),
+        ("both", ["TypeError", "ValueError", "TypeError", "TypeError"]),
+        ("asks", ["Retry"] * 4),
+    ],
+)
+def test_an_error_that_time_does_not_fix_is_repeated_once(
+    device: Connection, database: str, receivers: Path, log: Path, job: str, name: str, raised: list[str]
+) -> None:
+    """Another error in between, or a Retry, counts as ever: up to max_attempts."""
+    add_hook(database, receivers, job)
+    change(device, name)
+    with Daemon(database, receivers, log):
+        wait_until("it is dead", lambda: dead(device) == [(len(raised), len(raised))])
+    assert errors(device) == raised
+
+
+def test_a_group_of_such_errors_is_such_an_error(device: Connection, database: str, receivers: Path, log: Path) -> None:
+    add_hook(database, receivers, "r.Later")
+    change(device, "group")
+    with Daemon(database, receivers, log):
+        wait_until("it is dead", lambda: dead(device) == [(2, 2)])
+    assert errors(device) == ["ExceptionGroup"] * 2
+
+
+def test_a_receiver_retries_what_would_be_dead(device: Connection, database: str, receivers: Path, log: Path) -> None:
+    add_hook(database, receivers, "r.Retries")
+    change(device, "type")
+    with Daemon(database, receivers, log):
+        wait_until("it is dead", lambda: dead(device) == [(4, 4)])
+
+
+def test_an_operator_names_classes_instead_of_the_receiver(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """The worker process resolves the names; ``Exception`` is named as well, but ValueError is nearer."""
+    add_hook(database, receivers, "r.Now")
+    with contextlib.closing(connect(database)) as conn:
+        jobs.set_job(conn, "r.Now", {"no_retry_on": ["ValueError"], "retry_on": ["Exception", "r.Gone"]})
+    change(device, "value")
+    with Daemon(database, receivers, log):
+        wait_until("it is dead", lambda: dead(device) == [(2, 2)])
+        device.execute("select jobhooks.retry_deliveries('{1}', '{1}')")
+        wait_until("it was repeated once again", lambda: dead(device) == [(4, 2)])
+        device.execute("select jobhooks.discard_deliveries('{1}', '{1}')")
+        change(device, "gone")
+        wait_until("the other one is dead", lambda: dead(device) == [(4, 4)])
+
+
+def test_a_restart_between_the_error_and_its_repeat_changes_nothing(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """The row of the backlog says that the last error lasts."""
+    add_hook(database, receivers, "r.Now")
+    with contextlib.closing(connect(database)) as conn:
+        jobs.set_job(conn, "r.Now", {"backoff": 3600.0})
+    change(device, "type")
+    with Daemon(database, receivers, log):
+        wait_until("it failed", lambda: device.execute("select lasting from jobhooks.delivery").fetchall() == [(True,)])
+    device.execute("update jobhooks.delivery set due_at = clock_timestamp()")
+    with Daemon(database, receivers, log):
+        wait_until("it is dead", lambda: dead(device) == [(2, 2)])
+
+
+@pytest.mark.parametrize(
+    ("job", "name", "error"),
+    [
+        ("DiesNow", "type", "TypeError"),
+        ("DiesNow", "value", "ValueError"),
+        ("DiesNow", "ends", "WorkerDied"),
+        ("DiesNow", "hangs", "TimeLimitExceeded"),
+        ("DiesLater", "type", "TypeError"),
+        ("DiesLater", "value", "ValueError"),
+    ],
+)
+def test_a_receiver_hears_of_a_delivery_that_dies(
+    device: Connection, database: str, receivers: Path, log: Path, job: str, name: str, error: str
+) -> None:
+    """Once, at the last failure; also if the process of that run was killed. There is no connection then."""
+    add_hook(database, receivers, f"r.{job}")
+    change(device, name)
+    with Daemon(database, receivers, log):
+        wait_until("it is dead", lambda: dead(device) == [(2, 2)], 60)
+    assert (receivers / "dead").read_text().splitlines() == [f"{job} 2 {error}"]
+    lines = device.execute("select attempt, level, message from jobhooks.job_log_entry order by line").fetchall()
+    assert lines[0] == (2, "info", "buried")
+    assert [message.partition(":")[0] for _, _, message in lines[1:]] == ["raised InterfaceError"] * (job == "DiesNow")
+
+
+@pytest.mark.parametrize(
+    ("job", "attempts", "pause"), [("r.ListNow", 3, 3600), ("r.ComputesNow", 3, 1800), ("r.ComputesLater", 3, 1800)]
+)
+def test_a_receiver_chooses_its_pauses(
+    device: Connection, database: str, receivers: Path, log: Path, job: str, attempts: int, pause: float
+) -> None:
+    add_hook(database, receivers, job)
+    change(device, "any")
+    with Daemon(database, receivers, log) as daemon:
+        query = "select attempts, extract(epoch from due_at - clock_timestamp())::float from jobhooks.delivery"
+        wait_until("its last attempt failed", lambda: [row[0] for row in device.execute(query)] == [attempts])
+        ((_, due_in),) = device.execute(query).fetchall()
+    spread = 0.2 if job == "r.ListNow" else 0.0
+    assert pause * (1 - spread) - 60 < due_in <= pause * (1 + spread)
+    pauses = [event["next_attempt_s"] for event in daemon.events("delivery_failed")]
+    assert pauses[:-1] == [pytest.approx(0.05, abs=0.06)] * (attempts - 1)
+    assert pauses[-1] == pytest.approx(due_in, abs=60)
+
+
+@pytest.mark.parametrize("job", ["r.Nonsense", "r.NonsenseLater"])
+def test_a_function_that_gives_no_pause_leaves_the_usual_one(
+    device: Connection, database: str, receivers: Path, log: Path, job: str
+) -> None:
+    """Not even SystemExit ends the daemon. The run's log says what is wrong, the daemon's that the delivery is dead."""
+    add_hook(database, receivers, job)
+    change(device, "any")
+    with Daemon(database, receivers, log) as daemon:
+        wait_until("it is dead", lambda: dead(device) == [(2, 2)])
+    lines = device.execute("select level, message from jobhooks.job_log_entry order by attempt").fetchall()
+    assert [level for level, _ in lines] == ["warning"] * 2
+    assert [message.partition(":")[0] for _, message in lines] == [
+        "it raised SystemExit",
+        "it returned None, which is not a number of seconds from 0 to a year",
+    ]
+    (died,) = daemon.events("delivery_dead")
+    assert died["level"] == "error" and str(died["remedy"]).startswith("jobhooks delivery retry 1 --hook")
