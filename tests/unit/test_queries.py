@@ -74,7 +74,8 @@ def test_text_is_filled_in_as_it_is() -> None:
     """A filled-in text is not searched for parameters: it may be a complete script."""
     found = parse("q", "select :a; :b; '100%'; :a % 2")
     assert found.filled({"a": "':b'", "b": "do $$:a$$"}) == "select ':b'; do $$:a$$; '100%'; ':b' % 2"
-    assert filled("next_run", mark="'m'", set_again="").endswith("set local jobhooks.delivery = 'm'")
+    statements = filled("next_run", mark="'m'", set_again="", cause="set local a = 1")
+    assert statements.endswith("set local jobhooks.delivery = 'm';\nset local a = 1")
 
 
 def test_all_queries_have_names_of_their_own_and_no_numbered_parameters() -> None:

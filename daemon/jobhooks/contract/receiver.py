@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic, Protocol
 from jobhooks.contract.change import Change
 from jobhooks.contract.nautobot import data_files
 from jobhooks.contract.nautobot.identities import Request, RunIdentity, User, user_of
-from jobhooks.contract.run import ConnectionT, DeliveryIdentity, HookIdentity, Run, idempotency_key
+from jobhooks.contract.run import ConnectionT, DeliveryIdentity, HookIdentity, Run, idempotency_key, settings_of
 from jobhooks.contract.run_logger import RunLogger, level_named
 from jobhooks.errors import MarkRefused
 
@@ -143,8 +143,8 @@ class JobHookReceiver(Generic[ConnectionT]):
             MarkRefused: no transaction is open, or the connection's role may not mark its writes.
         """
         if hasattr(connection, "fetchval"):  # asyncpg's connection, or its pool's
-            return _mark_async(connection, self._run.delivery.mark)
-        return _mark(connection, self._run.delivery.mark)
+            return _mark_async(connection, self._run)
+        return _mark(connection, self._run)
 
     def load_json(self, file_name: str) -> Any:
         """Read a JSON file of the folder that this module is in."""
@@ -213,17 +213,22 @@ end
 """
 
 
-def _mark(connection: Any, mark: str) -> None:
+def _mark(connection: Any, run: Run[Any]) -> None:
     """Set the mark, and read it back in a second statement: outside a transaction it does not last."""
     with connection.cursor() as cursor:
-        cursor.execute(SET_MARK.format(mark))
+        cursor.execute(_set_mark(run))
         cursor.execute(READ_MARK)
-        _check_mark(cursor.fetchone()[0], mark)
+        _check_mark(cursor.fetchone()[0], run.delivery.mark)
 
 
-async def _mark_async(connection: _AsyncConnection, mark: str) -> None:
-    await connection.execute(SET_MARK.format(mark))
-    _check_mark(await connection.fetchval(READ_MARK), mark)
+async def _mark_async(connection: _AsyncConnection, run: Run[Any]) -> None:
+    await connection.execute(_set_mark(run))
+    _check_mark(await connection.fetchval(READ_MARK), run.delivery.mark)
+
+
+def _set_mark(run: Run[Any]) -> str:
+    said = [f", set_config('{name}', {value}, true)" for name, value in settings_of(run.changes)]
+    return SET_MARK.format(run.delivery.mark) + "".join(said)
 
 
 def _check_mark(found: object, mark: str) -> None:

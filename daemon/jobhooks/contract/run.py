@@ -1,6 +1,7 @@
 """One run of a receiver: which attempt it is, its log, and how it reaches the database."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
@@ -14,6 +15,10 @@ from jobhooks.contract.nautobot.identities import ChangeOrigin
 if TYPE_CHECKING:
     import psycopg
     import psycopg.rows
+
+# Characters with a meaning in SQL or for a driver, which may take %, : and ? for the place of a parameter.
+SPECIAL = re.compile(r"[^\w .@+\-]", re.ASCII)
+UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # in place of bytes that are no text; not every server can store it
 
 ConnectionT = TypeVar("ConnectionT", default="psycopg.Connection[psycopg.rows.TupleRow]")
 
@@ -51,7 +56,7 @@ class Run(Generic[ConnectionT]):
     differs from the delivery's: the last of several merged ones. ``previous`` takes the id and the content type of a
     change and finds the previous change of the same object; in an ``async def`` receiver it returns an awaitable.
     ``change``: that change, the first one of a batch. ``ended``: the receiver has returned, and a task or a thread that
-    it left belongs to no run.
+    it left belongs to no run. ``changes``: those that the receiver sees.
     """
 
     delivery: DeliveryIdentity
@@ -62,7 +67,37 @@ class Run(Generic[ConnectionT]):
     previous: Callable[[int, ContentType], Any] | None = None
     change: ChangeOrigin | None = None
     ended: bool = False
+    changes: Sequence[ChangeOrigin] = ()
 
 
 # The current run of this task, thread or process. Runners set it before they call a receiver and clear it afterwards.
 current_run: ContextVar[Run[Any] | None] = ContextVar("current_run", default=None)
+
+
+def settings_of(changes: Sequence[ChangeOrigin]) -> Iterator[tuple[str, str]]:
+    """Yield the settings of the run's session, each with its value as SQL.
+
+    A value that the changes of a batch do not share is left out: no one of them stands for the others.
+    """
+    for name in ("user_name", "request_id"):
+        values = {getattr(change, name) for change in changes}
+        value = values.pop() if len(values) == 1 else None
+        if value:
+            yield f"jobhooks.{name}", literal(value)
+
+
+def set_statements(changes: Sequence[ChangeOrigin]) -> str:
+    """The settings as statements, for a transaction."""
+    return "; ".join(f"set local {name} = {value}" for name, value in settings_of(changes))
+
+
+def literal(text: str) -> str:
+    """A text as SQL, in any session and through any driver."""
+    return f"E'{SPECIAL.sub(_escaped, text)}'"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match[0]
+    if character.isascii():
+        return f"\\x{ord(character):02x}"
+    return "?" if character == UNREADABLE else character

@@ -45,19 +45,20 @@ class DeliveryLog(Observer):
             )
 
     def _failed(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Log a failure, and what becomes of the delivery."""
-        fields = {**log_fields(delivery), "status": outcome.status.value, "error": outcome.error}
-        pause_s = outcome.next_attempt_in
-        if pause_s is None:  # discarded, or a failure that was only logged: it is settled
-            log.warning("delivery_failed", **fields)
-        elif pause_s < inf:
-            log.warning("delivery_failed", **fields, next_attempt_s=round(max(pause_s, 0.0), 1))
-        else:
-            change, hook = delivery.change.id, delivery.hook.name.replace("'", "'\\''")
-            held = "later changes of the object wait for it" if delivery.hook.blocks else "later changes pass it"
-            remedy = f"jobhooks delivery retry {change} --hook '{hook}', or discard"
-            why = "time does not fix this error" if outcome.lasting and delivery.lasting else "max_attempts"
-            log.error("delivery_dead", **fields, why=why, blocks=held, remedy=remedy)
+        """Log a failure, and what happens to the delivery."""
+        pause_s = outcome.next_attempt_in  # None if it is settled: discarded, or a failure that was only logged
+        when = {} if pause_s is None or pause_s == inf else {"next_attempt_s": round(max(pause_s, 0.0), 1)}
+        fields = log_fields(delivery)
+        log.warning("delivery_failed", **fields, status=outcome.status.value, error=outcome.error, **when)
+        if pause_s == inf:
+            hook = delivery.hook.name.replace("'", "'\\''")
+            log.error(
+                "delivery_dead",
+                **fields,
+                reason="time does not fix this error" if outcome.lasting and delivery.lasting else "max_attempts",
+                later_changes="wait" if delivery.hook.blocks else "pass",
+                remedy=f"jobhooks delivery retry {delivery.change.id} --hook '{hook}', or discard",
+            )
 
     def leadership_lost(self) -> None:
         """Log the count that is left."""

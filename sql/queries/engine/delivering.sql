@@ -3,7 +3,8 @@
 -- name: begin_run
 -- One message, sent when a receiver first uses its connection. It resets the session, which the run before, or a trigger of
 -- the tables it wrote, may have changed; :set_again makes the settings again that the reset takes back. Then it begins the
--- transaction and marks it as this run's. The reset is a separate transaction: otherwise it would be part of the run's.
+-- transaction and marks it as this run's; :cause sets the user and the request of its changes. The reset is a separate
+-- transaction: otherwise it would be part of the run's.
 begin;
 reset session authorization;
 reset all;
@@ -14,7 +15,8 @@ discard temp;
 select pg_advisory_unlock_all();
 commit;
 begin isolation level read committed read write;
-set local jobhooks.delivery = :mark
+set local jobhooks.delivery = :mark;
+:cause
 
 -- name: end_run
 -- Also one message: the result of a run with nothing to report but success, and the end.
@@ -31,7 +33,8 @@ reset all;
 close all;
 discard temp;
 set local lock_timeout = '10ms';
-set local jobhooks.delivery = :mark
+set local jobhooks.delivery = :mark;
+:cause
 
 -- name: keep_run
 -- The third run and each later one send this first: the run before them stays, and its savepoint goes.

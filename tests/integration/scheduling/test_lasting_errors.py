@@ -276,5 +276,7 @@ def test_a_function_that_gives_no_pause_leaves_the_usual_one(
         "it raised SystemExit",
         "it returned None, which is not a number of seconds from 0 to a year",
     ]
+    assert ["next_attempt_s" in event for event in daemon.events("delivery_failed")] == [True, False]
     (died,) = daemon.events("delivery_dead")
+    assert died["later_changes"] == "wait" and died["reason"] == "max_attempts"
     assert died["level"] == "error" and str(died["remedy"]).startswith("jobhooks delivery retry 1 --hook")

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from jobhooks.contract.run import DeliveryIdentity
+from jobhooks.contract.nautobot.identities import ChangeOrigin
+from jobhooks.contract.run import DeliveryIdentity, set_statements
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.store.queries import filled, query
 from jobhooks.store.storable_text import storable, storable_json, storable_log
@@ -15,17 +16,19 @@ def says_only_success(outcome: Outcome) -> bool:
     return outcome.error is None and not outcome.log and outcome.value is None
 
 
-def begin_run(delivery: DeliveryIdentity, set_again: str = "") -> str:
+def begin_run(delivery: DeliveryIdentity, set_again: str = "", changes: Sequence[ChangeOrigin] = ()) -> str:
     """Begin a transaction that is marked as this run's, in a session as it was opened.
 
-    ``set_again``: as the session's ``set_again_after_reset`` says.
+    ``set_again``: as the session's ``set_again_after_reset`` says. ``changes``: whose user the writes get.
     """
-    return filled("begin_run", mark=f"'{delivery.mark}'", set_again=set_again)
+    return filled("begin_run", mark=f"'{delivery.mark}'", set_again=set_again, cause=set_statements(changes))
 
 
-def join_run(delivery: DeliveryIdentity, set_again: str = "", *, is_second: bool) -> str:
+def join_run(
+    delivery: DeliveryIdentity, set_again: str = "", changes: Sequence[ChangeOrigin] = (), *, is_second: bool
+) -> str:
     """Let a run join a transaction. The first run in it has no savepoint, so the second one has none to release."""
-    statements = filled("next_run", mark=f"'{delivery.mark}'", set_again=set_again)
+    statements = filled("next_run", mark=f"'{delivery.mark}'", set_again=set_again, cause=set_statements(changes))
     return statements if is_second else f"{query('keep_run')};\n{statements}"
 
 

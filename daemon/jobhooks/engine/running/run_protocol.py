@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from jobhooks.contract.nautobot.identities import ChangeOrigin
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.running.result_statements import (
@@ -102,22 +103,22 @@ class RunProtocol:
         """Whether everything in the transaction is lost."""
         return self.state is State.BROKEN
 
-    def join(self, delivery: DeliveryIdentity) -> Steps[None]:
+    def join(self, delivery: DeliveryIdentity, changes: Sequence[ChangeOrigin] = ()) -> Steps[None]:
         """Begin the transaction for this run, or let the run join after the others.
 
-        An idle connection may have been cut: then a second one is tried. An error of joining breaks the transaction,
-        as it is a run before this one that left it in such a state.
+        ``changes``: those that the run is for. An idle connection may have been cut: then a second one is tried. An
+        error of joining breaks the transaction, as it is a run before this one that left it in such a state.
         """
         assert not self.closed
         if self.state is State.NEW:
             try:
-                yield from self._begin(delivery)
+                yield from self._begin(delivery, changes)
             except DatabaseUnreachable:
-                yield from self._begin(delivery)
+                yield from self._begin(delivery, changes)
             self.state = State.ONE
             return
         try:
-            yield Send(join_run(delivery, self._set_again, is_second=self.state is State.ONE))
+            yield Send(join_run(delivery, self._set_again, changes, is_second=self.state is State.ONE))
         except BaseException:
             self.state = State.BROKEN
             raise
@@ -195,10 +196,10 @@ class RunProtocol:
         """Whether the current run would wait for a lock while it holds those of others."""
         return self.is_shared and is_lock_timeout(exc)
 
-    def _begin(self, delivery: DeliveryIdentity) -> Steps[None]:
+    def _begin(self, delivery: DeliveryIdentity, changes: Sequence[ChangeOrigin]) -> Steps[None]:
         self._set_again = (yield Command.CONNECT) or ""
         try:
-            yield Send(begin_run(delivery, self._set_again))
+            yield Send(begin_run(delivery, self._set_again, changes))
         except GeneratorExit:
             raise
         except BaseException:

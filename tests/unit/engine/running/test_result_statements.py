@@ -1,6 +1,7 @@
 """The statements that begin runs, record results and commit: their text and their parameters."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from jobhooks.engine.running.result_statements import (
     results_parameters,
     says_only_success,
 )
+from support.making import make_change
 
 ONE, TWO = DeliveryIdentity(7, 3, 1), DeliveryIdentity(8, 3, 2)
 SUCCESS = Outcome(1.5, 2.25, JobResultStatus.SUCCESS)
@@ -42,7 +44,14 @@ def test_only_a_success_without_text_is_sent_with_the_commit(outcome: Outcome, o
 
 
 def test_a_transaction_is_marked_as_the_run_that_begins_it() -> None:
-    assert flat(begin_run(ONE)).endswith("; set local jobhooks.delivery = '7:3:1'")
+    assert flat(begin_run(ONE)).rstrip().endswith("; set local jobhooks.delivery = '7:3:1';")
+
+
+def test_its_writes_get_the_user_and_the_request_of_its_change() -> None:
+    change = replace(make_change(7), user_name="o'hara", request_id="r 1")
+    said = "set local jobhooks.user_name = E'o\\x27hara'; set local jobhooks.request_id = E'r 1'"
+    assert flat(begin_run(ONE, "", [change])).endswith(said)
+    assert flat(join_run(TWO, "", [change], is_second=True)).endswith(said)
 
 
 def test_each_run_that_joins_has_its_own_mark_and_one_savepoint() -> None:

@@ -54,12 +54,13 @@ async def call_receiver(
     hook = delivery.hook
     change = delivery.shown or delivery.change
     connect, previous = partial(LazyConnection, transaction), partial(previous_change_async, transaction)
-    run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, previous, change)
+    changes = [each.shown or each.change for each in batch] if batch else [change]
+    transaction.changes = changes
+    run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, previous, change, changes=changes)
     current_run.set(run)
     try:
         instance: Any = found.receiver(run)
         if found.takes_batches:
-            changes = [each.shown or each.change for each in batch]
             work = partial(instance.receive_job_hook_batch, changes=changes)
         else:
             arguments = arguments_of(found, change)

@@ -1,10 +1,12 @@
 """The transactions that ``async def`` receivers write in: the run protocol on asyncpg, and one run's share of it."""
 
 import asyncio
+from collections.abc import Sequence
 
 import asyncpg
 from asyncpg.transaction import Transaction
 
+from jobhooks.contract.nautobot.identities import ChangeOrigin
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Outcome
@@ -54,7 +56,7 @@ class SharedTransaction:
         """
         self.current = run
         begins = self.protocol.state is State.NEW
-        await self._drive(self.protocol.join(run.delivery))
+        await self._drive(self.protocol.join(run.delivery, run.changes))
         if begins:
             conn = self.conn
             assert conn is not None
@@ -163,6 +165,7 @@ class RunTransaction:
         self._private = False
         self._lent: AsyncConnection | None = None
         self.delivery = delivery
+        self.changes: Sequence[ChangeOrigin] = ()  # that the receiver sees
         self.joined: SharedTransaction | None = None
 
     @property

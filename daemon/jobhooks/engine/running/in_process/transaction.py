@@ -1,9 +1,12 @@
 """The transactions that ``def`` receivers write in: the run protocol on psycopg, and one run's share of it."""
 
+from collections.abc import Sequence
+
 import psycopg
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
+from jobhooks.contract.nautobot.identities import ChangeOrigin
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.running.in_process.connection import Leftovers, ReceiverConnection, refuse
@@ -68,7 +71,7 @@ class SharedTransaction:
         self.protocol = RunProtocol()
         self.conn: SyncConnection | None = None
 
-    def join(self, delivery: DeliveryIdentity) -> SyncConnection:
+    def join(self, delivery: DeliveryIdentity, changes: Sequence[ChangeOrigin]) -> SyncConnection:
         """Begin the transaction for a run, or let the run join after the others; return the connection.
 
         Raises:
@@ -76,7 +79,7 @@ class SharedTransaction:
             GaveWay: a run before this one left the transaction in a state that no other can follow.
         """
         try:
-            self._drive(self.protocol.join(delivery))
+            self._drive(self.protocol.join(delivery, changes))
         except JobhooksError as exc:
             if self.protocol.broken:
                 raise GaveWay from exc
@@ -169,8 +172,11 @@ class SharedTransaction:
 class RunConnection:
     """The connection of one run, for as long as the run lasts. It joins the transaction when it is first used."""
 
-    def __init__(self, shared: SharedTransaction, delivery: DeliveryIdentity) -> None:
+    def __init__(
+        self, shared: SharedTransaction, delivery: DeliveryIdentity, changes: Sequence[ChangeOrigin] = ()
+    ) -> None:
         self._shared = shared
+        self._changes = changes
         self._delivery = delivery
         self.conn: SyncConnection | None = None
         self.ended = False
@@ -185,7 +191,7 @@ class RunConnection:
         if self.ended:
             refuse()
         if self.conn is None:
-            self.conn = self._shared.join(self._delivery)
+            self.conn = self._shared.join(self._delivery, self._changes)
         return self.conn
 
     def end(self) -> None:

@@ -313,9 +313,12 @@ def _run(
     order = orders[0]
     clock = order.clock
     started_at = clock.now()
-    connection = RunConnection(shared, order.delivery)
+    changes = [order.change for order in orders]
+    connection = RunConnection(shared, order.delivery, changes)
     previous = partial(previous_change, connection)
-    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, previous, order.change)
+    run = Run(
+        order.delivery, connection, log, order.change.id, order.hook_name, previous, order.change, changes=changes
+    )
     current_run.set(run)
     _running = run
     try:
