@@ -50,7 +50,11 @@ class Marks(JobHookReceiver):
 
 class MarksLater(JobHookReceiver):
     async def receive_job_hook(self, change):
-        own = await asyncpg.connect(DATABASE)
+        where = psycopg.conninfo.conninfo_to_dict(DATABASE)
+        own = await asyncpg.connect(
+            host=where["host"], port=where["port"], user=where["user"], database=where["dbname"],
+            password=where.get("password"),
+        )
         async with own.transaction():
             await self.mark(own)
             await own.execute("insert into public.noted (change) values ($1)", change.id)
