@@ -15,8 +15,9 @@ from support.hooking import add_hook, write_receivers
 SOURCE = """
 import os
 from pathlib import Path
-import asyncpg, psycopg
+import psycopg
 from jobhooks import JobHookReceiver
+from jobhooks.store.connections import asyncpg_arguments, connect_async
 
 class Now(JobHookReceiver):
     def receive_job_hook(self, change):
@@ -50,11 +51,8 @@ class Marks(JobHookReceiver):
 
 class MarksLater(JobHookReceiver):
     async def receive_job_hook(self, change):
-        where = psycopg.conninfo.conninfo_to_dict(DATABASE)
-        own = await asyncpg.connect(
-            host=where["host"], port=where["port"], user=where["user"], database=where["dbname"],
-            password=where.get("password"),
-        )
+        with psycopg.connect(DATABASE) as found:
+            own = await connect_async(asyncpg_arguments(found))
         async with own.transaction():
             await self.mark(own)
             await own.execute("insert into public.noted (change) values ($1)", change.id)
