@@ -79,6 +79,8 @@ begin
         jobhooks.may_mark()
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon, jobhooks_receiver;
     grant execute on function jobhooks.previous_change(bigint, integer) to jobhooks_receiver;
+    grant execute on function jobhooks.columns_of_key(oid, smallint []) to jobhooks_receiver;
+    grant execute on function jobhooks.changes_of_object(bigint, boolean, integer, integer) to jobhooks_receiver;
 
     grant execute on function
         jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(), jobhooks.problems_of_columns(), jobhooks.problems_of_wide_rows(), jobhooks.problems_of_casts(), jobhooks.casts_of_columns(regclass, text []),

@@ -1172,6 +1172,14 @@ GRANT ALL ON FUNCTION jobhooks.casts_of_columns(relation regclass, exclude text[
 GRANT ALL ON FUNCTION jobhooks.casts_of_columns(relation regclass, exclude text[]) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.casts_of_columns(relation regclass, exclude text[]) TO jobhooks_daemon;
 
+GRANT SELECT,INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.changes_of_object(change_id bigint, later boolean, looked_at integer, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.changes_of_object(change_id bigint, later boolean, looked_at integer, most integer) TO jobhooks_receiver;
+
 REVOKE ALL ON FUNCTION jobhooks.check_casts(relation regclass, exclude text[]) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.check_hook() FROM PUBLIC;
@@ -1188,6 +1196,9 @@ GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhoo
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_daemon;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_receiver;
+
+REVOKE ALL ON FUNCTION jobhooks.columns_of_key(relation oid, numbers smallint[], OUT columns text[], OUT types text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.columns_of_key(relation oid, numbers smallint[], OUT columns text[], OUT types text[]) TO jobhooks_receiver;
 
 REVOKE ALL ON FUNCTION jobhooks.configuration_of_hook(hook_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.configuration_of_hook(hook_id integer) TO jobhooks_viewer;
@@ -1383,11 +1394,6 @@ GRANT ALL ON FUNCTION jobhooks.place_text(place json) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.place_text(place json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.prepare_segment(number integer) FROM PUBLIC;
-
-GRANT SELECT,INSERT ON TABLE jobhooks.object_change TO jobhooks_capture;
-GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_viewer;
-GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_operator;
-GRANT SELECT ON TABLE jobhooks.object_change TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.previous_change(change_id bigint, looked_at integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.previous_change(change_id bigint, looked_at integer) TO jobhooks_receiver;

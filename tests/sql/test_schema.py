@@ -45,6 +45,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
     assert definers == [
         ("jobhooks.advance_sequence()",),
         ("jobhooks.capture_change()",),
+        ("jobhooks.changes_of_object(bigint,boolean,integer,integer)",),
         ("jobhooks.check_hook_targets()",),
         ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
         ("jobhooks.drop_old_history(interval)",),

@@ -12,14 +12,17 @@ from msgspec.structs import astuple
 
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.content_type import ContentType
-from jobhooks.contract.run import current_run
+from jobhooks.contract.log import clean_text
+from jobhooks.contract.nautobot.exact_number import json_ready
+from jobhooks.contract.run import ChangeReader, DeliveryIdentity, current_run
 from jobhooks.contract.snapshots import Row, Snapshots, decode_row, differences
 
 # A string, or a separator of JSON. Possessive, so that a string of megabytes needs no extra memory.
+LONGEST_KEY = 100  # characters of a key's value in a text
 TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Change:
     """One captured row change: the action, the row before and after, the time, the user and the transaction.
 
@@ -41,6 +44,7 @@ class Change:
     snapshot_error: str | None = None
     partition: str | None = None
     session_role: str = ""
+    caused_by: DeliveryIdentity | None = None
 
     @cached_property
     def prechange(self) -> Row | None:
@@ -51,6 +55,45 @@ class Change:
     def postchange(self) -> Row | None:
         """The row after the change. Delete and truncate have no such row."""
         return None if self.postchange_json is None else decode_row(self.postchange_json)
+
+    def __str__(self) -> str:
+        """The object, the action and the user, as in ``public.device 7 update by alice``: never the row."""
+        return f"{self.object_repr} {self.action} by {self.user_name}"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}: {self}>"
+
+    @property
+    def pk(self) -> int:
+        """The same as ``id``."""
+        return self.id
+
+    @property
+    def object_repr(self) -> str:
+        """The table and the key of the object, as in ``public.device 7``."""
+        key = self.object_key()
+        values = [] if key is None else [clean_text(value, LONGEST_KEY) for value in key.values()]
+        return " ".join([self.content_type.name, ", ".join(values)]).rstrip()
+
+    @property
+    def object_data(self) -> Row | None:
+        """The row after the change; before it, if the change deleted it. Its numbers are as in ``get_snapshots``."""
+        return json_ready(self.prechange if self.postchange_json is None else self.postchange)
+
+    @property
+    def object_data_v2(self) -> Row | None:
+        """The same as ``object_data``."""
+        return self.object_data
+
+    @property
+    def change_context(self) -> str:
+        """``job-hook`` for a change that a run made, else ``orm``: words of Nautobot's."""
+        return "orm" if self.caused_by is None else "job-hook"
+
+    @property
+    def change_context_detail(self) -> str:
+        """The run that made the change, as change, hook and attempt; empty if no run did."""
+        return "" if self.caused_by is None else self.caused_by.mark
 
     @property
     def size(self) -> int:
@@ -77,17 +120,51 @@ class Change:
         Raises:
             RuntimeError: no receiver runs.
         """
+        return self._reader("previous()").previous(self.id, self.content_type)
+
+    @property
+    def changed_object(self) -> Any:
+        """The live row, read now; null if it no longer exists. Await it in an ``async def`` receiver.
+
+        The argument ``changed_object`` of the receiver is the row as it was read before the call.
+        """
+        return self._reader("changed_object").changed_object(self)
+
+    def get_prev_change(self, user: object = None) -> Any:  # noqa: ARG002 - Nautobot's
+        """The same as ``previous``. ``user`` has no effect."""
+        return self.previous()
+
+    def get_next_change(self, user: object = None) -> Any:  # noqa: ARG002 - as there
+        """The next change of this object, if it has one already. Await it in an ``async def`` receiver.
+
+        The search covers the 20,000 changes of all tables after this one. ``user`` has no effect.
+        """
+        return self._reader("get_next_change()").next(self.id, self.content_type)
+
+    def get_related_changes(self, user: object = None, permission: str = "view") -> Any:  # noqa: ARG002 - as there
+        """The other changes of this object, the oldest first: up to 1,000 before it and 1,000 after it.
+
+        Await it in an ``async def`` receiver. The search covers the 20,000 changes of all tables before this one, and
+        as many after it. ``user`` and ``permission`` have no effect.
+        """
+        return self._reader("get_related_changes()").related(self.id, self.content_type)
+
+    def _reader(self, name: str) -> ChangeReader:
         run = current_run.get()
-        if run is None or run.previous is None:
-            raise RuntimeError("previous() is for receivers: it reads through the connection of a run")
-        return run.previous(self.id, self.content_type)
+        if run is None or run.reader is None:
+            raise RuntimeError(f"{name} is for receivers: it reads through the connection of a run")
+        return run.reader
 
     def get_snapshots(self) -> Snapshots:
-        """The row before, the row after, and the top-level columns that differ, removed and added."""
+        """The row before, the row after, and the top-level columns that differ, removed and added.
+
+        Numbers with a fraction are digits that act as Decimals, so that ``json.dumps`` writes them without loss.
+        """
+        unequal = differences(self.prechange, self.postchange, self.content_type.ignored_columns)
         return {
-            "prechange": self.prechange,
-            "postchange": self.postchange,
-            "differences": differences(self.prechange, self.postchange, self.content_type.ignored_columns),
+            "prechange": json_ready(self.prechange),
+            "postchange": json_ready(self.postchange),
+            "differences": {"removed": json_ready(unequal["removed"]), "added": json_ready(unequal["added"])},
         }
 
     def object_key(self) -> Row | None:

@@ -1,6 +1,6 @@
-"""A watched table, as changes and receivers refer to it."""
+"""A watched table, and a foreign key between tables, as changes and receivers refer to them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -18,3 +18,30 @@ class ContentType:
     key_columns: tuple[str, ...]
     key_types: tuple[str, ...]
     ignored_columns: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ForeignKey:
+    """A foreign key: ``columns`` of ``table`` refer to ``target_columns`` of ``target``.
+
+    ``column_types`` and ``target_types`` are SQL's names for their types. Both tables have their primary keys as
+    ``key_columns``, and need not be watched.
+    """
+
+    name: str
+    table: ContentType
+    columns: tuple[str, ...]
+    column_types: tuple[str, ...]
+    target: ContentType
+    target_columns: tuple[str, ...]
+    target_types: tuple[str, ...]
+
+    @property
+    def by_columns(self) -> ContentType:
+        """The table, with the columns of this foreign key as if they were its key."""
+        return replace(self.table, key_columns=self.columns, key_types=self.column_types)
+
+    @property
+    def target_by_columns(self) -> ContentType:
+        """The other table, likewise."""
+        return replace(self.target, key_columns=self.target_columns, key_types=self.target_types)

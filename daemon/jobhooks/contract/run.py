@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
 
 from typing_extensions import TypeVar
 
@@ -48,13 +48,33 @@ def idempotency_key(change_id: int, hook_id: int) -> str:
     return f"{change_id}:{hook_id}"
 
 
+class ChangeReader(Protocol):
+    """Reads for a change, through the connection of a run. In an ``async def`` receiver each method is awaited."""
+
+    def previous(self, change_id: int, content_type: ContentType, /) -> Any:
+        """The change of the same object before one."""
+        ...
+
+    def next(self, change_id: int, content_type: ContentType, /) -> Any:
+        """The change of the same object after one."""
+        ...
+
+    def related(self, change_id: int, content_type: ContentType, /) -> Any:
+        """The other changes of the object of a change."""
+        ...
+
+    def changed_object(self, change: Any, /) -> Any:
+        """The live row of a change."""
+        ...
+
+
 @dataclass(slots=True)
 class Run(Generic[ConnectionT]):
     """The engine's side of one run of a receiver.
 
     ``connect`` opens the connection of the run's transaction. ``change_id``: the change that the receiver sees, if it
-    differs from the delivery's: the last of several merged ones. ``previous`` takes the id and the content type of a
-    change and finds the previous change of the same object; in an ``async def`` receiver it returns an awaitable.
+    differs from the delivery's: the last of several merged ones. ``reader`` reads for a change; in an ``async def``
+    receiver its methods return awaitables.
     ``change``: that change, the first one of a batch. ``ended``: the receiver has returned, and a task or a thread that
     it left belongs to no run. ``changes``: those that the receiver sees.
     """
@@ -64,7 +84,7 @@ class Run(Generic[ConnectionT]):
     log: ReceiverLog = field(default_factory=ReceiverLog)
     change_id: int | None = None
     hook_name: str = ""
-    previous: Callable[[int, ContentType], Any] | None = None
+    reader: ChangeReader | None = None
     change: ChangeOrigin | None = None
     ended: bool = False
     changes: Sequence[ChangeOrigin] = ()

@@ -10,6 +10,8 @@ from typing import TypedDict, cast
 
 import msgspec
 
+from jobhooks.contract.nautobot.exact_number import ExactNumber
+
 Row = dict[str, object]
 
 IP_TYPES = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
@@ -105,6 +107,8 @@ def identical(one: object, other: object) -> bool:
 def _json_value(value: object) -> object:
     """Encode values in PostgreSQL's notation where the encoder would use another one."""
     match value:
+        case ExactNumber():
+            return Decimal(value)
         case float() | Decimal() if not isfinite(value):
             return str(Decimal(value))
         case datetime.timedelta():

@@ -8,6 +8,7 @@ import msgspec
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.contract.content_type import ContentType
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.store.connections import AsyncConnection
 from jobhooks.store.undecodable_text import call_readable_async
 
@@ -55,5 +56,7 @@ def change_of(row: asyncpg.Record, content_types: ContentTypes) -> Change:
         "partition": rare.get("partition"),
         "session_role": role,
     }
+    if cause := rare.get("caused_by"):
+        fields["caused_by"] = DeliveryIdentity(cause["change"], cause["hook"], cause["attempt"])
     object.__setattr__(change, "__dict__", fields)
     return change

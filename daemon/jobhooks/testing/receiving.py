@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any, NoReturn
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject, LoadedRow
+from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject, LiveRow, LoadedRow
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.log import LogEntry, ReceiverLog
 from jobhooks.contract.meta import is_async, read_meta, steps_of, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
-from jobhooks.contract.run import DeliveryIdentity, Run, current_run
-from jobhooks.contract.snapshots import Row, decode_row, encode_row
+from jobhooks.contract.run import ChangeReader, DeliveryIdentity, Run, current_run
+from jobhooks.contract.snapshots import Row, encode_row
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
+from jobhooks.engine.running.output import captured_records
 from jobhooks.engine.running.steps import (
     Ending,
     after_run,
@@ -24,7 +25,9 @@ from jobhooks.engine.running.steps import (
     in_steps,
     in_steps_async,
     refuse_awaitable,
+    warn_of_unsaved,
 )
+from jobhooks.testing.memory_rows import AsyncMemoryChanges, AsyncMemoryRows, MemoryChanges, MemoryRows, Related
 
 Receiver = type[JobHookReceiver[Any]]
 HOOK = "a hook"
@@ -63,16 +66,17 @@ def receive(
     user_name: str = "tester",
     request_id: str | None = None,
     connection: Any = None,
+    related: Related | None = None,
 ) -> Received:
     """Run a receiver, ``def`` or ``async def``, for one change without a database, and return the outcome.
 
     ``before`` and ``after`` are the row before and after the change: without the first it is a create, without the
     second a delete, without both a truncate. Their values go through JSON, as in the daemon: a date arrives as text.
     ``changed_object`` is a row in memory. ``connection`` becomes ``self.connection``; without it, a run that uses the
-    connection fails.
+    connection fails. ``related``: rows that foreign keys lead to, as in ``{"site": {...}, "public.interface": [...]}``.
     """
     change = _change(before, after, action, table, key, user_name, request_id)
-    call = _Call(receiver, [change], connection)
+    call = _Call(receiver, [change], connection, related)
     return asyncio.run(call.run_async()) if is_async(receiver) else call.run()
 
 
@@ -87,7 +91,7 @@ async def receive_async(receiver: Receiver, **arguments: Any) -> Received:
         arguments.pop("user_name", "tester"),
         arguments.pop("request_id", None),
     )
-    call = _Call(receiver, [change], arguments.pop("connection", None))
+    call = _Call(receiver, [change], arguments.pop("connection", None), arguments.pop("related", None))
     if arguments:
         raise TypeError(f"receive_async takes no {', '.join(arguments)}")
     return await call.run_async() if is_async(receiver) else call.run()
@@ -152,65 +156,30 @@ def _change(
 
 
 @dataclass
-class _MemoryRow:
-    """The live row, where there is one."""
-
-    columns: Row | None
-    version: int = 1
-
-    def load(self, _content_type: ContentType, _key: Row) -> LoadedRow | None:
-        return None if self.columns is None else LoadedRow(dict(self.columns), str(self.version))
-
-    def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
-        if self.columns is None or version != str(self.version):
-            return None
-        self.columns = {**self.columns, **decode_row(encode_row(values))}
-        self.version += 1
-        return self.load(content_type, key)
-
-    def delete(self, _content_type: ContentType, _key: Row, version: str) -> bool:
-        if self.columns is None or version != str(self.version):
-            return False
-        self.columns = None
-        self.version += 1
-        return True
-
-
-class _AsyncMemoryRow:
-    """The same, to be awaited."""
-
-    def __init__(self, row: _MemoryRow) -> None:
-        self._row = row
-
-    async def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
-        return self._row.load(content_type, key)
-
-    async def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
-        return self._row.update(content_type, key, version, values)
-
-    async def delete(self, content_type: ContentType, key: Row, version: str) -> bool:
-        return self._row.delete(content_type, key, version)
-
-
-@dataclass
 class _Call:
     """One call of a receiver, with its effects in memory."""
 
     receiver: Receiver
     changes: list[Change]
     connection: Any
+    related: Related | None = None
     log: ReceiverLog = field(default_factory=ReceiverLog)
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
         after = self.changes[0].postchange
         self.sensitive = read_meta(self.receiver).has_sensitive_variables
-        self.row = _MemoryRow(None if after is None else dict(after))
+        self.row = MemoryRows(self.changes[0].content_type, None if after is None else dict(after), self.related)
+        self.live: LiveRow[Any] | None = None
         self.value: object = None
 
     def run(self) -> Received:
         started_at = self.clock.now()
-        receiver = self._instance(lambda _id, _content_type: None)
+        with captured_records():
+            return self._run(started_at)
+
+    def _run(self, started_at: float) -> Received:
+        receiver = self._instance(MemoryChanges(self.row))
         ending = Ending(receiver)
         try:
             work = self._work(receiver, ChangedObject, self.row)
@@ -224,10 +193,14 @@ class _Call:
 
     async def run_async(self) -> Received:
         started_at = self.clock.now()
-        receiver = self._instance(_none_before)
+        with captured_records():
+            return await self._run_async(started_at)
+
+    async def _run_async(self, started_at: float) -> Received:
+        receiver = self._instance(AsyncMemoryChanges(self.row))
         ending = Ending(receiver)
         try:
-            work = self._work(receiver, AsyncChangedObject, _AsyncMemoryRow(self.row))
+            work = self._work(receiver, AsyncChangedObject, AsyncMemoryRows(self.row))
             self.value = await (in_steps_async(receiver, work) if steps_of(self.receiver) else work())
         except Exception as exc:  # noqa: BLE001 - as there
             ending.exc = exc
@@ -240,12 +213,14 @@ class _Call:
         if ending.exc is not None:
             return failed(started_at, self.clock, self.log, ending.exc, sensitive=self.sensitive)
         ending.value = self.value
+        if self.live is not None:
+            warn_of_unsaved(self.live, self.log)
         return completed(started_at, self.clock, self.log, self.value, sensitive=self.sensitive)
 
-    def _instance(self, previous: Callable[[int, ContentType], Any]) -> JobHookReceiver[Any]:
+    def _instance(self, changes: ChangeReader) -> JobHookReceiver[Any]:
         change = self.changes[0]
         run: Run[Any] = Run(
-            DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, previous, change
+            DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, changes, change
         )
         current_run.set(run)
         return self.receiver(run)
@@ -254,9 +229,9 @@ class _Call:
         if takes_batches(self.receiver):
             return partial(receiver.receive_job_hook_batch, changes=self.changes)
         change = self.changes[0]
-        live = None
+        live = self.live
         if self.row.columns is not None and change.content_type.key_columns:
-            live = kind(change.content_type, rows, LoadedRow(dict(self.row.columns), str(self.row.version)))
+            live = self.live = kind(change.content_type, rows, LoadedRow(dict(self.row.columns), str(self.row.version)))
         given = {"change": change, "action": change.action, "changed_object": live}
         return partial(
             receiver.receive_job_hook, **{name: given[name] for name in {"change", *wanted_arguments(self.receiver)}}
@@ -276,10 +251,6 @@ class _Call:
             self.row.columns,
             self.row.version > 1,
         )
-
-
-async def _none_before(_id: int, _content_type: ContentType) -> None:
-    return None
 
 
 def _no_connection() -> NoReturn:

@@ -64,6 +64,33 @@ select
     change.session_role, change.context::text, change.prechange::text, change.postchange::text
 from jobhooks.previous_change(:change_id, :looked_at) as change
 
+-- name: changes_of_object
+-- With the columns that read_page gives them.
+select
+    change.id, change.transaction_id::text::bigint, change.time, change.content_type_id, change.action::text,
+    change.session_role, change.context::text, change.prechange::text, change.postchange::text
+from jobhooks.changes_of_object(:change_id, :later, :looked_at, :most) as change
+
+-- name: foreign_keys
+-- The foreign keys of a table, with the primary keys of both tables. Those of partitions are copies of their table's.
+select
+    fk.conname::text, source.columns, source.types, array[own_schema.nspname::text, own.relname::text],
+    own_key.columns, own_key.types, referred.columns, referred.types,
+    array[other_schema.nspname::text, other.relname::text], other_key.columns, other_key.types
+from pg_catalog.pg_constraint as fk
+join pg_catalog.pg_class as own on own.oid = fk.conrelid
+join pg_catalog.pg_namespace as own_schema on own_schema.oid = own.relnamespace
+join pg_catalog.pg_class as other on other.oid = fk.confrelid
+join pg_catalog.pg_namespace as other_schema on other_schema.oid = other.relnamespace
+left join pg_catalog.pg_constraint as own_pk on own_pk.conrelid = own.oid and own_pk.contype = 'p'
+left join pg_catalog.pg_constraint as other_pk on other_pk.conrelid = other.oid and other_pk.contype = 'p'
+cross join lateral jobhooks.columns_of_key(own.oid, fk.conkey) as source (columns, types)
+cross join lateral jobhooks.columns_of_key(other.oid, fk.confkey) as referred (columns, types)
+cross join lateral jobhooks.columns_of_key(own.oid, own_pk.conkey) as own_key (columns, types)
+cross join lateral jobhooks.columns_of_key(other.oid, other_pk.conkey) as other_key (columns, types)
+where fk.contype = 'f' and fk.conparentid = 0 and own_schema.nspname = :schema and own.relname = :table
+order by fk.conname
+
 -- name: database_time
 select extract(epoch from clock_timestamp())::double precision
 

@@ -9,13 +9,22 @@ import msgspec
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.control import Discard, Retry
 from jobhooks.contract.log import LONGEST_TEXT, LogEntry, ReceiverLog, clean_text
+from jobhooks.contract.nautobot.exact_number import ExactNumber
 from jobhooks.contract.redaction import redact
 from jobhooks.engine.delivery.lasting_errors import RetryRules, is_lasting
 
 LONGEST_TRACEBACK = 200_000  # characters
 LARGEST_VALUE = 100_000  # bytes of a receiver's return value, as JSON
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
+
+def _unencodable(value: object) -> object:
+    """Encode a number of a snapshot; refuse other types."""
+    if isinstance(value, ExactNumber):
+        return Decimal(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=_unencodable)
 _decoder = msgspec.json.Decoder(object, float_hook=Decimal)
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 
 from jobhooks.contract.change import Change
+from jobhooks.contract.changed_object import AsyncChangedObject, LiveRow
 from jobhooks.contract.control import LONGEST_RETRY, Discard, LoggedFailure
 from jobhooks.contract.log import ReceiverLog, clean_text
 from jobhooks.contract.nautobot.step_arguments import call_step
@@ -27,6 +28,13 @@ from jobhooks.engine.running.output import output_to
 def arguments_of(found: FoundReceiver, change: Change) -> dict[str, Any]:
     """The arguments that a receiver takes, without the live row."""
     return {"change": change, "action": change.action} if "action" in found.wanted else {"change": change}
+
+
+def warn_of_unsaved(live: LiveRow[Any], log: ReceiverLog) -> None:
+    """Log a warning if a receiver has assigned columns that it never saved: nothing was written then."""
+    if names := live.unsaved():
+        call = "await changed_object.save()" if isinstance(live, AsyncChangedObject) else "changed_object.save()"
+        log.warning(live, f"assigned and not saved: {', '.join(names)}. Call {call} to write it")
 
 
 class Step(NamedTuple):

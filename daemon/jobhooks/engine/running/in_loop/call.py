@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.run import Run, current_run
@@ -13,14 +12,13 @@ from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lasting_errors import rules_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed, failed_after
+from jobhooks.engine.running.change_readers import AsyncChangeReader
 from jobhooks.engine.running.in_loop.lazy_connection import LazyConnection
 from jobhooks.engine.running.in_loop.limits import Limited
 from jobhooks.engine.running.in_loop.transaction import RunTransaction, SharedTransaction
-from jobhooks.engine.running.live_rows import AsyncLiveRows, key_to_load
-from jobhooks.engine.running.previous_change import previous_change_async
 from jobhooks.engine.running.run_protocol import Ended
 from jobhooks.engine.running.sharing_policy import GaveWay
-from jobhooks.engine.running.steps import Ending, arguments_of, computed_pause, in_steps_async
+from jobhooks.engine.running.steps import Ending, arguments_of, computed_pause, in_steps_async, warn_of_unsaved
 from jobhooks.errors import AlreadySettled
 from jobhooks.store.connections import lost_by
 
@@ -53,10 +51,11 @@ async def call_receiver(
     started_at = clock.now()
     hook = delivery.hook
     change = delivery.shown or delivery.change
-    connect, previous = partial(LazyConnection, transaction), partial(previous_change_async, transaction)
+    connect, reader = partial(LazyConnection, transaction), AsyncChangeReader(transaction)
     changes = [each.shown or each.change for each in batch] if batch else [change]
     transaction.changes = changes
-    run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, previous, change, changes=changes)
+    run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, reader, change, changes=changes)
+    live: AsyncChangedObject | None = None
     current_run.set(run)
     try:
         instance: Any = found.receiver(run)
@@ -65,7 +64,7 @@ async def call_receiver(
         else:
             arguments = arguments_of(found, change)
             if "changed_object" in found.wanted:
-                arguments["changed_object"] = await _load(transaction, change)
+                arguments["changed_object"] = live = await reader.changed_object(change)
             work = partial(instance.receive_job_hook, **arguments)
         coroutine: Any = in_steps_async(instance, work) if found.steps else work()
         if ending is not None:
@@ -75,6 +74,8 @@ async def call_receiver(
         value = await limited.run(task)
         if ending is not None:
             ending.value = value
+        if live is not None:
+            warn_of_unsaved(live, log)
         return completed(started_at, clock, log, value, sensitive=hook.limits.has_sensitive_variables)
     except (GeneratorExit, GaveWay):
         raise
@@ -139,12 +140,3 @@ async def record(
         first = deliveries[0]
         rules = rules_of(first, calls_on_dead=False)
         return failed_after(outcome, clock, exc, sensitive=first.hook.limits.has_sensitive_variables, rules=rules)
-
-
-async def _load(transaction: RunTransaction, change: Change) -> AsyncChangedObject | None:
-    key = key_to_load(change)
-    if key is None:
-        return None
-    rows = AsyncLiveRows(transaction)
-    loaded = await rows.load(change.content_type, key)
-    return None if loaded is None else AsyncChangedObject(change.content_type, rows, loaded)

@@ -187,9 +187,7 @@ class RunTransaction:
         """
         if self.conn is not None:
             return await self.conn.fetchrow(statement, *parameters)
-        if self._is_behind and self._shared.protocol.needs_end:
-            return await self.writing(statement, *parameters)
-        if not self._connections.has_room(READER) and self._shared.protocol.needs_end:
+        if not self._reads_apart():
             return await self.writing(statement, *parameters)
         try:
             return await self._read(statement, *parameters)
@@ -200,6 +198,28 @@ class RunTransaction:
         async with borrowed(self._connections, READER) as conn:
             try:
                 return await conn.fetchrow(statement, *parameters)
+            except (asyncpg.PostgresConnectionError, *BROKEN) as exc:
+                conn.terminate()
+                raise lost_by(exc) from exc
+
+    async def reading_all(self, statement: str, *parameters: object) -> list[asyncpg.Record]:
+        """Fetch rows, where ``reading`` fetches one."""
+        if self.conn is None and self._reads_apart():
+            try:
+                return await self._read_all(statement, *parameters)
+            except DatabaseUnreachable:
+                return await self._read_all(statement, *parameters)  # the connection was cut while it was idle
+        return await (await self.open()).fetch(statement, *parameters)
+
+    def _reads_apart(self) -> bool:
+        """Whether the run, which has not joined its transaction, may read outside of it; see ``reading``."""
+        needs_end = self._shared.protocol.needs_end
+        return not (needs_end and (self._is_behind or not self._connections.has_room(READER)))
+
+    async def _read_all(self, statement: str, *parameters: object) -> list[asyncpg.Record]:
+        async with borrowed(self._connections, READER) as conn:
+            try:
+                return await conn.fetch(statement, *parameters)
             except (asyncpg.PostgresConnectionError, *BROKEN) as exc:
                 conn.terminate()
                 raise lost_by(exc) from exc

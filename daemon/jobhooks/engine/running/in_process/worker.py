@@ -26,11 +26,10 @@ from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.lasting_errors import RetryRules
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
 from jobhooks.engine.running import output
+from jobhooks.engine.running.change_readers import SyncChangeReader
 from jobhooks.engine.running.in_process.connection import Leftovers
 from jobhooks.engine.running.in_process.messages import encoded, receive
 from jobhooks.engine.running.in_process.transaction import KeptConnection, RunConnection, SharedTransaction
-from jobhooks.engine.running.live_rows import SyncLiveRows, key_to_load
-from jobhooks.engine.running.previous_change import previous_change
 from jobhooks.engine.running.result_statements import says_only_success
 from jobhooks.engine.running.run_protocol import Ended, recorded
 from jobhooks.engine.running.sharing_policy import LONGEST_S, TOO_LONG_S, GaveWay
@@ -43,12 +42,13 @@ from jobhooks.engine.running.steps import (
     dead_step,
     in_steps,
     refuse_awaitable,
+    warn_of_unsaved,
 )
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, InvalidReceiver, JobhooksError
 from jobhooks.runtime.logging import LogSettings, configure
 from jobhooks.runtime.parent_process import end_with
 from jobhooks.runtime.process_copies import without_copies
-from jobhooks.store.connections import SyncConnection, lost_by
+from jobhooks.store.connections import lost_by
 
 MOST_THREADS = 40  # a ThreadPoolExecutor of a module starts up to 32
 
@@ -315,17 +315,15 @@ def _run(
     started_at = clock.now()
     changes = [order.change for order in orders]
     connection = RunConnection(shared, order.delivery, changes)
-    previous = partial(previous_change, connection)
-    run = Run(
-        order.delivery, connection, log, order.change.id, order.hook_name, previous, order.change, changes=changes
-    )
+    reader = SyncChangeReader(connection)
+    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, reader, order.change, changes=changes)
     current_run.set(run)
     _running = run
     try:
         longest_s = TOO_LONG_S if shared.protocol.needs_end else None
         with without_copies(found.class_path), _limits(order.soft_time_limit, longest_s):
             ending.receiver = found.receiver(run)
-            ending.value = value = _call(found, ending.receiver, orders, connection)
+            ending.value = value = _call(found, ending.receiver, orders, reader, log)
         outcome = completed(started_at, clock, log, value, sensitive=order.sensitive)
         if order.behind and shared.protocol.needs_end and not says_only_success(outcome):
             connection()  # to be recorded with those before it
@@ -367,23 +365,24 @@ def _computed_pause(found: FoundReceiver, order: Order, exc: BaseException, log:
 
 
 def _call(
-    found: FoundReceiver,
-    receiver: Any,
-    orders: list[Order],
-    connected: Callable[[], SyncConnection],
+    found: FoundReceiver, receiver: Any, orders: list[Order], reader: SyncChangeReader, log: ReceiverLog
 ) -> object:
+    live: ChangedObject | None = None
     if found.takes_batches:
         work = partial(receiver.receive_job_hook_batch, changes=[each.change for each in orders])
     else:
         change = orders[0].change
         arguments = arguments_of(found, change)
         if "changed_object" in found.wanted:
-            arguments["changed_object"] = _load(connected, change)
+            arguments["changed_object"] = live = reader.changed_object(change)
         work = partial(receiver.receive_job_hook, **arguments)
     if found.steps:
-        return in_steps(receiver, work)
-    value = work()
-    refuse_awaitable(value)
+        value = in_steps(receiver, work)
+    else:
+        value = work()
+        refuse_awaitable(value)
+    if live is not None:
+        warn_of_unsaved(live, log)
     return value
 
 
@@ -406,15 +405,6 @@ def _commit_all(shared: SharedTransaction, orders: list[Order], outcomes: list[O
         recorded(outcome) if outcome is not None and order.delivery in committed else outcome
         for order, outcome in ended
     ]
-
-
-def _load(connected: Callable[[], SyncConnection], change: Change) -> ChangedObject | None:
-    key = key_to_load(change)
-    if key is None:
-        return None
-    rows = SyncLiveRows(connected)
-    loaded = rows.load(change.content_type, key)
-    return None if loaded is None else ChangedObject(change.content_type, rows, loaded)
 
 
 @contextmanager
