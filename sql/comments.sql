@@ -36,7 +36,7 @@ begin
             ('job_log_entry', 'change_id', 'With hook and attempt: the result, in jobhooks.job_result, that it belongs to'),
             ('job_log_entry', 'hook_id', 'See change_id'),
             ('job_log_entry', 'attempt', 'See change_id'),
-            ('job_log_entry', 'line', 'Counts the lines of the attempt from 1'),
+            ('job_log_entry', 'line', 'Counts the lines of the attempt from 1; those of earlier runs that a daemon did not end are negative'),
             ('job_log_entry', 'level', 'debug, info, success, warning, failure, error or critical'),
             ('job_log_entry', 'time', 'When it was logged'),
             ('job_log_entry', 'message', 'The text that the receiver logged'),

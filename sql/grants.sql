@@ -92,7 +92,7 @@ begin
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_names(regclass), jobhooks.depends_on_time_zone(regclass, text []), jobhooks.types_of_columns(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer), jobhooks.unknown_roles(integer),
         jobhooks.unknown_ordering(integer), jobhooks.recorded_columns(integer), jobhooks.problems_of_names_in_hooks(),
-        jobhooks.pending_deliveries(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
+        jobhooks.pending_deliveries(integer [], bigint), jobhooks.delivery_states(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
         jobhooks.configuration_of_hook(integer),
@@ -113,13 +113,14 @@ begin
         jobhooks.nearest_names(text, text []), jobhooks.similarity(text, text),
         jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []),
         jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),
-        jobhooks.requeue(json)
+        jobhooks.cancel_deliveries(bigint [], integer [], text), jobhooks.requeue(json)
     to jobhooks_operator;
 
     grant insert, update on jobhooks.job to jobhooks_daemon;
     grant insert, update on jobhooks.condition_failure to jobhooks_daemon;
     grant update on jobhooks.cursor to jobhooks_daemon;
-    grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position, jobhooks.suspect to jobhooks_daemon;
+    grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position, jobhooks.suspect, jobhooks.running_delivery, jobhooks.running_log_entry
+    to jobhooks_daemon;
     grant execute on function
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
@@ -127,6 +128,8 @@ begin
         jobhooks.heartbeat(), jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),
         jobhooks.other_place(json), jobhooks.record_place(bigint, json), jobhooks.begin_leadership(bigint, text), jobhooks.end_leadership(bigint), jobhooks.show_process(text), jobhooks.doubted_processes(bigint), jobhooks.load_suspects(bigint, text []), jobhooks.pause_loop(bigint, integer, text),
         jobhooks.mark_runs(bigint, json, json, boolean), jobhooks.blame_runs(json, text),
+        jobhooks.note_runs(bigint, json, json, json), jobhooks.interrupt_runs(bigint), jobhooks.settle_cancelled_runs(bigint),
+        jobhooks.keep_lines(bigint, integer, integer),
         jobhooks.save_positions(bigint, json, json), jobhooks.note_condition_failures(json),
         jobhooks.note_condition_verdicts(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json

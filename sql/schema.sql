@@ -695,13 +695,12 @@ CREATE TABLE jobhooks.job_log_entry (
     hook_id integer NOT NULL,
     attempt integer NOT NULL,
     "grouping" text,
-    source text,
-    CONSTRAINT job_log_entry_line_check CHECK ((line > 0))
+    source text
 );
 
 COMMENT ON TABLE jobhooks.job_log_entry IS 'The lines that receivers logged';
 
-COMMENT ON COLUMN jobhooks.job_log_entry.line IS 'Counts the lines of the attempt from 1';
+COMMENT ON COLUMN jobhooks.job_log_entry.line IS 'Counts the lines of the attempt from 1; those of earlier runs that a daemon did not end are negative';
 
 COMMENT ON COLUMN jobhooks.job_log_entry.level IS 'debug, info, success, warning, failure, error or critical';
 
@@ -867,6 +866,79 @@ COMMENT ON COLUMN jobhooks.results.log IS 'The lines that the receiver logged: l
 
 COMMENT ON COLUMN jobhooks.results.value IS 'What the receiver returned, as JSON';
 
+CREATE TABLE jobhooks.running_delivery (
+    change_id bigint NOT NULL,
+    hook_id integer NOT NULL,
+    attempt integer NOT NULL,
+    job_id integer NOT NULL,
+    merged_into bigint,
+    started_at timestamp with time zone NOT NULL,
+    leader bigint NOT NULL,
+    host text NOT NULL,
+    pid integer NOT NULL,
+    worker_pid integer,
+    cancelled text,
+    CONSTRAINT running_delivery_attempt_check CHECK ((attempt > 0))
+);
+
+COMMENT ON TABLE jobhooks.running_delivery IS 'Runs that last longer than about a second, while they last';
+
+COMMENT ON COLUMN jobhooks.running_delivery.change_id IS 'With hook and attempt: the attempt that runs';
+
+COMMENT ON COLUMN jobhooks.running_delivery.hook_id IS 'See change_id';
+
+COMMENT ON COLUMN jobhooks.running_delivery.attempt IS 'See change_id';
+
+COMMENT ON COLUMN jobhooks.running_delivery.job_id IS 'The job that runs';
+
+COMMENT ON COLUMN jobhooks.running_delivery.merged_into IS 'The change that it is delivered with, as one; null if it is delivered by itself';
+
+COMMENT ON COLUMN jobhooks.running_delivery.started_at IS 'When the run began';
+
+COMMENT ON COLUMN jobhooks.running_delivery.leader IS 'The number of the daemon that runs it; another number leads if that daemon is gone';
+
+COMMENT ON COLUMN jobhooks.running_delivery.host IS 'The host of the daemon';
+
+COMMENT ON COLUMN jobhooks.running_delivery.pid IS 'The process id of the daemon';
+
+COMMENT ON COLUMN jobhooks.running_delivery.worker_pid IS 'The process id of the worker; null for an async def receiver';
+
+COMMENT ON COLUMN jobhooks.running_delivery.cancelled IS 'Who has cancelled the run, when and why; null if nobody has';
+
+CREATE TABLE jobhooks.running_log_entry (
+    change_id bigint NOT NULL,
+    hook_id integer NOT NULL,
+    line integer NOT NULL,
+    level text NOT NULL,
+    "time" timestamp with time zone NOT NULL,
+    object text,
+    message text NOT NULL,
+    "grouping" text,
+    source text,
+    CONSTRAINT running_log_entry_level_check CHECK ((level = ANY (ARRAY['debug'::text, 'info'::text, 'success'::text, 'warning'::text, 'failure'::text, 'error'::text, 'critical'::text]))),
+    CONSTRAINT running_log_entry_line_check CHECK ((line > 0))
+);
+
+COMMENT ON TABLE jobhooks.running_log_entry IS 'The lines that these runs have logged so far; the result of the attempt has its own copy in jobhooks.job_log_entry';
+
+COMMENT ON COLUMN jobhooks.running_log_entry.change_id IS 'With hook: the run, in jobhooks.running_delivery';
+
+COMMENT ON COLUMN jobhooks.running_log_entry.hook_id IS 'See change_id';
+
+COMMENT ON COLUMN jobhooks.running_log_entry.line IS 'Counts the lines of the run from 1';
+
+COMMENT ON COLUMN jobhooks.running_log_entry.level IS 'debug, info, success, warning, failure, error or critical';
+
+COMMENT ON COLUMN jobhooks.running_log_entry."time" IS 'When it was logged';
+
+COMMENT ON COLUMN jobhooks.running_log_entry.object IS 'What the line is about, where the receiver named it';
+
+COMMENT ON COLUMN jobhooks.running_log_entry.message IS 'The text that the receiver logged';
+
+COMMENT ON COLUMN jobhooks.running_log_entry."grouping" IS 'The label that the receiver gave the line, if any';
+
+COMMENT ON COLUMN jobhooks.running_log_entry.source IS 'The logger or the stream that the line came from; null: the log of the run';
+
 CREATE TABLE jobhooks.suspect (
     change_id bigint NOT NULL,
     hook_id integer NOT NULL,
@@ -974,6 +1046,12 @@ ALTER TABLE ONLY jobhooks.migration
 
 ALTER TABLE ONLY jobhooks.object_change_1
     ADD CONSTRAINT object_change_1_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY jobhooks.running_delivery
+    ADD CONSTRAINT running_delivery_pkey PRIMARY KEY (change_id, hook_id);
+
+ALTER TABLE ONLY jobhooks.running_log_entry
+    ADD CONSTRAINT running_log_entry_pkey PRIMARY KEY (change_id, hook_id, line);
 
 ALTER TABLE ONLY jobhooks.suspect
     ADD CONSTRAINT suspect_pkey PRIMARY KEY (change_id, hook_id);
@@ -1104,6 +1182,14 @@ CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.obj
 
 ALTER TABLE jobhooks.object_change_1 ENABLE REPLICA TRIGGER skip_replicated;
 
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.running_delivery FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.running_delivery ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.running_log_entry FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.running_log_entry ENABLE REPLICA TRIGGER skip_replicated;
+
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.suspect FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.suspect ENABLE REPLICA TRIGGER skip_replicated;
@@ -1125,6 +1211,9 @@ ALTER TABLE ONLY jobhooks.job_hook_content_type
 
 ALTER TABLE ONLY jobhooks.job_hook
     ADD CONSTRAINT job_hook_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobhooks.job(id);
+
+ALTER TABLE ONLY jobhooks.running_log_entry
+    ADD CONSTRAINT running_log_entry_change_id_hook_id_fkey FOREIGN KEY (change_id, hook_id) REFERENCES jobhooks.running_delivery(change_id, hook_id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.suspect
     ADD CONSTRAINT suspect_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
@@ -1164,6 +1253,9 @@ GRANT ALL ON FUNCTION jobhooks.begin_leadership(leader bigint, process text) TO 
 
 REVOKE ALL ON FUNCTION jobhooks.blame_runs(runs json, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.blame_runs(runs json, reason text) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.cancel_deliveries(change_ids bigint[], hook_ids integer[], reason text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.cancel_deliveries(change_ids bigint[], hook_ids integer[], reason text) TO jobhooks_operator;
 
 REVOKE ALL ON FUNCTION jobhooks.capture_change() FROM PUBLIC;
 
@@ -1220,6 +1312,11 @@ GRANT ALL ON FUNCTION jobhooks.content_types_called(hook text, names text[]) TO 
 
 REVOKE ALL ON FUNCTION jobhooks.delete_hook(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.delete_hook(name text) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.delivery_states(hook_ids integer[], looked_at bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.delivery_states(hook_ids integer[], looked_at bigint) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.delivery_states(hook_ids integer[], looked_at bigint) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.delivery_states(hook_ids integer[], looked_at bigint) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.depends_on_formats(relation regclass) TO jobhooks_viewer;
@@ -1300,6 +1397,9 @@ GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_daemon;
 REVOKE ALL ON FUNCTION jobhooks.heartbeat() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.heartbeat() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.interrupt_runs(leader bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.interrupt_runs(leader bigint) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.is_filled_by_sequence(relation regclass) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.is_filled_by_sequence(relation regclass) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.is_filled_by_sequence(relation regclass) TO jobhooks_operator;
@@ -1315,6 +1415,9 @@ REVOKE ALL ON FUNCTION jobhooks.is_same_place(recorded json, configured json) FR
 GRANT ALL ON FUNCTION jobhooks.is_same_place(recorded json, configured json) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.is_same_place(recorded json, configured json) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.is_same_place(recorded json, configured json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.keep_lines(change_id bigint, hook_id integer, attempt integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.keep_lines(change_id bigint, hook_id integer, attempt integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.known_to_reader() FROM PUBLIC;
 
@@ -1371,6 +1474,9 @@ REVOKE ALL ON FUNCTION jobhooks.note_database() FROM PUBLIC;
 REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_job_enabled() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.note_runs(leader bigint, ended json, begun json, lines json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.note_runs(leader bigint, ended json, begun json, lines json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.other_place(configured json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.other_place(configured json) TO jobhooks_daemon;
@@ -1606,6 +1712,9 @@ GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_daemon;
 REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.settle_cancelled_runs(except_leader bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.settle_cancelled_runs(except_leader bigint) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.show_process(process text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.show_process(process text) TO jobhooks_daemon;
 
@@ -1801,6 +1910,14 @@ GRANT UPDATE(postchange) ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.running_delivery TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.running_delivery TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.running_delivery TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.running_log_entry TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.running_log_entry TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.running_log_entry TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.suspect TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.suspect TO jobhooks_operator;

@@ -66,7 +66,7 @@ def test_a_plan_says_what_it_would_change_and_changes_nothing(ledger: Connection
     """So that a person, or a page, can ask for confirmation."""
     before = pending(ledger)
     plan = choose(admin, DeliveryFilter([1, 2, 99], ["first"]))
-    assert plan.by_status == {"blocked": 1, "dead": 1}
+    assert plan.by_state == {"blocked": 1, "dead": 1}
     assert plan.passed_over == [99]
     assert pending(ledger) == before
 

@@ -44,6 +44,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
     ).fetchall()
     assert definers == [
         ("jobhooks.advance_sequence()",),
+        ("jobhooks.cancel_deliveries(bigint[],integer[],text)",),
         ("jobhooks.capture_change()",),
         ("jobhooks.changes_of_object(bigint,boolean,integer,integer)",),
         ("jobhooks.check_hook_targets()",),

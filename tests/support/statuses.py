@@ -29,8 +29,8 @@ QUIET = Status(
 PAUSED = LaggingHook("Check serials", True, 0, None, None, 0, 0)
 SLOW = LaggingHook("x" * 50, False, 1234, NOW, 312.0, 5000, 2_400_000)
 BACKLOGS = [
-    HookBacklog(None, 1, 0, 0, NOW, 3600.0),
-    *(HookBacklog(f"hook {number}", 1, 2, 3, NOW, -90.0) for number in range(1, 9)),
+    HookBacklog(None, 0, 0, 0, 1, 0, 0, 0, NOW, 3600.0),
+    *(HookBacklog(f"hook {number}", 4, 0, 5, 1, 0, 2, 3, NOW, -90.0) for number in range(1, 9)),
 ]
 PROBLEMS = [
     *[Problem("error", "hook a", "is broken", "jobhooks hook show a")] * 2,

@@ -39,6 +39,13 @@ class SoftTimeLimitExceeded(Exception):
         super().__init__(f"the receiver ran for its soft time limit of {seconds:g} seconds")
 
 
+class Cancelled(Exception):
+    """The error of a run that a person has ended, with ``jobhooks delivery cancel``. It is not attempted again.
+
+    Its text says who, when and why.
+    """
+
+
 class TimeLimitExceeded(Exception):
     """The error of a run that was ended at its ``time_limit``."""
 

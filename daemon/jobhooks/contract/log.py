@@ -1,6 +1,7 @@
 """The log lines of a receiver: kept until its result is written, and written with it."""
 
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from jobhooks.contract.choices import LogLevel
@@ -32,13 +33,14 @@ class ReceiverLog:
     """The lines of one run, ``entries``. Each method takes a message, or an object and a message.
 
     Secrets that can be recognised are removed (a password in a URL, a value after ``password=``). Long lines are cut.
-    After too many lines or characters one line says that no more are kept.
+    After too many lines or characters one line says that no more are kept. ``on_entry`` gets each line that is kept.
     """
 
-    __slots__ = ("_characters", "_failure", "begun", "entries")
+    __slots__ = ("_characters", "_failure", "begun", "entries", "on_entry")
 
-    def __init__(self) -> None:
+    def __init__(self, on_entry: Callable[[LogEntry], None] | None = None) -> None:
         self.entries: list[LogEntry] = []
+        self.on_entry = on_entry
         self._characters = 0
         self._failure: str | None = None
         # Parts of printed lines whose end is missing, by source and thread.
@@ -102,7 +104,7 @@ class ReceiverLog:
         is_full = len(self.entries) >= MOST_LINES or self._characters >= MOST_CHARACTERS
         if is_full and level is not LogLevel.FAILURE:
             if self.entries[-1].message != NO_MORE:
-                self.entries.append(LogEntry(LogLevel.WARNING, now, None, NO_MORE))
+                self._keep(LogEntry(LogLevel.WARNING, now, None, NO_MORE))
             return
         message = redact(clean_text(text))
         if level is LogLevel.FAILURE:
@@ -110,7 +112,12 @@ class ReceiverLog:
         if not is_full:
             subject, label, origin = _storable(about), _storable(grouping), _storable(source)
             self._characters += len(message) + len(subject or "") + len(label or "") + len(origin or "")
-            self.entries.append(LogEntry(level, now, subject, message, label, origin))
+            self._keep(LogEntry(level, now, subject, message, label, origin))
+
+    def _keep(self, entry: LogEntry) -> None:
+        self.entries.append(entry)
+        if self.on_entry is not None:
+            self.on_entry(entry)
 
     def _add(self, level: LogLevel, obj: object, message: str | None) -> None:
         if message is None:

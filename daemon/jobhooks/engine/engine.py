@@ -20,8 +20,10 @@ from jobhooks.engine.running.suspects import Suspects
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.scheduling.follower import Follower
 from jobhooks.engine.scheduling.hook_queue import HookQueue
+from jobhooks.engine.scheduling.long_runs import LongRuns
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.run_markers import RunMarkers
+from jobhooks.engine.settling.running_rows import RunningRows
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.store.connections import AsyncConnection
 
@@ -81,11 +83,14 @@ class Engine:
             loop_limit,
         )
         self.settler.attach(self.dispatcher)
+        rows = RunningRows(connections.settling, self.settler.lock, connections.leader)
+        self._long_runs = LongRuns(self.dispatcher.queues, rows, self.ledger, self.settler, clock)
         self._follower = Follower(self.dispatcher, self._read_alone, self._reading)
 
     async def start(self, *, in_doubt_s: float | None = None) -> None:
         """Load the saved position in the log, and the active hooks. ``in_doubt_s``: as ``Suspects.load``."""
         await self._suspects.load(in_doubt_s=in_doubt_s)
+        await self._long_runs.start()
         await self.dispatcher.start(await self.reader.load())
         await self.dispatcher.reload_hooks()
 
@@ -101,6 +106,7 @@ class Engine:
             group.create_task(self.dispatcher.run())
             group.create_task(self._follower.run())
             group.create_task(self._suspects.run())
+            group.create_task(self._long_runs.run())
             group.create_task(self._count_condition_failures())
 
     async def read(self, *, soon: bool = False) -> Reading:
@@ -151,6 +157,11 @@ class Engine:
             finally:
                 await self.dispatcher.cancel()
                 running.cancel()
+
+    def backlog_changed(self) -> None:
+        """Another session has changed the backlog, or cancelled a run."""
+        self.dispatcher.backlog_changed()
+        self._long_runs.look_now()
 
     async def stop(self) -> None:
         """Begin nothing more; return when running deliveries have ended and are settled."""

@@ -259,7 +259,7 @@ async def _reload_when_notified(listener: Listener, engine: Engine) -> None:
             await engine.dispatcher.reload_hooks()
         if listener.backlog_changed.is_set():
             listener.backlog_changed.clear()
-            engine.dispatcher.backlog_changed()
+            engine.backlog_changed()
 
 
 async def _check_place(conn: AsyncConnection, configured: str) -> None:

@@ -77,10 +77,17 @@ class LaggingHook:
 
 @dataclass(frozen=True)
 class HookBacklog:
-    """The pending deliveries of a hook. ``hook`` is null once deleted; ``oldest_due_in_s``: negative if overdue."""
+    """The pending deliveries of a hook, by state. ``hook`` is null once the hook is deleted.
+
+    ``oldest_due_in_s``: negative if overdue.
+    """
 
     hook: str | None
+    running: int
+    interrupted: int
+    retrying: int
     waiting: int
+    paused: int
     blocked: int
     dead: int
     oldest_due_at: datetime.datetime | None

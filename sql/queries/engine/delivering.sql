@@ -109,6 +109,13 @@ select jobhooks.mark_runs(:leader, :ended::text::json, :begun::text::json, :alon
 -- name: blame_runs
 select jobhooks.blame_runs(:runs::text::json, :reason)
 
+-- name: note_runs
+select change_id, hook_id, attempt, deliveries, cancelled
+from jobhooks.note_runs(:leader, :ended::text::json, :begun::text::json, :lines::text::json)
+
+-- name: interrupt_runs
+select jobhooks.interrupt_runs(:leader)
+
 -- name: note_condition_failures
 select jobhooks.note_condition_failures(:failures::text::json)
 

@@ -8,11 +8,13 @@ where name = :name
 -- name: pending_delivery_keys
 -- The newest first. A filter that is null does not apply. :since and :until compare with the change's time, :error with the last
 -- attempt's error.
-select delivery.change_id, delivery.hook_id, delivery.status
-from jobhooks.pending_deliveries(:hook_ids::integer []) as delivery
+select
+    delivery.change_id, delivery.hook_id, delivery.status, delivery.state, delivery.behind, delivery.attempts
+from jobhooks.delivery_states(:hook_ids::integer []) as delivery
 where (:change_ids::bigint [] is null or delivery.change_id = any (:change_ids::bigint []))
     and (:content_type_ids::integer [] is null or delivery.content_type_id = any (:content_type_ids::integer []))
     and (:status::text is null or delivery.status = :status::text)
+    and (:states::text [] is null or delivery.state = any (:states::text []))
     and (
         (:since::timestamptz is null and :until::timestamptz is null)
         or exists (
@@ -41,19 +43,28 @@ order by delivery.change_id desc, delivery.hook_id desc
 limit :limit::integer
 
 -- name: deliveries_by_identity
--- :change_ids, :hook_ids and :statuses pair up element by element: the status is as pending_delivery_keys found it, unless the
--- delivery died since. A hook, and even a change, may be gone.
+-- The arrays pair up element by element: status, state and :behind are as pending_delivery_keys found them, unless the delivery
+-- died since. A hook, and even a change, may be gone.
 select
     delivery.change_id, hook.name, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
     change.action::text, change.time, now.status, delivery.attempts, delivery.failures, now.due_at,
-    extract(epoch from now.due_at - clock_timestamp())::double precision, last.error, delivery.parked_at
-from unnest(:change_ids::bigint [], :hook_ids::integer [], :statuses::text []) as chosen (change_id, hook_id, status)
+    extract(epoch from now.due_at - clock_timestamp())::double precision, last.error, delivery.parked_at,
+    now.state, chosen.behind, running.started_at,
+    extract(epoch from clock_timestamp() - running.started_at)::double precision, running.host, running.pid,
+    running.worker_pid, running.cancelled
+from unnest(
+    :change_ids::bigint [], :hook_ids::integer [], :statuses::text [], :states::text [], :behind::bigint []
+) as chosen (change_id, hook_id, status, state, behind)
 join jobhooks.delivery as delivery on delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
 cross join lateral (
     select
         case delivery.status when 'dead' then 'dead' else chosen.status end as status,
-        case chosen.status when 'waiting' then delivery.due_at end as due_at
+        case delivery.status when 'dead' then 'dead' else chosen.state end as state,
+        case when chosen.state in ('waiting', 'retrying', 'paused') then delivery.due_at end as due_at
 ) as now
+left join jobhooks.running_delivery as running
+    on running.change_id = delivery.change_id and running.hook_id = delivery.hook_id
+    and running.attempt = delivery.attempts + 1 and now.state in ('running', 'interrupted')
 left join jobhooks.object_change as change on change.id = delivery.change_id
 left join jobhooks.content_type as content_type on content_type.id = delivery.content_type_id
 left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
@@ -89,6 +100,27 @@ select jobhooks.retry_deliveries(:change_ids, :hook_ids)
 
 -- name: discard_deliveries
 select jobhooks.discard_deliveries(:change_ids, :hook_ids, :reason)
+
+-- name: cancel_deliveries
+select jobhooks.cancel_deliveries(:change_ids, :hook_ids, :reason)
+
+-- name: ends_of_runs
+-- How many of these attempts still run, and how many have ended by themselves. The arrays pair up element by element.
+select
+    count(running.change_id),
+    count(result.change_id) filter (where result.status <> 'failure' or result.error not like 'Cancelled: by %')
+from unnest(:change_ids::bigint [], :hook_ids::integer [], :attempts::integer []) as chosen (change_id, hook_id, attempt)
+left join jobhooks.running_delivery as running
+    on running.change_id = chosen.change_id and running.hook_id = chosen.hook_id and running.attempt = chosen.attempt
+left join jobhooks.job_result as result
+    on result.change_id = chosen.change_id and result.hook_id = chosen.hook_id and result.attempt = chosen.attempt
+
+-- name: lines_of_run
+-- What a run has logged so far, from the line :first on.
+select entry.time, entry.level, entry.object, entry.message, entry.grouping, entry.source
+from jobhooks.running_log_entry as entry
+where entry.change_id = :change_id and entry.hook_id = :hook_id and entry.line >= :first::integer
+order by entry.line
 
 -- name: replayable_changes
 -- The changes that the hook is for and that can be delivered to it again, ordered by id. A filter that is null does not apply.

@@ -62,20 +62,26 @@ order by lagging.oldest, hook.name
 -- name: pending_deliveries_by_hook
 -- Of the first :limit pending deliveries.
 select
-    hook.name, pending.waiting, pending.blocked, pending.dead, pending.oldest_due_at,
+    hook.name, pending.running, pending.interrupted, pending.retrying, pending.waiting, pending.paused, pending.blocked,
+    pending.dead, pending.oldest_due_at,
     extract(epoch from pending.oldest_due_at - clock_timestamp())::double precision, pending.counted
 from (
     select
-        delivery.hook_id, min(delivery.due_at) as oldest_due_at,
-        count(*) filter (where delivery.status = 'waiting') as waiting,
-        count(*) filter (where delivery.status = 'blocked') as blocked,
-        count(*) filter (where delivery.status = 'dead') as dead,
-        sum(count(*)) over ()::bigint as counted
-    from jobhooks.pending_deliveries(null, :limit) as delivery
+        delivery.hook_id,
+        min(delivery.due_at) filter (where delivery.state in ('waiting', 'retrying', 'paused')) as oldest_due_at,
+        count(*) filter (where delivery.state = 'running') as running,
+        count(*) filter (where delivery.state = 'interrupted') as interrupted,
+        count(*) filter (where delivery.state = 'retrying') as retrying,
+        count(*) filter (where delivery.state = 'waiting') as waiting,
+        count(*) filter (where delivery.state = 'paused') as paused,
+        count(*) filter (where delivery.state = 'blocked') as blocked,
+        count(*) filter (where delivery.state = 'dead') as dead,
+        count(*) as counted_for_hook, sum(count(*)) over ()::bigint as counted
+    from jobhooks.delivery_states(null, :limit) as delivery
     group by delivery.hook_id
 ) as pending
 left join jobhooks.job_hook as hook on hook.id = pending.hook_id
-order by pending.dead desc, pending.waiting + pending.blocked desc, hook.name
+order by pending.dead desc, pending.counted_for_hook desc, hook.name
 
 -- name: recent_results
 -- Statistics over the results of the last :seconds, among the newest :limit results: since when they are complete, their number in

@@ -96,6 +96,49 @@ def test_a_viewer_may_look_and_an_operator_decide(ledger: Connection, database: 
     assert discarded == [(3, f"discarded by {role}")]
 
 
+@pytest.fixture
+def interrupted(ledger: Connection) -> Connection:
+    """The same log; the daemon was killed while it ran change 3 for the second time."""
+    ledger.execute(
+        "insert into jobhooks.running_delivery (change_id, hook_id, attempt, job_id, started_at, leader, host, pid)"
+        " values (3, 1, 2, 1, now(), 0, 'h', 7)"
+    )
+    return ledger
+
+
+def test_an_operator_cancels(interrupted: Connection, database: str, role: str) -> None:
+    """The result names the person, and the delivery is not attempted again."""
+    cancel = ["delivery", "cancel", "3", "1", "--reason", "too slow", "--yes", "--json"]
+    for group in ("viewer", "operator"):
+        interrupted.execute(f"grant jobhooks_{group} to {role}".encode())
+        finished = jobhooks(*cancel, JOBHOOKS_DATABASE_URL=make_conninfo(database, user=role))
+        assert finished.returncode == (0 if group == "operator" else REFUSED), finished.stderr
+    assert json.loads(finished.stdout) == {"cancelled": 1, "ended_before": 0, "still_running": 0, "passed_over": [1]}
+    ((error,),) = interrupted.execute("select error from jobhooks.job_result where change_id = 3 and attempt = 2")
+    assert error.startswith(f"Cancelled: by {role} at ") and error.endswith(": too slow")
+    assert (3, "dead") in pending(interrupted)
+
+
+def test_a_cancel_is_confirmed(interrupted: Connection, database: str) -> None:
+    before = pending(interrupted)
+    assert jobhooks("delivery", "cancel", "--all", "--database-url", database).returncode == REFUSED
+    assert jobhooks("delivery", "cancel", "1", "--yes", "--database-url", database).returncode == REFUSED
+    assert pending(interrupted) == before
+
+
+@pytest.mark.parametrize(
+    ("states", "ids"), [(["dead"], [1]), (["interrupted"], [3]), (["interrupted", "dead"], [1, 3]), (["running"], [])]
+)
+def test_deliveries_are_chosen_by_state(
+    interrupted: Connection, database: str, states: list[str], ids: list[int]
+) -> None:
+    flags = [word for state in states for word in ("--state", state)]
+    finished = jobhooks("delivery", "list", "--json", *flags, "--database-url", database)
+    assert [(delivery["change_id"], delivery["state"]) for delivery in json.loads(done(finished))] == [
+        (id_, "dead" if id_ == 1 else "interrupted") for id_ in ids
+    ]
+
+
 def test_a_replay_is_confirmed_and_reported(ledger: Connection, database: str) -> None:
     ledger.execute("delete from jobhooks.delivery")
     replay = ["replay", "--hook", "first", "--table", "public.device", "--since", "1h", "--database-url", database]

@@ -1,5 +1,6 @@
-"""``jobhooks delivery``: lists, shows, retries and discards pending deliveries."""
+"""``jobhooks delivery``: lists, shows, retries, cancels and discards pending deliveries."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated
@@ -11,10 +12,10 @@ from jobhooks.cli.option_groups import with_option_groups
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
 from jobhooks.cli.show.confirm import confirm, number
-from jobhooks.cli.show.deliveries import Line, changed, in_words, line, print_delivery
+from jobhooks.cli.show.deliveries import Line, cancelled, changed, in_words, line, print_delivery
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, progress
 from jobhooks.operations import changes
-from jobhooks.operations.delivering import deliveries
+from jobhooks.operations.delivering import cancelling, deliveries
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
@@ -28,11 +29,31 @@ class Status(Enum):
     DEAD = "dead"
 
 
+class State(Enum):
+    """What a pending delivery does now."""
+
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    RETRYING = "retrying"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    BLOCKED = "blocked"
+    DEAD = "dead"
+
+
 ChangesArgument = Annotated[
     list[int] | None, typer.Argument(help="Ids of changes.", metavar="CHANGE", max=changes.LAST_ID)
 ]
 StatusFlag = Annotated[
     Status | None, typer.Option("--status", help="Only of this status.", metavar="waiting|blocked|dead")
+]
+StateFlag = Annotated[
+    list[State] | None,
+    typer.Option(
+        "--state",
+        help="Only of this state: running, interrupted, retrying, waiting, paused, blocked, dead. Repeatable.",
+        metavar="STATE",
+    ),
 ]
 ErrorFlag = Annotated[
     str | None, typer.Option("--error", help="Only with this text in the error of the last attempt.", metavar="TEXT")
@@ -47,6 +68,7 @@ class DeliveryOptions:
     change: ChangesArgument = None
     hook: HooksFlag = None
     table: TablesFlag = None
+    state: StateFlag = None
     status: StatusFlag = None
     since: SinceFlag = None
     until: UntilFlag = None
@@ -56,15 +78,17 @@ class DeliveryOptions:
         """The filter that they describe; times by the clock of the database server."""
         status = None if self.status is None else self.status.value
         named = (self.change or (), self.hook or (), self.table or ())
-        return deliveries.DeliveryFilter(*named, status, *period(conn, self.since, self.until), self.error)
+        states = [state.value for state in self.state or ()]
+        return deliveries.DeliveryFilter(*named, status, *period(conn, self.since, self.until), self.error, states)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the group."""
-    group = typer.Typer(no_args_is_help=True, help="Pending deliveries: waiting, blocked or dead.")
+    group = typer.Typer(no_args_is_help=True, help="Pending deliveries: running, waiting, blocked or dead.")
     group.command("list")(list_deliveries)
     group.command("show")(show)
     group.command("retry")(retry)
+    group.command("cancel")(cancel)
     group.command("discard")(discard)
     app.add_typer(group, name="delivery")
 
@@ -79,10 +103,13 @@ def list_deliveries(
 ) -> None:
     """List pending deliveries by change, newest last.
 
-    waiting: attempted when due. blocked: behind an older delivery of the same object. dead: kept until you retry or
-    discard it.
+    running: for a second or longer, in this process. interrupted: its daemon is gone, and the next one begins again.
+    waiting, retrying: attempted when due; retrying after a failure. paused: its hook is. blocked: behind an older
+    delivery of the same object. dead: kept until you retry or discard it.
 
     Example: jobhooks delivery list 42 43
+
+    Example: jobhooks delivery list --state running
 
     Example: jobhooks delivery list --hook "Check serials" --status dead
 
@@ -104,6 +131,8 @@ def show(
     config: ConfigFlag = None,
 ) -> None:
     """Show the pending deliveries of a change: each attempt with its error and log, and when the next one is due.
+
+    For one that runs: since when, where, and its log so far.
 
     Example: jobhooks delivery show 42
     """
@@ -137,8 +166,39 @@ def retry(
     """
     with connection(load(config, database_url=database_url)) as conn:
         plan = _plan(conn, chosen.filter(conn), everything=everything)
-        confirm(f"retry {_count(plan)}", f"Makes due now: {in_words(plan.by_status)}.", yes=yes)
+        confirm(f"retry {_count(plan)}", f"Makes due now: {in_words(plan.by_state)}.", yes=yes)
         _report("retried", deliveries.retry(conn, plan, progress), as_json=as_json)
+
+
+@with_option_groups
+def cancel(
+    chosen: DeliveryOptions,
+    everything: AllFlag = False,
+    reason: Annotated[str | None, typer.Option(help="Why, for the result.")] = None,
+    wait: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait until the runs have ended.")
+    ] = cancelling.WAIT_S,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+    database_url: DatabaseFlag = None,
+    config: ConfigFlag = None,
+) -> None:
+    """End runs that last for a second or longer. Their attempts fail; their deliveries are dead until you retry them.
+
+    A def receiver's process is killed; an async def receiver is cancelled, and has five seconds to clean up.
+
+    Example: jobhooks delivery cancel 42 --reason "wrong device"
+
+    Example: jobhooks delivery cancel --hook "Sync all" --yes
+    """
+    with connection(load(config, database_url=database_url)) as conn:
+        plan = _plan(conn, chosen.filter(conn), everything=everything, choose=cancelling.choose_running)
+        confirm(f"cancel {_count(plan)}", f"Ends the runs: {in_words(plan.by_state)}.", yes=yes)
+        outcome = cancelling.cancel(conn, plan, reason, wait, progress)
+    if as_json:
+        print_json(outcome)
+    else:
+        print_message(cancelled(outcome))
 
 
 @with_option_groups
@@ -151,21 +211,27 @@ def discard(
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Give deliveries up for good: they are not attempted again, and those behind them run.
+    """Give deliveries up for good: they are not attempted again, and those behind them run. A run in progress is ended.
 
     Example: jobhooks delivery discard 42 --reason "the device is gone"
     """
     with connection(load(config, database_url=database_url)) as conn:
         plan = _plan(conn, chosen.filter(conn), everything=everything)
-        confirm(f"discard {_count(plan)}", f"Gives up for good: {in_words(plan.by_status)}.", yes=yes)
+        confirm(f"discard {_count(plan)}", f"Gives up for good: {in_words(plan.by_state)}.", yes=yes)
         _report("discarded", deliveries.discard(conn, plan, reason, progress), as_json=as_json)
 
 
-def _plan(conn: SyncConnection, chosen: deliveries.DeliveryFilter, *, everything: bool) -> deliveries.DeliveryPlan:
+def _plan(
+    conn: SyncConnection,
+    chosen: deliveries.DeliveryFilter,
+    *,
+    everything: bool,
+    choose: Callable[..., deliveries.DeliveryPlan] = deliveries.choose,
+) -> deliveries.DeliveryPlan:
     if chosen.is_empty != everything:
         raise typer.BadParameter("choose deliveries by ids of changes, --hook, --table, ...; or --all, alone")
     with wrong_usage():
-        plan = deliveries.choose(conn, chosen, everything=everything)
+        plan = choose(conn, chosen, everything=everything)
     if plan.passed_over:
         ids = ", ".join(f"change {id_}" for id_ in plan.passed_over)
         print_message(f"passed over, because no pending delivery of it matches: {ids}")

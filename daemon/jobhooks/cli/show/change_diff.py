@@ -160,9 +160,14 @@ def _print_result(out: Console, result: ResultDetails) -> None:
 
 
 def _pending(delivery: PendingDelivery) -> str:
+    if delivery.run is not None:
+        return f"{delivery.state} since {delivery.run.started_at.isoformat(' ', 'seconds')}"
+    after = f"after {delivery.attempts} attempts"
+    if delivery.behind is not None:
+        return f"{delivery.state} behind change {delivery.behind}, {after}"
     if delivery.due_at is None:
-        return f"{delivery.status} after {delivery.attempts} attempts"
-    return f"{delivery.status} until {delivery.due_at.isoformat(' ', 'seconds')}, after {delivery.attempts} attempts"
+        return f"{delivery.state} {after}"
+    return f"{delivery.state} until {delivery.due_at.isoformat(' ', 'seconds')}, {after}"
 
 
 def _short(value: str | None) -> str:

@@ -11,7 +11,13 @@ from jobhooks.cli.show.confirm import number
 from jobhooks.cli.show.output import one_line, printable
 from jobhooks.cli.show.results import log_line
 from jobhooks.operations.delivering.attempts import AttemptDetails
-from jobhooks.operations.delivering.deliveries import DeliveriesChanged, PendingDelivery, PendingDeliveryDetails
+from jobhooks.operations.delivering.cancelling import DeliveriesCancelled
+from jobhooks.operations.delivering.deliveries import (
+    DeliveriesChanged,
+    PendingDelivery,
+    PendingDeliveryDetails,
+    RunInProgress,
+)
 
 ERROR_WIDTH = 100  # characters of an error in a list
 UNITS = ((86_400, "d"), (3600, "h"), (60, "m"))
@@ -25,9 +31,9 @@ class Line:
     hook: str
     table: str
     action: str
-    status: str
+    state: str
+    when: str
     attempts: int
-    due_in: str
     error: str
 
 
@@ -39,18 +45,29 @@ def line(delivery: PendingDelivery) -> Line:
         delivery.hook or "(gone)",
         delivery.table or "(gone)",
         delivery.action or "(gone)",
-        delivery.status,
+        delivery.state,
+        _when(delivery),
         delivery.attempts,
-        "-" if delivery.due_in_s is None else duration(delivery.due_in_s),
         error if len(error) <= ERROR_WIDTH else error[: ERROR_WIDTH - 3] + "...",
     )
 
 
-def duration(seconds: float) -> str:
+def _when(delivery: PendingDelivery) -> str:
+    """When it is attempted, or since when and where it runs, or the change that it is behind."""
+    if delivery.run is not None:
+        return f"{duration(delivery.run.lasts_s, 'just now')}, pid {delivery.run.worker_pid or delivery.run.pid}"
+    if delivery.state == "blocked" and delivery.behind is not None:
+        return f"behind {delivery.behind}"
+    if delivery.due_in_s is None or delivery.state == "paused":
+        return "-"
+    return "now" if delivery.due_in_s < 1 else f"in {duration(delivery.due_in_s)}"
+
+
+def duration(seconds: float, none: str = "now") -> str:
     """Render the time until something is due: ``now``, ``12s``, ``3m 5s``, ``1h 0m``, ``2d 4h``."""
     left = int(seconds)
     if left <= 0:
-        return "now"
+        return none
     for position, (size, unit) in enumerate(UNITS):
         if left >= size:
             smaller, its_unit = (*UNITS, (1, "s"))[position + 1]
@@ -58,9 +75,9 @@ def duration(seconds: float) -> str:
     return f"{left}s"
 
 
-def in_words(by_status: Mapping[str, int]) -> str:
-    """Render counts by status: ``2 waiting, 1 dead``."""
-    return ", ".join(f"{count} {status}" for status, count in by_status.items())
+def in_words(by_state: Mapping[str, int]) -> str:
+    """Render counts by state: ``2 waiting, 1 dead``."""
+    return ", ".join(f"{count} {state}" for state, count in by_state.items())
 
 
 def changed(done: str, outcome: DeliveriesChanged) -> str:
@@ -69,19 +86,56 @@ def changed(done: str, outcome: DeliveriesChanged) -> str:
     return f"{done} {number(outcome.changed, 'delivery', 'deliveries')}{settled}"
 
 
+def cancelled(outcome: DeliveriesCancelled) -> str:
+    """Render the outcome of a cancel."""
+    before = f"; {outcome.ended_before} had ended before that" if outcome.ended_before else ""
+    running = f"; {outcome.still_running} still being ended: jobhooks delivery list" if outcome.still_running else ""
+    return f"cancelled {number(outcome.cancelled, 'run', 'runs')}{before}{running}"
+
+
 def print_delivery(out: Console, delivery: PendingDeliveryDetails) -> None:
     """Print a pending delivery with its attempts."""
     name = "a deleted hook" if delivery.hook is None else f'hook "{delivery.hook}"'
     out.print(
-        Text.assemble((one_line(f"{name}: "), "bold"), (delivery.status, "yellow"), one_line(f", {_next(delivery)}"))
+        Text.assemble((one_line(f"{name}: "), "bold"), (delivery.state, "yellow"), one_line(f", {_next(delivery)}"))
     )
     for result in delivery.results:
         print_attempt(out, result)
-    if not delivery.results:
+    if delivery.run is not None:
+        _print_run(out, delivery, delivery.run)
+    elif not delivery.results:
         out.print(Text("  not attempted yet", ASIDE))
 
 
+def _print_run(out: Console, delivery: PendingDeliveryDetails, run: RunInProgress) -> None:
+    """Print the attempt that runs, or that was interrupted, with what it has logged so far."""
+    started_at = run.started_at.isoformat(" ", "seconds")
+    out.print(
+        Text.assemble(
+            f"  attempt {delivery.attempts + 1}, {started_at}: ",
+            (delivery.state, "yellow"),
+            one_line(f" {_where(run)}"),
+        )
+    )
+    if run.cancelled is not None:
+        out.print(Text(one_line(f"    being cancelled: {run.cancelled}"), "yellow"))
+    for entry in delivery.run_log:
+        out.print(Text(f"    {log_line(entry)}", ASIDE))
+
+
+def _where(run: RunInProgress) -> str:
+    daemon = f"the daemon's process {run.pid} on {run.host}"
+    return f"in {daemon}" if run.worker_pid is None else f"in process {run.worker_pid}, of {daemon}"
+
+
 def _next(delivery: PendingDeliveryDetails) -> str:
+    if delivery.run is not None:
+        since = f"{duration(delivery.run.lasts_s, 'just now')}"
+        if delivery.state == "interrupted":
+            return "its daemon is gone: the next one begins the attempt again"
+        return "since just now" if since == "just now" else f"for {since}"
+    if delivery.state == "paused":
+        return "as its hook is"
     if delivery.due_at is not None and delivery.due_in_s is not None:
         moment, left = delivery.due_at.isoformat(" ", "seconds"), duration(delivery.due_in_s)
         return f"due since {moment}" if left == "now" else f"due in {left}, at {moment}"

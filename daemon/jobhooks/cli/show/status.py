@@ -24,6 +24,7 @@ from jobhooks.operations.status import (
 
 SHOWN_HOOKS = 8
 SHOWN_PROBLEMS = 5
+RARE_STATES = ("running", "interrupted", "retrying", "paused")  # columns that are left out if nothing is in them
 NAME_WIDTH = 32  # characters of a hook's name
 UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
@@ -111,17 +112,28 @@ def _backlog(status: Status) -> Iterator[tuple[str, Text]]:
         return
     names = [_name(backlog) for backlog in backlogs[:SHOWN_HOOKS]]
     width = max(map(cell_len, names))
-    yield "pending", Text(f"{'':{width}} {'waiting':>9} {'blocked':>9} {'dead':>9}  oldest due", "dim")
+    rare = [state for state in RARE_STATES if any(getattr(backlog, state) for backlog in backlogs)]
+    states = [*rare, "waiting", "blocked", "dead"]
+    headings = "".join(f"{state:>{_width(state)}}" for state in states)
+    yield "pending", Text(f"{'':{width}} {headings}  oldest due", "dim")
     for name, backlog in zip(names, backlogs, strict=False):
-        counts = f" {backlog.waiting:9} {backlog.blocked:9} "
-        dead = (f"{backlog.dead:9}", "bold red" if backlog.dead else "")
-        padding = " " * (width - cell_len(name))
-        yield "", Text.assemble(name, padding, counts, dead, f"  {_due(backlog)}")
+        counts = [_count(backlog, state) for state in states]
+        padding = " " * (width - cell_len(name) + 1)
+        yield "", Text.assemble(name, padding, *counts, f"  {_due(backlog)}")
     if len(backlogs) > SHOWN_HOOKS:
         more = number(len(backlogs) - SHOWN_HOOKS, "more hook", "more hooks")
         yield "", Text(f"and for {more}", "dim")
     if not status.deliveries_complete:
         yield "", Text("and more: not all were counted", "yellow")
+
+
+def _width(state: str) -> int:
+    return max(len(state), 5) + 2
+
+
+def _count(backlog: HookBacklog, state: str) -> tuple[str, str]:
+    count = getattr(backlog, state)
+    return f"{count:{_width(state)}}", "bold red" if count and state == "dead" else ""
 
 
 def _name(backlog: HookBacklog) -> str:

@@ -63,12 +63,12 @@ def row_of(delivery: Delivery, due: float) -> BacklogRow:
 
 
 def failed_row(delivery: Delivery, outcome: Outcome, now: float) -> BacklogRow:
-    """The row that a failed attempt leaves: due after its backoff, or dead."""
+    """The row that a failed attempt leaves: due after its backoff; or dead, at once if it was cancelled."""
     hook = delivery.hook
     failures = delivery.failures + 1
     lasts = outcome.lasting and delivery.lasting
     step = next_step(failures, hook.limits, outcome.retry_after, lasts=lasts)
-    row = row_of(delivery, inf if step.due_in is None else now + step.due_in)
+    row = row_of(delivery, inf if step.due_in is None or outcome.cancelled else now + step.due_in)
     row.attempts, row.failures, row.blocks = delivery.attempt, failures, hook.blocks
     row.lasting = outcome.lasting
     return row

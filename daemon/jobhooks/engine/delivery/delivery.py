@@ -8,6 +8,7 @@ import msgspec
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import Ordering
 from jobhooks.contract.run import DeliveryIdentity
+from jobhooks.engine.delivery.call import Call
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.lane import LaneKey, lane_keys, ordering_keys
 from jobhooks.engine.delivery.state import State
@@ -30,6 +31,7 @@ class Delivery(msgspec.Struct, eq=False):
       ``shown`` is None, they change nothing together.
     - ``alone``: it runs by itself, because a batch or a group with it failed
     - ``lasting``: its last attempt failed with an error that time does not fix
+    - ``call``: set by the runner while it calls the receiver
     """
 
     change: Change
@@ -44,6 +46,7 @@ class Delivery(msgspec.Struct, eq=False):
     began_at: float = 0.0
     alone: bool = False
     lasting: bool = False
+    call: Call | None = None
     merged: tuple["Delivery", ...] = ()
     shown: Change | None = None
     waits_for: int = 0

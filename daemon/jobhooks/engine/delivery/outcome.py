@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from jobhooks.contract.choices import JobResultStatus
-from jobhooks.contract.control import Discard, Retry
+from jobhooks.contract.control import Cancelled, Discard, Retry
 from jobhooks.contract.log import LONGEST_TEXT, LogEntry, ReceiverLog, clean_text
 from jobhooks.contract.nautobot.exact_number import ExactNumber
 from jobhooks.contract.redaction import redact
@@ -32,12 +32,13 @@ class Outcome(msgspec.Struct, frozen=True):
     """The outcome of one attempt: its status, error and log lines. Times are in seconds since 1970.
 
     ``recorded``: the result committed with the receiver's writes. ``raised``: its writes were undone, and it is
-    attempted again, after ``retry_after`` seconds if the receiver asked for that. A failure that was only logged keeps
-    its writes, so there is no other attempt. ``lasting``: time does not fix the error. ``unsure``: the run was ended
-    from outside, possibly while it committed; then its own result stands. ``joined``: it used its connection, in a
-    transaction that it may share. ``value``: the receiver's return value as JSON, None if there is no value to store.
-    ``afterwards``: lines that it logged after its result was recorded. ``next_attempt_in``: the seconds after which a
-    failed delivery is attempted again, ``inf`` if it is dead; set when that is decided.
+    attempted again, after ``retry_after`` seconds if the receiver asked for that; it is dead if it was ``cancelled``. A
+    failure that was only logged keeps its writes, so there is no other attempt. ``lasting``: time does not fix the
+    error. ``unsure``: the run was ended from outside, possibly while it committed; then its own result stands.
+    ``joined``: it used its connection, in a transaction that it may share. ``value``: the receiver's return value as
+    JSON, None if there is no value to store. ``afterwards``: lines that it logged after its result was recorded.
+    ``next_attempt_in``: the seconds after which a failed delivery is attempted again, ``inf`` if it is dead; set when
+    that is decided.
     """
 
     started_at: float
@@ -48,6 +49,7 @@ class Outcome(msgspec.Struct, frozen=True):
     traceback: str | None = None
     recorded: bool = False
     raised: bool = False
+    cancelled: bool = False
     retry_after: float | None = None
     unsure: bool = False
     joined: bool = False
@@ -55,6 +57,11 @@ class Outcome(msgspec.Struct, frozen=True):
     afterwards: tuple[LogEntry, ...] = ()
     lasting: bool = False
     next_attempt_in: float | None = None
+
+    @property
+    def may_call_on_dead(self) -> bool:
+        """Whether it is a failure that nobody knows of yet: a person who cancels a run does."""
+        return self.raised and not self.cancelled
 
     @property
     def undone(self) -> bool:
@@ -125,7 +132,7 @@ def failed(
     if log.begun is not None:
         log.end_lines()
     entries = tuple(log.entries)
-    message = "" if sensitive else redact(clean_text(exc))
+    message = "" if sensitive and type(exc) is not Cancelled else redact(clean_text(exc))
     if isinstance(exc, Discard):
         reason = message or "discarded by the receiver"
         return Outcome(started_at, clock.now(), JobResultStatus.DISCARDED, entries, reason)
@@ -144,6 +151,8 @@ def failed(
     )
     if isinstance(exc, Retry):
         return msgspec.structs.replace(outcome, traceback=None, retry_after=pause if exc.after is None else exc.after)
+    if isinstance(exc, Cancelled):
+        return msgspec.structs.replace(outcome, traceback=None, cancelled=True)
     return outcome
 
 

@@ -150,7 +150,7 @@ class Attempts:
             error = self._failed(deliveries[0], exc).error
         else:
             error = outcome.error if outcome.undone else None
-            if not outcome.undone:
+            if not outcome.undone or outcome.cancelled:
                 for delivery in deliveries:
                     source.report(delivery, outcome)
                     outcome = msgspec.structs.replace(outcome, log=(), afterwards=())  # the log belongs to the first

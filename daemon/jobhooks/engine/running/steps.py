@@ -72,7 +72,7 @@ class Ending:
         return [_step(self.receiver, "on_failure", exc, exc=exc), after, *dead]
 
     def _makes_dead(self, outcome: Outcome) -> bool:
-        return outcome.raised and self.rules is not None and self.rules.is_last(outcome.lasting)
+        return outcome.may_call_on_dead and self.rules is not None and self.rules.is_last(outcome.lasting)
 
 
 def dead_step(receiver: JobHookReceiver[Any], exc: BaseException) -> Step:

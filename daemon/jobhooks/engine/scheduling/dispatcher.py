@@ -240,6 +240,11 @@ class Dispatcher:
             return False
         return queue.halted is None and self._has_receiver(queue.hook.job)
 
+    @property
+    def queues(self) -> HookQueues:
+        """The work of each hook, by its id."""
+        return self._queues
+
     def backlog_changed(self) -> None:
         """Another session has changed the backlog."""
         self._loader.table_changed()

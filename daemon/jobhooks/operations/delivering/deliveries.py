@@ -1,4 +1,4 @@
-"""Lists, shows, retries and discards pending deliveries: those that wait, are blocked or are dead.
+"""Lists, shows, retries and discards pending deliveries: those that run, wait, are blocked or are dead.
 
 A retry or discard has two steps. ``choose`` returns a plan, which can be shown for confirmation; ``retry`` or
 ``discard`` carries it out, on exactly the deliveries of the plan.
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from jobhooks.errors import Refused, WrongUsage
 from jobhooks.operations.changes import listed_change
-from jobhooks.operations.delivering.attempts import ResultDetails
+from jobhooks.operations.delivering.attempts import LogLine, ResultDetails
 from jobhooks.operations.delivering.results import results_of_delivery
 from jobhooks.operations.lookup.names import ids_of_hooks, ids_of_tables
 from jobhooks.operations.progress import Progress, no_progress
@@ -24,13 +24,14 @@ T = TypeVar("T")
 
 BATCH = 1_000  # deliveries that one statement changes: a daemon that settles waits for it
 STATUSES = ("waiting", "blocked", "dead")
+STATES = ("running", "interrupted", "retrying", "waiting", "paused", "blocked", "dead")
 
 
 @dataclass(frozen=True)
 class DeliveryFilter:
     """Conditions that pending deliveries meet. A field left at its default accepts any delivery.
 
-    Times are those of the changes. ``error``: a part of the last attempt's error, in any case.
+    Times are those of the changes. ``error``: a part of the last attempt's error, in any case. ``states``: one of them.
     """
 
     change_ids: Sequence[int] = ()
@@ -40,28 +41,48 @@ class DeliveryFilter:
     since: datetime.datetime | None = None
     until: datetime.datetime | None = None
     error: str | None = None
+    states: Sequence[str] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether it has no condition, so that every pending delivery matches."""
-        named = (self.change_ids, self.hooks, self.tables)
+        named = (self.change_ids, self.hooks, self.tables, self.states)
         return not any(named) and (self.status, self.since, self.until, self.error) == (None,) * 4
 
 
 @dataclass(frozen=True)
 class DeliveryKey:
-    """Identifies a pending delivery; ``status`` when it was looked up."""
+    """Identifies a pending delivery. ``status``, ``state``, ``behind`` and ``attempts``: when it was looked up."""
 
     change_id: int
     hook_id: int
     status: str
+    state: str
+    behind: int | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class RunInProgress:
+    """Since when a run lasts, and where. ``pid``: the daemon's process; ``worker_pid``: null for ``async def``.
+
+    ``cancelled``: who has cancelled it, when and why.
+    """
+
+    started_at: datetime.datetime
+    lasts_s: float
+    host: str
+    pid: int
+    worker_pid: int | None
+    cancelled: str | None
 
 
 @dataclass(frozen=True)
 class PendingDelivery:
     """A pending delivery. ``hook`` is null once the hook is deleted, ``action`` and ``time`` once the change is.
 
-    ``status``: computed from the rows of the backlog, by ``jobhooks.pending_deliveries``.
+    ``state``: what it does now, by ``jobhooks.delivery_states``; ``status``: waiting, blocked or dead, as the backlog
+    has it. ``behind``: the change that a blocked one waits for. ``run``: null unless it runs, or was interrupted.
     ``due_in_s``: seconds from now, negative if overdue; null unless it waits. ``error``: of the last attempt.
     """
 
@@ -77,6 +98,9 @@ class PendingDelivery:
     due_in_s: float | None
     error: str | None
     parked_at: datetime.datetime
+    state: str
+    behind: int | None
+    run: RunInProgress | None
 
 
 @dataclass(frozen=True)
@@ -90,10 +114,14 @@ class Blocker:
 
 @dataclass(frozen=True)
 class PendingDeliveryDetails(PendingDelivery):
-    """A pending delivery with its results. ``blocked_by`` is null unless it is blocked."""
+    """A pending delivery with its results, and what the current run has logged so far.
+
+    ``blocked_by`` is null unless it is blocked.
+    """
 
     results: list[ResultDetails]
     blocked_by: Blocker | None
+    run_log: list[LogLine]
 
 
 @dataclass(frozen=True)
@@ -115,10 +143,10 @@ class DeliveryPlan:
     passed_over: list[int]
 
     @property
-    def by_status(self) -> dict[str, int]:
-        """How many there are of each status."""
-        counts = Counter(delivery.status for delivery in self.deliveries)
-        return {status: counts[status] for status in STATUSES if counts[status]}
+    def by_state(self) -> dict[str, int]:
+        """How many there are of each state."""
+        counts = Counter(delivery.state for delivery in self.deliveries)
+        return {state: counts[state] for state in STATES if counts[state]}
 
 
 @dataclass(frozen=True)
@@ -136,12 +164,12 @@ def pending_deliveries(conn: SyncConnection, chosen: DeliveryFilter, limit: int)
     Raises:
         UnknownHook, NotWatched: the filter names a hook or table that does not exist.
     """
-    return _by_key(conn, _keys(conn, chosen, limit))
+    return _by_key(conn, delivery_keys(conn, chosen, limit))
 
 
 def deliveries_of_change(conn: SyncConnection, change_id: int) -> list[PendingDelivery]:
     """The pending deliveries of one change, by hook."""
-    return _by_key(conn, _keys(conn, DeliveryFilter([change_id])))
+    return _by_key(conn, delivery_keys(conn, DeliveryFilter([change_id])))
 
 
 def pending_delivery(conn: SyncConnection, change_id: int, hook: str) -> PendingDelivery | None:
@@ -150,7 +178,7 @@ def pending_delivery(conn: SyncConnection, change_id: int, hook: str) -> Pending
     Raises:
         UnknownHook: there is no such hook.
     """
-    return next(iter(_by_key(conn, _keys(conn, DeliveryFilter([change_id], [hook])))), None)
+    return next(iter(_by_key(conn, delivery_keys(conn, DeliveryFilter([change_id], [hook])))), None)
 
 
 def delivery_details(conn: SyncConnection, change_id: int, hook: str | None = None) -> DeliveriesOfChange:
@@ -160,7 +188,7 @@ def delivery_details(conn: SyncConnection, change_id: int, hook: str | None = No
         UnknownHook: there is no such hook.
         Refused: there is no such pending delivery.
     """
-    keys = _keys(conn, DeliveryFilter([change_id], [] if hook is None else [hook]))
+    keys = delivery_keys(conn, DeliveryFilter([change_id], [] if hook is None else [hook]))
     if not keys:
         to_hook = "" if hook is None else f' to the hook "{hook}"'
         raise Refused(
@@ -173,8 +201,16 @@ def delivery_details(conn: SyncConnection, change_id: int, hook: str | None = No
             blockers = call(conn, "blocker_of_delivery", change_id=change_id, hook_id=key.hook_id)
             blocker = Blocker(*blockers[0]) if blockers else None
             results = results_of_delivery(conn, change_id, key.hook_id)
-            found.append(PendingDeliveryDetails(**vars(delivery), results=results, blocked_by=blocker))
+            run_log = [] if delivery.run is None else lines_of_run(conn, key)
+            details = PendingDeliveryDetails(**vars(delivery), results=results, blocked_by=blocker, run_log=run_log)
+            found.append(details)
     return DeliveriesOfChange(listed_change(conn, change_id), found)
+
+
+def lines_of_run(conn: SyncConnection, key: DeliveryKey, first: int = 1) -> list[LogLine]:
+    """The lines that the current run has logged so far, from the ``first`` on."""
+    rows = call_readable(conn, "lines_of_run", change_id=key.change_id, hook_id=key.hook_id, first=first)
+    return [LogLine(*row) for row in rows]
 
 
 def choose(conn: SyncConnection, chosen: DeliveryFilter, *, everything: bool = False) -> DeliveryPlan:
@@ -189,9 +225,14 @@ def choose(conn: SyncConnection, chosen: DeliveryFilter, *, everything: bool = F
     """
     if everything != chosen.is_empty:
         raise WrongUsage("choose deliveries by at least one condition, or all of them without any condition")
-    keys = _keys(conn, chosen)
+    keys = delivery_keys(conn, chosen)
     if not keys:
         raise Refused("no pending delivery matches", "jobhooks delivery list")
+    return plan_of(keys, chosen)
+
+
+def plan_of(keys: list[DeliveryKey], chosen: DeliveryFilter) -> DeliveryPlan:
+    """The plan for these deliveries."""
     return DeliveryPlan(keys, sorted({*chosen.change_ids} - {key.change_id for key in keys}))
 
 
@@ -223,7 +264,7 @@ def batches(items: Sequence[T], size: int = BATCH) -> Iterator[Sequence[T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _keys(conn: SyncConnection, chosen: DeliveryFilter, limit: int | None = None) -> list[DeliveryKey]:
+def delivery_keys(conn: SyncConnection, chosen: DeliveryFilter, limit: int | None = None) -> list[DeliveryKey]:
     """The deliveries that match, youngest change first."""
     rows = call(
         conn,
@@ -232,6 +273,7 @@ def _keys(conn: SyncConnection, chosen: DeliveryFilter, limit: int | None = None
         hook_ids=ids_of_hooks(conn, chosen.hooks),
         content_type_ids=ids_of_tables(conn, chosen.tables),
         status=chosen.status,
+        states=list(chosen.states) or None,
         since=chosen.since,
         until=chosen.until,
         error=chosen.error,
@@ -252,7 +294,7 @@ def _change(
     changed = 0
     with progress(task, len(ordered)) as advance:
         for batch in batches(ordered):
-            ((count,),) = call(conn, query, **_columns(batch), **parameters)
+            ((count,),) = call(conn, query, **columns_of(batch), **parameters)
             changed += count
             advance(len(batch))
     return DeliveriesChanged(changed, len(ordered) - changed, plan.passed_over)
@@ -260,12 +302,23 @@ def _change(
 
 def _by_key(conn: SyncConnection, keys: Sequence[DeliveryKey]) -> list[PendingDelivery]:
     """Pending deliveries in order of change and hook; those settled since their keys were read are missing."""
-    statuses = [key.status for key in keys]
-    rows = call_readable(conn, "deliveries_by_identity", **_columns(keys), statuses=statuses)
-    return [PendingDelivery(*row) for row in rows]
+    rows = call_readable(
+        conn,
+        "deliveries_by_identity",
+        **columns_of(keys),
+        statuses=[key.status for key in keys],
+        states=[key.state for key in keys],
+        behind=[key.behind for key in keys],
+    )
+    return [
+        PendingDelivery(*facts, run=None if run[0] is None else RunInProgress(*run))
+        for *facts, started_at, lasts_s, host, pid, worker_pid, cancelled in rows
+        for run in [(started_at, lasts_s, host, pid, worker_pid, cancelled)]
+    ]
 
 
-def _columns(keys: Sequence[DeliveryKey]) -> dict[str, object]:
+def columns_of(keys: Sequence[DeliveryKey]) -> dict[str, object]:
+    """The keys as two arrays of parameters."""
     return {"change_ids": [key.change_id for key in keys], "hook_ids": [key.hook_id for key in keys]}
 
 

@@ -7,7 +7,8 @@ import time
 import pytest
 from structlog.testing import capture_logs
 
-from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
+from jobhooks.contract.control import Cancelled, SoftTimeLimitExceeded, TimeLimitExceeded
+from jobhooks.engine.delivery.call import RunDiscarded
 from jobhooks.engine.running.in_loop import limits
 from jobhooks.engine.running.in_loop.limits import Limited, RaisedGeneratorExit, Watchdog
 
@@ -236,4 +237,56 @@ async def test_a_receiver_that_goes_on_after_its_hard_limit_is_abandoned(
     with pytest.raises(TimeLimitExceeded):
         async with asyncio.timeout(30):
             await Limited(receiver(), "m.C", None, 0.05).run()
+    assert not own_task().cancelling()
+
+
+@pytest.mark.parametrize("reason", [Cancelled("by a person"), RunDiscarded()])
+@pytest.mark.parametrize("hard", [None, 60])
+async def test_a_run_that_is_ended_raises_the_reason(reason: Exception, hard: float | None) -> None:
+    """Even if the receiver returns, as at a hard limit; and its task can wait again."""
+    cleaned_up: list[bool] = []
+
+    async def receiver() -> None:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            cleaned_up.append(True)
+
+    limited = Limited(receiver(), "m.C", None, hard)
+    asyncio.get_running_loop().call_later(0.01, limited.end, reason)
+    with pytest.raises(type(reason)) as raised:
+        await limited.run()
+    assert raised.value is reason and cleaned_up == [True]
+    assert not own_task().cancelling()
+    await asyncio.sleep(0)
+
+
+async def test_a_run_that_has_ended_cannot_be_ended_any_more() -> None:
+    """Its result may be committing."""
+
+    async def receiver() -> str:
+        await asyncio.sleep(0)
+        return "done"
+
+    limited = Limited(receiver(), "m.C", None, None)
+    limited.end(Cancelled("too early"))
+    assert await limited.run() == "done"
+    limited.end(Cancelled("too late"))
+    await asyncio.sleep(0)
+    assert not own_task().cancelling()
+
+
+async def test_a_receiver_that_resists_its_end_is_abandoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "ABANDON_S", 0.05)
+
+    async def receiver() -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    limited = Limited(receiver(), "m.C", None, None)
+    asyncio.get_running_loop().call_later(0.01, limited.end, Cancelled("by a person"))
+    with pytest.raises(Cancelled):
+        await limited.run()
     assert not own_task().cancelling()

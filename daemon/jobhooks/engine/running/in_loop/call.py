@@ -9,6 +9,7 @@ from jobhooks.contract.changed_object import AsyncChangedObject
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.contract.run import Run, current_run
 from jobhooks.discovery.registry import FoundReceiver
+from jobhooks.engine.delivery.call import RunDiscarded
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lasting_errors import rules_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed, failed_after
@@ -44,6 +45,7 @@ async def call_receiver(
     ``ending`` collects data for the last steps. ``task``: the current one, looked up if not given.
 
     Raises:
+        AlreadySettled: it was discarded, and ended.
         DatabaseUnreachable: the connection was lost.
         GaveWay: it has others before it in its transaction, and must run by itself.
     """
@@ -70,7 +72,8 @@ async def call_receiver(
         if ending is not None:
             ending.receiver = instance
         limits = hook.limits
-        limited = Limited(coroutine, hook.job, limits.soft_time_limit, limits.time_limit, batch or (delivery,))
+        deliveries = batch or (delivery,)
+        limited = Limited(coroutine, hook.job, limits.soft_time_limit, limits.time_limit, deliveries, log)
         value = await limited.run(task)
         if ending is not None:
             ending.value = value
@@ -98,9 +101,12 @@ def _raise_unless_failed(transaction: RunTransaction, exc: BaseException) -> Non
     """Return if an error is the receiver's failure.
 
     Raises:
+        AlreadySettled: it was discarded, and ended.
         CancelledError: the caller is cancelled, not something inside of the receiver.
         DatabaseUnreachable, GaveWay: as ``call_receiver``.
     """
+    if isinstance(exc, RunDiscarded):
+        raise exc
     task = asyncio.current_task()
     if isinstance(exc, asyncio.CancelledError) and task is not None and task.cancelling():
         raise exc

@@ -9,11 +9,12 @@ import time
 import traceback
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import structlog
 
 from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
+from jobhooks.contract.log import LogEntry, ReceiverLog
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.runtime.process_copies import Copies, end_copy
@@ -53,14 +54,19 @@ class Limited:
     """Runs a receiver's coroutine in the task that awaits this, within its limits, in seconds.
 
     The soft limit raises SoftTimeLimitExceeded where the receiver waits, and cancels the awaited object, as cancelling
-    a task does. The hard limit cancels the receiver, and ``run`` raises TimeLimitExceeded. A receiver that goes on for
-    some seconds after that is abandoned: its code is not continued.
+    a task does. The hard limit cancels the receiver, and ``run`` raises TimeLimitExceeded. ``end`` does so with another
+    error. A receiver that goes on for some seconds after that is abandoned: its code is not continued. While it waits,
+    this is the ``Call`` of its deliveries.
 
     A receiver that cancels its own task cancels what it waits for next, but not the task: ``run`` raises CancelledError
     while the task's ``cancelling()`` is 0.
     """
 
     _own_cancellations = 0  # by the receiver, that are not taken back
+    _is_ending = False
+    _waits = False  # the receiver has not ended, and others run
+    worker_pid = None
+    ended_by: Exception | None = None  # the receiver was cancelled for good, by its hard limit or by ``end``
 
     def __init__(
         self,
@@ -69,15 +75,16 @@ class Limited:
         soft: float | None,
         hard: float | None,
         deliveries: Sequence[Delivery] = (),
+        log: ReceiverLog | None = None,
     ) -> None:
         self._coroutine = coroutine
         self.receiver = receiver
         self.deliveries = deliveries
+        self._log = log
         self._soft = soft
         self._hard = hard
         self._waited_for: Any = None
         self._over: list[Exception] = []  # exceeded, but not raised yet
-        self._hard_over = False
         self._abandoned = False
         self._cancelled_itself = False
         self._copies = Copies.made
@@ -89,6 +96,7 @@ class Limited:
         Raises:
             CancelledError: it has cancelled its own task, or the task was cancelled.
             TimeLimitExceeded: it was cancelled at its hard limit. An error that it raises after that is dropped.
+            Exception: the reason that was given to ``end``; as for the hard limit.
         """
         task = task or asyncio.current_task()
         assert task is not None
@@ -127,13 +135,29 @@ class Limited:
     async def _run_rest(self) -> object:
         """Run the steps after the first one."""
         current_step.limited = None
+        self._waits = True
+        for each in self.deliveries:
+            each.call = self
         try:
-            return await (self if self._soft is None and self._hard is None else self._run_limited())
+            value = await (self if self._soft is None and self._hard is None else self._run_limited())
         except GeneratorExit:
             raise
-        except BaseException:
+        except BaseException as exc:
+            self._end_wait()
+            is_ended = isinstance(exc, asyncio.CancelledError) and self._task.cancelling() == self._own_cancellations
             await self._absorb()
+            if is_ended and self.ended_by is not None:
+                raise self.ended_by from None
             raise
+        self._end_wait()
+        if self.ended_by is not None:
+            raise self.ended_by
+        return value
+
+    def _end_wait(self) -> None:
+        self._waits = False
+        for each in self.deliveries:
+            each.call = None
 
     def _disown(self, cancelling: int) -> None:
         """Count cancellations by the receiver in one step: nothing else runs during a step."""
@@ -176,19 +200,29 @@ class Limited:
             timers.append(loop.call_later(self._hard, self._exceed, task, TimeLimitExceeded(self._hard)))
             timers.append(loop.call_later(self._hard + ABANDON_S, self._abandon, task))
         try:
-            result = await self
-        except asyncio.CancelledError:
-            if self._hard_over and task.cancelling() == self._own_cancellations:
-                assert self._hard is not None
-                raise TimeLimitExceeded(self._hard) from None
-            raise
+            return await self
         finally:
             for timer in timers:
                 timer.cancel()
-        if self._hard_over:
-            assert self._hard is not None
-            raise TimeLimitExceeded(self._hard)
-        return result
+
+    def is_running(self, delivery: DeliveryIdentity) -> bool:  # noqa: ARG002 - all deliveries of the call run
+        """As ``Call`` says."""
+        return True
+
+    def lines(self, delivery: DeliveryIdentity) -> Sequence[LogEntry]:
+        """As ``Call`` says."""
+        return self._log.entries if self._log is not None and self.deliveries[0].identity == delivery else ()
+
+    def end(self, reason: Exception) -> None:
+        """Cancel the receiver, unless it has ended; abandon it if it goes on."""
+        if self._waits and self.ended_by is None and not self._is_ending:
+            self._is_ending = True
+            self._exceed(self._task, reason)
+            self._task.get_loop().call_later(ABANDON_S, self._abandon_ended)
+
+    def _abandon_ended(self) -> None:
+        if self._waits:
+            self._abandon(self._task)
 
     def _exceed(self, task: asyncio.Task[Any], error: Exception) -> None:
         self._over.append(error)
@@ -198,18 +232,18 @@ class Limited:
         self._abandoned = True
         task.cancel()
 
-    def _end_abandoned(self) -> None:
+    def _end_abandoned(self) -> NoReturn:
         """Do not continue the coroutine.
 
         Raises:
-            TimeLimitExceeded: always.
+            Exception: always: why it was to end.
         """
         self._take_back()
         self._task.uncancel()
         with contextlib.suppress(BaseException):  # it may resist this as well
             self._coroutine.close()
-        assert self._hard is not None
-        raise TimeLimitExceeded(self._hard) from None
+        assert self.ended_by is not None
+        raise self.ended_by from None
 
     def __await__(self) -> Generator[Any, Any, object]:
         # The same as ``yield from``, except that the watchdog learns of each step, and that a cancellation by the soft
@@ -253,9 +287,10 @@ class Limited:
         over, self._over = self._over, []
         for _ in over:
             task.uncancel()
-        if isinstance(over[-1], SoftTimeLimitExceeded):
+        ends = [error for error in over if not isinstance(error, SoftTimeLimitExceeded)]
+        if not ends:
             return over[-1]
-        self._hard_over = True
+        self.ended_by = self.ended_by or ends[0]
         return cancelled
 
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 from jobhooks.contract.control import WorkerDied
 from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process.line_file import LineFile
 from jobhooks.engine.running.in_process.messages import Incoming, encoded
 from jobhooks.runtime.signal_names import signal_name
 
@@ -54,8 +55,14 @@ class WorkerPool:
         self._busy: set[Worker] = set()
         self._closed = False
 
-    async def call(self, work: Callable[..., T], argument: object, limit_s: float | None) -> T:
-        """Have a worker call ``work(argument)``, a function of a module.
+    async def call(
+        self,
+        work: Callable[..., T],
+        argument: object,
+        limit_s: float | None,
+        on_begin: Callable[["Worker"], None] | None = None,
+    ) -> T:
+        """Have a worker call ``work(argument)``, a function of a module. ``on_begin`` gets the worker before that.
 
         Cancelling this kills the worker.
 
@@ -66,6 +73,8 @@ class WorkerPool:
         """
         taken = self._take_idle() or await self._start()
         self._busy.add(taken)
+        if on_begin is not None:
+            on_begin(taken)
         try:
             return await taken.call(work, argument, limit_s)
         finally:
@@ -143,8 +152,11 @@ class Worker(asyncio.Protocol):
     receiver started may hold the connection open.
     """
 
-    def __init__(self, process: ForkServerProcess) -> None:
+    def __init__(self, process: ForkServerProcess, lines: LineFile) -> None:
         self._process = process
+        self.lines = lines
+        self.lines_wanted = False  # by the current call, also after it has died
+        self.pid = process.pid
         self._loop = asyncio.get_running_loop()
         self._incoming = Incoming()
         self._answer: asyncio.Future[bytes] | None = None
@@ -162,8 +174,8 @@ class Worker(asyncio.Protocol):
         Raises:
             WorkerDied: it has ended, takes too long, or cannot be started.
         """
-        process, connection = await _started(arguments)
-        new = cls(process)
+        process, connection, lines = await _started(arguments)
+        new = cls(process, lines)
         try:
             new._watch()
             await new._loop.create_unix_connection(lambda: new, sock=connection)
@@ -237,6 +249,17 @@ class Worker(asyncio.Protocol):
         if self._answer is not None:
             self._answer.cancel()
 
+    def release_lines(self) -> None:
+        """The current call has ended."""
+        self.lines_wanted = False
+        if self._died.is_set():
+            self.lines.close()
+
+    def fail(self, error: Exception) -> None:
+        """Kill it, and let the current call raise this error, unless its answer has arrived."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
     def end(self) -> None:
         """Begin to end it: it ends when its connection is closed, and is killed if it does not."""
         if self._transport is not None:
@@ -302,6 +325,7 @@ class Worker(asyncio.Protocol):
             self._descriptor = os.pidfd_open(self._process.pid)
         except ProcessLookupError:
             self._died.set()
+            self.lines.close()
             self._lose_soon()
         except (AttributeError, OSError):  # not Linux, or not allowed: the fork server reports its end
             self._loop.add_reader(self._process.sentinel, self._on_died, self._process.sentinel)
@@ -314,6 +338,8 @@ class Worker(asyncio.Protocol):
             os.close(self._descriptor)
             self._descriptor = None
         self._died.set()
+        if not self.lines_wanted:
+            self.lines.close()
         self._lose_soon()
         self._loop.call_later(STATUS_S, self._release)
 
@@ -344,8 +370,8 @@ class Worker(asyncio.Protocol):
         return UNKNOWN if code is None else code
 
 
-async def _started(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socket.socket]:
-    """Start a process, and return it with the daemon's end of the connection to it.
+async def _started(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socket.socket, LineFile]:
+    """Start a process, and return it with the daemon's end of the connection to it, and the file of its log lines.
 
     Raises:
         WorkerDied: it cannot be started.
@@ -360,21 +386,23 @@ async def _started(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socke
     raise AssertionError
 
 
-async def _start(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socket.socket]:
+async def _start(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socket.socket, LineFile]:
     ours, theirs = socket.socketpair()
+    lines = LineFile.create()
     # From a server process that has neither threads nor connections: a fork of the daemon would inherit both.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([worker.__name__])
-    process = context.Process(target=worker.serve, args=(theirs, *arguments), name="jobhooks worker")
+    process = context.Process(target=worker.serve, args=(theirs, lines, *arguments), name="jobhooks worker")
     starting = asyncio.get_running_loop().run_in_executor(None, _start_locked, process)
     try:
         await asyncio.shield(starting)
     except BaseException:
         starting.add_done_callback(lambda _: ours.close())  # a process that starts nevertheless ends by this
+        starting.add_done_callback(lambda _: lines.close())
         raise
     finally:
         starting.add_done_callback(lambda _: theirs.close())
-    return process, ours
+    return process, ours, lines
 
 
 def _start_locked(process: ForkServerProcess) -> None:

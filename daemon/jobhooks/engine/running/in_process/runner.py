@@ -3,22 +3,24 @@
 import asyncio
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 import structlog
 
-from jobhooks.contract.control import TimeLimitExceeded, WorkerDied
-from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.control import Cancelled, TimeLimitExceeded, WorkerDied
+from jobhooks.contract.log import LogEntry, ReceiverLog
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lasting_errors import rules_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.pool import WorkerPool, start_fork_server
+from jobhooks.engine.running.in_process.line_file import HEADER
+from jobhooks.engine.running.in_process.pool import Worker, WorkerPool, start_fork_server
 from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
@@ -30,6 +32,72 @@ A = TypeVar("A")
 T = TypeVar("T")
 # One version of a receiver's code. Each version has separate processes.
 Version = tuple[str, Source | Installed]
+
+
+ENDED = (TimeLimitExceeded, WorkerDied, Cancelled)  # the worker has gone, and the run with it
+
+
+class WorkerCall:
+    """A call in a worker: the ``Call`` of its deliveries. ``is_group``: they run one after the other."""
+
+    def __init__(self, deliveries: Sequence[Delivery], *, is_group: bool) -> None:
+        self._deliveries = deliveries
+        self._is_group = is_group
+        self._worker: Worker | None = None
+        self._runs_before = 0
+        self._run = 0  # whose lines these are, up to this place in the file
+        self._lines: list[LogEntry] = []
+        self._read_to = HEADER
+
+    def begin(self, taken: Worker) -> None:
+        """This worker, which is idle, gets the call."""
+        self._worker, self._runs_before = taken, taken.lines.runs
+        taken.lines_wanted = True
+        for delivery in self._deliveries:
+            delivery.call = self
+
+    def finish(self) -> None:
+        """The call has ended, and its lines are not wanted any more."""
+        for delivery in self._deliveries:
+            delivery.call = None
+        if self._worker is not None:
+            self._worker.release_lines()
+
+    @property
+    def worker_pid(self) -> int | None:
+        """As ``Call`` says."""
+        return None if self._worker is None else self._worker.pid
+
+    def is_running(self, delivery: DeliveryIdentity) -> bool:
+        """As ``Call`` says."""
+        begun = self._begun
+        if not begun:
+            return False
+        return not self._is_group or self._deliveries[begun - 1].identity == delivery
+
+    @property
+    def _begun(self) -> int:
+        """How many runs of this call have begun."""
+        return 0 if self._worker is None else self._worker.lines.runs - self._runs_before
+
+    def lines(self, delivery: DeliveryIdentity) -> Sequence[LogEntry]:
+        """As ``Call`` says; also after the worker has died."""
+        begun = self._begun
+        if self._worker is None or not begun:
+            return ()
+        if self._deliveries[begun - 1 if self._is_group else 0].identity != delivery:
+            return ()
+        run = self._runs_before + begun
+        if self._run != run:
+            self._run, self._lines, self._read_to = run, [], HEADER
+        more, self._read_to = self._worker.lines.read(run, self._read_to)
+        self._lines += more
+        return self._lines
+
+    def end(self, reason: Exception) -> None:
+        """Kill the worker, unless it has answered."""
+        if self._worker is not None:
+            self._worker.fail(reason)
 
 
 class ProcessRunner:
@@ -74,13 +142,16 @@ class ProcessRunner:
         async with self._slot(found.class_path):
             started_at = self.clock.now()
             hook, orders = deliveries[0].hook, orders_of(found, deliveries, self.clock)
+            call = WorkerCall(deliveries, is_group=False)
             try:
-                return await self._schedule(found, hook, worker.call_once, orders)
-            except (TimeLimitExceeded, WorkerDied) as exc:
-                outcome = self._ended(started_at, exc, orders[0])
-                if found.has_on_dead and orders[0].makes_dead(outcome):
-                    return await self._call_on_dead(found, hook, worker.DeadRun(orders[0], exc), outcome)
-                return outcome
+                return await self._schedule(found, hook, worker.call_once, orders, call)
+            except ENDED as exc:
+                outcome = self._ended(started_at, exc, orders[0], call)
+                if isinstance(exc, Cancelled) or not (found.has_on_dead and orders[0].makes_dead(outcome)):
+                    return outcome
+                return await self._call_on_dead(found, hook, worker.DeadRun(orders[0], exc), outcome)
+            finally:
+                call.finish()
 
     async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
         """Call a receiver for ``first`` and for as many more as a worker finishes in a moment; see ``Runner``."""
@@ -112,17 +183,22 @@ class ProcessRunner:
         """The outcomes of those that began. None: undone, or the worker was ended, so each must run by itself."""
         started_at = self.clock.now()
         orders = orders_of(found, deliveries, self.clock)
+        call = WorkerCall(deliveries, is_group=True)
         try:
-            return await self._schedule(found, deliveries[0].hook, worker.run, orders)
-        except (TimeLimitExceeded, WorkerDied) as exc:
+            return await self._schedule(found, deliveries[0].hook, worker.run, orders, call)
+        except ENDED as exc:
             if len(deliveries) > 1:
                 return [None] * len(deliveries)  # by itself, each shows whether it was the one
-            return [self._ended(started_at, exc, orders[0])]
+            return [self._ended(started_at, exc, orders[0], call)]
+        finally:
+            call.finish()
 
-    def _ended(self, started_at: float, exc: Exception, order: worker.Order) -> Outcome:
-        return msgspec.structs.replace(
-            failed(started_at, self.clock, ReceiverLog(), exc, rules=order.rules), unsure=True
-        )
+    def _ended(self, started_at: float, exc: Exception, order: worker.Order, call: WorkerCall) -> Outcome:
+        """The outcome of a run whose worker was ended, or has died: with the lines that it had logged."""
+        receiver_log = ReceiverLog()
+        receiver_log.entries = list(call.lines(order.delivery))
+        outcome = failed(started_at, self.clock, receiver_log, exc, rules=order.rules)
+        return msgspec.structs.replace(outcome, unsure=True)
 
     async def _call_on_dead(self, found: FoundReceiver, hook: Hook, dead: worker.DeadRun, outcome: Outcome) -> Outcome:
         """Call ``on_dead`` in another process, because that of the run is gone."""
@@ -134,13 +210,16 @@ class ProcessRunner:
             lines = tuple(log_lines.entries)
         return msgspec.structs.replace(outcome, log=outcome.log + lines)
 
-    async def _schedule(self, found: FoundReceiver, hook: Hook, work: Callable[[A], T], argument: A) -> T:
+    async def _schedule(
+        self, found: FoundReceiver, hook: Hook, work: Callable[[A], T], argument: A, call: WorkerCall | None = None
+    ) -> T:
         assert found.origin is not None
         version = (found.class_path, found.origin)
         limit_s = hook.limits.time_limit
         self._in_use[version] += 1
         try:
-            return await self._pool(version).call(work, argument, limit_s)
+            on_begin = None if call is None else call.begin
+            return await self._pool(version).call(work, argument, limit_s, on_begin)
         except TimeoutError:
             assert limit_s is not None
             raise TimeLimitExceeded(limit_s) from None

@@ -28,6 +28,7 @@ from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
 from jobhooks.engine.running import output
 from jobhooks.engine.running.change_readers import SyncChangeReader
 from jobhooks.engine.running.in_process.connection import Leftovers
+from jobhooks.engine.running.in_process.line_file import LineFile
 from jobhooks.engine.running.in_process.messages import encoded, receive
 from jobhooks.engine.running.in_process.transaction import KeptConnection, RunConnection, SharedTransaction
 from jobhooks.engine.running.result_statements import says_only_success
@@ -75,7 +76,7 @@ class Order:
 
     def makes_dead(self, outcome: Outcome) -> bool:
         """Whether this outcome makes the delivery dead."""
-        return outcome.raised and self.rules is not None and self.rules.is_last(outcome.lasting)
+        return outcome.may_call_on_dead and self.rules is not None and self.rules.is_last(outcome.lasting)
 
 
 class DeadRun:
@@ -95,10 +96,12 @@ class DeadRun:
 _found: FoundReceiver | InvalidReceiver
 _connection: KeptConnection
 _running: Run[Any] | None = None  # the last to begin
+_lines: LineFile | None = None  # none in a test's process and in a dry run
 
 
 def serve(
     connection: socket.socket,
+    lines: LineFile,
     daemon: int,
     database_url: str,
     memory_limit: int | None,
@@ -107,7 +110,9 @@ def serve(
     origin: Source | Installed,
 ) -> None:
     """Do what the daemon asks for, until it closes the connection: call a function, and send its value or its error."""
+    global _lines
     connection.set_inheritable(False)
+    _lines = lines
     initialize(daemon, database_url, memory_limit, log_settings, class_path, origin)
     with contextlib.suppress(EOFError, ConnectionError):  # the daemon has closed the connection, or was killed
         connection.sendall(encoded(None))
@@ -309,7 +314,7 @@ def _run(
         JobhooksError: the transaction is lost, with all runs in it.
     """
     global _running
-    log = ReceiverLog()
+    log = _new_log()
     order = orders[0]
     clock = order.clock
     started_at = clock.now()
@@ -352,9 +357,17 @@ def _run(
         pause = _computed_pause(found, order, exc, log)
         return failed(started_at, clock, log, exc, sensitive=order.sensitive, rules=order.rules, pause=pause)
     finally:
+        log.on_entry = None  # a later line would be among those of the next run
         connection.end()
         run.ended = True
         current_run.set(None)
+
+
+def _new_log() -> ReceiverLog:
+    if _lines is None:
+        return ReceiverLog()
+    _lines.begin()
+    return ReceiverLog(_lines.add)
 
 
 def _computed_pause(found: FoundReceiver, order: Order, exc: BaseException, log: ReceiverLog) -> float | None:
