@@ -25,6 +25,7 @@ MODULES = {  # the module below jobhooks.cli of each command and group, in the o
     "run": "commands.run",
     "status": "commands.status",
     "doctor": "commands.doctor",
+    "dev": "dev.command",
     "demo": "demo.command",
     "version": "commands.version",
     "table": "commands.tables.table",

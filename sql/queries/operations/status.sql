@@ -135,3 +135,6 @@ select
     coalesce(pg_total_relation_size('jobhooks.job_result'), 0) + coalesce(pg_total_relation_size('jobhooks.job_log_entry'), 0)
 from (select) as one
 left join (select id, time from jobhooks.object_change order by id limit 1) as oldest on true
+
+-- name: leader_at_work
+select session from (select jobhooks.leader_session()) as leader (session) where session is not null

@@ -1,16 +1,13 @@
 """``jobhooks demo``: a throw-away server, the daemon, and a short story that is checked against the database."""
 
 import contextlib
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import Generator
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jobhooks.cli.demo.daemon import running_daemon
 from jobhooks.cli.demo.narrator import Narrator
 from jobhooks.cli.demo.story import check, play, prepare
 from jobhooks.embedded import EmbeddedServerError, run_server, system_binaries, wheel_binaries
@@ -19,7 +16,6 @@ from jobhooks.operations.configuration.receivers import BUILT_IN
 from jobhooks.store.connections import connect
 
 DATABASE = "demo"
-STOP_TIMEOUT = 10  # seconds for the daemon to end
 
 
 def add_to(app: typer.Typer) -> None:
@@ -51,7 +47,8 @@ def demo(
             url = server.url(DATABASE)
             with contextlib.closing(connect(url)) as conn:
                 prepare(conn, narrator)
-                with _daemon(url, server.directory / "daemon.log") as log:
+                log = server.directory / "daemon.log"
+                with running_daemon(url, [BUILT_IN], log):
                     play(conn, narrator)
                     check(conn, narrator, log)
                     if keep:
@@ -59,29 +56,3 @@ def demo(
             narrator.title("Stopped and cleaned up.")
     except EmbeddedServerError as exc:
         raise JobhooksError(str(exc)) from exc
-
-
-@contextlib.contextmanager
-def _daemon(url: str, log: Path) -> Generator[Path]:
-    """Run ``jobhooks run`` as a separate process, with its log in a file; yield that file."""
-    arguments = ["run", "--database-url", url, "--receivers-path", str(BUILT_IN), "--log-format", "json"]
-    arguments += ["--end-with", str(os.getpid())]  # a database that is away is waited for
-    with (
-        log.open("wb") as stderr,
-        # Its own session: a Ctrl-C is for this process, which then ends the daemon in good order.
-        subprocess.Popen(
-            [sys.executable, "-m", "jobhooks", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            start_new_session=True,
-        ) as daemon,
-    ):
-        try:
-            yield log
-        finally:
-            daemon.terminate()
-            try:
-                daemon.wait(STOP_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                daemon.kill()

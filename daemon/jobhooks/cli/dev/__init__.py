@@ -1,0 +1,1 @@
+"""``jobhooks dev``: a database with everything watched and hooked, and the daemon, while receivers are written."""

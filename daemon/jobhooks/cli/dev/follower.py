@@ -1,0 +1,137 @@
+"""Shows changes, runs and what the daemon says of receivers, as they come: as lines for people, or as JSON."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from jobhooks.cli.demo.narrator import LEVEL_STYLES, ToldChange, ToldResult, changes_after, difference_lines
+from jobhooks.cli.show.output import print_json_line, print_message, printable
+from jobhooks.errors import with_remedy
+from jobhooks.operations.development import Arranged
+from jobhooks.store.connections import SyncConnection, call
+
+WINDOW = 200  # changes before the newest one whose runs are awaited, and that may have committed late
+
+
+class DevFollower:
+    """What was shown already, and how the rest is shown."""
+
+    def __init__(self, conn: SyncConnection, *, as_json: bool) -> None:
+        """Begin after the newest change."""
+        ((_, newest),) = call(conn, "log_ends")
+        self._conn = conn
+        self._as_json = as_json
+        self._first = newest or 0
+        self._newest = newest or 0
+        self._shown: set[int] = set()
+        self._runs: set[tuple[int, str, int]] = set()
+        self._refused: set[str] = set()
+        self._out = Console(highlight=False, soft_wrap=True)
+
+    def show_new(self) -> None:
+        """Show the changes and runs that have come since the last call."""
+        for change in changes_after(self._conn, max(self._first, self._newest - WINDOW)):
+            if change.id not in self._shown:
+                self._shown.add(change.id)
+                self._newest = max(self._newest, change.id)
+                self._change(change)
+            for result in change.results:
+                run = (change.id, result.hook, result.attempt)
+                if run not in self._runs:
+                    self._runs.add(run)
+                    self._run(change, result)
+
+    def arranged(self, new: Arranged) -> None:
+        """Show which tables are watched and which receivers are hooked from now on."""
+        refused = [step for step in new.refused if step.table not in self._refused]
+        self._refused |= {step.table for step in refused}
+        if self._as_json:
+            for name in ("watched", "enabled", "hooked"):
+                if getattr(new, name):
+                    print_json_line({"event": name, "names": getattr(new, name)})
+        else:
+            self._remark("watching", new.watched)
+            self._remark("enabled", new.enabled)
+            self._remark("hooked to all tables:", [name.removeprefix("dev: ") for name in new.hooked])
+        for step in refused:
+            print_message(with_remedy(f"cannot watch {step.table}: {step.problem}", step.remedy))
+
+    def daemon_events(self, events: Sequence[dict[str, Any]]) -> None:
+        """Show what the daemon logged about receivers, and its errors. Runs are shown from the database."""
+        for event in events:
+            name = event.get("event")
+            if name == "receivers_reloaded":
+                self._reloaded(event)
+            elif name == "receiver_module_broken":
+                where = f"{event.get('path')}:{event.get('line')}"
+                self._say({"event": name, **event}, Text(f"broken: {where}: {event.get('error')}", "red"))
+            elif event.get("level") in ("error", "critical") and name != "delivery_failed":
+                self._say({"event": name, **event}, Text(f"daemon: {name}: {event.get('error', '')}", "red"))
+
+    def _reloaded(self, event: dict[str, Any]) -> None:
+        parts = [f"{word} {', '.join(event[word])}" for word in ("added", "changed", "removed") if event.get(word)]
+        self._say(event, Text(printable(f"reloaded: {'; '.join(parts)}"), "bold"))
+
+    def _change(self, change: ToldChange) -> None:
+        if self._as_json:
+            print_json_line(
+                {
+                    "event": "change",
+                    "change_id": change.id,
+                    "action": change.action,
+                    "table": change.table,
+                    "triggering": change.triggering,
+                    "caused_by": change.caused_by_change_id,
+                    "prechange": change.before,
+                    "postchange": change.after,
+                }
+            )
+            return
+        by = f"  (by the run for change {change.caused_by_change_id})" if change.caused_by_change_id else ""
+        self._out.print(
+            Text.assemble(f"change {change.id}: ", (change.action, "bold"), f" {change.table}", (by, "dim"))
+        )
+        for line in difference_lines(change.before, change.after):
+            self._out.print(Text(printable(f"    {line}")))
+
+    def _run(self, change: ToldChange, result: ToldResult) -> None:
+        if self._as_json:
+            print_json_line(
+                {
+                    "event": "run",
+                    "change_id": change.id,
+                    "hook": result.hook,
+                    "job": result.receiver,
+                    "status": result.status,
+                    "attempt": result.attempt,
+                    "duration_ms": result.duration_ms,
+                    "error": result.error,
+                    "log": result.log,
+                }
+            )
+            return
+        attempt = f" (attempt {result.attempt})" if result.attempt > 1 else ""
+        style = "green" if result.status == "success" else "red"
+        self._out.print(
+            Text.assemble(
+                f"  run for change {change.id}: {result.receiver}: ",
+                (result.status, style),
+                f" in {result.duration_ms:.0f} ms{attempt}",
+                printable(f": {result.error}" if result.error else ""),
+            )
+        )
+        for entry in result.log:
+            style = LEVEL_STYLES.get(entry.level, "")
+            self._out.print(Text.assemble("      ", (f"{entry.level:8}", style), printable(entry.message)))
+
+    def _remark(self, doing: str, names: Sequence[str]) -> None:
+        if names:
+            self._out.print(Text(printable(f"{doing} {', '.join(names)}"), "dim"))
+
+    def _say(self, event: dict[str, Any], text: Text) -> None:
+        if self._as_json:
+            print_json_line(event)
+        else:
+            self._out.print(text)
