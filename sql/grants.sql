@@ -91,7 +91,7 @@ begin
         jobhooks.trigger_statements(integer), jobhooks.is_filled_by_sequence(regclass), jobhooks.snapshot_expression(regclass, text, text [], text []),
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_names(regclass), jobhooks.depends_on_time_zone(regclass, text []), jobhooks.types_of_columns(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer), jobhooks.unknown_roles(integer),
-        jobhooks.unknown_ordering(integer), jobhooks.recorded_columns(integer), jobhooks.problems_of_names_in_hooks(),
+        jobhooks.unknown_ordering(integer), jobhooks.unknown_rate_keys(integer), jobhooks.rate_waits(integer), jobhooks.recorded_columns(integer), jobhooks.problems_of_names_in_hooks(),
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.delivery_states(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
@@ -119,7 +119,7 @@ begin
     grant insert, update on jobhooks.job to jobhooks_daemon;
     grant insert, update on jobhooks.condition_failure to jobhooks_daemon;
     grant update on jobhooks.cursor to jobhooks_daemon;
-    grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position, jobhooks.suspect, jobhooks.running_delivery, jobhooks.running_log_entry
+    grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position, jobhooks.rate_bucket, jobhooks.suspect, jobhooks.running_delivery, jobhooks.running_log_entry
     to jobhooks_daemon;
     grant execute on function
         jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
@@ -130,7 +130,7 @@ begin
         jobhooks.mark_runs(bigint, json, json, boolean), jobhooks.blame_runs(json, text),
         jobhooks.note_runs(bigint, json, json, json), jobhooks.interrupt_runs(bigint), jobhooks.settle_cancelled_runs(bigint),
         jobhooks.keep_lines(bigint, integer, integer),
-        jobhooks.save_positions(bigint, json, json), jobhooks.note_condition_failures(json),
+        jobhooks.save_positions(bigint, json, json), jobhooks.save_rates(bigint, json), jobhooks.note_condition_failures(json),
         jobhooks.note_condition_verdicts(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
         )

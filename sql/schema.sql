@@ -158,11 +158,14 @@ CREATE TABLE jobhooks.job_hook (
     roles text[] DEFAULT '{}'::text[] NOT NULL,
     debounce_s double precision,
     longest_wait_s double precision,
+    rate text DEFAULT ''::text NOT NULL,
+    rate_per text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_debounce_s_check CHECK (((debounce_s > (0)::double precision) AND (debounce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
     CONSTRAINT job_hook_longest_wait_s_check CHECK (((longest_wait_s > (0)::double precision) AND (longest_wait_s <= (86400)::double precision))),
-    CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255)))
+    CONSTRAINT job_hook_name_check CHECK (((length(name) >= 1) AND (length(name) <= 255))),
+    CONSTRAINT job_hook_rate_check CHECK ((rate ~ '^([1-9][0-9]{0,5}/(s|min|h|day))?$'::text))
 );
 
 COMMENT ON TABLE jobhooks.job_hook IS 'The rules: changes of these tables, by these events, run this job';
@@ -198,6 +201,10 @@ COMMENT ON COLUMN jobhooks.job_hook.roles IS 'Only changes of sessions that logg
 COMMENT ON COLUMN jobhooks.job_hook.debounce_s IS 'Changes of an object are delivered as one, when this number of seconds has passed without another; null: they are not';
 
 COMMENT ON COLUMN jobhooks.job_hook.longest_wait_s IS 'With debounce_s: they are delivered this number of seconds after the first one at the latest; null: ten times debounce_s';
+
+COMMENT ON COLUMN jobhooks.job_hook.rate IS 'At most so many deliveries begin in that time, such as 30/min; empty: any number';
+
+COMMENT ON COLUMN jobhooks.job_hook.rate_per IS 'With rate: each value of these columns has the rate for itself, or each object, if it is object; empty: all share it';
 
 CREATE SEQUENCE jobhooks.object_change_id_seq
     START WITH 1
@@ -826,6 +833,18 @@ INHERITS (jobhooks.object_change);
 
 COMMENT ON TABLE jobhooks.object_change_1 IS 'A segment of the log';
 
+CREATE TABLE jobhooks.rate_bucket (
+    hook_id integer NOT NULL,
+    key bigint NOT NULL,
+    full_at timestamp with time zone NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.rate_bucket IS 'What hooks with a rate have used of it';
+
+COMMENT ON COLUMN jobhooks.rate_bucket.key IS 'The hash of the values of rate_per; 0 if all deliveries share the rate';
+
+COMMENT ON COLUMN jobhooks.rate_bucket.full_at IS 'When none of it is used any more';
+
 CREATE VIEW jobhooks.results AS
  SELECT result.change_id,
     hook.name AS hook,
@@ -1047,6 +1066,9 @@ ALTER TABLE ONLY jobhooks.migration
 ALTER TABLE ONLY jobhooks.object_change_1
     ADD CONSTRAINT object_change_1_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY jobhooks.rate_bucket
+    ADD CONSTRAINT rate_bucket_pkey PRIMARY KEY (hook_id, key);
+
 ALTER TABLE ONLY jobhooks.running_delivery
     ADD CONSTRAINT running_delivery_pkey PRIMARY KEY (change_id, hook_id);
 
@@ -1068,7 +1090,7 @@ CREATE INDEX object_change_1_transaction_id_idx ON jobhooks.object_change_1 USIN
 
 CREATE TRIGGER check_hook BEFORE INSERT OR UPDATE ON jobhooks.job_hook FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook();
 
-CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR UPDATE OF job_id, events, columns, conditions, roles ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('id');
+CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR UPDATE OF job_id, events, columns, conditions, roles, rate_per ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('id');
 
 CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('job_hook_id');
 
@@ -1182,6 +1204,10 @@ CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.obj
 
 ALTER TABLE jobhooks.object_change_1 ENABLE REPLICA TRIGGER skip_replicated;
 
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.rate_bucket FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.rate_bucket ENABLE REPLICA TRIGGER skip_replicated;
+
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.running_delivery FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.running_delivery ENABLE REPLICA TRIGGER skip_replicated;
@@ -1211,6 +1237,9 @@ ALTER TABLE ONLY jobhooks.job_hook_content_type
 
 ALTER TABLE ONLY jobhooks.job_hook
     ADD CONSTRAINT job_hook_job_id_fkey FOREIGN KEY (job_id) REFERENCES jobhooks.job(id);
+
+ALTER TABLE ONLY jobhooks.rate_bucket
+    ADD CONSTRAINT rate_bucket_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.running_log_entry
     ADD CONSTRAINT running_log_entry_change_id_hook_id_fkey FOREIGN KEY (change_id, hook_id) REFERENCES jobhooks.running_delivery(change_id, hook_id) ON DELETE CASCADE;
@@ -1614,6 +1643,11 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_wide_rows() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.rate_waits(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.rate_waits(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.rate_waits(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.rate_waits(hook_id integer) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.read_by_all() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.record_configuration() FROM PUBLIC;
@@ -1680,6 +1714,9 @@ GRANT ALL ON FUNCTION jobhooks.save_hook(name text, settings jsonb) TO jobhooks_
 
 REVOKE ALL ON FUNCTION jobhooks.save_positions(leader bigint, shared json, hooks json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.save_positions(leader bigint, shared json, hooks json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.save_rates(leader bigint, buckets json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.save_rates(leader bigint, buckets json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.schema_version() FROM PUBLIC;
 
@@ -1755,6 +1792,11 @@ REVOKE ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.unknown_rate_keys(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.unknown_rate_keys(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.unknown_rate_keys(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.unknown_rate_keys(hook_id integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.unknown_roles(hook_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.unknown_roles(hook_id integer) TO jobhooks_viewer;
@@ -1906,6 +1948,10 @@ GRANT SELECT ON TABLE jobhooks.object_change_1 TO jobhooks_daemon;
 GRANT UPDATE(action) ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
 
 GRANT UPDATE(postchange) ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
+
+GRANT SELECT ON TABLE jobhooks.rate_bucket TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.rate_bucket TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.rate_bucket TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_operator;

@@ -29,6 +29,7 @@ from jobhooks.engine.settling.run_markers import RunMarkers
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
 from jobhooks.matching.hook_table import Hook, HookTable
+from jobhooks.matching.rate import parse_rate
 from jobhooks.store.connections import AsyncConnection
 from machine.database import Database
 
@@ -90,6 +91,10 @@ class MemorySettler(Settler):
         """As the settler's."""
         await self._database.send("check", lambda: self._database.check_leader(self._leader))
 
+    async def _save_rates(self) -> None:
+        rates, self._rates = self._rates, {}
+        await self._database.send("save rates", lambda: self._database.save_rates(rates, self._leader))
+
     @property
     def is_clean(self) -> bool:
         """Whether nothing waits to be written."""
@@ -120,6 +125,9 @@ class MemoryLedger(Ledger):
 
     async def backlog_rows(self, hook_id: int, most: int) -> list[BacklogRow]:
         return await self._database.send("rows", lambda: self._database.backlog_rows(hook_id, most))
+
+    async def rate_buckets(self, hook_id: int) -> list[tuple[int, float]]:
+        return self._database.rate_buckets(hook_id)
 
     async def load(self, hook: Hook, rows: Sequence[BacklogRow]) -> tuple[list[Delivery], list[Delivery]]:
         return await self._database.send("load", lambda: self._database.load(hook, list(rows)))
@@ -161,6 +169,7 @@ class Daemon:
         self.loop = asyncio.new_event_loop()
         self.runs: list[Run] = []
         self.is_over = False
+        self.begun: dict[tuple[int, Any], list[float]] = {}  # when runs began, by queue and key
         self.may_read = asyncio.Event()
         self.hooks_changed = asyncio.Event()
         self._reading = asyncio.Lock()
@@ -275,6 +284,8 @@ class Daemon:
     async def run(self, deliveries: list[Delivery], group: list[Delivery]) -> tuple[str, bool]:
         """Run a receiver until the machine ends it."""
         self._check_begin(deliveries, group)
+        if not self.is_stale:
+            self._check_rate(deliveries)
         run = Run(deliveries, self.loop.create_future())
         self.runs.append(run)
         try:
@@ -295,6 +306,18 @@ class Daemon:
                 database.check_order(hook, database.changes[delivery.change.id], together)
             if delivery.merged:
                 self._check_merged(delivery)
+
+    def _check_rate(self, deliveries: list[Delivery]) -> None:
+        """Runs that begin keep to the rate of their hook: of each object, if it says so."""
+        hook, queue = deliveries[0].hook, self.queues.get(deliveries[0].hook.id)
+        if (rate := parse_rate(hook.rate)) is None or queue is None:
+            return
+        for delivery in deliveries:
+            keys = delivery.change.lane_keys() if hook.rate_per else ()
+            begun = self.begun.setdefault((id(queue), keys and keys[-1]), [])
+            begun.append(self.database.now())
+            recent = [at for at in begun if at > self.database.now() - rate.period_s]
+            assert len(recent) <= rate.count, f"{len(recent)} runs of hook {hook.id} in {rate.period_s} s"
 
     @property
     def is_stale(self) -> bool:

@@ -76,6 +76,7 @@ class Database:
     shared: Cursor = field(default_factory=make_cursor)
     positions: dict[int, Cursor] = field(default_factory=dict[int, Cursor])
     values: dict[int, int] = field(default_factory=dict[int, int])  # of the rows, by key
+    rates: dict[tuple[int, int], float] = field(default_factory=dict[tuple[int, int], float])  # full again, by key
     leader: int = 0
     late: set[Key] = field(default_factory=set[Key])  # committed by a daemon that no longer leads
     version: int = 1  # of the configuration
@@ -294,6 +295,19 @@ class Database:
                 if reach.covers(change.id, change.transaction_id) and self.expects(hook, change):
                     known = self.is_settled(change.id, hook.id) or (change.id, hook.id) in self.rows
                     assert known, f"the saved position of hook {hook.id} passes change {change.id}"
+
+    def save_rates(self, rates: dict[tuple[int, int], float], leader: int) -> None:
+        """Save what hooks have used of their rates.
+
+        Raises:
+            LeadsNoMore: another daemon leads.
+        """
+        self.check_leader(leader)
+        self.rates |= rates
+
+    def rate_buckets(self, hook_id: int) -> list[tuple[int, float]]:
+        """As ``Ledger.rate_buckets``."""
+        return [(key[1], full_at - self.now()) for key, full_at in self.rates.items() if key[0] == hook_id]
 
     # Queries of the ledger.
 

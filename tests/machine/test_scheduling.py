@@ -27,7 +27,7 @@ MOST_ANSWERS = 20
 QUIET = structlog.make_filtering_bound_logger(logging.CRITICAL)
 ANY = st.integers(0, 1000)
 # The fourth merges the changes of a transaction, the fifth takes batches, the sixth does both, over a second, the
-# seventh merges until an object is quiet for a second.
+# seventh merges until an object is quiet for a second. The eighth and the ninth have a rate, the ninth for each object.
 HOOKS = {
     1: make_hook(1, concurrency=2, max_attempts=3),
     2: make_hook(2, max_attempts=2),
@@ -36,6 +36,8 @@ HOOKS = {
     5: replace(make_hook(5, max_attempts=3, batch_size=3, batch_wait=1.0), job="m.B"),
     6: replace(make_hook(6, concurrency=2, max_attempts=3, batch_size=3, batch_wait=0.0), job="m.B", coalesce_s=1.0),
     7: replace(make_hook(7, concurrency=2, max_attempts=3), debounce_s=1.0, longest_wait_s=3.0),
+    8: replace(make_hook(8, concurrency=2, max_attempts=3), rate="2/s"),
+    9: replace(make_hook(9, concurrency=2, max_attempts=3), rate="2/s", rate_per=["object"]),
 }
 ENDS = st.sampled_from(["commit", "commit", "report", "report", "fail", "fail", "give up", "lose", "give back"])
 
@@ -54,7 +56,7 @@ class Scheduling(RuleBasedStateMachine):
         self.pending_notify = False
         self.former: Daemon | None = None
 
-    @initialize(hooks=st.sampled_from([(1, 2, 3), (1, 4, 5), (2, 4, 6), (3, 5, 6), (1, 6, 7)]))
+    @initialize(hooks=st.sampled_from([(1, 2, 3), (1, 4, 5), (2, 4, 6), (3, 5, 6), (1, 6, 7), (2, 8, 9)]))
     def begin(self, hooks: tuple[int, ...]) -> None:
         """Start the first daemon, with some of the hooks."""
         self.database = Database([HOOKS[number] for number in hooks], lambda: self.now)

@@ -92,6 +92,8 @@ def _parsed(setting: str, value: Any) -> Any:
             return [column for column in value if column]
         case Kind.ROLES:
             return sorted({role.strip() for role in value.split(",")} - {""})
+        case Kind.RATE_KEY:
+            return sorted({column.strip() for column in value.split(",")} - {""})
         case Kind.COALESCE:
             return _coalesce(value)
         case Kind.DURATION:

@@ -60,6 +60,7 @@ class Engine:
         clock: Clock | None = None,
         observers: Observers | None = None,
         loop_limit: int = 0,
+        keeps_rates: bool = True,
     ) -> None:
         clock = clock or Clock()
         runners.use_clock(clock)
@@ -81,6 +82,7 @@ class Engine:
             self.observers,
             clock,
             loop_limit,
+            keeps_rates=keeps_rates,
         )
         self.settler.attach(self.dispatcher)
         rows = RunningRows(connections.settling, self.settler.lock, connections.leader)

@@ -23,6 +23,7 @@ class Kind(Enum):
     FLAG = "flag"
     COALESCE = "coalesce"
     DURATION = "duration"
+    RATE_KEY = "rate key"
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class HookSettings:
     ``coalesce_s``: merge the changes of one transaction (0), or of this many seconds; null: merge no changes.
     ``debounce_s``: merge the changes of an object until that many seconds have passed without another;
     ``longest_wait_s``: but at most so long after the first one; null: ten times ``debounce_s``.
+    ``rate``: how many deliveries begin in a span of time, such as ``30/min``; ``rate_per``: the columns whose values
+    have it each for itself, or ``object``; empty: all deliveries share it.
     """
 
     name: Annotated[str, Rule(Kind.NAME, "A name of your choice.", "NAME")]
@@ -109,6 +112,25 @@ class HookSettings:
             "Or none.",
         ),
     ] = None
+
+    rate: Annotated[
+        str,
+        Rule(
+            Kind.TEXT,
+            "Begin at most so many deliveries in that time: 30/min, 5/s, 1000/h, 1/day.",
+            "N/UNIT",
+            "Empty: any.",
+        ),
+    ] = ""
+    rate_per: Annotated[
+        list[str],
+        Rule(
+            Kind.RATE_KEY,
+            "With --rate: each value of this column, or of several, has the rate for itself; object: each object.",
+            "COLUMN[,COLUMN...]",
+            "Empty: the whole hook has it.",
+        ),
+    ] = field(default_factory=list[str])
 
     @property
     def merges_after_s(self) -> float | None:

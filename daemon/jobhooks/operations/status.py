@@ -63,7 +63,8 @@ class LaggingHook:
     """A hook that is behind the others, because it could not keep up or stands still.
 
     ``changes``: about how many changes of its tables it has yet to read, and the time and age of the oldest.
-    ``held_changes``, ``held_bytes``: the part of the log after its position, which retention keeps for it.
+    ``held_changes``, ``held_bytes``: the part of the log after its position, which retention keeps for it. ``next_at``:
+    if it waits for its rate, when its next run may begin.
     """
 
     hook: str
@@ -73,6 +74,7 @@ class LaggingHook:
     oldest_age_s: float | None
     held_changes: int
     held_bytes: int
+    next_at: datetime.datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,9 @@ async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: fl
         clock = Clock()
         runners = Runners(LoopRunner(Connections(arguments, 2), clock), ThreadRunner(database.url, clock))
         stack.push_async_callback(runners.close)
-        engine = Engine(EngineConnections(reading, alone, settling, leader), runners, registry, clock=clock)
+        engine = Engine(
+            EngineConnections(reading, alone, settling, leader), runners, registry, clock=clock, keeps_rates=False
+        )
         await engine.deliver_pending(lambda: _hasten(database.connection, registry))
 
 

@@ -32,7 +32,7 @@ declare
             select coalesce(jsonb_object_agg(setting, array(
                 select distinct item from jsonb_array_elements_text(save_hook.settings -> setting) as item order by 1
             )), '{}')
-            from unnest('{columns,roles}'::text []) as setting
+            from unnest('{columns,roles,rate_per}'::text []) as setting
             where jsonb_typeof(save_hook.settings -> setting) = 'array'
         );
     -- For a column that cannot be null, a null keeps the value.

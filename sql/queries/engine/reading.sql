@@ -103,6 +103,15 @@ cross join jobhooks.cursor as cursor
 -- name: save_positions
 select jobhooks.save_positions(:leader, :shared::text::json, :hooks::text::json)
 
+-- name: save_rates
+select jobhooks.save_rates(:leader, :buckets::text::json)
+
+-- name: rate_buckets
+-- The keys that have used a part of a hook's rate, and the seconds until none of it is used.
+select key, extract(epoch from full_at - clock_timestamp())::double precision
+from jobhooks.rate_bucket
+where hook_id = :hook_id and full_at > clock_timestamp()
+
 -- name: content_types
 select
     content_type.id, coalesce(jobhooks.table_name(content_type.relation), content_type.name) as name,

@@ -1,14 +1,20 @@
 -- Hooks and jobs, as the command line shows and changes them, and who did.
 
 -- name: hooks
-select settings::text, runs, why_not, condition_state, condition_failures, condition_error
-from jobhooks.hooks
-order by priority desc, name
+select
+    hook.settings::text, hook.runs, hook.why_not, hook.condition_state, hook.condition_failures, hook.condition_error,
+    rate.keys, rate.next_at
+from jobhooks.hooks as hook
+cross join lateral jobhooks.rate_waits(hook.id) as rate
+order by hook.priority desc, hook.name
 
 -- name: hook_shown
-select settings::text, runs, why_not, condition_state, condition_failures, condition_error
-from jobhooks.hooks
-where name = :name
+select
+    hook.settings::text, hook.runs, hook.why_not, hook.condition_state, hook.condition_failures, hook.condition_error,
+    rate.keys, rate.next_at
+from jobhooks.hooks as hook
+cross join lateral jobhooks.rate_waits(hook.id) as rate
+where hook.name = :name
 
 -- name: deliveries_of_hook
 select delivery.status, count(*)

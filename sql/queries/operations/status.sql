@@ -54,9 +54,11 @@ from page
 -- The hooks that read alone or are paused: the one that is behind the longest first.
 select
     hook.name, hook.paused, lagging.changes, lagging.oldest,
-    extract(epoch from clock_timestamp() - lagging.oldest)::double precision, lagging.held_changes, lagging.held_bytes
+    extract(epoch from clock_timestamp() - lagging.oldest)::double precision, lagging.held_changes, lagging.held_bytes,
+    rate.next_at
 from jobhooks.lagging_hooks(:looked_at::integer) as lagging
 join jobhooks.job_hook as hook on hook.id = lagging.hook_id
+cross join lateral jobhooks.rate_waits(hook.id) as rate
 order by lagging.oldest, hook.name
 
 -- name: pending_deliveries_by_hook

@@ -83,6 +83,8 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "condition_error": None,
         "deliveries": {},
         "condition_state": "valid",
+        "keys_at_rate": 0,
+        "next_at": None,
     }
     edit = ["--name", "i", *table, "--column", "", "--coalesce", "90", "--priority", "7"]
     edited = {**hook, "name": "i", "content_types": ["public.device"], "columns": [], "coalesce_s": 90.0}
@@ -115,6 +117,35 @@ def test_a_hook_is_debounced(jobs: Connection, database: str) -> None:
     assert edited == {**added, "debounce_s": None, "longest_wait_s": None, "coalesce_s": 3.0}
     changes = shown(database, "hook", "history", "h")
     assert [change["action"] for change in changes] == ["create", "update"]
+
+
+def test_a_hook_has_a_rate(jobs: Connection, database: str) -> None:
+    """By flags, by a file, and in the history; what is no rate is refused."""
+    add = ["hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On"]
+    for wrong in (["30"], ["0/min"], ["30/m"], ["30/min", "--rate-per", "nme"]):
+        run(database, *add, "--rate", *wrong, code=REFUSED)
+    run(database, *add, "--rate-per", "name", code=REFUSED)
+    added = shown(database, *add, "--rate", "30/min", "--rate-per", "serial, name")
+    assert (added["rate"], added["rate_per"], added["keys_at_rate"], added["next_at"]) == (
+        "30/min",
+        ["name", "serial"],
+        0,
+        None,
+    )
+    exported = run(database, "hook", "export")[0]
+    assert 'rate = "30/min"\n' in exported and 'rate_per = ["name", "serial"]\n' in exported
+    run(database, "hook", "edit", "h", "--rate", "", code=REFUSED)
+    assert shown(database, "hook", "edit", "h", "--rate-per", "object")["rate_per"] == ["object"]
+    jobs.execute(
+        "insert into jobhooks.rate_bucket select hook.id, key, now() + seconds * interval '1 s'"
+        " from jobhooks.job_hook as hook, (values (5, 10), (6, 1)) as used (key, seconds)"
+    )
+    waiting = shown(database, "hook", "show", "h")
+    assert (waiting["keys_at_rate"], waiting["next_at"] is None) == (1, False)
+    assert "1 key has used the rate of 30/min" in run(database, "hook", "show", "h")[0]
+    assert "30/min" in run(database, "hook", "list")[0]
+    edited = shown(database, "hook", "edit", "h", "--rate", "", "--rate-per", "")
+    assert (edited["rate"], edited["rate_per"], edited["keys_at_rate"]) == ("", [], 0)
 
 
 def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs: Connection, database: str) -> None:

@@ -36,6 +36,8 @@ HOOKS = st.builds(
     roles=st.lists(TEXTS).map(lambda names: sorted({*names})),
     debounce_s=st.none() | st.floats(0, MAX_COALESCE_S, exclude_min=True),
     longest_wait_s=st.none() | st.floats(0, MAX_COALESCE_S, exclude_min=True),
+    rate=st.sampled_from(["", "30/min"]),
+    rate_per=st.lists(TEXTS).map(lambda names: sorted({*names})),
     coalesce_s=st.none() | st.just(0.0) | st.floats(0, MAX_COALESCE_S, exclude_min=True),
 )
 

@@ -17,9 +17,10 @@ from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import differences_in_words, in_words
 from jobhooks.matching.hook_settings import DEFAULTS, RULES, HookSettings, Kind, shown_name
+from jobhooks.matching.rate import OBJECT
 from jobhooks.operations.configuration import history as histories, hooks
 from jobhooks.operations.configuration.hook_plan import Step, adding, editing, take
-from jobhooks.operations.configuration.hooks import HookDetails
+from jobhooks.operations.configuration.hooks import HookDetails, JobHook
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
@@ -204,7 +205,15 @@ def list_hooks(as_json: JsonFlag = False, database_url: DatabaseFlag = None, con
         print_json(found)
         return
     lines = [
-        Line(hook.name, hook.content_types, hook.events, hook.job, hook.enabled, hook.runs, hook.why_not or "-")
+        Line(
+            hook.name,
+            hook.content_types,
+            hook.events,
+            hook.job,
+            hook.enabled,
+            hook.runs,
+            hook.why_not or _wait_in_words(hook) or "-",
+        )
         for hook in found
     ]
     print_records(Line, lines, as_json=False)
@@ -280,6 +289,8 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
     yield "runs", in_words(hook.runs)
     if hook.why_not:
         yield "why not", hook.why_not
+    if wait := _wait_in_words(hook):
+        yield "waits", wait
     if hook.condition_failures:
         changes = number(hook.condition_failures, "change", "changes")
         yield "passed by", f"about {changes}, for which its conditions could not be evaluated: {hook.condition_error}"
@@ -288,10 +299,23 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
         yield "pending", f"{number(sum(hook.deliveries.values()), 'delivery', 'deliveries')}: {by_status}"
 
 
+def _wait_in_words(hook: JobHook) -> str | None:
+    """What of a hook waits for its rate."""
+    if hook.next_at is None:
+        return None
+    at = f"{hook.next_at.astimezone():%Y-%m-%d %H:%M:%S}"
+    if not hook.rate_per:
+        return f"for its rate of {hook.rate}: the next run may begin at {at}"
+    keys = number(hook.keys_at_rate, "key has", "keys have")
+    return f"{keys} used the rate of {hook.rate}; the next run of one may begin at {at}"
+
+
 def _setting_in_words(kind: Kind, value: Any) -> str:
     match kind:
         case Kind.COLUMNS:
             return f"{', '.join(value)}: an update fires only if one of them changed"
+        case Kind.RATE_KEY:
+            return "each object" if value == [OBJECT] else f"each value of {', '.join(value)}"
         case Kind.ROLES:
             return f"{', '.join(value)}: only their sessions trigger it"
         case Kind.COALESCE:

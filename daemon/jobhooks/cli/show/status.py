@@ -99,10 +99,16 @@ def _lagging(hooks: list[LaggingHook]) -> Iterator[tuple[str, Text]]:
         age = "" if hook.oldest_age_s is None else f", the oldest for {_age(hook.oldest_age_s)}"
         behind = f"about {number(hook.changes, 'change', 'changes')} of its tables unread{age}"
         held = f"; holds {size(hook.held_bytes)} of the log" if hook.held_changes else ""
-        name = one_line(f'hook "{_shortened(hook.hook)}"{", paused" if hook.paused else ""}: ')
+        name = one_line(f'hook "{_shortened(hook.hook)}"{_state(hook)}: ')
         yield "", Text.assemble(name, (behind if hook.changes else "0 changes unread", "yellow"), held)
     if len(hooks) > SHOWN_HOOKS:
         yield "", Text(f"and {number(len(hooks) - SHOWN_HOOKS, 'more hook', 'more hooks')} read alone", "dim")
+
+
+def _state(hook: LaggingHook) -> str:
+    if hook.paused:
+        return ", paused"
+    return "" if hook.next_at is None else f", at its rate until {hook.next_at.astimezone():%H:%M:%S}"
 
 
 def _backlog(status: Status) -> Iterator[tuple[str, Text]]:

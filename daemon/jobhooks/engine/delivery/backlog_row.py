@@ -21,6 +21,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     - ``written``: the table has this row, as it is here
     - ``loaded``: the delivery is in memory: it waits in its lanes, or runs
     - ``not_before``: if it waits for longer than until it is due, when to look at it again; in memory only
+    - ``turn_at``: when its turn is by the hook's rate; in memory only; 0: it has none yet
     """
 
     change_id: int
@@ -37,6 +38,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     written: bool = False
     loaded: bool = False
     not_before: float = 0.0
+    turn_at: float = 0.0
 
     @property
     def is_dead(self) -> bool:

@@ -146,6 +146,12 @@ class Backlog:
             self.loaded -= 1
             self._await_due(row)
 
+    def give_turn(self, row: BacklogRow, turn_at: float) -> None:
+        """The hook's rate lets a row run at that moment. It waits for its turn, beside what else it waits for."""
+        row.turn_at = turn_at
+        if row.written:
+            heapq.heappush(self._due, (turn_at, row.change_id))
+
     def position_moved(self) -> None:
         """The hook has read more of the log. Until they are examined, the rows count as beyond its position."""
         for change_id in self._beyond:
@@ -163,7 +169,7 @@ class Backlog:
         while self._due:
             due, change_id = self._due[0]
             row = self.rows.get(change_id)
-            if row is not None and due in (row.due, row.not_before) and not row.loaded:
+            if row is not None and due in (row.due, row.not_before, row.turn_at) and not row.loaded:
                 return due
             heapq.heappop(self._due)
         return None
@@ -190,6 +196,8 @@ class Backlog:
             if not covers(row):
                 self._beyond.add(change_id)
                 continue
+            if row.turn_at > now:
+                continue  # it is looked at then
             if mergeable is not None and mergeable.waits_until_quiet and self._postpones(row, mergeable, now):
                 continue
             merged = [] if mergeable is None else self._mergeable(row, mergeable)
@@ -340,10 +348,15 @@ class Backlog:
             if behind is not None and (self.rows[behind].loaded or behind in self._late):
                 self._late.add(row.change_id)
 
-    def reexamine(self) -> None:
-        """The hook has changed: look at the rows again that wait for longer than until they are due."""
+    def reexamine(self, now: float) -> None:
+        """The hook has changed: look at the rows again that wait for longer than until they are due, or for a turn."""
         for change_id, row in self.rows.items():
-            if row.not_before:
+            if row.turn_at:
+                if row.due == row.turn_at:
+                    row.due = now
+                row.turn_at = 0.0
+                self._examine(change_id)
+            elif row.not_before:
                 self._examine(change_id)
 
     def _examine_first(self, row: BacklogRow) -> None:

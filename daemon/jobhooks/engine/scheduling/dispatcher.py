@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 import structlog
@@ -38,6 +39,7 @@ class Dispatcher:
     Up to about ``most`` deliveries of a hook are in memory; the rest is not read yet. ``has_receiver``: whether there
     is a receiver of a class path. A hook whose receiver is missing stands still: it keeps its position, and reads
     nothing. ``loop_limit``: changes in a row that a hook seems to cause itself, after which that is tried; 0: never.
+    ``keeps_rates``: whether hooks wait for their rates.
 
     Everything happens in one event loop. A queue changes in single steps, with no await between looking at it and
     changing it. The dispatcher is the settler's ``SettleListener`` and the hook tasks' ``TaskOwner``.
@@ -53,8 +55,11 @@ class Dispatcher:
         observers: Observers,
         clock: Clock,
         loop_limit: int = 0,
+        *,
+        keeps_rates: bool = True,
     ) -> None:
         self._clock = clock
+        self._keeps_rates = keeps_rates
         self._loop_limit = loop_limit
         self._has_receiver = has_receiver
         self._settler = settler
@@ -94,11 +99,19 @@ class Dispatcher:
                 for hook_id, hook in hooks.by_id.items()
                 if hook_id not in self._queues
             }
+            rates = {
+                hook_id: await self._ledger.rate_buckets(hook_id)
+                for hook_id, hook in hooks.by_id.items()
+                if hook_id not in self._queues and hook.rate
+            }
             unsent = self._settler.unsent()
         for hook_id, hook in hooks.by_id.items():
             queue = self._queues.get(hook_id)
             if queue is None:
-                queue = self._queues[hook_id] = HookQueue(hook, self._loop_limit)
+                queue = self._queues[hook_id] = HookQueue(hook, self._loop_limit, keeps_rate=self._keeps_rates)
+                queue.alarm = partial(self._hook_tasks.start_at, queue)
+                if queue.pace is not None:
+                    queue.pace.load(rates[hook_id])
                 complete = len(rows[hook_id]) < queue.rows_in_memory
                 queue.reconcile(rows[hook_id], complete=complete, unsent=lambda id_, of=hook_id: (id_, of) in unsent)
                 if hook_id in self._positions:
@@ -188,8 +201,15 @@ class Dispatcher:
             for queue in self._queues.values():
                 if late := [running for running in queue.running if is_late(running, long_ago)]:
                     self._park(queue, queue.run_long(late))
+            self._save_rates()
             self.streams.leave_overdue(long_ago)
             self._room.set()
+
+    def _save_rates(self) -> None:
+        """Save what hooks have used of their rates, so that a daemon that takes over keeps to them."""
+        for hook_id, queue in self._queues.items():
+            if queue.pace is not None and (used := queue.pace.used()):
+                self._settler.save_rates(hook_id, used)
 
     async def _look_for_loops(self, *, refills: bool) -> None:
         """Hold hooks that seem to trigger themselves, and pause those that do."""

@@ -17,8 +17,10 @@ from jobhooks.engine.delivery.state import TRANSITIONS, State
 from jobhooks.engine.scheduling.backlog import MOST_ROWS, Backlog, Covers
 from jobhooks.engine.scheduling.lanes import Lanes
 from jobhooks.engine.scheduling.loop_watch import LoopWatch
+from jobhooks.engine.scheduling.pacing import SOON_S, Alarm, PacedDeliveries
 from jobhooks.engine.scheduling.stream import Stream
 from jobhooks.matching.hook_table import Hook
+from jobhooks.matching.rate import parse_rate
 
 NOT_BEGUN = (State.WAITING, State.READY)
 
@@ -30,6 +32,7 @@ class HookQueue:
       written
     - ``ready``: those that a task can take; ``tasks``: how many tasks take from it, at most the hook's concurrency
     - ``running``: those that tasks have
+    - ``pace``: the ready ones, if the hook has a rate: a task can take them when that allows it; ``alarm``: see there
     - ``gathering``: set while a task completes a batch; wakes it for each new delivery, and when the hook changes or
       stands still
     - ``open``: how many deliveries keep pages open
@@ -45,13 +48,16 @@ class HookQueue:
     - ``halted``: why the hook stands still, if its results or its rows cannot be written
     """
 
-    def __init__(self, hook: Hook, loop_limit: int = 0) -> None:
+    def __init__(self, hook: Hook, loop_limit: int = 0, *, keeps_rate: bool = True) -> None:
         self.hook = hook
         self.merges_after_s = hook.merges_after_s
+        self.alarm: Alarm = ignore_alarm
+        self._keeps_rate = keeps_rate
+        self.pace: PacedDeliveries | None = None
         self.loops = LoopWatch(loop_limit)
         self.lanes = Lanes()
         self.backlog = Backlog()
-        self.ready: deque[Delivery] = deque()
+        self.ready: deque[Delivery] | PacedDeliveries = deque()
         self.in_memory: dict[int, Delivery] = {}
         self.running: set[Delivery] = set()
         self.tasks = 0
@@ -65,43 +71,84 @@ class HookQueue:
         self.loaded_bytes = 0
         self.is_active = True
         self.halted: str | None = None
+        self._set_rate(hook)
+        self._set_whether_it_takes_all()
 
     def set_hook(self, hook: Hook) -> None:
         """Take the hook as it is now, with the limits of its job."""
         if (hook.merges_after_s, hook.waits_at_most_s) != (self.merges_after_s, self.hook.waits_at_most_s):
-            self.backlog.reexamine()
+            self.backlog.reexamine(time.monotonic())
+        if (hook.rate, hook.rate_per) != (self.hook.rate, self.hook.rate_per):
+            self._set_rate(hook)
+            self.backlog.reexamine(time.monotonic())
         self.hook = hook
         self.merges_after_s = hook.merges_after_s
+        self._set_whether_it_takes_all()
         if self.loops.is_paused:
             self.loops.forget()  # the pause is loaded, or has ended already
         if self.gathering is not None:
             self.gathering.set()
+
+    def _set_rate(self, hook: Hook) -> None:
+        """Let the ready deliveries wait for the rate of the hook, if it has one. What has begun does not count."""
+        rate = parse_rate(hook.rate) if self._keeps_rate else None
+        self.pace = None if rate is None else PacedDeliveries(rate, hook.rate_per, lambda at: self.alarm(at))
+        waiting = list(self.ready)
+        self.ready = deque() if self.pace is None else self.pace
+        self.ready.extend(waiting)
+
+    def _set_whether_it_takes_all(self) -> None:
+        self._takes_all = self.merges_after_s is None and (self.pace is None or not self.pace.has_keys)
 
     # From the log.
 
     def admit(self, delivery: Delivery) -> bool:
         """Schedule a delivery of the log. False: one of its keys is blocked, so it is a row now, to be written.
 
-        A hook that merges changes has a row for each: they are merged when they are due.
+        A hook that merges changes has a row for each: they are merged when they are due. If keys have a rate for
+        themselves, a delivery whose turn is not soon is a row, so that those of other keys behind it are read.
         """
         self.in_memory[delivery.change.id] = delivery
-        wait_s = self.merges_after_s
-        if wait_s is not None or self.backlog.rows or not self.backlog.is_complete:
-            row = row_of(delivery, time.monotonic() + (wait_s or 0.0))
-            if wait_s is not None or self.backlog.blocks(row.content_type_id, row.lane, row.other_lane):
+        if not self._takes_all or self.backlog.rows or not self.backlog.is_complete:
+            row = self._row_to_write(delivery)
+            if row is not None:
                 self.backlog.put(row)
                 _move(delivery, State.PARKING)
                 return False
         self._enter(delivery)
         return True
 
+    def _row_to_write(self, delivery: Delivery) -> BacklogRow | None:
+        """The row that a delivery of the log becomes, if it is not to be scheduled now."""
+        now, wait_s = time.monotonic(), self.merges_after_s
+        row = row_of(delivery, now + (wait_s or 0.0))
+        if wait_s is not None or self.backlog.blocks(row.content_type_id, row.lane, row.other_lane):
+            return row
+        if self.pace is None or not self.pace.has_keys or (turn := self.pace.reserve(delivery)) <= now + SOON_S:
+            return None
+        row.due = row.turn_at = turn
+        return row
+
+    def has_turn(self, row: BacklogRow, delivery: Delivery) -> bool:
+        """Whether a row can be loaded as far as the rate of its key goes. Otherwise it waits for its turn."""
+        if self.pace is None or not self.pace.has_keys or row.turn_at:
+            return True
+        turn = self.pace.reserve(delivery)
+        if turn <= time.monotonic() + SOON_S:
+            return True
+        self.backlog.give_turn(row, turn)
+        return False
+
     def reconcile(self, rows: list[BacklogRow], *, complete: bool, unsent: Callable[[int], bool]) -> list[int]:
-        """As ``Backlog.reconcile``. If the server's clock was set back, rows that are to be merged wait no longer."""
-        if (wait_s := self.merges_after_s) is not None:
-            latest = time.monotonic() + wait_s
-            for row in rows:
-                if not row.attempts and not row.is_dead:
-                    row.due = min(row.due, latest)
+        """As ``Backlog.reconcile``. Rows without an attempt wait as the hook has it now, from now on at most.
+
+        So those of an earlier daemon wait for no turn by a rate that was changed, and no longer than they must if the
+        server's clock was set back.
+        """
+        latest = time.monotonic() + (self.merges_after_s or 0.0)
+        for row in rows:
+            if not row.attempts and not row.is_dead and row.change_id not in self.backlog.rows:
+                row.due = min(row.due, latest)
         return self.backlog.reconcile(rows, complete=complete, unsent=unsent)
 
     def covers_at(self, position: Cursor) -> Covers:
@@ -201,7 +248,9 @@ class HookQueue:
                 _move(delivery, State.PARKING)
                 new.append(delivery)
         if were_ready:  # else, as after most failures, there is no need to visit thousands
-            self.ready = deque(delivery for delivery in self.ready if delivery.state is State.READY)
+            left = [delivery for delivery in self.ready if delivery.state is State.READY]
+            self.ready.clear()
+            self.ready.extend(left)
         return new
 
     def drop(self) -> None:
@@ -295,6 +344,10 @@ class HookQueue:
 
 
 HookQueues = dict[int, HookQueue]  # by the hook's id
+
+
+def ignore_alarm(_at: float) -> None:
+    """Do nothing: nobody waits for the hook."""
 
 
 def _behind(deliveries: Iterable[Delivery]) -> list[Delivery]:

@@ -59,6 +59,7 @@ class HookTasks:
         self.owner = owner
         self.observers = observers
         self._tasks: set[asyncio.Task[None]] = set()
+        self._alarms: dict[int, asyncio.TimerHandle] = {}  # by hook
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.stopping = False
 
@@ -87,6 +88,8 @@ class HookTasks:
     async def cancel(self) -> None:
         """End everything that runs. A receiver that resists is left alone: its connection is already closed."""
         self.stopping = True
+        for alarm in self._alarms.values():
+            alarm.cancel()
         self._failure.cancel()
         for task in self._tasks:
             task.cancel()
@@ -108,9 +111,22 @@ class HookTasks:
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
+    def start_at(self, queue: HookQueue, at: float) -> None:
+        """Start tasks at that moment, when the hook's rate allows the next delivery."""
+        hook_id = queue.hook.id
+        if (former := self._alarms.pop(hook_id, None)) is not None:
+            former.cancel()
+        self._alarms[hook_id] = asyncio.get_running_loop().call_at(at, self._start_paced, queue)
+
+    def _start_paced(self, queue: HookQueue) -> None:
+        self._alarms.pop(queue.hook.id, None)
+        if queue.pace is not None:
+            queue.pace.look()
+            self.start(queue)
+
     async def _run_ready(self, queue: HookQueue) -> None:
         try:
-            await self._work_off(queue.hook, HookSource(self, queue))
+            await self._work_off(queue.hook, (HookSource if queue.pace is None else PacedSource)(self, queue))
         finally:
             queue.tasks -= 1
         if queue.ready and not self.stopping:
@@ -226,6 +242,28 @@ class HookSource:
             queue.begin(delivery)
         elif queue.ready and not queue.ready[0].alone:
             delivery = queue.take()
+        if delivery is None:
+            return None
+        group.add(delivery)
+        if self._on_started is not None:
+            self._on_started(delivery)
+        return delivery
+
+
+class PacedSource(HookSource):
+    """The source of a hook with a rate: deliveries that follow others in their group count, too."""
+
+    __slots__ = ()
+
+    def _add_to(self, group: Group) -> Delivery | None:
+        queue, pace = self._queue, self._queue.pace
+        delivery = group.next_behind()
+        if delivery is not None and (pace is None or pace.take_waiting(delivery)):
+            queue.begin(delivery)
+        elif queue.ready and not queue.ready[0].alone:
+            delivery = queue.take()
+        else:
+            delivery = None
         if delivery is None:
             return None
         group.add(delivery)

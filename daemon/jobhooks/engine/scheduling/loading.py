@@ -155,8 +155,9 @@ class BacklogLoader:
             self._settler.done(delivery)
         for delivery in deliveries:
             each = left[delivery.change.id]
-            if not queue.backlog.is_loadable(each.row):
-                # The delivery before it has failed since then. Those behind this one are not loadable now.
+            if not queue.backlog.is_loadable(each.row) or not queue.has_turn(each.row, delivery):
+                # The delivery before it has failed since then, or it is not its turn by the hook's rate. Those behind
+                # this one are not loadable now.
                 _unload(queue, [each.row, *each.merged])
                 continue
             del left[delivery.change.id]

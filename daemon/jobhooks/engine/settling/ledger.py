@@ -110,6 +110,10 @@ class Ledger:
         """The saved positions of the hooks that read alone, by the hook's id."""
         return {row[0]: Cursor(*row[1:]) for row in await call_async(self._conn, "load_hook_positions")}
 
+    async def rate_buckets(self, hook_id: int) -> list[tuple[int, float]]:
+        """The keys that have used a part of a hook's rate, and the seconds until their buckets are full again."""
+        return [(row[0], row[1]) for row in await call_async(self._conn, "rate_buckets", hook_id=hook_id)]
+
     async def backlog_rows(self, hook_id: int, most: int) -> list[BacklogRow]:
         """The oldest rows of a hook's backlog, at most ``most``."""
         rows = await call_async(self._conn, "backlog_rows", hook_id=hook_id, limit=most)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
@@ -53,6 +54,7 @@ class Settler:
         self._batch = SettleBatch()
         self._cursor: Cursor | None = None
         self._positions: dict[int, Cursor | None] = {}
+        self._rates: dict[tuple[int, int], float] = {}  # by hook and key, when its bucket is full
         self._saved_at = 0.0
         self._timer: asyncio.TimerHandle | None = None  # until positions are to be saved
         self._refused: dict[int, SettleBatch] = {}  # by hook
@@ -136,6 +138,12 @@ class Settler:
         self._positions[hook_id] = position
         self._wake()
 
+    def save_rates(self, hook_id: int, used: Iterable[tuple[int, float]]) -> None:
+        """Save before long how many seconds it takes until these keys have all of the hook's rate again."""
+        now = time.monotonic()
+        self._rates |= {(hook_id, key): now + seconds for key, seconds in used}
+        self._wake()
+
     def _wake(self) -> None:
         self._idle.clear()
         self._work.set()
@@ -155,7 +163,7 @@ class Settler:
                 await self._write_refused()
             if self._batch:
                 await self._write()
-            has_position = self._cursor is not None or self._positions
+            has_position = self._cursor is not None or self._positions or self._rates
             if has_position and loop.time() - self._saved_at >= SAVE_INTERVAL_S:
                 await self.save()
                 has_position = False
@@ -199,6 +207,8 @@ class Settler:
             LeadsNoMore: another daemon leads; nothing was written.
         """
         async with self.lock:
+            if self._rates:
+                await self._save_rates()
             if self._cursor is not None or self._positions:
                 await self._save()
 
@@ -279,6 +289,18 @@ class Settler:
             self._conn, "settle", leader=self._leader, **success_columns(batch), rest=rows_json
         )
         batch.is_refused_in_part = refused > 0
+
+    async def _save_rates(self) -> None:
+        """Before the positions: what they pass has begun, and must count."""
+        rates, self._rates = self._rates, {}
+        self._saved_at = asyncio.get_running_loop().time()
+        now = time.monotonic()
+        rows = [{"hook_id": hook_id, "key": key, "full_in": full_at - now} for (hook_id, key), full_at in rates.items()]
+        ((saved,),) = await call_async(
+            self._conn, "save_rates", leader=self._leader, buckets=msgspec.json.encode(rows).decode()
+        )
+        if not saved:
+            raise LeadsNoMore
 
     async def _save(self) -> None:
         cursor, self._cursor = self._cursor, None

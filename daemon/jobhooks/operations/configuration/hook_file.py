@@ -80,6 +80,7 @@ def in_order(hook: HookSettings) -> HookSettings:
         events=ordered_events(hook.events),
         columns=sorted({*hook.columns}),
         roles=sorted({*hook.roles}),
+        rate_per=sorted({*hook.rate_per}),
     )
 
 

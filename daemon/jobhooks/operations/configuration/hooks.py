@@ -1,5 +1,6 @@
 """Lists, shows and changes job hooks. The database checks them, except for their conditions."""
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,8 @@ class JobHook(HookSettings):
 
     ``condition_state``: valid, invalid, or unchecked if no program has compiled the conditions; null without any.
     ``condition_failures``: about how many changes they could not be evaluated for; ``condition_error``: the latest
-    reason.
+    reason. ``keys_at_rate``: how many keys have used their share of its rate, at most one if they share it;
+    ``next_at``: when the next delivery of one of them may begin.
     """
 
     runs: bool
@@ -30,6 +32,8 @@ class JobHook(HookSettings):
     condition_state: str | None
     condition_failures: int
     condition_error: str | None
+    keys_at_rate: int = 0
+    next_at: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +181,7 @@ def _settings(hook: JobHook) -> dict[str, Any]:
 
 
 def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
-    settings_json, runs, why_not, state, failures, error = row
+    settings_json, runs, why_not, state, failures, error, keys_at_rate, next_at = row
     settings = msgspec.json.decode(settings_json, type=HookSettings)
     return {
         **{setting: getattr(settings, setting) for setting in RULES},
@@ -186,4 +190,6 @@ def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
         "condition_state": state,
         "condition_failures": failures,
         "condition_error": error,
+        "keys_at_rate": keys_at_rate,
+        "next_at": next_at,
     }

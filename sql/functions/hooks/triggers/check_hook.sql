@@ -35,6 +35,14 @@ begin
             new.name, new.longest_wait_s, new.debounce_s
         using errcode = 'JH028', hint = 'a longer --longest-wait, or a shorter --debounce';
     end if;
+    if new.rate !~ '^([1-9][0-9]{0,5}/(s|min|h|day))?$' then
+        raise exception 'cannot save hook "%": % is not a rate', new.name, left(new.rate, 100)
+        using errcode = 'JH028', hint = 'a number per s, min, h or day, such as 30/min';
+    end if;
+    if new.rate = '' and cardinality(new.rate_per) > 0 then
+        raise exception 'cannot save hook "%": it says what has a rate for itself, and has no rate', new.name
+        using errcode = 'JH028', hint = 'add --rate, or --rate-per ""';
+    end if;
     if new.enabled
         and (tg_op = 'INSERT' or not old.enabled or old.job_id <> new.job_id)
         and not (job.installed and job.enabled) then

@@ -28,6 +28,7 @@ declare
     columns_changed constant boolean := tables_changed or to_jsonb(old) -> 'columns' is distinct from to_jsonb(new) -> 'columns';
     roles_changed constant boolean := to_jsonb(old) -> 'roles' is distinct from to_jsonb(new) -> 'roles';
     job_changed constant boolean := tables_changed or to_jsonb(old) -> 'job_id' is distinct from to_jsonb(new) -> 'job_id';
+    rate_changed constant boolean := tables_changed or to_jsonb(old) -> 'rate_per' is distinct from to_jsonb(new) -> 'rate_per';
     hook record;
     conflict record;
     recorded text [];
@@ -73,6 +74,17 @@ begin
                 using errcode = 'JH026', hint = 'jobhooks job set JOB order_by=COLUMN, or another table';
             end if;
         end if;
+        if rate_changed then
+            recorded := array(select known.name from jobhooks.recorded_columns(hook.id) as known);
+            unknown := (
+                select string_agg(missing, ', ') || case count(*) when 1 then jobhooks.did_you_mean(min(missing), recorded) else '' end
+                from jobhooks.unknown_rate_keys(hook.id) as missing
+            );
+            if unknown is not null then
+                raise exception 'cannot save hook "%": its rate is per column, and not all of its tables record %', hook.name, unknown
+                using errcode = 'JH026', hint = 'a column that is not excluded, or object';
+            end if;
+        end if;
         if roles_changed then
             unknown := (
                 select string_agg(missing, ', ') || case count(*)
@@ -101,7 +113,7 @@ begin
         select from pg_trigger where tgrelid = 'jobhooks.job_hook'::regclass and tgname = 'check_hook_targets'
     ) then
         create constraint trigger check_hook_targets
-        after insert or update of job_id, events, columns, conditions, roles on jobhooks.job_hook
+        after insert or update of job_id, events, columns, conditions, roles, rate_per on jobhooks.job_hook
         deferrable initially deferred for each row execute function jobhooks.check_hook_targets('id');
     end if;
     -- By itself: a migration drops the other one, to have it created again.

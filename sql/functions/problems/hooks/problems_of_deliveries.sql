@@ -34,6 +34,7 @@ as $$
     )) as delivery
     left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
     where delivery.status = 'waiting' and delivery.due_at < now() - interval '1 hour' and hook.paused is not true
+        and not exists (select from jobhooks.rate_waits(delivery.hook_id) as rate where rate.keys > 0)
     group by delivery.hook_id, hook.name
     union all
     select

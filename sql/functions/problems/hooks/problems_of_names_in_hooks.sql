@@ -29,6 +29,16 @@ as $$
         select string_agg(missing, ', ') as columns from jobhooks.unknown_ordering(hook.id) as missing
     ) as unknown
     where hook.enabled and unknown.columns is not null
+    union all
+    select
+        'warning', format('hook "%s"', hook.name),
+        format('its rate is per %s, which one of its tables does not record: all rows of that table share the rate', unknown.columns),
+        format('jobhooks hook edit ''%s'' --rate-per COLUMN', replace(hook.name, '''', '''\'''''))
+    from jobhooks.job_hook as hook
+    cross join lateral (
+        select string_agg(missing, ', ') as columns from jobhooks.unknown_rate_keys(hook.id) as missing
+    ) as unknown
+    where hook.enabled and unknown.columns is not null
 $$;
 
 comment on function jobhooks.problems_of_names_in_hooks() is

@@ -12,6 +12,7 @@ as $$
             case
                 when hook.paused then 'it is paused'
                 when not job.installed then 'it waits for its receiver'
+                when hook.rate <> '' then format('it is behind the others, with a rate of %s', hook.rate)
                 else 'it is behind the others'
             end,
             case lagging.held_changes when 1 then '1 change' else lagging.held_changes || ' changes' end,

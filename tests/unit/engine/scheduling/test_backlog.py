@@ -265,6 +265,37 @@ def test_a_hook_reads_no_more_while_rows_are_missing() -> None:
 # Merging.
 
 
+# Turns by the rate of the hook.
+
+
+def test_a_row_waits_for_its_turn() -> None:
+    backlog = backlog_of(make_row(1, due=0.0), make_row(2, 8, due=0.0))
+    assert runnable(backlog, 1.0) == [1, 2]
+    backlog.give_turn(backlog.rows[1], 9.0)
+    for change_id in (1, 2):
+        backlog.unload(change_id)
+    assert runnable(backlog, 2.0) == [2]
+    assert backlog.due_at() == 9.0
+    assert runnable(backlog, 9.0) == [1]
+
+
+def test_no_row_of_an_object_passes_one_that_waits_for_its_turn() -> None:
+    backlog = backlog_of(make_row(1, due=0.0), make_row(2, due=0.0))
+    assert runnable(backlog, 1.0) == [1, 2]
+    backlog.give_turn(backlog.rows[1], 9.0)
+    backlog.unload(1)
+    assert not backlog.is_loadable(backlog.rows[2])
+    backlog.unload(2)
+    assert runnable(backlog, 2.0) == []
+    assert runnable(backlog, 9.0) == [1, 2]
+
+
+def test_a_rate_that_was_changed_gives_new_turns() -> None:
+    backlog = backlog_of(make_row(1, due=1000.0, turn_at=1000.0), make_row(2, 8, due=90.0, attempts=1))
+    backlog.reexamine(6.0)
+    assert runnable(backlog, 6.0) == [1]  # a backoff stays
+
+
 # Waiting until an object is quiet.
 
 
@@ -306,11 +337,11 @@ def test_an_object_that_is_never_quiet_waits_no_longer_than_allowed() -> None:
 def test_the_quiet_period_follows_a_hook_that_was_changed() -> None:
     backlog = backlog_of(make_row(1, due=5.0), make_row(2, due=50.0))
     assert taken_at(backlog, 6.0) == []
-    backlog.reexamine()
+    backlog.reexamine(6.0)
     assert taken_at(backlog, 6.0, quiet(5.0, 6.0)) == [(1, [2])]
     other = backlog_of(make_row(1, due=5.0), make_row(2, due=50.0))
     assert taken_at(other, 6.0) == []
-    other.reexamine()
+    other.reexamine(6.0)
     assert taken_at(other, 6.0, Mergeable(True, lambda _id: True)) == [(1, [2])]
 
 

@@ -139,6 +139,31 @@ def test_a_merging_hook_waits_no_longer_if_the_servers_clock_was_set_back() -> N
     assert rows[1].due > time.monotonic() + 3000
 
 
+def test_a_delivery_whose_turn_is_not_soon_is_a_row_if_keys_have_a_rate() -> None:
+    """So that what is behind it in the log is read. Those of another key run."""
+    hook = replace(HOOK, rate="1/min", rate_per=["object"])
+    first, second, other = make_delivery(1, 1, hook), make_delivery(2, 1, hook), make_delivery(3, 2, hook)
+    queue = HookQueue(hook)
+    assert [queue.admit(delivery) for delivery in (first, second, other)] == [True, False, True]
+    assert queue.take() is first and queue.take() is other
+    write_rows(queue, second)
+    due_at = queue.backlog.due_at()
+    assert due_at is not None and due_at > time.monotonic() + 30
+    queue.set_hook(HOOK)  # without a rate
+    assert runnable(queue) == [2]
+
+
+def test_a_hook_whose_rate_all_share_has_no_rows() -> None:
+    """Its deliveries wait in memory, and the rest in the log."""
+    hook = replace(HOOK, rate="1/min")
+    queue = HookQueue(hook)
+    assert all(queue.admit(make_delivery(number, number, hook)) for number in range(1, 10))
+    assert (queue.take() is None, queue.take()) == (False, None)
+    assert not queue.backlog.rows
+    queue.set_hook(HOOK)
+    assert len(queue.ready) == 8
+
+
 def test_what_keeps_a_page_open_when_it_is_read_again() -> None:
     """What is in memory only: everything else has a row, or a result."""
     page = Page(1, make_cursor(), make_cursor(), is_shared=True, opened_at=0.0)

@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -94,6 +95,7 @@ class Reading:
     def settle(self, delivery: Delivery) -> None:
         queue = self.queues[delivery.hook.id]
         if delivery.state is State.READY:
+            assert isinstance(queue.ready, deque)
             queue.ready.remove(delivery)
             queue.begin(delivery)
         queue.settle(delivery)
