@@ -86,6 +86,8 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
     registry = receivers.find(chosen)
     for broken in registry.broken:
         log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
+    for note in registry.notes.values():
+        log.warning("receiver_module_without_receiver", path=str(note.path), line=note.line, reason=note.error)
     for found in registry.receivers.values():
         for warning in found.meta.warnings:
             log.warning("receiver_meta_warning", receiver=found.class_path, path=str(found.path), warning=warning)

@@ -2,7 +2,8 @@
 
 import difflib
 import inspect
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,6 +21,7 @@ from jobhooks.contract.job_settings import (
     Rule,
 )
 from jobhooks.contract.log import clean_text
+from jobhooks.contract.nautobot.step_arguments import fits
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.errors import InvalidReceiver
 
@@ -55,6 +57,7 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
     defaults: dict[str, Any] = {
         **DEFAULTS,
         "name": receiver.__name__,
+        "grouping": _name_of_module(receiver),
         "description": inspect.cleandoc(receiver.__doc__ or "").partition("\n")[0],
     }
     if takes_batches(receiver):
@@ -64,6 +67,47 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
     if both := sorted(set(stated["retry_on"]) & set(stated["no_retry_on"])):
         raise InvalidReceiver(f"{receiver.__name__}.Meta has {', '.join(both)} both in retry_on and in no_retry_on")
     return ReceiverMeta(**{**defaults, **stated}, warnings=tuple(_warnings(receiver)))
+
+
+def _name_of_module(receiver: type[JobHookReceiver[Any]]) -> str:
+    """The ``name`` of a receiver's module, which groups its jobs as in Nautobot; empty without one."""
+    name: object = getattr(sys.modules.get(receiver.__module__), "name", None)
+    return name if isinstance(name, str) and clean_text(name) == name else ""
+
+
+def warnings_of_call(receiver: type[JobHookReceiver[Any]]) -> Iterator[str]:
+    """Say why each run of a receiver fails, if the way it is called shows that."""
+    name = receiver.__name__
+    method, given = ("receive_job_hook", ARGUMENTS)
+    if takes_batches(receiver):
+        method, given = ("receive_job_hook_batch", ("changes",))
+    elif receiver.receive_job_hook is JobHookReceiver.receive_job_hook:
+        if not receiver.__subclasses__():  # else it may be the base of others
+            renamed = ": rename its run" if hasattr(receiver, "run") else ""
+            yield f"{name} has no receive_job_hook, so each run fails{renamed}"
+        return
+    function: Callable[..., object] = getattr(receiver, method)
+    for parameter in list(inspect.signature(function).parameters.values())[1:]:
+        is_open = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        by_position = parameter.kind is parameter.POSITIONAL_ONLY
+        if is_open or (parameter.default is not parameter.empty) or (parameter.name in given and not by_position):
+            continue
+        near = difflib.get_close_matches(parameter.name, given, 1)
+        hint = f'. Did you mean "{near[0]}"?' if near and not by_position else ""
+        yield (
+            f"{name}.{method} needs {parameter.name}, so each run fails: it is called by keyword with"
+            f" {', '.join(given)}{hint}"
+        )
+    if takes_batches(receiver) and not _takes(function, "changes"):
+        yield f"{name}.{method} has no argument changes, so each run fails"
+    for step in sorted(steps_of(receiver)):
+        if not fits(getattr(receiver, step), step):
+            yield f"{name}.{step} cannot be called: see the arguments of steps in docs/reference/receiver.md"
+
+
+def _takes(function: Callable[..., object], name: str) -> bool:
+    parameters = inspect.signature(function).parameters
+    return name in parameters or any(each.kind is each.VAR_KEYWORD for each in parameters.values())
 
 
 def _warnings(receiver: type[JobHookReceiver[Any]]) -> Iterator[str]:

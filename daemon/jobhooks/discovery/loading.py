@@ -7,13 +7,15 @@ import operator
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard, cast
 
-from jobhooks.contract.meta import read_meta
+from jobhooks.contract.meta import ReceiverMeta, read_meta, warnings_of_call
 from jobhooks.contract.receiver import JobHookReceiver
+from jobhooks.discovery.advice import advice_for, nautobot_imports
 from jobhooks.discovery.registry import BrokenModule, FoundReceiver, Place, ReceiverRegistry, definition_line
 from jobhooks.discovery.sources import INIT, Installed, Source, read_helpers, read_source
 from jobhooks.discovery.trial import Trial
@@ -117,6 +119,7 @@ def _find(
     """Import a module if it has changed. If that fails, it stays as it was."""
     known = former.sources.get(name)
     before = former.of_file(path)
+    source: Source | None = None
     try:
         source = read_source(name, path, helpers, owners)
         if known is not None and known.is_like(source):
@@ -132,12 +135,23 @@ def _find(
     except KeyboardInterrupt:
         raise
     except BaseException as exc:  # noqa: BLE001 - a module may raise anything, and it is reported
-        registry.broken.append(BrokenModule(name, path, _line(exc, path), _reason(exc, path.parent)))
+        registry.broken.append(_broken(name, path, exc, source))
         _stay(registry, former, name, path)
         return
     registry.sources[name] = source
+    if not receivers:
+        registry.notes[name] = _without_receiver(name, source)
     registry.invalid[name] = _describe(registry, name, path, receivers, source, before)
     registry.broken += registry.invalid[name]
+
+
+def _broken(name: str, path: Path, exc: BaseException, source: Source | None) -> BrokenModule:
+    """Report an import that failed, with what to write instead if it is of Nautobot."""
+    if isinstance(exc, ModuleNotFoundError) and (exc.name or "").partition(".")[0] == "nautobot" and source is not None:
+        found = nautobot_imports(source.files[path])
+        if found is not None:
+            return BrokenModule(name, path, found.line, found.text)
+    return BrokenModule(name, path, _line(exc, path), _reason(exc, path.parent))
 
 
 def _stay(registry: ReceiverRegistry, former: ReceiverRegistry, name: str, path: Path) -> None:
@@ -146,6 +160,19 @@ def _stay(registry: ReceiverRegistry, former: ReceiverRegistry, name: str, path:
     if name in former.sources and former.sources[name].path == path:
         registry.sources[name] = former.sources[name]
         registry.invalid[name] = former.invalid[name]
+        if name in former.notes:
+            registry.notes[name] = former.notes[name]
+
+
+def _without_receiver(name: str, source: Source) -> BrokenModule:
+    """Why a module is there that brings no job."""
+    found = nautobot_imports(source.files[source.path])
+    if found is not None:
+        return BrokenModule(name, source.path, found.line, found.text)
+    remedy = f"shared code goes into files whose names begin with _, such as _{name}.py"
+    return BrokenModule(
+        name, source.path, None, f"it has no receiver, a class derived from jobhooks.JobHookReceiver; {remedy}"
+    )
 
 
 def _describe(
@@ -161,7 +188,8 @@ def _describe(
     for name, receiver in sorted(receivers.items()):
         class_path = f"{module}.{name}"
         try:
-            found = FoundReceiver(class_path, receiver, read_meta(receiver), path, origin)
+            meta = _with_advice(receiver, read_meta(receiver), origin)
+            found = FoundReceiver(class_path, receiver, meta, path, origin)
         except Exception as exc:  # noqa: BLE001 - a Meta may be made of anything, and it is reported
             reason = str(exc) if isinstance(exc, InvalidReceiver) else f"{name} cannot be read: {_reason(exc)}"
             invalid.append(BrokenModule(module, path, definition_line(receiver), reason))
@@ -170,6 +198,15 @@ def _describe(
             found = before[class_path]
         registry.receivers.setdefault(class_path, found)
     return invalid
+
+
+def _with_advice(receiver: type[JobHookReceiver[Any]], meta: ReceiverMeta, origin: Source | Installed) -> ReceiverMeta:
+    """Add warnings for what cannot work: by the way a receiver is called, and by its text."""
+    file = Path(getattr(sys.modules.get(receiver.__module__), "__file__", None) or "")
+    text = origin.files.get(file) if isinstance(origin, Source) else None
+    found = [] if text is None else advice_for(text, receiver.__name__)
+    advice = [f"line {line}: {what}" for line, what in found]
+    return replace(meta, warnings=(*warnings_of_call(receiver), *meta.warnings, *advice))
 
 
 def _find_entry_points(registry: ReceiverRegistry, former: ReceiverRegistry, trial: Trial | None) -> None:

@@ -91,7 +91,8 @@ class ReceiverRegistry:
     """The receivers in the receivers directories and in installed packages.
 
     ``directories`` are those that were searched, ``places`` those that were asked for. ``sources``: by module name, its
-    source at the last import. ``invalid``: its classes that are not valid receivers. ``listeners`` are called when the
+    source at the last import. ``invalid``: its classes that are not valid receivers. ``notes``: by module name, why it
+    has no receiver. ``listeners`` are called when the
     registry changes.
     """
 
@@ -100,6 +101,7 @@ class ReceiverRegistry:
     broken: list[BrokenModule] = field(default_factory=list[BrokenModule])
     sources: dict[str, Source] = field(default_factory=dict[str, Source])
     invalid: dict[str, list[BrokenModule]] = field(default_factory=dict[str, list[BrokenModule]])
+    notes: dict[str, BrokenModule] = field(default_factory=dict[str, BrokenModule])
     places: tuple[Place, ...] = ()
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
@@ -107,7 +109,7 @@ class ReceiverRegistry:
         """Take over the content of a newer registry, and call the listeners if the receivers differ."""
         are_others = self.receivers != newer.receivers
         self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
-        self.sources, self.invalid = newer.sources, newer.invalid
+        self.sources, self.invalid, self.notes = newer.sources, newer.invalid, newer.notes
         for listener in self.listeners if are_others else ():
             listener()
 

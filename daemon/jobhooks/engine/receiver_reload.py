@@ -99,6 +99,9 @@ class ReceiverReload:
         former = self._registry
         found = await asyncio.to_thread(find_again, former, trial.in_new_process)
         before, after = former.receivers, found.receivers
+        for name, note in found.notes.items():
+            if former.notes.get(name) != note:
+                log.warning("receiver_module_without_receiver", path=str(note.path), line=note.line, reason=note.error)
         for broken in found.broken:
             if broken not in former.broken:
                 log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)

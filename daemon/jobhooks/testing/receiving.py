@@ -233,9 +233,7 @@ class _Call:
         if self.row.columns is not None and change.content_type.key_columns:
             live = self.live = kind(change.content_type, rows, LoadedRow(dict(self.row.columns), str(self.row.version)))
         given = {"change": change, "action": change.action, "changed_object": live}
-        return partial(
-            receiver.receive_job_hook, **{name: given[name] for name in {"change", *wanted_arguments(self.receiver)}}
-        )
+        return partial(receiver.receive_job_hook, **{name: given[name] for name in wanted_arguments(self.receiver)})
 
     def _connect(self) -> Any:
         return self.connection if self.connection is not None else _no_connection()

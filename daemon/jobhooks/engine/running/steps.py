@@ -27,7 +27,10 @@ from jobhooks.engine.running.output import output_to
 
 def arguments_of(found: FoundReceiver, change: Change) -> dict[str, Any]:
     """The arguments that a receiver takes, without the live row."""
-    return {"change": change, "action": change.action} if "action" in found.wanted else {"change": change}
+    arguments: dict[str, Any] = {"change": change} if "change" in found.wanted else {}
+    if "action" in found.wanted:
+        arguments["action"] = change.action
+    return arguments
 
 
 def warn_of_unsaved(live: LiveRow[Any], log: ReceiverLog) -> None:

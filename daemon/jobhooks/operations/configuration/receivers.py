@@ -62,11 +62,16 @@ def registered_jobs(conn: SyncConnection, registry: ReceiverRegistry, *, hidden:
 def problems_of_receivers(registry: ReceiverRegistry) -> list[str]:
     """Broken modules, and attributes of ``class Meta`` without effect, in a line each."""
     broken = [f"broken receiver module: {module}" for module in registry.broken]
-    return broken + [
-        f"warning: {receiver.path}: {warning}"
-        for receiver in registry.receivers.values()
-        for warning in receiver.meta.warnings
-    ]
+    notes = [f"warning: {note}" for note in registry.notes.values()]
+    return (
+        broken
+        + notes
+        + [
+            f"warning: {receiver.path}: {warning}"
+            for receiver in registry.receivers.values()
+            for warning in receiver.meta.warnings
+        ]
+    )
 
 
 def found_jobs(registry: ReceiverRegistry) -> list[FoundJob]:
