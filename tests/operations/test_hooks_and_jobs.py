@@ -190,6 +190,16 @@ def test_a_new_receiver_is_found(tmp_path: Path) -> None:
         new_receiver("check_serial", tmp_path / "receivers", tmp_path / "tests")
 
 
+@pytest.mark.parametrize(
+    ("name", "suggested"),
+    [("CheckSerial", "check_serial"), ("check-serial", "check_serial"), ("shout.py", "shout"), ("1st", "check_serial")],
+)
+def test_a_name_that_is_no_modules_gets_a_suggestion(tmp_path: Path, name: str, suggested: str) -> None:
+    with pytest.raises(InvalidName) as caught:
+        new_receiver(name, tmp_path / "receivers", tmp_path / "tests")
+    assert caught.value.remedy == suggested
+
+
 @pytest.mark.parametrize("name", ["json", "email", "queue", "jobhooks", "conftest", "test_thing", "class", "a-b", "_a"])
 def test_a_name_that_would_break_its_test_is_refused(tmp_path: Path, name: str) -> None:
     """Or whose module would never be loaded."""

@@ -1,6 +1,7 @@
 """Writes a new receiver to start from, and a test for it."""
 
 import keyword
+import re
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -92,9 +93,20 @@ def new_receiver(name: str, directory: Path, tests: Path, *, is_async: bool = Fa
 
 def _check_name(name: str) -> None:
     if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
-        raise InvalidName(f"cannot write a receiver {name}: that is not the name of a Python module", "check_serial")
+        raise InvalidName(
+            f"cannot write a receiver {name}: that is not the name of a Python module", _module_name(name)
+        )
+    if name != name.lower():
+        raise InvalidName(f"cannot write a receiver {name}: a module has a name in lower case", _module_name(name))
     if name in TAKEN:
         raise InvalidName(f"cannot write a receiver {name}: its test would import another module", f"my_{name}")
     if name.startswith("test_"):
         remedy = name.removeprefix("test_") or "check_serial"
         raise InvalidName(f"cannot write a receiver {name}: modules test_* are tests and are not loaded", remedy)
+
+
+def _module_name(name: str) -> str:
+    """A module's name like this one: check_serial for CheckSerial, check-serial, check_serial.py and others."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|\W+", "_", name.removesuffix(".py"))
+    wanted = words.strip("_").lower()
+    return wanted if wanted.isidentifier() and not keyword.iskeyword(wanted) else "check_serial"

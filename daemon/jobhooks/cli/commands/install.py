@@ -12,7 +12,7 @@ from jobhooks.cli.filters import YesFlag
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.adoption import if_copied, if_moved, print_owed
 from jobhooks.cli.show.confirm import confirm
-from jobhooks.cli.show.output import print_json, print_message, print_text
+from jobhooks.cli.show.output import if_interrupted, print_json, print_message, print_text
 from jobhooks.cli.show.warnings import warn_of_publications, warn_of_secrets
 from jobhooks.errors import Forbidden, JobhooksError, Refused, WrongUsage, with_remedy
 from jobhooks.operations import adopting, tables
@@ -113,7 +113,8 @@ def uninstall(
         installed = uninstalling.what_is_installed(conn)
         if not yes:
             _confirm(conn.info.dbname, installed)
-        removed = uninstalling.uninstall(conn)
+        with if_interrupted("triggers that are dropped stay so, the rest is there; the same command again continues"):
+            removed = uninstalling.uninstall(conn)
         print_message(f"jobhooks is removed from {conn.info.dbname}")
         if removed.dropped_roles:
             print_message(f"dropped the roles {', '.join(removed.dropped_roles)}")

@@ -22,6 +22,15 @@ HIDDEN = (
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
 CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f{HIDDEN}]")
+AGAIN = "; the same command again does the others"
+AFTER_INTERRUPT = {  # by what was done
+    "watching": AGAIN,
+    "retrying": AGAIN,
+    "discarding": AGAIN,
+    "cancelling": AGAIN,
+    "queueing": ", and will be delivered",
+    "waiting for the daemon": "; the daemon does the others",
+}
 HIDDEN_IN_JSON = re.compile(f"[{HIDDEN}]")
 
 
@@ -102,13 +111,38 @@ def print_message(message: str) -> None:
 
 @contextlib.contextmanager
 def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
-    """Show a progress bar on a terminal; yields a function to call with the number of parts just done."""
+    """Show a progress bar on a terminal; yields a function to call with the number of parts just done.
+
+    After Ctrl-C it prints how many are done, and what becomes of the others.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(doing, total=total)
-        yield lambda done: bar.advance(task, done)
+    done = 0
+
+    def advance(more: int) -> None:
+        nonlocal done
+        done += more
+        bar.advance(task, more)
+
+    try:
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+            task = bar.add_task(doing, total=total)
+            yield advance
+    except KeyboardInterrupt:
+        then = AFTER_INTERRUPT.get(doing, "")
+        print_message(f"jobhooks: interrupted while {doing}: {done} of {total} are done{then}")
+        raise
+
+
+@contextlib.contextmanager
+def if_interrupted(then: str) -> Generator[None]:
+    """After Ctrl-C, say what the command has left behind."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print_message(f"jobhooks: interrupted: {then}")
+        raise
 
 
 def one_line(text: str) -> str:

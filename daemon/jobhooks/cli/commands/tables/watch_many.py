@@ -60,18 +60,10 @@ def watch_many(conn: SyncConnection, request: Request, *, dry_run: bool, yes: bo
 
 def _carry_out(conn: SyncConnection, steps: Sequence[TableStep], options: WatchOptions) -> list[TableStep]:
     done: list[TableStep] = []
-    try:
-        with progress("watching", len(steps)) as advance:
-            for step in watching.carry_out(conn, steps, allow_casts=options.allow_casts):
-                done.append(step)
-                advance(1)
-    except KeyboardInterrupt:
-        ready = sum(step.outcome in TO_DO for step in done)
-        wanted = sum(step.outcome in TO_DO for step in steps)
-        print_message(
-            f"jobhooks: interrupted: {ready} of {wanted} tables are watched. The same command again watches the others"
-        )
-        raise
+    with progress("watching", len(steps)) as advance:
+        for step in watching.carry_out(conn, steps, allow_casts=options.allow_casts):
+            done.append(step)
+            advance(1)
     return done
 
 
