@@ -61,7 +61,7 @@ if multiprocessing.parent_process() is not None:
 def arguments(folder: Path, more: str = "") -> tuple[object, ...]:
     registry = find_receivers([write_receivers(folder / "receivers", RECEIVERS + more)])
     found = registry.receivers["r.Works"]
-    return os.getpid(), "dbname=nowhere", None, found.class_path, found.origin
+    return os.getpid(), "dbname=nowhere", None, None, found.class_path, found.origin
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -69,6 +70,22 @@ def test_threads_do_not_overwrite_each_other(sides: Sides) -> None:
     for thread in threads:
         thread.join()
     assert sides.messages(1) == ["x" * 100] * 800
+
+
+def test_a_file_of_the_receiver_is_left_alone(sides: Sides, tmp_path: Path) -> None:
+    """It has closed all descriptors, as a program does that becomes a daemon, and then opened one."""
+    sides.worker.begin()
+    log = ReceiverLog(sides.worker.add)
+    log.info("before")
+    own = tmp_path / "own"
+    own.write_text("its content" * 1000)
+    with own.open("ab") as opened:
+        os.dup2(opened.fileno(), sides.worker._descriptor)  # pyright: ignore[reportPrivateUsage] - as the system would
+    log.info("after")
+    sides.worker.begin()
+    assert own.read_text() == "its content" * 1000
+    assert [entry.message for entry in log.entries] == ["before", "after"]
+    assert sides.messages(2) == []
 
 
 def test_a_closed_file_has_no_lines(sides: Sides) -> None:

@@ -64,7 +64,6 @@ class Limited:
 
     _own_cancellations = 0  # by the receiver, that are not taken back
     _is_ending = False
-    _waits = False  # the receiver has not ended, and others run
     worker_pid = None
     ended_by: Exception | None = None  # the receiver was cancelled for good, by its hard limit or by ``end``
 
@@ -86,6 +85,7 @@ class Limited:
         self._waited_for: Any = None
         self._over: list[Exception] = []  # exceeded, but not raised yet
         self._abandoned = False
+        self._waits = False  # the receiver has not ended, and others run
         self._cancelled_itself = False
         self._copies = Copies.made
         self._task: asyncio.Task[Any]

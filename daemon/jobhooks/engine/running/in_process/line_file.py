@@ -1,7 +1,8 @@
 """The log lines of the current run of a worker, in memory that outlives it: the daemon can read them at any time.
 
-A file without a name: a header with the number of runs that the worker has begun, then one line of JSON for each log
-line. The worker writes; the daemon reads at any time. A line costs one system call, a run without lines none.
+A file without a name: a header with the number of runs that the worker has begun, then for each log line the number of
+its run, and JSON. The worker writes; the daemon reads at any time. A line costs two system calls, a run without lines
+none.
 """
 
 import contextlib
@@ -30,6 +31,7 @@ class LineFile:
         self._descriptor = descriptor
         self._header = mmap.mmap(descriptor, HEADER)
         self._runs = memoryview(self._header).cast("Q")
+        self._identity = _identity(descriptor)
         self._has_lines = False
         self._is_open = True
 
@@ -56,15 +58,20 @@ class LineFile:
         """A run begins. The lines of the run before it go first: whoever reads between the two steps sees none."""
         if self._has_lines:
             with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, HEADER)
+                if _identity(self._descriptor) == self._identity:
+                    os.ftruncate(self._descriptor, HEADER)
             self._has_lines = False
         self._runs[0] += 1
 
     def add(self, entry: LogEntry) -> None:
-        """Add a line. If the system has no memory for it, only the result will have it."""
+        """Add a line. If the system has no memory for it, only the result will have it.
+
+        A receiver may have closed all descriptors, and opened a file of its own in the place of this one.
+        """
         self._has_lines = True
         with contextlib.suppress(OSError):
-            os.write(self._descriptor, _encode(entry) + b"\n")
+            if _identity(self._descriptor) == self._identity:
+                os.write(self._descriptor, b"%d %b\n" % (self._runs[0], _encode(entry)))
 
     # In the daemon.
 
@@ -82,7 +89,9 @@ class LineFile:
         if self._runs[0] != run:
             return [], start
         whole = found[: found.rfind(b"\n") + 1]
-        return [entry for line in whole.splitlines() if (entry := _decoded(line)) is not None], start + len(whole)
+        lines = [line.partition(b" ") for line in whole.splitlines()]
+        own = b"%d" % run
+        return [entry for of, _, json in lines if of == own and (entry := _decoded(json))], start + len(whole)
 
     def close(self) -> None:
         """Close it."""
@@ -91,6 +100,11 @@ class LineFile:
             self._runs.release()
             self._header.close()
             os.close(self._descriptor)
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _decoded(line: bytes) -> LogEntry | None:
