@@ -74,14 +74,15 @@ class LiveRow(Generic[RowsT]):
         self._assigned = {}
 
     def __getattr__(self, name: str) -> Any:
-        if name in OWN_ATTRIBUTES:  # of a row that is being copied
+        loaded: LoadedRow | None = self.__dict__.get("_loaded")
+        if loaded is None:  # it is being copied
             raise AttributeError(name)
-        try:
-            return self[name]
-        except KeyError as error:
-            if column_of_reference(name) in self._loaded.columns:
-                return self._follow(name)
-            raise AttributeError(error.args[0]) from None
+        columns = loaded.columns
+        if name in columns:
+            return self._assigned.get(name, columns[name])
+        if column_of_reference(name) in columns:
+            return self._follow(name)
+        raise AttributeError(unknown_column(self._content_type.name, name, columns))
 
     def _follow(self, name: str) -> Any:
         """The row that a foreign key leads to."""
