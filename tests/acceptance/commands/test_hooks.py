@@ -119,6 +119,34 @@ def test_a_hook_is_debounced(jobs: Connection, database: str) -> None:
     assert [change["action"] for change in changes] == ["create", "update"]
 
 
+def test_a_hook_is_paused_and_resumed_by_commands_by_a_file_and_by_sql(
+    jobs: Connection, database: str, tmp_path: Path
+) -> None:
+    """Everything that shows a hook shows that. It stays enabled, unlike a disabled one."""
+
+    def states() -> tuple[object, ...]:
+        (listed,) = shown(database, "hook", "list")
+        status = json.loads(run(database, "status", "--json", code=1)[0])  # no daemon leads
+        behind = [(hook["hook"], hook["paused"]) for hook in status["lagging_hooks"]]
+        return listed["enabled"], listed["paused"], listed["runs"], behind
+
+    run(database, "hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On")
+    assert states() == (True, False, True, [])
+    assert shown(database, "hook", "pause", "h") == [{"hook": "h", "paused": True}]
+    assert states() == (True, True, False, [("h", True)])
+    assert "jobhooks hook resume" in shown(database, "hook", "show", "h")["why_not"]
+    file = tmp_path / "hooks.toml"
+    file.write_text(run(database, "hook", "export")[0])
+    assert "paused = true\n" in file.read_text()
+    run(database, "hook", "resume", "h")
+    assert states() == (True, False, True, [])
+    run(database, "hook", "apply", str(file), "--yes")
+    assert states() == (True, True, False, [("h", True)])
+    jobs.execute("select jobhooks.pause_hook('h', false)")
+    assert states() == (True, False, True, [])
+    assert len(shown(database, "hook", "history", "h")) == 5
+
+
 def test_a_hook_has_a_rate(jobs: Connection, database: str) -> None:
     """By flags, by a file, and in the history; what is no rate is refused."""
     add = ["hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On"]

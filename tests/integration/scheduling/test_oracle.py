@@ -58,7 +58,7 @@ def churned(conn: Connection) -> Generator[Connection]:
 def test_each_hook_gets_each_change_once_and_in_order(
     churned: Connection, database: str, tmp_path: Path, mix: Mix, seed: int
 ) -> None:
-    """With changes of keys, failures, slow runs, a hook that lags, merging, batches; pauses, reloads and takeovers."""
+    """With changes of keys, failures, slow runs, a lagging hook, merging, batches, rates; pauses, reloads, kills."""
     write_all_receivers(tmp_path / "receivers", mix, seed)
     make_tables(churned, mix)
     promises = add_all_hooks(churned, database, tmp_path / "receivers")

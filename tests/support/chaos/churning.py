@@ -96,6 +96,18 @@ class MergesBatches(WritesBatches):
     class Meta(WritesBatches.Meta):
         pass
 
+class WaitsForQuiet(Writes):
+    class Meta(Writes.Meta):
+        pass
+
+class HasARate(Writes):
+    class Meta(Writes.Meta):
+        pass
+
+class HasARateForEach(Writes):
+    class Meta(Writes.Meta):
+        pass
+
 class Lags(JobHookReceiver):
     class Meta:
         backoff, max_attempts, concurrency = 0.02, 1000, 2
@@ -200,10 +212,17 @@ class Mix:
 
 # Each receiver has one hook. These get the changes of both tables, the others those of the first one.
 BULK = ("Writes", "WritesOutside")
-MERGES = {"Merges": 0.0, "MergesAWhile": 0.2, "MergesBatches": 0.0}
+MERGES = {"Merges": 0.0, "MergesAWhile": 0.2, "MergesBatches": 0.0, "WaitsForQuiet": 0.2}
+SETTINGS = {  # of hooks, in SQL
+    **{kind: f"coalesce_s = {seconds}" for kind, seconds in MERGES.items()},
+    "WaitsForQuiet": "debounce_s = 0.2, longest_wait_s = 1",
+    "HasARate": "rate = '1000/s'",
+    "HasARateForEach": "rate = '20/s', rate_per = '{object}'",
+}
 RECEIVING = (
     *("r.Writes", "r.WritesNow", "r.WritesOutside", "r.WritesBatches", "r.Merges", "r.MergesAWhile"),
     *("r.MergesBatches", "r.Lags", "r.Dies", "r.Skips", "r.IsToggled", "vanishing.Vanishes"),
+    *("r.WaitsForQuiet", "r.HasARate", "r.HasARateForEach"),
 )
 
 
@@ -242,8 +261,8 @@ def add_all_hooks(
         kind = job.partition(".")[2]
         hooked = TABLES if kind in bulk else TABLES[:1]
         add_hook(database, directory, job, ["create", "update", "delete", "truncate"], *hooked)
-        if kind in MERGES:
-            conn.execute("update jobhooks.job_hook set coalesce_s = %s where id = %s", [MERGES[kind], hook_id])
+        if kind in SETTINGS:
+            conn.execute(f"update jobhooks.job_hook set {SETTINGS[kind]} where id = {hook_id}".encode())
         promises[hook_id] = Promise(
             kind,
             frozenset(tables[name] for name in hooked),
