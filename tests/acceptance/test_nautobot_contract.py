@@ -412,6 +412,7 @@ def test_a_meta_of_nautobots_is_taken_and_what_has_no_effect_is_told(world: Worl
     assert [str(warning).partition(" ")[0] for warning in told] == [
         "HasNautobotsMeta.Meta.approval_required",
         "HasNautobotsMeta.Meta.task_queues",
+        "HasNone",  # has no receive_job_hook
     ]
     at = ["--receivers-path", str(world.receivers), "--database-url", world.database]
     listed = jobhooks("job", "list", "--json", *at)
