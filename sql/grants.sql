@@ -91,6 +91,7 @@ begin
         jobhooks.trigger_statements(integer), jobhooks.is_filled_by_sequence(regclass), jobhooks.snapshot_expression(regclass, text, text [], text []),
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_names(regclass), jobhooks.depends_on_time_zone(regclass, text []), jobhooks.types_of_columns(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer), jobhooks.unknown_roles(integer),
+        jobhooks.problems_of_data(),
         jobhooks.unknown_ordering(integer), jobhooks.unknown_rate_keys(integer), jobhooks.rate_waits(integer), jobhooks.recorded_columns(integer), jobhooks.problems_of_names_in_hooks(),
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.delivery_states(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
@@ -106,7 +107,7 @@ begin
         jobhooks.add_hook(
             text, text [], text [], text, text, text [], text, double precision, boolean, integer
         ),
-        jobhooks.save_hook(text, jsonb), jobhooks.note_condition_verdicts(json), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.pause_hook(text, boolean),
+        jobhooks.save_hook(text, jsonb), jobhooks.note_condition_verdicts(json), jobhooks.note_data_verdicts(json), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.pause_hook(text, boolean),
         jobhooks.delete_hook(text), jobhooks.refuse_unknown_hook(text), jobhooks.refuse_unknown_job(text),
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
         jobhooks.relation_called(text), jobhooks.names_of_tables(), jobhooks.did_you_mean(text, text []),
@@ -131,7 +132,7 @@ begin
         jobhooks.note_runs(bigint, json, json, json), jobhooks.interrupt_runs(bigint), jobhooks.settle_cancelled_runs(bigint),
         jobhooks.keep_lines(bigint, integer, integer),
         jobhooks.save_positions(bigint, json, json), jobhooks.save_rates(bigint, json), jobhooks.note_condition_failures(json),
-        jobhooks.note_condition_verdicts(json), jobhooks.settle(
+        jobhooks.note_condition_verdicts(json), jobhooks.note_data_verdicts(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
         )
     to jobhooks_daemon;

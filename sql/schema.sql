@@ -58,6 +58,7 @@ CREATE TABLE jobhooks.job (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     overrides jsonb DEFAULT '{}'::jsonb NOT NULL,
     settings jsonb DEFAULT '{}'::jsonb NOT NULL,
+    data_schema jsonb,
     CONSTRAINT job_class_path_check CHECK ((class_path ~ '^[^.]+(\.[^.]+)+$'::text)),
     CONSTRAINT job_overrides_check CHECK ((jsonb_typeof(overrides) = 'object'::text)),
     CONSTRAINT job_settings_check CHECK ((jsonb_typeof(settings) = 'object'::text))
@@ -78,6 +79,8 @@ COMMENT ON COLUMN jobhooks.job.created_at IS 'When the receiver was first found'
 COMMENT ON COLUMN jobhooks.job.overrides IS 'What an operator sets instead of the receiver, by the names of Meta: jobhooks job set, jobhooks job reset';
 
 COMMENT ON COLUMN jobhooks.job.settings IS 'What the receiver states in its class Meta, by the names of Meta';
+
+COMMENT ON COLUMN jobhooks.job.data_schema IS 'The JSON Schema of the class Data of its receiver; null: it has none';
 
 CREATE TABLE jobhooks.cursor (
     singleton boolean DEFAULT true NOT NULL,
@@ -160,6 +163,7 @@ CREATE TABLE jobhooks.job_hook (
     longest_wait_s double precision,
     rate text DEFAULT ''::text NOT NULL,
     rate_per text[] DEFAULT '{}'::text[] NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_debounce_s_check CHECK (((debounce_s > (0)::double precision) AND (debounce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
@@ -205,6 +209,8 @@ COMMENT ON COLUMN jobhooks.job_hook.longest_wait_s IS 'With debounce_s: they are
 COMMENT ON COLUMN jobhooks.job_hook.rate IS 'At most so many deliveries begin in that time, such as 30/min; empty: any number';
 
 COMMENT ON COLUMN jobhooks.job_hook.rate_per IS 'With rate: each value of these columns has the rate for itself, or each object, if it is object; empty: all share it';
+
+COMMENT ON COLUMN jobhooks.job_hook.data IS 'What it passes to its receiver: self.hook.data. Viewers can read it';
 
 CREATE SEQUENCE jobhooks.object_change_id_seq
     START WITH 1
@@ -451,6 +457,24 @@ ALTER TABLE jobhooks.content_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE jobhooks.data_verdict (
+    hook_id integer NOT NULL,
+    job_id integer NOT NULL,
+    data jsonb NOT NULL,
+    error text,
+    checked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.data_verdict IS 'Whether receivers take the data of hooks, as far as a program has checked that';
+
+COMMENT ON COLUMN jobhooks.data_verdict.job_id IS 'The job whose receiver checked the data; the verdict holds for no other';
+
+COMMENT ON COLUMN jobhooks.data_verdict.data IS 'The data that were checked; the verdict holds for no other';
+
+COMMENT ON COLUMN jobhooks.data_verdict.error IS 'Why the receiver does not take them; null: it does';
+
+COMMENT ON COLUMN jobhooks.data_verdict.checked_at IS 'When they were checked';
+
 CREATE TABLE jobhooks.delivery (
     change_id bigint NOT NULL,
     hook_id integer NOT NULL,
@@ -554,7 +578,11 @@ CREATE VIEW jobhooks.hooks AS
     (hook.events)::text[] AS events,
     job.class_path AS job,
     hook.enabled,
-    (hook.enabled AND (NOT hook.paused) AND job.installed AND job.enabled AND ((hook.conditions = ''::text) OR ((verdict.hook_id IS NOT NULL) AND (verdict.error IS NULL) AND (NOT COALESCE(failure.invalid, false))))) AS runs,
+    (hook.enabled AND (NOT hook.paused) AND job.installed AND job.enabled AND ((hook.conditions = ''::text) OR ((verdict.hook_id IS NOT NULL) AND (verdict.error IS NULL) AND (NOT COALESCE(failure.invalid, false)))) AND
+        CASE
+            WHEN (taken.hook_id IS NULL) THEN (hook.data = '{}'::jsonb)
+            ELSE (taken.error IS NULL)
+        END) AS runs,
     hook.description,
     hook.id,
     hook.priority,
@@ -571,11 +599,21 @@ CREATE VIEW jobhooks.hooks AS
             WHEN (verdict.hook_id IS NULL) THEN 'unchecked'::text
             ELSE 'valid'::text
         END AS condition_state,
-    hook.paused
-   FROM ((((jobhooks.job_hook hook
+    hook.paused,
+    hook.roles,
+    hook.data,
+        CASE
+            WHEN (taken.error IS NOT NULL) THEN 'invalid'::text
+            WHEN (hook.data = '{}'::jsonb) THEN NULL::text
+            WHEN (taken.hook_id IS NULL) THEN 'unchecked'::text
+            ELSE 'valid'::text
+        END AS data_state,
+    taken.error AS data_error
+   FROM (((((jobhooks.job_hook hook
      JOIN jobhooks.job job ON ((job.id = hook.job_id)))
      LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)))
      LEFT JOIN jobhooks.condition_verdict verdict ON (((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions))))
+     LEFT JOIN jobhooks.data_verdict taken ON (((taken.hook_id = hook.id) AND (taken.job_id = hook.job_id) AND (taken.data = hook.data))))
      CROSS JOIN LATERAL ( SELECT string_agg(found.problem, '; '::text ORDER BY found.place) AS problems,
             string_agg(found.remedy, '; '::text ORDER BY found.place) AS remedies
            FROM ( SELECT 1 AS place,
@@ -601,16 +639,26 @@ CREATE VIEW jobhooks.hooks AS
                   WHERE ((hook.conditions <> ''::text) AND (verdict.hook_id IS NULL) AND (NOT COALESCE(failure.invalid, false)))
                 UNION ALL
                  SELECT 5,
+                    taken.error,
+                    NULL::text
+                  WHERE (taken.error IS NOT NULL)
+                UNION ALL
+                 SELECT 6,
+                    'its data are unchecked: no daemon has checked them yet'::text,
+                    'jobhooks run, or start its service'::text
+                  WHERE ((hook.data <> '{}'::jsonb) AND (taken.hook_id IS NULL) AND job.installed)
+                UNION ALL
+                 SELECT 7,
                     format('its job %s is not installed: no daemon finds its receiver'::text, job.class_path) AS format,
                     'jobhooks receiver list, to see what is found'::text
                   WHERE (NOT job.installed)
                 UNION ALL
-                 SELECT 6,
+                 SELECT 8,
                     format('its job %s is not enabled'::text, job.class_path) AS format,
                     format('jobhooks job enable %s'::text, job.class_path) AS format
                   WHERE (NOT job.enabled)
                 UNION ALL
-                 SELECT (6 + row_number() OVER (ORDER BY content_type.id)),
+                 SELECT (8 + row_number() OVER (ORDER BY content_type.id)),
                     (COALESCE(jobhooks.table_name(content_type.relation), content_type.name) ||
                         CASE
                             WHEN (jobhooks.table_name(content_type.relation) IS NULL) THEN ' was dropped'::text
@@ -661,6 +709,14 @@ COMMENT ON COLUMN jobhooks.hooks.settings IS 'All its settings, as jobhooks.save
 COMMENT ON COLUMN jobhooks.hooks.condition_state IS 'valid, invalid, or unchecked: no program has compiled them yet; null: no conditions';
 
 COMMENT ON COLUMN jobhooks.hooks.paused IS 'Whether it runs nothing and keeps its position in the log';
+
+COMMENT ON COLUMN jobhooks.hooks.roles IS 'Only changes of sessions that logged in as one of these roles trigger it; empty: all';
+
+COMMENT ON COLUMN jobhooks.hooks.data IS 'What it passes to its receiver: self.hook.data';
+
+COMMENT ON COLUMN jobhooks.hooks.data_state IS 'valid, invalid, or unchecked: no program that has the receiver has seen them; null: no data';
+
+COMMENT ON COLUMN jobhooks.hooks.data_error IS 'Why the receiver does not take the data';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -795,7 +851,9 @@ CREATE VIEW jobhooks.loaded_hooks AS
               WHERE ((other.settings ->> 'queue'::text) = (job.settings ->> 'queue'::text)))
             ELSE NULL::integer
         END AS queue_limit,
-    (hook.enabled AND (NOT hook.paused) AND job.enabled AND job.installed) AS runs,
+    (hook.enabled AND (NOT hook.paused) AND job.enabled AND job.installed AND (NOT (EXISTS ( SELECT
+           FROM jobhooks.data_verdict taken
+          WHERE ((taken.hook_id = hook.id) AND (taken.job_id = hook.job_id) AND (taken.data = hook.data) AND (taken.error IS NOT NULL)))))) AS runs,
     (jobhooks.configuration_of_hook(hook.id))::text AS settings,
     (job.settings)::text AS limits,
     hook.name,
@@ -1021,6 +1079,9 @@ ALTER TABLE ONLY jobhooks.content_type
 ALTER TABLE ONLY jobhooks.cursor
     ADD CONSTRAINT cursor_pkey PRIMARY KEY (singleton);
 
+ALTER TABLE ONLY jobhooks.data_verdict
+    ADD CONSTRAINT data_verdict_pkey PRIMARY KEY (hook_id);
+
 ALTER TABLE ONLY jobhooks.delivery
     ADD CONSTRAINT delivery_pkey PRIMARY KEY (change_id, hook_id);
 
@@ -1090,7 +1151,7 @@ CREATE INDEX object_change_1_transaction_id_idx ON jobhooks.object_change_1 USIN
 
 CREATE TRIGGER check_hook BEFORE INSERT OR UPDATE ON jobhooks.job_hook FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook();
 
-CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR UPDATE OF job_id, events, columns, conditions, roles, rate_per ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('id');
+CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR UPDATE OF job_id, events, columns, conditions, roles, rate_per, data ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('id');
 
 CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.check_hook_targets('job_hook_id');
 
@@ -1151,6 +1212,10 @@ ALTER TABLE jobhooks.content_type ENABLE REPLICA TRIGGER skip_replicated;
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.cursor FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.cursor ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.data_verdict FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.data_verdict ENABLE REPLICA TRIGGER skip_replicated;
 
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.delivery FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
@@ -1225,6 +1290,9 @@ ALTER TABLE ONLY jobhooks.condition_failure
 
 ALTER TABLE ONLY jobhooks.condition_verdict
     ADD CONSTRAINT condition_verdict_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY jobhooks.data_verdict
+    ADD CONSTRAINT data_verdict_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.hook_loop
     ADD CONSTRAINT hook_loop_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
@@ -1498,6 +1566,10 @@ GRANT ALL ON FUNCTION jobhooks.note_condition_verdicts(verdicts json) TO jobhook
 
 REVOKE ALL ON FUNCTION jobhooks.note_configuration() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.note_data_verdicts(verdicts json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.note_data_verdicts(verdicts json) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.note_data_verdicts(verdicts json) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.note_database() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.note_hook_enabled() FROM PUBLIC;
@@ -1567,6 +1639,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems_of_crashes() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_crashes() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_crashes() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_crashes() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_data() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_data() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_data() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_data() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_deliveries() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_deliveries() TO jobhooks_viewer;
@@ -1888,6 +1965,10 @@ GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.data_verdict TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.data_verdict TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.data_verdict TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.delivery TO jobhooks_viewer;
 GRANT SELECT,DELETE,UPDATE ON TABLE jobhooks.delivery TO jobhooks_operator;

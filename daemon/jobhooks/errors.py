@@ -143,6 +143,10 @@ class InvalidConditions(Refused):
     """The conditions are not an expression that is true or false."""
 
 
+class InvalidHookData(Refused):
+    """The receiver does not take the data of the hook."""
+
+
 class NothingToAdopt(Refused):
     """This database was neither moved nor copied."""
 

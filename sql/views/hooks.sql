@@ -1,7 +1,8 @@
--- jobhooks.hooks: the job hooks, and whether changes lead to runs now: hook and job are enabled, the hook is not paused, and the
--- conditions compile.
+-- jobhooks.hooks: the job hooks, and whether changes lead to runs now: hook and job are enabled, the hook is not paused, the
+-- conditions compile, and the receiver takes the data.
 --
--- Conditions that no program has compiled are unchecked. A running daemon compiles them within a second.
+-- Conditions and data that no program has checked are unchecked. A running daemon checks them within a second. A hook without data is
+-- taken to be right until a daemon finds that its receiver needs some.
 create or replace view jobhooks.hooks as
 select
     hook.name,
@@ -17,7 +18,7 @@ select
     hook.enabled,
     hook.enabled and not hook.paused and job.installed and job.enabled and (
         hook.conditions = '' or (verdict.hook_id is not null and verdict.error is null and not coalesce(failure.invalid, false))
-    ) as runs,
+    ) and case when taken.hook_id is null then hook.data = '{}' else taken.error is null end as runs,
     hook.description,
     hook.id,
     hook.priority,
@@ -34,11 +35,22 @@ select
         when verdict.hook_id is null then 'unchecked'
         else 'valid'
     end as condition_state,
-    hook.paused
+    hook.paused,
+    hook.roles,
+    hook.data,
+    case
+        when taken.error is not null then 'invalid'
+        when hook.data = '{}' then null
+        when taken.hook_id is null then 'unchecked'
+        else 'valid'
+    end as data_state,
+    taken.error as data_error
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
 left join jobhooks.condition_failure as failure on failure.hook_id = hook.id
 left join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions
+left join jobhooks.data_verdict as taken
+    on taken.hook_id = hook.id and taken.job_id = hook.job_id and taken.data = hook.data
 cross join lateral (
     select string_agg(problem, '; ' order by place) as problems, string_agg(remedy, '; ' order by place) as remedies
     from (
@@ -56,16 +68,22 @@ cross join lateral (
         select 4, 'its conditions are unchecked: no daemon has compiled them yet', 'jobhooks run, or start its service'
         where hook.conditions <> '' and verdict.hook_id is null and not coalesce(failure.invalid, false)
         union all
+        select 5, taken.error, null
+        where taken.error is not null
+        union all
+        select 6, 'its data are unchecked: no daemon has checked them yet', 'jobhooks run, or start its service'
+        where hook.data <> '{}' and taken.hook_id is null and job.installed
+        union all
         select
-            5, format('its job %s is not installed: no daemon finds its receiver', job.class_path),
+            7, format('its job %s is not installed: no daemon finds its receiver', job.class_path),
             'jobhooks receiver list, to see what is found'
         where not job.installed
         union all
-        select 6, format('its job %s is not enabled', job.class_path), format('jobhooks job enable %s', job.class_path)
+        select 8, format('its job %s is not enabled', job.class_path), format('jobhooks job enable %s', job.class_path)
         where not job.enabled
         union all
         select
-            6 + row_number() over (order by content_type.id),
+            8 + row_number() over (order by content_type.id),
             coalesce(jobhooks.table_name(content_type.relation), content_type.name) || case
                 when jobhooks.table_name(content_type.relation) is null then ' was dropped' else ' is not watched'
             end,

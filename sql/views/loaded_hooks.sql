@@ -12,7 +12,10 @@ select
         from jobhooks.jobs as other
         where other.settings ->> 'queue' = job.settings ->> 'queue'
     ) end as queue_limit,
-    hook.enabled and not hook.paused and job.enabled and job.installed as runs,
+    hook.enabled and not hook.paused and job.enabled and job.installed and not exists (
+        select from jobhooks.data_verdict as taken
+        where taken.hook_id = hook.id and taken.job_id = hook.job_id and taken.data = hook.data and taken.error is not null
+    ) as runs,
     jobhooks.configuration_of_hook(hook.id)::text as settings,
     job.settings::text as limits,
     hook.name,

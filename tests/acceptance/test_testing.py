@@ -115,7 +115,7 @@ import time
 
 import pytest
 from jobhooks import JobHookReceiver
-from jobhooks.errors import Refused
+from jobhooks.errors import InvalidHookData, Refused
 
 
 class HasALoop(JobHookReceiver):
@@ -132,6 +132,14 @@ class Hangs(JobHookReceiver):
     def receive_job_hook(self, change):
         self.connection.execute("insert into t values (99)")
         time.sleep(600)
+
+
+class Channels(JobHookReceiver):
+    class Data:
+        channel: str
+
+    def receive_job_hook(self, change):
+        return self.hook.data.channel
 
 
 class HangsToo(JobHookReceiver):
@@ -160,6 +168,13 @@ def test_with_none(conn, run_hooks):
     assert [(one.status, one.value) for one in run_hooks(HasALoop, Awaits)] == [("success", 1)] * 2
 
 
+def test_data_of_hooks(conn, run_hooks):
+    with pytest.raises(InvalidHookData, match="needs channel"):
+        run_hooks(Channels)
+    conn.execute("update jobhooks.job_hook set data = jsonb_build_object('channel', 'ops')")
+    assert [one.value for one in run_hooks(Channels)] == ["ops"]
+
+
 @pytest.mark.parametrize("receiver", [Hangs, HangsToo])
 def test_what_hangs_is_ended(conn, run_hooks, receiver):
     with pytest.raises(TimeoutError, match="within 1 seconds: does one hang"):
@@ -176,7 +191,7 @@ def test_what_is_not_committed(conn, run_hooks):
 def test_it_works_wherever_a_test_calls_it(tmp_path: Path, server: Server) -> None:
     """Also in async def tests, and with receivers that start a loop, or never end."""
     (tmp_path / "test_anyhow.py").write_text(ANYHOW)
-    assert "5 passed" in run_pytest(tmp_path, "test_anyhow.py", JOBHOOKS_TEST_DATABASE_URL=server.admin_url)
+    assert "6 passed" in run_pytest(tmp_path, "test_anyhow.py", JOBHOOKS_TEST_DATABASE_URL=server.admin_url)
 
 
 def test_whoever_does_not_ask_for_a_fixture_loads_nothing(tmp_path: Path) -> None:

@@ -104,8 +104,8 @@ class MemorySettler(Settler):
 class MemoryLedger(Ledger):
     """The queries of the ledger, of the database in memory."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(cast(AsyncConnection, _NoConnection()))
+    def __init__(self, database: Database, registry: ReceiverRegistry) -> None:
+        super().__init__(cast(AsyncConnection, _NoConnection()), registry)
         self._database = database
 
     async def hooks(self) -> HookTable:
@@ -182,7 +182,7 @@ class Daemon:
     async def _start(self) -> None:
         database = self.database
         self.settler = MemorySettler(database)
-        self.ledger = MemoryLedger(database)
+        self.ledger = MemoryLedger(database, self.registry)
         runner = MachineRunner(self)
         suspects = Suspects(cast(RunMarkers, None))  # none: no daemon has died
         attempts = Attempts(Runners(runner, runner), self.registry, self.settler, self.ledger, runner.clock, suspects)
@@ -191,7 +191,7 @@ class Daemon:
             self.settler,
             self.ledger,
             MOST_OPEN,
-            self.registry.has,
+            self.registry.can_run,
             Observers(_Silent()),
             runner.clock,
         )

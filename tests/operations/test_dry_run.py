@@ -1,7 +1,9 @@
 """A dry run: the receiver runs for a change of the log, and its writes are returned and rolled back."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -54,6 +56,12 @@ class Asks(JobHookReceiver):
 class Discards(JobHookReceiver):
     async def receive_job_hook(self, change):
         raise Discard("not for us")
+
+class Channels(JobHookReceiver):
+    class Data:
+        channel: str
+    def receive_job_hook(self, change):
+        return f"{self.hook.name}: {self.hook.data.channel}"
 
 class Deferred(JobHookReceiver):
     def receive_job_hook(self, change):
@@ -250,3 +258,12 @@ def test_what_does_not_exist_is_refused(admin: SyncConnection, settings: Setting
     with pytest.raises(Refused) as refused:
         dry_run(admin, settings, "r.Reverts", 99)
     assert "99" in refused.value.message and refused.value.remedy == "jobhooks change list"
+
+
+def test_data_are_those_of_a_hook_for_the_change(device: Connection, try_out: Try) -> None:
+    assert "needs channel" in str(try_out("Channels").error)
+    device.execute("insert into jobhooks.job (class_path, enabled) values ('r.Channels', true)")
+    for name, events, channel in [("another event", ["delete"], "no"), ("h", ["update"], "ops")]:
+        settings = {"name": name, "content_types": ["public.device"], "job": "r.Channels", "events": events}
+        device.execute("select jobhooks.save_hook(null, %s)", [json.dumps({**settings, "data": {"channel": channel}})])
+    assert bytes(cast("bytes", try_out("Channels").value)) == b'"h: ops"'

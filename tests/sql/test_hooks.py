@@ -145,22 +145,31 @@ def test_no_way_of_writing_leads_around_the_conflict(jobs: Connection, statement
 
 
 @pytest.mark.parametrize(
-    ("more", "same", "setting", "value"),
+    ("setting", "value", "same", "another"),
     [
-        ("conditions => 'true'", "conditions => 'true'", "conditions", "''"),
-        ("columns => '{name}'", "columns => '{name}'", "columns", "'{}'"),
-        ("columns => '{name,serial}'", "columns => '{serial,name}'", "columns", "'{name}'"),
+        ("conditions", "true", "true", "false"),
+        ("columns", ["name"], ["name"], ["serial"]),
+        ("columns", ["name", "serial"], ["serial", "name", "serial"], ["name"]),
+        ("data", {"a": [1.0], "b": 1}, {"b": 1, "a": [1.00]}, {"a": [1]}),
     ],
 )
 def test_hooks_that_differ_in_what_they_are_for_may_share_all_the_rest(
-    jobs: Connection, more: str, same: str, setting: str, value: str
+    jobs: Connection, setting: str, value: object, same: object, another: object
 ) -> None:
     """They stay different: every way of making them equal is refused, whatever the order of a list."""
-    add(jobs, "first")
-    add(jobs, "second", f", {more}")
+    rest = {"content_types": ["public.device"], "events": ["update"], "job": "a.On"}
+
+    def save(hook: str | None, **settings: object) -> None:
+        run(jobs, "select jobhooks.save_hook(%s, %s)", hook, json.dumps(settings))
+
+    save(None, name="first", **rest)
+    save(None, name="second", **rest, **{setting: value})
     with pytest.raises(HookConflict):
-        add(jobs, "third", f", {same}")
-    run(jobs, f"update jobhooks.job_hook set {setting} = {value} where name = 'third'")
+        save(None, name="third", **rest, **{setting: same})
+    save(None, name="third", **rest, **{setting: another})
+    with pytest.raises(HookConflict) as caught:
+        save("third", **{setting: same})
+    assert '"second"' in caught.value.message
     with pytest.raises(HookConflict) as caught:
         run(
             jobs,
@@ -168,6 +177,39 @@ def test_hooks_that_differ_in_what_they_are_for_may_share_all_the_rest(
             " where name = 'second'",
         )
     assert '"first"' in caught.value.message
+    assert jobs.execute("select * from jobhooks.conflicts_of_hooks()").fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("data", "is_taken"),
+    [
+        ('{"channel": "ops", "nested": [{"a": null}]}', True),
+        (f'{{"n": "{"x" * 9_900}"}}', True),
+        (f'{{"n": "{"x" * 10_000}"}}', False),
+        ("[1]", False),
+        ('"text"', False),
+        (f'{{"n": {"[" * 25}1{"]" * 25}}}', True),
+        (f'{{"n": {"[" * 40}1{"]" * 40}}}', False),
+        ('{"n": [1e300, -1e300]}', True),
+        ('{"n": [1e400]}', False),
+        ('{"n": -1e309}', False),
+    ],
+)
+def test_the_data_of_a_hook_are_a_small_object_for_every_writer(jobs: Connection, data: str, is_taken: bool) -> None:
+    """Each run gets them, and every list must be able to show them."""
+    add(jobs, "h")
+    statements = (
+        f"select jobhooks.edit_hook('h', jsonb_build_object('data', '{data}'::jsonb))",
+        f"update jobhooks.job_hook set data = '{data}'",
+    )
+    for statement in statements:
+        if is_taken:
+            run(jobs, statement)
+        else:
+            with pytest.raises(InvalidSetting) as caught:
+                run(jobs, statement)
+            assert '"h"' in caught.value.message
+    assert jobs.execute("select data <> '{}' from jobhooks.hooks").fetchall() == [(is_taken,)]
 
 
 def test_the_roles_of_a_hook_exist_when_they_are_given(jobs: Connection, role: str) -> None:

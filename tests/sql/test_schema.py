@@ -58,6 +58,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.may_mark()",),
         ("jobhooks.note_condition_verdicts(json)",),
         ("jobhooks.note_configuration()",),
+        ("jobhooks.note_data_verdicts(json)",),
         ("jobhooks.pause_loop(bigint,integer,text)",),
         ("jobhooks.previous_change(bigint,integer)",),
         ("jobhooks.record_configuration()",),

@@ -5,17 +5,22 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
+import msgspec
 import typer
 
 from jobhooks.cli import completion
 from jobhooks.matching.hook_settings import MAX_COALESCE_S, RULES, TRANSACTION, Kind, Rule
 from jobhooks.operations.configuration.hook_file import ordered_events
 
-REPEATED = frozenset({Kind.TABLES, Kind.COLUMNS})
+REPEATED = frozenset({Kind.TABLES, Kind.COLUMNS})  # with a flag in the singular
 OPTIONAL = frozenset({Kind.COALESCE, Kind.DURATION})
 REQUIRED = frozenset({Kind.TABLES, Kind.EVENTS, Kind.JOB})
 COMPLETIONS = {Kind.TABLES: completion.tables, Kind.JOB: completion.jobs}
 TYPES: dict[Kind, Any] = {Kind.TABLES: list[str], Kind.COLUMNS: list[str], Kind.NUMBER: int, Kind.FLAG: bool}
+TYPES[Kind.DATA] = list[str]
+DATA_JSON = Annotated[
+    str | None, typer.Option(help="All data as a JSON object, such as {}; --data adds to it.", metavar="OBJECT")
+]
 ENABLED = "enabled"  # has --disabled in hook add
 SWITCHES = ("enabled", "paused")  # have commands instead of a flag
 
@@ -29,24 +34,51 @@ def with_flags_to_add(command: Command) -> Command:
     """Add a flag for each setting to a command that takes them as ``**given``."""
     flags = [_flag(setting, rule) for setting, rule in RULES.items() if setting not in ("name", *SWITCHES)]
     disabled = Annotated[bool, typer.Option("--disabled", help="Add it without enabling it.")]
-    return _with_flags(command, [*flags, _parameter("disabled", disabled, default=False)])
+    more = [_parameter("data_json", DATA_JSON, default=None), _parameter("disabled", disabled, default=False)]
+    return _with_flags(command, [*flags, *more])
 
 
 def with_flags_to_edit(command: Command) -> Command:
     """Add an optional flag for each setting to a command that takes them as ``**given``."""
-    return _with_flags(
-        command, [_flag(setting, rule, editing=True) for setting, rule in RULES.items() if setting not in SWITCHES]
-    )
+    flags = [_flag(setting, rule, editing=True) for setting, rule in RULES.items() if setting not in SWITCHES]
+    return _with_flags(command, [*flags, _parameter("data_json", DATA_JSON, default=None)])
 
 
 def given_settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that the flags give, by the fields of ``HookSettings``; a flag that is not given is left out."""
+    """The settings that the flags give, by the fields of ``HookSettings``; a flag that is not given is left out.
+
+    ``data`` are those of ``--data-json``; see ``given_data``.
+    """
     settings = {
         setting: _parsed(setting, given[_parameter_name(setting)])
-        for setting in RULES
-        if given.get(_parameter_name(setting)) is not None
+        for setting, rule in RULES.items()
+        if rule.kind is not Kind.DATA and given.get(_parameter_name(setting)) is not None
     }
+    if given.get("data_json") is not None:
+        settings["data"] = _data_object(given["data_json"])
     return {**settings, ENABLED: False} if given.get("disabled") else settings
+
+
+def given_data(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of ``--data``, by their keys."""
+    return dict(_key_and_value(text) for text in given.get("data") or ())
+
+
+def _key_and_value(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise typer.BadParameter(f"{text} is no KEY=VALUE", param_hint="--data")
+    try:
+        return key, msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return key, value
+
+
+def _data_object(text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as exc:
+        raise typer.BadParameter(f"{text} is no JSON object: {exc}", param_hint="--data-json") from exc
 
 
 def _with_flags(command: Command, flags: list[inspect.Parameter]) -> Command:

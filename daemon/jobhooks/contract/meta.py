@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from jobhooks.contract.choices import FailurePolicy, Ordering
 from jobhooks.contract.error_names import error_name, is_error_name
+from jobhooks.contract.hook_data import data_type_of
 from jobhooks.contract.job_settings import (
     BATCH_SIZE,
     DEFAULTS,
@@ -54,6 +55,7 @@ def read_meta(receiver: type[JobHookReceiver[Any]]) -> ReceiverMeta:
             attribute.
     """
     _check_steps(receiver)
+    data_type_of(receiver)
     defaults: dict[str, Any] = {
         **DEFAULTS,
         "name": receiver.__name__,

@@ -1,10 +1,11 @@
 """The base class of all receivers."""
 
 from collections.abc import Awaitable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Generic, Protocol
 
 from jobhooks.contract.change import Change
+from jobhooks.contract.hook_data import read_data
 from jobhooks.contract.nautobot import data_files
 from jobhooks.contract.nautobot.identities import Request, RunIdentity, User, user_of
 from jobhooks.contract.run import ConnectionT, DeliveryIdentity, HookIdentity, Run, idempotency_key, settings_of
@@ -23,6 +24,8 @@ class JobHookReceiver(Generic[ConnectionT]):
     # max_attempts, retry_on, no_retry_on, on_failure, concurrency, queue, is_singleton, order_by, batch_size,
     # has_sensitive_variables.
     Meta: ClassVar[type] = object
+    # Optional: a class whose annotated fields are the data that a hook passes.
+    Data: ClassVar[type | None] = None
 
     def __init__(self, run: Run[ConnectionT]) -> None:
         self._run = run
@@ -78,8 +81,10 @@ class JobHookReceiver(Generic[ConnectionT]):
 
     @property
     def hook(self) -> HookIdentity:
-        """The job hook of this run."""
-        return HookIdentity(self._run.delivery.hook_id, self._run.hook_name)
+        """The job hook of this run, and its ``data``."""
+        hook = HookIdentity(self._run.delivery.hook_id, self._run.hook_name)
+        hook.read = partial(read_data, type(self), self._run.hook_data)
+        return hook
 
     @property
     def delivery(self) -> DeliveryIdentity:

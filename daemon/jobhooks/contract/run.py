@@ -23,11 +23,24 @@ UNREADABLE = "\N{REPLACEMENT CHARACTER}"  # in place of bytes that are no text; 
 ConnectionT = TypeVar("ConnectionT", default="psycopg.Connection[psycopg.rows.TupleRow]")
 
 
-class HookIdentity(NamedTuple):
-    """The job hook that a run is for."""
-
+class _HookIdentity(NamedTuple):
     id: int
     name: str
+
+
+class HookIdentity(_HookIdentity):
+    """The job hook that a run is for: its ``id``, ``name`` and ``data``. ``read`` makes an object of the data."""
+
+    read: Callable[[], Any] = dict
+
+    @property
+    def data(self) -> Any:
+        """What the hook passes: a new object of the receiver's ``class Data``, or without one a dict.
+
+        Raises:
+            InvalidHookData: the class does not take them.
+        """
+        return self.read()
 
 
 class DeliveryIdentity(NamedTuple):
@@ -74,7 +87,7 @@ class Run(Generic[ConnectionT]):
 
     ``connect`` opens the connection of the run's transaction. ``change_id``: the change that the receiver sees, if it
     differs from the delivery's: the last of several merged ones. ``reader`` reads for a change; in an ``async def``
-    receiver its methods return awaitables.
+    receiver its methods return awaitables. ``hook_data``: what the hook passes, as JSON; empty: nothing.
     ``change``: that change, the first one of a batch. ``ended``: the receiver has returned, and a task or a thread that
     it left belongs to no run. ``changes``: those that the receiver sees.
     """
@@ -88,6 +101,7 @@ class Run(Generic[ConnectionT]):
     change: ChangeOrigin | None = None
     ended: bool = False
     changes: Sequence[ChangeOrigin] = ()
+    hook_data: str = ""
 
 
 # The current run of this task, thread or process. Runners set it before they call a receiver and clear it afterwards.

@@ -8,9 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from jobhooks.contract.hook_data import DataType, data_type_of
 from jobhooks.contract.meta import LAST_STEPS, ReceiverMeta, is_async, steps_of, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.sources import Installed, Source
+from jobhooks.errors import InvalidHookData
+
+KEPT = 1_000  # texts of data that one receiver has checked
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,37 @@ class FoundReceiver:
     def wanted(self) -> frozenset[str]:
         """The arguments that it takes."""
         return wanted_arguments(self.receiver)
+
+    @cached_property
+    def data_type(self) -> DataType | None:
+        """Its class Data; null if it has none."""
+        return data_type_of(self.receiver)
+
+    def data_error(self, data_json: str) -> str | None:
+        """Why it does not take the data of a hook, as JSON; null: it does."""
+        if self.data_type is None:
+            return None
+        errors = self._data_errors
+        if data_json not in errors:
+            if len(errors) >= KEPT:
+                errors.clear()
+            errors[data_json] = self.data_type.error(data_json or "{}")
+        return errors[data_json]
+
+    def check_data(self, data_json: str) -> bool:
+        """Check the data of a hook, as JSON. Always true.
+
+        Raises:
+            InvalidHookData: the class does not take them.
+        """
+        if (error := self.data_error(data_json)) is not None:
+            raise InvalidHookData(error)
+        return True
+
+    @cached_property
+    def _data_errors(self) -> dict[str, str | None]:
+        """The results for the data that were checked, which scheduling asks for again and again."""
+        return {}
 
     @property
     def line(self) -> int | None:
@@ -116,6 +151,11 @@ class ReceiverRegistry:
     def has(self, class_path: str) -> bool:
         """Whether there is a receiver of this class path."""
         return class_path in self.receivers
+
+    def can_run(self, class_path: str, data_json: str) -> bool:
+        """Whether there is a receiver of this class path that takes the data of a hook, as JSON."""
+        found = self.receivers.get(class_path)
+        return found is not None and (found.data_type is None or found.data_error(data_json) is None)
 
     def of_file(self, path: Path) -> dict[str, FoundReceiver]:
         """The receivers of a module, or of all modules in a directory."""

@@ -70,7 +70,7 @@ class Engine:
         self._pages_alone = PageReader(connections.reading_alone, page_size)
         self._reading = asyncio.Lock()  # held while the position of the shared stream moves
         self.settler = Settler(connections.settling, connections.leader)
-        self.ledger = Ledger(connections.settling)
+        self.ledger = Ledger(connections.settling, registry)
         self._suspects = Suspects(RunMarkers(connections.settling, self.settler.lock, connections.leader))
         self.attempts = Attempts(runners, registry, self.settler, self.ledger, clock, self._suspects)
         self.dispatcher = Dispatcher(
@@ -78,7 +78,7 @@ class Engine:
             self.settler,
             self.ledger,
             PAGES_IN_MEMORY * page_size,
-            registry.has,
+            registry.can_run,
             self.observers,
             clock,
             loop_limit,

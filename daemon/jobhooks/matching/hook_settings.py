@@ -19,6 +19,7 @@ class Kind(Enum):
     EVENTS = "events"
     COLUMNS = "columns"
     ROLES = "roles"
+    DATA = "data"
     NUMBER = "number"
     FLAG = "flag"
     COALESCE = "coalesce"
@@ -46,6 +47,7 @@ class HookSettings:
     ``paused``: it runs nothing, and continues at its position in the log when it is resumed.
     ``job``: the class path. ``columns``: an update fires only if it changed one of them; empty: any column.
     ``roles``: only changes of sessions that logged in as one of them; empty: any role.
+    ``data``: what it passes to its receiver, as JSON has it.
     ``coalesce_s``: merge the changes of one transaction (0), or of this many seconds; null: merge no changes.
     ``debounce_s``: merge the changes of an object until that many seconds have passed without another;
     ``longest_wait_s``: but at most so long after the first one; null: ten times ``debounce_s``.
@@ -85,6 +87,15 @@ class HookSettings:
             "Empty: any role.",
         ),
     ] = field(default_factory=list[str])
+    data: Annotated[
+        dict[str, Any],
+        Rule(
+            Kind.DATA,
+            "A value that the receiver gets in self.hook.data: JSON, or else a text. Repeatable.",
+            "KEY=VALUE",
+            "The other keys stay.",
+        ),
+    ] = field(default_factory=dict[str, Any])
     coalesce_s: Annotated[
         float | None,
         Rule(

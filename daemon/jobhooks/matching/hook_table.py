@@ -20,9 +20,10 @@ from jobhooks.store.snapshot import Snapshot
 class Hook(HookSettings):
     """A hook in memory: its settings, the ids that rows refer to, and the limits of its job.
 
+    ``data_json``: the data as JSON, empty without any.
     ``enabled_since``: changes visible to this snapshot committed before the hook was enabled, and are not for the hook.
     ``queue_limit``: the number of deliveries of the job's queue that run at a time. ``runs``: hook and job are enabled,
-    the hook is not paused, and the job is installed.
+    the hook is not paused, the job is installed, and its receiver takes the data, as far as that is known.
     """
 
     id: int
@@ -32,6 +33,7 @@ class Hook(HookSettings):
     limits: JobLimits = field(default_factory=JobLimits)
     queue_limit: int = 1
     runs: bool = True
+    data_json: str = ""
 
     @property
     def blocks(self) -> bool:
@@ -60,6 +62,7 @@ def hook_of(  # noqa: PLR0913, RUF100 - the columns of jobhooks.loaded_hooks
         limits=msgspec.json.decode(limits_json, type=JobLimits),
         queue_limit=queue_limit or 1,
         runs=runs,
+        data_json=msgspec.json.encode(settings.data).decode() if settings.data else "",
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from psycopg.pq import TransactionStatus
 
 from jobhooks.contract.meta import read_meta
@@ -20,7 +21,7 @@ from jobhooks.engine.leadership import LeaderSession
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runners
-from jobhooks.errors import Refused
+from jobhooks.errors import InvalidHookData, Refused
 from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations import tables
 from jobhooks.operations.configuration import hooks, jobs
@@ -100,6 +101,12 @@ def _hook(conn: SyncConnection, registry: ReceiverRegistry) -> None:
             hooks.add_hook(conn, HookSettings(found.receiver.__name__, watched, class_path, list(EVENTS)))
             # The test is about the rows it wrote before.
             call(conn, "hook_from_the_beginning", name=found.receiver.__name__)
+    for hook in hooks.hooks(conn):
+        if (found := registry.receivers.get(hook.job)) is not None:
+            try:
+                found.check_data(msgspec.json.encode(hook.data).decode())
+            except InvalidHookData as exc:
+                raise exc.about(f'hook "{hook.name}"') from exc
 
 
 async def _deliver(database: Database, registry: ReceiverRegistry, timeout_s: float) -> None:

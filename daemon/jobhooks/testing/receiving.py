@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn
 
+import msgspec
+
 from jobhooks.contract.change import Change
 from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject, LiveRow, LoadedRow
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.contract.content_type import ContentType
+from jobhooks.contract.hook_data import normalized, read_data
 from jobhooks.contract.log import LogEntry, ReceiverLog
 from jobhooks.contract.meta import is_async, read_meta, steps_of, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
@@ -67,6 +70,7 @@ def receive(
     request_id: str | None = None,
     connection: Any = None,
     related: Related | None = None,
+    data: Mapping[str, object] | None = None,
 ) -> Received:
     """Run a receiver, ``def`` or ``async def``, for one change without a database, and return the outcome.
 
@@ -74,9 +78,10 @@ def receive(
     second a delete, without both a truncate. Their values go through JSON, as in the daemon: a date arrives as text.
     ``changed_object`` is a row in memory. ``connection`` becomes ``self.connection``; without it, a run that uses the
     connection fails. ``related``: rows that foreign keys lead to, as in ``{"site": {...}, "public.interface": [...]}``.
+    ``data`` are those of the hook, for ``self.hook.data``.
     """
     change = _change(before, after, action, table, key, user_name, request_id)
-    call = _Call(receiver, [change], connection, related)
+    call = _Call(receiver, [change], connection, data, related)
     return asyncio.run(call.run_async()) if is_async(receiver) else call.run()
 
 
@@ -91,7 +96,13 @@ async def receive_async(receiver: Receiver, **arguments: Any) -> Received:
         arguments.pop("user_name", "tester"),
         arguments.pop("request_id", None),
     )
-    call = _Call(receiver, [change], arguments.pop("connection", None), arguments.pop("related", None))
+    call = _Call(
+        receiver,
+        [change],
+        arguments.pop("connection", None),
+        arguments.pop("data", None),
+        arguments.pop("related", None),
+    )
     if arguments:
         raise TypeError(f"receive_async takes no {', '.join(arguments)}")
     return await call.run_async() if is_async(receiver) else call.run()
@@ -104,13 +115,14 @@ def receive_batch(
     table: str = "public.table",
     key: Sequence[str] = ("id",),
     connection: Any = None,
+    data: Mapping[str, object] | None = None,
 ) -> Received:
     """Run a receiver of batches for changes given as (before, after), and return the outcome."""
     made = [
         _change(before, after, None, table, key, "tester", None, number)
         for number, (before, after) in enumerate(changes, 1)
     ]
-    call = _Call(receiver, made, connection)
+    call = _Call(receiver, made, connection, data)
     return asyncio.run(call.run_async()) if is_async(receiver) else call.run()
 
 
@@ -162,6 +174,7 @@ class _Call:
     receiver: Receiver
     changes: list[Change]
     connection: Any
+    data: Mapping[str, object] | None
     related: Related | None = None
     log: ReceiverLog = field(default_factory=ReceiverLog)
     clock: Clock = field(default_factory=Clock)
@@ -172,6 +185,8 @@ class _Call:
         self.row = MemoryRows(self.changes[0].content_type, None if after is None else dict(after), self.related)
         self.live: LiveRow[Any] | None = None
         self.value: object = None
+        self.data_json = msgspec.json.encode(normalized(self.data or {})).decode()
+        read_data(self.receiver, self.data_json)
 
     def run(self) -> Received:
         started_at = self.clock.now()
@@ -220,7 +235,8 @@ class _Call:
     def _instance(self, changes: ChangeReader) -> JobHookReceiver[Any]:
         change = self.changes[0]
         run: Run[Any] = Run(
-            DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, changes, change
+            *(DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, changes, change),
+            hook_data=self.data_json,
         )
         current_run.set(run)
         return self.receiver(run)

@@ -1,6 +1,6 @@
 -- jobhooks.conflicts_of_hooks(hook_id): hooks that differ in nothing that matters to a change, enabled or not.
 --
--- They share a content type, a job and an event, and have the same conditions, columns and roles. hook_id: of this hook only. A change would run the job twice, in no order. Whether a hook is enabled does not matter: else
+-- They share a content type, a job and an event, and have the same conditions, columns, roles and data. hook_id: of this hook only. A change would run the job twice, in no order. Whether a hook is enabled does not matter: else
 -- enabling one could fail long after it was saved.
 create or replace function jobhooks.conflicts_of_hooks(hook_id integer default null)
 returns table (hook text, other text, job text, content_type text, event text)
@@ -17,6 +17,7 @@ as $$
         and other.conditions = hook.conditions
         and other.columns @> hook.columns and other.columns <@ hook.columns
         and other.roles @> hook.roles and other.roles <@ hook.roles
+        and other.data = hook.data
     join jobhooks.job_hook_content_type as link on link.job_hook_id = hook.id
     join jobhooks.job_hook_content_type as other_link
         on other_link.job_hook_id = other.id and other_link.content_type_id = link.content_type_id

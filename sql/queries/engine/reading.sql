@@ -149,6 +149,18 @@ limit :limit
 -- name: note_condition_verdicts
 select jobhooks.note_condition_verdicts(:verdicts)
 
+-- name: data_of_hooks
+-- Of all hooks, enabled or not, with the verdict on these data.
+select hook.id as hook_id, hook.name, job.class_path as job, hook.data::text as data, taken.hook_id is not null as checked, taken.error
+from jobhooks.job_hook as hook
+join jobhooks.job as job on job.id = hook.job_id
+left join jobhooks.data_verdict as taken
+    on taken.hook_id = hook.id and taken.job_id = hook.job_id and taken.data = hook.data
+order by hook.id
+
+-- name: note_data_verdicts
+select jobhooks.note_data_verdicts(:verdicts)
+
 -- name: active_hooks
 -- Includes hooks whose job is not installed: their deliveries wait in the backlog.
 select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits

@@ -3,7 +3,7 @@
 -- name: hooks
 select
     hook.settings::text, hook.runs, hook.why_not, hook.condition_state, hook.condition_failures, hook.condition_error,
-    rate.keys, rate.next_at
+    hook.data_state, hook.data_error, rate.keys, rate.next_at
 from jobhooks.hooks as hook
 cross join lateral jobhooks.rate_waits(hook.id) as rate
 order by hook.priority desc, hook.name
@@ -11,7 +11,7 @@ order by hook.priority desc, hook.name
 -- name: hook_shown
 select
     hook.settings::text, hook.runs, hook.why_not, hook.condition_state, hook.condition_failures, hook.condition_error,
-    rate.keys, rate.next_at
+    hook.data_state, hook.data_error, rate.keys, rate.next_at
 from jobhooks.hooks as hook
 cross join lateral jobhooks.rate_waits(hook.id) as rate
 where hook.name = :name
@@ -23,14 +23,21 @@ group by delivery.status
 order by delivery.status
 
 -- name: save_hook
--- Adds a hook where :name is null. :compiled is the text of the conditions that were compiled; null: they do not change.
+-- Adds a hook where :name is null. :compiled is the text of the conditions that were compiled; null: they do not change. :data are those
+-- that the receiver of :job has taken; null: it has not seen them.
 with saved as (select jobhooks.save_hook(:name, :settings::text::jsonb) as id)
 select
     saved.id,
     case when :compiled::text is not null then jobhooks.note_condition_verdicts(
         json_build_array(json_build_object('hook_id', saved.id, 'conditions', :compiled::text))
+    ) end,
+    case when :data::text is not null then jobhooks.note_data_verdicts(
+        json_build_array(json_build_object('hook_id', saved.id, 'job', :job::text, 'data', :data::text::json))
     ) end
 from saved
+
+-- name: data_schema_of_job
+select data_schema::text from jobhooks.job where class_path = :class_path
 
 -- name: enable_hook
 select jobhooks.enable_hook(:name, :enabled)
@@ -51,7 +58,8 @@ set constraints all immediate
 -- name: job_shown
 -- As it is in force, and as its receiver states it.
 select
-    job.installed, job.enabled, in_force.settings::text, jobhooks.settings_of_job(job, '{}')::text, in_force.overridden
+    job.installed, job.enabled, in_force.settings::text, jobhooks.settings_of_job(job, '{}')::text, in_force.overridden,
+    job.data_schema::text
 from jobhooks.job as job
 join jobhooks.jobs as in_force on in_force.id = job.id
 where job.class_path = :class_path

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from jobhooks import Change, Discard, JobHookReceiver, StaleObject
+from jobhooks.errors import InvalidHookData
 from jobhooks.testing import receive, receive_async, receive_batch
 
 
@@ -51,6 +52,23 @@ def test_without_a_row_after_it_is_a_delete_or_a_truncate(
 ) -> None:
     done = receive(receiver, before=before)
     assert (done.status, done.error, done.row, done.saved) == ("discarded", "nothing to write", None, False)
+
+
+class WithData(JobHookReceiver):
+    class Data:
+        channel: str
+
+    def receive_job_hook(self, change: Change) -> str:
+        return self.hook.data.channel
+
+
+async def test_a_receiver_gets_the_data_of_a_hook() -> None:
+    """Data that a hook could not have are refused."""
+    assert receive(WithData, data={"channel": "ops"}).value == "ops"
+    assert (await receive_async(WithData, data={"channel": "ops"})).value == "ops"
+    for wrong in ({}, {"channel": 1}):
+        with pytest.raises(InvalidHookData):
+            receive(WithData, data=wrong)
 
 
 async def test_where_a_loop_runs_it_is_awaited() -> None:

@@ -21,6 +21,13 @@ PLAIN = HookSettings(
     coalesce_s=None,
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+JSON_VALUES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS
+
+
+def _nested(inner: st.SearchStrategy[object]) -> st.SearchStrategy[object]:
+    return st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3)
+
+
 HOOKS = st.builds(
     HookSettings,
     TEXTS,
@@ -33,6 +40,7 @@ HOOKS = st.builds(
     description=TEXTS,
     columns=st.lists(TEXTS).map(lambda names: sorted({*names})),
     conditions=TEXTS,
+    data=st.dictionaries(TEXTS, st.recursive(JSON_VALUES, _nested, max_leaves=5), max_size=3),
     roles=st.lists(TEXTS).map(lambda names: sorted({*names})),
     debounce_s=st.none() | st.floats(0, MAX_COALESCE_S, exclude_min=True),
     longest_wait_s=st.none() | st.floats(0, MAX_COALESCE_S, exclude_min=True),
@@ -91,6 +99,10 @@ HOOK = 'name = "h"\ncontent_types = ["t"]\njob = "a.B"\nevents = ["update"]\n'
         (f"[[hook]]\n{HOOK}coalesce = true\n", 'hook "h": coalesce: '),
         (f"[[hook]]\n{HOOK}debounce = '5s'\n", 'hook "h": debounce: '),
         (f"[[hook]]\n{HOOK}longest_wait = 0\n", 'hook "h": longest_wait: '),
+        (f"[[hook]]\n{HOOK}data = 1\n", 'hook "h": data: '),
+        (f"[[hook]]\n{HOOK}data = '[1]'\n", 'hook "h": data: '),
+        (f"[[hook]]\n{HOOK}[hook.data]\nlimit = inf\n", 'hook "h": data: '),
+        (f'[[hook]]\n{HOOK}[hook.data]\nlimit = "\\u0000"\n', 'hook "h": data: '),
     ],
 )
 def test_what_a_file_cannot_say(file: Path, text: str, words: str) -> None:
@@ -130,3 +142,15 @@ def test_lists_have_no_order_of_their_own() -> None:
     )
     step = saving(there, wanted)
     assert (step.kind, step.differences) == (StepKind.EDIT, [Difference("coalesce", None, "transaction")])
+
+
+def test_data_are_a_table_of_their_own_or_json(file: Path) -> None:
+    """TOML has no null; dates become texts, as JSON has them."""
+    file.write_text(f"[[hook]]\n{HOOK}[hook.data]\nchannel = 'ops'\nsince = 2026-12-01\nlevels = [1, {{a = 2}}]\n")
+    (hook,) = hook_file.read(file)
+    assert hook.data == {"channel": "ops", "since": "2026-12-01", "levels": [1, {"a": 2}]}
+    assert "[hook.data]\n" in hook_file.written([hook])
+    file.write_text(f"[[hook]]\n{HOOK}data = '{{\"channel\": null}}'\n")
+    (hook,) = hook_file.read(file)
+    assert hook.data == {"channel": None}
+    assert "[hook.data]" not in hook_file.written([hook])

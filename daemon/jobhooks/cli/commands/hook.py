@@ -1,7 +1,8 @@
 """``jobhooks hook``: the rules that run jobs for changes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,15 +11,15 @@ from rich.text import Text
 
 from jobhooks.cli import completion
 from jobhooks.cli.commands import hook_apply
-from jobhooks.cli.hook_flags import given_settings, with_flags_to_add, with_flags_to_edit
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
+from jobhooks.cli.hook_flags import given_data, given_settings, with_flags_to_add, with_flags_to_edit
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import differences_in_words, in_words
 from jobhooks.matching.hook_settings import DEFAULTS, RULES, HookSettings, Kind, shown_name
 from jobhooks.matching.rate import OBJECT
-from jobhooks.operations.configuration import history as histories, hooks
+from jobhooks.operations.configuration import history as histories, hooks, receivers
 from jobhooks.operations.configuration.hook_plan import Step, adding, editing, take
 from jobhooks.operations.configuration.hooks import HookDetails, JobHook
 from jobhooks.operations.opening import connection
@@ -69,6 +70,7 @@ def add(
     name: Annotated[str, typer.Argument(help=RULES["name"].about, metavar="NAME")],
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
+    receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
     **given: Any,
 ) -> None:
@@ -82,10 +84,15 @@ def add(
 
     Example: jobhooks hook add "Index" --content-type public.device --events create,update,delete
     --job index.Index --debounce 5s --longest-wait 1min
+
+    Example: jobhooks hook add "Tell operations" --content-type public.device --events delete --job chat.Tell
+    --data channel=operations --data urgent=true
     """
-    with connection(load(config, database_url=database_url)) as conn:
+    chosen = load(config, database_url=database_url, receivers_path=receivers_path)
+    with connection(chosen) as conn:
         wanted = HookSettings(name=name, **given_settings(given))
-        _save(conn, adding(conn, wanted), as_json=as_json)
+        wanted = replace(wanted, data={**wanted.data, **given_data(given)})
+        _save(conn, adding(conn, wanted, partial(receivers.find, chosen)), as_json=as_json)
         print_message(f'added hook "{name}"{"" if wanted.enabled else ", which is not enabled"}')
 
 
@@ -94,6 +101,7 @@ def edit(
     name: NameArgument,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
+    receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
     **given: Any,
 ) -> None:
@@ -103,10 +111,12 @@ def edit(
 
     Example: jobhooks hook edit "Moves" --column "" --coalesce none
     """
-    if not given_settings(given):
+    if not given_settings(given) and not given_data(given):
         raise typer.BadParameter("name a setting to change: --events, --content-type, --column, ...")
-    with connection(load(config, database_url=database_url)) as conn:
-        step = editing(conn, name, given_settings(given))
+    chosen = load(config, database_url=database_url, receivers_path=receivers_path)
+    with connection(chosen) as conn:
+        find = partial(receivers.find, chosen)
+        step = editing(conn, name, given_settings(given), find, more_data=given_data(given))
         if not step.differences:
             if as_json:
                 print_json(hooks.hook_details(conn, name))
@@ -318,6 +328,8 @@ def _setting_in_words(kind: Kind, value: Any) -> str:
             return "each object" if value == [OBJECT] else f"each value of {', '.join(value)}"
         case Kind.ROLES:
             return f"{', '.join(value)}: only their sessions trigger it"
+        case Kind.DATA:
+            return ", ".join(f"{key}={in_words(item)}" for key, item in value.items())
         case Kind.COALESCE:
             span = "one transaction" if value == 0 else in_words(value)
             return f"the changes of an object within {span} are delivered as one"

@@ -2,18 +2,19 @@
 
 import contextlib
 from collections.abc import Generator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
+from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import console, print_json, print_message, print_text, progress
 from jobhooks.cli.show.settings import TableChange, print_plan, print_table_plan
 from jobhooks.errors import Forbidden, Refused, with_remedy
-from jobhooks.operations.configuration import hook_file, hooks, table_file, table_plan
+from jobhooks.operations.configuration import hook_file, hooks, receivers, table_file, table_plan
 from jobhooks.operations.configuration.hook_plan import Step, StepKind, carry_out, plan, with_listed_names
 from jobhooks.operations.configuration.table_plan import KINDS, TablePlan, differences
 from jobhooks.operations.opening import connection
@@ -58,6 +59,7 @@ def apply(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
+    receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
 ) -> None:
     """Make hooks and watched tables match a file.
@@ -72,12 +74,13 @@ def apply(
     Example: jobhooks hook apply hooks.toml --yes
     """
     in_file, tables_in_file = hook_file.read(file), table_file.read(file)
-    with connection(load(config, database_url=database_url)) as conn:
+    chosen = load(config, database_url=database_url, receivers_path=receivers_path)
+    with connection(chosen) as conn:
         with _naming(file):
             tables = table_plan.plan(conn, tables_in_file or []) if tables_in_file is not None else NO_TABLES
             wanted = [with_listed_names(conn, hook) for hook in in_file]
             seen = hooks.hooks(conn)
-            steps = plan(conn, seen, wanted)
+            steps = plan(conn, seen, wanted, partial(receivers.find, chosen))
         gone = tables.others if unwatch else []
         _print_plan(tables, gone, steps, as_json=as_json)
         if tables.others and not gone:

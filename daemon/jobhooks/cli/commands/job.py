@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -243,6 +243,18 @@ def _facts(job: JobDetails) -> Iterator[tuple[str, str]]:
     for name, value in job.settings.items():
         own = f", set instead of {in_words(job.receiver[name])}" if name in job.overridden else ""
         yield name, f"{in_words(value)}{own}"
+    if job.data_schema is not None:
+        yield "data", ", ".join(_fields(job.data_schema))
     for hook in job.hooks:
         runs = "" if hook.runs else f", which does not run: {hook.why_not}"
         yield "hook", f'"{hook.name}" on {", ".join(hook.events)} of {", ".join(hook.content_types)}{runs}'
+
+
+def _fields(schema: dict[str, Any]) -> Iterator[str]:
+    """The keys of a class Data, from its JSON Schema, with their types and defaults."""
+    reference = schema.get("$ref", "").rpartition("/")[2]
+    described = schema.get("$defs", {}).get(reference, schema)
+    for key, value in described.get("properties", {}).items():
+        type_ = value.get("type", "")
+        default = f" = {in_words(value['default'])}" if "default" in value else ""
+        yield f"{key}{f': {type_}' if type_ else ''}{default}"

@@ -1,5 +1,6 @@
 """Renders settings of hooks and jobs, and plans of changes."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,8 @@ def in_words(value: object) -> str:
         return f"{value:g} seconds"
     if isinstance(value, list | tuple) and value and all(isinstance(each, float) for each in value):  # pyright: ignore[reportUnknownVariableType] - of anything
         return f"{', '.join(f'{each:g}' for each in value)} seconds"  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False) if value else ""
     if isinstance(value, list | tuple):
         value = ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - of texts
     return printable(str(value)).replace("\n", "\\n") if value not in ("", None) else "none"

@@ -36,10 +36,10 @@ log = structlog.stdlib.get_logger()
 class Dispatcher:
     """Connects the parts of scheduling: queues, streams, the backlog's loader, hook tasks and the settler.
 
-    Up to about ``most`` deliveries of a hook are in memory; the rest is not read yet. ``has_receiver``: whether there
-    is a receiver of a class path. A hook whose receiver is missing stands still: it keeps its position, and reads
-    nothing. ``loop_limit``: changes in a row that a hook seems to cause itself, after which that is tried; 0: never.
-    ``keeps_rates``: whether hooks wait for their rates.
+    Up to about ``most`` deliveries of a hook are in memory; the rest is not read yet. ``can_run``: whether there is
+    a receiver of a class path that takes the data of a hook, as JSON. A hook without one stands still: it keeps its
+    position, and reads nothing. ``loop_limit``: changes in a row that a hook seems to cause itself, after which that is
+    tried; 0: never. ``keeps_rates``: whether hooks wait for their rates.
 
     Everything happens in one event loop. A queue changes in single steps, with no await between looking at it and
     changing it. The dispatcher is the settler's ``SettleListener`` and the hook tasks' ``TaskOwner``.
@@ -51,7 +51,7 @@ class Dispatcher:
         settler: Settler,
         ledger: Ledger,
         most: int,
-        has_receiver: Callable[[str], bool],
+        can_run: Callable[[str, str], bool],
         observers: Observers,
         clock: Clock,
         loop_limit: int = 0,
@@ -61,7 +61,7 @@ class Dispatcher:
         self._clock = clock
         self._keeps_rates = keeps_rates
         self._loop_limit = loop_limit
-        self._has_receiver = has_receiver
+        self._can_run = can_run
         self._settler = settler
         self._ledger = ledger
         self._queues: HookQueues = {}
@@ -237,7 +237,8 @@ class Dispatcher:
             log.error("hook_paused", hook=name, job=job, reason=loop.reason, remedy=f"jobhooks hook resume '{name}'")
 
     def on_receivers_changed(self) -> None:
-        """Let hooks stand still whose receivers are missing; go on with those whose receivers have come back."""
+        """Let hooks stand still whose receivers are missing, or do not take their data; go on with the others."""
+        self._ledger.check_again()
         self._stand_still()
         self._loader.wake()
         self._room.set()
@@ -258,7 +259,7 @@ class Dispatcher:
         """Whether a hook's deliveries run at present."""
         if not queue.is_active or queue.hook.paused:
             return False
-        return queue.halted is None and self._has_receiver(queue.hook.job)
+        return queue.halted is None and self._can_run(queue.hook.job, queue.hook.data_json)
 
     @property
     def queues(self) -> HookQueues:

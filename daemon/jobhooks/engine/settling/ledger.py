@@ -6,9 +6,11 @@ from dataclasses import replace
 from math import inf
 
 import msgspec
+import structlog
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.log import clean_text
+from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery.cursor import Cursor
@@ -25,44 +27,78 @@ from jobhooks.store.undecodable_text import call_readable_async
 MAX_CHECKED = 100  # conditions that are compiled in one go, which takes up to some milliseconds each
 LONGEST_ERROR = 1_000  # characters of the reason why conditions could not be evaluated
 
+log = structlog.stdlib.get_logger()
+
 
 class Ledger:
     """Queries on the settler's connection. The caller holds the settler's lock."""
 
-    def __init__(self, conn: AsyncConnection) -> None:
+    def __init__(self, conn: AsyncConnection, registry: ReceiverRegistry) -> None:
         self._conn = conn
+        self._registry = registry
         self.condition_failures = ConditionFailures()
         self._has_unchecked = False
 
     async def hooks(self) -> HookTable:
-        """Load the active hooks, and check the conditions of all hooks that no program has compiled."""
+        """Load the active hooks, and check what no program has checked of all hooks: their conditions and data."""
         hooks = await load_active_hooks(self._conn, self.condition_failures.note)
-        await self._check_conditions()
+        await self._check()
         return hooks
+
+    def check_again(self) -> None:
+        """Check the hooks again before long: there are other receivers."""
+        self._has_unchecked = True
 
     @property
     def has_unwritten(self) -> bool:
         """Whether ``write_condition_failures`` has anything to do."""
         return self._has_unchecked or bool(self.condition_failures)
 
+    async def _check(self) -> None:
+        """Check conditions and data, and record the verdicts; the rest next time, as if a hook is locked."""
+        self._has_unchecked = False
+        await self._check_conditions()
+        await self._check_data()
+
     async def _check_conditions(self) -> None:
-        """Compile unchecked conditions and record the verdicts; the rest next time, as if a hook is locked."""
         rows = await call_async(self._conn, "unchecked_conditions", limit=MAX_CHECKED)
         encoding = self._conn.get_settings().server_encoding
         verdicts = [
             {**row, "error": None if error is None else storable(clean_text(error)[:LONGEST_ERROR], encoding)}
             for row, error in ((row, why_invalid(row["conditions"])) for row in rows)
         ]
-        self._has_unchecked = len(rows) == MAX_CHECKED
+        self._has_unchecked |= len(rows) == MAX_CHECKED
         if verdicts:
             verdicts_json = msgspec.json.encode(verdicts).decode()
             ((written,),) = await call_async(self._conn, "note_condition_verdicts", verdicts=verdicts_json)
             self._has_unchecked |= not written
 
+    async def _check_data(self) -> None:
+        """Record which hooks have data that their receivers do not take, and which do again.
+
+        Scheduling does not depend on these rows: it asks the receivers.
+        """
+        verdicts: list[dict[str, object]] = []
+        encoding = self._conn.get_settings().server_encoding
+        for hook_id, name, job, data, is_checked, known in await call_async(self._conn, "data_of_hooks"):
+            found = self._registry.receivers.get(job)
+            if found is None:
+                continue
+            error = found.data_error(data)
+            error = None if error is None else storable(clean_text(error)[:LONGEST_ERROR], encoding)
+            if error != known or (not is_checked and data != "{}"):
+                verdicts.append({"hook_id": hook_id, "job": job, "data": msgspec.Raw(data.encode()), "error": error})
+                if error is not None:
+                    log.error("hook_data_invalid", hook=name, job=job, error=error)
+        if verdicts:
+            verdicts_json = msgspec.json.encode(verdicts).decode()
+            ((written,),) = await call_async(self._conn, "note_data_verdicts", verdicts=verdicts_json)
+            self._has_unchecked |= not written
+
     async def write_condition_failures(self) -> None:
         """Write the counts of failed conditions; keep them for the next time while another session changes a hook."""
         if self._has_unchecked:
-            await self._check_conditions()
+            await self._check()
         counts = self.condition_failures.take()
         encoding = self._conn.get_settings().server_encoding
         rows = [

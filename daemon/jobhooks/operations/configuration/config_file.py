@@ -1,7 +1,9 @@
 """A file with hooks and tables, as TOML or JSON: its sections, and values as TOML."""
 
 import json
+import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -18,6 +20,8 @@ WORDS = {
 }
 # Characters that TOML does not take as they are, or that would steer a terminal.
 CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+
+BARE = re.compile("[A-Za-z0-9_-]+")  # a key of TOML without quotes
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,17 @@ def toml_value(value: Any) -> str:
             # A JSON string is a TOML string, but for these characters.
             return json.dumps(value, ensure_ascii=False).translate(CONTROLS)
         case list():
-            return f"[{', '.join(map(toml_value, value))}]"  # pyright: ignore[reportUnknownArgumentType] - of texts
+            return f"[{', '.join(map(toml_value, value))}]"  # pyright: ignore[reportUnknownArgumentType] - of anything
+        case dict():
+            return f"{{{', '.join(toml_pairs(cast('dict[str, Any]', value)))}}}"
         case _:
             return repr(value)
+
+
+def toml_pairs(values: dict[str, Any]) -> Iterator[str]:
+    """Keys and values, as the lines of a table of TOML."""
+    for key, value in values.items():
+        yield f"{key if BARE.fullmatch(key) else toml_value(key)} = {toml_value(value)}"
 
 
 def _decoded(path: Path) -> object:

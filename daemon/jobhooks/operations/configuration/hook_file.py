@@ -1,15 +1,17 @@
 """Hooks in a file, as TOML or JSON: read, checked in form, and written so that they read back as the same hooks."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
 from jobhooks.contract.choices import ObjectChangeActionChoices
-from jobhooks.errors import InvalidHookFile
+from jobhooks.contract.hook_data import normalized
+from jobhooks.errors import InvalidHookData, InvalidHookFile
 from jobhooks.matching.hook_settings import (
     DEFAULTS,
     MAX_COALESCE_S,
@@ -19,7 +21,14 @@ from jobhooks.matching.hook_settings import (
     setting_named,
     shown_name,
 )
-from jobhooks.operations.configuration.config_file import called, in_words, key_of_error, sections, toml_value
+from jobhooks.operations.configuration.config_file import (
+    called,
+    in_words,
+    key_of_error,
+    sections,
+    toml_pairs,
+    toml_value,
+)
 
 EVENTS = [action.value for action in ObjectChangeActionChoices]
 Duration = Annotated[float, Meta(gt=0, le=MAX_COALESCE_S)] | None
@@ -27,12 +36,16 @@ Coalesce = Literal["transaction"] | Duration
 
 
 def _entry_type() -> type[msgspec.Struct]:
-    """A hook as it stands in a file: the settings by their shown names, ``coalesce`` in words."""
+    """A hook as it stands in a file: the settings by their shown names, ``coalesce`` in words.
+
+    ``data`` is a table, or JSON in a text, since TOML has no null.
+    """
     types: dict[str, Any] = {
         **get_type_hints(HookSettings),
         "coalesce_s": Coalesce,
         "debounce_s": Duration,
         "longest_wait_s": Duration,
+        "data": dict[str, Any] | str,
     }
     required = [(shown_name(name), types[name]) for name in RULES if name not in DEFAULTS]
     optional = [
@@ -97,7 +110,15 @@ def _settings(given: object, where: str) -> HookSettings:
     settings = {setting_named(name): value for name, value in msgspec.structs.asdict(known).items()}
     if settings["coalesce_s"] == TRANSACTION:
         settings["coalesce_s"] = 0.0
+    try:
+        settings["data"] = _data(settings["data"])
+    except (InvalidHookData, msgspec.DecodeError) as exc:
+        raise InvalidHookFile(f"{where}: data: {exc}") from exc
     return in_order(HookSettings(**settings))
+
+
+def _data(given: dict[str, Any] | str) -> dict[str, Any]:
+    return normalized(msgspec.json.decode(given, type=dict[str, Any]) if isinstance(given, str) else given)
 
 
 def _in_words(error: str) -> str:
@@ -114,5 +135,17 @@ def _lines(hook: HookSettings) -> Iterator[str]:
     yield "[[hook]]"
     for name, value in entry(hook).items():
         setting = setting_named(name)
-        if setting not in DEFAULTS or DEFAULTS[setting] != getattr(hook, setting):
+        if setting != "data" and (setting not in DEFAULTS or DEFAULTS[setting] != getattr(hook, setting)):
             yield f"{name} = {toml_value(value)}"
+    if _has_null(hook.data):
+        yield f"data = {toml_value(json.dumps(hook.data, ensure_ascii=False))}"
+    elif hook.data:
+        yield "[hook.data]"
+        yield from toml_pairs(hook.data)
+
+
+def _has_null(value: object) -> bool:
+    if isinstance(value, dict | list):
+        items = cast("dict[str, object]", value).values() if isinstance(value, dict) else cast("list[object]", value)
+        return any(map(_has_null, items))
+    return value is None

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from jobhooks.contract.hook_data import normalized
 from jobhooks.matching.hook_settings import HookSettings, setting_named
 from jobhooks.operations.configuration import hooks
+from jobhooks.operations.configuration.hook_checks import FindReceivers, HookChecks
 from jobhooks.operations.configuration.hook_file import entry
-from jobhooks.operations.configuration.hooks import JobHook
+from jobhooks.operations.configuration.hooks import BLANK, JobHook
 from jobhooks.store.connections import SyncConnection
-
-BLANK = HookSettings("", [], "", [])
 
 
 class StepKind(Enum):
@@ -33,62 +33,87 @@ class Difference:
 
 @dataclass(frozen=True)
 class Step:
-    """A change of one hook. ``deliveries``: how many pending deliveries a deletion discards."""
+    """A change of one hook. ``deliveries``: how many pending deliveries a deletion discards.
+
+    ``data_checked``: the receiver has taken the data that the hook will have.
+    """
 
     kind: StepKind
     name: str
     differences: list[Difference]
     deliveries: int
     wanted: HookSettings | None
+    data_checked: bool = False
 
 
-def plan(conn: SyncConnection, before: Sequence[JobHook], after: Sequence[HookSettings]) -> list[Step]:
-    """The steps that turn the hooks ``before`` into ``after``, deletions first.
+def plan(
+    conn: SyncConnection,
+    before: Sequence[JobHook],
+    after: Sequence[HookSettings],
+    find: FindReceivers | None = None,
+) -> list[Step]:
+    """The steps that turn the hooks ``before`` into ``after``, deletions first. ``find``: see ``HookChecks``.
 
     Raises:
-        InvalidConditions: of a wanted hook; the message names it.
+        InvalidConditions, InvalidHookData: of a wanted hook; the message names it.
     """
+    checks = HookChecks(conn, find)
     wanted, there = {hook.name: hook for hook in after}, {hook.name: hook for hook in before}
     gone = [hook for name, hook in there.items() if name not in wanted]
     deleted = [
         Step(StepKind.DELETE, hook.name, [], sum(hooks.deliveries_of(conn, hook.name).values()), None) for hook in gone
     ]
-    edited = [saving(there[name], hook) for name, hook in wanted.items() if name in there]
-    added = [saving(None, hook) for name, hook in wanted.items() if name not in there]
+    edited = [saving(there[name], hook, checks) for name, hook in wanted.items() if name in there]
+    added = [saving(None, hook, checks) for name, hook in wanted.items() if name not in there]
     return [*deleted, *(step for step in edited if step.differences), *added]
 
 
-def saving(before: JobHook | None, after: HookSettings) -> Step:
+def saving(before: JobHook | None, after: HookSettings, checks: HookChecks | None = None) -> Step:
     """The step that adds a hook, or edits one; an edit may have no differences.
 
     Raises:
-        InvalidConditions: the conditions do not compile; the message names the hook, and shows the place.
+        InvalidConditions, InvalidHookData: as the message says, which names the hook.
     """
-    hooks.check_settings(after.name, after.conditions)
+    data_checked = (checks or HookChecks()).check(before, after)
+    after = replace(after, data=normalized(after.data))
     kind, name = (StepKind.ADD, after.name) if before is None else (StepKind.EDIT, before.name)
-    return Step(kind, name, differences(before, after), 0, after)
+    return Step(kind, name, differences(before, after), 0, after, data_checked)
 
 
-def adding(conn: SyncConnection, wanted: HookSettings) -> Step:
+def adding(conn: SyncConnection, wanted: HookSettings, find: FindReceivers | None = None) -> Step:
     """The step that adds a hook. Tables may be written as PostgreSQL takes them: ``device`` for ``public.device``.
 
+    ``find``: see ``HookChecks``.
+
     Raises:
-        InvalidConditions: see ``saving``.
+        InvalidConditions, InvalidHookData: see ``saving``.
     """
-    return saving(None, with_listed_names(conn, wanted))
+    return saving(None, with_listed_names(conn, wanted), HookChecks(conn, find))
 
 
-def editing(conn: SyncConnection, name: str, changes: Mapping[str, Any]) -> Step:
+def editing(
+    conn: SyncConnection,
+    name: str,
+    changes: Mapping[str, Any],
+    find: FindReceivers | None = None,
+    *,
+    more_data: Mapping[str, Any] | None = None,
+) -> Step:
     """The step that changes settings of a hook, by the fields of ``HookSettings``; it may have no differences.
+
+    ``find``: see ``HookChecks``. ``more_data``: keys that are added to the data, or replace those of the same name.
 
     Raises:
         UnknownHook: there is no hook of that name.
-        InvalidConditions: see ``saving``.
+        InvalidConditions, InvalidHookData: see ``saving``.
     """
     before = hooks.hook_details(conn, name)
     wanted = replace(before, **changes)
+    if more_data:
+        wanted = replace(wanted, data={**wanted.data, **more_data})
     # A table of the hook that was dropped is no longer found by its listed name, and stays as it is.
-    return saving(before, with_listed_names(conn, wanted) if "content_types" in changes else wanted)
+    wanted = with_listed_names(conn, wanted) if "content_types" in changes else wanted
+    return saving(before, wanted, HookChecks(conn, find))
 
 
 def deleting(conn: SyncConnection, name: str) -> Step:
@@ -139,6 +164,11 @@ def _action(conn: SyncConnection, step: Step) -> Callable[[], object]:
     if wanted is None:
         return lambda: hooks.delete_hook(conn, step.name)
     if step.kind is StepKind.ADD:
-        return lambda: hooks.add_hook(conn, wanted)
+        return lambda: hooks.add_hook(conn, wanted, data_checked=step.data_checked)
     changed = [setting_named(item.setting) for item in step.differences]
-    return lambda: hooks.edit_hook(conn, step.name, {name: getattr(wanted, name) for name in changed})
+    return lambda: hooks.edit_hook(
+        conn,
+        step.name,
+        {name: getattr(wanted, name) for name in changed},
+        data_checked=wanted if step.data_checked else None,
+    )

@@ -2,19 +2,21 @@
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import psycopg
 
-from jobhooks.errors import InvalidConditions, Refused
-from jobhooks.matching.conditions import check_conditions
+from jobhooks.errors import Refused
 from jobhooks.matching.hook_settings import RULES, HookSettings
+from jobhooks.operations.configuration.hook_checks import HookChecks
 from jobhooks.operations.lookup.names import unknown_hook
 from jobhooks.operations.lookup.table_names import name_or_full_name
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import attempt_with_lock
+
+BLANK = HookSettings("", [], "", [])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,8 @@ class JobHook(HookSettings):
     ``condition_state``: valid, invalid, or unchecked if no program has compiled the conditions; null without any.
     ``condition_failures``: about how many changes they could not be evaluated for; ``condition_error``: the latest
     reason. ``keys_at_rate``: how many keys have used their share of its rate, at most one if they share it;
-    ``next_at``: when the next delivery of one of them may begin.
+    ``next_at``: when the next delivery of one of them may begin. ``data_state``, ``data_error``: the state of the data,
+    null without any that are wrong.
     """
 
     runs: bool
@@ -34,6 +37,8 @@ class JobHook(HookSettings):
     condition_error: str | None
     keys_at_rate: int = 0
     next_at: datetime.datetime | None = None
+    data_state: str | None = None
+    data_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,23 +70,29 @@ def deliveries_of(conn: SyncConnection, name: str) -> dict[str, int]:
     return dict(call(conn, "deliveries_of_hook", name=name))
 
 
-def add_hook(conn: SyncConnection, settings: HookSettings) -> None:
-    """Add a job hook.
+def add_hook(conn: SyncConnection, settings: HookSettings, *, data_checked: bool = False) -> None:
+    """Add a job hook. ``data_checked``: its receiver has taken its data.
 
     Raises:
-        InvalidConditions, UnknownJob, UnknownEvent, NotWatched, HookExists, InvalidName, HookConflict, UnknownColumn,
-            JobIsOff: as the message says; nothing was changed.
+        InvalidConditions, InvalidHookData, UnknownJob, UnknownEvent, NotWatched, HookExists, InvalidName, HookConflict,
+            UnknownColumn, JobIsOff: as the message says; nothing was changed.
     """
-    _save(conn, None, {setting: getattr(settings, setting) for setting in RULES})
+    HookChecks().check(None, settings)
+    _save(conn, None, {setting: getattr(settings, setting) for setting in RULES}, settings if data_checked else None)
 
 
-def edit_hook(conn: SyncConnection, name: str, changes: Mapping[str, object]) -> None:
+def edit_hook(
+    conn: SyncConnection, name: str, changes: Mapping[str, Any], *, data_checked: HookSettings | None = None
+) -> None:
     """Change some settings of a hook, by the fields of ``HookSettings``.
+
+    ``data_checked``: the hook as it will be, if its receiver has taken its data.
 
     Raises:
         UnknownHook, and the errors of ``add_hook``: nothing was changed.
     """
-    _save(conn, name, changes)
+    HookChecks().check(None, replace(BLANK, **{"name": name, **changes}))
+    _save(conn, name, changes, data_checked)
 
 
 def enable_hook(conn: SyncConnection, name: str, *, enabled: bool = True) -> None:
@@ -148,30 +159,18 @@ def change_all(
     attempt_with_lock(conn, changed)
 
 
-def check_settings(name: str, conditions: str) -> None:
-    """Check the conditions of a hook, which the database cannot check.
-
-    Raises:
-        InvalidConditions: they do not compile; the message names the hook and shows the position.
-    """
-    if conditions:
-        try:
-            check_conditions(conditions)
-        except InvalidConditions as exc:
-            raise exc.about(f'cannot save hook "{name}"') from exc
-
-
-def _save(conn: SyncConnection, name: str | None, settings: Mapping[str, object]) -> None:
-    """Save a hook, and record that its conditions compile."""
-    conditions = settings.get("conditions")
-    if isinstance(conditions, str):
-        check_settings(str(settings.get("name", name)), conditions)
+def _save(
+    conn: SyncConnection, name: str | None, settings: Mapping[str, object], data_checked: HookSettings | None
+) -> None:
+    """Save a hook, and record that its conditions compile and that its receiver takes its data."""
     call(
         conn,
         "save_hook",
         name=name,
         settings=msgspec.json.encode(settings).decode(),
-        compiled=conditions or None,
+        compiled=settings.get("conditions") or None,
+        job=None if data_checked is None else data_checked.job,
+        data=None if data_checked is None else msgspec.json.encode(data_checked.data).decode(),
     )
 
 
@@ -181,7 +180,7 @@ def _settings(hook: JobHook) -> dict[str, Any]:
 
 
 def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
-    settings_json, runs, why_not, state, failures, error, keys_at_rate, next_at = row
+    settings_json, runs, why_not, state, failures, error, data_state, data_error, keys_at_rate, next_at = row
     settings = msgspec.json.decode(settings_json, type=HookSettings)
     return {
         **{setting: getattr(settings, setting) for setting in RULES},
@@ -192,4 +191,6 @@ def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
         "condition_error": error,
         "keys_at_rate": keys_at_rate,
         "next_at": next_at,
+        "data_state": data_state,
+        "data_error": data_error,
     }

@@ -15,10 +15,11 @@ Value = str | int | float | bool | Sequence[str | float] | None
 
 @dataclass(frozen=True)
 class FoundJob:
-    """A receiver that was found, and the settings that it states."""
+    """A receiver that was found, the settings that it states, and the JSON Schema of its class Data."""
 
     class_path: str
     settings: JobSettings
+    data_schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,10 @@ class HookOfJob:
 
 @dataclass(frozen=True)
 class JobDetails:
-    """A job. ``settings`` are in force; ``receiver`` has the receiver's values of the ``overridden`` ones."""
+    """A job. ``settings`` are in force; ``receiver`` has the receiver's values of the ``overridden`` ones.
+
+    ``data_schema``: the JSON Schema of what its hooks pass, null if its receiver has no class Data.
+    """
 
     job: str
     installed: bool
@@ -57,11 +61,15 @@ class JobDetails:
     overridden: list[str]
     receiver: dict[str, Value]
     hooks: list[HookOfJob]
+    data_schema: dict[str, Any] | None = None
 
 
 def register_jobs(conn: SyncConnection, found: Iterable[FoundJob], *, complete: bool) -> None:
     """Record a job for each receiver; ``complete``: every other job is no longer installed."""
-    records = [{"class_path": job.class_path, "settings": _stated(job.settings)} for job in found]
+    records = [
+        {"class_path": job.class_path, "settings": _stated(job.settings), "data_schema": job.data_schema}
+        for job in found
+    ]
     call(conn, "register_jobs", found=msgspec.json.encode(records).decode(), complete=complete)
 
 
@@ -79,7 +87,7 @@ def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
     rows = call(conn, "job_shown", class_path=class_path)
     if not rows:
         raise unknown_job(conn, class_path)
-    installed, enabled, in_force, own, overridden = rows[0]
+    installed, enabled, in_force, own, overridden, data_schema = rows[0]
     return JobDetails(
         class_path,
         installed,
@@ -88,6 +96,7 @@ def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
         [name for name in RULES if name in overridden],
         {name: value for name, value in _decoded(own).items() if name in overridden},
         [HookOfJob(*row) for row in call(conn, "hooks_of_job", class_path=class_path)],
+        None if data_schema is None else msgspec.json.decode(data_schema),
     )
 
 

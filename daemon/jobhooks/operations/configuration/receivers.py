@@ -76,4 +76,7 @@ def problems_of_receivers(registry: ReceiverRegistry) -> list[str]:
 
 def found_jobs(registry: ReceiverRegistry) -> list[FoundJob]:
     """The jobs to record for the receivers of a registry."""
-    return [FoundJob(found.class_path, found.meta) for found in registry.receivers.values()]
+    return [
+        FoundJob(found.class_path, found.meta, None if found.data_type is None else found.data_type.schema)
+        for found in registry.receivers.values()
+    ]

@@ -16,7 +16,7 @@ from jobhooks.operations.changes import listed_change
 from jobhooks.operations.configuration import receivers
 from jobhooks.operations.delivering.attempts import LogLine, ResultDetails
 from jobhooks.operations.delivering.change_details import no_such_change
-from jobhooks.operations.delivering.replay import logged_change
+from jobhooks.operations.delivering.replay import logged_change, replay_hook
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.captured_changes import ListedChange, raw_json
 from jobhooks.store.connections import SyncConnection, call
@@ -76,10 +76,15 @@ def dry_run(conn: SyncConnection, settings: Settings, job: str, change_id: int) 
 
 
 def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Delivery:
-    """A delivery of the change to the receiver, with the limits that are in force for its job."""
+    """A delivery of the change to the receiver, with the limits that are in force for its job.
+
+    ``self.hook`` has the name and the data of the job's first hook for the change, if there is one.
+    """
     rows = call(conn, "settings_of_job", class_path=found.class_path)
+    names = [name for (name,) in call(conn, "hooks_for_change", class_path=found.class_path, change_id=change.id)]
+    hooked = replay_hook(conn, names[0]) if names else None
     hook = Hook(
-        "dry run",
+        "dry run" if hooked is None else hooked.name,
         [change.content_type.name],
         found.class_path,
         [change.action],
@@ -87,6 +92,7 @@ def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Del
         job_id=0,
         content_type_ids=frozenset({change.content_type.id}),
         enabled_since=Snapshot.parse("1:1:"),
+        data_json="" if hooked is None else hooked.data_json,
         limits=msgspec.json.decode(rows[0][0], type=JobLimits) if rows else found.meta,
     )
     (delivery,) = deliveries_of(change, [hook])

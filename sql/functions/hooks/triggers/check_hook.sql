@@ -1,9 +1,9 @@
--- jobhooks.check_hook(): the trigger function that refuses a hook without an event, settings that contradict each other, and
--- enabling a hook on a job that is off.
+-- jobhooks.check_hook(): the trigger function that refuses a hook without an event, unfit settings, and enabling one on a job that is
+-- off.
 --
--- The last check applies when a hook is enabled or assigned to another job. A job may be disabled, or disappear, with hooks
--- on it: they stay enabled, run nothing, and show the reason in jobhooks.hooks. So if one transaction enables the hook and
--- another disables its job concurrently, the result is the same as if they ran one after the other.
+-- Data are passed to each run, so they are bounded. The last check applies when a hook is enabled or assigned to another job. A job may
+-- be disabled, or disappear, with hooks on it: they stay enabled, run nothing, and show the reason in jobhooks.hooks. So if one
+-- transaction enables the hook and another disables its job concurrently, the result is the same as if they ran one after the other.
 create or replace function jobhooks.check_hook()
 returns trigger
 language plpgsql
@@ -43,6 +43,21 @@ begin
         raise exception 'cannot save hook "%": it says what has a rate for itself, and has no rate', new.name
         using errcode = 'JH028', hint = 'add --rate, or --rate-per ""';
     end if;
+    if jsonb_typeof(new.data) <> 'object' then
+        raise exception 'cannot save hook "%": its data are no JSON object', new.name
+        using errcode = 'JH028', hint = 'an object such as {"channel": "ops"}';
+    end if;
+    if octet_length(new.data::text) > 10000 then
+        raise exception 'cannot save hook "%": its data have % bytes as JSON, of which 10,000 are taken', new.name,
+            octet_length(new.data::text)
+        using errcode = 'JH028', hint = 'a table for the data, and its key here';
+    end if;
+    -- A program could not read these, not even to show them.
+    if jsonb_path_exists(new.data, 'strict $.**{32}')
+        or jsonb_path_exists(new.data, 'strict $.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))') then
+        raise exception 'cannot save hook "%": its data are nested 32 levels deep, or have a number beyond 1e308', new.name
+        using errcode = 'JH028', hint = 'simpler data';
+    end if;
     if new.enabled
         and (tg_op = 'INSERT' or not old.enabled or old.job_id <> new.job_id)
         and not (job.installed and job.enabled) then
@@ -63,4 +78,4 @@ for each row
 execute function jobhooks.check_hook();
 
 comment on function jobhooks.check_hook() is
-'The trigger function that refuses a hook without an event, contradictory settings, and enabling one on a job that is off';
+'The trigger function that refuses a hook without an event, unfit settings, and enabling one on a job that is off';

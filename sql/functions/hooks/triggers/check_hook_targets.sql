@@ -48,7 +48,7 @@ begin
             raise exception 'cannot save hook "%": the hook "%" runs % for % of % already', hook.name, conflict.other,
                 conflict.job, conflict.event, conflict.content_type
             using errcode = 'JH025',
-                hint = 'remove this event or table from one of the two hooks, or give them different conditions, columns or roles:'
+                hint = 'remove this event or table from one of the two hooks, or give them different conditions, columns, roles or data:'
                 ' a job runs once for a change';
         end if;
         if columns_changed then
@@ -113,7 +113,7 @@ begin
         select from pg_trigger where tgrelid = 'jobhooks.job_hook'::regclass and tgname = 'check_hook_targets'
     ) then
         create constraint trigger check_hook_targets
-        after insert or update of job_id, events, columns, conditions, roles, rate_per on jobhooks.job_hook
+        after insert or update of job_id, events, columns, conditions, roles, rate_per, data on jobhooks.job_hook
         deferrable initially deferred for each row execute function jobhooks.check_hook_targets('id');
     end if;
     -- By itself: a migration drops the other one, to have it created again.

@@ -56,7 +56,11 @@ async def call_receiver(
     connect, reader = partial(LazyConnection, transaction), AsyncChangeReader(transaction)
     changes = [each.shown or each.change for each in batch] if batch else [change]
     transaction.changes = changes
-    run: Run[Any] = Run(transaction.delivery, connect, log, change.id, hook.name, reader, change, changes=changes)
+    run: Run[Any] = Run(
+        *(transaction.delivery, connect, log, change.id, hook.name, reader, change),
+        changes=changes,
+        hook_data=hook.data_json,
+    )
     live: AsyncChangedObject | None = None
     current_run.set(run)
     try:

@@ -293,6 +293,7 @@ def orders_of(found: FoundReceiver, deliveries: list[Delivery], clock: Clock) ->
             tuple(merged.identity for merged in each.merged),
             each.waits_for > 0,
             rules_of(each, calls_on_dead=found.has_on_dead),
+            each.hook.data_json,
         )
         for each in deliveries
     ]

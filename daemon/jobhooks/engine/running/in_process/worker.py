@@ -73,6 +73,7 @@ class Order:
     merged: tuple[DeliveryIdentity, ...] = ()
     behind: bool = False
     rules: RetryRules | None = None
+    hook_data: str = ""
 
     def makes_dead(self, outcome: Outcome) -> bool:
         """Whether this outcome makes the delivery dead."""
@@ -213,7 +214,9 @@ def call_on_dead(dead: DeadRun) -> tuple[LogEntry, ...]:
     connection = RunConnection(SharedTransaction(_connection), order.delivery)
     connection.end()
     try:
-        receiver = _found.receiver(Run(order.delivery, connection, log, order.change.id, order.hook_name))
+        receiver = _found.receiver(
+            Run(order.delivery, connection, log, order.change.id, order.hook_name, hook_data=order.hook_data)
+        )
     except BaseException as exc:  # noqa: BLE001 - a constructor may raise anything
         log.warning("on_dead", f"the receiver raised {type(exc).__name__}")
     else:
@@ -321,7 +324,11 @@ def _run(
     changes = [order.change for order in orders]
     connection = RunConnection(shared, order.delivery, changes)
     reader = SyncChangeReader(connection)
-    run = Run(order.delivery, connection, log, order.change.id, order.hook_name, reader, order.change, changes=changes)
+    run = Run(
+        *(order.delivery, connection, log, order.change.id, order.hook_name, reader, order.change),
+        changes=changes,
+        hook_data=order.hook_data,
+    )
     current_run.set(run)
     _running = run
     try:
