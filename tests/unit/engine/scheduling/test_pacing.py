@@ -1,13 +1,22 @@
 """The ready deliveries of a hook with a rate: how many may begin, in which order, and when the next one may."""
 
+import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
 from unittest.mock import patch
 
 import pytest
 from hypothesis import given, strategies as st
 
 from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
+from jobhooks.engine.delivery.group import Group
+from jobhooks.engine.delivery.observer import Observer, Observers
+from jobhooks.engine.delivery.protocols import DeliverySource
+from jobhooks.engine.scheduling.hook_queue import HookQueue
+from jobhooks.engine.scheduling.hook_tasks import HookTasks, TaskOwner
 from jobhooks.engine.scheduling.pacing import MANY_KEYS, PacedDeliveries
+from jobhooks.matching.hook_table import Hook
 from jobhooks.matching.rate import Rate
 from support.making import make_change, make_delivery, make_hook, make_truncate
 
@@ -171,6 +180,44 @@ def test_keys_that_use_nothing_are_forgotten(clock: FakeClock) -> None:
     assert taken(ready) == [1]
     ready.used()
     assert len(ready._keys) == 1  # pyright: ignore[reportPrivateUsage]
+
+
+async def _in_one_task(rate: str) -> list[int]:
+    """What a task of a hook can take into one group: two changes of an object, and one of another."""
+    hook = replace(make_hook(), rate=rate)
+    queue = HookQueue(hook)
+    for number, key in ((1, 1), (2, 1), (3, 2)):
+        queue.admit(make_delivery(number, key, hook))
+    found: list[Delivery] = []
+
+    async def work_off(_hook: Hook, source: DeliverySource) -> None:
+        if (first := source.take()) is not None:
+            group = Group(first)
+            while source.more_of(group) is not None:
+                pass
+            found.extend(group.deliveries)
+
+    tasks = HookTasks({1: queue}, work_off, cast(TaskOwner, Nobody()), Observers(Silent()))
+    tasks.start(queue)
+    await asyncio.sleep(0)  # the task takes what it can
+    await tasks.stop()
+    return [delivery.change.id for delivery in found]
+
+
+class Silent(Observer):
+    """Observes nothing."""
+
+
+class Nobody:
+    """Owns tasks that report nothing."""
+
+    on_outcome = None
+
+
+def test_a_group_grows_no_further_than_the_rate(clock: FakeClock) -> None:
+    assert asyncio.run(_in_one_task("")) == [1, 2, 3]
+    assert asyncio.run(_in_one_task("1/min")) == [1]
+    assert asyncio.run(_in_one_task("20/min")) == [1, 2]  # a tenth at once
 
 
 @given(
