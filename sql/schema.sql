@@ -457,6 +457,28 @@ ALTER TABLE jobhooks.content_type ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTI
     CACHE 1
 );
 
+CREATE TABLE jobhooks.content_type_parent (
+    content_type_id integer NOT NULL,
+    parent_id integer NOT NULL,
+    columns text[] NOT NULL,
+    "position" integer NOT NULL,
+    active boolean DEFAULT true NOT NULL,
+    CONSTRAINT content_type_parent_columns_check CHECK ((cardinality(columns) > 0)),
+    CONSTRAINT no_table_is_its_own_parent CHECK ((content_type_id <> parent_id))
+);
+
+COMMENT ON TABLE jobhooks.content_type_parent IS 'Tables whose changes are updates of rows of another table too. A row stays, inactive: pending deliveries refer to it';
+
+COMMENT ON COLUMN jobhooks.content_type_parent.content_type_id IS 'The child, such as public.device_tag: jobhooks.content_type';
+
+COMMENT ON COLUMN jobhooks.content_type_parent.parent_id IS 'The parent, such as public.device: jobhooks.content_type';
+
+COMMENT ON COLUMN jobhooks.content_type_parent.columns IS 'The columns of the child that hold the key of the parent, in the order of that key';
+
+COMMENT ON COLUMN jobhooks.content_type_parent."position" IS 'A hook that is on several parents of a table gets its changes as updates of the first one';
+
+COMMENT ON COLUMN jobhooks.content_type_parent.active IS 'False after the table was watched again without this parent';
+
 CREATE TABLE jobhooks.data_verdict (
     hook_id integer NOT NULL,
     job_id integer NOT NULL,
@@ -857,7 +879,8 @@ CREATE VIEW jobhooks.loaded_hooks AS
     (jobhooks.configuration_of_hook(hook.id))::text AS settings,
     (job.settings)::text AS limits,
     hook.name,
-    (hook.enabled AND job.enabled) AS active
+    (hook.enabled AND job.enabled) AS active,
+    jobhooks.children_of_hook(hook.id) AS child_ids
    FROM (jobhooks.job_hook hook
      JOIN jobhooks.jobs job ON ((job.id = hook.job_id)));
 
@@ -1070,6 +1093,9 @@ ALTER TABLE ONLY jobhooks.configuration_change
 ALTER TABLE ONLY jobhooks.configuration
     ADD CONSTRAINT configuration_pkey PRIMARY KEY (singleton);
 
+ALTER TABLE ONLY jobhooks.content_type_parent
+    ADD CONSTRAINT content_type_parent_pkey PRIMARY KEY (content_type_id, parent_id, columns);
+
 ALTER TABLE ONLY jobhooks.content_type
     ADD CONSTRAINT content_type_pkey PRIMARY KEY (id);
 
@@ -1169,6 +1195,8 @@ CREATE CONSTRAINT TRIGGER give_up_position_of_deleted AFTER DELETE ON jobhooks.j
 
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
 
+CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.content_type_parent DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
+
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
 
 CREATE CONSTRAINT TRIGGER note_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.note_configuration();
@@ -1208,6 +1236,10 @@ ALTER TABLE jobhooks.configuration_change ENABLE REPLICA TRIGGER skip_replicated
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.content_type FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.content_type ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.content_type_parent FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.content_type_parent ENABLE REPLICA TRIGGER skip_replicated;
 
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.cursor FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
@@ -1290,6 +1322,12 @@ ALTER TABLE ONLY jobhooks.condition_failure
 
 ALTER TABLE ONLY jobhooks.condition_verdict
     ADD CONSTRAINT condition_verdict_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY jobhooks.content_type_parent
+    ADD CONSTRAINT content_type_parent_content_type_id_fkey FOREIGN KEY (content_type_id) REFERENCES jobhooks.content_type(id);
+
+ALTER TABLE ONLY jobhooks.content_type_parent
+    ADD CONSTRAINT content_type_parent_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES jobhooks.content_type(id);
 
 ALTER TABLE ONLY jobhooks.data_verdict
     ADD CONSTRAINT data_verdict_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
@@ -1377,7 +1415,14 @@ REVOKE ALL ON FUNCTION jobhooks.check_hook_targets() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.check_job_settings() FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.check_parent(content_type_id integer, name text, parent regclass, columns text[]) FROM PUBLIC;
+
 REVOKE ALL ON FUNCTION jobhooks.check_watchable(relation regclass, key_columns text[], exclude text[], ignore text[]) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.children_of_hook(hook_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.children_of_hook(hook_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.children_of_hook(hook_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.children_of_hook(hook_id integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.columns_of(object json, columns text[]) TO jobhooks_capture;
@@ -1478,6 +1523,13 @@ REVOKE ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns
 GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.exclude_command(content_type_id integer, columns text[]) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.flaw_of_parent(content_type_id integer, parent_id integer, columns text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.flaw_of_parent(content_type_id integer, parent_id integer, columns text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.flaw_of_parent(content_type_id integer, parent_id integer, columns text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.flaw_of_parent(content_type_id integer, parent_id integer, columns text[]) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.foreign_key_to(content_type_id integer, parent_id integer) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 
@@ -1584,6 +1636,11 @@ GRANT ALL ON FUNCTION jobhooks.other_place(configured json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.owed_deliveries(looked_at bigint) FROM PUBLIC;
 
+REVOKE ALL ON FUNCTION jobhooks.parents_of(content_type_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.parents_of(content_type_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.parents_of(content_type_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.parents_of(content_type_id integer) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) TO jobhooks_operator;
 
@@ -1679,6 +1736,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems_of_names_in_hooks() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_names_in_hooks() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_names_in_hooks() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_names_in_hooks() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_parents() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_parents() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_parents() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_parents() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_partitions() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_partitions() TO jobhooks_viewer;
@@ -1805,6 +1867,8 @@ GRANT ALL ON FUNCTION jobhooks.secret_columns(relation regclass) TO jobhooks_dae
 REVOKE ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.set_parents(content_type_id integer, parents json) FROM PUBLIC;
+
 GRANT SELECT ON TABLE jobhooks.job TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.job TO jobhooks_operator;
 GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.job TO jobhooks_daemon;
@@ -1897,7 +1961,7 @@ GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.wake_lock_squatters() TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[], allow_casts boolean, keep_lastval boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION jobhooks.watch(relation regclass, key text[], keyless boolean, always boolean, exclude text[], ignore text[], allow_casts boolean, keep_lastval boolean, parents json) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.watch_as_before(relation regclass) FROM PUBLIC;
 
@@ -1965,6 +2029,10 @@ GRANT SELECT ON TABLE jobhooks.configuration TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.configuration_change TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.content_type_parent TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.content_type_parent TO jobhooks_operator;
+GRANT SELECT ON TABLE jobhooks.content_type_parent TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.data_verdict TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.data_verdict TO jobhooks_operator;

@@ -19,7 +19,8 @@ select
     jobhooks.configuration_of_hook(hook.id)::text as settings,
     job.settings::text as limits,
     hook.name,
-    hook.enabled and job.enabled as active
+    hook.enabled and job.enabled as active,
+    jobhooks.children_of_hook(hook.id) as child_ids
 from jobhooks.job_hook as hook
 join jobhooks.jobs as job on job.id = hook.job_id;
 

@@ -24,7 +24,7 @@ from jobhooks.engine.running.suspects import Suspects
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.scheduling.follower import Follower
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
-from jobhooks.engine.settling.ledger import Ledger
+from jobhooks.engine.settling.ledger import Ledger, needed_to_merge
 from jobhooks.engine.settling.run_markers import RunMarkers
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
@@ -132,9 +132,9 @@ class MemoryLedger(Ledger):
     async def load(self, hook: Hook, rows: Sequence[BacklogRow]) -> tuple[list[Delivery], list[Delivery]]:
         return await self._database.send("load", lambda: self._database.load(hook, list(rows)))
 
-    async def last_changes(self, chains: Iterable[Sequence[BacklogRow]]) -> dict[int, Change]:
-        ids = [chain[-1].change_id for chain in chains if chain]
-        return await self._database.send("last changes", lambda: self._database.last_changes(ids)) if ids else {}
+    async def changes_to_merge(self, chains: Iterable[tuple[BacklogRow, Sequence[BacklogRow]]]) -> dict[int, Change]:
+        ids = [id_ for row, behind in chains for id_ in needed_to_merge(behind, is_of_child=row.is_of_child)]
+        return await self._database.send("to merge", lambda: self._database.changes_to_merge(ids)) if ids else {}
 
 
 @dataclass(eq=False)

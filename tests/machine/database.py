@@ -349,8 +349,8 @@ class Database:
         """As ``Ledger.last_settled``."""
         return max((key[0] for key in [*self.results, *self.rows]), default=0)
 
-    def last_changes(self, ids: list[int]) -> dict[int, Change]:
-        """As ``Ledger.last_changes``."""
+    def changes_to_merge(self, ids: list[int]) -> dict[int, Change]:
+        """As ``Ledger.changes_to_merge``."""
         return {id_: self.changes[id_] for id_ in ids}
 
     def hook_table(self) -> HookTable:

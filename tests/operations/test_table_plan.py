@@ -45,6 +45,30 @@ def test_tables_are_watched_as_the_file_says(made: Connection, admin: SyncConnec
     ]
 
 
+def test_parents_come_after_all_tables_are_watched(made: Connection, admin: SyncConnection) -> None:
+    """Two tables can be the parents of each other; one that a foreign key tells is in the file without columns."""
+    made.execute("create table public.port (id integer primary key, site_id integer references public.site)")
+    made.execute("alter table public.site add uplink integer references public.port")
+    wanted = [
+        TableEntry(name="site", parents=["public.port=uplink"]),
+        TableEntry(name="port", parents=["public.site"]),
+    ]
+    plan = table_plan.plan(admin, wanted)
+    hook_plan.carry_out(admin, [], [], keep=False, first=lambda: table_plan.pretend(admin, plan))
+    table_plan.carry_out(admin, plan)
+    assert [(entry.name, entry.parents) for entry in table_plan.exported(admin)] == [
+        ("public.device", []),
+        ("public.port", ["public.site=site_id"]),
+        ("public.site", ["public.port=uplink"]),
+    ]
+    assert table_plan.plan(admin, wanted).steps == []
+    wrong = table_plan.plan(admin, [TableEntry(name="site", parents=["public.device=secret"])])
+    with pytest.raises(UnwatchableTable, match="its column secret is of the type text"):
+        hook_plan.carry_out(admin, [], [], keep=False, first=lambda: table_plan.pretend(admin, wrong))
+    table_plan.carry_out(admin, table_plan.plan(admin, [TableEntry(name="site")]))
+    assert [entry.parents for entry in table_plan.exported(admin)] == [[], ["public.site=site_id"], []]
+
+
 def test_a_trial_locks_no_table_and_knows_tables_that_are_not_watched_yet(
     made: Connection, admin: SyncConnection, database: str
 ) -> None:

@@ -15,7 +15,7 @@ def test_a_table_is_returned_by_its_full_name(device: Connection, admin: SyncCon
     device.execute("create table public.site (id integer primary key, secret text)")
     watched = watch(admin, "site", exclude=["secret"])
     assert watched == WatchedTable(
-        "public.site", "watched", ["id"], always=False, keep_lastval=None, exclude=["secret"], ignore=[]
+        "public.site", "watched", ["id"], always=False, keep_lastval=None, exclude=["secret"], ignore=[], parents=[]
     )
     assert [table.table for table in watched_tables(admin)] == ["public.device", "public.site"]
     assert unwatch(admin, "site") == "public.site"

@@ -10,7 +10,7 @@ from support import generated
 
 # These put statements together from lists, each part quoted by itself, which plpgsql_check cannot see.
 QUOTED_OTHERWISE = (
-    '{"jobhooks.watch(regclass,text[],boolean,boolean,text[],text[],boolean,boolean)","jobhooks.use_segment(integer)",'
+    '{"jobhooks.watch(regclass,text[],boolean,boolean,text[],text[],boolean,boolean,json)","jobhooks.use_segment(integer)",'
     '"jobhooks.save_hook(text,jsonb)",'
     '"jobhooks_capture.snapshot(record,text)","jobhooks_capture.shaped_snapshot(record,text,text[],json,oid,text)"}'
 )

@@ -27,7 +27,9 @@ class Change:
     """One captured row change: the action, the row before and after, the time, the user and the transaction.
 
     ``session_role``: the role that the session logged in as, which the application cannot choose, unlike ``user_name``.
-    ``partition``: the truncated one, if only a partition was truncated. The snapshots are decoded on first use, so a
+    ``partition``: the truncated one, if only a partition was truncated. ``related``: the change of a child table, such
+    as one of a many-to-many, that made this one: an update of the parent, without rows; ``part`` numbers the parents of
+    one table that one change updates. The snapshots are decoded on first use, so a
     change without a matching hook costs nothing.
     """
 
@@ -45,6 +47,8 @@ class Change:
     partition: str | None = None
     session_role: str = ""
     caused_by: DeliveryIdentity | None = None
+    related: "Change | None" = None
+    part: int = 0
 
     @cached_property
     def prechange(self) -> Row | None:
@@ -115,12 +119,13 @@ class Change:
         """The previous change of this object; null if it is not found. Await it in an ``async def`` receiver.
 
         A create has no previous change, even if an earlier object had its key. The search covers the 100,000 changes of
-        all tables before this one, if the log still has them, and uses the receiver's connection.
+        all tables before this one, if the log still has them, and uses the receiver's connection. For an update that a
+        change of a child made, it is the previous change of the child.
 
         Raises:
             RuntimeError: no receiver runs.
         """
-        return self._reader("previous()").previous(self.id, self.content_type)
+        return self._reader("previous()").previous(self.id, self._logged_type)
 
     @property
     def changed_object(self) -> Any:
@@ -139,7 +144,7 @@ class Change:
 
         The search covers the 20,000 changes of all tables after this one. ``user`` has no effect.
         """
-        return self._reader("get_next_change()").next(self.id, self.content_type)
+        return self._reader("get_next_change()").next(self.id, self._logged_type)
 
     def get_related_changes(self, user: object = None, permission: str = "view") -> Any:  # noqa: ARG002 - as there
         """The other changes of this object, the oldest first: up to 1,000 before it and 1,000 after it.
@@ -147,7 +152,12 @@ class Change:
         Await it in an ``async def`` receiver. The search covers the 20,000 changes of all tables before this one, and
         as many after it. ``user`` and ``permission`` have no effect.
         """
-        return self._reader("get_related_changes()").related(self.id, self.content_type)
+        return self._reader("get_related_changes()").related(self.id, self._logged_type)
+
+    @property
+    def _logged_type(self) -> ContentType:
+        """The table whose change the log has: that of the child, if a change of a child made this one."""
+        return (self.related or self).content_type
 
     def _reader(self, name: str) -> ChangeReader:
         run = current_run.get()
@@ -158,8 +168,11 @@ class Change:
     def get_snapshots(self) -> Snapshots:
         """The row before, the row after, and the top-level columns that differ, removed and added.
 
-        Numbers with a fraction are digits that act as Decimals, so that ``json.dumps`` writes them without loss.
+        An update that a change of a child made has no rows and no differences: see ``related``. Numbers with a fraction
+        are digits that act as Decimals, so that ``json.dumps`` writes them without loss.
         """
+        if self.related is not None and self.prechange_json is self.postchange_json is None:
+            return {"prechange": None, "postchange": None, "differences": {"removed": {}, "added": {}}}
         unequal = differences(self.prechange, self.postchange, self.content_type.ignored_columns)
         return {
             "prechange": json_ready(self.prechange),

@@ -8,7 +8,8 @@ class ContentType:
     """A watched table. ``name`` is ``schema.table``; without ``key_columns`` its rows have no identity.
 
     ``schema`` and ``table`` are the bare names of the table, null after it is dropped; ``key_types`` are SQL's names
-    for the types of the key columns. A change of ``ignored_columns`` alone does not count as a change.
+    for the types of the key columns. A change of ``ignored_columns`` alone does not count as a change. ``parents``:
+    tables of which a change of this one is an update, too; ``is_parent``: it is the active parent of a table.
     """
 
     id: int
@@ -18,6 +19,17 @@ class ContentType:
     key_columns: tuple[str, ...]
     key_types: tuple[str, ...]
     ignored_columns: frozenset[str] = frozenset()
+    parents: tuple["Parent", ...] = ()
+    is_parent: bool = False
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A parent of a table. ``columns`` of the child hold its key. Inactive: only pending deliveries refer to it."""
+
+    content_type: ContentType
+    columns: tuple[str, ...]
+    is_active: bool = True
 
 
 @dataclass(frozen=True)

@@ -106,11 +106,12 @@ class JobHookReceiver(Generic[ConnectionT]):
 
         A receiver of batches has one per change: ``idempotency_key_of``.
         """
-        return idempotency_key(self._run.change_id or self._run.delivery.change_id, self._run.delivery.hook_id)
+        run = self._run
+        return idempotency_key(run.change_id or run.delivery.change_id, run.delivery.hook_id, run.part)
 
     def idempotency_key_of(self, change: Change) -> str:
         """Return this text for one change of a batch."""
-        return idempotency_key(change.id, self._run.delivery.hook_id)
+        return idempotency_key(change.id, self._run.delivery.hook_id, change.part)
 
     @property
     def attempt(self) -> int:

@@ -56,9 +56,12 @@ class DeliveryIdentity(NamedTuple):
         return f"{self.change_id}:{self.hook_id}:{self.attempt}"
 
 
-def idempotency_key(change_id: int, hook_id: int) -> str:
-    """Build a key that is the same for every attempt at a delivery and different for every other delivery."""
-    return f"{change_id}:{hook_id}"
+def idempotency_key(change_id: int, hook_id: int, part: int = 0) -> str:
+    """Build a key that is the same for every attempt at a delivery and different for every other delivery.
+
+    ``part``: of a change that updates several parents, which of them, from 0 on.
+    """
+    return f"{change_id}:{hook_id}:{part + 1}" if part else f"{change_id}:{hook_id}"
 
 
 class ChangeReader(Protocol):
@@ -89,7 +92,8 @@ class Run(Generic[ConnectionT]):
     differs from the delivery's: the last of several merged ones. ``reader`` reads for a change; in an ``async def``
     receiver its methods return awaitables. ``hook_data``: what the hook passes, as JSON; empty: nothing.
     ``change``: that change, the first one of a batch. ``ended``: the receiver has returned, and a task or a thread that
-    it left belongs to no run. ``changes``: those that the receiver sees.
+    it left belongs to no run. ``changes``: those that the receiver sees. ``part``: the parent that it is called for, if
+    the change updates several.
     """
 
     delivery: DeliveryIdentity
@@ -102,6 +106,7 @@ class Run(Generic[ConnectionT]):
     ended: bool = False
     changes: Sequence[ChangeOrigin] = ()
     hook_data: str = ""
+    part: int = 0
 
 
 # The current run of this task, thread or process. Runners set it before they call a receiver and clear it afterwards.

@@ -131,10 +131,12 @@ class Engine:
             await self.dispatcher.reload_hooks()
 
     async def _read_alone(self, queue: HookQueue, window: Cursor, up_to: int) -> Reading:
-        reading = await self._pages_alone.read_tables(window, up_to=up_to, content_type_ids=queue.hook.content_type_ids)
-        if reading.changes:
+        while True:
+            ids = queue.hook.read_ids
+            reading = await self._pages_alone.read_tables(window, up_to=up_to, content_type_ids=ids)
             await self._follow_configuration(reading)
-        return reading
+            if queue.hook.read_ids <= ids:
+                return reading  # else changes of a table that the hook reads since then may have been left out
 
     async def deliver_pending(self, hasten: Callable[[], bool]) -> None:
         """Deliver everything that is pending, to the end.

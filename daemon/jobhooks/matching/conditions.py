@@ -73,7 +73,10 @@ def compiled(text: str) -> "Conditions":
 
 
 class Conditions:
-    """A compiled expression. It is given the columns that it names, which alone are decoded, or else whole rows."""
+    """A compiled expression. It is given the columns that it names, which alone are decoded, or else whole rows.
+
+    ``need_rows``: it names a row, and not ``related``: so it holds for no change without rows of its table.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -89,6 +92,7 @@ class Conditions:
             (name, partial(_row, name, _Columns(None if columns is None else tuple(sorted(columns)))))
             for name, columns in uses.columns.items()
         ]
+        self.need_rows = bool(uses.columns) and "related" not in uses.variables
 
     def hold(self, change: Change) -> bool:
         """Whether a change satisfies the conditions.
@@ -218,6 +222,14 @@ def _row(name: str, columns: _Columns, change: Change) -> dict[str, object] | No
     return None
 
 
+def _related(change: Change) -> dict[str, object] | None:
+    related = change.related
+    if related is None:
+        return None
+    rows = {name: _row(name, _WHOLE_ROWS, related) for name in ("old", "new")}
+    return {"table": related.content_type.name, "action": related.action.value, **rows}
+
+
 def _changed(*names: str) -> bool:
     change = _asked.change
     if change.snapshot_error is not None:
@@ -260,17 +272,19 @@ def _name(type_: cel.Type) -> str:
 
 VALUES: dict[str, Callable[[Change], object]] = {
     "action": lambda change: change.action.value,
+    "related": _related,
     "request_id": lambda change: change.request_id,
     "role": lambda change: change.session_role,
     "table": lambda change: change.content_type.name,
     "user": lambda change: change.user_name,
 }
 CONVERTED = frozenset({int, list, dict})
+_WHOLE_ROWS = _Columns(None)
 _asked = _Asked()
 _environment = cel.NewEnv(
     config=cel.NewEnvConfigFromYaml("stdlib:\n  exclude_macros: [map]\n"),
     variables={
-        **dict.fromkeys(("old", "new", "request_id"), cel.Type.DYN),
+        **dict.fromkeys(("old", "new", "related", "request_id"), cel.Type.DYN),
         **dict.fromkeys(("action", "role", "table", "user"), cel.Type.STRING),
     },
     functions=[

@@ -1,7 +1,7 @@
 """The hooks that a change is for. Pure decisions."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -13,6 +13,7 @@ from jobhooks.errors import InvalidConditions
 from jobhooks.matching.changed_columns import any_changed
 from jobhooks.matching.conditions import ConditionFailed, Conditions, compiled
 from jobhooks.matching.hook_settings import RULES, HookSettings
+from jobhooks.matching.parent_updates import DeletedParents, Updates, parent_updates
 from jobhooks.store.snapshot import Snapshot
 
 
@@ -22,8 +23,9 @@ class Hook(HookSettings):
 
     ``data_json``: the data as JSON, empty without any.
     ``enabled_since``: changes visible to this snapshot committed before the hook was enabled, and are not for the hook.
-    ``queue_limit``: the number of deliveries of the job's queue that run at a time. ``runs``: hook and job are enabled,
-    the hook is not paused, the job is installed, and its receiver takes the data, as far as that is known.
+    ``child_ids``: tables whose changes are updates of its tables. ``queue_limit``: the number of deliveries of the
+    job's queue that run at a time. ``runs``: hook and job are enabled, the hook is not paused, the job is installed,
+    and its receiver takes the data, as far as that is known.
     """
 
     id: int
@@ -34,6 +36,12 @@ class Hook(HookSettings):
     queue_limit: int = 1
     runs: bool = True
     data_json: str = ""
+    child_ids: frozenset[int] = frozenset()
+
+    @property
+    def read_ids(self) -> frozenset[int]:
+        """The tables whose changes the hook reads."""
+        return self.content_type_ids | self.child_ids
 
     @property
     def blocks(self) -> bool:
@@ -50,6 +58,7 @@ def hook_of(  # noqa: PLR0913, RUF100 - the columns of jobhooks.loaded_hooks
     runs: bool,
     settings_json: str,
     limits_json: str,
+    child_ids: Iterable[int],
 ) -> Hook:
     """The hook of a row of ``jobhooks.loaded_hooks``, whose columns these are, in order."""
     settings = msgspec.json.decode(settings_json, type=HookSettings)
@@ -63,6 +72,7 @@ def hook_of(  # noqa: PLR0913, RUF100 - the columns of jobhooks.loaded_hooks
         queue_limit=queue_limit or 1,
         runs=runs,
         data_json=msgspec.json.encode(settings.data).decode() if settings.data else "",
+        child_ids=frozenset(child_ids),
     )
 
 
@@ -116,11 +126,15 @@ class Rule:
             return False
         if self._columns and not self._changed(change):
             return False
+        if change.related is not None and isinstance(self._conditions, Conditions) and self._conditions.need_rows:
+            return False  # which the update of a parent through its child does not have
         return self._conditions is None or self._hold(self._conditions, change)
 
     def _changed(self, change: Change) -> bool:
         if change.action is not ObjectChangeActionChoices.ACTION_UPDATE:
             return True
+        if change.related is not None:
+            return False
         # A row that could not be recorded may have changed: better one run too many than one too few.
         return change.snapshot_error is not None or any_changed(change, self._columns, strict=False)
 
@@ -194,3 +208,18 @@ class HookTable:
         if not rules:
             return hooks
         return [hook for hook in hooks if hook.id not in rules or rules[hook.id].wants(change)]
+
+    def matching_parents(
+        self, change: Change, matching: Sequence[Hook], deleted: DeletedParents
+    ) -> Iterator[tuple[Hook, Updates]]:
+        """The hooks that a change is for as an update of parents, beside those that it is ``matching`` as it is.
+
+        A hook gets a change once: as it is, or as the update of the first parent that the hook is for.
+        """
+        has_it = {hook.id for hook in matching}
+        for all_updates in parent_updates(change):
+            updates = deleted.without(all_updates)
+            for hook in self.matching(updates[0]) if updates else ():
+                if hook.id not in has_it:
+                    has_it.add(hook.id)
+                    yield hook, updates

@@ -76,6 +76,7 @@ class TableExplanation:
     keep_lastval: bool | None
     exclude: list[str]
     ignore: list[str]
+    parents: list[str]
     triggers: list[ExplainedTrigger]
     calls: dict[str, list[str]]
     functions: list[ExplainedFunction]
@@ -92,7 +93,7 @@ def explain_table(conn: SyncConnection, name: str) -> TableExplanation:
         NotWatched: it is not watched and never was.
     """
     content_type_id = max(ids_of_table(conn, name))
-    ((table, state, key, always, keep_lastval, exclude, ignore),) = call(
+    ((table, state, key, always, keep_lastval, exclude, ignore, parents),) = call(
         conn, "watched_table", content_type_id=content_type_id
     )
     triggers = [ExplainedTrigger(*row) for row in call(conn, "explained_triggers", content_type_id=content_type_id)]
@@ -105,6 +106,7 @@ def explain_table(conn: SyncConnection, name: str) -> TableExplanation:
         keep_lastval,
         exclude,
         ignore,
+        parents,
         triggers=triggers,
         calls={action: _calls(triggers, action) for action in ACTIONS},
         functions=[ExplainedFunction(*row) for row in call(conn, "explained_functions", names=called)],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jobhooks.errors import JobhooksError, Refused, UnknownTable
 from jobhooks.operations.lookup.names import ids_of_table
+from jobhooks.operations.lookup.parent_names import parents_json
 from jobhooks.operations.lookup.table_names import full_name, shell_quoted
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.locking import call_with_lock
@@ -17,7 +18,8 @@ COUNTED_CHANGES = 100_000  # of the whole log, the newest: no index leads to the
 class WatchedTable:
     """A table that is or was watched. ``state``: watched, not watched, or gone; the rest: how it is watched.
 
-    ``keep_lastval`` is None for a table that is watched without the option.
+    ``keep_lastval`` is None for a table that is watched without the option. ``parents``: tables of which its changes
+    are updates, too, each as ``schema.table=column,column``.
     """
 
     table: str
@@ -27,6 +29,7 @@ class WatchedTable:
     keep_lastval: bool | None
     exclude: list[str]
     ignore: list[str]
+    parents: list[str]
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,12 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
     ignore: Sequence[str] = (),
     allow_casts: bool = False,
     keep_lastval: bool | None = None,
+    parents: Sequence[str] | None = (),
 ) -> WatchedTable:
     """Watch ``table``, or change how it is watched; jobhooks.watch explains the parameters.
+
+    ``parents``: each ``schema.table=column``, with several columns separated by commas, or ``schema.table`` alone if
+    one foreign key leads to its key; null: as they are.
 
     Raises:
         UnknownTable, UnwatchableTable, Forbidden, LockNotAvailable: nothing was changed.
@@ -90,6 +97,7 @@ def watch(  # noqa: PLR0913, RUF100 - these are the ways in which a table can be
         ignore=list(ignore),
         allow_casts=allow_casts,
         keep_lastval=keep_lastval,
+        parents=None if parents is None else parents_json(conn, parents),
     )
     return _watched_table(conn, content_type_id)
 

@@ -38,13 +38,17 @@ class WatchOptions:
 
 @dataclass(frozen=True)
 class Watching:
-    """How a table is watched. An empty ``key``: without one, so that its changes identify no object."""
+    """How a table is watched. An empty ``key``: without one, so that its changes identify no object.
+
+    ``parents``: tables of which its changes are updates, too, each as ``schema.table=column,column``.
+    """
 
     key: list[str]
     always: bool = False
     keep_lastval: bool | None = None
     exclude: list[str] = field(default_factory=list[str])
     ignore: list[str] = field(default_factory=list[str])
+    parents: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,8 @@ def candidates(conn: SyncConnection) -> list[Candidate]:
     """The tables of the database that can be watched, judging by their names and kinds."""
     found: list[Candidate] = []
     for row in call(conn, "tables_to_watch"):
-        *facts, watched, key, always, keep_lastval, exclude, ignore = row
-        former = None if key is None else Watching(key, always, keep_lastval, exclude, ignore)
+        *facts, watched, key, always, keep_lastval, exclude, ignore, parents = row
+        former = None if key is None else Watching(key, always, keep_lastval, exclude, ignore, parents)
         found.append(Candidate(*facts, watched=bool(watched), former=former))
     return found
 
@@ -129,6 +133,7 @@ def step(table: Candidate, options: WatchOptions) -> TableStep:
         former.keep_lastval if options.keep_lastval is None else options.keep_lastval,
         _added(former.exclude, options.exclude, table.columns),
         _added(former.ignore, options.ignore, table.columns),
+        former.parents,
     )
     problem, remedy = _refusal(table, key, wanted.exclude)
     if problem is not None:
@@ -140,6 +145,8 @@ def step(table: Candidate, options: WatchOptions) -> TableStep:
 
 def carry_out(conn: SyncConnection, steps: Sequence[TableStep], *, allow_casts: bool = False) -> Iterator[TableStep]:
     """Watch the tables of the steps, and yield each step when it is done, or refused for what the plan could not know.
+
+    Their parents stay as they are: these must be watched first.
 
     Tables that another session has locked come last: they are tried again after the others.
     """
@@ -186,6 +193,7 @@ def _watch(conn: SyncConnection, one: TableStep, *, allow_casts: bool) -> None:
             ignore=one.wanted.ignore,
             allow_casts=allow_casts,
             keep_lastval=one.wanted.keep_lastval,
+            parents=None,
         )
 
 

@@ -1,5 +1,7 @@
 """Changes and watched tables as the engine and replay read them from the database."""
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -7,30 +9,46 @@ import msgspec
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices
-from jobhooks.contract.content_type import ContentType
+from jobhooks.contract.content_type import ContentType, Parent
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.store.connections import AsyncConnection
 from jobhooks.store.undecodable_text import call_readable_async
 
 ACTIONS = {action.value: action for action in ObjectChangeActionChoices}
 NOTHING: dict[str, Any] = {}
+NO_PARENTS = "[]"
 COLUMNS = 9  # of a change, in read_page and backlog_changes
 ContentTypes = dict[int, ContentType]
 
 
 async def load_content_types(conn: AsyncConnection) -> ContentTypes:
     """The watched tables as they are now, by id."""
+    return content_types_of(await call_readable_async(conn, "content_types"))
+
+
+def content_types_of(rows: Iterable[Any]) -> ContentTypes:
+    """The tables of the rows of ``content_types``, by id."""
+    found: ContentTypes = {}
+    links: dict[int, list[tuple[int, list[str], bool]]] = {}
+    for id_, name, schema, table, key_columns, ignored, key_types, parents in rows:
+        found[id_] = ContentType(id_, name, schema, table, tuple(key_columns), tuple(key_types), frozenset(ignored))
+        if parents != NO_PARENTS:
+            links[id_] = msgspec.json.decode(parents)
+    return _with_parents(found, links) if links else found
+
+
+def _with_parents(content_types: ContentTypes, links: Mapping[int, list[tuple[int, list[str], bool]]]) -> ContentTypes:
+    active = {parent_id for parents in links.values() for parent_id, _, is_active in parents if is_active}
+    marked = {id_: replace(each, is_parent=id_ in active) for id_, each in content_types.items()}
     return {
-        row["id"]: ContentType(
-            id=row["id"],
-            name=row["name"],
-            schema=row["schema"],
-            table=row["table"],
-            key_columns=tuple(row["key_columns"]),
-            key_types=tuple(row["key_types"]),
-            ignored_columns=frozenset(row["ignore"]),
+        id_: replace(
+            each,
+            parents=tuple(
+                Parent(marked[parent_id], tuple(columns), is_active)
+                for parent_id, columns, is_active in links.get(id_, ())
+            ),
         )
-        for row in await call_readable_async(conn, "content_types")
+        for id_, each in marked.items()
     }
 
 

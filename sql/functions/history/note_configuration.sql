@@ -24,7 +24,7 @@ declare
     relation regclass;
 begin
     foreach relation in array array[
-        'jobhooks.content_type', 'jobhooks.job', 'jobhooks.job_hook', 'jobhooks.job_hook_content_type'
+        'jobhooks.content_type', 'jobhooks.content_type_parent', 'jobhooks.job', 'jobhooks.job_hook', 'jobhooks.job_hook_content_type'
     ]::regclass [] loop
         if not exists (select from pg_trigger where tgrelid = relation and tgname = 'note_configuration') then
             execute format(

@@ -42,7 +42,7 @@ as $$
             ) as id,
             array(
                 select link.content_type_id from jobhooks.job_hook_content_type as link where link.job_hook_id = hook.id
-            ) as content_type_ids,
+            ) || jobhooks.children_of_hook(hook.id) as content_type_ids,
             greatest(lagging_hooks.looked_at / (count(*) over ())::integer, 100) as looked_at
         from jobhooks.job_hook as hook
         join jobhooks.job as job on job.id = hook.job_id

@@ -22,6 +22,7 @@ as $$
             array(
                 select link.content_type_id from jobhooks.job_hook_content_type as link where link.job_hook_id = hook.id
             ) as content_type_ids,
+            jobhooks.children_of_hook(hook.id) as child_ids,
             greatest(owed_deliveries.looked_at / count(*) over (), 1000) as looked_at
         from jobhooks.job_hook as hook
         join jobhooks.job on job.id = hook.job_id and job.enabled
@@ -36,8 +37,10 @@ as $$
             select count(*) as looked_at, count(*) filter (where wanted) as unread
             from (
                 select
-                    change.triggering and change.action = any (position.events)
-                    and change.content_type_id = any (position.content_type_ids)
+                    change.triggering and (
+                        change.action = any (position.events) and change.content_type_id = any (position.content_type_ids)
+                        or change.action <> 'truncate' and change.content_type_id = any (position.child_ids)
+                    )
                     and (
                         moved.is_new is not null and not survived.ids_survived
                         or not pg_visible_in_snapshot(change.transaction_id, position.enabled_since)

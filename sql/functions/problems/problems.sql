@@ -13,6 +13,7 @@ as $$
     from (
         select * from jobhooks.problems_of_tables()
         union all select * from jobhooks.problems_of_keys()
+        union all select * from jobhooks.problems_of_parents()
         union all select * from jobhooks.problems_of_columns()
         union all select * from jobhooks.problems_of_casts()
         union all select * from jobhooks.problems_of_wide_rows()

@@ -1,11 +1,12 @@
--- jobhooks.watch(relation, key, keyless, always, exclude, ignore, allow_casts, keep_lastval): watch a table, or change how it is watched.
+-- jobhooks.watch(relation, key, keyless, always, exclude, ignore, allow_casts, keep_lastval, parents): watch a table, or change how it is watched.
 --
 -- key: the columns that identify a row; by default the primary key. keyless: watch a table without a key, and without object
 -- identity. always: also capture rows that logical replication applies. exclude: columns that are left out of the snapshots.
 -- ignore: columns whose change alone is not recorded. allow_casts: watch it although code of a type's owner makes the json of
 -- a column (see casts_of_columns); a table that is watched already stays so, and doctor names the cast. keep_lastval: every
 -- captured row leaves lastval() as it was, which costs more; false: no row does; null: an inserted row of a table that a sequence
--- fills. Run again, it replaces the triggers. It waits half a second for each lock.
+-- fills. parents: tables of which a change of this one is an update too, as set_parents takes them; null: as before. Run again, it
+-- replaces the triggers. It waits half a second for each lock.
 create or replace function jobhooks.watch(
     relation regclass,
     key text[] default null,
@@ -14,7 +15,8 @@ create or replace function jobhooks.watch(
     exclude text[] default '{}',
     ignore text[] default '{}',
     allow_casts boolean default false,
-    keep_lastval boolean default null
+    keep_lastval boolean default null,
+    parents json default '[]'
 )
 returns integer
 language plpgsql
@@ -56,6 +58,9 @@ begin
     set name = excluded.name, key_columns = excluded.key_columns, always = excluded.always,
         exclude = excluded.exclude, ignore = excluded.ignore, keep_lastval = excluded.keep_lastval, watched = true
     returning content_type.id into content_type_id;
+    if parents is not null then
+        perform jobhooks.set_parents(content_type_id, parents);
+    end if;
 
     -- Triggers are replaced, not dropped: dropping one waits for readers of the table. Except those of a former version, and those
     -- that came with a dump of the table and have the number of another content type.
@@ -113,5 +118,5 @@ begin
 end
 $$;
 
-comment on function jobhooks.watch(regclass, text [], boolean, boolean, text [], text [], boolean, boolean) is
+comment on function jobhooks.watch(regclass, text [], boolean, boolean, text [], text [], boolean, boolean, json) is
 'Watch a table, or change how it is watched; returns the id of its content type';

@@ -27,7 +27,7 @@ begin
         -- The key of then, unless it was the primary key, which may be another one now.
         case when former.relation = watch_as_before.relation then nullif(former.key_columns, '{}') end,
         coalesce(former.key_columns = '{}', false), coalesce(former.always, false),
-        coalesce(former.exclude, '{}'), coalesce(former.ignore, '{}'), keep_lastval => former.keep_lastval
+        coalesce(former.exclude, '{}'), coalesce(former.ignore, '{}'), keep_lastval => former.keep_lastval, parents => null
     );
     return true;
 end

@@ -39,11 +39,13 @@ as $$
         union all
         select 5, unnest(array['--ignore', column_name])
         from watched cross join unnest(ignore) as column_name where column_name = any (columns)
+        union all
+        select 6, unnest(array['--parent', parent]) from watched cross join unnest(jobhooks.parents_of(id)) as parent
     )
 
     select string_agg(
         -- As a shell takes it.
-        case when text ~ '^[A-Za-z0-9_.-]+$' then text else '''' || replace(text, '''', '''\''''') || '''' end,
+        case when text ~ '^[A-Za-z0-9_.,=-]+$' then text else '''' || replace(text, '''', '''\''''') || '''' end,
         ' '
         order by position, ordinal
     )

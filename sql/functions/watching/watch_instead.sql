@@ -27,7 +27,7 @@ begin
     update jobhooks.content_type as c set relation = watch_instead.relation where c.id = known.id;
     perform jobhooks.watch(
         watch_instead.relation, nullif(known.key_columns, '{}'), known.key_columns = '{}', known.always, known.exclude, known.ignore,
-        keep_lastval => known.keep_lastval
+        keep_lastval => known.keep_lastval, parents => null
     );
     perform set_config('lock_timeout', former_timeout, true);
     return known.id;

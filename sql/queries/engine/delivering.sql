@@ -147,7 +147,11 @@ select
         (select change.transaction_id::text::bigint from jobhooks.object_change as change where change.id = delivery.change_id), 0
     ) as transaction_id,
     delivery.attempts, delivery.failures, delivery.lasting, delivery.blocks,
-    extract(epoch from delivery.due_at - clock_timestamp())::double precision as due_in
+    extract(epoch from delivery.due_at - clock_timestamp())::double precision as due_in,
+    coalesce((
+        select change.content_type_id <> delivery.content_type_id
+        from jobhooks.object_change as change where change.id = delivery.change_id
+    ), false) as is_of_child
 from jobhooks.delivery as delivery
 where delivery.hook_id = :hook_id
 order by delivery.change_id
@@ -193,3 +197,16 @@ select
     change.session_role, change.context::text, change.prechange::text, change.postchange::text
 from jobhooks.object_change as change
 where change.id = any (:ids::bigint [])
+
+-- name: changes_of_tables
+-- The changes of these tables in a transaction, up to an id, in order, with the columns that read_page gives them.
+select
+    change.id, change.transaction_id::text::bigint, change.time, change.content_type_id, change.action::text,
+    change.session_role, change.context::text, change.prechange::text, change.postchange::text
+from jobhooks.object_change as change
+where
+    (change.transaction_id, change.id) > (:transaction_id::bigint::text::xid8, :after_id::bigint)
+    and (change.transaction_id, change.id) <= (:transaction_id::bigint::text::xid8, :last_id::bigint)
+    and change.content_type_id = any (:content_type_ids::integer [])
+order by change.transaction_id, change.id
+limit :limit::integer

@@ -122,7 +122,17 @@ select
         left join pg_attribute as attribute
             on attribute.attrelid = content_type.relation and attribute.attname = key.name and not attisdropped
         order by key.position
-    ) as key_types
+    ) as key_types,
+    -- With inactive parents: pending deliveries refer to them.
+    (
+        select coalesce(json_agg(json_build_array(
+            known.parent_id, known.columns,
+            known.active and parent.watched and cardinality(known.columns) = cardinality(parent.key_columns)
+        ) order by known.position, known.parent_id), '[]')::text
+        from jobhooks.content_type_parent as known
+        join jobhooks.content_type as parent on parent.id = known.parent_id
+        where known.content_type_id = content_type.id
+    ) as parents
 from jobhooks.content_type as content_type
 left join pg_class as class on class.oid = content_type.relation
 left join pg_namespace as namespace on namespace.oid = class.relnamespace
@@ -163,7 +173,7 @@ select jobhooks.note_data_verdicts(:verdicts)
 
 -- name: active_hooks
 -- Includes hooks whose job is not installed: their deliveries wait in the backlog.
-select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits
+select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits, child_ids
 from jobhooks.loaded_hooks
 where active
 order by id

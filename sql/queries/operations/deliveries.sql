@@ -1,7 +1,7 @@
 -- Pending deliveries, as the command line lists, shows, retries and discards them, and settled changes that are replayed.
 
 -- name: hook_called
-select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits
+select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits, child_ids
 from jobhooks.loaded_hooks
 where name = :name
 
@@ -135,8 +135,11 @@ cross join jobhooks.object_change as change
 where hook.id = :hook_id
     and change.id between :first_id::bigint and :last_id::bigint
     and change.triggering
-    and change.action = any (hook.events)
-    and change.content_type_id in (select content_type_id from jobhooks.job_hook_content_type where job_hook_id = :hook_id)
+    and (
+        change.action = any (hook.events)
+        and change.content_type_id in (select content_type_id from jobhooks.job_hook_content_type where job_hook_id = :hook_id)
+        or change.action <> 'truncate' and change.content_type_id = any (jobhooks.children_of_hook(:hook_id))
+    )
     and (:content_type_ids::integer [] is null or change.content_type_id = any (:content_type_ids::integer []))
     and (:change_ids::bigint [] is null or change.id = any (:change_ids::bigint []))
     and (:since::timestamptz is null or change.time >= :since::timestamptz)

@@ -20,12 +20,17 @@ select current_setting('jobhooks.delivery', true)
 select id from jobhooks.object_change where transaction_id = pg_current_xact_id_if_assigned() order by id
 
 -- name: hooks_for_change
--- The hooks of a job that are for the table and the action of a change.
+-- The hooks of a job that are for the table and the action of a change, or for updates of a parent of that table.
 select hook.name
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
-join jobhooks.object_change as change on change.id = :change_id and change.action = any (hook.events)
-join jobhooks.job_hook_content_type as link
-    on link.job_hook_id = hook.id and link.content_type_id = change.content_type_id
+join jobhooks.object_change as change on change.id = :change_id
 where job.class_path = :class_path
+    and (
+        change.action = any (hook.events)
+        and change.content_type_id in (
+            select link.content_type_id from jobhooks.job_hook_content_type as link where link.job_hook_id = hook.id
+        )
+        or change.action <> 'truncate' and change.content_type_id = any (jobhooks.children_of_hook(hook.id))
+    )
 order by hook.name

@@ -5,7 +5,7 @@ select set_config('lock_timeout', '500ms', true)
 
 -- name: watch
 select jobhooks.watch(
-    :table::text::regclass, :key_columns, :keyless, :always, :exclude, :ignore, :allow_casts, :keep_lastval
+    :table::text::regclass, :key_columns, :keyless, :always, :exclude, :ignore, :allow_casts, :keep_lastval, :parents::text::json
 )
 
 -- name: watch_instead
@@ -35,7 +35,7 @@ returning id
 select
     coalesce(jobhooks.table_name(relation), name),
     case when jobhooks.table_name(relation) is null then 'gone' when watched then 'watched' else 'not watched' end,
-    key_columns, always, keep_lastval, exclude, ignore
+    key_columns, always, keep_lastval, exclude, ignore, jobhooks.parents_of(id)
 from jobhooks.content_type
 order by 1
 
@@ -43,7 +43,7 @@ order by 1
 select
     coalesce(jobhooks.table_name(relation), name),
     case when jobhooks.table_name(relation) is null then 'gone' when watched then 'watched' else 'not watched' end,
-    key_columns, always, keep_lastval, exclude, ignore
+    key_columns, always, keep_lastval, exclude, ignore, jobhooks.parents_of(id)
 from jobhooks.content_type
 where id = :content_type_id
 
@@ -77,7 +77,7 @@ where watched
 order by id
 
 -- name: watch_again
-select jobhooks.watch(relation, key_columns, key_columns = '{}', always, exclude, ignore, keep_lastval => keep_lastval)
+select jobhooks.watch(relation, key_columns, key_columns = '{}', always, exclude, ignore, keep_lastval => keep_lastval, parents => null)
 from jobhooks.content_type
 where relation = :relation::bigint::oid
 
@@ -148,7 +148,7 @@ select
     jobhooks.primary_key(class.oid),
     array(select attname::text from pg_attribute where attrelid = class.oid and attnum > 0 and not attisdropped),
     former.watched and former.relation = class.oid, former.key_columns, former.always, former.keep_lastval, former.exclude,
-    former.ignore
+    former.ignore, jobhooks.parents_of(former.id)
 from pg_class as class
 join pg_namespace as namespace on namespace.oid = class.relnamespace
 left join lateral (
@@ -161,6 +161,9 @@ left join lateral (
 where class.relkind in ('r', 'p') and class.relpersistence <> 't'
     and namespace.nspname not in ('pg_catalog', 'information_schema', 'jobhooks', 'jobhooks_capture')
 order by 1
+
+-- name: set_parents
+select jobhooks.set_parents(id, :parents::text::json) from jobhooks.content_type where relation = :table::text::regclass
 
 -- name: check_watchable
 select jobhooks.check_watchable(:table::text::regclass, :key_columns, :exclude, :ignore)

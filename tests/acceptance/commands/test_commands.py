@@ -100,6 +100,7 @@ def test_a_table_is_watched_without_a_column_and_shown(device: Connection, datab
         "keep_lastval": None,
         "exclude": ["secret"],
         "ignore": ["seen", "hits"],
+        "parents": [],
     }
     shown = json.loads(jobhooks("table", "show", "public.device", "--json", **url).stdout)
     assert {name: shown[name] for name in listed} == listed

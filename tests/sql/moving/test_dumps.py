@@ -41,9 +41,13 @@ insert into public.parted values (1, 'p');
 insert into public.plain values (1, 'key', 'n', 'hush');
 """
 WATCHED = [
-    WatchedTable("aaa.first", "watched", ["id"], always=True, keep_lastval=None, exclude=[], ignore=[]),
-    WatchedTable("public.filled", "watched", ["id"], always=False, keep_lastval=None, exclude=[], ignore=[]),
-    WatchedTable("public.parted", "watched", ["id"], always=False, keep_lastval=False, exclude=[], ignore=[]),
+    WatchedTable("aaa.first", "watched", ["id"], always=True, keep_lastval=None, exclude=[], ignore=[], parents=[]),
+    WatchedTable(
+        "public.filled", "watched", ["id"], always=False, keep_lastval=None, exclude=[], ignore=[], parents=[]
+    ),
+    WatchedTable(
+        "public.parted", "watched", ["id"], always=False, keep_lastval=False, exclude=[], ignore=[], parents=[]
+    ),
     WatchedTable(
         "public.plain",
         "watched",
@@ -52,6 +56,7 @@ WATCHED = [
         keep_lastval=True,
         exclude=["secret"],
         ignore=["seen", "later"],
+        parents=[],
     ),
 ]
 HOOKS = """

@@ -18,6 +18,7 @@ TABLES = st.builds(
     exclude=st.lists(TEXTS),
     ignore=st.lists(TEXTS),
     keep_lastval=st.none() | st.booleans(),
+    parents=st.lists(TEXTS),
 )
 
 

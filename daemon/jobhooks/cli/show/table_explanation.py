@@ -40,6 +40,7 @@ def _settings(explained: TableExplanation) -> list[str]:
         f"key: {', '.join(explained.key) or 'none'}",
         f"excluded, never recorded: {', '.join(explained.exclude) or 'none'}",
         f"ignored, a change of these alone is not recorded: {', '.join(explained.ignore) or 'none'}",
+        f"parents, whose hooks get its changes as updates: {', '.join(explained.parents) or 'none'}",
         f"rows that logical replication applies: {'recorded' if explained.always else 'not recorded'}",
         f"lastval() after a recorded row: {_lastval(explained)}",
     ]

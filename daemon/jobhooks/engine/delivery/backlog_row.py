@@ -18,6 +18,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     - ``lasting``: the last attempt failed with an error that time does not fix
     - ``blocks``: younger deliveries with one of its keys wait for it, and it waits for older ones
     - ``due``: when it can be attempted, by the monotonic clock in seconds; ``inf``: never, it is dead
+    - ``is_of_child``: the change is one of a child of the table
     - ``written``: the table has this row, as it is here
     - ``loaded``: the delivery is in memory: it waits in its lanes, or runs
     - ``not_before``: if it waits for longer than until it is due, when to look at it again; in memory only
@@ -35,6 +36,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     lasting: bool = False
     blocks: bool = True
     due: float = 0.0
+    is_of_child: bool = False
     written: bool = False
     loaded: bool = False
     not_before: float = 0.0
@@ -61,6 +63,7 @@ def row_of(delivery: Delivery, due: float) -> BacklogRow:
         failures=delivery.failures,
         lasting=delivery.lasting,
         due=due,
+        is_of_child=change.related is not None,
     )
 
 

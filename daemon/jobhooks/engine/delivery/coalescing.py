@@ -1,20 +1,26 @@
 """Coalescing: one change made of several changes of an object. Pure."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 
 
-def merged(first: Change, last: Change) -> Change | None:
-    """One change from the row before the first change to the row after the last one, with all changes in between.
+def merged(own: Sequence[Change], last: Change, *, touched: bool = False) -> Change | None:
+    """One change from the row before the first of an object's ``own`` changes to the row after the last of them.
 
-    Its id, time, user and request are those of the last change. If nothing has changed in the end, there is no such
-    change: the row was created and deleted again, or is as it was before.
+    Its id, time, user and request are those of the ``last`` change of all, which can be that of a child of the object.
+    If nothing has changed in the end, there is no such change: the row was created and deleted again, or is as it was
+    before and not ``touched`` by a change of a child.
     """
-    if first.prechange_json == last.postchange_json:
+    if not own:
+        return last
+    before, after = own[0].prechange_json, own[-1].postchange_json
+    if before == after and (before is None or not touched):
         return None
-    return replace(last, action=_action(first, last), prechange_json=first.prechange_json)
+    action = Action.ACTION_UPDATE if before == after else _action(own[0], own[-1])
+    return replace(last, action=action, prechange_json=before, postchange_json=after)
 
 
 def can_be_merged(change: Change) -> bool:

@@ -1,21 +1,25 @@
 """A delivery in memory, one change for one hook, and the page of the log that it was read with."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.choices import Ordering
+from jobhooks.contract.choices import ObjectChangeActionChoices, Ordering
+from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.call import Call
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.lane import LaneKey, lane_keys, ordering_keys
 from jobhooks.engine.delivery.state import State
 from jobhooks.matching.hook_table import Hook
+from jobhooks.matching.parent_updates import Updates, parent_updates, updates_of
 
 PAGE_BYTES = 16_000_000  # of snapshots: a page of huge rows is a short one
 OBJECT = Ordering.OBJECT
+UPDATE = ObjectChangeActionChoices.ACTION_UPDATE
+Wants = Callable[[Change], bool]
 
 
 class Delivery(msgspec.Struct, eq=False):
@@ -29,6 +33,7 @@ class Delivery(msgspec.Struct, eq=False):
     - ``began_at``: when a hook task took it, by the monotonic clock
     - ``merged``: backlog rows behind it, of the same object, that are delivered with it as one change, ``shown``. If
       ``shown`` is None, they change nothing together.
+    - ``further``: updates of further parents that the same change of a child is: the receiver is called for each
     - ``alone``: it runs by itself, because a batch or a group with it failed
     - ``lasting``: its last attempt failed with an error that time does not fix
     - ``call``: set by the runner while it calls the receiver
@@ -49,6 +54,7 @@ class Delivery(msgspec.Struct, eq=False):
     call: Call | None = None
     merged: tuple["Delivery", ...] = ()
     shown: Change | None = None
+    further: tuple[Change, ...] = ()
     waits_for: int = 0
     followers: list["Delivery"] = msgspec.field(default_factory=list["Delivery"])
 
@@ -61,6 +67,11 @@ class Delivery(msgspec.Struct, eq=False):
     def identity(self) -> DeliveryIdentity:
         """The three numbers that identify this attempt."""
         return DeliveryIdentity(self.change.id, self.hook.id, self.attempts + 1)
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """What the receiver is called for: one change, or the updates of several parents."""
+        return (self.shown or self.change, *self.further)
 
     @property
     def may_share(self) -> bool:
@@ -114,3 +125,32 @@ def deliveries_of(change: Change, hooks: Iterable[Hook]) -> list[Delivery]:
             lanes = lane_keys(change, ordering_keys(change, hook))
         deliveries.append(Delivery(change, hook, lanes))
     return deliveries
+
+
+def delivery_to_parents(hook: Hook, updates: Updates) -> Delivery:
+    """The delivery of a change of a child to a hook of its parent, in the lanes of all rows that it updates."""
+    lanes = dict.fromkeys(lane for update in updates for lane in lane_keys(update, ordering_keys(update, hook)))
+    whole_table = next((lane for lane in lanes if lane[1] is None), None)
+    return Delivery(updates[0], hook, tuple(lanes) if whole_table is None else (whole_table,), further=updates[1:])
+
+
+def any_change(_change: Change) -> bool:
+    """Want every change."""
+    return True
+
+
+def delivery_of(change: Change, hook: Hook, wants: Wants = any_change) -> Delivery | None:
+    """The delivery that a change makes for one hook, no matter since when that is enabled; None: it is not for it."""
+    if change.content_type.id in hook.content_type_ids and change.action in hook.events and wants(change):
+        return deliveries_of(change, [hook])[0]
+    for updates in parent_updates(change) if UPDATE in hook.events else ():
+        if updates[0].content_type.id in hook.content_type_ids and wants(updates[0]):
+            return delivery_to_parents(hook, updates)
+    return None
+
+
+def delivery_of_row(change: Change, hook: Hook, content_type: ContentType) -> Delivery:
+    """The delivery of a backlog row, which names the table of the object: the change's, or a parent of that."""
+    if content_type.id == change.content_type.id:
+        return deliveries_of(change, [hook])[0]
+    return delivery_to_parents(hook, updates_of(change, content_type))

@@ -42,8 +42,14 @@ def lane_keys(change: Change, keys: tuple[bytes, ...] | None) -> tuple[LaneKey, 
 
 
 def lane_numbers(lanes: tuple[LaneKey, ...]) -> tuple[int | None, int | None]:
-    """Lanes as the backlog table stores them: 64-bit numbers. Two objects with the same number wait for each other."""
-    return _number(lanes[0]), _number(lanes[1]) if len(lanes) > 1 else None
+    """Lanes as the backlog table stores them: 64-bit numbers. Two objects with the same number wait for each other.
+
+    A change that updates more than two parents counts there as one of the whole table.
+    """
+    first, *others = lanes
+    if len(others) > 1:
+        return None, None
+    return _number(first), _number(others[0]) if others else None
 
 
 def _number(lane: LaneKey) -> int | None:

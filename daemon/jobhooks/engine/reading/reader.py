@@ -24,13 +24,15 @@ SLICE = 200_000  # ids that one statement searches for the changes of a few tabl
 class Reading:
     """A page of the log: changes in order of id, the position after them, and the version of the configuration.
 
-    Without changes, everything that has committed is read. ``full``: the window holds more changes.
+    Without changes, everything that has committed is read. ``full``: the window holds more changes. ``has_parents``: a
+    table has a parent.
     """
 
     changes: list[Change]
     after: Cursor
     configuration: str
     full: bool = False
+    has_parents: bool = False
 
 
 class PageReader:
@@ -40,6 +42,7 @@ class PageReader:
         self.conn = conn
         self._page_size = page_size
         self._content_types: ContentTypes = {}
+        self._has_parents = False
         self._configuration = ""
         self._handed_out = 0  # no id was greater at some moment in the past
 
@@ -88,11 +91,13 @@ class PageReader:
         if found:
             if configuration != self._configuration:
                 self._content_types = await load_content_types(self.conn)
+                self._has_parents = any(each.is_parent for each in self._content_types.values())
                 self._configuration = configuration
             content_types = self._content_types
             changes = [change_of(row, content_types) for row in rows]
         complete = found < self._page_size and len(changes) == found
-        return Reading(changes, window.after(changes, complete=complete, up_to=up_to), configuration, not complete)
+        after = window.after(changes, complete=complete, up_to=up_to)
+        return Reading(changes, after, configuration, not complete, self._has_parents)
 
 
 class Reader:

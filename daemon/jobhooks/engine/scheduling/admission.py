@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from jobhooks.engine.delivery.delivery import Delivery, Page, deliveries_of
+from jobhooks.engine.delivery.delivery import Delivery, Page, deliveries_of, delivery_to_parents
 from jobhooks.engine.reading.reader import Reading
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.engine.scheduling.stream import Stream
@@ -11,6 +11,7 @@ from jobhooks.engine.scheduling.streams import Streams
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.matching.hook_table import HookTable
+from jobhooks.matching.parent_updates import DeletedParents
 
 
 class Admission:
@@ -39,10 +40,12 @@ class Admission:
     async def admit(self, reading: Reading) -> None:
         """Schedule a page of the shared stream. The hooks must be of the page's configuration, or newer."""
         streams = self._streams
+        if reading.has_parents:
+            await self._recall(streams.shared, reading)
         table = streams.table
         full = {queue.hook.id for queue in streams.members if not streams.has_room(queue)}
         page = self._page(streams.shared, reading, is_shared=True)
-        deliveries = self._deliveries(table, reading, page)
+        deliveries = self._deliveries(table, reading, page, streams.shared.deleted)
         if full:
             for hook_id in full & {delivery.hook.id for delivery in deliveries}:
                 streams.leave(self._queues[hook_id], "it is slower than others")
@@ -56,17 +59,30 @@ class Admission:
         """Schedule a page of a hook that reads alone."""
         stream = queue.stream
         assert stream is not None
+        if reading.has_parents:
+            await self._recall(stream, reading)
+            if queue.stream is not stream:
+                return  # the hook reads from an earlier position now
         page = self._page(stream, reading, is_shared=False)
-        deliveries = self._deliveries(self._streams.table_of(queue), reading, page)
+        deliveries = self._deliveries(self._streams.table_of(queue), reading, page, stream.deleted)
         await self._schedule(stream, page, deliveries, queue)
         if queue.stream is stream and stream.settled_to is page.after:
             self._streams.moved(queue)
+
+    async def _recall(self, stream: Stream, reading: Reading) -> None:
+        """Look up the parents that transactions of this page have deleted before the stream began."""
+        for transaction_id in stream.to_recall(reading.changes):
+            async with self._settler.lock:
+                async for change in self._ledger.changes_of_parents(transaction_id, stream.begun.last_id):
+                    stream.deleted.note(change)
 
     def _page(self, stream: Stream, reading: Reading, *, is_shared: bool) -> Page:
         self._pages += 1
         return Page(self._pages, stream.position, reading.after, is_shared, asyncio.get_running_loop().time())
 
-    def _deliveries(self, table: HookTable, reading: Reading, page: Page) -> list[Delivery]:
+    def _deliveries(self, table: HookTable, reading: Reading, page: Page, deleted: DeletedParents) -> list[Delivery]:
+        if reading.has_parents:
+            return _with_parents(table, reading, page, deleted)
         deliveries: list[Delivery] = []
         matching = table.matching
         for change in reading.changes:
@@ -129,3 +145,20 @@ class Admission:
                 page.add(known[key])
                 queue.open += 1
         return new
+
+
+def _with_parents(table: HookTable, reading: Reading, page: Page, deleted: DeletedParents) -> list[Delivery]:
+    """The deliveries of a page with tables that have parents."""
+    deliveries: list[Delivery] = []
+    for change in reading.changes:
+        hooks = table.matching(change)
+        before = len(deliveries)
+        deliveries += deliveries_of(change, hooks)
+        if change.content_type.is_parent:
+            deleted.note(change)
+        if change.content_type.parents:
+            found = table.matching_parents(change, hooks, deleted)
+            deliveries += [delivery_to_parents(hook, updates) for hook, updates in found]
+        if len(deliveries) > before:
+            page.bytes += change.size
+    return deliveries

@@ -146,7 +146,7 @@ class BacklogLoader:
         if not left:
             return
         deliveries, settled = await self._ledger.load(queue.hook, [each.row for each in left.values()])
-        lasts = await self._ledger.last_changes(each.merged for each in left.values())
+        changes = await self._ledger.changes_to_merge((each.row, each.merged) for each in left.values())
         if queue.readings != readings:
             return  # the hook reads from an earlier position now
         _forget_changeless(left, deliveries + settled)
@@ -161,7 +161,7 @@ class BacklogLoader:
                 _unload(queue, [each.row, *each.merged])
                 continue
             del left[delivery.change.id]
-            if each.merged and not merge(delivery, each.merged, lasts.get(each.merged[-1].change_id)):
+            if each.merged and not merge(delivery, each.merged, changes):
                 _unload(queue, each.merged)
             queue.load(delivery)
 

@@ -4,9 +4,12 @@ Most hooks read in one shared stream. A hook that cannot keep up has one for its
 """
 
 from collections import deque
+from collections.abc import Iterable
 
+from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import Delivery, Page
+from jobhooks.matching.parent_updates import DeletedParents
 
 FEW_PAGES = 100
 
@@ -17,6 +20,9 @@ class Stream:
     - ``settled_to``: every delivery before it is settled or has a backlog row, so a restart can begin there
     - ``read_again_to``: a change up to this id may have been delivered in an earlier reading
     - ``bytes``: of the rows of the pages that are still open
+    - ``deleted``: rows of parents that were deleted in it
+    - ``begun``: where it began; ``recalled``: transactions of the window in which that is, whose changes before it have
+      been looked up
     """
 
     def __init__(self, position: Cursor, read_again_to: int) -> None:
@@ -24,6 +30,9 @@ class Stream:
         self.settled_to = position
         self.read_again_to = read_again_to
         self.bytes = 0
+        self.deleted = DeletedParents()
+        self.begun = position
+        self.recalled: set[int] = set()
         self._pages: deque[Page] = deque()
         self._most_pages = FEW_PAGES  # until closed ones are united
 
@@ -41,6 +50,19 @@ class Stream:
     def oldest(self) -> Page | None:
         """The oldest open page."""
         return self._pages[0] if self._pages else None
+
+    def to_recall(self, changes: Iterable[Change]) -> list[int]:
+        """The transactions of these changes of children that can have changed parents before the stream began.
+
+        The changes of a transaction are in one window. So only those of the window in which it began can.
+        """
+        begun, position = self.begun, self.position
+        if begun.is_between_windows or (begun.seen, begun.horizon) != (position.seen, position.horizon):
+            self.recalled.clear()
+            return []
+        found = {change.transaction_id for change in changes if change.content_type.parents} - self.recalled
+        self.recalled |= found
+        return sorted(found)
 
     def append(self, page: Page) -> None:
         """Add a page whose deliveries are all known, and go on behind it."""

@@ -1,7 +1,7 @@
 """The engine's queries: active hooks, settled deliveries, and the backlog."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 
@@ -14,17 +14,19 @@ from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery.cursor import Cursor
-from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, deliveries_of
+from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, delivery_of_row, delivery_to_parents
 from jobhooks.engine.settling.active_hooks import load_active_hooks
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import why_invalid
 from jobhooks.matching.hook_table import Hook, HookTable
+from jobhooks.matching.parent_updates import DeletedParents, updates_of
 from jobhooks.store.change_rows import change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.storable_text import storable
 from jobhooks.store.undecodable_text import call_readable_async
 
 MAX_CHECKED = 100  # conditions that are compiled in one go, which takes up to some milliseconds each
+FEW_CHANGES = 100  # in memory at a time
 LONGEST_ERROR = 1_000  # characters of the reason why conditions could not be evaluated
 
 log = structlog.stdlib.get_logger()
@@ -167,6 +169,7 @@ class Ledger:
                 row["lasting"],
                 row["blocks"],
                 inf if row["due_in"] is None else now + row["due_in"],
+                row["is_of_child"],
             )
             for row in rows
         ]
@@ -189,25 +192,74 @@ class Ledger:
         deliveries: list[Delivery] = []
         settled: list[Delivery] = []
         for record in found:
-            (delivery,) = deliveries_of(change_of(record, content_types), [hook])
-            row = by_id[delivery.change.id]
+            change = change_of(record, content_types)
+            row = by_id[change.id]
+            delivery = delivery_of_row(change, hook, content_types[row.content_type_id])
+            if delivery.further:
+                delivery = await self._without_deleted(delivery, hook)
             delivery.attempts, delivery.failures, delivery.lasting = row.attempts, row.failures, row.lasting
             (settled if record["settled"] else deliveries).append(delivery)
         return deliveries, settled
 
-    async def last_changes(self, chains: Iterable[Sequence[BacklogRow]]) -> dict[int, Change]:
-        """The change of the last row of each of these chains, by its id."""
-        ids = [chain[-1].change_id for chain in chains if chain]
+    async def _without_deleted(self, delivery: Delivery, hook: Hook) -> Delivery:
+        """The same delivery without the parents that its transaction had deleted, as it was when it was read."""
+        deleted = DeletedParents()
+        async for change in self.changes_of_parents(delivery.change.transaction_id, delivery.change.id):
+            deleted.note(change)
+        return delivery_to_parents(hook, deleted.without(delivery.changes) or delivery.changes)
+
+    async def changes_of_parents(self, transaction_id: int, last_id: int) -> AsyncGenerator[Change]:
+        """The changes of tables that are parents, of one transaction, up to an id; few at a time in memory."""
+        content_types = await load_content_types(self._conn)
+        parents = [each.id for each in content_types.values() if each.is_parent]
+        after_id, rows = 0, None
+        while rows is None or len(rows) == FEW_CHANGES:
+            rows = await call_readable_async(
+                self._conn,
+                "changes_of_tables",
+                transaction_id=transaction_id,
+                after_id=after_id,
+                last_id=last_id,
+                content_type_ids=parents,
+                limit=FEW_CHANGES,
+            )
+            for row in rows:
+                yield change_of(row, content_types)
+                after_id = row["id"]
+
+    async def changes_to_merge(self, chains: Iterable[tuple[BacklogRow, Sequence[BacklogRow]]]) -> dict[int, Change]:
+        """The changes that ``merge`` needs of these rows, each with those behind it, by id."""
+        ids = [id_ for row, behind in chains for id_ in needed_to_merge(behind, is_of_child=row.is_of_child)]
         rows = await call_readable_async(self._conn, "merged_changes", ids=ids) if ids else []
         content_types = await load_content_types(self._conn) if rows else {}
         return {row["id"]: change_of(row, content_types) for row in rows}
 
 
-def merge(head: Delivery, chain: Sequence[BacklogRow], last: Change | None) -> bool:
-    """Deliver a delivery with the rows behind it, unless that makes an event that the hook does not ask for."""
-    if last is None or not can_be_merged(head.change) or not can_be_merged(last):
+def needed_to_merge(chain: Sequence[BacklogRow], *, is_of_child: bool) -> list[int]:
+    """The last change of a chain, and the last one that is not of a child: it has the row after all of them.
+
+    If the change before the chain ``is_of_child``, also the first one that is not.
+    """
+    own = [row.change_id for row in chain if not row.is_of_child]
+    return list(dict.fromkeys([row.change_id for row in chain[-1:]] + own[-1:] + (own[:1] if is_of_child else [])))
+
+
+def merge(head: Delivery, chain: Sequence[BacklogRow], changes: Mapping[int, Change]) -> bool:
+    """Deliver a delivery with the rows behind it, unless that makes an event that the hook does not ask for.
+
+    ``changes``: those that are ``needed_to_merge``, as far as the log has them.
+    """
+    if any(id_ not in changes for id_ in needed_to_merge(chain, is_of_child=head.change.related is not None)):
         return False
-    shown = merged(head.change, last)
+    content_type = head.change.content_type
+    row_ids = [row.change_id for row in chain if not row.is_of_child]
+    own = [each for each in (head.change, *(changes[id_] for id_ in row_ids if id_ in changes)) if each.related is None]
+    last = changes[chain[-1].change_id]
+    if last.content_type.id != content_type.id:
+        (last, *_) = updates_of(last, content_type)
+    if not all(map(can_be_merged, own)):
+        return False
+    shown = merged(own, last, touched=head.change.related is not None or any(row.is_of_child for row in chain))
     if shown is not None and shown.action not in head.hook.events:
         return False
     head.shown = shown

@@ -11,7 +11,10 @@ from jobhooks.operations.configuration.config_file import called, in_words, sect
 
 
 class TableEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """How a table is watched. ``key``: null for the primary key, empty for a table without a key."""
+    """How a table is watched. ``key``: null for the primary key, empty for a table without a key.
+
+    ``parents``: tables of which its changes are updates, too, each as ``schema.table=column,column``.
+    """
 
     name: str
     key: list[str] | None = None
@@ -19,6 +22,7 @@ class TableEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
     exclude: list[str] = []
     ignore: list[str] = []
     keep_lastval: bool | None = None
+    parents: list[str] = []
 
 
 def read(path: Path) -> list[TableEntry] | None:

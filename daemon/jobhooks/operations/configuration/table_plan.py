@@ -7,6 +7,7 @@ from jobhooks.errors import Refused, UnknownTable, UnwatchableTable
 from jobhooks.operations import tables, watching
 from jobhooks.operations.configuration.hook_plan import Difference, StepKind
 from jobhooks.operations.configuration.table_file import TableEntry
+from jobhooks.operations.lookup.parent_names import listed_parents, parents_json
 from jobhooks.operations.lookup.table_names import full_name
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.operations.watching import Candidate, Outcome, TableStep, Watching
@@ -33,6 +34,7 @@ def exported(conn: SyncConnection) -> list[TableEntry]:
             exclude=one.former.exclude,
             ignore=one.former.ignore,
             keep_lastval=one.former.keep_lastval,
+            parents=one.former.parents,
         )
         for one in watching.candidates(conn)
         if one.watched and one.former is not None
@@ -85,6 +87,7 @@ def pretend(conn: SyncConnection, plan: TablePlan) -> None:
         }
         call(conn, "check_watchable", **arguments)
         call(conn, "pretend_to_watch", **arguments)
+    _set_parents(conn, plan)
 
 
 def carry_out(conn: SyncConnection, plan: TablePlan, progress: Progress = no_progress) -> None:
@@ -105,6 +108,14 @@ def carry_out(conn: SyncConnection, plan: TablePlan, progress: Progress = no_pro
             " says, and no hook was changed",
             first.remedy,
         )
+    _set_parents(conn, plan)
+
+
+def _set_parents(conn: SyncConnection, plan: TablePlan) -> None:
+    """Set the parents of the tables, all of which are watched now; two tables can be the parents of each other."""
+    for step in plan.steps:
+        if step.wanted.parents != ([] if step.before is None else step.before.parents):
+            call(conn, "set_parents", table=step.table, parents=parents_json(conn, step.wanted.parents))
 
 
 def unwatch(conn: SyncConnection, names: Sequence[str]) -> None:
@@ -124,7 +135,8 @@ def _step(table: Candidate, entry: TableEntry) -> TableStep:
     if key is None:
         remedy = "key = [...] for the table in the file; or key = [], for a table without a key"
         raise UnwatchableTable(f"cannot watch {table.table}: it has no primary key", remedy)
-    wanted = Watching(key, entry.always, entry.keep_lastval, entry.exclude, entry.ignore)
+    parents = listed_parents(entry.parents, [] if table.former is None else table.former.parents)
+    wanted = Watching(key, entry.always, entry.keep_lastval, entry.exclude, entry.ignore, parents)
     outcome = Outcome.CHANGED if table.watched else Outcome.WATCHED
     if table.watched and wanted == table.former:
         outcome = Outcome.UNCHANGED

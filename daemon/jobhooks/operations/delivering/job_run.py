@@ -6,13 +6,14 @@ Two steps: ``queue_job`` makes the deliveries pending, ``await_results`` waits u
 import time
 from dataclasses import dataclass
 
+from jobhooks.engine.delivery.delivery import delivery_of
 from jobhooks.errors import JobhooksError, Refused
 from jobhooks.matching.hook_table import Hook
 from jobhooks.operations.changes import listed_change
 from jobhooks.operations.delivering.attempts import ResultDetails
 from jobhooks.operations.delivering.change_details import no_such_change
 from jobhooks.operations.delivering.deliveries import pending_delivery
-from jobhooks.operations.delivering.replay import ReplayFilter, queue, replay_hook, replayable
+from jobhooks.operations.delivering.replay import ReplayFilter, logged_change, queue, replay_hook, replayable
 from jobhooks.operations.delivering.results import results_of_delivery
 from jobhooks.operations.lookup.names import unknown_job
 from jobhooks.operations.progress import Advance, Progress, no_progress
@@ -62,12 +63,13 @@ def queue_job(conn: SyncConnection, job: str, change_id: int) -> QueuedJob:
     if change is None:
         raise no_such_change(conn, change_id)
     names = [name for (name,) in call(conn, "hooks_for_change", class_path=job, change_id=change_id)]
-    if not names:
+    logged = logged_change(conn, change_id)
+    hooks = [hook for hook in (replay_hook(conn, name) for name in names) if delivery_of(logged, hook) is not None]
+    if not hooks:
         raise Refused(
             f"no hook delivers the {change.action} of {change.table} to {job}",
             f"jobhooks hook add, or without a hook jobhooks replay --dry-run --change {change_id} --job {job}",
         )
-    hooks = [replay_hook(conn, name) for name in names]
     obstacles = {hook.name: _obstacle_to_queueing(conn, hook, change) for hook in hooks}
     passed_over = [PassedOver(name, reason) for name, reason in obstacles.items() if reason is not None]
     if len(passed_over) == len(hooks):

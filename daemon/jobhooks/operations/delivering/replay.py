@@ -13,19 +13,18 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from jobhooks.contract.change import Change
-from jobhooks.contract.content_type import ContentType
-from jobhooks.engine.delivery.delivery import deliveries_of
+from jobhooks.engine.delivery.delivery import Delivery, Wants, any_change, delivery_of
 from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.errors import Refused
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import check_conditions
-from jobhooks.matching.hook_table import Hook, Rule, has_rule, hook_of
+from jobhooks.matching.hook_table import Hook, Rule, has_rule, hook_of, ignore_failure
 from jobhooks.operations.changes import ids_between
 from jobhooks.operations.delivering.change_details import no_such_change
 from jobhooks.operations.delivering.deliveries import batches
 from jobhooks.operations.lookup.names import ids_of_tables, unknown_hook
 from jobhooks.operations.progress import Progress, no_progress
-from jobhooks.store.change_rows import ContentTypes, change_of
+from jobhooks.store.change_rows import ContentTypes, change_of, content_types_of
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.undecodable_text import call_readable
 
@@ -109,7 +108,7 @@ def replay(conn: SyncConnection, plan: ReplayPlan, progress: Progress = no_progr
     Raises:
         Forbidden, LockNotAvailable: batches before the one that failed are done.
     """
-    return queue(conn, plan.hook, plan.change_ids, progress)
+    return queue(conn, plan.hook, plan.change_ids, progress, Rule(plan.hook, ignore_failure).wants)
 
 
 def replayable(conn: SyncConnection, hook: Hook, chosen: ReplayFilter) -> "array[int]":
@@ -136,14 +135,25 @@ def replayable(conn: SyncConnection, hook: Hook, chosen: ReplayFilter) -> "array
         first = ids[-1] + 1
 
 
-def queue(conn: SyncConnection, hook: Hook, ids: Sequence[int], progress: Progress = no_progress) -> int:
-    """Make pending deliveries of changes; the result is how many of them were not pending already."""
+def queue(
+    conn: SyncConnection,
+    hook: Hook,
+    ids: Sequence[int],
+    progress: Progress = no_progress,
+    wants: Wants = any_change,
+) -> int:
+    """Make pending deliveries of changes; the result is how many of them were not pending already.
+
+    ``wants``: decides between a change of a child as it is and as an update of its parent.
+    """
     content_types = _content_types(conn)
     queued = 0
     # Oldest first: otherwise one could become due before an older one that it must wait for.
     with progress("queueing", len(ids)) as advance:
         for batch in batches(ids):
-            rows = [_pending_row(row, hook, content_types) for row in _logged_rows(conn, batch)]
+            changes = (change_of(cast("asyncpg.Record", row), content_types) for row in _logged_rows(conn, batch))
+            found = (delivery_of(change, hook, wants) for change in changes)
+            rows = [_pending_row(delivery) for delivery in found if delivery is not None]
             ((parked,),) = call(conn, "requeue", deliveries=msgspec.json.encode(rows).decode())
             queued += parked
             advance(len(batch))
@@ -165,7 +175,7 @@ def logged_change(conn: SyncConnection, id_: int) -> Change:
 def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> ReplayPlan:
     """The plan with only the changes that match the hook's roles, columns and conditions."""
     hook, content_types = plan.hook, _content_types(conn)
-    if not has_rule(hook):
+    if not has_rule(hook) and not hook.child_ids:
         return plan
     if hook.conditions:
         check_conditions(hook.conditions)
@@ -175,7 +185,7 @@ def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> Rep
     with progress("matching", len(plan.change_ids)) as advance:
         for batch in batches(plan.change_ids):
             changes = (change_of(cast("asyncpg.Record", row), content_types) for row in _logged_rows(conn, batch))
-            matching.extend(change.id for change in changes if rule.wants(change))
+            matching.extend(change.id for change in changes if delivery_of(change, hook, rule.wants) is not None)
             advance(len(batch))
     failed = next((FailedConditions(each.changes, each.last.error) for each in failures.take().values()), None)
     if not matching:
@@ -188,15 +198,13 @@ def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> Rep
     return replace(plan, change_ids=matching, failed_conditions=failed)
 
 
-def _pending_row(row: tuple[Any, ...], hook: Hook, content_types: ContentTypes) -> dict[str, object]:
+def _pending_row(delivery: Delivery) -> dict[str, object]:
     """A pending delivery as jobhooks.requeue takes it, with the lanes that the daemon would use."""
-    change = change_of(cast("asyncpg.Record", row), content_types)
-    (delivery,) = deliveries_of(change, [hook])
     lane, other_lane = lane_numbers(delivery.lanes)
     return {
-        "change_id": change.id,
-        "hook_id": hook.id,
-        "content_type_id": change.content_type.id,
+        "change_id": delivery.change.id,
+        "hook_id": delivery.hook.id,
+        "content_type_id": delivery.change.content_type.id,
         "lane": lane,
         "other_lane": other_lane,
     }
@@ -209,7 +217,4 @@ def _logged_rows(conn: SyncConnection, ids: Sequence[int]) -> Iterator[tuple[Any
 
 
 def _content_types(conn: SyncConnection) -> ContentTypes:
-    return {
-        id_: ContentType(id_, name, schema, table, tuple(key_columns), tuple(key_types), frozenset(ignored))
-        for id_, name, schema, table, key_columns, ignored, key_types in call_readable(conn, "content_types")
-    }
+    return content_types_of(call_readable(conn, "content_types"))

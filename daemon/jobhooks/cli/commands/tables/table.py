@@ -87,6 +87,8 @@ def _facts(details: tables.TableDetails) -> Iterator[tuple[str, str]]:
         yield "exclude", ", ".join(details.exclude)
     if details.ignore:
         yield "ignore", ", ".join(details.ignore)
+    for parent in details.parents:
+        yield "parent", f"{parent}: its hooks get the changes of this table as updates"
     for trigger in details.triggers:
         where = "" if trigger.table == details.table else f" on {trigger.table}"
         yield "trigger", f"{trigger.name}{where} ({trigger.state})"

@@ -86,6 +86,14 @@ def watch(
             show_default=False,
         ),
     ] = None,
+    parent: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A table of which each change of this one is an update, too, and the columns that refer to it, such as"
+            " public.device=device_id. Repeatable.",
+            metavar="TABLE=COLUMN[,COLUMN...]",
+        ),
+    ] = None,
     instead_of: Annotated[
         str | None,
         typer.Option(
@@ -108,14 +116,18 @@ def watch(
 
     Example: jobhooks table watch public.user --exclude password --ignore last_seen --ignore login_count
 
+    Example: jobhooks table watch public.device_tag --parent public.device=device_id
+
     Example: jobhooks table watch 'public.*' --except 'public.django_*' --ignore last_updated
     """
-    given = key or keyless or always or exclude or ignore or allow_casts or keep_lastval is not None
+    given = key or keyless or always or exclude or ignore or allow_casts or keep_lastval is not None or parent
     if instead_of is not None and given:
         raise typer.BadParameter("--instead-of takes the options of the former table; change them afterwards")
     is_one = len(table) == 1 and not is_pattern(table[0]) and not excepted and not dry_run
-    if not is_one and (instead_of is not None or key):
-        raise typer.BadParameter("--key and --instead-of are for one table, without a pattern, --except and --dry-run")
+    if not is_one and (instead_of is not None or key or parent):
+        raise typer.BadParameter(
+            "--key, --parent and --instead-of are for one table, without a pattern, --except and --dry-run"
+        )
     with connection(load(config, database_url=database_url)) as conn:
         if not is_one:
             options = WatchOptions(keyless, always, exclude or (), ignore or (), allow_casts, keep_lastval)
@@ -135,6 +147,7 @@ def watch(
                 ignore=ignore or (),
                 allow_casts=allow_casts,
                 keep_lastval=keep_lastval,
+                parents=parent or (),
             )
         _warn(conn, watched.table)
     if as_json:

@@ -1,7 +1,7 @@
 """One call of an ``async def`` receiver, and recording its result."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -54,7 +54,7 @@ async def call_receiver(
     hook = delivery.hook
     change = delivery.shown or delivery.change
     connect, reader = partial(LazyConnection, transaction), AsyncChangeReader(transaction)
-    changes = [each.shown or each.change for each in batch] if batch else [change]
+    changes = [one for each in batch for one in each.changes] if batch else [change]
     transaction.changes = changes
     run: Run[Any] = Run(
         *(transaction.delivery, connect, log, change.id, hook.name, reader, change),
@@ -65,8 +65,8 @@ async def call_receiver(
     current_run.set(run)
     try:
         instance: Any = found.receiver(run)
-        if found.takes_batches:
-            work = partial(instance.receive_job_hook_batch, changes=changes)
+        if found.takes_batches or delivery.further:
+            work = _of_several(found, instance, delivery, reader, run)
         else:
             arguments = arguments_of(found, change)
             if "changed_object" in found.wanted:
@@ -99,6 +99,32 @@ async def call_receiver(
     finally:
         run.ended = True
         current_run.set(None)
+
+
+def _of_several(
+    found: FoundReceiver, instance: Any, delivery: Delivery, reader: AsyncChangeReader, run: Run[Any]
+) -> Callable[[], Awaitable[object]]:
+    """The work for a batch, or for a change that updates several parents."""
+    if found.takes_batches:
+        return partial(instance.receive_job_hook_batch, changes=run.changes)
+    return partial(_in_turn, found, instance, delivery, reader, run)
+
+
+async def _in_turn(
+    found: FoundReceiver, instance: Any, delivery: Delivery, reader: AsyncChangeReader, run: Run[Any]
+) -> list[object]:
+    """Call the receiver for each parent that the change updates; what it returned each time."""
+    values: list[object] = []
+    for change in delivery.changes:
+        run.part, run.change, run.changes = change.part, change, [change]
+        live: AsyncChangedObject | None = None
+        arguments = arguments_of(found, change)
+        if "changed_object" in found.wanted:
+            arguments["changed_object"] = live = await reader.changed_object(change)
+        values.append(await instance.receive_job_hook(**arguments))
+        if live is not None:
+            warn_of_unsaved(live, run.log)
+    return values
 
 
 def _raise_unless_failed(transaction: RunTransaction, exc: BaseException) -> None:

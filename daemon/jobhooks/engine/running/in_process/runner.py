@@ -291,6 +291,7 @@ def orders_of(found: FoundReceiver, deliveries: list[Delivery], clock: Clock) ->
             each.hook.name,
             each.hook.limits.has_sensitive_variables,
             tuple(merged.identity for merged in each.merged),
+            each.further,
             each.waits_for > 0,
             rules_of(each, calls_on_dead=found.has_on_dead),
             each.hook.data_json,

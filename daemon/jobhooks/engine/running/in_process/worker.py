@@ -58,8 +58,9 @@ MOST_THREADS = 40  # a ThreadPoolExecutor of a module starts up to 32
 class Order:
     """The data of one attempt, sent to a worker. Times are in seconds.
 
-    ``merged``: settled with it. ``behind``: it is a later change of an object of others that are sent with it.
-    ``rules``: for the next attempt, if they are not the usual ones.
+    ``merged``: settled with it. ``further``: updates of further parents, for each of which the receiver is called, too.
+    ``behind``: it is a later change of an object of others that are sent with it. ``rules``: for the next attempt, if
+    they are not the usual ones.
     """
 
     class_path: str
@@ -71,6 +72,7 @@ class Order:
     hook_name: str = ""
     sensitive: bool = False
     merged: tuple[DeliveryIdentity, ...] = ()
+    further: tuple[Change, ...] = ()
     behind: bool = False
     rules: RetryRules | None = None
     hook_data: str = ""
@@ -321,7 +323,7 @@ def _run(
     order = orders[0]
     clock = order.clock
     started_at = clock.now()
-    changes = [order.change for order in orders]
+    changes = [change for order in orders for change in (order.change, *order.further)]
     connection = RunConnection(shared, order.delivery, changes)
     reader = SyncChangeReader(connection)
     run = Run(
@@ -335,7 +337,7 @@ def _run(
         longest_s = TOO_LONG_S if shared.protocol.needs_end else None
         with without_copies(found.class_path), _limits(order.soft_time_limit, longest_s):
             ending.receiver = found.receiver(run)
-            ending.value = value = _call(found, ending.receiver, orders, reader, log)
+            ending.value = value = _call(found, ending.receiver, orders, reader, run)
         outcome = completed(started_at, clock, log, value, sensitive=order.sensitive)
         if order.behind and shared.protocol.needs_end and not says_only_success(outcome):
             connection()  # to be recorded with those before it
@@ -384,12 +386,12 @@ def _computed_pause(found: FoundReceiver, order: Order, exc: BaseException, log:
         return computed_pause(found.receiver, order.rules, exc, log)
 
 
-def _call(
-    found: FoundReceiver, receiver: Any, orders: list[Order], reader: SyncChangeReader, log: ReceiverLog
-) -> object:
+def _call(found: FoundReceiver, receiver: Any, orders: list[Order], reader: SyncChangeReader, run: Run) -> object:
     live: ChangedObject | None = None
     if found.takes_batches:
-        work = partial(receiver.receive_job_hook_batch, changes=[each.change for each in orders])
+        work = partial(receiver.receive_job_hook_batch, changes=list(run.changes))
+    elif orders[0].further:
+        work = partial(_in_turn, found, receiver, orders[0], reader, run)
     else:
         change = orders[0].change
         arguments = arguments_of(found, change)
@@ -402,8 +404,24 @@ def _call(
         value = work()
         refuse_awaitable(value)
     if live is not None:
-        warn_of_unsaved(live, log)
+        warn_of_unsaved(live, run.log)
     return value
+
+
+def _in_turn(found: FoundReceiver, receiver: Any, order: Order, reader: SyncChangeReader, run: Run) -> list[object]:
+    """Call the receiver for each parent that the change updates; what it returned each time."""
+    values: list[object] = []
+    for change in (order.change, *order.further):
+        run.part, run.change, run.changes = change.part, change, [change]
+        live: ChangedObject | None = None
+        arguments = arguments_of(found, change)
+        if "changed_object" in found.wanted:
+            arguments["changed_object"] = live = reader.changed_object(change)
+        values.append(receiver.receive_job_hook(**arguments))
+        refuse_awaitable(values[-1])
+        if live is not None:
+            warn_of_unsaved(live, run.log)
+    return values
 
 
 def _commit_all(shared: SharedTransaction, orders: list[Order], outcomes: list[Outcome | None]) -> list[Outcome | None]:
