@@ -34,8 +34,8 @@ def test_no_daemon_is_shown_with_a_remedy() -> None:
 
 def test_a_long_backlog_is_cut() -> None:
     shown = text(STATUSES["a long backlog"])["pending"]
-    assert shown[1].split() == ["(gone)", "1", "0", "0", "in", "1h", "0m"]
-    assert shown[2].split() == ["hook", "1", "1", "2", "3", "1m", "30s", "late"]
+    assert shown[1].split() == ["(gone)", "0", "0", "1", "0", "0", "in", "1h", "0m"]
+    assert shown[2].split() == ["hook", "1", "4", "5", "1", "2", "3", "1m", "30s", "late"]
     assert len(shown) == 1 + (len(BACKLOGS) - 1) + 2, "a heading, all but one, and what is left out"
 
 

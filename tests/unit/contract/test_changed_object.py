@@ -3,7 +3,7 @@
 import pytest
 
 from jobhooks.contract.changed_object import AsyncChangedObject, ChangedObject, LoadedRow
-from jobhooks.contract.content_type import ContentType
+from jobhooks.contract.content_type import ContentType, ForeignKey
 from jobhooks.contract.snapshots import Row
 from jobhooks.errors import StaleObject
 from support.making import make_change
@@ -22,6 +22,13 @@ class Table:
     def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
         assert (content_type, key) == (DEVICE, {"id": 1})
         return None if self.row is None else LoadedRow(dict(self.row), str(self.version))
+
+    def load_all(self, foreign_key: ForeignKey, key: Row, most: int, /) -> list[LoadedRow]:
+        raise NotImplementedError(f"no other table: {foreign_key}, {key}, {most}")
+
+    def foreign_keys(self, schema: str, table: str) -> list[ForeignKey]:
+        assert (schema, table) == (DEVICE.schema, DEVICE.table)
+        return []
 
     def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
         if self.row is None or version != str(self.version):
@@ -46,6 +53,12 @@ class AsyncTable:
 
     async def load(self, content_type: ContentType, key: Row) -> LoadedRow | None:
         return self.table.load(content_type, key)
+
+    async def load_all(self, foreign_key: ForeignKey, key: Row, most: int, /) -> list[LoadedRow]:
+        return self.table.load_all(foreign_key, key, most)
+
+    async def foreign_keys(self, schema: str, table: str) -> list[ForeignKey]:
+        return self.table.foreign_keys(schema, table)
 
     async def update(self, content_type: ContentType, key: Row, version: str, values: Row) -> LoadedRow | None:
         return self.table.update(content_type, key, version, values)
