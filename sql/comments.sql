@@ -76,6 +76,7 @@ begin
             ('hooks', 'condition_state', 'valid, invalid, or unchecked: no program has compiled them yet; null: no conditions'),
             ('hooks', 'roles', 'Only changes of sessions that logged in as one of these roles trigger it; empty: all'),
             ('hooks', 'data', 'What it passes to its receiver: self.hook.data'),
+            ('hooks', 'loaded', 'Whether the daemon that leads has loaded the receiver; null: no daemon leads'),
             ('hooks', 'data_state', 'valid, invalid, or unchecked: no program that has the receiver has seen them; null: no data'),
             ('hooks', 'data_error', 'Why the receiver does not take the data'),
             ('hooks', 'settings', 'All its settings, as jobhooks.save_hook takes them'),

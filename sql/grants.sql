@@ -84,7 +84,7 @@ begin
 
     grant execute on function
         jobhooks.problems(interval, bigint), jobhooks.problems_of_tables(), jobhooks.problems_of_keys(), jobhooks.problems_of_columns(), jobhooks.problems_of_wide_rows(), jobhooks.problems_of_casts(), jobhooks.casts_of_columns(regclass, text []),
-        jobhooks.problems_of_triggers(), jobhooks.problems_of_capture(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(),
+        jobhooks.problems_of_triggers(), jobhooks.problems_of_capture(), jobhooks.problems_of_partitions(), jobhooks.problems_of_hooks(), jobhooks.problems_of_receivers(), jobhooks.has_loaded(),
         jobhooks.problems_of_conditions(), jobhooks.problems_of_deliveries(), jobhooks.problems_of_log(interval, bigint),
         jobhooks.problems_of_marks(), jobhooks.problems_of_roles(), jobhooks.problems_of_server(), jobhooks.problems_of_publications(), jobhooks.live_triggers(), jobhooks.without_table(text),
         jobhooks.problems_of_parents(), jobhooks.flaw_of_parent(integer, integer, text []), jobhooks.parents_of(integer), jobhooks.children_of_hook(integer),
@@ -94,7 +94,7 @@ begin
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer), jobhooks.unknown_roles(integer),
         jobhooks.problems_of_data(),
         jobhooks.unknown_ordering(integer), jobhooks.unknown_rate_keys(integer), jobhooks.rate_waits(integer), jobhooks.recorded_columns(integer), jobhooks.problems_of_names_in_hooks(),
-        jobhooks.pending_deliveries(integer [], bigint), jobhooks.delivery_states(integer [], bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
+        jobhooks.pending_deliveries(integer [], bigint), jobhooks.delivery_states(integer [], bigint), jobhooks.held_up_deliveries(bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
         jobhooks.configuration_of_hook(integer),
@@ -119,12 +119,13 @@ begin
     to jobhooks_operator;
 
     grant insert, update on jobhooks.job to jobhooks_daemon;
+    grant insert, update, delete on jobhooks.receiver_load, jobhooks.loaded_receiver, jobhooks.broken_module to jobhooks_daemon;
     grant insert, update on jobhooks.condition_failure to jobhooks_daemon;
     grant update on jobhooks.cursor to jobhooks_daemon;
     grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position, jobhooks.rate_bucket, jobhooks.suspect, jobhooks.running_delivery, jobhooks.running_log_entry
     to jobhooks_daemon;
     grant execute on function
-        jobhooks.register_jobs(json, boolean), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
+        jobhooks.register_jobs(json, boolean), jobhooks.add_jobs(json), jobhooks.record_receivers(bigint, json), jobhooks.maintain_log(interval, bigint), jobhooks.configuration_version(),
         jobhooks.drop_old_results(interval, bigint), jobhooks.drop_old_history(interval),
         jobhooks.wait_for_lock(integer, double precision), jobhooks.wait_for_leader(double precision),
         jobhooks.heartbeat(), jobhooks.acquire_leadership(), jobhooks.end_silent_leader(double precision), jobhooks.record_failures(json),

@@ -264,6 +264,17 @@ COMMENT ON COLUMN jobhooks.backlog.changes IS 'How many; an estimate for unread 
 
 COMMENT ON COLUMN jobhooks.backlog.oldest IS 'When the oldest of them was recorded';
 
+CREATE TABLE jobhooks.broken_module (
+    module text NOT NULL,
+    path text NOT NULL,
+    line integer,
+    error text NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.broken_module IS 'The modules that this daemon could not import, and classes in them that are no valid receivers';
+
+COMMENT ON COLUMN jobhooks.broken_module.line IS 'The first line of the module that failed; null if there is none';
+
 CREATE TABLE jobhooks.capture_template (
     function text NOT NULL,
     definition text NOT NULL
@@ -630,9 +641,14 @@ CREATE VIEW jobhooks.hooks AS
             WHEN (taken.hook_id IS NULL) THEN 'unchecked'::text
             ELSE 'valid'::text
         END AS data_state,
-    taken.error AS data_error
-   FROM (((((jobhooks.job_hook hook
+    taken.error AS data_error,
+        CASE
+            WHEN daemon.has_loaded THEN job.installed
+            ELSE NULL::boolean
+        END AS loaded
+   FROM ((((((jobhooks.job_hook hook
      JOIN jobhooks.job job ON ((job.id = hook.job_id)))
+     CROSS JOIN ( SELECT jobhooks.has_loaded() AS has_loaded) daemon)
      LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)))
      LEFT JOIN jobhooks.condition_verdict verdict ON (((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions))))
      LEFT JOIN jobhooks.data_verdict taken ON (((taken.hook_id = hook.id) AND (taken.job_id = hook.job_id) AND (taken.data = hook.data))))
@@ -671,8 +687,18 @@ CREATE VIEW jobhooks.hooks AS
                   WHERE ((hook.data <> '{}'::jsonb) AND (taken.hook_id IS NULL) AND job.installed)
                 UNION ALL
                  SELECT 7,
-                    format('its job %s is not installed: no daemon finds its receiver'::text, job.class_path) AS format,
-                    'jobhooks receiver list, to see what is found'::text
+                    (format('its job %s is not installed: '::text, job.class_path) || COALESCE(( SELECT format('the daemon cannot load its module: %s%s: %s'::text, broken.path, (':'::text || broken.line), broken.error) AS format
+                           FROM jobhooks.broken_module broken
+                          WHERE (daemon.has_loaded AND starts_with(job.class_path, (broken.module || '.'::text)))
+                         LIMIT 1),
+                        CASE
+                            WHEN daemon.has_loaded THEN 'the daemon has not loaded its receiver'::text
+                            ELSE 'no daemon has loaded its receiver'::text
+                        END)),
+                        CASE
+                            WHEN daemon.has_loaded THEN 'put the receiver into a directory of the daemon''s receivers_path'::text
+                            ELSE 'jobhooks run, or start its service'::text
+                        END AS "case"
                   WHERE (NOT job.installed)
                 UNION ALL
                  SELECT 8,
@@ -739,6 +765,8 @@ COMMENT ON COLUMN jobhooks.hooks.data IS 'What it passes to its receiver: self.h
 COMMENT ON COLUMN jobhooks.hooks.data_state IS 'valid, invalid, or unchecked: no program that has the receiver has seen them; null: no data';
 
 COMMENT ON COLUMN jobhooks.hooks.data_error IS 'Why the receiver does not take the data';
+
+COMMENT ON COLUMN jobhooks.hooks.loaded IS 'Whether the daemon that leads has loaded the receiver; null: no daemon leads';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -843,6 +871,20 @@ COMMENT ON COLUMN jobhooks.job_result.traceback IS 'Where in the receiver it fai
 
 COMMENT ON COLUMN jobhooks.job_result.value IS 'What the receiver returned; null where that was nothing, or nothing that JSON has';
 
+CREATE TABLE jobhooks.loaded_receiver (
+    class_path text NOT NULL,
+    path text NOT NULL,
+    line integer,
+    source_hash text,
+    package text
+);
+
+COMMENT ON TABLE jobhooks.loaded_receiver IS 'The receivers that this daemon has loaded';
+
+COMMENT ON COLUMN jobhooks.loaded_receiver.source_hash IS 'SHA-256 of the source that it has imported: the module and its helpers';
+
+COMMENT ON COLUMN jobhooks.loaded_receiver.package IS 'The installed package with its version; null for a file';
+
 CREATE VIEW jobhooks.jobs AS
  SELECT job.class_path,
     (in_force.settings ->> 'name'::text) AS name,
@@ -854,8 +896,26 @@ CREATE VIEW jobhooks.jobs AS
     in_force.settings,
     ARRAY( SELECT jsonb_object_keys(job.overrides) AS jsonb_object_keys
           ORDER BY (jsonb_object_keys(job.overrides))) AS overridden,
-    job.id
-   FROM (jobhooks.job job
+    job.id,
+        CASE
+            WHEN daemon.has_loaded THEN (loaded.class_path IS NOT NULL)
+            ELSE NULL::boolean
+        END AS loaded,
+        CASE
+            WHEN daemon.has_loaded THEN (loaded.path || COALESCE((':'::text || loaded.line), ''::text))
+            ELSE NULL::text
+        END AS loaded_from,
+        CASE
+            WHEN daemon.has_loaded THEN "left"(loaded.source_hash, 12)
+            ELSE NULL::text
+        END AS version,
+        CASE
+            WHEN daemon.has_loaded THEN loaded.package
+            ELSE NULL::text
+        END AS package
+   FROM (((jobhooks.job job
+     CROSS JOIN ( SELECT jobhooks.has_loaded() AS has_loaded) daemon)
+     LEFT JOIN jobhooks.loaded_receiver loaded ON ((loaded.class_path = job.class_path)))
      CROSS JOIN LATERAL ( SELECT jobhooks.settings_of_job(job.*, job.overrides) AS settings) in_force);
 
 COMMENT ON VIEW jobhooks.jobs IS 'The jobs with their effective settings: the receiver''s, or an operator''s override';
@@ -925,6 +985,23 @@ COMMENT ON TABLE jobhooks.rate_bucket IS 'What hooks with a rate have used of it
 COMMENT ON COLUMN jobhooks.rate_bucket.key IS 'The hash of the values of rate_per; 0 if all deliveries share the rate';
 
 COMMENT ON COLUMN jobhooks.rate_bucket.full_at IS 'When none of it is used any more';
+
+CREATE TABLE jobhooks.receiver_load (
+    is_only boolean DEFAULT true NOT NULL,
+    leader bigint NOT NULL,
+    process text,
+    loaded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    missing text[] DEFAULT '{}'::text[] NOT NULL,
+    CONSTRAINT receiver_load_is_only_check CHECK (is_only)
+);
+
+COMMENT ON TABLE jobhooks.receiver_load IS 'Which daemon has loaded receivers last, and when; at most one row';
+
+COMMENT ON COLUMN jobhooks.receiver_load.leader IS 'The number under which it led';
+
+COMMENT ON COLUMN jobhooks.receiver_load.process IS 'Its process, as in jobhooks.cursor';
+
+COMMENT ON COLUMN jobhooks.receiver_load.missing IS 'Directories of receivers_path that do not exist, if it was set';
 
 CREATE VIEW jobhooks.results AS
  SELECT result.change_id,
@@ -1144,6 +1221,9 @@ ALTER TABLE ONLY jobhooks.job
 ALTER TABLE ONLY jobhooks.job_result
     ADD CONSTRAINT job_result_pkey PRIMARY KEY (change_id, hook_id, attempt);
 
+ALTER TABLE ONLY jobhooks.loaded_receiver
+    ADD CONSTRAINT loaded_receiver_pkey PRIMARY KEY (class_path);
+
 ALTER TABLE ONLY jobhooks.log_segment
     ADD CONSTRAINT log_segment_pkey PRIMARY KEY (number);
 
@@ -1155,6 +1235,9 @@ ALTER TABLE ONLY jobhooks.object_change_1
 
 ALTER TABLE ONLY jobhooks.rate_bucket
     ADD CONSTRAINT rate_bucket_pkey PRIMARY KEY (hook_id, key);
+
+ALTER TABLE ONLY jobhooks.receiver_load
+    ADD CONSTRAINT receiver_load_pkey PRIMARY KEY (is_only);
 
 ALTER TABLE ONLY jobhooks.running_delivery
     ADD CONSTRAINT running_delivery_pkey PRIMARY KEY (change_id, hook_id);
@@ -1212,6 +1295,10 @@ CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE 
 CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.record_configuration('hook', 'id');
 
 CREATE CONSTRAINT TRIGGER record_configuration AFTER INSERT OR DELETE OR UPDATE ON jobhooks.job_hook_content_type DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION jobhooks.record_configuration('hook', 'job_hook_id');
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.broken_module FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.broken_module ENABLE REPLICA TRIGGER skip_replicated;
 
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.capture_template FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
@@ -1285,6 +1372,10 @@ CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.job
 
 ALTER TABLE jobhooks.job_result ENABLE REPLICA TRIGGER skip_replicated;
 
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.loaded_receiver FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.loaded_receiver ENABLE REPLICA TRIGGER skip_replicated;
+
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.log_segment FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.log_segment ENABLE REPLICA TRIGGER skip_replicated;
@@ -1304,6 +1395,10 @@ ALTER TABLE jobhooks.object_change_1 ENABLE REPLICA TRIGGER skip_replicated;
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.rate_bucket FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.rate_bucket ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.receiver_load FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.receiver_load ENABLE REPLICA TRIGGER skip_replicated;
 
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.running_delivery FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
@@ -1367,6 +1462,9 @@ GRANT ALL ON FUNCTION jobhooks.actions_called(hook text, events text[]) TO jobho
 
 REVOKE ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text, columns text[], conditions text, coalesce_s double precision, enabled boolean, priority integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.add_hook(name text, content_types text[], events text[], job text, description text, columns text[], conditions text, coalesce_s double precision, enabled boolean, priority integer) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.add_jobs(found json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.add_jobs(found json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.add_replication_trigger(relation regclass) FROM PUBLIC;
 
@@ -1543,8 +1641,18 @@ GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.greatest_change_id() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.has_loaded() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.has_loaded() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.has_loaded() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.has_loaded() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.heartbeat() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.heartbeat() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.held_up_deliveries(looked_at bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.held_up_deliveries(looked_at bigint) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.held_up_deliveries(looked_at bigint) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.held_up_deliveries(looked_at bigint) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.interrupt_runs(leader bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.interrupt_runs(leader bigint) TO jobhooks_daemon;
@@ -1757,6 +1865,11 @@ GRANT ALL ON FUNCTION jobhooks.problems_of_publications() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_publications() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_publications() TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.problems_of_receivers() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_receivers() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_receivers() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_receivers() TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.problems_of_roles() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_roles() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_roles() TO jobhooks_operator;
@@ -1796,6 +1909,9 @@ GRANT ALL ON FUNCTION jobhooks.record_failures(rest json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.record_place(leader bigint, configured json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_place(leader bigint, configured json) TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.record_receivers(leader bigint, loaded json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_receivers(leader bigint, loaded json) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
@@ -2001,6 +2117,10 @@ GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.backlog TO jobhooks_daemon;
 
+GRANT SELECT ON TABLE jobhooks.broken_module TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.broken_module TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.broken_module TO jobhooks_daemon;
+
 GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_daemon;
@@ -2073,6 +2193,10 @@ GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_operator;
 GRANT SELECT,INSERT,DELETE ON TABLE jobhooks.job_result TO jobhooks_daemon;
 GRANT SELECT ON TABLE jobhooks.job_result TO jobhooks_receiver;
 
+GRANT SELECT ON TABLE jobhooks.loaded_receiver TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.loaded_receiver TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.loaded_receiver TO jobhooks_daemon;
+
 GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.jobs TO jobhooks_daemon;
@@ -2101,6 +2225,10 @@ GRANT UPDATE(postchange) ON TABLE jobhooks.object_change_1 TO jobhooks_capture;
 GRANT SELECT ON TABLE jobhooks.rate_bucket TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.rate_bucket TO jobhooks_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.rate_bucket TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.receiver_load TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.receiver_load TO jobhooks_operator;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.receiver_load TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_operator;

@@ -17,7 +17,7 @@ from jobhooks.operations.configuration import receivers
 from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
 from jobhooks.runtime.restart import restart
-from jobhooks.runtime.settings import Settings
+from jobhooks.runtime.settings import Settings, unknown_variables
 from jobhooks.runtime.stop_signals import end_at_once_on_sigterm
 from jobhooks.schema.install import check_may_mark, check_original, check_place
 from jobhooks.store import libpq
@@ -39,15 +39,13 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
     if end_with is not None:
         parent_process.end_with(end_with)
     faulthandler.register(signal.SIGVTALRM, chain=True)  # by which the system ends a daemon that cannot do so itself
+    for problem in unknown_variables():
+        log.warning("unknown_variable", problem=problem)
     service = systemd.Service()
-
-    def register(found: ReceiverRegistry) -> None:
-        with connection(chosen) as conn:
-            receivers.register(conn, found, complete=True)
 
     with output.captured():
         engine_settings, registry = _prepare(chosen, service)
-        running = supervisor.run(engine_settings, registry, service, register, restart=restart)
+        running = supervisor.run(engine_settings, registry, service, restart=restart)
         uvloop.run(running, loop_factory=DaemonLoop)
 
 
@@ -91,7 +89,8 @@ def _prepare_with(chosen: Settings, conn: SyncConnection) -> tuple[EngineSetting
     for found in registry.receivers.values():
         for warning in found.meta.warnings:
             log.warning("receiver_meta_warning", receiver=found.class_path, path=str(found.path), warning=warning)
-    receivers.register(conn, registry, complete=True)
+    for path in registry.missing:
+        log.warning("receivers_path_missing", path=str(path))
     engine_settings = EngineSettings(
         database_url=chosen.database_url,
         page_size=chosen.page_size,

@@ -1,6 +1,7 @@
 -- jobhooks.hooks: the job hooks, and whether changes lead to runs now: hook and job are enabled, the hook is not paused, the
 -- conditions compile, and the receiver takes the data.
 --
+-- loaded: whether the daemon that leads has loaded the receiver; null if no daemon leads.
 -- Conditions and data that no program has checked are unchecked. A running daemon checks them within a second. A hook without data is
 -- taken to be right until a daemon finds that its receiver needs some.
 create or replace view jobhooks.hooks as
@@ -44,9 +45,11 @@ select
         when taken.hook_id is null then 'unchecked'
         else 'valid'
     end as data_state,
-    taken.error as data_error
+    taken.error as data_error,
+    case when daemon.has_loaded then job.installed end as loaded
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
+cross join (select jobhooks.has_loaded() as has_loaded) as daemon
 left join jobhooks.condition_failure as failure on failure.hook_id = hook.id
 left join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions
 left join jobhooks.data_verdict as taken
@@ -75,8 +78,19 @@ cross join lateral (
         where hook.data <> '{}' and taken.hook_id is null and job.installed
         union all
         select
-            7, format('its job %s is not installed: no daemon finds its receiver', job.class_path),
-            'jobhooks receiver list, to see what is found'
+            7, format('its job %s is not installed: ', job.class_path) || coalesce(
+                (
+                    select format('the daemon cannot load its module: %s%s: %s', broken.path, ':' || broken.line, broken.error)
+                    from jobhooks.broken_module as broken
+                    where daemon.has_loaded and starts_with(job.class_path, broken.module || '.')
+                    limit 1
+                ),
+                case when daemon.has_loaded then 'the daemon has not loaded its receiver' else 'no daemon has loaded its receiver' end
+            ),
+            case
+                when daemon.has_loaded then 'put the receiver into a directory of the daemon''s receivers_path'
+                else 'jobhooks run, or start its service'
+            end
         where not job.installed
         union all
         select 8, format('its job %s is not enabled', job.class_path), format('jobhooks job enable %s', job.class_path)

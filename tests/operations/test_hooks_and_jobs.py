@@ -108,11 +108,15 @@ def test_disabling_a_job_names_its_enabled_hooks(conn: SyncConnection) -> None:
 
 
 def test_hidden_jobs_are_listed_on_request(conn: SyncConnection, tmp_path: Path) -> None:
-    """With the jobs of receivers that came since, if the role may register them; and the problems of receivers."""
+    """The list changes nothing: a receiver that no daemon has loaded gets a job when it is enabled."""
     hidden = "class Hidden(JobHookReceiver):\n    class Meta:\n        hidden = True\n        max_attemps = 1\n"
+    hidden += "    def receive_job_hook(self, change):\n        pass\n"
     registry = find_receivers([write_receivers(tmp_path / "more", f"from jobhooks import JobHookReceiver\n{hidden}")])
-    assert "r.Hidden" not in [job.job for job in receivers.registered_jobs(conn, registry)]
-    assert "r.Hidden" in [job.job for job in receivers.registered_jobs(conn, registry, hidden=True)]
+    assert receivers.without_job(conn, registry) == ["r.Hidden"]
+    receivers.enable(conn, registry, "r.Hidden")
+    assert receivers.without_job(conn, registry) == []
+    assert "r.Hidden" not in [job.job for job in receivers.listed_jobs(conn)]
+    assert "r.Hidden" in [job.job for job in receivers.listed_jobs(conn, hidden=True)]
     (problem,) = receivers.problems_of_receivers(registry)
     assert "Hidden.Meta.max_attemps" in problem
 

@@ -4,7 +4,7 @@ import datetime
 from dataclasses import replace
 
 from jobhooks.operations.doctor import Problem
-from jobhooks.operations.status import Extent, HookBacklog, LaggingHook, LastHour, Leader, Status, Unread
+from jobhooks.operations.status import Extent, HeldUp, HookBacklog, LaggingHook, LastHour, Leader, Status, Unread
 
 NOW = datetime.datetime(2026, 3, 1, 12, tzinfo=datetime.UTC)
 LEADER = Leader(7, "jobhooks", "jobhooks", "local socket", NOW, NOW, asleep=True, silent_for_s=0.5, responds=True)
@@ -21,6 +21,7 @@ QUIET = Status(
     lagging_hooks=[],
     deliveries=[],
     deliveries_complete=True,
+    held_up=[],
     last_hour=LastHour(NOW, 0, 0, 0, 0, 0.0, 0.0, None, None),
     log=Extent(1, 8192, 0, None, None, None, 8192),
     retention_days=30.0,
@@ -43,6 +44,11 @@ STATUSES = {
     "no daemon": replace(QUIET, leader=None),
     "unread changes": replace(QUIET, unread=Unread(2, NOW, 7.04)),
     "a long backlog": replace(QUIET, deliveries=BACKLOGS, deliveries_complete=False),
+    "objects blocked behind dead deliveries": replace(
+        QUIET,
+        deliveries=[HookBacklog("Bob's", 0, 0, 0, 0, 0, 14, 2, None, None)],
+        held_up=[HeldUp("Bob's", 2, 14, 3, 7), HeldUp("lets pass", 1, 0, 0, 9), HeldUp(None, 1, 1, 1, 5)],
+    ),
     "many problems": replace(QUIET, problems=PROBLEMS),
     "a viewer, who sees no address of the leader": replace(
         QUIET, leader=replace(LEADER, application_name="", client=None, since=None)

@@ -1,5 +1,6 @@
 """The root of the command line: its options, and how errors become one line and an exit code."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -39,12 +40,18 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def root_options(
-    version: Annotated[
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 - its callback acts
         bool,
         typer.Option("--version", "-V", help="Print the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """The options of the command without a subcommand."""
+    if any(name.upper().startswith("JOBHOOKS_") for name in os.environ) and context.invoked_subcommand != "run":
+        from jobhooks.runtime.settings import unknown_variables
+
+        for problem in unknown_variables():  # the daemon logs them
+            print_message(f"warning: {problem}")
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import inspect
 import operator
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -27,7 +27,10 @@ TESTS = ("test_", "conftest")  # how the names of modules begin that are for pyt
 
 
 def find_receivers(
-    directories: Iterable[Path], former: ReceiverRegistry | None = None, trial: Trial | None = None
+    directories: Iterable[Path],
+    former: ReceiverRegistry | None = None,
+    trial: Trial | None = None,
+    expected: Collection[Path] = (),
 ) -> ReceiverRegistry:
     """Import every module of ``directories``, and find their receivers. Of two modules with one name the first counts.
 
@@ -36,9 +39,11 @@ def find_receivers(
     installed packages come last. A module that does not import is reported, and stops nothing else.
 
     ``former``: see ``find_again``. ``trial``: imports each module elsewhere first; without one, a module that ends the
-    process ends this one.
+    process ends this one. ``expected``: directories that should exist.
     """
-    places = tuple(Place(directory.absolute(), directory.is_absolute()) for directory in directories)
+    places = tuple(
+        Place(directory.absolute(), directory.is_absolute(), directory in expected) for directory in directories
+    )
     return _find_in(places, former or ReceiverRegistry(()), trial)
 
 
@@ -55,6 +60,7 @@ def _find_in(places: tuple[Place, ...], former: ReceiverRegistry, trial: Trial |
     seen: set[str] = set()
     for place in places:
         if not _is_directory(place.path):
+            registry.missing += (place.path,) if place.expected else ()
             continue
         directory = place.path.resolve()
         if directory in registry.directories:
@@ -213,7 +219,7 @@ def _find_entry_points(registry: ReceiverRegistry, former: ReceiverRegistry, tri
     for point in sorted(set(entry_points(group=ENTRY_POINTS)), key=lambda point: (point.value, point.name)):
         try:
             if trial is not None and point.module not in sys.modules:
-                trial(Installed(point.module))
+                trial(Installed(point.module, _package(point)))
             receivers = _receivers_of(point)
             path = Path(inspect.getfile(inspect.getmodule(next(iter(receivers.values()))) or object))
         except KeyboardInterrupt:
@@ -230,7 +236,11 @@ def _find_entry_points(registry: ReceiverRegistry, former: ReceiverRegistry, tri
         for found in known.values():
             registry.receivers.setdefault(found.class_path, found)
         new = {name: receiver for name, receiver in receivers.items() if name not in known}
-        registry.broken += _describe(registry, point.module, path, new, Installed(point.module), {})
+        registry.broken += _describe(registry, point.module, path, new, Installed(point.module, _package(point)), {})
+
+
+def _package(point: EntryPoint) -> str | None:
+    return None if point.dist is None else f"{point.dist.name} {point.dist.version}"
 
 
 def _receivers_of(point: EntryPoint) -> dict[str, type[JobHookReceiver[Any]]]:

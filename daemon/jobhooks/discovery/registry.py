@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import tokenize
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -92,9 +93,19 @@ class FoundReceiver:
         """The results for the data that were checked, which scheduling asks for again and again."""
         return {}
 
+    @cached_property
+    def source_hash(self) -> str | None:
+        """Identifies the version of its code; null if that is unknown."""
+        return None if self.origin is None else self.origin.hash()
+
     @property
+    def package(self) -> str | None:
+        """The installed package, with its version; null for a file."""
+        return self.origin.package if isinstance(self.origin, Installed) else None
+
+    @cached_property
     def line(self) -> int | None:
-        """The first line of the class; null without source."""
+        """The first line of the class; null without source. The file may have changed since."""
         return definition_line(self.receiver)
 
 
@@ -115,20 +126,24 @@ class BrokenModule:
 
 
 class Place(NamedTuple):
-    """A directory to search. ``named``: by its absolute path, so it is trusted regardless of its owner."""
+    """A directory to search. ``named``: by its absolute path, so it is trusted regardless of its owner.
+
+    ``expected``: someone has named it, so it should exist.
+    """
 
     path: Path
     named: bool
+    expected: bool = False
 
 
 @dataclass
 class ReceiverRegistry:
     """The receivers in the receivers directories and in installed packages.
 
-    ``directories`` are those that were searched, ``places`` those that were asked for. ``sources``: by module name, its
-    source at the last import. ``invalid``: its classes that are not valid receivers. ``notes``: by module name, why it
-    has no receiver. ``listeners`` are called when the
-    registry changes.
+    ``directories`` are those that were searched, ``places`` those that were asked for, and ``missing`` those of them
+    that are expected and do not exist. ``sources``: by module name, its source at the last import. ``invalid``: its
+    classes that are not valid receivers. ``notes``: by module name, why it has no receiver. ``listeners`` are called
+    when the receivers change, ``recorders`` also when broken modules or missing directories do.
     """
 
     directories: tuple[Path, ...]
@@ -138,15 +153,21 @@ class ReceiverRegistry:
     invalid: dict[str, list[BrokenModule]] = field(default_factory=dict[str, list[BrokenModule]])
     notes: dict[str, BrokenModule] = field(default_factory=dict[str, BrokenModule])
     places: tuple[Place, ...] = ()
+    missing: tuple[Path, ...] = ()
     listeners: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
+    recorders: list[Callable[[], None]] = field(default_factory=list[Callable[[], None]])
 
     def take(self, newer: "ReceiverRegistry") -> None:
         """Take over the content of a newer registry, and call the listeners if the receivers differ."""
         are_others = self.receivers != newer.receivers
+        has_changed = are_others or (self.broken, self.missing) != (newer.broken, newer.missing)
+        self.missing = newer.missing
         self.directories, self.receivers, self.broken = newer.directories, newer.receivers, newer.broken
         self.sources, self.invalid, self.notes = newer.sources, newer.invalid, newer.notes
         for listener in self.listeners if are_others else ():
             listener()
+        for recorder in self.recorders if has_changed else ():
+            recorder()
 
     def has(self, class_path: str) -> bool:
         """Whether there is a receiver of this class path."""
@@ -181,6 +202,6 @@ class ReceiverRegistry:
 
 def definition_line(receiver: type[object]) -> int | None:
     """The first line of a class; null without source."""
-    with contextlib.suppress(OSError, TypeError):
+    with contextlib.suppress(OSError, TypeError, IndexError, SyntaxError, tokenize.TokenError):  # of a changed file
         return inspect.getsourcelines(receiver)[1]
     return None

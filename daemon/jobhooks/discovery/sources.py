@@ -1,5 +1,7 @@
 """The source of a receiver module, and its import: under a new name each time it changes."""
 
+import contextlib
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -44,6 +46,16 @@ class Source:
         """Return whether the other would do the same."""
         return (self.path, self.files, self.stamps) == (other.path, other.files, other.stamps)
 
+    def hash(self) -> str:
+        """SHA-256 of the files: the same wherever they are, as long as all of them are the same."""
+        digest = hashlib.sha256()
+        for path, content in sorted(self.files.items()):
+            digest.update(f"{path.relative_to(self.directory)}\0{len(content)}\0".encode(errors="surrogateescape"))
+            digest.update(content)
+        for path, (_modified, size) in sorted(self.stamps.items()):
+            digest.update(f"{path.relative_to(self.directory)}\0{size}\0".encode(errors="surrogateescape"))
+        return digest.hexdigest()
+
     def load(self) -> ModuleType:
         """Import the module, beside earlier versions of the same name.
 
@@ -85,9 +97,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Installed:
-    """A module of an installed package, which is imported as any other, and once."""
+    """A module of an installed package, which is imported as any other, and once. ``package``: with its version."""
 
     name: str
+    package: str | None = None
+
+    def hash(self) -> str | None:
+        """SHA-256 of the module's file; null without one."""
+        file = getattr(sys.modules.get(self.name), "__file__", None)
+        with contextlib.suppress(OSError, TypeError):
+            return hashlib.sha256(Path(file).read_bytes()).hexdigest()  # pyright: ignore[reportArgumentType] - TypeError
+        return None
 
     def load(self) -> ModuleType:
         """Import it.

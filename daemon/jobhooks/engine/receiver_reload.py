@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - of a type of a library that is not there
@@ -12,9 +12,8 @@ from jobhooks.discovery.loading import find_again
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.discovery.sources import look
 from jobhooks.engine.running.runner import Runner
-from jobhooks.errors import JobhooksError
 
-LOOK_S = 2.0  # between two looks at the files, and after jobs could not be recorded
+LOOK_S = 2.0  # between two looks at the files
 
 log = structlog.stdlib.get_logger()
 
@@ -27,13 +26,9 @@ class ReceiverReload:
     of a link, nor when one directory replaces another. So this class also looks by itself, and those looks decide.
     """
 
-    def __init__(
-        self, registry: ReceiverRegistry, runner: Runner, register: Callable[[ReceiverRegistry], None]
-    ) -> None:
+    def __init__(self, registry: ReceiverRegistry, runner: Runner) -> None:
         self._registry = registry
         self._runner = runner
-        self._register = register
-        self._is_registered = True
         self._seen = self._look()
         self._logged_failure = ""
 
@@ -60,7 +55,6 @@ class ReceiverReload:
             requested.clear()
             self._seen = seen
             await self._reload()
-        await self._make_jobs()
 
     def _look(self) -> list[object]:
         return [look(place.path) for place in self._registry.places]
@@ -99,15 +93,7 @@ class ReceiverReload:
         former = self._registry
         found = await asyncio.to_thread(find_again, former, trial.in_new_process)
         before, after = former.receivers, found.receivers
-        for name, note in found.notes.items():
-            if former.notes.get(name) != note:
-                log.warning("receiver_module_without_receiver", path=str(note.path), line=note.line, reason=note.error)
-        for broken in found.broken:
-            if broken not in former.broken:
-                log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
-        mended = sorted({broken.path for broken in former.broken} - {broken.path for broken in found.broken})
-        for path in mended:
-            log.info("receiver_module_mended", path=str(path))
+        mended = _report(former, found)
         changed = sorted(path for path in before if path in after and after[path] is not before[path])
         added, removed = sorted(after.keys() - before.keys()), sorted(before.keys() - after.keys())
         for path in [*changed, *added]:
@@ -117,13 +103,21 @@ class ReceiverReload:
         former.take(found)
         self._runner.retire()
         if changed or added or removed or mended:
-            self._is_registered = False
             log.info("receivers_reloaded", added=added, changed=changed, removed=removed)
 
-    async def _make_jobs(self) -> None:
-        if not self._is_registered:
-            try:
-                await asyncio.to_thread(self._register, self._registry)
-                self._is_registered = True
-            except JobhooksError as exc:
-                log.warning("jobs_not_recorded", error=str(exc), next_attempt_s=LOOK_S)
+
+def _report(former: ReceiverRegistry, found: ReceiverRegistry) -> list[Path]:
+    """Log what is newly without a receiver, broken or missing, and the files that import again, which it returns."""
+    for name, note in found.notes.items():
+        if former.notes.get(name) != note:
+            log.warning("receiver_module_without_receiver", path=str(note.path), line=note.line, reason=note.error)
+    for broken in found.broken:
+        if broken not in former.broken:
+            log.error("receiver_module_broken", path=str(broken.path), line=broken.line, error=broken.error)
+    mended = sorted({broken.path for broken in former.broken} - {broken.path for broken in found.broken})
+    for path in mended:
+        log.info("receiver_module_mended", path=str(path))
+    for path in found.missing:
+        if path not in former.missing:
+            log.warning("receivers_path_missing", path=str(path))
+    return mended

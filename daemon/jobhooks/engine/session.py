@@ -14,6 +14,7 @@ from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Clock
 from jobhooks.engine.engine import Engine, EngineConnections
 from jobhooks.engine.leadership import LeaderSession
+from jobhooks.engine.loaded_receivers import LoadedReceivers
 from jobhooks.engine.maintenance import maintain
 from jobhooks.engine.reading.listener import Listener
 from jobhooks.engine.reading.wakeup import Wakeup
@@ -97,6 +98,7 @@ class Session:
         self._ready = ready
         self._reconnects = reconnects
         self._on_stuck = on_stuck
+        self._database = ""  # and where it is, for the log
 
     async def run(self) -> None:
         """Wait to lead and then deliver, until ``stop`` is set.
@@ -140,6 +142,7 @@ class Session:
 
         def find() -> tuple[AsyncpgArguments, str]:
             with contextlib.closing(connect(self._settings.database_url)) as conn:
+                self._database = f"{conn.info.dbname} at {conn.info.host}:{conn.info.port}"
                 place = configured_place(conn, self._settings.database_url, self._settings.environment)
                 return asyncpg_arguments(conn), place
 
@@ -197,9 +200,11 @@ class Session:
             observers=self._observers,
             loop_limit=settings.loop_limit,
         )
+        loaded = LoadedReceivers(arguments, connections.leader, self._registry)
+        await loaded.record()
         await engine.start(in_doubt_s=in_doubt_s)
         stuck_s = max(LEAST_STUCK_S, STUCK * settings.leader_timeout_s)
-        log.info("started", receivers=sorted(self._registry.receivers))
+        log.info("started", database=self._database, receivers=sorted(self._registry.receivers))
         self._ready()
         self._registry.listeners.append(engine.dispatcher.on_receivers_changed)
         try:
@@ -207,6 +212,7 @@ class Session:
                 group.create_task(leader_session.keep_alive())
                 group.create_task(listener.keep_hearing(engine.reader.is_news))
                 group.create_task(engine.run())
+                group.create_task(loaded.run())
                 group.create_task(_reload_when_notified(listener, engine))
                 group.create_task(Watchdog(stuck_s, self._on_stuck).run())
                 group.create_task(maintain(arguments, settings.retention_days))
@@ -221,6 +227,7 @@ class Session:
                 raise Stopped
         finally:
             self._registry.listeners.clear()
+            self._registry.recorders.clear()
             await wakeup.close()
             runners.end_runs()
             await engine.cancel()

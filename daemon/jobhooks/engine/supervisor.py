@@ -5,6 +5,7 @@ import contextlib
 import gc
 import os
 import signal
+import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn, cast
@@ -35,16 +36,14 @@ async def run(
     settings: EngineSettings,
     registry: ReceiverRegistry,
     service: systemd.Service,
-    register: Callable[[ReceiverRegistry], None],
     observers: Sequence[Observer] = (),
     restart: Callable[[], NoReturn] | None = None,
 ) -> None:
     """Deliver until SIGTERM or SIGINT. If the database goes away, wait for it.
 
     ``service`` hears when the daemon listens and reads, or stands by, when it has lost the database, and, for systemd's
-    watchdog, that the event loop goes on. If it stands still, ``restart`` is called in another thread. ``register``,
-    called in a thread, makes the jobs of receivers that have changed. Receivers are reloaded when their files change
-    and on SIGHUP. ``observers`` get the engine's events beside the log.
+    watchdog, that the event loop goes on. If it stands still, ``restart`` is called in another thread. Receivers are
+    reloaded when their files change and on SIGHUP. ``observers`` get the engine's events beside the log.
 
     On the signal, runs have ``shutdown_grace_s`` to end. The next daemon reads everything again that is not settled by
     then, or has not begun. A second signal ends the process immediately.
@@ -59,7 +58,7 @@ async def run(
     if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
     helpers = [
-        asyncio.create_task(ReceiverReload(registry, def_runner, register).run(requested)),
+        asyncio.create_task(ReceiverReload(registry, def_runner).run(requested)),
         asyncio.create_task(def_runner.warm_up()),
         asyncio.create_task(signals.keep()),
     ]
@@ -108,9 +107,10 @@ async def run_sessions(
         ready()
 
     lost = False
+    failures = Failures()
     while not stop.is_set():
         session = Session(settings, registry, def_runner, observers, stop, is_ready, reconnects=lost, on_stuck=on_stuck)
-        lost = await _run_session(session, backoff, stop, waits)
+        lost = await _run_session(session, backoff, stop, waits, failures)
 
 
 def _collect_less_garbage() -> None:
@@ -123,7 +123,9 @@ def _collect_less_garbage() -> None:
     gc.set_threshold(10_000, 10, 10)
 
 
-async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event, waits: Callable[[str], None]) -> bool:
+async def _run_session(
+    session: Session, backoff: Backoff, stop: asyncio.Event, waits: Callable[[str], None], failures: "Failures"
+) -> bool:
     """Run a session to its end; if it failed, wait before the next one. Whether it lost the database."""
     lost = False
     try:
@@ -143,12 +145,33 @@ async def _run_session(session: Session, backoff: Backoff, stop: asyncio.Event, 
         waits(str(_first(failed)))
         log.error("not_this_database", error=str(_first(failed)), next_attempt_s=round(wait_s, 1))
         await _wait(wait_s, stop)
-    except* Exception as failed:  # an error of the database, or a fault in jobhooks: begin again
+    except* Exception as failed:  # noqa: BLE001 - it is logged: an error of the database, or a fault in jobhooks: begin again
         wait_s = backoff.next()
         waits(str(_first(failed)))
-        log.error("session_failed", error=str(_first(failed)), next_attempt_s=round(wait_s, 1), exc_info=failed)
+        failures.log(failed, wait_s)
         await _wait(wait_s, stop)
     return lost
+
+
+class Failures:
+    """Logs sessions that failed. The same failure again has no traceback: it would fill the log while it lasts."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def log(self, failed: BaseExceptionGroup[BaseException], wait_s: float) -> None:
+        """Log a failure."""
+        error = _first(failed)
+        place = traceback.extract_tb(error.__traceback__)[-1:]
+        text = f"{type(error).__name__}: {error} {place}"
+        again, self._last = text == self._last, text
+        log.error(
+            "session_failed",
+            error=str(error),
+            next_attempt_s=round(wait_s, 1),
+            exc_info=None if again else failed,
+            **({"again": True} if again else {}),
+        )
 
 
 async def _wait(seconds: float, stop: asyncio.Event) -> None:

@@ -97,6 +97,20 @@ class HookBacklog:
 
 
 @dataclass(frozen=True)
+class HeldUp:
+    """The dead deliveries of a hook, and those that wait behind them, of so many objects (ordering keys).
+
+    ``oldest_dead``: the change of the oldest dead one. ``hook`` is null once deleted.
+    """
+
+    hook: str | None
+    dead: int
+    held_up: int
+    held_up_objects: int
+    oldest_dead: int
+
+
+@dataclass(frozen=True)
 class LastHour:
     """The results of the last hour. ``since``: later if there are too many to count.
 
@@ -146,6 +160,7 @@ class Status:
     lagging_hooks: list[LaggingHook]
     deliveries: list[HookBacklog]
     deliveries_complete: bool
+    held_up: list[HeldUp]
     last_hour: LastHour
     log: Extent
     retention_days: float
@@ -183,6 +198,7 @@ def status(conn: SyncConnection, settings: Settings, known_problems: list[Proble
         lagging_hooks=[LaggingHook(*row) for row in call(conn, "lagging_hooks", looked_at=COUNTED_UNREAD)],
         deliveries=deliveries,
         deliveries_complete=deliveries_complete,
+        held_up=held_up(conn),
         last_hour=_last_hour(conn),
         log=_extent(conn),
         retention_days=settings.retention_days,
@@ -210,6 +226,11 @@ def watch(settings: Settings) -> Iterator[Status | DatabaseUnreachable]:
             if not reached:
                 raise
             yield exc
+
+
+def held_up(conn: SyncConnection) -> list[HeldUp]:
+    """The hooks with dead deliveries, with what waits behind them: those that hold up most first."""
+    return [HeldUp(*row) for row in call(conn, "held_up_deliveries", limit=COUNTED_DELIVERIES)]
 
 
 def _daemons(

@@ -29,6 +29,7 @@ DEFAULT_FILE = Path("/etc/jobhooks/jobhooks.toml")
 FILE_VARIABLE = "JOBHOOKS_CONFIG"
 PREFIX = "JOBHOOKS_"
 DATABASE_VARIABLE = "JOBHOOKS_DATABASE_URL"
+OTHER_VARIABLES = (FILE_VARIABLE, "JOBHOOKS_TEST_", "JOBHOOKS_CHAOS_", "JOBHOOKS_BENCH_")  # or how they begin
 AS_THE_SERVICE = "sudo -u jobhooks before the command, or name the database with --database-url"
 
 
@@ -149,6 +150,19 @@ def load(file: Path | None = None, **flags: object) -> Settings:
         raise SettingsError(f"cannot read the settings file {path}: {_reason(exc)}", _remedy(exc)) from exc
     except ValueError as exc:  # a TOML error is a ValueError
         raise SettingsError(f"the settings file {path} is not valid TOML: {exc}") from exc
+
+
+def unknown_variables() -> list[str]:
+    """Describe the variables of the environment that look like settings and are none. They have no effect."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    names = (name for name in sorted(os.environ) if name.upper().startswith(PREFIX) and name.upper() not in known)
+    described: list[str] = []
+    for name in names:
+        if not name.startswith(OTHER_VARIABLES):
+            nearest = get_close_matches(name.upper(), [*known, FILE_VARIABLE], 1)
+            guess = f'. Did you mean "{nearest[0]}"?' if nearest else ""
+            described.append(f"{name} in the environment has no effect: there is no such setting{guess}")
+    return described
 
 
 def _problem(error: "ErrorDetails", given: Mapping[str, object], path: Path | None) -> str:

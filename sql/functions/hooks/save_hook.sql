@@ -58,7 +58,14 @@ begin
     if (hook_id is null or save_hook.settings ? 'job') and job_id is null then
         raise exception 'cannot save hook "%": there is no job %', shown, coalesce(save_hook.settings ->> 'job', '')
             || jobhooks.did_you_mean(save_hook.settings ->> 'job', array(select known.class_path from jobhooks.job as known))
-        using errcode = 'JH020', hint = 'jobhooks job list';
+        using errcode = 'JH020', hint = case jobhooks.did_you_mean(
+            save_hook.settings ->> 'job', array(select known.class_path from jobhooks.job as known)
+        )
+            when '' then format(
+                'jobhooks job enable %s, if its receiver is new; jobhooks job list shows the others', save_hook.settings ->> 'job'
+            )
+            else 'jobhooks job list'
+        end;
     end if;
     if hook_id is null or save_hook.settings ? 'content_types' then
         content_type_ids := jobhooks.content_types_called(

@@ -21,6 +21,7 @@ as $$
         union all select * from jobhooks.problems_of_capture()
         union all select * from jobhooks.problems_of_partitions()
         union all select * from jobhooks.problems_of_hooks()
+        union all select * from jobhooks.problems_of_receivers()
         union all select * from jobhooks.problems_of_names_in_hooks()
         union all select * from jobhooks.problems_of_conditions()
         union all select * from jobhooks.problems_of_data()

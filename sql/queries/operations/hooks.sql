@@ -2,16 +2,16 @@
 
 -- name: hooks
 select
-    hook.settings::text, hook.runs, hook.why_not, hook.condition_state, hook.condition_failures, hook.condition_error,
-    hook.data_state, hook.data_error, rate.keys, rate.next_at
+    hook.settings::text, hook.runs, hook.loaded, hook.why_not, hook.condition_state, hook.condition_failures,
+    hook.condition_error, hook.data_state, hook.data_error, rate.keys, rate.next_at
 from jobhooks.hooks as hook
 cross join lateral jobhooks.rate_waits(hook.id) as rate
 order by hook.priority desc, hook.name
 
 -- name: hook_shown
 select
-    hook.settings::text, hook.runs, hook.why_not, hook.condition_state, hook.condition_failures, hook.condition_error,
-    hook.data_state, hook.data_error, rate.keys, rate.next_at
+    hook.settings::text, hook.runs, hook.loaded, hook.why_not, hook.condition_state, hook.condition_failures,
+    hook.condition_error, hook.data_state, hook.data_error, rate.keys, rate.next_at
 from jobhooks.hooks as hook
 cross join lateral jobhooks.rate_waits(hook.id) as rate
 where hook.name = :name
@@ -58,8 +58,8 @@ set constraints all immediate
 -- name: job_shown
 -- As it is in force, and as its receiver states it.
 select
-    job.installed, job.enabled, in_force.settings::text, jobhooks.settings_of_job(job, '{}')::text, in_force.overridden,
-    job.data_schema::text
+    job.installed, job.enabled, in_force.loaded, in_force.loaded_from, in_force.version, in_force.package,
+    in_force.settings::text, jobhooks.settings_of_job(job, '{}')::text, in_force.overridden, job.data_schema::text
 from jobhooks.job as job
 join jobhooks.jobs as in_force on in_force.id = job.id
 where job.class_path = :class_path

@@ -85,6 +85,13 @@ from (
 left join jobhooks.job_hook as hook on hook.id = pending.hook_id
 order by pending.dead desc, pending.counted_for_hook desc, hook.name
 
+-- name: held_up_deliveries
+-- The hooks with dead deliveries, those that hold up most first; of the first :limit pending deliveries.
+select hook.name, held.dead, held.held_up, held.held_up_keys, held.oldest_dead
+from jobhooks.held_up_deliveries(:limit) as held
+left join jobhooks.job_hook as hook on hook.id = held.hook_id
+order by held.held_up desc, held.dead desc, hook.name
+
 -- name: recent_results
 -- Statistics over the results of the last :seconds, among the newest :limit results: since when they are complete, their number in
 -- all, by status and in the last minute, and the median and 95th percentile of the seconds from a change to its success, over the

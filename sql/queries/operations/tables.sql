@@ -84,8 +84,14 @@ where relation = :relation::bigint::oid
 -- name: register_jobs
 select jobhooks.register_jobs(:found, :complete)
 
+-- name: add_jobs
+select jobhooks.add_jobs(:found)
+
+-- name: record_receivers
+select jobhooks.record_receivers(:leader, :loaded::text::json)
+
 -- name: jobs
-select class_path, name, grouping, installed, enabled, hidden, description
+select class_path, name, grouping, installed, enabled, hidden, description, loaded, loaded_from, version, package
 from jobhooks.jobs
 order by grouping, class_path
 

@@ -129,8 +129,10 @@ def test_installing_again_leaves_a_watched_table_as_it_is(device: Connection, da
 def test_a_hook_on_a_job_that_is_not_enabled_says_so(device: Connection, database: str) -> None:
     """Two switches confuse people most: the message names the one that is off, and the command to turn it on."""
     url = {"JOBHOOKS_DATABASE_URL": database}
-    assert jobhooks("job", "list", **url).returncode == 0
     add = ["hook", "add", "h", "--content-type", "public.device", "--events", "create", "--job", VALIDATE]
+    assert f"jobhooks job enable {VALIDATE}" in refused(REFUSED, *add, **url)  # there is no job yet
+    for switch in ("enable", "disable"):
+        assert jobhooks("job", switch, VALIDATE, **url).returncode == 0
     line = refused(REFUSED, *add, **url)
     assert f"jobhooks job enable {VALIDATE}" in line
     finished = jobhooks(*add, "--disabled", **url)

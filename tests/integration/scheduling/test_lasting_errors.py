@@ -1,14 +1,17 @@
 """Errors that time does not fix, pauses that a receiver chooses, and what happens to a delivery that dies."""
 
 import contextlib
+import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 
 from conftest import Connection
 from jobhooks.operations.configuration import jobs
+from jobhooks.operations.status import held_up
 from jobhooks.store.connections import connect
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon, jobhooks, wait_until
 from support.hooking import add_hook, write_receivers
 
 # The row's name says how a run fails. Each class once as a def receiver, once as an async def one.
@@ -280,3 +283,30 @@ def test_a_function_that_gives_no_pause_leaves_the_usual_one(
     (died,) = daemon.events("delivery_dead")
     assert died["later_changes"] == "wait" and died["reason"] == "max_attempts"
     assert died["level"] == "error" and str(died["remedy"]).startswith("jobhooks delivery retry 1 --hook")
+
+
+def test_what_waits_behind_a_dead_delivery_is_not_missed(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """Status and the list of hooks say how many deliveries and objects, and the command to see them."""
+    add_hook(database, receivers, "r.Now", ["update"])
+    device.execute("insert into public.device (name) values ('two'), ('three')")
+    device.execute("update public.device set name = 'type' where id < 3")
+    with Daemon(database, receivers, log):
+        wait_until("both are dead", lambda: dead(device) == [(2, 2)] * 2)
+        for name in ("a", "b", "c"):
+            device.execute("update public.device set name = %s where id < 3", [name])
+        blocked = "select count(*) from jobhooks.pending_deliveries() where status = 'blocked'"
+        wait_until("the others wait", lambda: device.execute(blocked).fetchall() == [(6,)])
+    (held,) = json.loads(jobhooks("status", "--json", "--database-url", database).stdout)["held_up"]
+    assert (held["hook"], held["dead"], held["held_up"], held["held_up_objects"]) == ("hook of r.Now", 2, 6, 2)
+    with contextlib.closing(connect(database)) as conn:
+        (known,) = held_up(conn)
+    assert dataclasses.asdict(known) == held
+    for command in (("status",), ("hook", "list")):
+        shown = jobhooks(*command, "--database-url", database)
+        assert "6 deliveries of 2 objects blocked behind them" in shown.stdout + shown.stderr
+    device.execute(
+        "select jobhooks.discard_deliveries(array_agg(change_id), array_agg(hook_id)) from jobhooks.delivery"
+    )
+    assert json.loads(jobhooks("status", "--json", "--database-url", database).stdout)["held_up"] == []

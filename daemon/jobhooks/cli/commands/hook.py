@@ -17,12 +17,14 @@ from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import differences_in_words, in_words
+from jobhooks.cli.show.status import held_up_line
 from jobhooks.matching.hook_settings import DEFAULTS, RULES, HookSettings, Kind, shown_name
 from jobhooks.matching.rate import OBJECT
 from jobhooks.operations.configuration import history as histories, hooks, receivers
 from jobhooks.operations.configuration.hook_plan import Step, adding, editing, take
 from jobhooks.operations.configuration.hooks import HookDetails, JobHook
 from jobhooks.operations.opening import connection
+from jobhooks.operations.status import held_up
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 
@@ -44,7 +46,7 @@ class Line:
     events: list[str]
     job: str
     enabled: bool
-    runs: bool
+    runs: str
     why_not: str
 
 
@@ -211,6 +213,7 @@ def list_hooks(as_json: JsonFlag = False, database_url: DatabaseFlag = None, con
     """
     with connection(load(config, database_url=database_url)) as conn:
         found = hooks.hooks(conn)
+        dead = held_up(conn)
     if as_json:
         print_json(found)
         return
@@ -221,12 +224,14 @@ def list_hooks(as_json: JsonFlag = False, database_url: DatabaseFlag = None, con
             hook.events,
             hook.job,
             hook.enabled,
-            hook.runs,
+            _runs(hook),
             hook.why_not or _wait_in_words(hook) or "-",
         )
         for hook in found
     ]
     print_records(Line, lines, as_json=False)
+    for held in dead:
+        print_message(f"warning: {held_up_line(held)}")
 
 
 def show(
@@ -283,6 +288,10 @@ def _save(conn: SyncConnection, step: Step, *, as_json: bool) -> None:
         print_message(f'warning: hook "{hook.name}": {hook.why_not}')
 
 
+def _runs(hook: JobHook) -> str:
+    return "yes, when a daemon runs" if hook.runs and hook.loaded is None else in_words(hook.runs)
+
+
 def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
     yield "hook", hook.name
     for setting, rule in RULES.items():
@@ -296,7 +305,7 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
         if setting == "debounce_s" and hook.longest_wait_s is None:
             yield shown_name("longest_wait_s"), f"{in_words(hook.waits_at_most_s)}, by default"
     yield "enabled", in_words(hook.enabled)
-    yield "runs", in_words(hook.runs)
+    yield "runs", _runs(hook)
     if hook.why_not:
         yield "why not", hook.why_not
     if wait := _wait_in_words(hook):

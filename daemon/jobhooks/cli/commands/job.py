@@ -17,7 +17,7 @@ from jobhooks.cli.show.settings import in_words
 from jobhooks.contract.choices import Ordering
 from jobhooks.contract.job_settings import RULES, Kind
 from jobhooks.operations.configuration import history as histories, jobs, receivers
-from jobhooks.operations.configuration.jobs import JobDetails, Value
+from jobhooks.operations.configuration.jobs import Job, JobDetails, Value
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 
@@ -33,8 +33,9 @@ class Line:
     class_path: str
     name: str
     grouping: str
-    installed: bool
+    loaded: str
     enabled: bool
+    version: str
     description: str
 
 
@@ -96,21 +97,31 @@ def list_jobs(
     receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """List the jobs; broken modules are listed on stderr.
+    """List the jobs, and whether the daemon has loaded them. Changes nothing; what is found here is listed on stderr.
 
     Example: jobhooks job list --all
     """
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     registry = receivers.find(chosen)
     with connection(chosen) as conn:
-        found = receivers.registered_jobs(conn, registry, hidden=everything)
-    for problem in receivers.problems_of_receivers(registry):
-        print_message(problem)
+        found = receivers.listed_jobs(conn, hidden=everything)
+        unknown = receivers.without_job(conn, registry)
     if as_json:
         print_json(found)
-        return
-    lines = [Line(job.job, job.name, job.grouping or "-", job.installed, job.enabled, job.description) for job in found]
-    print_records(Line, lines, as_json=False)
+    else:
+        print_records(Line, list(map(_line, found)), as_json=False)
+    for problem in receivers.problems_of_receivers(registry):
+        print_message(problem)
+    if unknown:
+        print_message(f"found here, and loaded by no daemon: {', '.join(unknown)}. Try: jobhooks job enable JOB")
+    if any(job.loaded is None for job in found):
+        print_message("no daemon leads, so what it would load is unknown. Try: jobhooks run, or start its service")
+
+
+def _line(job: Job) -> Line:
+    loaded = "unknown" if job.loaded is None else in_words(job.loaded)
+    version = job.package or job.version or "-"
+    return Line(job.job, job.name, job.grouping or "-", loaded, job.enabled, version, job.description)
 
 
 def show(
@@ -236,9 +247,19 @@ def _number(text: str) -> float | str:
     return number if math.isfinite(number) else text
 
 
+def _loaded(job: JobDetails) -> str:
+    if job.loaded is None:
+        return "unknown: no daemon leads"
+    if not job.loaded:
+        return "no"
+    package = f" of {job.package}" if job.package else ""
+    return f"yes, version {job.version or 'unknown'}{package}, from {job.loaded_from}"
+
+
 def _facts(job: JobDetails) -> Iterator[tuple[str, str]]:
     yield "job", job.job
-    yield "installed", "yes" if job.installed else "no: no daemon finds its receiver"
+    yield "installed", "yes" if job.installed else "no: no daemon has loaded its receiver"
+    yield "loaded", _loaded(job)
     yield "enabled", "yes" if job.enabled else f"no. Try: jobhooks job enable {job.job}"
     for name, value in job.settings.items():
         own = f", set instead of {in_words(job.receiver[name])}" if name in job.overridden else ""

@@ -45,6 +45,8 @@ def list_receivers(as_json: JsonFlag = False, receivers_path: ReceiversFlag = No
         for _, one in sorted(registry.receivers.items())
     ]
     print_records(FoundOne, found, as_json=as_json)
+    for path in registry.missing:
+        print_message(f"warning: there is no directory {path}, which receivers_path names")
     if registry.broken:
         raise JobhooksError("; ".join(f"broken: {broken}" for broken in registry.broken))
 

@@ -99,8 +99,10 @@ def print_delivery(out: Console, delivery: PendingDeliveryDetails) -> None:
     out.print(
         Text.assemble((one_line(f"{name}: "), "bold"), (delivery.state, "yellow"), one_line(f", {_next(delivery)}"))
     )
+    traced: str | None = None
     for result in delivery.results:
-        print_attempt(out, result)
+        print_attempt(out, result, traced)
+        traced = result.traceback
     if delivery.run is not None:
         _print_run(out, delivery, delivery.run)
     elif not delivery.results:
@@ -148,8 +150,8 @@ def _next(delivery: PendingDeliveryDetails) -> str:
     return "and goes on now"
 
 
-def print_attempt(out: Console, attempt: AttemptDetails) -> None:
-    """Print an attempt with its log and traceback."""
+def print_attempt(out: Console, attempt: AttemptDetails, former_traceback: str | None = None) -> None:
+    """Print an attempt with its log, and its traceback unless the attempt before had the same."""
     started_at = attempt.started_at.isoformat(" ", "seconds")
     error = f": {attempt.error}" if attempt.error else ""
     out.print(
@@ -159,12 +161,15 @@ def print_attempt(out: Console, attempt: AttemptDetails) -> None:
             one_line(f" in {attempt.duration_ms:.0f} ms{error}"),
         )
     )
-    print_log_and_traceback(out, attempt)
+    print_log_and_traceback(out, attempt, former_traceback)
 
 
-def print_log_and_traceback(out: Console, attempt: AttemptDetails) -> None:
-    """Print the lines that a receiver logged, and the traceback of its failure."""
+def print_log_and_traceback(out: Console, attempt: AttemptDetails, former_traceback: str | None = None) -> None:
+    """Print the lines that a receiver logged, and the traceback of its failure, once."""
     for entry in attempt.log:
         out.print(Text(f"    {log_line(entry)}", ASIDE))
+    if attempt.traceback is not None and attempt.traceback == former_traceback:
+        out.print(Text("    the same traceback as above", ASIDE))
+        return
     for traced in (attempt.traceback or "").splitlines():
         out.print(Text(printable(f"    {traced}"), ASIDE))

@@ -14,6 +14,7 @@ from jobhooks.operations.doctor import Problem
 from jobhooks.operations.status import (
     COUNTED_RESULTS,
     DaemonSession,
+    HeldUp,
     HookBacklog,
     LaggingHook,
     LastHour,
@@ -37,6 +38,8 @@ def lines(status: Status) -> Iterator[tuple[str, Text]]:
     yield "behind", _unread(status.unread)
     yield from _lagging(status.lagging_hooks)
     yield from _backlog(status)
+    for held in status.held_up[:SHOWN_HOOKS]:
+        yield "", Text(held_up_line(held), "bold red")
     yield from _last_hour(status.last_hour)
     yield from _log(status)
     yield from _problems(status.problems)
@@ -140,6 +143,18 @@ def _width(state: str) -> int:
 def _count(backlog: HookBacklog, state: str) -> tuple[str, str]:
     count = getattr(backlog, state)
     return f"{count:{_width(state)}}", "bold red" if count and state == "dead" else ""
+
+
+def held_up_line(held: HeldUp) -> str:
+    """Say what waits behind the dead deliveries of a hook, and what to do."""
+    dead = number(held.dead, "dead delivery", "dead deliveries")
+    behind = "nothing waits behind them"
+    if held.held_up:
+        objects = number(held.held_up_objects, "object", "objects")
+        behind = f"{number(held.held_up, 'delivery', 'deliveries')} of {objects} blocked behind them"
+    name = "a deleted hook" if held.hook is None else f'hook "{held.hook}"'
+    option = "" if held.hook is None else " --hook '" + held.hook.replace("'", "'\\''") + "'"
+    return one_line(f"{name}: {dead}, {behind}. Try: jobhooks delivery list --status dead{option}")
 
 
 def _name(backlog: HookBacklog) -> str:

@@ -23,8 +23,9 @@ BLANK = HookSettings("", [], "", [])
 class JobHook(HookSettings):
     """A hook with its state. ``runs``: changes lead to runs; ``why_not``: the obstacle, for all or one of its tables.
 
-    ``condition_state``: valid, invalid, or unchecked if no program has compiled the conditions; null without any.
-    ``condition_failures``: about how many changes they could not be evaluated for; ``condition_error``: the latest
+    ``loaded``: the daemon that leads has loaded the receiver; null if no daemon leads, so that ``runs`` holds for when
+    one does. ``condition_state``: valid, invalid, or unchecked if no program has compiled the conditions; null without
+    any. ``condition_failures``: about how many changes they could not be evaluated for; ``condition_error``: the latest
     reason. ``keys_at_rate``: how many keys have used their share of its rate, at most one if they share it;
     ``next_at``: when the next delivery of one of them may begin. ``data_state``, ``data_error``: the state of the data,
     null without any that are wrong.
@@ -39,6 +40,7 @@ class JobHook(HookSettings):
     next_at: datetime.datetime | None = None
     data_state: str | None = None
     data_error: str | None = None
+    loaded: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +182,12 @@ def _settings(hook: JobHook) -> dict[str, Any]:
 
 
 def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
-    settings_json, runs, why_not, state, failures, error, data_state, data_error, keys_at_rate, next_at = row
+    settings_json, runs, loaded, why_not, state, failures, error, data_state, data_error, keys_at_rate, next_at = row
     settings = msgspec.json.decode(settings_json, type=HookSettings)
     return {
         **{setting: getattr(settings, setting) for setting in RULES},
         "runs": runs,
+        "loaded": loaded,
         "why_not": why_not,
         "condition_state": state,
         "condition_failures": failures,

@@ -24,7 +24,12 @@ class FoundJob:
 
 @dataclass(frozen=True)
 class Job:
-    """A job in a list, with the settings in force. ``job``: its class path; ``name``: its name for people."""
+    """A job in a list, with the settings in force. ``job``: its class path; ``name``: its name for people.
+
+    ``installed``: the daemon that led last has loaded its receiver. ``loaded``: the one that leads now has; null if no
+    daemon leads. ``version``: the beginning of the hash of the source that it has loaded; ``package``: with its
+    version.
+    """
 
     job: str
     name: str
@@ -33,6 +38,10 @@ class Job:
     enabled: bool
     hidden: bool
     description: str
+    loaded: bool | None
+    loaded_from: str | None
+    version: str | None
+    package: str | None
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,10 @@ class JobDetails:
     job: str
     installed: bool
     enabled: bool
+    loaded: bool | None
+    loaded_from: str | None
+    version: str | None
+    package: str | None
     settings: dict[str, Value]
     overridden: list[str]
     receiver: dict[str, Value]
@@ -66,11 +79,12 @@ class JobDetails:
 
 def register_jobs(conn: SyncConnection, found: Iterable[FoundJob], *, complete: bool) -> None:
     """Record a job for each receiver; ``complete``: every other job is no longer installed."""
-    records = [
-        {"class_path": job.class_path, "settings": _stated(job.settings), "data_schema": job.data_schema}
-        for job in found
-    ]
-    call(conn, "register_jobs", found=msgspec.json.encode(records).decode(), complete=complete)
+    call(conn, "register_jobs", found=msgspec.json.encode(_records(found)).decode(), complete=complete)
+
+
+def add_jobs(conn: SyncConnection, found: Iterable[FoundJob]) -> None:
+    """Record jobs that are not there yet. They are not installed until a daemon has loaded their receivers."""
+    call(conn, "add_jobs", found=msgspec.json.encode(_records(found)).decode())
 
 
 def jobs(conn: SyncConnection) -> list[Job]:
@@ -87,11 +101,15 @@ def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
     rows = call(conn, "job_shown", class_path=class_path)
     if not rows:
         raise unknown_job(conn, class_path)
-    installed, enabled, in_force, own, overridden, data_schema = rows[0]
+    installed, enabled, loaded, loaded_from, version, package, in_force, own, overridden, data_schema = rows[0]
     return JobDetails(
         class_path,
         installed,
         enabled,
+        loaded,
+        loaded_from,
+        version,
+        package,
         _decoded(in_force),
         [name for name in RULES if name in overridden],
         {name: value for name, value in _decoded(own).items() if name in overridden},
@@ -136,6 +154,13 @@ def reset_job(conn: SyncConnection, class_path: str, names: Sequence[str] | None
     """
     ((was_set,),) = call(conn, "reset_job", class_path=class_path, names=None if names is None else list(names))
     return was_set
+
+
+def _records(found: Iterable[FoundJob]) -> list[dict[str, Any]]:
+    return [
+        {"class_path": job.class_path, "settings": _stated(job.settings), "data_schema": job.data_schema}
+        for job in found
+    ]
 
 
 def _stated(settings: JobSettings) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jobhooks.discovery import trial
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.errors import Forbidden, UnknownJob
-from jobhooks.operations.configuration.jobs import FoundJob, Job, enable_job, jobs, register_jobs
+from jobhooks.operations.configuration.jobs import FoundJob, Job, add_jobs, enable_job, jobs, register_jobs
 from jobhooks.operations.lookup.nearest_names import suggestion
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.connections import SyncConnection
@@ -20,7 +20,8 @@ BUILT_IN = Path(__file__).parents[2] / "receivers"
 def find(chosen: Settings) -> ReceiverRegistry:
     """Import the receivers of all directories. What a module prints meanwhile goes to stderr: stdout has data."""
     with contextlib.redirect_stdout(sys.stderr):
-        return find_receivers([*chosen.receivers_path, BUILT_IN], trial=trial.in_copy)
+        expected = chosen.receivers_path if "receivers_path" in chosen.model_fields_set else ()
+    return find_receivers([*chosen.receivers_path, BUILT_IN], trial=trial.in_copy, expected=expected)
 
 
 def register(conn: SyncConnection, registry: ReceiverRegistry, *, complete: bool) -> None:
@@ -34,7 +35,7 @@ def register(conn: SyncConnection, registry: ReceiverRegistry, *, complete: bool
 def register_new(conn: SyncConnection, registry: ReceiverRegistry) -> None:
     """Record a job for each new receiver, if this role may do so; otherwise the daemon does it."""
     with contextlib.suppress(Forbidden):
-        register(conn, registry, complete=False)
+        add_jobs(conn, found_jobs(registry))
 
 
 def enable(conn: SyncConnection, registry: ReceiverRegistry, class_path: str) -> None:
@@ -53,18 +54,24 @@ def enable(conn: SyncConnection, registry: ReceiverRegistry, class_path: str) ->
     enable_job(conn, class_path)
 
 
-def registered_jobs(conn: SyncConnection, registry: ReceiverRegistry, *, hidden: bool = False) -> list[Job]:
-    """The jobs, with those of new receivers, which are registered first. ``hidden``: include hidden jobs."""
-    register_new(conn, registry)
+def listed_jobs(conn: SyncConnection, *, hidden: bool = False) -> list[Job]:
+    """The jobs, as the daemon has loaded them. ``hidden``: include hidden jobs."""
     return [job for job in jobs(conn) if hidden or not job.hidden]
 
 
+def without_job(conn: SyncConnection, registry: ReceiverRegistry) -> list[str]:
+    """The receivers of a registry that have no job: no daemon has loaded them, and no command has enabled them."""
+    return sorted(registry.receivers.keys() - {job.job for job in jobs(conn)})
+
+
 def problems_of_receivers(registry: ReceiverRegistry) -> list[str]:
-    """Broken modules, and attributes of ``class Meta`` without effect, in a line each."""
+    """Missing directories, broken modules, and attributes of ``class Meta`` without effect, in a line each."""
+    missing = [f"warning: there is no directory {path}, which receivers_path names" for path in registry.missing]
     broken = [f"broken receiver module: {module}" for module in registry.broken]
     notes = [f"warning: {note}" for note in registry.notes.values()]
     return (
-        broken
+        missing
+        + broken
         + notes
         + [
             f"warning: {receiver.path}: {warning}"

@@ -60,11 +60,11 @@ begin
     end if;
     if new.enabled
         and (tg_op = 'INSERT' or not old.enabled or old.job_id <> new.job_id)
-        and not (job.installed and job.enabled) then
+        and not (job.enabled and (job.installed or not jobhooks.has_loaded())) then
         raise exception 'cannot enable hook "%": its job % is not %', new.name, job.class_path,
-            case when job.installed then 'enabled' else 'installed, since no daemon finds its receiver' end
+            case when job.enabled then 'installed, since the daemon has not loaded its receiver' else 'enabled' end
         using errcode = 'JH027', hint = case tg_op when 'INSERT' then 'add the hook without enabling it, or ' else '' end || case
-            when job.installed then format('jobhooks job enable %s', job.class_path)
+            when not job.enabled then format('jobhooks job enable %s', job.class_path)
             else 'put the receiver back into a directory that the daemon reads'
         end;
     end if;

@@ -1,0 +1,37 @@
+-- jobhooks.record_receivers(leader, loaded): what the daemon that leads has loaded; its jobs are the ones that are installed.
+--
+-- loaded: {receivers: [{class_path, settings, data_schema, path, line, source_hash, package}], broken: [{module, path, line, error}],
+-- missing: [directory]}. It refuses a daemon that no longer leads. The cursor's row is locked first, as everywhere.
+create or replace function jobhooks.record_receivers(leader bigint, loaded json)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '5s'
+as $$
+declare
+    own text;
+begin
+    select cursor.leader_process into own from jobhooks.cursor where cursor.leader = record_receivers.leader for share;
+    if not found then
+        raise exception 'another daemon leads' using errcode = 'JH012';
+    end if;
+    perform jobhooks.register_jobs(loaded -> 'receivers', true);
+    delete from jobhooks.loaded_receiver;
+    insert into jobhooks.loaded_receiver (class_path, path, line, source_hash, package)
+    select receiver.class_path, receiver.path, receiver.line, receiver.source_hash, receiver.package
+    from json_to_recordset(loaded -> 'receivers') as receiver (
+        class_path text, path text, line integer, source_hash text, package text
+    );
+    delete from jobhooks.broken_module;
+    insert into jobhooks.broken_module (module, path, line, error)
+    select broken.module, broken.path, broken.line, broken.error
+    from json_to_recordset(loaded -> 'broken') as broken (module text, path text, line integer, error text);
+    insert into jobhooks.receiver_load as load (leader, process, missing)
+    values (record_receivers.leader, own, array(select json_array_elements_text(loaded -> 'missing')))
+    on conflict (is_only) do update
+    set leader = excluded.leader, process = excluded.process, loaded_at = clock_timestamp(), missing = excluded.missing;
+end
+$$;
+
+comment on function jobhooks.record_receivers(bigint, json) is
+'What the daemon that leads has loaded; its jobs are the ones that are installed';
