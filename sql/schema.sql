@@ -1696,6 +1696,11 @@ GRANT ALL ON FUNCTION jobhooks.live_triggers() TO jobhooks_daemon;
 REVOKE ALL ON FUNCTION jobhooks.load_suspects(leader bigint, died text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.load_suspects(leader bigint, died text[]) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.logged_columns(tables text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.logged_columns(tables text[]) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.logged_columns(tables text[]) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.logged_columns(tables text[]) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.maintain_log(retention interval, segment_size bigint) TO jobhooks_daemon;
 

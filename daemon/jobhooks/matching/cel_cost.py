@@ -1,26 +1,34 @@
 """Which columns of rows an expression in CEL names, and how much it may have to do: read from the compiled expression.
 
-That is a ``google.protobuf.Any`` which holds a ``cel.expr.CheckedExpr``; the numbers of the fields are those of
-github.com/google/cel-spec, proto/cel/expr/syntax.proto and checked.proto. Of the encoding no more is read than occurs.
+See ``cel_encoding`` for the encoding.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from jobhooks.matching.cel_encoding import (
+    ACCUMULATOR,
+    CALL,
+    COMPREHENSION,
+    IDENTIFIER,
+    LIST,
+    LOOP,
+    NULL,
+    RANGE,
+    RESULT,
+    SELECT,
+    STRING,
+    STRUCT,
+    Message,
+    constant_of,
+    fields_of,
+    text_of,
+)
+
 ROWS = ("old", "new")
 EQUALS = ("_==_", "_!=_")
-# Fields of an Expr.
-CONSTANT, IDENTIFIER, SELECT, CALL, LIST, STRUCT, COMPREHENSION = 3, 4, 5, 6, 7, 8, 9
-NULL, STRING = 1, 6  # of a Constant
-# Parts of a Comprehension: the list, the initial value, the step for each element, and the end.
-RANGE, ACCUMULATOR, LOOP, RESULT = 2, 4, (5, 6), 7
-VARINT, FIXED64, BYTES = 0, 1, 2  # of the encoding
-
 LENGTH = 20  # assumed length of a list without known length
 WEIGHTS = {"_+_": 100, "string": 100, "bytes": 100, "matches": 20}  # steps; the first three copy texts
-
-Message = dict[int, list[bytes]]
 
 
 @dataclass(frozen=True)
@@ -40,11 +48,11 @@ def uses_of(compiled: bytes) -> Uses:
     variables: set[str] = set()
     columns: dict[str, set[str]] = {name: set() for name in ROWS}
     whole: set[str] = set()
-    checked = _fields(_fields(compiled)[2][0])
+    checked = fields_of(fields_of(compiled)[2][0])
     expressions = [checked[4][0]]
     loops = False
     while expressions:
-        expression = _fields(expressions.pop())
+        expression = fields_of(expressions.pop())
         loops = loops or COMPREHENSION in expression
         row, column = _column(expression)
         if row is None:
@@ -79,16 +87,16 @@ class Work:
 
 def work_of(compiled: bytes) -> Work:
     """The cost of a compiled expression."""
-    return _work(_fields(_fields(compiled)[2][0])[4][0])
+    return _work(fields_of(fields_of(compiled)[2][0])[4][0])
 
 
 def _work(message: bytes) -> Work:
     """Recursive; a compiled expression is not nested deeply."""
-    expression = _fields(message)
+    expression = fields_of(message)
     if COMPREHENSION in expression:
-        return _work_of_loop(_fields(expression[COMPREHENSION][0]))
+        return _work_of_loop(fields_of(expression[COMPREHENSION][0]))
     works = [_work(part) for part in _parts(expression)]
-    weight = WEIGHTS.get(_text(_fields(expression[CALL][0])[2]), 1) if CALL in expression else 1
+    weight = WEIGHTS.get(text_of(fields_of(expression[CALL][0])[2]), 1) if CALL in expression else 1
     written = len(works) if LIST in expression or STRUCT in expression else 0
     return _sum([Work(written, weight, 0), *works])
 
@@ -112,85 +120,46 @@ def _column(expression: Message) -> tuple[str | None, str | None]:
     The row alone if it only asks whether there is one: ``new == null``. Else neither.
     """
     if SELECT in expression:
-        select = _fields(expression[SELECT][0])
+        select = fields_of(expression[SELECT][0])
         row = _row(select[1][0])
-        return (row, _text(select[2])) if row is not None else (None, None)
+        return (row, text_of(select[2])) if row is not None else (None, None)
     if CALL in expression:
-        call = _fields(expression[CALL][0])
-        function, arguments = _text(call[2]), call[3]
+        call = fields_of(expression[CALL][0])
+        function, arguments = text_of(call[2]), call[3]
         if len(arguments) == 2 and (function == "_[_]" or function in EQUALS):
-            row, constant = _row(arguments[0]), _constant(arguments[1])
+            row, constant = _row(arguments[0]), constant_of(arguments[1])
             if row is None and function in EQUALS:
-                row, constant = _row(arguments[1]), _constant(arguments[0])
+                row, constant = _row(arguments[1]), constant_of(arguments[0])
             if row is not None and function in EQUALS and NULL in constant:
                 return row, None
             if row is not None and function == "_[_]" and STRING in constant:
-                return row, _text(constant[STRING])
+                return row, text_of(constant[STRING])
     return None, None
 
 
 def _parts(expression: Message) -> list[bytes]:
     """The parts of an expression."""
     if SELECT in expression:
-        return _fields(expression[SELECT][0])[1]
+        return fields_of(expression[SELECT][0])[1]
     if CALL in expression:
-        call = _fields(expression[CALL][0])
+        call = fields_of(expression[CALL][0])
         return call[1] + call[3]
     if LIST in expression:
-        return _fields(expression[LIST][0])[1]
+        return fields_of(expression[LIST][0])[1]
     if STRUCT in expression:
-        entries = [_fields(entry) for entry in _fields(expression[STRUCT][0])[2]]
+        entries = [fields_of(entry) for entry in fields_of(expression[STRUCT][0])[2]]
         return [part for entry in entries for part in entry[3] + entry[4]]
     if COMPREHENSION in expression:
-        comprehension = _fields(expression[COMPREHENSION][0])
+        comprehension = fields_of(expression[COMPREHENSION][0])
         return [part for number in (RANGE, ACCUMULATOR, *LOOP, RESULT) for part in comprehension[number]]
     return []
 
 
 def _row(expression: bytes) -> str | None:
-    name = _identifier(_fields(expression))
+    name = _identifier(fields_of(expression))
     return name if name in ROWS else None
 
 
 def _identifier(expression: Message) -> str | None:
     """The name of a variable; ``.new`` is ``new``, where something else of that name would hide it."""
-    return _text(_fields(expression[IDENTIFIER][0])[1]).lstrip(".") if IDENTIFIER in expression else None
-
-
-def _constant(expression: bytes) -> Message:
-    constant = _fields(expression)[CONSTANT]
-    return _fields(constant[0]) if constant else defaultdict(list)
-
-
-def _text(values: list[bytes]) -> str:
-    """The text of a field; a message leaves out empty fields."""
-    return values[0].decode() if values else ""
-
-
-def _fields(message: bytes) -> Message:
-    """The fields of a message by their numbers; those that are numbers are there, but without their values."""
-    fields: Message = defaultdict(list)
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        number, kind = tag >> 3, tag & 7
-        if kind == BYTES:
-            length, position = _varint(message, position)
-        elif kind == VARINT:
-            length, position = 0, _varint(message, position)[1]
-        else:
-            length = 8 if kind == FIXED64 else 4
-        fields[number].append(message[position : position + length])
-        position += length
-    return fields
-
-
-def _varint(message: bytes, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = message[position]
-        position += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, position
-        shift += 7
+    return text_of(fields_of(expression[IDENTIFIER][0])[1]).lstrip(".") if IDENTIFIER in expression else None

@@ -94,6 +94,10 @@ class Conditions:
         ]
         self.need_rows = bool(uses.columns) and "related" not in uses.variables
 
+    def serialized(self) -> bytes:
+        """The compiled expression: see ``cel_encoding``."""
+        return self._expression.serialize()
+
     def hold(self, change: Change) -> bool:
         """Whether a change satisfies the conditions.
 

@@ -1,9 +1,11 @@
-"""Finds problems of an installation: those of jobhooks.problems(), and SQL of another version."""
+"""Finds problems of an installation: those of jobhooks.problems(), SQL of another version, and broken conditions."""
 
 import datetime
+import shlex
 from dataclasses import dataclass
 
 from jobhooks.errors import Forbidden, JobhooksError, SqlMismatch
+from jobhooks.operations.configuration.condition_checks import broken_conditions
 from jobhooks.schema.install import check_installed, check_schema
 from jobhooks.store.connections import SyncConnection, call
 from jobhooks.store.undecodable_text import call_readable
@@ -30,7 +32,8 @@ def problems(conn: SyncConnection, retention_days: float) -> list[Problem]:
     """
     try:
         check_schema(conn)
-        return _found(conn, retention_days)
+        found = _found(conn, retention_days)
+        return sorted(found, key=lambda problem: SEVERITIES.index(problem.severity))
     except Forbidden as exc:
         raise Forbidden(exc.message, f'grant jobhooks_viewer to "{conn.info.user}"') from exc
 
@@ -54,7 +57,22 @@ def _found(conn: SyncConnection, retention_days: float) -> list[Problem]:
         if not found:
             raise
         return [*found, Problem("note", _database(conn), f"cannot look further: {exc.message}", "jobhooks install")]
-    return found + [Problem(*row) for row in rows]
+    is_current = not found
+    found += [Problem(*row) for row in rows]
+    return found + _problems_of_conditions(conn) if is_current else found
+
+
+def _problems_of_conditions(conn: SyncConnection) -> list[Problem]:
+    """Conditions that do not fit the tables; SQL cannot read them."""
+    return [
+        Problem(
+            "warning",
+            f'hook "{broken.hook}"',
+            f"its conditions do not fit its tables: {broken.reason}",
+            f"jobhooks hook edit {shlex.quote(broken.hook)} --conditions EXPRESSION",
+        )
+        for broken in broken_conditions(conn)
+    ]
 
 
 def _database(conn: SyncConnection) -> str:

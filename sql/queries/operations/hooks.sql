@@ -36,6 +36,16 @@ select
     ) end
 from saved
 
+-- name: hooks_with_conditions
+-- Enabled ones. Those that are listed as invalid have a reason already.
+select hook.settings::text
+from jobhooks.hooks as hook
+where hook.enabled and hook.conditions <> '' and hook.condition_state is distinct from 'invalid'
+order by hook.name
+
+-- name: logged_columns
+select content_type, name, type, kind, excluded from jobhooks.logged_columns(:tables::text [])
+
 -- name: data_schema_of_job
 select data_schema::text from jobhooks.job where class_path = :class_path
 

@@ -313,6 +313,27 @@ def test_a_file_with_a_mistake_changes_nothing(
     assert jobs.execute("select name from jobhooks.job_hook").fetchall() == []
 
 
+def test_conditions_that_do_not_fit_the_tables_are_refused_and_found(
+    jobs: Connection, database: str, tmp_path: Path
+) -> None:
+    """With the nearest column: on the command line, in a file, and by the doctor after the table changed."""
+    add = ["hook", "add", "h", "--content-type", "device", "--events", "update", "--job", "a.On", "--conditions"]
+    assert "Did you mean serial?" in run(database, *add, "new.seriall == '1'", code=REFUSED)[1]
+    run(database, *add, "new.serial == '1'")
+    refused = run(database, "hook", "edit", "h", "--conditions", "new.serial > 1", code=REFUSED)[1]
+    assert 'cannot save hook "h"' in refused and "new.serial (text)" in refused
+    file = tmp_path / "hooks.toml"
+    file.write_text(run(database, "hook", "export")[0].replace("new.serial", "new.seriall"))
+    assert "Did you mean serial?" in run(database, "hook", "apply", str(file), "--yes", code=REFUSED)[1]
+    assert shown(database, "hook", "show", "h")["conditions"] == "new.serial == '1'"
+    jobs.execute("alter table public.device rename column serial to serial_number")
+    finished = jobhooks("doctor", "--json", JOBHOOKS_DATABASE_URL=database)
+    (found,) = [each for each in json.loads(finished.stdout) if "do not fit" in each["problem"]]
+    assert (found["severity"], found["subject"]) == ("warning", 'hook "h"')
+    assert "Did you mean serial_number?" in found["problem"]
+    assert found["remedy"] == "jobhooks hook edit h --conditions EXPRESSION"
+
+
 def test_invalid_conditions_are_saved_by_no_command(jobs: Connection, database: str) -> None:
     """Nor by apply, see above."""
     add = ["hook", "add", "--content-type", "public.device", "--events", "delete", "--job", "a.On"]

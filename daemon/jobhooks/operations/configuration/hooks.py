@@ -10,6 +10,7 @@ import psycopg
 
 from jobhooks.errors import Refused
 from jobhooks.matching.hook_settings import RULES, HookSettings
+from jobhooks.operations.configuration.condition_checks import check_on_tables
 from jobhooks.operations.configuration.hook_checks import HookChecks
 from jobhooks.operations.lookup.names import unknown_hook
 from jobhooks.operations.lookup.table_names import name_or_full_name
@@ -80,6 +81,7 @@ def add_hook(conn: SyncConnection, settings: HookSettings, *, data_checked: bool
             UnknownColumn, JobIsOff: as the message says; nothing was changed.
     """
     HookChecks().check(None, settings)
+    check_on_tables(conn, None, settings)
     _save(conn, None, {setting: getattr(settings, setting) for setting in RULES}, settings if data_checked else None)
 
 
@@ -94,6 +96,9 @@ def edit_hook(
         UnknownHook, and the errors of ``add_hook``: nothing was changed.
     """
     HookChecks().check(None, replace(BLANK, **{"name": name, **changes}))
+    if {"conditions", "content_types"} & changes.keys():
+        before = hook_details(conn, name)
+        check_on_tables(conn, before, replace(before, **changes))
     _save(conn, name, changes, data_checked)
 
 
