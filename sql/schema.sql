@@ -1270,6 +1270,8 @@ CREATE CONSTRAINT TRIGGER forget_condition_failures AFTER UPDATE ON jobhooks.job
 
 CREATE TRIGGER forget_loop AFTER UPDATE ON jobhooks.job_hook FOR EACH ROW WHEN ((old.paused AND (NOT new.paused))) EXECUTE FUNCTION jobhooks.forget_loop();
 
+CREATE CONSTRAINT TRIGGER forget_rate AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((old.rate <> new.rate) OR (old.rate_per <> new.rate_per))) EXECUTE FUNCTION jobhooks.forget_rate();
+
 CREATE CONSTRAINT TRIGGER give_up_position AFTER UPDATE ON jobhooks.job DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.enabled <> new.enabled)) EXECUTE FUNCTION jobhooks.give_up_position();
 
 CREATE CONSTRAINT TRIGGER give_up_position AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((old.enabled <> new.enabled)) EXECUTE FUNCTION jobhooks.give_up_position();
@@ -1632,6 +1634,8 @@ REVOKE ALL ON FUNCTION jobhooks.foreign_key_to(content_type_id integer, parent_i
 REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.forget_loop() FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.forget_rate() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.give_up_position() FROM PUBLIC;
 

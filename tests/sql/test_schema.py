@@ -52,6 +52,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.drop_old_history(interval)",),
         ("jobhooks.forget_condition_failures()",),
         ("jobhooks.forget_loop()",),
+        ("jobhooks.forget_rate()",),
         ("jobhooks.give_up_position()",),
         ("jobhooks.greatest_change_id()",),
         ("jobhooks.maintain_log(interval,bigint)",),

@@ -174,8 +174,14 @@ def test_a_hook_has_a_rate(jobs: Connection, database: str) -> None:
     assert (waiting["keys_at_rate"], waiting["next_at"] is None) == (1, False)
     assert "1 key has used the rate of 30/min" in run(database, "hook", "show", "h")[0]
     assert "30/min" in run(database, "hook", "list")[0]
+    edited = shown(database, "hook", "edit", "h", "--rate", "20/min")
+    assert (edited["keys_at_rate"], edited["next_at"]) == (0, None), "the daemon begins it anew, and waits for nothing"
+    jobs.execute("insert into jobhooks.rate_bucket select id, 5, now() + interval '1 day' from jobhooks.job_hook")
+    edited = shown(database, "hook", "edit", "h", "--description", "Paced")
+    assert edited["keys_at_rate"] == 1, "another setting leaves it as it is"
     edited = shown(database, "hook", "edit", "h", "--rate", "", "--rate-per", "")
     assert (edited["rate"], edited["rate_per"], edited["keys_at_rate"]) == ("", [], 0)
+    assert jobs.execute("select * from jobhooks.rate_bucket").fetchall() == []
 
 
 def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs: Connection, database: str) -> None:
