@@ -97,7 +97,7 @@ begin
         jobhooks.pending_deliveries(integer [], bigint), jobhooks.delivery_states(integer [], bigint), jobhooks.held_up_deliveries(bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
         jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
-        jobhooks.configuration_of_hook(integer),
+        jobhooks.configuration_of_hook(integer), jobhooks.deleted_name(text, integer),
         jobhooks.is_same_place(json, json), jobhooks.place_text(json), jobhooks.greatest_change_id()
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
 

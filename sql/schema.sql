@@ -1005,8 +1005,8 @@ COMMENT ON COLUMN jobhooks.receiver_load.missing IS 'Directories of receivers_pa
 
 CREATE VIEW jobhooks.results AS
  SELECT result.change_id,
-    hook.name AS hook,
-    job.class_path AS job,
+    COALESCE(hook.name, jobhooks.deleted_name('hook'::text, result.hook_id)) AS hook,
+    COALESCE(job.class_path, jobhooks.deleted_name('job'::text, result.job_id)) AS job,
     result.attempt,
     result.status,
     result.started_at,
@@ -1016,7 +1016,8 @@ CREATE VIEW jobhooks.results AS
            FROM jobhooks.job_log_entry entry
           WHERE ((entry.change_id = result.change_id) AND (entry.hook_id = result.hook_id) AND (entry.attempt = result.attempt))
           ORDER BY entry.line) AS log,
-    result.value
+    result.value,
+    (hook.id IS NULL) AS hook_deleted
    FROM ((jobhooks.job_result result
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = result.hook_id)))
      LEFT JOIN jobhooks.job job ON ((job.id = result.job_id)));
@@ -1025,9 +1026,9 @@ COMMENT ON VIEW jobhooks.results IS 'The outcome of each attempt at a delivery, 
 
 COMMENT ON COLUMN jobhooks.results.change_id IS 'The delivered change';
 
-COMMENT ON COLUMN jobhooks.results.hook IS 'The hook; null after it is deleted';
+COMMENT ON COLUMN jobhooks.results.hook IS 'The hook, also after it is deleted';
 
-COMMENT ON COLUMN jobhooks.results.job IS 'The job that ran; null after its record is deleted';
+COMMENT ON COLUMN jobhooks.results.job IS 'The job that ran, also after it is deleted';
 
 COMMENT ON COLUMN jobhooks.results.attempt IS 'Counts the attempts at this delivery from 1';
 
@@ -1042,6 +1043,8 @@ COMMENT ON COLUMN jobhooks.results.error IS 'Why it failed or was discarded; nul
 COMMENT ON COLUMN jobhooks.results.log IS 'The lines that the receiver logged: level, object, message';
 
 COMMENT ON COLUMN jobhooks.results.value IS 'What the receiver returned, as JSON';
+
+COMMENT ON COLUMN jobhooks.results.hook_deleted IS 'Whether the hook was deleted since';
 
 CREATE TABLE jobhooks.running_delivery (
     change_id bigint NOT NULL,
@@ -1554,6 +1557,11 @@ GRANT ALL ON FUNCTION jobhooks.content_types_called(hook text, names text[]) TO 
 
 REVOKE ALL ON FUNCTION jobhooks.delete_hook(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.delete_hook(name text) TO jobhooks_operator;
+
+REVOKE ALL ON FUNCTION jobhooks.deleted_name(kind text, object_id integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.deleted_name(kind text, object_id integer) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.deleted_name(kind text, object_id integer) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.deleted_name(kind text, object_id integer) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.delivery_states(hook_ids integer[], looked_at bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.delivery_states(hook_ids integer[], looked_at bigint) TO jobhooks_viewer;

@@ -2,8 +2,8 @@
 create or replace view jobhooks.results as
 select
     result.change_id,
-    hook.name as hook,
-    job.class_path as job,
+    coalesce(hook.name, jobhooks.deleted_name('hook', result.hook_id)) as hook,
+    coalesce(job.class_path, jobhooks.deleted_name('job', result.job_id)) as job,
     result.attempt,
     result.status,
     result.started_at,
@@ -15,7 +15,8 @@ select
         where entry.change_id = result.change_id and entry.hook_id = result.hook_id and entry.attempt = result.attempt
         order by entry.line
     ) as log,
-    result.value
+    result.value,
+    hook.id is null as hook_deleted
 from jobhooks.job_result as result
 left join jobhooks.job_hook as hook on hook.id = result.hook_id
 left join jobhooks.job as job on job.id = result.job_id;

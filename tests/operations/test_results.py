@@ -79,8 +79,9 @@ def test_results_outlive_hooks_and_changes(ledger: Connection, admin: SyncConnec
     ledger.execute("delete from jobhooks.object_change where id = 1")
     ledger.execute("delete from jobhooks.job_hook where id = 1")
     first = newest_results(admin, ResultFilter(), 50)[0]
-    assert (first.hook, first.job, first.table, first.action, bytes(first.object_key)) == (
-        None,
+    assert (first.hook, first.hook_deleted, first.job, first.table, first.action, bytes(first.object_key)) == (
+        "first",
+        True,
         "a.B",
         None,
         None,
@@ -88,6 +89,33 @@ def test_results_outlive_hooks_and_changes(ledger: Connection, admin: SyncConnec
     )
     found = results_of_change(admin, 1)
     assert (found.change, [result.attempt for result in found.results]) == (None, [1, 2])
+
+
+def test_a_deleted_hook_keeps_its_last_name_in_results(ledger: Connection, admin: SyncConnection) -> None:
+    """A hook that was renamed, deleted and added again: its filter finds both, and each result says which."""
+    ledger.execute("update jobhooks.job_hook set name = 'former' where id = 1")
+    ledger.execute("update jobhooks.job_hook set name = 'renamed' where id = 1")
+    ledger.execute("select jobhooks.delete_hook('renamed')")
+    ledger.execute("update jobhooks.job_hook set name = 'renamed' where name = 'second'")
+    named = {
+        (result.change_id, result.hook, result.hook_deleted) for result in newest_results(admin, ResultFilter(), 50)
+    }
+    assert named >= {(1, "renamed", True), (4, "renamed", False)}
+    assert {result.change_id for result in all_results(admin, ResultFilter(hooks=["renamed"]))} >= {1, 3, 4}
+    assert {line.hook_deleted for line in newest_lines(admin, ResultFilter(hooks=["renamed"]), 50)} == {True}
+    assert {result.hook for result in results_of_change(admin, 1, "renamed").results} == {"renamed"}
+    view = "select distinct hook, job, hook_deleted from jobhooks.results where change_id = 1"
+    assert ledger.execute(view).fetchall() == [("renamed", "a.B", True)]
+    with pytest.raises(UnknownHook):
+        results_of_change(admin, 1, "former")
+
+
+def test_without_a_history_a_deleted_hook_has_no_name(ledger: Connection, admin: SyncConnection) -> None:
+    """Of a hook that was deleted before jobhooks kept a history."""
+    ledger.execute("delete from jobhooks.job_hook where id = 1")
+    ledger.execute("delete from jobhooks.configuration_change")
+    first = newest_results(admin, ResultFilter(), 50)[0]
+    assert (first.hook, first.hook_deleted) == (None, True)
 
 
 def test_what_does_not_exist_is_refused(ledger: Connection, admin: SyncConnection) -> None:

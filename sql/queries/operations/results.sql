@@ -4,6 +4,14 @@
 -- name: job_called
 select id from jobhooks.job where class_path = :class_path
 
+-- name: hooks_ever_called
+-- The hook of this name, and those that had it when they were deleted. The history of hooks is short.
+select id from jobhooks.job_hook where name = :name
+union
+select change.object_id
+from jobhooks.configuration_change as change
+where change.kind = 'hook' and change.name = :name and change.after is null
+
 -- name: result_ids_before
 -- The newest results before the given one. :first_id bounds the change ids; a null :status does not filter.
 select change_id, hook_id, attempt
@@ -64,7 +72,8 @@ where change.id = any (:ids::bigint [])
 -- name: results_by_identity
 -- The arrays pair up element by element. A hook, and the change, may be gone.
 select
-    result.change_id, result.hook_id, hook.name, job.class_path, result.attempt, result.status, result.started_at,
+    result.change_id, result.hook_id, coalesce(hook.name, jobhooks.deleted_name('hook', result.hook_id)), hook.id is null,
+    coalesce(job.class_path, jobhooks.deleted_name('job', result.job_id)), result.attempt, result.status, result.started_at,
     result.finished_at, (extract(epoch from result.finished_at - result.started_at) * 1000)::double precision, result.error,
     result.traceback, result.value::text, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
     change.action::text, content_type.key_columns, (change.context -> 'object_key')::text,
@@ -79,11 +88,11 @@ left join jobhooks.content_type as content_type on content_type.id = change.cont
 order by result.change_id, result.hook_id, result.attempt
 
 -- name: result_ids_of_change
--- A null :hook_id or :attempt does not filter.
+-- Null :hook_ids, or a null :attempt, do not filter.
 select change_id, hook_id, attempt
 from jobhooks.job_result
 where change_id = :change_id
-    and (:hook_id::integer is null or hook_id = :hook_id::integer)
+    and (:hook_ids::integer [] is null or hook_id = any (:hook_ids::integer []))
     and (:attempt::integer is null or attempt = :attempt::integer)
 order by hook_id, attempt
 
@@ -109,7 +118,8 @@ with page as materialized (
     limit :limit::integer
 )
 select
-    page.change_id, page.hook_id, page.attempt, page.line, hook.name, job.class_path, page.time, page.level, page.object,
+    page.change_id, page.hook_id, page.attempt, page.line, coalesce(hook.name, jobhooks.deleted_name('hook', page.hook_id)),
+    hook.id is null, coalesce(job.class_path, jobhooks.deleted_name('job', result.job_id)), page.time, page.level, page.object,
     page.message, page.grouping, page.source
 from page
 left join jobhooks.job_hook as hook on hook.id = page.hook_id

@@ -47,7 +47,7 @@ def line(result: Result) -> Line:
     return Line(
         result.change_id,
         local(result.started_at),
-        result.hook or "(gone)",
+        _name(result),
         f"{result.table or '(gone)'} {key}".rstrip(),
         result.attempt,
         result.status,
@@ -58,9 +58,8 @@ def line(result: Result) -> Line:
 
 def print_result(out: Console, result: ResultWithWrites) -> None:
     """Print a result in full: when and how it ended, its value, writes, log and traceback."""
-    name = "a deleted hook" if result.hook is None else f'hook "{result.hook}"'
     status = (result.status, STATUS_STYLES[result.status])
-    ran = one_line(f"{name} ran {result.job or 'a deleted job'}, attempt {result.attempt}: ")
+    ran = one_line(f"{_hook(result)} ran {result.job or 'a deleted job'}, attempt {result.attempt}: ")
     out.print(Text.assemble((ran, "bold"), status, f" in {result.duration_ms:.0f} ms"))
     for label, value in _facts(result):
         out.print(Text.assemble((f"  {label:9} ", ASIDE), one_line(value)))
@@ -76,9 +75,18 @@ def print_result(out: Console, result: ResultWithWrites) -> None:
 
 def print_line(out: Console, logged: FoundLine) -> None:
     """Print a log line with the attempt that logged it."""
-    hook = "a deleted hook" if logged.hook is None else f'hook "{logged.hook}"'
-    about = f"change {logged.change_id}, {hook}, attempt {logged.attempt}: "
+    about = f"change {logged.change_id}, {_hook(logged)}, attempt {logged.attempt}: "
     out.print(Text.assemble((f"{local(logged.time)} ", ASIDE), one_line(about), _logged(logged)))
+
+
+def _name(result: Result) -> str:
+    return f"{result.hook or ''} (deleted)".lstrip() if result.hook_deleted else str(result.hook)
+
+
+def _hook(of: Result | FoundLine) -> str:
+    if of.hook is None:
+        return "a deleted hook"
+    return f'{"deleted hook" if of.hook_deleted else "hook"} "{of.hook}"'
 
 
 def log_line(entry: LogLine) -> str:

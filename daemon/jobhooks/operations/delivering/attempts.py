@@ -65,9 +65,11 @@ class _Subject:
 class Result(Attempt, _Subject):
     """An attempt with its delivery.
 
-    ``hook`` is null once the hook is deleted; ``table``, ``action`` and ``object_key`` are null once retention has
-    dropped the change.
+    ``hook`` keeps its name when it is deleted; it is null if no history has the name. ``table``, ``action`` and
+    ``object_key`` are null once retention has dropped the change.
     """
+
+    hook_deleted: bool
 
 
 @dataclass(frozen=True)
@@ -88,5 +90,6 @@ class FoundLine(LogLine):
 
     change_id: int
     hook: str | None
+    hook_deleted: bool
     job: str | None
     attempt: int

@@ -105,6 +105,7 @@ def _result(job: str, change: ListedChange, ran: DryRunOutcome) -> DryRun:
     return DryRun(
         change_id=change.id,
         hook=None,
+        hook_deleted=False,
         job=job,
         table=change.table,
         action=change.action,

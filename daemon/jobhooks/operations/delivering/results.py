@@ -13,7 +13,7 @@ from jobhooks.contract.choices import LogLevel
 from jobhooks.errors import Refused
 from jobhooks.operations.changes import ids_between, listed_change
 from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
-from jobhooks.operations.lookup.names import id_of_hook, ids_of_hooks, ids_of_jobs, ids_of_tables
+from jobhooks.operations.lookup.names import ids_of_hooks_ever, ids_of_jobs, ids_of_tables
 from jobhooks.operations.lookup.object_keys import ObjectKey, key_of
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.store.captured_changes import ListedChange, raw_json
@@ -138,11 +138,11 @@ def results_of_change(
     """A change with its results, all or those of one hook or one attempt, each with the changes that it made.
 
     Raises:
-        UnknownHook: there is no such hook.
+        UnknownHook: there is no such hook, and there was none.
         Refused: there is no such result.
     """
-    wanted_hook = None if hook is None else id_of_hook(conn, hook)
-    identities = call(conn, "result_ids_of_change", change_id=change_id, hook_id=wanted_hook, attempt=attempt)
+    wanted = ids_of_hooks_ever(conn, () if hook is None else (hook,))
+    identities = call(conn, "result_ids_of_change", change_id=change_id, hook_ids=wanted, attempt=attempt)
     if not identities:
         such = " of that hook and attempt" if (hook, attempt) != (None, None) else ""
         raise Refused(
@@ -155,7 +155,8 @@ def results_of_change(
 
 def results_of_delivery(conn: SyncConnection, change_id: int, hook_id: int | None = None) -> list[ResultDetails]:
     """The results of a change, or of one of its deliveries, by hook and attempt."""
-    identities = call(conn, "result_ids_of_change", change_id=change_id, hook_id=hook_id, attempt=None)
+    hook_ids = None if hook_id is None else [hook_id]
+    identities = call(conn, "result_ids_of_change", change_id=change_id, hook_ids=hook_ids, attempt=None)
     return [result for _, result in _with_details(conn, identities)]
 
 
@@ -163,7 +164,7 @@ def _conditions(conn: SyncConnection, chosen: ResultFilter) -> _Conditions:
     tables = ids_of_tables(conn, chosen.tables)
     if chosen.key is not None:
         chosen.key.check(conn, tables)
-    hooks, jobs = ids_of_hooks(conn, chosen.hooks), ids_of_jobs(conn, chosen.jobs)
+    hooks, jobs = ids_of_hooks_ever(conn, chosen.hooks), ids_of_jobs(conn, chosen.jobs)
     return _Conditions(hooks, jobs, tables, chosen.key, chosen.status, chosen.since, chosen.until)
 
 
@@ -205,9 +206,23 @@ def _by_identity(
 ) -> Iterator[tuple[tuple[Any, ...], int, str | None, str | None]]:
     """Yield the fields of each Result, its hook's id, traceback and value, oldest change first."""
     for row in call_readable(conn, "results_by_identity", **_arrays(identities)) if identities else []:
-        change_id, hook_id, hook, job, *attempt, traceback, value, table, action, key_columns, written_key, image = row
+        (
+            change_id,
+            hook_id,
+            hook,
+            deleted,
+            job,
+            *attempt,
+            traceback,
+            value,
+            table,
+            action,
+            key_columns,
+            written_key,
+            image,
+        ) = row
         key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
-        yield (change_id, hook, job, table, action, key, *attempt), hook_id, traceback, value
+        yield (change_id, hook, job, table, action, key, *attempt, deleted), hook_id, traceback, value
 
 
 def _with_details(conn: SyncConnection, identities: Sequence[Identity]) -> Iterator[tuple[Identity, ResultDetails]]:
@@ -234,8 +249,8 @@ def _with_writes(conn: SyncConnection, identity: Identity, result: ResultDetails
 
 
 def _line(row: tuple[Any, ...]) -> FoundLine:
-    change_id, _hook_id, attempt, _line, hook, job, *facts = row
-    return FoundLine(*facts, change_id=change_id, hook=hook, job=job, attempt=attempt)
+    change_id, _hook_id, attempt, _line, hook, deleted, job, *facts = row
+    return FoundLine(*facts, change_id=change_id, hook=hook, hook_deleted=deleted, job=job, attempt=attempt)
 
 
 def _named(identity: Identity) -> dict[str, int]:

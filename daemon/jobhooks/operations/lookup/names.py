@@ -53,6 +53,21 @@ def ids_of_hooks(conn: SyncConnection, names: Iterable[str]) -> list[int] | None
     return [id_of_hook(conn, name) for name in names] or None
 
 
+def ids_of_hooks_ever(conn: SyncConnection, names: Iterable[str]) -> list[int] | None:
+    """The ids of hooks, and of deleted ones that had these names; null for no names.
+
+    Raises:
+        UnknownHook: there is and was no hook of one of the names.
+    """
+    found: list[int] = []
+    for name in names:
+        rows = call(conn, "hooks_ever_called", name=name)
+        if not rows:
+            raise unknown_hook(conn, name)
+        found += [hook_id for (hook_id,) in rows]
+    return found or None
+
+
 def id_of_job(conn: SyncConnection, class_path: str) -> int:
     """The id of a job.
 
