@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard, cast
 
+from jobhooks.contract.log import clean_text
 from jobhooks.contract.meta import ReceiverMeta, read_meta, warnings_of_call
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.advice import advice_for, nautobot_imports
@@ -319,5 +320,5 @@ def _reason(exc: BaseException, place: Path | None = None) -> str:
         return str(exc)
     if isinstance(exc, PermissionError) and exc.filename and place and Path(exc.filename).is_relative_to(place):
         return str(unreadable(Path(exc.filename)))
-    text = exc.msg if isinstance(exc, SyntaxError) else " ".join(str(exc).split())
+    text = exc.msg if isinstance(exc, SyntaxError) else " ".join(clean_text(exc).split())
     return f"{type(exc).__name__}: {text}"

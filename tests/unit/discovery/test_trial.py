@@ -27,6 +27,10 @@ TRIALS = pytest.mark.parametrize("kind", [in_copy, in_new_process])
         ("import os; os.write(1, b'.'); os._exit(3)", "its import ends the process, with exit code 3"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("1 / 0", "ZeroDivisionError: division by zero"),
+        (
+            "raise type('E', (Exception,), {'__str__': lambda self: 1 / 0})",
+            "E: <E whose __str__ raises ZeroDivisionError>",
+        ),
     ],
 )
 def test_it_is_reported_and_the_others_are_found(tmp_path: Path, kind: Trial, line: str, error: str) -> None:

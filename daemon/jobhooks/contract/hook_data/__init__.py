@@ -10,8 +10,10 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
+from jobhooks.contract.log import clean_text
 from jobhooks.errors import InvalidHookData, InvalidReceiver
 
+LONGEST_REASON = 1_000  # characters
 HOW = "a class with annotated fields, such as channel: str, a dataclass, a TypedDict or a msgspec.Struct"
 
 
@@ -46,8 +48,10 @@ class DataType:
         try:
             return self._decoder.decode(data_json)
         except msgspec.ValidationError as exc:
-            raise InvalidHookData(f"{self.name} {_in_words(str(exc))}") from exc
-        except Exception as exc:
+            raise InvalidHookData(f"{self.name} {_in_words(clean_text(exc, LONGEST_REASON))}") from exc
+        except KeyboardInterrupt:
+            raise
+        except BaseException as exc:  # the author's code may raise anything, and must not end the daemon
             raise InvalidHookData(f"{self.name} does not take the data: {_one_line(exc)}") from exc
 
     def error(self, data_json: str) -> str | None:
@@ -143,7 +147,8 @@ def _in_words(error: str) -> str:
 
 
 def _one_line(exc: BaseException) -> str:
-    return " ".join(f"{type(exc).__name__}: {exc}".split())
+    text = " ".join(clean_text(exc, LONGEST_REASON).split())
+    return f"{type(exc).__name__}: {text}" if text else type(exc).__name__
 
 
 _known: "WeakKeyDictionary[type[Any], DataType | None]" = WeakKeyDictionary()

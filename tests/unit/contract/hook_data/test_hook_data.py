@@ -1,5 +1,6 @@
 """The class Data of a receiver: which classes it can be, what it takes, and the reasons for what it does not take."""
 
+import asyncio
 import dataclasses
 import datetime
 import enum
@@ -48,6 +49,29 @@ class AsTypedDict(JobHookReceiver):
         channel: str
 
 
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class Raises(JobHookReceiver):
+    class Data:
+        how: str
+
+        def __post_init__(self) -> None:
+            match self.how:
+                case "exit":
+                    raise SystemExit(3)
+                case "cancel":
+                    raise asyncio.CancelledError
+                case "unprintable":
+                    raise Unprintable
+                case "bytes":
+                    raise ValueError("a\0b\ud800")
+                case _:
+                    raise KeyError("long" * 1_000_000)
+
+
 class Takes(JobHookReceiver):
     """Without a class."""
 
@@ -64,6 +88,24 @@ def test_a_plain_class_with_annotations_is_enough() -> None:
     assert data.address == "#ops", "with its methods"
     more = read_data(TellsMore, '{"channel": "ops", "since": "2026-12-01"}')
     assert (more.channel, more.limit, more.since) == ("ops", 10, datetime.date(2026, 12, 1))
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("exit", "SystemExit: 3"),
+        ("cancel", "CancelledError"),
+        ("unprintable", "Unprintable: <Unprintable whose __str__ raises RuntimeError>"),
+        ("bytes", r"a\0b\ud800"),
+    ],
+)
+def test_whatever_the_class_raises_is_a_reason(how: str, reason: str) -> None:
+    """The daemon checks data, too: it must not end. PostgreSQL stores the reason."""
+    assert error(Raises, f'{{"how": "{how}"}}') == f"Raises.Data does not take the data: {reason}"
+
+
+def test_a_long_reason_is_cut() -> None:
+    assert len(error(Raises, '{"how": "long"}')) < 2000
 
 
 def test_other_classes_that_have_fields() -> None:
