@@ -5,12 +5,15 @@ A copy has the connections of the original, so it would commit its runs, and ans
 
 import contextlib
 import os
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
+import structlog
+
 EXIT_CODE = 1
-REMEDY = "It was ended. Try: os._exit in it, or subprocess"
+HINT = "os._exit in it, or subprocess"
+
+log = structlog.stdlib.get_logger()
 
 
 class Copies:
@@ -33,8 +36,10 @@ def end_copy(made_before: int, receiver: str) -> None:
     """
     if Copies.made != made_before:
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(f"jobhooks: {receiver} called os.fork, and the new process went on. {REMEDY}\n")
-            sys.stderr.flush()
+            # Not to sys.stderr, which is part of the log of a run while one runs.
+            log.error(
+                "copy_ended", receiver=receiver, error="it called os.fork, and the new process went on", hint=HINT
+            )
         os._exit(EXIT_CODE)
 
 

@@ -41,11 +41,13 @@ def settings(tmp_path: Path, device: Connection) -> dict[str, str]:
 
 @pytest.mark.parametrize("job", ["Reverts", "RevertsToo"])
 def test_programs_get_a_dry_run_as_json(device: Connection, settings: dict[str, str], job: str) -> None:
-    """Also from a receiver that prints: its output is not data of the command."""
+    """Also from a receiver that prints: its output is a line of the run's log."""
     finished = jobhooks("replay", "--dry-run", "--change", "1", "--job", f"r.{job}", "--json", **settings)
     assert finished.returncode == 0, finished.stderr
-    assert "printed by the receiver" in finished.stderr
     run = json.loads(finished.stdout)
+    assert [(line["level"], line["source"], line["message"]) for line in run["log"]] == [
+        ("info", "stdout", "printed by the receiver")
+    ]
     assert (run["change_id"], run["job"], run["status"], run["error"]) == (1, f"r.{job}", "success", None)
     assert run["writes"] == [
         {

@@ -205,7 +205,7 @@ class Empty(JobHookReceiver):
 
 
 class TakesOther(JobHookReceiver):
-    def receive_job_hook(self) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+    def receive_job_hook(self, row: Any) -> None:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         pass
 
 
@@ -232,7 +232,7 @@ class CannotStart(JobHookReceiver):
         (ClosesItsConnection, "is closed"),
         (ClosesItsConnectionAsync, "connection is closed"),
         (Empty, "receive_job_hook"),
-        (TakesOther, "unexpected keyword argument"),
+        (TakesOther, "required positional argument: 'row'"),
         (CannotStart, "no start"),
     ],
 )
