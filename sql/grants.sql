@@ -102,6 +102,7 @@ begin
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
 
     grant insert, update, delete on jobhooks.job_hook, jobhooks.job_hook_content_type to jobhooks_operator;
+    grant delete on jobhooks.job to jobhooks_operator;
     grant update, delete on jobhooks.delivery to jobhooks_operator;
     grant update (enabled, overrides) on jobhooks.job to jobhooks_operator;
     grant execute on function
@@ -113,7 +114,7 @@ begin
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
         jobhooks.relation_called(text), jobhooks.names_of_tables(), jobhooks.did_you_mean(text, text []),
         jobhooks.nearest_names(text, text []), jobhooks.similarity(text, text),
-        jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []),
+        jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []), jobhooks.delete_job(text),
         jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),
         jobhooks.cancel_deliveries(bigint [], integer [], text), jobhooks.requeue(json)
     to jobhooks_operator;

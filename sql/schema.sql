@@ -1558,6 +1558,9 @@ GRANT ALL ON FUNCTION jobhooks.content_types_called(hook text, names text[]) TO 
 REVOKE ALL ON FUNCTION jobhooks.delete_hook(name text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.delete_hook(name text) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.delete_job(class_path text) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.delete_job(class_path text) TO jobhooks_operator;
+
 REVOKE ALL ON FUNCTION jobhooks.deleted_name(kind text, object_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.deleted_name(kind text, object_id integer) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.deleted_name(kind text, object_id integer) TO jobhooks_operator;
@@ -2003,7 +2006,7 @@ GRANT ALL ON FUNCTION jobhooks.set_job(class_path text, settings jsonb) TO jobho
 REVOKE ALL ON FUNCTION jobhooks.set_parents(content_type_id integer, parents json) FROM PUBLIC;
 
 GRANT SELECT ON TABLE jobhooks.job TO jobhooks_viewer;
-GRANT SELECT ON TABLE jobhooks.job TO jobhooks_operator;
+GRANT SELECT,DELETE ON TABLE jobhooks.job TO jobhooks_operator;
 GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.job TO jobhooks_daemon;
 
 GRANT UPDATE(enabled) ON TABLE jobhooks.job TO jobhooks_operator;

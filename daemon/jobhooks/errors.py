@@ -127,6 +127,10 @@ class JobIsOff(Refused):
     """The hook cannot be enabled: its job is not installed or not enabled."""
 
 
+class JobInUse(Refused):
+    """The job cannot be deleted: it is installed, or hooks use it."""
+
+
 class InvalidSetting(Refused):
     """The job or hook does not take this setting."""
 
@@ -232,6 +236,7 @@ BY_SQLSTATE: dict[str, type[JobhooksError]] = {
     "JH029": UnknownHook,
     "JH030": NothingToAdopt,
     "JH031": TooFewTransactionIds,
+    "JH032": JobInUse,
     "22021": Unreadable,
     "22P05": Unreadable,
     "3F000": UnknownTable,

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.discovery.loading import find_receivers
-from jobhooks.errors import InvalidName, NotWatched, Refused, UnknownHook, UnknownJob
+from jobhooks.errors import InvalidName, JobInUse, NotWatched, Refused, UnknownHook, UnknownJob
 from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations.configuration import hook_file, hooks, jobs, receivers
 from jobhooks.operations.configuration.history import Kind, history
@@ -28,6 +29,7 @@ from jobhooks.operations.configuration.hook_plan import (
 from jobhooks.operations.new_receiver import new_receiver
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection, connect
+from support.daemon import wait_until
 from support.hooking import write_receivers
 
 RECEIVERS = """
@@ -105,6 +107,38 @@ def test_disabling_a_job_names_its_enabled_hooks(conn: SyncConnection) -> None:
     hooks.add_hook(conn, HOOK)
     hooks.add_hook(conn, replace(HOOK, name="off", events=["delete"], enabled=False))
     assert jobs.disable_job(conn, "r.One") == ["h"]
+
+
+def test_a_job_is_deleted_once_nothing_needs_it(conn: SyncConnection) -> None:
+    """Its history stays, and a receiver that comes back gets a new job, which is off."""
+    hooks.add_hook(conn, replace(HOOK, name="Bob's"))
+    with pytest.raises(JobInUse, match="it is installed") as installed:
+        jobs.delete_job(conn, "r.One")
+    assert "jobhooks job disable r.One" in str(installed.value)
+    conn.execute("update jobhooks.job set installed = false")
+    with pytest.raises(JobInUse, match='hooks use it: "Bob\'s"') as used:
+        jobs.delete_job(conn, "r.One")
+    assert "jobhooks hook delete 'Bob'\\''s'" in str(used.value)
+    hooks.delete_hook(conn, "Bob's")
+    jobs.delete_job(conn, "r.One")
+    assert "r.One" not in [job.job for job in jobs.jobs(conn)]
+    with pytest.raises(UnknownJob):
+        jobs.delete_job(conn, "r.One")
+    changes = history(conn, Kind.JOB, "r.One", 50)
+    assert (changes[-1].action, changes[-1].after) == ("delete", None)
+
+
+def test_a_hook_that_is_being_added_keeps_its_job(conn: SyncConnection, database: str) -> None:
+    """The job is deleted while another transaction adds a hook on it: that waits, and then refuses."""
+    conn.execute("update jobhooks.job set installed = false")
+    with contextlib.closing(connect(database)) as other, ThreadPoolExecutor(1) as pool:
+        with conn.transaction():
+            hooks.add_hook(conn, replace(HOOK, enabled=False))
+            deleting = pool.submit(jobs.delete_job, other, "r.One")
+            waits = "select exists (select from pg_locks where not granted and pid = %s)"
+            wait_until("it waits", lambda: conn.execute(waits, [other.info.backend_pid]).fetchall() == [(True,)])
+        with pytest.raises(JobInUse, match="hooks use it"):
+            deleting.result()
 
 
 def test_hidden_jobs_are_listed_on_request(conn: SyncConnection, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from conftest import Connection
 from jobhooks.errors import NotWatched, Refused, UnknownHook, UnknownJob
 from jobhooks.operations.changes import server_time
+from jobhooks.operations.configuration.jobs import delete_job
 from jobhooks.operations.delivering.change_details import change_details
 from jobhooks.operations.delivering.results import (
     ResultFilter,
@@ -108,6 +109,15 @@ def test_a_deleted_hook_keeps_its_last_name_in_results(ledger: Connection, admin
     assert ledger.execute(view).fetchall() == [("renamed", "a.B", True)]
     with pytest.raises(UnknownHook):
         results_of_change(admin, 1, "former")
+
+
+def test_a_deleted_job_keeps_its_class_path_in_results(ledger: Connection, admin: SyncConnection) -> None:
+    ledger.execute("delete from jobhooks.job_hook")
+    ledger.execute("update jobhooks.job set installed = false")
+    delete_job(admin, "a.B")
+    found = newest_results(admin, ResultFilter(jobs=["a.B"]), 50)
+    assert [(result.change_id, result.job) for result in found] == [(1, "a.B"), (1, "a.B"), (3, "a.B"), (4, "a.B")]
+    assert {line.job for line in newest_lines(admin, ResultFilter(jobs=["a.B"]), 50)} == {"a.B"}
 
 
 def test_without_a_history_a_deleted_hook_has_no_name(ledger: Connection, admin: SyncConnection) -> None:

@@ -1,8 +1,13 @@
 -- Results of deliveries, as the command line lists, shows and exports them. A page of results is read by index, then
 -- filtered: so no statement takes long, and no snapshot is held for a slow reader.
 
--- name: job_called
+-- name: jobs_ever_called
+-- The job of this class path, and those that had it when they were deleted.
 select id from jobhooks.job where class_path = :class_path
+union
+select change.object_id
+from jobhooks.configuration_change as change
+where change.kind = 'job' and change.name = :class_path and change.after is null
 
 -- name: hooks_ever_called
 -- The hook of this name, and those that had it when they were deleted. The history of hooks is short.

@@ -98,6 +98,9 @@ order by grouping, class_path
 -- name: enable_job
 select jobhooks.enable_job(:class_path, :enabled)
 
+-- name: delete_job
+select jobhooks.delete_job(:class_path)
+
 -- name: explained_triggers
 -- Each trigger of a watched table and its partitions: its text, and the functions of jobhooks in it. The text is null if the
 -- trigger is missing.

@@ -457,6 +457,8 @@ def test_an_operator_does_all_of_it_and_a_viewer_looks(
     jobs.execute(f"grant jobhooks_operator to {role}".encode())
     for change in changes:
         run(theirs, *change)
+    jobs.execute("insert into jobhooks.job (class_path, settings, installed) values ('a.Gone', '{}', false)")
+    assert shown(theirs, "job", "delete", "a.Gone") == {"job": "a.Gone", "deleted": True}
     users = jobs.execute("select distinct user_name from jobhooks.configuration_change where name <> 'h'").fetchall()
     assert (role,) in users
 

@@ -97,6 +97,28 @@ def test_the_list_follows_the_daemon(device: Connection, database: str, receiver
     assert (known["runs"], known["loaded"]) == (True, None)
 
 
+def test_a_receiver_that_comes_back_after_its_job_was_deleted_has_a_new_one(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """It is off, and has no overrides; the daemon that runs neither stops nor records the deleted job again."""
+    where = ("--database-url", database)
+    rows = "select id, enabled, overrides::text from jobhooks.job where class_path = 'r.R'"
+    with Daemon(database, receivers, log) as daemon:
+        daemon.await_started()
+        jobhooks("job", "enable", "r.R", *where)
+        jobhooks("job", "set", "r.R", "max_attempts=2", *where)
+        ((former, *_),) = device.execute(rows).fetchall()
+        assert jobhooks("job", "delete", "r.R", *where).returncode == 5
+        (receivers / "r.py").unlink()
+        wait_until("it is gone", lambda: not job(database).installed)
+        assert jobhooks("job", "delete", "r.R", *where).returncode == 0
+        assert device.execute(rows).fetchall() == []
+        (receivers / "r.py").write_text(SOURCE)
+        wait_until("it has a new job", lambda: device.execute(rows).fetchall())
+        ((new, enabled, overrides),) = device.execute(rows).fetchall()
+        assert (new > former, enabled, overrides) == (True, False, "{}")
+
+
 def test_a_module_that_never_imported_is_named_with_its_line(
     device: Connection, database: str, receivers: Path, log: Path
 ) -> None:

@@ -49,6 +49,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("set")(set_settings)
     group.command("reset")(reset)
     group.command("run")(job_run.run)
+    group.command("delete")(delete)
     group.command("history")(history)
     app.add_typer(group, name="job")
 
@@ -88,6 +89,20 @@ def disable(
         if idle:
             quoted = ", ".join(f'"{name}"' for name in idle)
             print_message(f"warning: its enabled hooks run nothing until you enable it again: {quoted}")
+
+
+def delete(
+    job: JobArgument, as_json: JsonFlag = False, database_url: DatabaseFlag = None, config: ConfigFlag = None
+) -> None:
+    """Delete a job whose receiver is not installed any more, with its overrides. Its results and its history stay.
+
+    Example: jobhooks job delete validate_serial.ValidateSerial
+    """
+    with connection(load(config, database_url=database_url)) as conn:
+        jobs.delete_job(conn, job)
+        if as_json:
+            print_json({"job": job, "deleted": True})
+        print_message(f"deleted {job}")
 
 
 def list_jobs(

@@ -137,6 +137,16 @@ def disable_job(conn: SyncConnection, class_path: str) -> list[str]:
     return [hook.name for hook in job_details(conn, class_path).hooks if hook.enabled]
 
 
+def delete_job(conn: SyncConnection, class_path: str) -> None:
+    """Delete a job that is not installed, with its overrides. Its results and its history stay.
+
+    Raises:
+        UnknownJob: there is no job of that class path.
+        JobInUse: it is installed, or hooks use it; nothing was changed.
+    """
+    call(conn, "delete_job", class_path=class_path)
+
+
 def set_job(conn: SyncConnection, class_path: str, settings: Mapping[str, Value]) -> None:
     """Override settings of a job, by their names in class Meta.
 

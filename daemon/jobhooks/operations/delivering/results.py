@@ -13,7 +13,7 @@ from jobhooks.contract.choices import LogLevel
 from jobhooks.errors import Refused
 from jobhooks.operations.changes import ids_between, listed_change
 from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
-from jobhooks.operations.lookup.names import ids_of_hooks_ever, ids_of_jobs, ids_of_tables
+from jobhooks.operations.lookup.names import ids_of_hooks_ever, ids_of_jobs_ever, ids_of_tables
 from jobhooks.operations.lookup.object_keys import ObjectKey, key_of
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.store.captured_changes import ListedChange, raw_json
@@ -164,7 +164,7 @@ def _conditions(conn: SyncConnection, chosen: ResultFilter) -> _Conditions:
     tables = ids_of_tables(conn, chosen.tables)
     if chosen.key is not None:
         chosen.key.check(conn, tables)
-    hooks, jobs = ids_of_hooks_ever(conn, chosen.hooks), ids_of_jobs(conn, chosen.jobs)
+    hooks, jobs = ids_of_hooks_ever(conn, chosen.hooks), ids_of_jobs_ever(conn, chosen.jobs)
     return _Conditions(hooks, jobs, tables, chosen.key, chosen.status, chosen.since, chosen.until)
 
 

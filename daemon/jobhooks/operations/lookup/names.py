@@ -68,25 +68,19 @@ def ids_of_hooks_ever(conn: SyncConnection, names: Iterable[str]) -> list[int] |
     return found or None
 
 
-def id_of_job(conn: SyncConnection, class_path: str) -> int:
-    """The id of a job.
+def ids_of_jobs_ever(conn: SyncConnection, class_paths: Iterable[str]) -> list[int] | None:
+    """The ids of jobs, and of deleted ones that had these class paths; null for no class paths.
 
     Raises:
-        UnknownJob: there is no job of that class path.
+        UnknownJob: there is and was no job of one of the class paths.
     """
-    rows = call(conn, "job_called", class_path=class_path)
-    if not rows:
-        raise unknown_job(conn, class_path)
-    return rows[0][0]
-
-
-def ids_of_jobs(conn: SyncConnection, class_paths: Iterable[str]) -> list[int] | None:
-    """The ids of jobs; null for no class paths.
-
-    Raises:
-        UnknownJob: there is no job of one of the class paths.
-    """
-    return [id_of_job(conn, class_path) for class_path in class_paths] or None
+    found: list[int] = []
+    for class_path in class_paths:
+        rows = call(conn, "jobs_ever_called", class_path=class_path)
+        if not rows:
+            raise unknown_job(conn, class_path)
+        found += [job_id for (job_id,) in rows]
+    return found or None
 
 
 def unknown_hook(conn: SyncConnection, name: str) -> UnknownHook:
