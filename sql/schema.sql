@@ -409,9 +409,9 @@ COMMENT ON TABLE jobhooks.condition_verdict IS 'Whether the conditions of hooks 
 
 COMMENT ON COLUMN jobhooks.condition_verdict.conditions IS 'The text that was compiled; the verdict holds for no other';
 
-COMMENT ON COLUMN jobhooks.condition_verdict.error IS 'Why it does not compile; null: it does';
+COMMENT ON COLUMN jobhooks.condition_verdict.error IS 'Why it does not compile, or cannot be right for the tables of the hook; null: it can';
 
-COMMENT ON COLUMN jobhooks.condition_verdict.checked_at IS 'When it was compiled';
+COMMENT ON COLUMN jobhooks.condition_verdict.checked_at IS 'When it was compiled; -infinity: not yet, and the hook is older than the comparison with its tables';
 
 CREATE TABLE jobhooks.configuration (
     singleton boolean DEFAULT true NOT NULL,
@@ -650,7 +650,7 @@ CREATE VIEW jobhooks.hooks AS
      JOIN jobhooks.job job ON ((job.id = hook.job_id)))
      CROSS JOIN ( SELECT jobhooks.has_loaded() AS has_loaded) daemon)
      LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)))
-     LEFT JOIN jobhooks.condition_verdict verdict ON (((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions))))
+     LEFT JOIN jobhooks.condition_verdict verdict ON (((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions) AND (verdict.checked_at > '-infinity'::timestamp with time zone))))
      LEFT JOIN jobhooks.data_verdict taken ON (((taken.hook_id = hook.id) AND (taken.job_id = hook.job_id) AND (taken.data = hook.data))))
      CROSS JOIN LATERAL ( SELECT string_agg(found.problem, '; '::text ORDER BY found.place) AS problems,
             string_agg(found.remedy, '; '::text ORDER BY found.place) AS remedies
@@ -940,7 +940,10 @@ CREATE VIEW jobhooks.loaded_hooks AS
     (job.settings)::text AS limits,
     hook.name,
     (hook.enabled AND job.enabled) AS active,
-    jobhooks.children_of_hook(hook.id) AS child_ids
+    jobhooks.children_of_hook(hook.id) AS child_ids,
+    ( SELECT verdict.error
+           FROM jobhooks.condition_verdict verdict
+          WHERE ((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions))) AS refusal
    FROM (jobhooks.job_hook hook
      JOIN jobhooks.jobs job ON ((job.id = hook.job_id)));
 

@@ -51,7 +51,8 @@ from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
 cross join (select jobhooks.has_loaded() as has_loaded) as daemon
 left join jobhooks.condition_failure as failure on failure.hook_id = hook.id
-left join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions
+left join jobhooks.condition_verdict as verdict
+    on verdict.hook_id = hook.id and verdict.conditions = hook.conditions and verdict.checked_at > '-infinity'
 left join jobhooks.data_verdict as taken
     on taken.hook_id = hook.id and taken.job_id = hook.job_id and taken.data = hook.data
 cross join lateral (

@@ -20,7 +20,11 @@ select
     job.settings::text as limits,
     hook.name,
     hook.enabled and job.enabled as active,
-    jobhooks.children_of_hook(hook.id) as child_ids
+    jobhooks.children_of_hook(hook.id) as child_ids,
+    (
+        select verdict.error from jobhooks.condition_verdict as verdict
+        where verdict.hook_id = hook.id and verdict.conditions = hook.conditions
+    ) as refusal
 from jobhooks.job_hook as hook
 join jobhooks.jobs as job on job.id = hook.job_id;
 

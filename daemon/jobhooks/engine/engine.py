@@ -182,6 +182,8 @@ class Engine:
             await asyncio.sleep(COUNT_INTERVAL_S)
             if self.ledger.has_unwritten:
                 await self._write_condition_failures()
+            if self.ledger.has_other_verdicts:
+                await self.dispatcher.reload_hooks()
 
     async def _write_condition_failures(self) -> None:
         async with self.settler.lock:

@@ -1,4 +1,4 @@
-"""The kinds of the values of expressions in CEL, and what its functions make of them. No I/O."""
+"""The kinds of the values of expressions in CEL, and of the results of its functions. No I/O."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -25,7 +25,7 @@ OF_CONSTANTS: Mapping[int, Kinds] = {
     STRING: TEXT,
     BYTE_STRING: OCTETS,
 }
-# The arguments that a function takes, and its result; what is not here takes and gives anything.
+# The arguments that a function takes, and its result; any other function takes and gives anything.
 ASKS_OF_COLUMNS = ("changed", "unchanged")
 FUNCTIONS: Mapping[str, tuple[tuple[Kinds, ...], Kinds]] = {
     **dict.fromkeys(("startsWith", "endsWith", "contains", "matches"), ((TEXT, TEXT), BOOL)),

@@ -1,4 +1,4 @@
-"""Checks conditions against the columns of a hook's tables: which exist, and what values they can have. No I/O.
+"""Checks conditions against the columns of a hook's tables: that they exist, and the kinds of their values. No I/O.
 
 Only what is certainly wrong is refused. An expression gets the set of the kinds that its values can have, and is
 refused if no kind in it serves. Every column can be null, and json can be anything.
@@ -58,7 +58,7 @@ Scope = Mapping[str, Kinds]  # the variables of the loops around an expression
 
 
 def check_kinds(text: str, columns: LoggedColumns) -> None:
-    """Refuse conditions that name an unknown column, compare what is never equal, or are never true or false.
+    """Refuse conditions that name an unknown column, compare values that are never equal, or are never true or false.
 
     Raises:
         InvalidConditions: see ``check_conditions``; also if they do not compile.
@@ -72,7 +72,7 @@ def check_kinds(text: str, columns: LoggedColumns) -> None:
 
 
 def why_wrong(text: str, columns: LoggedColumns) -> str | None:
-    """The first line of the error of ``check_kinds``; null: there is none."""
+    """The first line of the error of ``check_kinds``; null without an error."""
     try:
         check_kinds(text, columns)
     except InvalidConditions as exc:
@@ -87,6 +87,9 @@ class _Check:
         self._text = text
         self._columns = columns
         self._positions = positions
+        # The kinds of the elements of lists that are written in the conditions. Each part is visited once: to visit the
+        # elements of nested lists again would take twice as long for each level.
+        self._elements: dict[bytes, Kinds] = {}
 
     def kinds(self, message: bytes, scope: Scope) -> Kinds:
         """The kinds of the values that an expression can have. Recursive; an expression is not nested deeply."""
@@ -101,7 +104,8 @@ class _Check:
         if CALL in expression:
             return self._of_call(message, fields_of(expression[CALL][0]), scope)
         if LIST in expression:
-            self._elements(expression, scope)
+            elements = fields_of(expression[LIST][0])[1]
+            self._elements[message] = joined([self.kinds(element, scope) for element in elements])
             return ITEMS
         if COMPREHENSION in expression:
             return self._of_loop(fields_of(expression[COMPREHENSION][0]), scope)
@@ -162,31 +166,21 @@ class _Check:
             for argument in arguments:
                 if STRING in constant_of(argument):
                     self._of_column(argument, text_of(constant_of(argument)[STRING]))
-        contained = function == "@in" and LIST in fields_of(arguments[1])
-        result = self._contained(arguments, kinds, scope) if contained else result_of(function, kinds)
+        result = result_of(function, kinds)
+        elements = self._elements.get(arguments[1]) if function == "@in" else None
+        if elements and not kinds[0] & elements:
+            result = None
         if result is None:
             shown = [self.shown(*pair, scope) for pair in zip(arguments, kinds, strict=True)]
             raise self.refusal(message, _reason(function, shown, kinds))
         return result
 
-    def _contained(self, arguments: list[bytes], kinds: list[Kinds], scope: Scope) -> Kinds | None:
-        """The same for an element of a list that is written in the conditions."""
-        elements = self._elements(fields_of(arguments[1]), scope)
-        return BOOL if kinds[0] & elements or not elements else None
-
-    def _elements(self, expression: Message, scope: Scope) -> Kinds:
-        """The kinds of the elements of a list that is written in the conditions."""
-        elements = fields_of(expression[LIST][0])[1]
-        return joined(self.kinds(element, scope) for element in elements)
-
     def _of_loop(self, loop: Message, scope: Scope) -> Kinds:
-        """``exists``, ``all``, ``exists_one`` and ``filter``: what they accumulate keeps its kind."""
+        """``exists``, ``all``, ``exists_one`` and ``filter``: their accumulated value keeps its kind."""
         over = self.kinds(loop[RANGE][0], scope)
         if not over & (ITEMS | MAP):
             raise self.refusal(loop[RANGE][0], f"{self.shown(loop[RANGE][0], over, scope)} is no list to go through")
-        range_ = fields_of(loop[RANGE][0])
-        element = self._elements(range_, scope) if LIST in range_ else ANY
-        inner = {**scope, text_of(loop[VARIABLE]): element or ANY}
+        inner = {**scope, text_of(loop[VARIABLE]): self._elements.get(loop[RANGE][0]) or ANY}
         inner[text_of(loop[ACCUMULATED])] = self.kinds(loop[ACCUMULATOR][0], scope)
         for number in LOOP:
             self.kinds(loop[number][0], inner)

@@ -21,7 +21,7 @@ from jobhooks.store.snapshot import Snapshot
 class Hook(HookSettings):
     """A hook in memory: its settings, the ids that rows refer to, and the limits of its job.
 
-    ``data_json``: the data as JSON, empty without any.
+    ``data_json``: the data as JSON, empty without any. ``refusal``: why the conditions are wrong; empty: they are not.
     ``enabled_since``: changes visible to this snapshot committed before the hook was enabled, and are not for the hook.
     ``child_ids``: tables whose changes are updates of its tables. ``queue_limit``: the number of deliveries of the
     job's queue that run at a time. ``runs``: hook and job are enabled, the hook is not paused, the job is installed,
@@ -36,6 +36,7 @@ class Hook(HookSettings):
     queue_limit: int = 1
     runs: bool = True
     data_json: str = ""
+    refusal: str = ""
     child_ids: frozenset[int] = frozenset()
 
     @property
@@ -59,6 +60,7 @@ def hook_of(  # noqa: PLR0913, RUF100 - the columns of jobhooks.loaded_hooks
     settings_json: str,
     limits_json: str,
     child_ids: Iterable[int],
+    refusal: str | None = None,
 ) -> Hook:
     """The hook of a row of ``jobhooks.loaded_hooks``, whose columns these are, in order."""
     settings = msgspec.json.decode(settings_json, type=HookSettings)
@@ -73,6 +75,7 @@ def hook_of(  # noqa: PLR0913, RUF100 - the columns of jobhooks.loaded_hooks
         runs=runs,
         data_json=msgspec.json.encode(settings.data).decode() if settings.data else "",
         child_ids=frozenset(child_ids),
+        refusal=refusal or "",
     )
 
 
@@ -110,6 +113,9 @@ class Rule:
         self._roles = frozenset(hook.roles)
         self._columns = tuple(sorted(hook.columns))
         self._conditions = self._compiled(hook.conditions) if hook.conditions else None
+        self._is_invalid = isinstance(self._conditions, str)
+        if hook.refusal and self._conditions is not None and not self._is_invalid:
+            self._conditions = hook.refusal
 
     def _compiled(self, text: str) -> Conditions | str:
         """Compile the conditions, or describe the error of invalid ones that were written past the checks."""
@@ -140,7 +146,8 @@ class Rule:
 
     def _hold(self, conditions: Conditions | str, change: Change) -> bool:
         if isinstance(conditions, str):
-            self._on_failure(Failure(self._hook, change, conditions, conditions, invalid=True))
+            # The tables may make conditions right that were refused for them, which are invalid by their verdict alone.
+            self._on_failure(Failure(self._hook, change, conditions, conditions, invalid=self._is_invalid))
             return False
         try:
             return conditions.hold(change)

@@ -148,13 +148,24 @@ set client_encoding = 'UTF8'
 select jobhooks.configuration_version()
 
 -- name: unchecked_conditions
--- Of all hooks, enabled or not.
-select hook.id as hook_id, hook.conditions
+-- Of all hooks, enabled or not. former: of a hook that is older than the comparison with its tables.
+select
+    hook.id as hook_id, hook.name, hook.conditions, shown.content_types as tables, verdict.hook_id is not null as former, null as error
 from jobhooks.job_hook as hook
+join jobhooks.hooks as shown on shown.id = hook.id
 left join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions
-where hook.conditions <> '' and verdict.hook_id is null
+where hook.conditions <> '' and (verdict.hook_id is null or verdict.checked_at = '-infinity')
 order by hook.id
 limit :limit
+
+-- name: refused_conditions
+-- Those whose verdict is an error, which the tables may have made right.
+select hook.id as hook_id, hook.name, hook.conditions, shown.content_types as tables, false as former, verdict.error
+from jobhooks.job_hook as hook
+join jobhooks.hooks as shown on shown.id = hook.id
+join jobhooks.condition_verdict as verdict on verdict.hook_id = hook.id and verdict.conditions = hook.conditions
+where verdict.error is not null
+order by hook.id
 
 -- name: note_condition_verdicts
 select jobhooks.note_condition_verdicts(:verdicts)
@@ -173,7 +184,7 @@ select jobhooks.note_data_verdicts(:verdicts)
 
 -- name: active_hooks
 -- Includes hooks whose job is not installed: their deliveries wait in the backlog.
-select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits, child_ids
+select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits, child_ids, refusal
 from jobhooks.loaded_hooks
 where active
 order by id

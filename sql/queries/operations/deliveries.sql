@@ -1,7 +1,7 @@
 -- Pending deliveries, as the command line lists, shows, retries and discards them, and settled changes that are replayed.
 
 -- name: hook_called
-select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits, child_ids
+select id, job_id, content_type_ids, enabled_since, queue_limit, runs, settings, limits, child_ids, refusal
 from jobhooks.loaded_hooks
 where name = :name
 

@@ -7,7 +7,7 @@ from jobhooks.matching.cel_encoding import expression_of, positions_of
 from jobhooks.matching.cel_kinds import ANY, BOOL, NUMBER, TEXT, joined, result_of
 from jobhooks.matching.condition_kinds import check_kinds, why_wrong
 from jobhooks.matching.conditions import compiled
-from jobhooks.matching.logged_columns import LoggedColumns, logged_columns
+from jobhooks.matching.logged_columns import Column, LoggedColumns, logged_columns
 
 TABLE = "public.device"
 # The kinds of jobhooks.logged_columns; tests/sql compares them with the log.
@@ -186,6 +186,22 @@ def test_tables_that_are_not_known_say_nothing() -> None:
 
 def test_conditions_that_do_not_compile_say_why() -> None:
     assert "&&" in str(why_wrong("new.active and true", columns()))
+
+
+def test_each_part_of_nested_lists_is_visited_once() -> None:
+    """To visit them twice at each level would let an author of conditions keep the daemon busy."""
+    text = "new.active"
+    for _ in range(10):
+        text = f"true in [{text}]"
+    visits: list[str] = []
+
+    class Columns(dict[str, Column]):
+        def get(self, key: str, default: Column | None = None) -> Column | None:  # pyright: ignore[reportIncompatibleMethodOverride] - called in this way alone
+            visits.append(key)
+            return super().get(key, default)
+
+    check_kinds(text, LoggedColumns(Columns(columns().columns), frozenset()))
+    assert visits == ["active"]
 
 
 def test_kinds_of_results() -> None:

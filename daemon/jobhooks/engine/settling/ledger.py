@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
+from typing import Any
 
 import msgspec
 import structlog
@@ -17,8 +18,10 @@ from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, delivery_of_row, delivery_to_parents
 from jobhooks.engine.settling.active_hooks import load_active_hooks
 from jobhooks.matching.condition_failures import ConditionFailures
+from jobhooks.matching.condition_kinds import why_wrong
 from jobhooks.matching.conditions import why_invalid
 from jobhooks.matching.hook_table import Hook, HookTable
+from jobhooks.matching.logged_columns import logged_columns
 from jobhooks.matching.parent_updates import DeletedParents, updates_of
 from jobhooks.store.change_rows import change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
@@ -27,6 +30,7 @@ from jobhooks.store.undecodable_text import call_readable_async
 
 MAX_CHECKED = 100  # conditions that are compiled in one go, which takes up to some milliseconds each
 FEW_CHANGES = 100  # in memory at a time
+LOOK_AGAIN_S = 5.0  # until conditions that do not fit the tables are compared again
 LONGEST_ERROR = 1_000  # characters of the reason why conditions could not be evaluated
 
 log = structlog.stdlib.get_logger()
@@ -40,12 +44,15 @@ class Ledger:
         self._registry = registry
         self.condition_failures = ConditionFailures()
         self._has_unchecked = False
+        self._look_again_at = inf
+        self.has_other_verdicts = False  # than the hooks that ``hooks`` loaded
 
     async def hooks(self) -> HookTable:
         """Load the active hooks, and check what no program has checked of all hooks: their conditions and data."""
-        hooks = await load_active_hooks(self._conn, self.condition_failures.note)
+        ((version,),) = await call_async(self._conn, "configuration_version")
         await self._check()
-        return hooks
+        self.has_other_verdicts = False
+        return await load_active_hooks(self._conn, version, self.condition_failures.note)
 
     def check_again(self) -> None:
         """Check the hooks again before long: there are other receivers."""
@@ -54,7 +61,7 @@ class Ledger:
     @property
     def has_unwritten(self) -> bool:
         """Whether ``write_condition_failures`` has anything to do."""
-        return self._has_unchecked or bool(self.condition_failures)
+        return self._has_unchecked or bool(self.condition_failures) or time.monotonic() >= self._look_again_at
 
     async def _check(self) -> None:
         """Check conditions and data, and record the verdicts; the rest next time, as if a hook is locked."""
@@ -63,17 +70,42 @@ class Ledger:
         await self._check_data()
 
     async def _check_conditions(self) -> None:
-        rows = await call_async(self._conn, "unchecked_conditions", limit=MAX_CHECKED)
-        encoding = self._conn.get_settings().server_encoding
-        verdicts = [
-            {**row, "error": None if error is None else storable(clean_text(error)[:LONGEST_ERROR], encoding)}
-            for row, error in ((row, why_invalid(row["conditions"])) for row in rows)
-        ]
-        self._has_unchecked |= len(rows) == MAX_CHECKED
+        """Record whether conditions compile and fit the tables. Those that did once are left to the doctor."""
+        unchecked = await call_async(self._conn, "unchecked_conditions", limit=MAX_CHECKED)
+        rows = [dict(row) for row in (*unchecked, *await call_async(self._conn, "refused_conditions"))]
+        self._look_again_at = inf
+        self._has_unchecked |= len(unchecked) == MAX_CHECKED
+        if not rows:
+            return
+        tables = sorted({table for row in rows for table in row["tables"]})
+        known = [tuple(row) for row in await call_readable_async(self._conn, "logged_columns", tables=tables)]
+        verdicts: list[dict[str, object]] = []
+        others = False
+        for number, row in enumerate(rows):
+            error = self._error(row, known)
+            if number < len(unchecked) or error != row["error"]:
+                verdicts.append({"hook_id": row["hook_id"], "conditions": row["conditions"], "error": error})
+                others = others or error is not None or row["error"] is not None
         if verdicts:
             verdicts_json = msgspec.json.encode(verdicts).decode()
             ((written,),) = await call_async(self._conn, "note_condition_verdicts", verdicts=verdicts_json)
             self._has_unchecked |= not written
+            self.has_other_verdicts |= written and others
+
+    def _error(self, row: Mapping[str, Any], known: Sequence[tuple[Any, ...]]) -> str | None:
+        """The verdict on conditions: null if they are right."""
+        error = why_invalid(row["conditions"])
+        if error is None and not row["former"]:
+            columns = logged_columns(row["tables"], known)
+            error = None if columns is None else why_wrong(row["conditions"], columns)
+            if error is not None:
+                # Nothing tells the daemon that a table has another column.
+                self._look_again_at = time.monotonic() + LOOK_AGAIN_S
+                if error != row["error"]:
+                    log.warning("condition_invalid", hook=row["name"], error=error)
+        if error is None:
+            return None
+        return storable(clean_text(error)[:LONGEST_ERROR], self._conn.get_settings().server_encoding)
 
     async def _check_data(self) -> None:
         """Record which hooks have data that their receivers do not take, and which do again.
@@ -99,7 +131,7 @@ class Ledger:
 
     async def write_condition_failures(self) -> None:
         """Write the counts of failed conditions; keep them for the next time while another session changes a hook."""
-        if self._has_unchecked:
+        if self._has_unchecked or time.monotonic() >= self._look_again_at:
             await self._check()
         counts = self.condition_failures.take()
         encoding = self._conn.get_settings().server_encoding

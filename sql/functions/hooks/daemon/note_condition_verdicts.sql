@@ -1,6 +1,6 @@
--- jobhooks.note_condition_verdicts(verdicts): record whether conditions of hooks compile; false: come again, a hook is locked.
+-- jobhooks.note_condition_verdicts(verdicts): record whether conditions of hooks are right; false: come again, a hook is locked.
 --
--- verdicts: [{hook_id, conditions, error}], error null for conditions that compile. A verdict about a text that the hook no longer has
+-- verdicts: [{hook_id, conditions, error}], error null for conditions that compile and can be right for the tables. A verdict about a text that the hook no longer has
 -- is dropped. If the text changes at the same moment, the verdict is recorded and does not count, since it names its text. It does
 -- not wait for a session that is changing a hook: the daemon settles nothing while it waits. Security definer, so that daemon
 -- and operators record verdicts and write nothing else to the table.
@@ -26,4 +26,4 @@ end
 $$;
 
 comment on function jobhooks.note_condition_verdicts(json) is
-'Record whether conditions of hooks compile; false: come again, a hook is locked';
+'Record whether conditions of hooks are right; false: come again, a hook is locked';
