@@ -3,7 +3,6 @@
 import faulthandler
 import signal
 
-import structlog
 import uvloop
 
 from jobhooks.discovery.registry import ReceiverRegistry
@@ -16,6 +15,7 @@ from jobhooks.errors import DatabaseUnreachable, IsReplica, LoginRefused, Statem
 from jobhooks.operations.configuration import receivers
 from jobhooks.operations.opening import connection
 from jobhooks.runtime import logging, parent_process, systemd
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.restart import restart
 from jobhooks.runtime.settings import Settings, unknown_variables
 from jobhooks.runtime.stop_signals import end_at_once_on_sigterm
@@ -25,7 +25,7 @@ from jobhooks.store.connections import SyncConnection, asyncpg_arguments, call
 from jobhooks.store.conninfo import given_parameters
 from jobhooks.store.place import configured_place
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 def run_daemon(chosen: Settings, end_with: int | None) -> None:

@@ -34,8 +34,25 @@ def talk(name):
         logging.exception("by the root logger")
     logger.error("only for the console", extra={"skip_db_logging": True})
 """
+# As the set-up of an application does it, in the run, so that the daemon has logged before, and logs after.
+STRUCTURED = """
+import structlog
+
+def structured():
+    structlog.contextvars.bind_contextvars(tenant="t1")
+    logger = structlog.get_logger("my.structured")
+    logger.info("hello %s", "you", port=3, password="hunter2")
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logger.exception("failed")
+    plain = structlog.processors.KeyValueRenderer(sort_keys=True)
+    structlog.configure(processors=[plain], logger_factory=structlog.PrintLoggerFactory())
+    structlog.get_logger().warning("after that", port=4)
+"""
 RECEIVERS = (
     HELPERS
+    + STRUCTURED
     + """
 class Talks(JobHookReceiver):
     def receive_job_hook(self, change):
@@ -80,6 +97,14 @@ class Leaves(JobHookReceiver):
         self.left.append(asyncio.create_task(later()))
         print("from the run")
 
+class Structured(JobHookReceiver):
+    def receive_job_hook(self, change):
+        structured()
+
+class StructuredAsync(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        structured()
+
 class Resets(JobHookReceiver):
     def receive_job_hook(self, change):
         logging.basicConfig(level=logging.DEBUG, force=True)
@@ -99,6 +124,28 @@ def lines(conn: Connection) -> list[tuple[Any, ...]]:
 @pytest.fixture
 def receivers(tmp_path: Path) -> Path:
     return write_receivers(tmp_path / "receivers", RECEIVERS)
+
+
+@pytest.mark.parametrize("receiver", ["Structured", "StructuredAsync"])
+def test_events_of_structlog_are_in_the_log_of_the_run(
+    device: Connection, database: str, receivers: Path, tmp_path: Path, receiver: str
+) -> None:
+    """A receiver that sets up structlog for itself leaves the daemon's log as it was."""
+    add_hook(database, receivers, f"r.{receiver}")
+    write(device, "a", 1)
+    log = tmp_path / "daemon.log"
+    with Daemon(database, receivers, log).await_started() as daemon:
+        wait_until("it is delivered", settled(device, 1))
+        assert daemon.terminate() == 0
+    said, failed, after = lines(device)
+    assert said[:2] == ("info", "my.structured")
+    assert said[4].startswith("hello you ") and "tenant='t1'" in said[4] and "port=3" in said[4]
+    assert "hunter2" not in said[4]
+    assert failed[0] == "error" and failed[4].endswith("ValueError: broken")
+    assert (after[1], after[4]) == ("stdout", "event='after that' port=4")
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all("timestamp" in event and "tenant" not in event for event in events)
+    assert {"delivered", "stopped"} <= {event["event"] for event in events}
 
 
 @pytest.mark.parametrize("receiver", ["Talks", "TalksAsync"])

@@ -3,16 +3,15 @@
 import contextlib
 import threading
 
-import structlog
-
 from jobhooks.engine.running.in_loop.limits import StuckLoop
 from jobhooks.engine.settling.run_markers import runs_as_json
 from jobhooks.errors import JobhooksError
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.store.connections import call, connect
 
 LONGEST_S = 5.0  # a database that does not answer must not keep the daemon from ending
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 def blame(database_url: str, stuck: StuckLoop) -> None:

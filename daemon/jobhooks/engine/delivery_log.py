@@ -4,17 +4,16 @@ import asyncio
 import time
 from math import inf
 
-import structlog
-
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.log_fields import log_fields
 from jobhooks.engine.delivery.observer import Observer
 from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.runtime.event_log import get_logger
 
 LINES_PER_S = 20  # for successes; a line for each would take longer than the delivery itself
 COUNT_S = 1.0  # until the successes without a line are logged as a count
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class DeliveryLog(Observer):

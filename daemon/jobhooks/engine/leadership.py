@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import Callable
 
 import asyncpg
-import structlog
 
 from jobhooks.errors import DatabaseUnreachable
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.process_identity import this_process
 from jobhooks.store.connections import AsyncConnection, call_async
 
@@ -15,7 +15,7 @@ SLEEP_LOCK = 2
 SQUATTED_S = 10.0  # between two requests of the sleep lock while another program holds it
 PATIENCE_S = 1.0  # the longest wait of one statement: a waiting statement holds back the removal of dead rows
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class LeaderSession:

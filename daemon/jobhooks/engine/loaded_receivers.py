@@ -4,18 +4,18 @@ import asyncio
 import contextlib
 
 import msgspec
-import structlog
 
 from jobhooks.contract.job_settings import RULES
 from jobhooks.contract.log import clean_text
 from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
 from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.store.connections import AsyncpgArguments, call_async, close_async, connect_async
 from jobhooks.store.storable_text import storable_json
 
 AGAIN_S = 2.0  # after it could not be recorded, for example because a session has locked a job
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class LoadedReceivers:

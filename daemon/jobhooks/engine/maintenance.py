@@ -3,15 +3,14 @@
 import asyncio
 import datetime
 
-import structlog
-
 from jobhooks.errors import DatabaseUnreachable, JobhooksError
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.store.connections import AsyncpgArguments, call_async, close_async, connect_async
 
 INTERVAL_S = 600.0  # between two rounds; the work of a round is due for hours at least
 PAUSE_S = 0.1  # between two batches of results, so that deliveries come first
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 async def maintain(asyncpg_arguments: AsyncpgArguments, retention_days: float) -> None:

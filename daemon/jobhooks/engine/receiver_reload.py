@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-import structlog
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - of a type of a library that is not there
 
 from jobhooks.discovery import trial
@@ -12,10 +11,11 @@ from jobhooks.discovery.loading import find_again
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.discovery.sources import look
 from jobhooks.engine.running.runner import Runner
+from jobhooks.runtime.event_log import get_logger
 
 LOOK_S = 2.0  # between two looks at the files
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class ReceiverReload:

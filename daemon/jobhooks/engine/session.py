@@ -7,8 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import structlog
-
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.delivery.observer import Observers
 from jobhooks.engine.delivery.outcome import Clock
@@ -23,6 +21,7 @@ from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.runner import LoopRunner
 from jobhooks.engine.running.runner import Runner, Runners
 from jobhooks.errors import CopiedDatabase, DatabaseUnreachable, IsReplica, OtherPlace
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.logging import LogSettings
 from jobhooks.runtime.wakeup_mode import WakeupMode
 from jobhooks.store.connections import (
@@ -44,7 +43,7 @@ LEAST_STUCK_S = 3.0  # however short that is: a busy machine can keep a daemon f
 LEAST_DOUBT_S = 5.0  # twice the longest wait of a process that lost its session, before it connects again
 STATEMENT_TIMEOUT_S = 60.0  # for the engine's own statements. They are short: a connection that takes longer is dead
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 @dataclass(frozen=True)

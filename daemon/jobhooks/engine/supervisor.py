@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn, cast
 
-import structlog
-
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.blame import blame
 from jobhooks.engine.delivery.observer import Observer, Observers
@@ -25,11 +23,12 @@ from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.errors import CopiedDatabase, DatabaseUnreachable, LeadsNoMore, LoginRefused, StatementInterrupted
 from jobhooks.runtime import systemd
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.stop_signals import StopSignals
 
 STUCK_CODE = 1  # the exit code if the event loop stands still
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 async def run(

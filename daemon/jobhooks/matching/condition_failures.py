@@ -3,13 +3,12 @@
 import time
 from dataclasses import dataclass
 
-import structlog
-
 from jobhooks.matching.hook_table import Failure
+from jobhooks.runtime.event_log import get_logger
 
 LOG_INTERVAL_S = 60.0  # for each hook: a condition that fails fails often
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import structlog
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
-from jobhooks.runtime import systemd
+from jobhooks.runtime import event_log, systemd
 from jobhooks.runtime.settings import LogFormat, LogLevel
 
 
@@ -21,10 +21,9 @@ class LogSettings(NamedTuple):
 
 
 def configure(level: LogLevel, log_format: LogFormat) -> None:
-    """Set up structlog for this process. Tracebacks show no local variables: these may be passwords and rows."""
+    """Set up the loggers of jobhooks in this process. Tracebacks show no local variables: these may be secrets."""
     as_text = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
     processors: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -39,11 +38,13 @@ def configure(level: LogLevel, log_format: LogFormat) -> None:
         processors.append(_with_priority)
         if logging.lastResort is not None:  # for the lines of libraries
             logging.lastResort.setFormatter(_PriorityFormatter())
-    structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+    event_log.set_up(
+        structlog.wrap_logger(
+            structlog.PrintLogger(sys.stderr),
+            processors=processors,
+            wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+            cache_logger_on_first_use=True,
+        )
     )
 
 

@@ -8,12 +8,12 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import structlog
+from jobhooks.runtime.event_log import get_logger
 
 EXIT_CODE = 1
 HINT = "os._exit in it, or subprocess"
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class Copies:

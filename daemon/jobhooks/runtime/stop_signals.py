@@ -7,13 +7,13 @@ import signal
 import threading
 from collections.abc import Callable
 
-import structlog
+from jobhooks.runtime.event_log import get_logger
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LAST_RESORT_S = 2.0  # after the grace period, and after the end, until the process ends with everything that still runs
 LOOK_S = 0.5  # between two checks of the handlers; a daemon that sleeps wakes for each
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 # At the end Python resets its signal handlers and frees its objects, which can take long: the timer would kill the
 # process then. This runs after the threads and the functions of receivers, because this module is imported before them.

@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+import jobhooks
 from jobhooks.runtime.systemd import with_priority
 
 LOGS = """
-import logging, structlog
+import logging
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.logging import configure
 from jobhooks.runtime.settings import LogFormat, LogLevel
 
 configure(LogLevel.DEBUG, LogFormat.{log_format})
-log = structlog.get_logger()
+log = get_logger()
 log.debug("looked")
 log.info("started")
 log.warning("slow", seconds=3)
@@ -101,3 +103,9 @@ def test_a_terminal_has_colours_unless_the_environment_says_no(no_color: str, co
         while part := terminal.read(4096):  # Linux reports the end as an error
             text += part
     assert b"started" in text and (b"\x1b[" in text) is coloured
+
+
+def test_no_module_logs_with_the_logger_that_receivers_set_up() -> None:
+    package = Path(jobhooks.__file__).parent
+    using = [path.name for path in package.rglob("*.py") if "structlog.stdlib.get_logger" in path.read_text()]
+    assert using == ["event_log.py"]

@@ -6,13 +6,12 @@ An event that no observer overrides costs one comparison. An event that one obse
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import structlog
-
 from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.runtime.event_log import get_logger
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class Observer(Protocol):

@@ -4,7 +4,6 @@ import contextlib
 from functools import partial
 
 import msgspec
-import structlog
 
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.registry import FoundReceiver, ReceiverRegistry
@@ -21,12 +20,13 @@ from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, PlanOutdated
 from jobhooks.matching.hook_table import Hook
+from jobhooks.runtime.event_log import get_logger
 
 MOST_LOSSES = 3  # connections that a run may lose in a row before that is the receiver's failure
 MOST_OUTDATED = 20  # connections with an outdated statement that do not count among these
 
 UNLIMITED = contextlib.nullcontext()
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class Attempts:

@@ -9,7 +9,7 @@ import io
 import logging
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, MutableMapping
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -20,10 +20,11 @@ from jobhooks.contract.log import LONGEST_TEXT, ReceiverLog, clean_text
 from jobhooks.contract.redaction import redact
 from jobhooks.contract.run import Run, current_run
 from jobhooks.contract.run_logger import SUCCESS, formatted, level_of, traceback_of, with_traceback
+from jobhooks.runtime.event_log import get_logger
 
 # The log of a run whose receiver has returned, while its last steps run.
 log_of_last_steps: ContextVar[ReceiverLog | None] = ContextVar("log_of_last_steps", default=None)
-log = structlog.stdlib.get_logger()
+log = get_logger()
 FindRun = Callable[[], Run[Any] | None]
 
 
@@ -173,6 +174,23 @@ def capture(find_run: FindRun | None = None, rest: Callable[[LogLevel, str, str]
     logging.root.handlers[:] = [RecordHandler(output)]
     logging.root.setLevel(logging.INFO)
     logging.captureWarnings(True)
+    structlog.configure(  # for receivers that do not do so themselves
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.format_exc_info,
+            event_in_words,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+def event_in_words(_logger: object, _method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+    """Render an event of a receiver's structlog as one text: the event, its fields, and a traceback."""
+    text, trace = str(event.pop("event", "")), event.pop("exception", "")
+    fields = "".join(f" {key}={value!r}" for key, value in event.items())
+    return (f"{text}{fields}\n{trace}".rstrip("\n"),), {}
 
 
 @contextlib.contextmanager

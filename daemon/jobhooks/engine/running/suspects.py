@@ -12,14 +12,13 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-import structlog
-
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.settling.run_markers import RunMarkers, SuspectRow
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.process_identity import has_ended
 
 MOST_MARKED = 2_000  # runs after a crash; the culprit is among the first of its hook that have no result
@@ -30,7 +29,7 @@ UNMARK_S = 0.1  # until the end of a run is written
 LOOK_S = 0.25
 
 RunKey = tuple[int, int]  # a change's id and a hook's
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class DaemonDied(Exception):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 import msgspec
-import structlog
 
 from jobhooks.contract.choices import JobResultStatus
 from jobhooks.engine.delivery.cursor import Cursor
@@ -26,11 +25,12 @@ from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
 from jobhooks.matching.hook_table import HookTable
+from jobhooks.runtime.event_log import get_logger
 
 LOOK_S = 0.25  # between two searches for slow runs, hooks that fall behind, and hooks that trigger themselves
 REFILL_S = 10.0  # between two samples of deliveries that are looked at for loops
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class Dispatcher:

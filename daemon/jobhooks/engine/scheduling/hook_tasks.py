@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Protocol
 
-import structlog
-
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.observer import Observers
@@ -17,10 +15,11 @@ from jobhooks.engine.delivery.protocols import DeliverySource
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.errors import JobhooksError
 from jobhooks.matching.hook_table import Hook
+from jobhooks.runtime.event_log import get_logger
 
 CANCEL_S = 5.0  # for receivers to end after they are cancelled
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 # Attempts the deliveries of a source, until it has no more: ``running.attempts.Attempts.work_off``.
 WorkOff = Callable[[Hook, DeliverySource], Awaitable[None]]

@@ -9,8 +9,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import structlog
-
 from jobhooks.contract.control import Cancelled
 from jobhooks.contract.log import LogEntry
 from jobhooks.contract.run import DeliveryIdentity
@@ -23,6 +21,7 @@ from jobhooks.engine.scheduling.hook_queue import HookQueues
 from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.engine.settling.running_rows import BegunRun, NewLines, NotedRun, RunningRows
 from jobhooks.engine.settling.settler import Settler
+from jobhooks.runtime.event_log import get_logger
 
 LONG_S = 1.0
 LOOK_S = 0.5  # between two looks at what runs
@@ -31,7 +30,7 @@ POLL_S = 2.0  # between two questions whether a run is cancelled, if no NOTIFY s
 MOST_LINES = 2_000
 MOST_CHARACTERS = 500_000
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 @dataclass(slots=True, eq=False)

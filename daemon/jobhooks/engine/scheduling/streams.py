@@ -8,8 +8,6 @@ which has not moved past that page; and the settler saves both positions at the 
 import time
 from collections.abc import Callable
 
-import structlog
-
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery
 from jobhooks.engine.delivery.state import State
@@ -17,6 +15,7 @@ from jobhooks.engine.scheduling.hook_queue import NOT_BEGUN, HookQueue, HookQueu
 from jobhooks.engine.scheduling.stream import Stream
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.matching.hook_table import HookTable
+from jobhooks.runtime.event_log import get_logger
 
 MOST_BYTES = (
     4 * PAGE_BYTES
@@ -25,7 +24,7 @@ FEWEST = 8  # a hook asks for a page when it has a part of what it may have: an 
 OVERDUE_S = 1.0  # a hook leaves the shared stream if it keeps a page open for so long, and others are past it
 REJOIN_S = OVERDUE_S / 2  # it joins again if its oldest open page is younger
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class Streams:

@@ -7,7 +7,6 @@ from math import inf
 from typing import Any
 
 import msgspec
-import structlog
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.log import clean_text
@@ -23,6 +22,7 @@ from jobhooks.matching.conditions import why_invalid
 from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.matching.logged_columns import logged_columns
 from jobhooks.matching.parent_updates import DeletedParents, updates_of
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.store.change_rows import change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.storable_text import storable
@@ -33,7 +33,7 @@ FEW_CHANGES = 100  # in memory at a time
 LOOK_AGAIN_S = 5.0  # until conditions that do not fit the tables are compared again
 LONGEST_ERROR = 1_000  # characters of the reason why conditions could not be evaluated
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class Ledger:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Protocol
 
 import msgspec
-import structlog
 
 from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.cursor import Cursor
@@ -15,6 +14,7 @@ from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.settle_batch import RowKey, SettleBatch
 from jobhooks.engine.settling.rows import NO_SUCCESSES, other_rows, success_columns
 from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.storable_text import storable
 
@@ -22,7 +22,7 @@ LARGEST = 2_000  # results in one batch, so that no batch takes long
 SAVE_INTERVAL_S = 1.0  # between two writes of the positions: each leaves dead rows, and a lag costs only a re-read
 REFUSED_S = 5.0  # before the part of a hook is written again that the database refused
 RETRY_S = (0.1, 0.5, 1.0)  # before a batch is written again that the database refused
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 class SettleListener(Protocol):

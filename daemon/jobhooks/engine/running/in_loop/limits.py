@@ -11,12 +11,11 @@ from collections.abc import Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import structlog
-
 from jobhooks.contract.control import SoftTimeLimitExceeded, TimeLimitExceeded
 from jobhooks.contract.log import LogEntry, ReceiverLog
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.delivery import Delivery
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.process_copies import Copies, end_copy
 
 BLOCKED = 1.0  # seconds that the loop may be blocked before the watchdog reports it
@@ -25,7 +24,7 @@ LOOK = 0.25  # seconds between two checks
 # thread run Python, the watchdog's cannot look either.
 MARGIN_S = 3.0
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 
 
 ABANDON_S = 5.0  # after its hard limit, for a receiver to clean up and end

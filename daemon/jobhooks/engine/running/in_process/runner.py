@@ -8,7 +8,6 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
-import structlog
 
 from jobhooks.contract.control import Cancelled, TimeLimitExceeded, WorkerDied
 from jobhooks.contract.log import LogEntry, ReceiverLog
@@ -25,9 +24,10 @@ from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
 from jobhooks.matching.hook_table import Hook
+from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.logging import LogSettings
 
-log = structlog.stdlib.get_logger()
+log = get_logger()
 A = TypeVar("A")
 T = TypeVar("T")
 # One version of a receiver's code. Each version has separate processes.
