@@ -53,8 +53,12 @@ def check_conditions(text: str) -> None:
     compiled(text)
 
 
+@lru_cache(KEPT)
 def why_invalid(text: str) -> str | None:
-    """Why conditions do not compile, on one line; null: they compile."""
+    """Why conditions do not compile, on one line; null: they compile.
+
+    Kept, since the daemon looks at invalid conditions again and again.
+    """
     try:
         compiled(text)
     except InvalidConditions as exc:

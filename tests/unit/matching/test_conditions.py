@@ -17,7 +17,7 @@ from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.snapshots import Row, differences
 from jobhooks.errors import InvalidConditions
 from jobhooks.matching import cel_cost, conditions
-from jobhooks.matching.conditions import ConditionFailed, Conditions, check_conditions, compiled
+from jobhooks.matching.conditions import ConditionFailed, Conditions, check_conditions, compiled, why_invalid
 from support.generated import ROOT
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
@@ -628,3 +628,12 @@ def test_a_column_may_be_called_like_a_word_of_the_language() -> None:
         row = json.dumps({word: 1}, ensure_ascii=False)
         change = replace(UPDATE, prechange_json=row, postchange_json=row)
         assert hold(f"new[{json.dumps(word)}] == 1 && !changed({json.dumps(word)})", change)
+
+
+def test_invalid_conditions_are_compiled_once() -> None:
+    """The daemon looks at them every few seconds while conditions do not fit their tables."""
+    text = "new.serial == 'compiled once' ("
+    first = why_invalid(text)
+    hits = why_invalid.cache_info().hits
+    assert first is not None and why_invalid(text) == first
+    assert why_invalid.cache_info().hits == hits + 1
