@@ -44,6 +44,23 @@ def test_a_limit_keeps_the_newest(ledger: Connection, admin: SyncConnection) -> 
     assert [result.change_id for result in newest_results(admin, ResultFilter(), 2)] == [3, 4]
 
 
+def test_the_last_attempt_says_what_comes_next(ledger: Connection, admin: SyncConnection) -> None:
+    """Earlier attempts say nothing; neither does the last one once a retry has ended the delivery."""
+    ((due_at,),) = ledger.execute("select due_at from jobhooks.delivery where change_id = 3").fetchall()
+    found = {(each.change_id, each.attempt): each for each in newest_results(admin, ResultFilter(), 50)}
+    assert {key: (each.dead, each.next_attempt_at) for key, each in found.items()} == {
+        (1, 1): (False, None),
+        (1, 2): (True, None),
+        (3, 1): (False, due_at),
+        (4, 1): (False, None),
+    }
+    ledger.execute("select jobhooks.retry_deliveries('{1}', '{1}')")
+    assert [each.dead for each in results_of_change(admin, 1, attempt=2).results] == [False]
+    assert results_of_change(admin, 1, attempt=2).results[0].next_attempt_at is not None
+    ledger.execute("delete from jobhooks.delivery")
+    assert {each.next_attempt_at for each in all_results(admin, ResultFilter())} == {None}
+
+
 def test_times_are_those_of_the_changes(ledger: Connection, admin: SyncConnection) -> None:
     hour_ago = server_time(admin) - datetime.timedelta(hours=1)
     assert [result.change_id for result in newest_results(admin, ResultFilter(since=hour_ago), 50)] == [3, 4]

@@ -75,9 +75,10 @@ where change.id = any (:ids::bigint [])
     )
 
 -- name: results_by_identity
--- The arrays pair up element by element. A hook, and the change, may be gone.
+-- The arrays pair up element by element. A hook, and the change, may be gone. The last attempt says what becomes of the delivery.
 select
     result.change_id, result.hook_id, coalesce(hook.name, jobhooks.deleted_name('hook', result.hook_id)), hook.id is null,
+    pending.status is not distinct from 'dead', case when pending.status <> 'dead' then pending.due_at end,
     coalesce(job.class_path, jobhooks.deleted_name('job', result.job_id)), result.attempt, result.status, result.started_at,
     result.finished_at, (extract(epoch from result.finished_at - result.started_at) * 1000)::double precision, result.error,
     result.traceback, result.value::text, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
@@ -88,6 +89,9 @@ join jobhooks.job_result as result
     on result.change_id = chosen.change_id and result.hook_id = chosen.hook_id and result.attempt = chosen.attempt
 left join jobhooks.job_hook as hook on hook.id = result.hook_id
 left join jobhooks.job as job on job.id = result.job_id
+left join jobhooks.delivery as pending
+    on pending.change_id = result.change_id and pending.hook_id = result.hook_id and pending.attempts = result.attempt
+        and result.status = 'failure' and hook.id is not null
 left join jobhooks.object_change as change on change.id = result.change_id
 left join jobhooks.content_type as content_type on content_type.id = change.content_type_id
 order by result.change_id, result.hook_id, result.attempt

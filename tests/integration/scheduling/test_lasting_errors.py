@@ -9,6 +9,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.operations.configuration import jobs
+from jobhooks.operations.delivering.results import results_of_change
 from jobhooks.operations.status import held_up
 from jobhooks.store.connections import connect
 from support.daemon import Daemon, jobhooks, wait_until
@@ -257,6 +258,10 @@ def test_a_receiver_chooses_its_pauses(
         query = "select attempts, extract(epoch from due_at - clock_timestamp())::float from jobhooks.delivery"
         wait_until("its last attempt failed", lambda: [row[0] for row in device.execute(query)] == [attempts])
         ((_, due_in),) = device.execute(query).fetchall()
+    with contextlib.closing(connect(database)) as conn:
+        ((change_id, due_at),) = device.execute("select change_id, due_at from jobhooks.delivery").fetchall()
+        said = [result.next_attempt_at for result in results_of_change(conn, change_id).results]
+    assert said == [None] * (attempts - 1) + [due_at]
     spread = 0.2 if job == "r.ListNow" else 0.0
     assert pause * (1 - spread) - 60 < due_in <= pause * (1 + spread)
     pauses = [event["next_attempt_s"] for event in daemon.events("delivery_failed")]

@@ -1,5 +1,6 @@
 """Renders results: as lines of a list, in full, or line by line of their logs."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,6 +38,7 @@ class Line:
     attempt: int
     status: str
     ms: str
+    next: str
     error: str
 
 
@@ -52,6 +54,7 @@ def line(result: Result) -> Line:
         result.attempt,
         result.status,
         f"{result.duration_ms:.0f}",
+        _next(result),
         error if len(error) <= ERROR_WIDTH else error[: ERROR_WIDTH - 3] + "...",
     )
 
@@ -79,6 +82,12 @@ def print_line(out: Console, logged: FoundLine) -> None:
     out.print(Text.assemble((f"{local(logged.time)} ", ASIDE), one_line(about), _logged(logged)))
 
 
+def _next(result: Result) -> str:
+    if result.dead:
+        return "dead"
+    return "-" if result.next_attempt_at is None else local(result.next_attempt_at)
+
+
 def _name(result: Result) -> str:
     return f"{result.hook or ''} (deleted)".lstrip() if result.hook_deleted else str(result.hook)
 
@@ -99,6 +108,11 @@ def _facts(result: ResultWithWrites) -> Iterator[tuple[str, str]]:
     yield "finished", result.finished_at.isoformat(" ", "milliseconds")
     if result.error is not None:
         yield "error", result.error
+    if result.dead:
+        hook = shlex.quote(result.hook or "")
+        yield "next", f"none: the delivery is dead. Try: jobhooks delivery retry {result.change_id} --hook {hook}"
+    elif result.next_attempt_at is not None:
+        yield "next", f"not before {result.next_attempt_at.isoformat(' ', 'milliseconds')}"
     if result.value != msgspec.Raw(b"null"):
         yield "value", bytes(result.value).decode()
 

@@ -106,6 +106,8 @@ def _result(job: str, change: ListedChange, ran: DryRunOutcome) -> DryRun:
         change_id=change.id,
         hook=None,
         hook_deleted=False,
+        dead=False,
+        next_attempt_at=None,
         job=job,
         table=change.table,
         action=change.action,

@@ -206,23 +206,10 @@ def _by_identity(
 ) -> Iterator[tuple[tuple[Any, ...], int, str | None, str | None]]:
     """Yield the fields of each Result, its hook's id, traceback and value, oldest change first."""
     for row in call_readable(conn, "results_by_identity", **_arrays(identities)) if identities else []:
-        (
-            change_id,
-            hook_id,
-            hook,
-            deleted,
-            job,
-            *attempt,
-            traceback,
-            value,
-            table,
-            action,
-            key_columns,
-            written_key,
-            image,
-        ) = row
+        change_id, hook_id, hook, deleted, dead, next_at, job, *rest = row
+        *attempt, traceback, value, table, action, key_columns, written_key, image = rest
         key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
-        yield (change_id, hook, job, table, action, key, *attempt, deleted), hook_id, traceback, value
+        yield (change_id, hook, job, table, action, key, *attempt, deleted, dead, next_at), hook_id, traceback, value
 
 
 def _with_details(conn: SyncConnection, identities: Sequence[Identity]) -> Iterator[tuple[Identity, ResultDetails]]:
