@@ -152,7 +152,7 @@ def _coalesce(text: str) -> float | None:
 
 
 def _duration(text: str, setting: str) -> float | None:
-    """Seconds of ``5s``, ``500ms``, ``1min`` and the like, or of a plain number; null for none."""
+    """Seconds of ``5s``, ``500ms``, ``1min`` and the like, or of a plain number; null for ``none``."""
     if text == "none":
         return None
     match = DURATION.fullmatch(text.strip())

@@ -150,7 +150,7 @@ class Change:
         """The other changes of this object, the oldest first: up to 1,000 before it and 1,000 after it.
 
         Await it in an ``async def`` receiver. The search covers the 20,000 changes of all tables before this one, and
-        as many after it. ``user`` and ``permission`` have no effect.
+        the 20,000 after it. ``user`` and ``permission`` have no effect.
         """
         return self._reader("get_related_changes()").related(self.id, self._logged_type)
 

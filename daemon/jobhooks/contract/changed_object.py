@@ -156,7 +156,7 @@ class LiveRow(Generic[RowsT]):
         return None if None in values.values() else values
 
     def _values_of(self, key: ForeignKey) -> Row | None:
-        """What the rows that refer to this one by a foreign key have in its columns."""
+        """The values in the foreign key of the rows that refer to this one."""
         values = dict(zip(key.columns, (self._loaded.columns[name] for name in key.target_columns), strict=True))
         return None if None in values.values() else values
 
@@ -225,7 +225,7 @@ class ChangedObject(LiveRow[Rows]):
         return self._remember(place, self._made(key.target, loaded))
 
     def related(self, table: str, column: str | None = None) -> list[Self]:
-        """The rows of ``table`` that refer to this one by a foreign key. ``column``: of which, if there are several.
+        """The rows of ``table`` that refer to this one by a foreign key. ``column`` chooses one of several keys.
 
         Raises:
             LookupError: there is no such foreign key, there are several, or more than 10,000 rows.

@@ -9,7 +9,7 @@ class ContentType:
 
     ``schema`` and ``table`` are the bare names of the table, null after it is dropped; ``key_types`` are SQL's names
     for the types of the key columns. A change of ``ignored_columns`` alone does not count as a change. ``parents``:
-    tables of which a change of this one is an update, too; ``is_parent``: it is the active parent of a table.
+    a change of this table is also an update of these tables; ``is_parent``: it is the active parent of a table.
     """
 
     id: int

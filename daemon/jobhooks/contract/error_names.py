@@ -1,4 +1,4 @@
-"""Names of exception classes, by which settings refer to them: in ``Meta``, in the database, in each process."""
+"""Names of exception classes that settings refer to: in ``Meta``, in the database, in each process."""
 
 import re
 import sys
@@ -25,7 +25,7 @@ def error_name(error: object) -> str:
 
 
 def closest(error: type[BaseException], *lists: Sequence[str]) -> int | None:
-    """The number of the list that names a class, or else its nearest base class; None if no list does.
+    """The number of the list that names a class, or else its nearest base class; null if no list does.
 
     A name without a module is that of a class in any module. A name with a module can be the one that it is imported
     from (``requests.HTTPError``), not only the one where it is defined.
@@ -45,6 +45,6 @@ def _is_among(error: object, classes: Sequence[object]) -> bool:
 
 
 def _imported(name: str) -> object:
-    """What a dotted name leads to, if its module is imported in this process: the class of a raised error is."""
+    """The object of a dotted name, if its module is imported in this process, as that of a raised error is."""
     module, _, attribute = name.rpartition(".")
     return getattr(sys.modules.get(module), attribute, None)

@@ -35,7 +35,7 @@ class HookIdentity(_HookIdentity):
 
     @property
     def data(self) -> Any:
-        """What the hook passes: a new object of the receiver's ``class Data``, or without one a dict.
+        """The hook's data: a new object of the receiver's ``class Data``, or without one a dict.
 
         Raises:
             InvalidHookData: the class does not take them.
@@ -90,7 +90,7 @@ class Run(Generic[ConnectionT]):
 
     ``connect`` opens the connection of the run's transaction. ``change_id``: the change that the receiver sees, if it
     differs from the delivery's: the last of several merged ones. ``reader`` reads for a change; in an ``async def``
-    receiver its methods return awaitables. ``hook_data``: what the hook passes, as JSON; empty: nothing.
+    receiver its methods return awaitables. ``hook_data``: the hook's data, as JSON; empty: no data.
     ``change``: that change, the first one of a batch. ``ended``: the receiver has returned, and a task or a thread that
     it left belongs to no run. ``changes``: those that the receiver sees. ``part``: the parent that it is called for, if
     the change updates several.

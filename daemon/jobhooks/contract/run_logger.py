@@ -34,7 +34,7 @@ def level_named(name: str) -> LogLevel:
     """The level of that name, in any case.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no level has that name.
     """
     try:
         return LogLevel(name.lower())

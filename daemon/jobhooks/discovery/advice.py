@@ -1,4 +1,4 @@
-"""What the text of a receiver's module shows before it runs: imports of Nautobot, calls that need an await. Pure."""
+"""Finds faults in the text of a receiver's module before a run: Nautobot's imports, missing awaits. Pure."""
 
 import ast
 from collections.abc import Iterator
@@ -6,21 +6,21 @@ from typing import NamedTuple
 
 from jobhooks.contract.relations.choosing import OF_NAUTOBOT
 
-# What is imported from Nautobot, and has the same name here.
+# Names that a module imports from Nautobot, and that are the same here.
 HERE = frozenset({"JobHookReceiver", "ObjectChange", "ObjectChangeActionChoices", "register_jobs", "get_task_logger"})
 AWAITED = frozenset({"save", "validated_save", "refresh", "refresh_from_db", "delete"})
 LIVE_ROW = "changed_object"
 
 
 class Advice(NamedTuple):
-    """A line of a module, and what to change there."""
+    """A line of a module, and the change that it needs."""
 
     line: int
     text: str
 
 
 def nautobot_imports(text: str | bytes) -> Advice | None:
-    """What to write instead of the imports of Nautobot; null without such imports."""
+    """The imports that replace those of Nautobot; null without such imports."""
     found = [node for node in ast.walk(_parsed(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
     named = [(node, name) for node in found for name in _names(node)]
     if not named:
@@ -46,7 +46,7 @@ def _names(node: ast.Import | ast.ImportFrom) -> list[str]:
 
 
 def advice_for(text: str | bytes, class_name: str) -> list[Advice]:
-    """What to change in a class: calls of the live row that are not awaited, and names that it does not have."""
+    """The faults of a class: calls of the live row that are not awaited, and names that it does not have."""
     classes = (node for node in ast.walk(_parsed(text)) if isinstance(node, ast.ClassDef))
     receiver = next((node for node in classes if node.name == class_name), None)
     return sorted(_advice(receiver, class_name)) if receiver is not None else []

@@ -153,7 +153,7 @@ def _find(
 
 
 def _broken(name: str, path: Path, exc: BaseException, source: Source | None) -> BrokenModule:
-    """Report an import that failed, with what to write instead if it is of Nautobot."""
+    """Report an import that failed; for one of Nautobot, with its replacement."""
     if isinstance(exc, ModuleNotFoundError) and (exc.name or "").partition(".")[0] == "nautobot" and source is not None:
         found = nautobot_imports(source.files[path])
         if found is not None:
@@ -208,7 +208,7 @@ def _describe(
 
 
 def _with_advice(receiver: type[JobHookReceiver[Any]], meta: ReceiverMeta, origin: Source | Installed) -> ReceiverMeta:
-    """Add warnings for what cannot work: by the way a receiver is called, and by its text."""
+    """Add warnings for faults in a receiver's signatures and text."""
     file = Path(getattr(sys.modules.get(receiver.__module__), "__file__", None) or "")
     text = origin.files.get(file) if isinstance(origin, Source) else None
     found = [] if text is None else advice_for(text, receiver.__name__)

@@ -64,7 +64,7 @@ class FoundReceiver:
 
     @cached_property
     def data_type(self) -> DataType | None:
-        """Its class Data; null if it has none."""
+        """Its class Data; null if it has no such class."""
         return data_type_of(self.receiver)
 
     def data_error(self, data_json: str) -> str | None:

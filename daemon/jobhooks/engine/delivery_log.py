@@ -44,8 +44,8 @@ class DeliveryLog(Observer):
             )
 
     def _failed(self, delivery: Delivery, outcome: Outcome) -> None:
-        """Log a failure, and what happens to the delivery."""
-        pause_s = outcome.next_attempt_in  # None if it is settled: discarded, or a failure that was only logged
+        """Log a failure, and the delivery's next attempt or death."""
+        pause_s = outcome.next_attempt_in  # null if it is settled: discarded, or a failure that was only logged
         when = {} if pause_s is None or pause_s == inf else {"next_attempt_s": round(max(pause_s, 0.0), 1)}
         fields = log_fields(delivery)
         log.warning("delivery_failed", **fields, status=outcome.status.value, error=outcome.error, **when)

@@ -1,4 +1,4 @@
-"""Records in the database what this daemon has loaded: when it begins to lead, and whenever that changes."""
+"""Records the loaded receivers of this daemon in the database: when it begins to lead, and after each change."""
 
 import asyncio
 import contextlib

@@ -107,7 +107,7 @@ class ReceiverReload:
 
 
 def _report(former: ReceiverRegistry, found: ReceiverRegistry) -> list[Path]:
-    """Log what is newly without a receiver, broken or missing, and the files that import again, which it returns."""
+    """Log new faults: missing receivers, broken and missing files. Log and return the files that import again."""
     for name, note in found.notes.items():
         if former.notes.get(name) != note:
             log.warning("receiver_module_without_receiver", path=str(note.path), line=note.line, reason=note.error)

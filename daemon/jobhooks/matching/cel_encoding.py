@@ -50,7 +50,7 @@ def fields_of(message: bytes) -> Message:
 
 
 def constant_of(expression: bytes) -> Message:
-    """The fields of a constant; of what is none, no fields."""
+    """The fields of a constant; no fields for another expression."""
     constant = fields_of(expression)[CONSTANT]
     return fields_of(constant[0]) if constant else defaultdict(list)
 

@@ -47,10 +47,10 @@ class HookSettings:
     ``paused``: it runs nothing, and continues at its position in the log when it is resumed.
     ``job``: the class path. ``columns``: an update fires only if it changed one of them; empty: any column.
     ``roles``: only changes of sessions that logged in as one of them; empty: any role.
-    ``data``: what it passes to its receiver, as JSON has it.
+    ``data``: the values that it passes to its receiver, as JSON has them.
     ``coalesce_s``: merge the changes of one transaction (0), or of this many seconds; null: merge no changes.
     ``debounce_s``: merge the changes of an object until that many seconds have passed without another;
-    ``longest_wait_s``: but at most so long after the first one; null: ten times ``debounce_s``.
+    ``longest_wait_s``: but at most this time after the first one; null: ten times ``debounce_s``.
     ``rate``: how many deliveries begin in a span of time, such as ``30/min``; ``rate_per``: the columns whose values
     have it each for itself, or ``object``; empty: all deliveries share it.
     """

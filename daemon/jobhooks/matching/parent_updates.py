@@ -31,7 +31,7 @@ def parent_updates(change: Change) -> list[Updates]:
 def updates_of(change: Change, content_type: ContentType) -> Updates:
     """The updates of the rows of one table, also of a parent that is no longer active.
 
-    If the change tells no row any more, because a column was renamed: one update, without a key.
+    If the change no longer identifies a row, because a column was renamed: one update, without a key.
     """
     parents = [parent for parent in change.content_type.parents if parent.content_type.id == content_type.id]
     active = [parent for parent in parents if parent.is_active]
@@ -68,7 +68,7 @@ def _update(change: Change, content_type: ContentType, key: str | None, part: in
 
 
 def _key(parent: Parent, row_json: str) -> str | None:
-    """The key of a parent as JSON, with the texts that the row has; None: it has none, or a null in it."""
+    """The key of a parent as JSON, with the texts that the row has; null: it has no key, or a null in it."""
     values = raw_columns(parent.columns, row_json)
     texts = [bytes(values[name]) for name in parent.columns if name in values]
     if len(texts) < len(parent.columns) or NULL in texts:

@@ -21,7 +21,7 @@ PRODUCTION = re.compile(r"(?:^|[^a-z])(?:prod|production|live)(?:$|[^a-z])")
 
 @dataclass(frozen=True)
 class Arranged:
-    """What is new: tables that are watched now, jobs that are enabled and hooks that were made or got other tables."""
+    """Changes to the setup: newly watched tables, enabled jobs, and hooks that were made or got other tables."""
 
     watched: list[str] = field(default_factory=list[str])
     refused: list[TableStep] = field(default_factory=list[TableStep])
@@ -124,5 +124,5 @@ def _is_excepted(one: watching.Candidate, excepted: Sequence[str]) -> bool:
 def _is_public(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_global
-    except ValueError:  # a socket has none
+    except ValueError:  # a socket has no host
         return False

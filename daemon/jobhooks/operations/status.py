@@ -98,7 +98,7 @@ class HookBacklog:
 
 @dataclass(frozen=True)
 class HeldUp:
-    """The dead deliveries of a hook, and those that wait behind them, of so many objects (ordering keys).
+    """The dead deliveries of a hook, and those that wait behind them, with the number of their objects (ordering keys).
 
     ``oldest_dead``: the change of the oldest dead one. ``hook`` is null once deleted.
     """
@@ -229,7 +229,7 @@ def watch(settings: Settings) -> Iterator[Status | DatabaseUnreachable]:
 
 
 def held_up(conn: SyncConnection) -> list[HeldUp]:
-    """The hooks with dead deliveries, with what waits behind them: those that hold up most first."""
+    """The hooks with dead deliveries, and the deliveries behind those: the hooks that hold up most first."""
     return [HeldUp(*row) for row in call(conn, "held_up_deliveries", limit=COUNTED_DELIVERIES)]
 
 

@@ -18,8 +18,8 @@ COUNTED_CHANGES = 100_000  # of the whole log, the newest: no index leads to the
 class WatchedTable:
     """A table that is or was watched. ``state``: watched, not watched, or gone; the rest: how it is watched.
 
-    ``keep_lastval`` is None for a table that is watched without the option. ``parents``: tables of which its changes
-    are updates, too, each as ``schema.table=column,column``.
+    ``keep_lastval`` is null for a table that is watched without the option. ``parents``: tables that its changes also
+    update, each as ``schema.table=column,column``.
     """
 
     table: str

@@ -1,4 +1,4 @@
-"""Plans how many tables are to be watched, and watches them: each in a transaction of its own, with one short lock."""
+"""Plans the watching of many tables, and carries it out: each in a separate transaction, with one short lock."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class WatchOptions:
 class Watching:
     """How a table is watched. An empty ``key``: without one, so that its changes identify no object.
 
-    ``parents``: tables of which its changes are updates, too, each as ``schema.table=column,column``.
+    ``parents``: tables that its changes also update, each as ``schema.table=column,column``.
     """
 
     key: list[str]
@@ -69,7 +69,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TableStep:
-    """What is planned for a table, or was done. ``problem`` and ``remedy``: why it is refused."""
+    """The planned or finished step of a table. ``problem`` and ``remedy``: why it is refused."""
 
     table: str
     outcome: Outcome
@@ -102,7 +102,7 @@ def plan(conn: SyncConnection, names: Sequence[str], excepted: Sequence[str], op
 
     Raises:
         UnknownTable: a name means no table.
-        Refused: a pattern matches no table, or no table has a column that is to be excluded or ignored.
+        Refused: a pattern matches no table, or no table has a column that the user excludes or ignores.
     """
     known = candidates(conn)
     named = {full_name(conn, name, command=WATCH) for name in names if not is_pattern(name)}
@@ -144,7 +144,7 @@ def step(table: Candidate, options: WatchOptions) -> TableStep:
 
 
 def carry_out(conn: SyncConnection, steps: Sequence[TableStep], *, allow_casts: bool = False) -> Iterator[TableStep]:
-    """Watch the tables of the steps, and yield each step when it is done, or refused for what the plan could not know.
+    """Watch the tables of the steps, and yield each step when it is done, or refused for a reason unknown to the plan.
 
     Their parents stay as they are: these must be watched first.
 
@@ -220,7 +220,7 @@ def _is_covered(one: Candidate, chosen: Sequence[Candidate]) -> bool:
 
 
 def _key(table: Candidate, *, keyless: bool) -> list[str] | None:
-    """The key by which a table is or was watched, if it has these columns; otherwise its primary key."""
+    """The watched key of a table, now or earlier, if it has these columns; otherwise its primary key."""
     former = table.former
     was_keyless = former is not None and not former.key
     if former is not None and {*former.key} <= {*table.columns} and (former.key or table.watched):

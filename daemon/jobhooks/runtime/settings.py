@@ -153,7 +153,7 @@ def load(file: Path | None = None, **flags: object) -> Settings:
 
 
 def unknown_variables() -> list[str]:
-    """Describe the variables of the environment that look like settings and are none. They have no effect."""
+    """Describe the variables of the environment that look like settings but have no effect."""
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     names = (name for name in sorted(os.environ) if name.upper().startswith(PREFIX) and name.upper() not in known)
     described: list[str] = []

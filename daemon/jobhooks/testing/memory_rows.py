@@ -13,7 +13,7 @@ Related = Mapping[str, Mapping[str, object] | Sequence[Mapping[str, object]]]
 
 
 class MemoryRows:
-    """The live row, with its ``columns`` (null where there is none), and the rows of ``related``.
+    """The live row, with its ``columns`` (null where the row has no value), and the rows of ``related``.
 
     ``related``: a row by the name of the reference (``site``), or rows by the table that refers (``public.interface``).
     """

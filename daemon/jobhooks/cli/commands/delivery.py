@@ -30,7 +30,7 @@ class Status(Enum):
 
 
 class State(Enum):
-    """What a pending delivery does now."""
+    """The state of a pending delivery."""
 
     RUNNING = "running"
     INTERRUPTED = "interrupted"

@@ -319,7 +319,7 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
 
 
 def _wait_in_words(hook: JobHook) -> str | None:
-    """What of a hook waits for its rate."""
+    """The deliveries that wait for a hook's rate."""
     if hook.next_at is None:
         return None
     at = f"{hook.next_at.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,4 +1,4 @@
-"""``jobhooks dev``: write receivers, change rows, and see what runs."""
+"""``jobhooks dev``: write receivers, change rows, and see the runs."""
 
 import contextlib
 import signal
@@ -140,7 +140,7 @@ def _greet(target: Target, directories: Sequence[Path]) -> None:
 
 
 def _ask(chosen: Settings, conn: SyncConnection, excepted: Sequence[str], *, yes: bool) -> None:
-    """Say what this changes in a database of the user, and ask; for one that looks like production in any case."""
+    """List the changes to a database of the user, and ask; always for one that looks like production."""
     registry = receivers.find(chosen)
     modules = development.modules_in(chosen.receivers_path)
     found = sorted(name for name in registry.receivers if name.partition(".")[0] in modules)

@@ -1,4 +1,4 @@
-"""Shows changes, runs and what the daemon says of receivers, as they come: as lines for people, or as JSON."""
+"""Shows changes, runs and the daemon's messages about receivers, as they come: as lines for people, or as JSON."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ WINDOW = 200  # changes before the newest one whose runs are awaited, and that m
 
 
 class DevFollower:
-    """What was shown already, and how the rest is shown."""
+    """Prints new changes and runs; remembers those that it has printed."""
 
     def __init__(self, conn: SyncConnection, *, as_json: bool) -> None:
         """Begin after the newest change."""
@@ -59,7 +59,7 @@ class DevFollower:
             print_message(with_remedy(f"cannot watch {step.table}: {step.problem}", step.remedy))
 
     def daemon_events(self, events: Sequence[dict[str, Any]]) -> None:
-        """Show what the daemon logged about receivers, and its errors. Runs are shown from the database."""
+        """Show the daemon's log events about receivers, and its errors. The database has the runs."""
         for event in events:
             name = event.get("event")
             if name == "receivers_reloaded":

@@ -110,7 +110,7 @@ def print_delivery(out: Console, delivery: PendingDeliveryDetails) -> None:
 
 
 def _print_run(out: Console, delivery: PendingDeliveryDetails, run: RunInProgress) -> None:
-    """Print the attempt that runs, or that was interrupted, with what it has logged so far."""
+    """Print the attempt that runs, or that was interrupted, with its log so far."""
     started_at = run.started_at.isoformat(" ", "seconds")
     out.print(
         Text.assemble(

@@ -23,7 +23,7 @@ HIDDEN = (
 )
 CONTROL = re.compile(rf"[\x00-\x08\x0b-\x1f{HIDDEN}]")
 AGAIN = "; the same command again does the others"
-AFTER_INTERRUPT = {  # by what was done
+AFTER_INTERRUPT = {  # by the step that was interrupted
     "watching": AGAIN,
     "retrying": AGAIN,
     "discarding": AGAIN,
@@ -113,7 +113,7 @@ def print_message(message: str) -> None:
 def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
     """Show a progress bar on a terminal; yields a function to call with the number of parts just done.
 
-    After Ctrl-C it prints how many are done, and what becomes of the others.
+    After Ctrl-C it prints the number of finished steps, and the state of the others.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -137,7 +137,7 @@ def progress(doing: str, total: int) -> Generator[Callable[[int], None]]:
 
 @contextlib.contextmanager
 def if_interrupted(then: str) -> Generator[None]:
-    """After Ctrl-C, say what the command has left behind."""
+    """After Ctrl-C, print the effects of the command so far."""
     try:
         yield
     except KeyboardInterrupt:

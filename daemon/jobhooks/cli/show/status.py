@@ -146,7 +146,7 @@ def _count(backlog: HookBacklog, state: str) -> tuple[str, str]:
 
 
 def held_up_line(held: HeldUp) -> str:
-    """Say what waits behind the dead deliveries of a hook, and what to do."""
+    """Print the deliveries that wait behind a hook's dead ones, and the remedy."""
     dead = number(held.dead, "dead delivery", "dead deliveries")
     behind = "nothing waits behind them"
     if held.held_up:

@@ -14,7 +14,7 @@ VERBS = {Outcome.WATCHED: "watch", Outcome.CHANGED: "change"}
 
 
 def print_plan(steps: Sequence[TableStep]) -> None:
-    """Print which tables are to be watched, and how; those that stay as they are, and refused ones, are left out."""
+    """Print the tables that the plan watches, and their options, without refused tables and those that stay."""
     groups: dict[tuple[Outcome, str], list[str]] = {}
     for step in steps:
         if step.outcome in SIGNS:
@@ -29,7 +29,7 @@ def print_plan(steps: Sequence[TableStep]) -> None:
 
 
 def options_in_words(step: TableStep) -> str:
-    """How a table is to be watched; for one that is watched already, the options that it gets."""
+    """The planned options of a table; for a watched table, the options that change."""
     wanted, before = step.wanted, step.before
     if step.outcome is not Outcome.CHANGED or before is None:
         before = Watching(wanted.key or ["the primary key"])

@@ -1,4 +1,4 @@
-"""A receiver's ``class Data``: what a hook passes to it. It is checked when the hook is saved, and read in a run."""
+"""A receiver's ``class Data``: the data that a hook passes to it. Checked when the hook is saved, read in a run."""
 
 import dataclasses
 import difflib
@@ -64,7 +64,7 @@ class DataType:
 
 
 def data_type_of(receiver: type[Any]) -> DataType | None:
-    """The ``class Data`` of a receiver; null if it has none.
+    """The ``class Data`` of a receiver; null if it has no such class.
 
     Raises:
         InvalidReceiver: the class cannot be read from JSON.

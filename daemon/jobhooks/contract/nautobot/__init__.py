@@ -1,1 +1,1 @@
-"""What receivers that were written for Nautobot use, in terms of jobhooks: users, requests, results, data files."""
+"""The API that Nautobot's receivers use, in terms of jobhooks: users, requests, results, data files."""

@@ -97,7 +97,7 @@ for _name in (*OPERATORS, *CONVERSIONS):
 
 
 def json_ready(value: T) -> T:
-    """The same value, with numbers that every JSON encoder writes. What has no such numbers is returned as it is."""
+    """The same value, with numbers that every JSON encoder writes. A value without such numbers is unchanged."""
     whole: Any = value
     if type(whole) is Decimal:
         return cast("Any", ExactNumber(whole))

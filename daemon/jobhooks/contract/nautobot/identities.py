@@ -1,4 +1,4 @@
-"""``self.user``, ``self.request`` and ``self.job_result`` of a receiver: who caused a run, and what it is called."""
+"""``self.user``, ``self.request`` and ``self.job_result`` of a receiver: the cause of a run, and its name."""
 
 from dataclasses import dataclass
 from typing import NoReturn, Protocol

@@ -11,5 +11,5 @@ def register_jobs(*jobs: type) -> None:
 
 
 def get_task_logger(name: str) -> logging.Logger:
-    """The logger of that name. What it logs during a run goes to the run's log."""
+    """The logger of that name. Its lines during a run go to the run's log."""
     return logging.getLogger(name)

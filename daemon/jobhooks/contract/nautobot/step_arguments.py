@@ -1,4 +1,4 @@
-"""The arguments of the steps around a run: those of jobhooks, or those of Nautobot's, whichever a method takes."""
+"""The arguments of the steps around a run: those of jobhooks or those of Nautobot, as the method's signature says."""
 
 import inspect
 import traceback
@@ -28,7 +28,7 @@ class ErrorInfo:
 
 @lru_cache(maxsize=1000)
 def takes(function: Callable[..., object], count: int) -> bool:
-    """Whether a method, as the class has it, can be called with so many arguments."""
+    """Whether a method, as the class has it, can be called with this number of arguments."""
     try:
         inspect.signature(function).bind(None, *range(count))
     except TypeError:

@@ -1,4 +1,4 @@
-"""Which foreign key an author means, and what to say if it is none. Pure."""
+"""Finds the foreign key that an author means, and explains a name without one. Pure."""
 
 import difflib
 from collections.abc import Collection, Sequence
@@ -30,10 +30,10 @@ def foreign_key_of(name: str, keys: Sequence[ForeignKey]) -> ForeignKey | None:
 
 
 def referring_key(target: ContentType, table: str, column: str | None, keys: Sequence[ForeignKey]) -> ForeignKey:
-    """The foreign key by which the rows of ``table`` refer to those of ``target``.
+    """The foreign key from the rows of ``table`` to those of ``target``.
 
     Raises:
-        LookupError: there is none, or there are several and ``column`` chooses none.
+        LookupError: there is no such key, or ``column`` does not choose one of several.
     """
     found = [key for key in keys if (key.target.schema, key.target.table) == (target.schema, target.table)]
     chosen = [key for key in found if column is None or column in key.columns]

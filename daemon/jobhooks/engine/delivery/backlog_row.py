@@ -22,7 +22,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     - ``written``: the table has this row, as it is here
     - ``loaded``: the delivery is in memory: it waits in its lanes, or runs
     - ``not_before``: if it waits for longer than until it is due, when to look at it again; in memory only
-    - ``turn_at``: when its turn is by the hook's rate; in memory only; 0: it has none yet
+    - ``turn_at``: when its turn is by the hook's rate; in memory only; 0: not known yet
     """
 
     change_id: int
@@ -68,7 +68,7 @@ def row_of(delivery: Delivery, due: float) -> BacklogRow:
 
 
 def failed_row(delivery: Delivery, outcome: Outcome, now: float) -> BacklogRow:
-    """The row that a failed attempt leaves: due after its backoff; or dead, at once if it was cancelled."""
+    """The row that a failed attempt leaves: due after its backoff, or dead; a cancelled one is dead without a retry."""
     hook = delivery.hook
     failures = delivery.failures + 1
     lasts = outcome.lasting and delivery.lasting

@@ -70,7 +70,7 @@ class Delivery(msgspec.Struct, eq=False):
 
     @property
     def changes(self) -> tuple[Change, ...]:
-        """What the receiver is called for: one change, or the updates of several parents."""
+        """The subjects of the receiver's calls: one change, or the updates of several parents."""
         return (self.shown or self.change, *self.further)
 
     @property
@@ -140,7 +140,7 @@ def any_change(_change: Change) -> bool:
 
 
 def delivery_of(change: Change, hook: Hook, wants: Wants = any_change) -> Delivery | None:
-    """The delivery that a change makes for one hook, no matter since when that is enabled; None: it is not for it."""
+    """The delivery that a change makes for one hook, no matter since when that is enabled; null without a match."""
     if change.content_type.id in hook.content_type_ids and change.action in hook.events and wants(change):
         return deliveries_of(change, [hook])[0]
     for updates in parent_updates(change) if UPDATE in hook.events else ():

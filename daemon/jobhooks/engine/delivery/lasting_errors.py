@@ -1,4 +1,4 @@
-"""Which errors time does not fix, and what a receiver's settings say about that. Pure, where the error was raised."""
+"""Decides which errors time does not fix, by the receiver's settings. Pure, where the error was raised."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ LASTING = (TypeError, AttributeError, NameError, NotImplementedError, ImportErro
 
 
 class RetryRules(NamedTuple):
-    """What decides about the next attempt where a run fails.
+    """The settings that decide about the next attempt, where a run fails.
 
     ``failures``: before this one; ``lasting``: the last one was an error that time does not fix. ``has_function``: the
     receiver computes the pause.
@@ -32,7 +32,7 @@ class RetryRules(NamedTuple):
 
 
 def rules_of(delivery: Delivery, *, calls_on_dead: bool) -> RetryRules | None:
-    """The rules of a delivery; None if the usual ones are enough, so that a run costs nothing more."""
+    """The rules of a delivery; null if the usual ones are enough, so that a run costs nothing more."""
     limits: JobLimits = delivery.hook.limits
     has_function = limits.backoff == FUNCTION
     if not (calls_on_dead or has_function or limits.retry_on or limits.no_retry_on):

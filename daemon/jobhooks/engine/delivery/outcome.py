@@ -36,8 +36,8 @@ class Outcome(msgspec.Struct, frozen=True):
     failure that was only logged keeps its writes, so there is no other attempt. ``lasting``: time does not fix the
     error. ``unsure``: the run was ended from outside, possibly while it committed; then its own result stands.
     ``joined``: it used its connection, in a transaction that it may share. ``value``: the receiver's return value as
-    JSON, None if there is no value to store. ``afterwards``: lines that it logged after its result was recorded.
-    ``next_attempt_in``: the seconds after which a failed delivery is attempted again, ``inf`` if it is dead; set when
+    JSON, null if there is no value to store. ``afterwards``: lines that it logged after its result was recorded.
+    ``next_attempt_in``: the seconds until a failed delivery is attempted again, ``inf`` if it is dead; set when
     that is decided.
     """
 
@@ -60,7 +60,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def may_call_on_dead(self) -> bool:
-        """Whether it is a failure that nobody knows of yet: a person who cancels a run does."""
+        """Whether it is a failure that no person knows of yet: the one who cancels a run does."""
         return self.raised and not self.cancelled
 
     @property

@@ -1,4 +1,4 @@
-"""Reading what a receiver asks a change for: other changes of its object, and its live row."""
+"""Reads for a receiver: the other changes of a change's object, and its live row."""
 
 from collections.abc import Callable, Sequence
 from typing import cast

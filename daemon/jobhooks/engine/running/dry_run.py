@@ -115,7 +115,7 @@ def _serve(
 
 def _initialize(owner: int, memory_limit: int | None) -> None:
     end_with(owner)
-    # stdout has the data of the command. Programs that a receiver starts, and what belongs to no run, print to stderr.
+    # stdout has the data of the command. Programs that a receiver starts, and code outside of runs, print to stderr.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     output.capture(worker.find_running, partial(_print_rest, sys.stderr))

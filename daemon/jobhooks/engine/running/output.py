@@ -1,4 +1,4 @@
-"""What receivers print, and log with the standard library: it goes to the log of the run, or to the daemon's log.
+"""Takes the output and the standard library's log of receivers into the log of the run, or the daemon's log.
 
 The runs of ``async def`` receivers share a process, so each line belongs to the run of the current context. Outside of
 a run, a line becomes one event of the daemon's log, which is JSON if that is: nothing else is written to its stream.
@@ -31,7 +31,7 @@ FindRun = Callable[[], Run[Any] | None]
 class Output:
     """Where lines go. ``find_run`` finds the run of a line that no context says the run of: of a thread, for example.
 
-    ``rest`` takes what belongs to no run: a level, a source and the text.
+    ``rest`` takes lines that belong to no run: a level, a source and the text.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Output:
             found.add(level, text, about, grouping, source)
 
     def log_of_context(self) -> ReceiverLog | None:
-        """The log of the current run; null outside of one, and for what a run has left behind."""
+        """The log of the current run; null outside of one, and for tasks that a run has left behind."""
         run = current_run.get() or (self._find_run() if self._find_run is not None else None)
         if run is not None and not run.ended:
             return run.log
@@ -208,7 +208,7 @@ def captured() -> Generator[None]:
 
 @contextlib.contextmanager
 def output_to(log_of_run: ReceiverLog) -> Generator[None]:
-    """Add what is printed in the block to the log of a run that has ended."""
+    """Add the output of the block to the log of a run that has ended."""
     token = log_of_last_steps.set(log_of_run)
     try:
         yield

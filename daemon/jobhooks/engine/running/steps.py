@@ -134,7 +134,7 @@ def after_run(
 
 
 def call_steps(steps: Sequence[Step], limited: Callable[[], AbstractContextManager[None]], *, sensitive: bool) -> None:
-    """Call steps of a ``def`` receiver, each within ``limited``; the log of the run says what they raise."""
+    """Call steps of a ``def`` receiver, each within ``limited``; the log of the run has the errors that they raise."""
     for step in steps:
         try:
             with limited(), output_to(step.log):
@@ -206,7 +206,7 @@ async def _awaited(step: Callable[[], object]) -> object:
 def computed_pause(
     receiver: type[JobHookReceiver[Any]], rules: RetryRules | None, exc: BaseException, log: ReceiverLog
 ) -> float | None:
-    """The seconds before the next attempt that the function ``Meta.backoff`` returns; None if the usual pause applies.
+    """The seconds before the next attempt that the function ``Meta.backoff`` returns; null if the usual pause applies.
 
     A function that fails, or returns something else, leaves a warning in the run's log.
     """

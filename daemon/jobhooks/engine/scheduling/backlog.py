@@ -31,7 +31,7 @@ class Runnable:
 
 
 class Mergeable:
-    """Decides which rows are merged into the first one of their object; the default is none.
+    """Decides which rows are merged into the first one of their object; by default no row is.
 
     ``wait_s``: how long a row waits for others. ``at_most_s``: if each new row starts that wait again, how long the
     first one waits at most.
@@ -147,7 +147,7 @@ class Backlog:
             self._await_due(row)
 
     def give_turn(self, row: BacklogRow, turn_at: float) -> None:
-        """The hook's rate lets a row run at that moment. It waits for its turn, beside what else it waits for."""
+        """The hook's rate lets a row run at that moment. It waits for its turn, beside its other conditions."""
         row.turn_at = turn_at
         if row.written:
             heapq.heappush(self._due, (turn_at, row.change_id))

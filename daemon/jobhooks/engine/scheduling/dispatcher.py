@@ -38,8 +38,8 @@ class Dispatcher:
 
     Up to about ``most`` deliveries of a hook are in memory; the rest is not read yet. ``can_run``: whether there is
     a receiver of a class path that takes the data of a hook, as JSON. A hook without one stands still: it keeps its
-    position, and reads nothing. ``loop_limit``: changes in a row that a hook seems to cause itself, after which that is
-    tried; 0: never. ``keeps_rates``: whether hooks wait for their rates.
+    position, and reads nothing. ``loop_limit``: the changes in a row that a hook may seem to
+    cause before that is tried; 0: never. ``keeps_rates``: whether hooks wait for their rates.
 
     Everything happens in one event loop. A queue changes in single steps, with no await between looking at it and
     changing it. The dispatcher is the settler's ``SettleListener`` and the hook tasks' ``TaskOwner``.
@@ -206,7 +206,7 @@ class Dispatcher:
             self._room.set()
 
     def _save_rates(self) -> None:
-        """Save what hooks have used of their rates, so that a daemon that takes over keeps to them."""
+        """Save the used part of each hook's rate, so that a daemon that takes over keeps to it."""
         for hook_id, queue in self._queues.items():
             if queue.pace is not None and (used := queue.pace.used()):
                 self._settler.save_rates(hook_id, used)

@@ -90,7 +90,7 @@ class HookQueue:
             self.gathering.set()
 
     def _set_rate(self, hook: Hook) -> None:
-        """Let the ready deliveries wait for the rate of the hook, if it has one. What has begun does not count."""
+        """Let the ready deliveries wait for the rate of the hook, if it has one. Those that have begun do not count."""
         rate = parse_rate(hook.rate) if self._keeps_rate else None
         self.pace = None if rate is None else PacedDeliveries(rate, hook.rate_per, lambda at: self.alarm(at))
         waiting = list(self.ready)
@@ -218,7 +218,7 @@ class HookQueue:
         """Make rows of deliveries that have been running for long, and of everything that waits for them.
 
         They run on, and have rows: so their pages can close, and no delivery with their keys is scheduled before they
-        end. The deliveries whose rows are to be written. A hook may run a thousand, in batches, and have tens of
+        end. Returns the deliveries that need rows. A hook may run a thousand, in batches, and have tens of
         thousands ready: those are visited once at most.
         """
         new: list[Delivery] = []
@@ -347,7 +347,7 @@ HookQueues = dict[int, HookQueue]  # by the hook's id
 
 
 def ignore_alarm(_at: float) -> None:
-    """Do nothing: nobody waits for the hook."""
+    """Do nothing: no task waits for the hook."""
 
 
 def _behind(deliveries: Iterable[Delivery]) -> list[Delivery]:

@@ -250,7 +250,7 @@ class HookSource:
 
 
 class PacedSource(HookSource):
-    """The source of a hook with a rate: deliveries that follow others in their group count, too."""
+    """The source of a hook with a rate: deliveries that follow others in their group also count."""
 
     __slots__ = ()
 

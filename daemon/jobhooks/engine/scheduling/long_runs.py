@@ -24,9 +24,9 @@ from jobhooks.engine.settling.settler import Settler
 from jobhooks.runtime.event_log import get_logger
 
 LONG_S = 1.0
-LOOK_S = 0.5  # between two looks at what runs
+LOOK_S = 0.5  # between two looks at the runs
 POLL_S = 2.0  # between two questions whether a run is cancelled, if no NOTIFY says that one is
-# What is written at a time, of all runs: results wait for it. The rest follows with the next look.
+# Lines of all runs that are written at a time: results wait for them. The rest follows with the next look.
 MOST_LINES = 2_000
 MOST_CHARACTERS = 500_000
 
@@ -73,7 +73,7 @@ class LongRuns:
         self._asked.set()
 
     async def run(self) -> None:
-        """Look at what runs, until cancelled.
+        """Look at the runs, until cancelled.
 
         Raises:
             LeadsNoMore: another daemon leads.
@@ -127,7 +127,7 @@ class LongRuns:
         return [run.identity for key in over if (run := self._runs.pop(key)).is_noted]
 
     def _new_lines(self) -> Iterator[tuple[LongRun, list[LogEntry]]]:
-        """The lines of each run that are to be written now."""
+        """The lines of each run for the next write."""
         room, characters = MOST_LINES, MOST_CHARACTERS
         for run in self._runs.values():
             new: list[LogEntry] = []

@@ -14,13 +14,13 @@ from jobhooks.matching.rate import OBJECT, Rate
 
 WHOLE_HOOK = 0  # the key of a rate that all deliveries share
 SOON_S = 1.0  # a delivery whose turn is later waits in the backlog, if keys have the rate for themselves
-MANY_KEYS = 1_000  # in memory, after which full buckets are forgotten
+MANY_KEYS = 1_000  # in memory; above it full buckets are forgotten
 
 Alarm = Callable[[float], None]  # called with the moment when the next delivery may begin, by the monotonic clock
 
 
 class Key:
-    """What has the rate for itself.
+    """A key, with its own share of the rate.
 
     - ``waiting``: ready deliveries, in order
     - ``full_at``: when its bucket is full again; ``reserved_to``: the same if everything that has a turn had begun
@@ -38,10 +38,10 @@ class PacedDeliveries:
     """Ready deliveries, with the methods of a deque that ``HookQueue`` and the hook tasks use.
 
     It is as long as there are deliveries if one of them may begin now, and empty otherwise. The keys take turns: first
-    is the one that may begin since the longest time. So many deliveries of one key delay no other's.
+    is the one that may begin since the longest time. The deliveries of one key, however many, delay no other's.
 
     ``per``: columns, whose values are the keys; empty: the whole hook has the rate. ``alarm``: called while deliveries
-    wait, and none may begin.
+    wait and all are too early.
     """
 
     def __init__(self, rate: Rate, per: Iterable[str], alarm: Alarm) -> None:
@@ -75,7 +75,7 @@ class PacedDeliveries:
         self._put(delivery, self._key_of(delivery), in_front=False)
 
     def appendleft(self, delivery: Delivery) -> None:
-        """Put a delivery back, before the others of its key. What it has used of the rate stays used."""
+        """Put a delivery back, before the others of its key. Its part of the rate stays used."""
         self._put(delivery, self._key_of(delivery), in_front=True)
 
     def extend(self, deliveries: Iterable[Delivery]) -> None:
@@ -102,7 +102,7 @@ class PacedDeliveries:
         return delivery
 
     def clear(self) -> None:
-        """Forget the deliveries, and the turns that were given to them. What has begun counts."""
+        """Forget the deliveries, and their turns. Deliveries that have begun count."""
         for key in self._keys.values():
             key.waiting.clear()
             key.reserved_to = key.full_at
@@ -133,14 +133,14 @@ class PacedDeliveries:
         self._set_alarm()
 
     def load(self, full_in: Iterable[tuple[int, float]]) -> None:
-        """Continue with what an earlier daemon saved: keys, and the seconds until their buckets are full."""
+        """Continue with the state that an earlier daemon saved: keys, and the seconds until their buckets are full."""
         now = time.monotonic()
         longest_s = self._slack_s + self._interval_s  # a server's clock may have been set back
         for number, seconds in full_in:
             self._keys[number] = Key(number, now + min(seconds, longest_s))
 
     def used(self) -> list[tuple[int, float]]:
-        """The keys of which deliveries have begun since the last call, and the seconds until their buckets are full."""
+        """The keys whose deliveries have begun since the last call, and the seconds until their buckets are full."""
         now = time.monotonic()
         found = [(number, self._keys[number].full_at - now) for number in self._used]
         self._used.clear()

@@ -21,7 +21,7 @@ class Stream:
     - ``read_again_to``: a change up to this id may have been delivered in an earlier reading
     - ``bytes``: of the rows of the pages that are still open
     - ``deleted``: rows of parents that were deleted in it
-    - ``begun``: where it began; ``recalled``: transactions of the window in which that is, whose changes before it have
+    - ``begun``: where it began; ``recalled``: transactions of that position's window, whose changes before it have
       been looked up
     """
 
@@ -54,7 +54,7 @@ class Stream:
     def to_recall(self, changes: Iterable[Change]) -> list[int]:
         """The transactions of these changes of children that can have changed parents before the stream began.
 
-        The changes of a transaction are in one window. So only those of the window in which it began can.
+        The changes of a transaction are in one window. So only those of the stream's first window can.
         """
         begun, position = self.begun, self.position
         if begun.is_between_windows or (begun.seen, begun.horizon) != (position.seen, position.horizon):

@@ -48,7 +48,7 @@ class Ledger:
         self.has_other_verdicts = False  # than the hooks that ``hooks`` loaded
 
     async def hooks(self) -> HookTable:
-        """Load the active hooks, and check what no program has checked of all hooks: their conditions and data."""
+        """Load the active hooks, and check the conditions and data of all hooks that no program has checked yet."""
         ((version,),) = await call_async(self._conn, "configuration_version")
         await self._check()
         self.has_other_verdicts = False
@@ -99,7 +99,7 @@ class Ledger:
             columns = logged_columns(row["tables"], known)
             error = None if columns is None else why_wrong(row["conditions"], columns)
             if error is not None:
-                # Nothing tells the daemon that a table has another column.
+                # The daemon gets no message when a table has another column.
                 self._look_again_at = time.monotonic() + LOOK_AGAIN_S
                 if error != row["error"]:
                     log.warning("condition_invalid", hook=row["name"], error=error)

@@ -1,4 +1,4 @@
-"""The rows of runs that last long, and of what they have logged so far."""
+"""The rows of runs that last long, and of their log lines so far."""
 
 import asyncio
 import os
@@ -65,7 +65,7 @@ class RunningRows:
     async def note(
         self, ended: Sequence[DeliveryIdentity], begun: Sequence[BegunRun], lines: Sequence[NewLines]
     ) -> list[NotedRun]:
-        """Write what has happened since the last time; all runs that are noted now.
+        """Write the changes since the last time; all runs that are noted now.
 
         Raises:
             LeadsNoMore: another daemon leads.

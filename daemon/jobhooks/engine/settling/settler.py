@@ -291,7 +291,7 @@ class Settler:
         batch.is_refused_in_part = refused > 0
 
     async def _save_rates(self) -> None:
-        """Before the positions: what they pass has begun, and must count."""
+        """Before the positions: the deliveries that they pass have begun, and must count."""
         rates, self._rates = self._rates, {}
         self._saved_at = asyncio.get_running_loop().time()
         now = time.monotonic()

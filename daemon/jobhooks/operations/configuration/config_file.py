@@ -33,7 +33,7 @@ class Sections:
 
 
 def sections(path: Path) -> Sections:
-    """The sections of a file: TOML with ``[[hook]]`` and ``[[table]]``, or what ``hook export --json`` prints.
+    """The sections of a file: TOML with ``[[hook]]`` and ``[[table]]``, or the output of ``hook export --json``.
 
     Raises:
         InvalidHookFile: the message names the file.
@@ -66,7 +66,7 @@ def key_of_error(error: str) -> str:
 
 
 def in_words(error: str, problem: str | None = None) -> str:
-    """The message of msgspec in the words of a file; ``problem``: what to say of the key instead."""
+    """The message of msgspec in the words of a file; ``problem`` replaces msgspec's own text."""
     key = key_of_error(error)
     said = problem or error.partition(" - at `$")[0]
     for theirs, ours in WORDS.items():

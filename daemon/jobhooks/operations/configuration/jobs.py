@@ -60,7 +60,7 @@ class HookOfJob:
 class JobDetails:
     """A job. ``settings`` are in force; ``receiver`` has the receiver's values of the ``overridden`` ones.
 
-    ``data_schema``: the JSON Schema of what its hooks pass, null if its receiver has no class Data.
+    ``data_schema``: the JSON Schema of its hooks' data, null if its receiver has no class Data.
     """
 
     job: str

@@ -18,7 +18,7 @@ BUILT_IN = Path(__file__).parents[2] / "receivers"
 
 
 def find(chosen: Settings) -> ReceiverRegistry:
-    """Import the receivers of all directories. What a module prints meanwhile goes to stderr: stdout has data."""
+    """Import the receivers of all directories. The output of modules goes to stderr: stdout has data."""
     expected = chosen.receivers_path if "receivers_path" in chosen.model_fields_set else ()
     with contextlib.redirect_stdout(sys.stderr):
         return find_receivers([*chosen.receivers_path, BUILT_IN], trial=trial.in_copy, expected=expected)

@@ -13,7 +13,7 @@ from jobhooks.operations.configuration.config_file import called, in_words, sect
 class TableEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """How a table is watched. ``key``: null for the primary key, empty for a table without a key.
 
-    ``parents``: tables of which its changes are updates, too, each as ``schema.table=column,column``.
+    ``parents``: tables that its changes also update, each as ``schema.table=column,column``.
     """
 
     name: str
@@ -26,7 +26,7 @@ class TableEntry(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, froze
 
 
 def read(path: Path) -> list[TableEntry] | None:
-    """The tables of a file; null if it has none, and so leaves tables alone.
+    """The tables of a file; null if it has no tables, and leaves them alone.
 
     Raises:
         InvalidHookFile: the message names the file and the table.

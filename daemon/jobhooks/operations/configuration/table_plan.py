@@ -1,4 +1,4 @@
-"""Plans how the tables of a file are to be watched, tries that without locking them, and carries it out."""
+"""Plans the changes to the tables of a file, tries them without locking the tables, and carries them out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -91,7 +91,7 @@ def pretend(conn: SyncConnection, plan: TablePlan) -> None:
 
 
 def carry_out(conn: SyncConnection, plan: TablePlan, progress: Progress = no_progress) -> None:
-    """Watch the tables, each in a transaction of its own.
+    """Watch the tables, each in a separate transaction.
 
     Raises:
         Refused: a table could not be watched. The message says how many were.
@@ -112,14 +112,14 @@ def carry_out(conn: SyncConnection, plan: TablePlan, progress: Progress = no_pro
 
 
 def _set_parents(conn: SyncConnection, plan: TablePlan) -> None:
-    """Set the parents of the tables, all of which are watched now; two tables can be the parents of each other."""
+    """Set the parents of the tables, which are all watched now; two tables can be the parents of each other."""
     for step in plan.steps:
         if step.wanted.parents != ([] if step.before is None else step.before.parents):
             call(conn, "set_parents", table=step.table, parents=parents_json(conn, step.wanted.parents))
 
 
 def unwatch(conn: SyncConnection, names: Sequence[str]) -> None:
-    """Stop watching tables, each in a transaction of its own.
+    """Stop watching tables, each in a separate transaction.
 
     Raises:
         Refused: a table is locked, or the role may not; those before it are no longer watched.

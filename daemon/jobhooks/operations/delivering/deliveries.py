@@ -81,7 +81,7 @@ class RunInProgress:
 class PendingDelivery:
     """A pending delivery. ``hook`` is null once the hook is deleted, ``action`` and ``time`` once the change is.
 
-    ``state``: what it does now, by ``jobhooks.delivery_states``; ``status``: waiting, blocked or dead, as the backlog
+    ``state``: its current state, by ``jobhooks.delivery_states``; ``status``: waiting, blocked or dead, as the backlog
     has it. ``behind``: the change that a blocked one waits for. ``run``: null unless it runs, or was interrupted.
     ``due_in_s``: seconds from now, negative if overdue; null unless it waits. ``error``: of the last attempt.
     """
@@ -114,7 +114,7 @@ class Blocker:
 
 @dataclass(frozen=True)
 class PendingDeliveryDetails(PendingDelivery):
-    """A pending delivery with its results, and what the current run has logged so far.
+    """A pending delivery with its results, and the log of the current run so far.
 
     ``blocked_by`` is null unless it is blocked.
     """

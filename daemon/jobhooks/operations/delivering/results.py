@@ -138,7 +138,7 @@ def results_of_change(
     """A change with its results, all or those of one hook or one attempt, each with the changes that it made.
 
     Raises:
-        UnknownHook: there is no such hook, and there was none.
+        UnknownHook: there is and was no such hook.
         Refused: there is no such result.
     """
     wanted = ids_of_hooks_ever(conn, () if hook is None else (hook,))

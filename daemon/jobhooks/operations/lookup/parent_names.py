@@ -9,7 +9,7 @@ from jobhooks.store.connections import SyncConnection
 
 
 def parents_json(conn: SyncConnection, parents: Iterable[str]) -> str:
-    """What ``jobhooks.watch`` and ``jobhooks.set_parents`` take for these parents.
+    """The argument of ``jobhooks.watch`` and ``jobhooks.set_parents`` for these parents.
 
     Raises:
         UnknownTable: there is no such table.
@@ -24,7 +24,7 @@ def _parent(conn: SyncConnection, text: str) -> dict[str, object]:
 
 
 def listed_parents(wanted: Iterable[str], listed: Iterable[str]) -> list[str]:
-    """The wanted parents with the columns of the ``listed`` ones, if they name none and the table is listed once."""
+    """The wanted parents with the columns of the ``listed`` ones, if they name no columns and list the table once."""
     found: list[str] = []
     for text in wanted:
         same = [each for each in listed if each.startswith(f"{text}=")]

@@ -1,1 +1,1 @@
-"""``jobhooks table``: what is watched, and how."""
+"""``jobhooks table``: the watched tables and their options."""

@@ -22,7 +22,7 @@ TO_DO = (Outcome.WATCHED, Outcome.CHANGED)
 
 @dataclass(frozen=True)
 class Request:
-    """The tables of a command, and what applies to all of them."""
+    """The tables of a command, and the options that apply to all of them."""
 
     names: Sequence[str]
     excepted: Sequence[str]

@@ -113,7 +113,7 @@ def _of_several(
 async def _in_turn(
     found: FoundReceiver, instance: Any, delivery: Delivery, reader: AsyncChangeReader, run: Run[Any]
 ) -> list[object]:
-    """Call the receiver for each parent that the change updates; what it returned each time."""
+    """Call the receiver for each parent that the change updates; the list of its return values."""
     values: list[object] = []
     for change in delivery.changes:
         run.part, run.change, run.changes = change.part, change, [change]

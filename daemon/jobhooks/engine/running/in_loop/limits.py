@@ -235,7 +235,7 @@ class Limited:
         """Do not continue the coroutine.
 
         Raises:
-            Exception: always: why it was to end.
+            Exception: always: the reason for its end.
         """
         self._take_back()
         self._task.uncancel()

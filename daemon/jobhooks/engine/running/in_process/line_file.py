@@ -1,8 +1,8 @@
 """The log lines of the current run of a worker, in memory that outlives it: the daemon can read them at any time.
 
 A file without a name: a header with the number of runs that the worker has begun, then for each log line the number of
-its run, and JSON. The worker writes; the daemon reads at any time. A line costs two system calls, a run without lines
-none.
+its run, and JSON. The worker writes; the daemon reads at any time. A line costs two system calls, a run
+without lines no call.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class LineFile:
     # In the worker.
 
     def begin(self) -> None:
-        """A run begins. The lines of the run before it go first: whoever reads between the two steps sees none."""
+        """A run begins. The lines of the run before it go first: a reader between the two steps sees no lines."""
         if self._has_lines:
             with contextlib.suppress(OSError):
                 if _identity(self._descriptor) == self._identity:
@@ -66,7 +66,7 @@ class LineFile:
     def add(self, entry: LogEntry) -> None:
         """Add a line. If the system has no memory for it, only the result will have it.
 
-        A receiver may have closed all descriptors, and opened a file of its own in the place of this one.
+        A receiver may have closed all descriptors, and opened another file in the place of this one.
         """
         self._has_lines = True
         with contextlib.suppress(OSError):
@@ -81,7 +81,7 @@ class LineFile:
         return self._runs[0] if self._is_open else 0
 
     def read(self, run: int, start: int) -> tuple[list[LogEntry], int]:
-        """The lines of a run from a place in the file on, and the place after them; none if another run has begun."""
+        """The lines of a run from a place in the file on, and the place after them; empty if another run has begun."""
         if not self._is_open or self._runs[0] != run:
             return [], start
         size = min(os.fstat(self._descriptor).st_size, MOST_BYTES)

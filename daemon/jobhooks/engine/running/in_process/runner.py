@@ -105,7 +105,7 @@ class ProcessRunner:
 
     Receivers share no process: so a slow one delays no other, and state that one leaves in its process or connection
     does not reach another. ``memory_limit``: bytes of data that a process may have; more raises MemoryError in it.
-    ``log_settings``: of the log that takes what belongs to no run; without them it is dropped. When ``registry`` gets
+    ``log_settings``: of the log for lines that belong to no run; without them they are dropped. When ``registry`` gets
     another version of a receiver, the processes of the old version end after their current run.
     """
 

@@ -58,7 +58,7 @@ MOST_THREADS = 40  # a ThreadPoolExecutor of a module starts up to 32
 class Order:
     """The data of one attempt, sent to a worker. Times are in seconds.
 
-    ``merged``: settled with it. ``further``: updates of further parents, for each of which the receiver is called, too.
+    ``merged``: settled with it. ``further``: updates of further parents; the receiver is also called for each of them.
     ``behind``: it is a later change of an object of others that are sent with it. ``rules``: for the next attempt, if
     they are not the usual ones.
     """
@@ -92,14 +92,14 @@ class DeadRun:
 
     @property
     def exc(self) -> Exception:
-        """How the run ended, made again from what can be sent."""
+        """How the run ended, made again from the values that can be sent."""
         return WorkerDied(self._message) if self._limit_s is None else TimeLimitExceeded(self._limit_s)
 
 
 _found: FoundReceiver | InvalidReceiver
 _connection: KeptConnection
 _running: Run[Any] | None = None  # the last to begin
-_lines: LineFile | None = None  # none in a test's process and in a dry run
+_lines: LineFile | None = None  # null in a test's process and in a dry run
 
 
 def serve(
@@ -171,7 +171,7 @@ def initialize(
 
 
 def _capture_output(class_path: str, log_settings: LogSettings | None) -> None:
-    """Put what is printed and logged into the log of the run, and what belongs to no run into the daemon's log."""
+    """Send printed and logged lines to the log of the run, and those that belong to no run to the daemon's log."""
     if log_settings is None:
         output.capture(find_running, output.nothing)
         return
@@ -409,7 +409,7 @@ def _call(found: FoundReceiver, receiver: Any, orders: list[Order], reader: Sync
 
 
 def _in_turn(found: FoundReceiver, receiver: Any, order: Order, reader: SyncChangeReader, run: Run) -> list[object]:
-    """Call the receiver for each parent that the change updates; what it returned each time."""
+    """Call the receiver for each parent that the change updates; the list of its return values."""
     values: list[object] = []
     for change in (order.change, *order.further):
         run.part, run.change, run.changes = change.part, change, [change]
