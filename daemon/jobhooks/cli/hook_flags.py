@@ -123,15 +123,21 @@ def _parsed(setting: str, value: Any) -> Any:
         case Kind.COLUMNS:
             return [column for column in value if column]
         case Kind.ROLES:
-            return sorted({role.strip() for role in value.split(",")} - {""})
+            return sorted(_names(value))
         case Kind.RATE_KEY:
-            return sorted({column.strip() for column in value.split(",")} - {""})
+            return sorted(_names(value))
         case Kind.COALESCE:
             return _coalesce(value)
         case Kind.DURATION:
             return _duration(value, setting)
         case _:
             return value
+
+
+def _names(text: str) -> set[str]:
+    """Names that commas separate; one with a comma, a quote or a space at its end is in quotes, as in SQL."""
+    found = re.finditer(r'\s*(?:"((?:[^"]|"")+)"|([^,]*?))\s*(?:,|$)', text)
+    return {name[1].replace('""', '"') if name[1] else name[2] for name in found} - {""}
 
 
 def _coalesce(text: str) -> float | None:
