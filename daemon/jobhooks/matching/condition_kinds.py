@@ -1,6 +1,6 @@
 """Checks conditions against the columns of a hook's tables: that they exist, and the kinds of their values. No I/O.
 
-Only certain errors are refused. An expression gets the set of the kinds that its values can have, and is
+Refuses only errors that are certain. An expression gets the set of the kinds that its values can have, and is
 refused if no kind in it serves. Every column can be null, and json can be anything.
 """
 

@@ -1,6 +1,6 @@
 -- jobhooks.recorded_columns(hook_id): the columns that the log has of the tables of a hook, each once.
 --
--- ignored: none of its tables counts a change of this column as a change.
+-- ignored: its tables do not count a change of this column as a change.
 create or replace function jobhooks.recorded_columns(hook_id integer)
 returns table (name text, ignored boolean)
 language sql

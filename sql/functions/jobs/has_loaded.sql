@@ -1,5 +1,5 @@
--- jobhooks.has_loaded(): whether the daemon that leads now has said what it has loaded. The state of a daemon that died counts no
--- more: nobody knows what the next one finds.
+-- jobhooks.has_loaded(): whether the daemon that leads now has recorded its receivers. The state of a daemon that died counts no
+-- more: the next one may find other receivers.
 create or replace function jobhooks.has_loaded()
 returns boolean
 language sql
@@ -13,4 +13,4 @@ as $$
     ) and jobhooks.leader_session() is not null
 $$;
 
-comment on function jobhooks.has_loaded() is 'Whether the daemon that leads now has said what it has loaded';
+comment on function jobhooks.has_loaded() is 'Whether the daemon that leads now has recorded its receivers';

@@ -1,4 +1,4 @@
--- jobhooks.record_receivers(leader, loaded): what the daemon that leads has loaded; its jobs are the ones that are installed.
+-- jobhooks.record_receivers(leader, loaded): record the receivers of the leading daemon; its jobs are the installed ones.
 --
 -- loaded: {receivers: [{class_path, settings, data_schema, path, line, source_hash, package}], broken: [{module, path, line, error}],
 -- missing: [directory]}. It refuses a daemon that no longer leads. The cursor's row is locked first, as everywhere.
@@ -34,4 +34,4 @@ end
 $$;
 
 comment on function jobhooks.record_receivers(bigint, json) is
-'What the daemon that leads has loaded; its jobs are the ones that are installed';
+'Record the receivers of the leading daemon; its jobs are the installed ones';

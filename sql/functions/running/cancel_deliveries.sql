@@ -1,7 +1,7 @@
 -- jobhooks.cancel_deliveries(change_ids, hook_ids, reason): end runs; returns how many are being ended.
 --
 -- The arrays name deliveries, element by element; it skips those that do not run, or have not run for about a second. The daemon ends
--- the run, and its attempt fails as cancelled: the delivery is dead, until somebody retries or discards it. A run that ends by
+-- the run, and its attempt fails as cancelled: the delivery is dead, until an operator retries or discards it. A run that ends by
 -- itself before that keeps its own result. If changes are merged, it ends the run of all of them. If no daemon leads, the run was
 -- interrupted: its attempt fails now. Security definer, and with the cursor's row locked, as in retry_deliveries: no daemon begins to
 -- lead in between.

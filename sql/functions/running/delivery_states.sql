@@ -1,4 +1,4 @@
--- jobhooks.delivery_states(hook_ids, looked_at): pending deliveries, each with what it does now.
+-- jobhooks.delivery_states(hook_ids, looked_at): pending deliveries, each with its state.
 --
 -- Parameters and rows as in pending_deliveries, and for each row: state, and if it runs, since when and where. The states:
 --   running: it has run for about a second or longer; since started_at, in this process of this host
@@ -7,7 +7,7 @@
 --   waiting: attempted when due
 --   paused: its hook is paused
 --   blocked: behind an older delivery of the same object
---   dead: kept until somebody retries or discards it
+--   dead: kept until an operator retries or discards it
 create or replace function jobhooks.delivery_states(hook_ids integer [] default null, looked_at bigint default null)
 returns table (
     change_id bigint,
@@ -59,4 +59,4 @@ as $$
     left join current_leader on true
 $$;
 
-comment on function jobhooks.delivery_states(integer [], bigint) is 'Pending deliveries, each with what it does now';
+comment on function jobhooks.delivery_states(integer [], bigint) is 'Pending deliveries, each with its state';

@@ -1,7 +1,7 @@
 -- jobhooks.interrupt_runs(leader): take over the runs that earlier daemons did not end; returns how many there were.
 --
 -- A daemon calls this when it begins to lead. An attempt without a result begins again: it keeps the lines that were logged so far,
--- with a line that says what happened. A run that was cancelled has failed: see settle_cancelled_runs. It refuses a daemon that no
+-- with a line about the interruption. A run that was cancelled has failed: see settle_cancelled_runs. It refuses a daemon that no
 -- longer leads. A former leader cannot note a run after this.
 create or replace function jobhooks.interrupt_runs(leader bigint)
 returns bigint

@@ -1,4 +1,4 @@
--- jobhooks.note_runs(leader, ended, begun, lines): note runs that last longer than about a second, and what they have logged since.
+-- jobhooks.note_runs(leader, ended, begun, lines): note runs that last longer than about a second, and their new log lines.
 --
 -- ended: [{change_id, hook_id, attempt}]; begun: [{change_id, hook_id, attempt, job_id, merged_into, started_at, host, pid,
 -- worker_pid}], times in seconds since 1970; lines: [{change_id, hook_id, line, level, time, object, message, grouping, source}]. A
@@ -70,4 +70,4 @@ end
 $$;
 
 comment on function jobhooks.note_runs(bigint, json, json, json) is
-'Note runs that last longer than about a second, and what they have logged since';
+'Note runs that last longer than about a second, and their new log lines';

@@ -5,7 +5,7 @@
 -- ignore: columns whose change alone is not recorded. allow_casts: watch it although code of a type's owner makes the json of
 -- a column (see casts_of_columns); a table that is watched already stays so, and doctor names the cast. keep_lastval: every
 -- captured row leaves lastval() as it was, which costs more; false: no row does; null: an inserted row of a table that a sequence
--- fills. parents: tables of which a change of this one is an update too, as set_parents takes them; null: as before. Run again, it
+-- fills. parents: tables that a change of this one also updates, as set_parents takes them; null: as before. Run again, it
 -- replaces the triggers. It waits half a second for each lock.
 create or replace function jobhooks.watch(
     relation regclass,

@@ -107,7 +107,7 @@ select jobhooks.save_positions(:leader, :shared::text::json, :hooks::text::json)
 select jobhooks.save_rates(:leader, :buckets::text::json)
 
 -- name: rate_buckets
--- The keys that have used a part of a hook's rate, and the seconds until none of it is used.
+-- The keys that have used a part of a hook's rate, and the seconds until all of it is free.
 select key, extract(epoch from full_at - clock_timestamp())::double precision
 from jobhooks.rate_bucket
 where hook_id = :hook_id and full_at > clock_timestamp()

@@ -116,7 +116,7 @@ left join jobhooks.job_result as result
     on result.change_id = chosen.change_id and result.hook_id = chosen.hook_id and result.attempt = chosen.attempt
 
 -- name: lines_of_run
--- What a run has logged so far, from the line :first on.
+-- The log lines of a run so far, from the line :first on.
 select entry.time, entry.level, entry.object, entry.message, entry.grouping, entry.source
 from jobhooks.running_log_entry as entry
 where entry.change_id = :change_id and entry.hook_id = :hook_id and entry.line >= :first::integer

@@ -178,7 +178,7 @@ select jobhooks.set_parents(id, :parents::text::json) from jobhooks.content_type
 select jobhooks.check_watchable(:table::text::regclass, :key_columns, :exclude, :ignore)
 
 -- name: pretend_to_watch
--- For a trial that is rolled back: what hooks need of a watched table, without a lock on it.
+-- For a trial that is rolled back: the row that hooks need of a watched table, without a lock on it.
 insert into jobhooks.content_type as content_type (relation, name, key_columns, exclude, ignore)
 values (:table::text::regclass, :table, :key_columns, :exclude, :ignore)
 on conflict on constraint content_type_relation_key do update

@@ -1,7 +1,7 @@
 -- jobhooks.rate_waits(hook_id): the keys that have used their share of a hook's rate, and when the next delivery of one may begin.
 --
 -- keys: how many; 0 if all can begin a delivery now. next_at: null then. As of the last second: the daemon saves it once a second.
--- The number that may begin at once, and the interval, are those of Rate in the daemon.
+-- The number that may begin together, and the interval, are those of Rate in the daemon.
 create or replace function jobhooks.rate_waits(hook_id integer)
 returns table (keys bigint, next_at timestamptz)
 language sql

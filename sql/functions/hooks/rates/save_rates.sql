@@ -1,4 +1,4 @@
--- jobhooks.save_rates(leader, buckets): save what hooks have used of their rates; false if another daemon leads.
+-- jobhooks.save_rates(leader, buckets): save the used parts of the rates of hooks; false if another daemon leads.
 --
 -- buckets: [{hook_id, key, full_in}], with the seconds until all of the rate is free again. Rows that say no more are deleted, so
 -- there are as many as keys were used within a while. A hook may be gone, or have no rate any more.
@@ -26,4 +26,4 @@ end
 $$;
 
 comment on function jobhooks.save_rates(bigint, json) is
-'Save what hooks have used of their rates; false if another daemon leads';
+'Save the used parts of the rates of hooks; false if another daemon leads';

@@ -1,6 +1,6 @@
 -- jobhooks.unknown_rate_keys(hook_id): the columns that a hook has a rate per, and that one of its tables does not record, in order.
 --
--- The word object alone means the key of each row, whatever its columns.
+-- The word object alone means the key of each row, with any columns.
 create or replace function jobhooks.unknown_rate_keys(hook_id integer)
 returns setof text
 language sql

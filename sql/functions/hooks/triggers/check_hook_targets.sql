@@ -1,7 +1,7 @@
 -- jobhooks.check_hook_targets(): the trigger function that refuses hooks in conflict, without a table, or with unknown names.
 --
 -- Names are those of columns, of the columns that its job is ordered by, and of roles. A name is checked when it is given, or when the
--- tables change. One that disappears later, or that a receiver states, is for the doctor: otherwise nobody could disable the hook.
+-- tables change. One that disappears later, or that a receiver states, is for the doctor: otherwise such a hook could not be disabled.
 --
 -- A hook and its tables are rows of two tables, written one after the other, by our functions or directly: so the check runs
 -- when the transaction commits. Before that, two hooks may swap their events, for example.

@@ -1,6 +1,6 @@
--- jobhooks.forget_rate(): the trigger function that deletes what a hook has used of its rate, when the rate or its keys change.
+-- jobhooks.forget_rate(): the trigger function that deletes the used part of the rate of a hook, when the rate or its keys change.
 --
--- The daemon begins such a rate anew. What was used of the former one would make hook show and a daemon that takes over wait for it,
+-- The daemon starts such a rate at zero. The used part of the former one would make hook show and a daemon that takes over wait for it,
 -- and without a rate nothing would delete it. Deferred to the commit, because the daemon writes the same rows every second. Security
 -- definer, because a role that may change a hook need not be allowed to change this.
 create or replace function jobhooks.forget_rate()
@@ -16,7 +16,7 @@ end
 $$;
 
 comment on function jobhooks.forget_rate() is
-'The trigger function that deletes what a hook has used of its rate, when the rate or its keys change';
+'The trigger function that deletes the used part of the rate of a hook, when the rate or its keys change';
 
 do $$
 begin

@@ -1,4 +1,4 @@
--- jobhooks.check_parent(content_type_id, name, parent, columns): raise an error if these columns cannot tell the rows of a parent.
+-- jobhooks.check_parent(content_type_id, name, parent, columns): raise an error if these columns cannot identify the rows of a parent.
 create or replace function jobhooks.check_parent(content_type_id integer, name text, parent regclass, columns text [])
 returns void
 language plpgsql
@@ -31,4 +31,4 @@ end
 $$;
 
 comment on function jobhooks.check_parent(integer, text, regclass, text []) is
-'Raise an error if these columns cannot tell the rows of a parent';
+'Raise an error if these columns cannot identify the rows of a parent';

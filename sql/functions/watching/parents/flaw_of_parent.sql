@@ -1,4 +1,4 @@
--- jobhooks.flaw_of_parent(content_type_id, parent_id, columns): why these columns of a table cannot tell the rows of a parent; null:
+-- jobhooks.flaw_of_parent(content_type_id, parent_id, columns): why these columns of a table cannot identify the rows of a parent; null:
 -- they can.
 --
 -- Values are compared as the log has them, as text: so equal values must have equal texts. This excludes types such as citext,
@@ -102,4 +102,4 @@ as $$
 $$;
 
 comment on function jobhooks.flaw_of_parent(integer, integer, text []) is
-'Why these columns of a table cannot tell the rows of a parent; null: they can';
+'Why these columns of a table cannot identify the rows of a parent; null: they can';
