@@ -143,6 +143,8 @@ def _in_words(error: str) -> str:
         problem = f"needs {problem.partition('`')[2].rstrip('`')}"
         return f"{problem} in {key}" if key else problem
     problem = problem[:1].lower() + problem[1:].replace("`", "")
+    if problem in ("expected str, got int", "expected str, got float", "expected str, got bool"):
+        problem += ", since a text that looks like JSON needs double quotes"
     return f"does not take {key}: {problem}" if key else f"does not take the data: {problem}"
 
 

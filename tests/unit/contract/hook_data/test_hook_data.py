@@ -124,7 +124,11 @@ def test_without_a_class_data_are_a_dict() -> None:
     ("receiver", "data_json", "words"),
     [
         (Tells, "{}", "Tells.Data needs channel"),
-        (Tells, '{"channel": 1}', "channel: expected str, got int"),
+        (
+            Tells,
+            '{"channel": 1}',
+            "channel: expected str, got int, since a text that looks like JSON needs double quotes",
+        ),
         (Tells, '{"channel": "a", "limit": "10"}', "limit: expected int, got str"),
         (Tells, '{"channel": "a", "limit_": 10}', 'has no "limit_". Did you mean "limit"?'),
         (Tells, '{"channel": "a", "zzz": 10}', "it has channel, limit, levels"),
