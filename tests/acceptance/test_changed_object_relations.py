@@ -124,7 +124,7 @@ def receivers(tmp_path: Path) -> Path:
 
 
 def deliver(conn: Connection, database: str, receivers: Path, job: str, count: int) -> list[Any]:
-    """Let a daemon deliver, and return what the receiver returned for each change."""
+    """Let a daemon deliver, and read the receiver's return value for each change."""
     with Daemon(database, receivers, receivers / "daemon.log").await_started():
         wait_until("it is delivered", settled(conn, count))
     rows = conn.execute("select status, error, value from jobhooks.results order by change_id").fetchall()

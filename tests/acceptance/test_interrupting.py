@@ -1,4 +1,4 @@
-"""Ctrl-C ends any command without a traceback, at any moment, and with a word on what is done and what is not."""
+"""Ctrl-C ends any command without a traceback, at any moment, and with the numbers of finished and open steps."""
 
 import contextlib
 import signal
@@ -48,7 +48,7 @@ def test_an_interrupt_while_modules_are_loaded_prints_nothing(tmp_path: Path, mo
 
 
 def test_an_interrupt_says_what_is_done_and_what_is_left(device: Connection, database: str) -> None:
-    """Each table is watched in a transaction of its own, so what is done stays."""
+    """Each table is watched in a separate transaction, so finished steps stay."""
     for name in ("a", "b", "c"):
         device.execute(f"create table public.{name} (id integer primary key)".encode())
     with (

@@ -1,4 +1,4 @@
-"""What a receiver prints, and logs with the standard library, is in the log of its run; the daemon's log stays JSON."""
+"""The output and the standard library's log of a receiver are in the log of its run; the daemon's log stays JSON."""
 
 import json
 from pathlib import Path

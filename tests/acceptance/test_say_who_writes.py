@@ -118,7 +118,7 @@ def recipe(heading: str, language: str = "python") -> str:
 
 
 def run(code: str, database: str, tmp_path: Path) -> None:
-    """Run it as an application would be run: in another process, with nothing of ours imported."""
+    """Run it as an application would be run: in another process, without an import of jobhooks."""
     script = tmp_path / "application.py"
     script.write_text(code)
     finished = subprocess.run(

@@ -297,7 +297,7 @@ class Database:
                     assert known, f"the saved position of hook {hook.id} passes change {change.id}"
 
     def save_rates(self, rates: dict[tuple[int, int], float], leader: int) -> None:
-        """Save what hooks have used of their rates.
+        """Save the used part of each hook's rate.
 
         Raises:
             LeadsNoMore: another daemon leads.

@@ -85,7 +85,7 @@ def broken(conn: SyncConnection) -> list[tuple[str, str, str]]:
 
 
 def test_kinds_of_columns_are_those_of_the_log(conn: SyncConnection, device: Connection) -> None:
-    """For each type the log is asked what JSON it has; otherwise right conditions would be refused."""
+    """The log shows the JSON of each type; otherwise right conditions would be refused."""
     for statement in (
         "create type public.mood as enum ('good', 'bad')",
         "create domain public.mail as text check (value like '%@%')",

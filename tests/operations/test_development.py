@@ -21,7 +21,7 @@ from jobhooks.store.connections import SyncConnection
 
 @pytest.fixture
 def found(device: Connection, admin: SyncConnection) -> Connection:
-    """Two tables that are not watched, and the jobs of two receivers, of which one comes with jobhooks."""
+    """Two tables that are not watched, and the jobs of two receivers; one comes with jobhooks."""
     device.execute("create table public.site (id integer primary key); create table public.note (text text)")
     register_jobs(
         admin,

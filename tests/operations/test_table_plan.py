@@ -46,7 +46,7 @@ def test_tables_are_watched_as_the_file_says(made: Connection, admin: SyncConnec
 
 
 def test_parents_come_after_all_tables_are_watched(made: Connection, admin: SyncConnection) -> None:
-    """Two tables can be the parents of each other; one that a foreign key tells is in the file without columns."""
+    """Two tables can be the parents of each other; one with a foreign key is in the file without columns."""
     made.execute("create table public.port (id integer primary key, site_id integer references public.site)")
     made.execute("alter table public.site add uplink integer references public.port")
     wanted = [

@@ -1,4 +1,4 @@
-"""Watching many tables at once: by patterns, each in a transaction of its own, and none with less than it had."""
+"""Watching many tables in one command: by patterns, each in a separate transaction, and without losing an option."""
 
 from collections.abc import Sequence
 

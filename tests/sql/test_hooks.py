@@ -156,7 +156,7 @@ def test_no_way_of_writing_leads_around_the_conflict(jobs: Connection, statement
 def test_hooks_that_differ_in_what_they_are_for_may_share_all_the_rest(
     jobs: Connection, setting: str, value: object, same: object, another: object
 ) -> None:
-    """They stay different: every way of making them equal is refused, whatever the order of a list."""
+    """They stay different: every way of making them equal is refused, for any order of a list."""
     rest = {"content_types": ["public.device"], "events": ["update"], "job": "a.On"}
 
     def save(hook: str | None, **settings: object) -> None:
@@ -213,7 +213,7 @@ def test_the_data_of_a_hook_are_a_small_object_for_every_writer(jobs: Connection
 
 
 def test_the_roles_of_a_hook_exist_when_they_are_given(jobs: Connection, role: str) -> None:
-    """One that is gone keeps nobody from changing the hook; the doctor names it."""
+    """A hook whose role is gone can still be changed; the doctor names it."""
     add(jobs, "any role")
     edit = "select jobhooks.edit_hook('any role', '{\"roles\": [%s]}')"
     with pytest.raises(InvalidSetting) as caught:

@@ -1,4 +1,4 @@
-"""Watching a table with parents: what is refused, what stays, and what the doctor finds later."""
+"""Watching a table with parents: refusals, options that stay, and later findings of the doctor."""
 
 import contextlib
 from collections.abc import Generator
@@ -41,7 +41,7 @@ def watch(admin: SyncConnection, *parents: str) -> list[str]:
 
 
 def test_parents_are_listed_as_they_were_named(admin: SyncConnection) -> None:
-    """A foreign key tells the columns, in the order of the parent's key, not of its own."""
+    """A foreign key gives the columns, in the order of the parent's key, not the foreign key's."""
     named = ["public.pair", "public.device=second", "public.device=device_id"]
     listed = ["public.pair=b,a", "public.device=second", "public.device=device_id"]
     assert watch(admin, *named) == listed

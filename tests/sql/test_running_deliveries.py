@@ -1,4 +1,4 @@
-"""What the functions for runs in progress do with their rows, without a daemon."""
+"""The functions for runs in progress, and their rows, without a daemon."""
 
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -105,7 +105,7 @@ def test_the_row_of_an_earlier_attempt_says_nothing(backlog: Connection, lead: C
 
 
 def test_a_run_is_noted_once_its_delivery_is_in_the_backlog(backlog: Connection, lead: Callable[[], Leader]) -> None:
-    """Otherwise what a later daemon finds could say of a delivery that it is settled, and it would be lost."""
+    """Otherwise a later daemon could take a delivery for settled by this row, and it would be lost."""
     leader = lead()
     assert leader.note(begun=BEGUN.format(4, 1, "null")) == []
     assert leader.note(begun=BEGUN.format(1, 2, "null")) == []
@@ -145,7 +145,7 @@ def test_a_daemon_that_is_killed_again_and_again_adds_no_more_lines(
         "insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, message)"
         " select 1, 1, 1, -2000000000 + number, 'info', now(), 'x' from generate_series(1, 9999) as number"
     )
-    for expected in (10_001, 10_001):  # one more line, and one that says what happened
+    for expected in (10_001, 10_001):  # one more line, and one about the interruption
         leader = lead()
         leader.interrupt()
         assert len(log(backlog, 1)) in (9_999, expected)

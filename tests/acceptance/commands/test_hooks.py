@@ -150,7 +150,7 @@ def test_a_hook_is_paused_and_resumed_by_commands_by_a_file_and_by_sql(
 
 
 def test_a_hook_has_a_rate(jobs: Connection, database: str) -> None:
-    """By flags, by a file, and in the history; what is no rate is refused."""
+    """By flags, by a file, and in the history; a text that is no rate is refused."""
     add = ["hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On"]
     for wrong in (["30"], ["0/min"], ["30/m"], ["30/min", "--rate-per", "nme"]):
         run(database, *add, "--rate", *wrong, code=REFUSED)

@@ -1,4 +1,4 @@
-"""Hooks with a rate, in the daemon: what waits, what does not, and what a restart knows."""
+"""Hooks with a rate, in the daemon: which deliveries wait, and which state survives a restart."""
 
 from pathlib import Path
 
@@ -86,7 +86,7 @@ def test_a_hook_that_waits_for_its_rate_writes_nothing_and_delays_no_other(
 def test_a_key_with_thousands_of_changes_delays_no_other_key(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """They have rows with their turns, so what comes behind them is read."""
+    """They have rows with their turns, so the changes behind them are read."""
     hook_paced(seen, database, receivers, "1/day", ["name"])
     with Daemon(database, receivers, log):
         seen.execute("insert into public.device (name) select 'a' from generate_series(1, 10000)")

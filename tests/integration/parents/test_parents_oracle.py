@@ -173,9 +173,9 @@ def plant(conn: Connection, database: str) -> Generator[Connection]:
 
 @dataclass
 class Log:
-    """What the log says: by change the devices that it updates, and its transaction.
+    """The content of the log: by change the devices that it updates, and its transaction.
 
-    What a deletion has done to children after it is no update.
+    The effects of a deletion on children after it are no updates.
     """
 
     devices: dict[int, set[int]]
@@ -215,7 +215,7 @@ def is_delivered(conn: Connection, log: Log) -> bool:
 
 
 def faults_of(order: list[int], log: Log, written: dict[int, Written]) -> list[str]:
-    """The faults in the order in which the changes of one device were delivered to one hook."""
+    """The faults in the order of the deliveries of one device's changes to one hook."""
     found: list[str] = []
     for place, later in enumerate(order):
         for earlier in order[:place]:

@@ -206,7 +206,7 @@ def test_a_daemon_refuses_conditions_that_do_not_fit_the_tables(
 
 
 def test_other_conditions_end_a_refusal(seen: Connection, database: str, receivers: Path, log: Path) -> None:
-    """By an edit in SQL, at once; and a hook with another table is right for that."""
+    """By an edit in SQL, without a restart; and a hook with another table is right for that."""
     add_hook(database, receivers, "r.Sees")
     seen.execute("create table public.site (id integer primary key, code text)")
     seen.execute("select jobhooks.watch('public.site')")

@@ -1,4 +1,4 @@
-"""What a receiver writes is recorded with the user and the request of the change that caused it."""
+"""A receiver's writes are recorded with the user and the request of the change that caused them."""
 
 import contextlib
 from pathlib import Path
@@ -80,7 +80,7 @@ def write(conn: Connection, number: int, user: str | None, request: str | None) 
 
 
 def caused(conn: Connection) -> list[tuple[object, ...]]:
-    """What is recorded of each receiver's write: the change it is for, user and request."""
+    """The recorded cause of each receiver's write: the change it is for, user and request."""
     return conn.execute(
         "select (postchange ->> 'change')::int, context ->> 'user_name', context ->> 'request_id'"
         " from jobhooks.object_change where not triggering order by 1"
@@ -91,7 +91,7 @@ def caused(conn: Connection) -> list[tuple[object, ...]]:
 def test_each_write_has_the_user_and_request_of_its_change(
     device: Connection, database: str, receivers: Path, log: Path, job: str
 ) -> None:
-    """Runs that share a transaction have their own, and so has a repeated run. Without a user it is the role."""
+    """Runs that share a transaction have separate causes, as a repeated run has. Without a user it is the role."""
     add_hook(database, receivers, job)
     said = [(ODD, "req 1"), ("ada", None), (None, "req-3"), (None, None)]
     for number in range(WRITES):
@@ -105,7 +105,7 @@ def test_each_write_has_the_user_and_request_of_its_change(
 
 
 def test_a_batch_has_what_its_changes_share(device: Connection, database: str, receivers: Path, log: Path) -> None:
-    """Of several users none wrote all of it."""
+    """No single one of several users wrote all of it."""
     add_hook(database, receivers, "r.Batches")
     for number, user in enumerate(["ada", "bob", "ada"]):
         write(device, number + 100, user, "nightly")

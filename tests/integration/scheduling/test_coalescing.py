@@ -205,7 +205,7 @@ def debounced(conn: Connection, seconds: float, longest: float) -> None:
 def test_each_change_of_an_object_starts_its_quiet_period_again(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Also after a daemon was killed. Another object has a period of its own."""
+    """Also after a daemon was killed. Another object has a separate period."""
     hook_merged(seen, database, receivers, "Sees")
     debounced(seen, 3600, 7200)
     due = (
@@ -266,7 +266,7 @@ def test_an_object_that_is_never_quiet_is_delivered_after_the_longest_wait(
 def test_a_debounced_hook_can_be_changed_while_its_objects_wait(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Its first change is discarded meanwhile, and the object deleted."""
+    """Its first change is discarded during the wait, and the object deleted."""
     hook_merged(seen, database, receivers, "Sees")
     seen.execute("insert into public.device (serial) values ('1')")
     debounced(seen, 1800, 7200)
@@ -375,7 +375,7 @@ def test_what_is_merged_with_a_change_that_an_operator_discards_is_delivered(
 def test_the_differences_add_up_whoever_is_killed(
     seen: Connection, database: str, receivers: Path, log: Path, seconds: float | None, seed: int
 ) -> None:
-    """Nothing is lost in merging, and nothing counted twice. None: objects are delivered when they are quiet."""
+    """Nothing is lost in merging, and nothing counted twice. Null: objects are delivered when they are quiet."""
     rng = random.Random(seed)
     hook_merged(seen, database, receivers, "Adds", seconds or 0)
     if seconds is None:

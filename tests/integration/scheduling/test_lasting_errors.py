@@ -1,4 +1,4 @@
-"""Errors that time does not fix, pauses that a receiver chooses, and what happens to a delivery that dies."""
+"""Errors that time does not fix, pauses that a receiver chooses, and the steps for a delivery that dies."""
 
 import contextlib
 import dataclasses
@@ -273,7 +273,7 @@ def test_a_receiver_chooses_its_pauses(
 def test_a_function_that_gives_no_pause_leaves_the_usual_one(
     device: Connection, database: str, receivers: Path, log: Path, job: str
 ) -> None:
-    """Not even SystemExit ends the daemon. The run's log says what is wrong, the daemon's that the delivery is dead."""
+    """Not even SystemExit ends the daemon. The run's log has the error, the daemon's that the delivery is dead."""
     add_hook(database, receivers, job)
     change(device, "any")
     with Daemon(database, receivers, log) as daemon:

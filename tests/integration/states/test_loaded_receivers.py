@@ -1,4 +1,4 @@
-"""What the daemon has loaded is in the database, and no command that lists changes it."""
+"""The daemon's loaded receivers are in the database, and no command that lists changes them."""
 
 import contextlib
 import json

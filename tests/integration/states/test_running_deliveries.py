@@ -1,4 +1,4 @@
-"""A run that lasts is shown while it lasts, with its log; it can be cancelled; and what it logged survives its end."""
+"""A run that lasts is shown while it lasts, with its log; it can be cancelled; and its log survives its end."""
 
 import contextlib
 import os
@@ -210,7 +210,7 @@ def test_a_short_run_writes_no_row(bench: Bench, kind: str) -> None:
 @BOTH
 @pytest.mark.chaos
 def test_a_killed_daemon_leaves_an_interrupted_run(bench: Bench, kind: str) -> None:
-    """The next daemon runs it once more, and its result keeps what the first run had logged."""
+    """The next daemon runs it once more, and its result keeps the log of the first run."""
     bench.hook(kind)
     daemon = bench.start()
     change = bench.write("writes")
@@ -243,7 +243,7 @@ def test_lines_of_a_killed_worker_belong_to_its_result(bench: Bench) -> None:
 
 @pytest.mark.chaos
 def test_lines_of_a_crash_in_the_first_second_are_kept(bench: Bench) -> None:
-    """The run was too short to be shown. Its last line may be the only trace of what crashed."""
+    """The run was too short to be shown. Its last line may be the only trace of the crash."""
     bench.hook("Def")
     bench.start()
     status, error, messages = bench.await_result(bench.write("crash"))
@@ -295,7 +295,7 @@ def test_a_receiver_that_resists_is_abandoned(bench: Bench) -> None:
 
 @BOTH
 def test_a_discard_ends_the_run(bench: Bench, kind: str) -> None:
-    """What waits for it goes on, and its lines stay."""
+    """Deliveries that wait for it go on, and its lines stay."""
     bench.hook(kind)
     bench.start()
     change = bench.write("writes")
@@ -317,7 +317,7 @@ def test_a_discard_ends_the_run(bench: Bench, kind: str) -> None:
 
 @pytest.mark.chaos
 def test_a_run_is_cancelled_when_its_daemon_is_gone(bench: Bench) -> None:
-    """No daemon runs: the outcome is recorded at once, and the next daemon does not begin it again."""
+    """No daemon runs: the command records the outcome, and the next daemon does not begin it again."""
     bench.hook("Async")
     daemon = bench.start()
     change = bench.write("a")

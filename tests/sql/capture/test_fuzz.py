@@ -319,7 +319,7 @@ seeds = given(seed=st.integers(0, 2**64))
 def test_a_watched_partitioned_table_skips_a_row_before_its_second_values_are_refused(
     sides: tuple[Side, Side], pool: ThreadPoolExecutor
 ) -> None:
-    """The one known difference, as documented; a table that is not partitioned has none."""
+    """The one known difference, as documented; a table that is not partitioned has no difference."""
     twice = Statement("with w (n) as (delete from one.t returning a) update one.t set a = n + 7 from w where a = n")
     parts = Statement("create table one.p partition of one.t default")
     for partitioned, how, succeeds in ((True, "partition by list (a)", True), (False, "", False)):

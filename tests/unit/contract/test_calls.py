@@ -1,4 +1,4 @@
-"""What shows before a run that a receiver cannot be called: it is reported when the receiver is loaded."""
+"""A receiver that cannot be called is reported when it is loaded, before a run."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The user and the request with which the writes of a run are recorded."""
+"""The user and the request that are recorded with the writes of a run."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ ADA, BOB = (replace(make_change(number), user_name=name, request_id="r") for num
 
 
 def test_values_that_all_changes_share_are_set() -> None:
-    """A batch of several users has no user: none of them wrote all of it."""
+    """A batch of several users has no user: no one of them wrote all of it."""
     assert dict(settings_of([ADA])) == {"jobhooks.user_name": "E'ada'", "jobhooks.request_id": "E'r'"}
     assert dict(settings_of([ADA, BOB])) == {"jobhooks.request_id": "E'r'"}
     assert dict(settings_of([replace(ADA, request_id=None)])) == {"jobhooks.user_name": "E'ada'"}

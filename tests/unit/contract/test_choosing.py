@@ -1,4 +1,4 @@
-"""Which foreign key a name means, and what an unknown name gets for an answer."""
+"""The foreign key that a name means, and the message for an unknown name."""
 
 import pytest
 

@@ -100,7 +100,7 @@ def test_an_exception_has_its_traceback(receiver: JobHookReceiver[Any]) -> None:
 
 
 def test_the_end_of_a_long_traceback_stays(receiver: JobHookReceiver[Any]) -> None:
-    """Its last line says what went wrong."""
+    """Its last line has the error."""
 
     def deep(level: int) -> None:
         if level:

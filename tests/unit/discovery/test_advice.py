@@ -1,4 +1,4 @@
-"""What the text of a receiver's module shows: imports of Nautobot, calls without an await."""
+"""Faults in the text of a receiver's module: imports of Nautobot, calls without an await."""
 
 import pytest
 

@@ -143,7 +143,7 @@ def test_the_object_key_stands_in_where_the_row_could_not_be_written_down() -> N
 
 
 def test_a_change_is_for_a_hook_of_the_role_that_the_session_logged_in_as() -> None:
-    """Exactly, and for every event. What the application says of itself does not count."""
+    """Exactly, and for every event. The application's own claims do not count."""
     hook = replace(HOOK, roles=["app", "etl"], events=list(Action))
     for role, expected in [("app", [1]), ("etl", [1]), ("App", []), ("ap", []), ("", [])]:
         for action in Action:

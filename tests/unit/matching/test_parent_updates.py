@@ -1,4 +1,4 @@
-"""A change of a child as updates of its parents: which rows, with which keys, and in which order."""
+"""A change of a child as updates of its parents: the rows, their keys, and their order."""
 
 import datetime
 import json

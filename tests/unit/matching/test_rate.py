@@ -21,7 +21,7 @@ def test_other_texts_are_no_rates(text: str) -> None:
 
 @given(count=st.integers(1, 999_999), unit=st.sampled_from(sorted(UNITS)))
 def test_a_period_has_no_more_than_the_number(count: int, unit: str) -> None:
-    """The first ones begin at once; the one after the last allowed begins a period after the first."""
+    """The first ones begin together; the one after the last allowed begins a period after the first."""
     rate = Rate(count, UNITS[unit])
     assert 1 <= rate.burst <= count
     assert (count + 1 - rate.burst) * rate.interval_s == pytest.approx(rate.period_s)

@@ -55,7 +55,7 @@ def apply(
     unwatch: Annotated[
         bool, typer.Option("--unwatch", help="Stop watching tables that a file with tables does not have.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes and try them, but keep none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print and try the changes, but keep nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,

@@ -133,7 +133,7 @@ def adopt(
     copy: Annotated[
         bool,
         typer.Option(
-            "--copy", help="It is a copy, whose original goes on: drop what is unread and pending, start afresh."
+            "--copy", help="It is a copy, whose original goes on: drop unread and pending changes, start afresh."
         ),
     ] = False,
     yes: YesFlag = False,
@@ -143,7 +143,7 @@ def adopt(
 ) -> None:
     """Go on in a database that was moved, upgraded or restored, or start afresh in a copy.
 
-    Shows what each hook has not delivered, and asks. Until then, daemons deliver nothing there.
+    Shows the undelivered changes of each hook, and asks. Until then, daemons deliver nothing there.
 
     Example: jobhooks adopt --moved --database-url postgresql:///inventory
 

@@ -112,7 +112,7 @@ def list_jobs(
     receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """List the jobs, and whether the daemon has loaded them. Changes nothing; what is found here is listed on stderr.
+    """List the jobs, and whether the daemon has loaded them. Changes nothing; lists receivers found here on stderr.
 
     Example: jobhooks job list --all
     """

@@ -70,10 +70,10 @@ def dev(
     receivers_path: ReceiversFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """Develop receivers: watch all tables, run each receiver for each change, reload on save, and show what happens.
+    """Develop receivers: watch all tables, run each receiver for each change, reload on save, show changes and runs.
 
     Without a database in the flags or settings it starts a throw-away PostgreSQL, which is gone at the end. In a
-    database of yours it first says what it changes, and asks. Ctrl-C ends it, and the daemon that it has started.
+    database of yours it first lists its changes, and asks. Ctrl-C ends it, and the daemon that it has started.
 
     Example: jobhooks dev
 

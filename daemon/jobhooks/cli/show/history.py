@@ -14,7 +14,7 @@ from jobhooks.operations.configuration.history import ConfigurationChange, Kind,
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import Settings
 
-LimitFlag = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="At most so many, of the newest.")]
+LimitFlag = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="At most this number, of the newest.")]
 
 
 def print_history(chosen: Settings, kind: Kind, name: str | None, limit: int, *, as_json: bool) -> None:

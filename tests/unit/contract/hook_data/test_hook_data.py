@@ -1,4 +1,4 @@
-"""The class Data of a receiver: which classes it can be, what it takes, and the reasons for what it does not take."""
+"""The class Data of a receiver: the classes that it can be, the data that it takes, and the reasons for a refusal."""
 
 import asyncio
 import dataclasses
@@ -100,7 +100,7 @@ def test_a_plain_class_with_annotations_is_enough() -> None:
     ],
 )
 def test_whatever_the_class_raises_is_a_reason(how: str, reason: str) -> None:
-    """The daemon checks data, too: it must not end. PostgreSQL stores the reason."""
+    """The daemon also checks data: it must not end. PostgreSQL stores the reason."""
     assert error(Raises, f'{{"how": "{how}"}}') == f"Raises.Data does not take the data: {reason}"
 
 
@@ -167,7 +167,7 @@ def test_a_class_that_cannot_be_read_from_json_is_reported_when_the_receiver_is_
 
 
 def test_a_run_has_the_hooks_data_each_time_anew() -> None:
-    """A receiver that changes what it got changes nothing for the next run."""
+    """A receiver that changes its data changes nothing for the next run."""
     receiver = Tells(
         Run(DeliveryIdentity(1, 7, 1), lambda: None, hook_name="h", hook_data='{"channel": "ops"}')  # pyright: ignore[reportArgumentType] - it is not used
     )

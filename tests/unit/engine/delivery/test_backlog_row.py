@@ -35,7 +35,7 @@ def test_a_row_has_the_lanes_of_its_delivery() -> None:
 
 
 def test_a_cancelled_delivery_is_dead_at_once() -> None:
-    """Whoever ends a run does not want it again after a second."""
+    """An operator who ends a run does not want it again after a second."""
     cancelled = make_outcome(JobResultStatus.FAILURE, error="x", raised=True, cancelled=True)
     row = failed_row(make_delivery(1, hook=make_hook(max_attempts=15)), cancelled, now=100.0)
     assert (row.attempts, row.failures, row.is_dead) == (1, 1, True)

@@ -1,4 +1,4 @@
-"""Deliveries of changes of children: for which hook, and in which lanes."""
+"""Deliveries of changes of children: their hooks and lanes."""
 
 from dataclasses import replace
 

@@ -47,7 +47,7 @@ def test_other_errors_may_pass(exc: BaseException) -> None:
     ],
 )
 def test_a_class_is_named_as_it_is_defined_or_imported(named: str, exc: Exception) -> None:
-    """``requests.HTTPError`` is defined in ``requests.exceptions``; operators write what they read in code."""
+    """``requests.HTTPError`` is defined in ``requests.exceptions``; operators write the name that they read in code."""
     assert is_lasting(exc, rules(no_retry_on=(named,)))
 
 

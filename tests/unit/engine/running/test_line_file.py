@@ -42,7 +42,7 @@ def test_lines_are_there_while_the_run_goes_on(sides: Sides) -> None:
 
 
 def test_lines_of_a_run_go_when_the_next_one_begins(sides: Sides) -> None:
-    """They must not appear in the log of another delivery, whichever the daemon asks for."""
+    """They must not appear in the log of another delivery, for any run that the daemon asks for."""
     sides.worker.begin()
     ReceiverLog(sides.worker.add).info("first")
     sides.worker.begin()

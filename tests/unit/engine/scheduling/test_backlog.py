@@ -352,7 +352,7 @@ def test_a_change_of_the_key_ends_what_is_waited_for() -> None:
 
 
 def test_an_attempt_after_a_failure_does_not_wait_for_quiet() -> None:
-    """It has waited once, and its backoff. It takes with it what has come since."""
+    """It has waited once, and its backoff. It takes the changes since then with it."""
     backlog = backlog_of(make_row(1, due=5.0, attempts=1, failures=1), make_row(2, due=9.0))
     assert taken_at(backlog, 5.0) == [(1, [2])]
 

@@ -140,7 +140,7 @@ def test_a_merging_hook_waits_no_longer_if_the_servers_clock_was_set_back() -> N
 
 
 def test_a_delivery_whose_turn_is_not_soon_is_a_row_if_keys_have_a_rate() -> None:
-    """So that what is behind it in the log is read. Those of another key run."""
+    """So that the changes behind it in the log are read. Those of another key run."""
     hook = replace(HOOK, rate="1/min", rate_per=["object"])
     first, second, other = make_delivery(1, 1, hook), make_delivery(2, 1, hook), make_delivery(3, 2, hook)
     queue = HookQueue(hook)

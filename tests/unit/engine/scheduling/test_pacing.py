@@ -1,4 +1,4 @@
-"""The ready deliveries of a hook with a rate: how many may begin, in which order, and when the next one may."""
+"""The ready deliveries of a hook with a rate: how many may begin, their order, and when the next one may."""
 
 import asyncio
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from jobhooks.matching.rate import Rate
 from support.making import make_change, make_delivery, make_hook, make_truncate
 
 TWO_A_MINUTE = Rate(2, 60)  # one each 30 seconds
-THIRTY = Rate(30, 60)  # three at once, then one each 60/28 seconds
+THIRTY = Rate(30, 60)  # three together, then one each 60/28 seconds
 
 
 class FakeClock:
@@ -137,7 +137,7 @@ def test_what_is_given_back_stays_used(clock: FakeClock) -> None:
 
 
 def test_a_turn_is_given_once(clock: FakeClock) -> None:
-    """Each delivery that waits gets the next one; what has begun meanwhile moves them."""
+    """Each delivery that waits gets the next one; deliveries that begin before it move them."""
     ready = paced(TWO_A_MINUTE, "tenant_id")
     turns = [ready.reserve(of_tenant(number, 1)) - 1000.0 for number in range(1, 4)]
     assert turns == [0.0, 30.0, 60.0]
@@ -183,7 +183,7 @@ def test_keys_that_use_nothing_are_forgotten(clock: FakeClock) -> None:
 
 
 async def _in_one_task(rate: str) -> list[int]:
-    """What a task of a hook can take into one group: two changes of an object, and one of another."""
+    """The deliveries that a task of a hook can take into one group: two changes of an object, and one of another."""
     hook = replace(make_hook(), rate=rate)
     queue = HookQueue(hook)
     for number, key in ((1, 1), (2, 1), (3, 2)):
@@ -199,7 +199,7 @@ async def _in_one_task(rate: str) -> list[int]:
 
     tasks = HookTasks({1: queue}, work_off, cast(TaskOwner, Nobody()), Observers(Silent()))
     tasks.start(queue)
-    await asyncio.sleep(0)  # the task takes what it can
+    await asyncio.sleep(0)  # the task takes all that it can
     await tasks.stop()
     return [delivery.change.id for delivery in found]
 
@@ -237,7 +237,7 @@ def test_many_keys_that_stay_are_not_looked_at_each_second() -> None:
 def test_a_group_grows_no_further_than_the_rate(clock: FakeClock) -> None:
     assert asyncio.run(_in_one_task("")) == [1, 2, 3]
     assert asyncio.run(_in_one_task("1/min")) == [1]
-    assert asyncio.run(_in_one_task("20/min")) == [1, 2]  # a tenth at once
+    assert asyncio.run(_in_one_task("20/min")) == [1, 2]  # a tenth together
 
 
 @given(

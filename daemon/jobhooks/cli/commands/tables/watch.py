@@ -89,7 +89,7 @@ def watch(
     parent: Annotated[
         list[str] | None,
         typer.Option(
-            help="A table of which each change of this one is an update, too, and the columns that refer to it, such as"
+            help="A table that each change of this one also updates, and the columns that refer to it, such as"
             " public.device=device_id. Repeatable.",
             metavar="TABLE=COLUMN[,COLUMN...]",
         ),
