@@ -87,6 +87,7 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "next_at": None,
         "data_state": None,
         "data_error": None,
+        "loaded": None,
     }
     edit = ["--name", "i", *table, "--column", "", "--coalesce", "90", "--priority", "7"]
     edited = {**hook, "name": "i", "content_types": ["public.device"], "columns": [], "coalesce_s": 90.0}
