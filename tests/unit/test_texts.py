@@ -336,8 +336,7 @@ HOOK = 'name = "h"\ncontent_types = ["t"]\njob = "a.B"\nevents = ["update"]\n'
     [
         (
             "hook = 1\n",
-            "there is nothing to be done with hook: each hook begins with a line [[hook]],"
-            " each table with a line [[table]]",
+            "cannot use hook: each hook begins with a line [[hook]], each table with a line [[table]]",
         ),
         ('[[hook]]\nname = "h"\n', 'hook "h": it has no `content_types`'),
         ("[[hook]]\njob = 'a.B'\n", "hook number 1: it has no `name`"),

@@ -83,7 +83,7 @@ class JobLimits:
         Rule(
             Kind.BACKOFF,
             "seconds before the second attempt. The pause doubles with each failure, up to an hour, with 20 % jitter:"
-            " 15 attempts take about three hours. Or a list of pauses, the last of which repeats; or a function,"
+            " 15 attempts take about three hours. Or a list of pauses, whose last one repeats; or a function,"
             " see below",
         ),
     ] = 1.0

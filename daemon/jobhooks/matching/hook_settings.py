@@ -109,7 +109,7 @@ class HookSettings:
         float | None,
         Rule(
             Kind.DURATION,
-            "Deliver the changes of an object as one, when so much time has passed without another: 5s, 1min.",
+            "Deliver the changes of an object as one, when this time has passed without another: 5s, 1min.",
             "DURATION",
             "Or none.",
         ),
@@ -118,7 +118,7 @@ class HookSettings:
         float | None,
         Rule(
             Kind.DURATION,
-            "With --debounce: at most so long after the first change; default: ten times --debounce.",
+            "With --debounce: the longest wait after the first change; default: ten times --debounce.",
             "DURATION",
             "Or none.",
         ),
@@ -128,7 +128,7 @@ class HookSettings:
         str,
         Rule(
             Kind.TEXT,
-            "Begin at most so many deliveries in that time: 30/min, 5/s, 1000/h, 1/day.",
+            "Limit the deliveries that begin in a span of time: 30/min, 5/s, 1000/h, 1/day.",
             "N/UNIT",
             "Empty: any.",
         ),

@@ -130,7 +130,7 @@ def list_jobs(
     if unknown:
         print_message(f"found here, and loaded by no daemon: {', '.join(unknown)}. Try: jobhooks job enable JOB")
     if any(job.loaded is None for job in found):
-        print_message("no daemon leads, so what it would load is unknown. Try: jobhooks run, or start its service")
+        print_message("no daemon leads, so the loaded receivers are unknown. Try: jobhooks run, or start its service")
 
 
 def _line(job: Job) -> Line:

@@ -48,8 +48,7 @@ def sections(path: Path) -> Sections:
     if entries or not isinstance(hooks, list) or not (tables is None or isinstance(tables, list)):
         what = ", ".join(entries) or ("hook" if not isinstance(hooks, list) else "table")
         raise InvalidHookFile(
-            f"{path}: there is nothing to be done with {what}: each hook begins with a line [[hook]], each table with"
-            " a line [[table]]"
+            f"{path}: cannot use {what}: each hook begins with a line [[hook]], each table with a line [[table]]"
         )
     return Sections(cast("list[object]", hooks), cast("list[object] | None", tables))
 

@@ -40,7 +40,7 @@ begin
         using errcode = 'JH028', hint = 'a number per s, min, h or day, such as 30/min';
     end if;
     if new.rate = '' and cardinality(new.rate_per) > 0 then
-        raise exception 'cannot save hook "%": it says what has a rate for itself, and has no rate', new.name
+        raise exception 'cannot save hook "%": it has keys for a rate and no rate', new.name
         using errcode = 'JH028', hint = 'add --rate, or --rate-per ""';
     end if;
     if jsonb_typeof(new.data) <> 'object' then
@@ -48,7 +48,7 @@ begin
         using errcode = 'JH028', hint = 'an object such as {"channel": "ops"}';
     end if;
     if octet_length(new.data::text) > 10000 then
-        raise exception 'cannot save hook "%": its data have % bytes as JSON, of which 10,000 are taken', new.name,
+        raise exception 'cannot save hook "%": its data have % bytes as JSON; the limit is 10,000', new.name,
             octet_length(new.data::text)
         using errcode = 'JH028', hint = 'a table for the data, and its key here';
     end if;
