@@ -35,6 +35,7 @@ MODULES = {  # the module below jobhooks.cli of each command and group, in the o
     "change": "commands.change",
     "delivery": "commands.delivery",
     "result": "commands.result",
+    "explain": "explain.command",
 }
 
 

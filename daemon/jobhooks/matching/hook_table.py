@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 import msgspec
 
@@ -101,6 +102,14 @@ def has_rule(hook: Hook) -> bool:
     return bool(hook.roles or hook.columns or hook.conditions)
 
 
+class Requirement(Enum):
+    """What a hook requires of a change beside its table and event, as its settings name it."""
+
+    ROLES = "roles"
+    COLUMNS = "columns"
+    CONDITIONS = "conditions"
+
+
 class Rule:
     """A hook's requirements beside table and event: the session's role, changed columns, and conditions.
 
@@ -132,9 +141,18 @@ class Rule:
             return False
         if self._columns and not self._changed(change):
             return False
-        if change.related is not None and isinstance(self._conditions, Conditions) and self._conditions.need_rows:
-            return False  # which the update of a parent through its child does not have
         return self._conditions is None or self._hold(self._conditions, change)
+
+    def met(self, change: Change) -> dict[Requirement, bool]:
+        """Which of the hook's requirements the change meets, each checked as ``wants`` checks it."""
+        met: dict[Requirement, bool] = {}
+        if self._roles:
+            met[Requirement.ROLES] = change.session_role in self._roles
+        if self._columns:
+            met[Requirement.COLUMNS] = self._changed(change)
+        if self._conditions is not None:
+            met[Requirement.CONDITIONS] = self._hold(self._conditions, change)
+        return met
 
     def _changed(self, change: Change) -> bool:
         if change.action is not ObjectChangeActionChoices.ACTION_UPDATE:
@@ -149,6 +167,8 @@ class Rule:
             # The tables may make conditions right that were refused for them, which are invalid by their verdict alone.
             self._on_failure(Failure(self._hook, change, conditions, conditions, invalid=self._is_invalid))
             return False
+        if change.related is not None and conditions.need_rows:
+            return False  # which the update of a parent through its child does not have
         try:
             return conditions.hold(change)
         except ConditionFailed as exc:

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices as Action
 from jobhooks.contract.content_type import ContentType
-from jobhooks.matching.hook_table import Failure, Hook, HookTable
+from jobhooks.matching.hook_table import Failure, Hook, HookTable, Requirement, Rule, has_rule, ignore_failure
 from jobhooks.store.snapshot import Snapshot
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
@@ -51,6 +51,25 @@ def test_a_hook_does_not_get_what_committed_before_it_was_enabled() -> None:
     """It gets the changes of transactions in progress at that time, regardless of their ids."""
     assert matching(CHANGE, replace(HOOK, enabled_since=Snapshot.parse("101:101:"))) == []
     assert matching(CHANGE, replace(HOOK, enabled_since=Snapshot.parse("100:105:100,102"))) == [1]
+
+
+@given(
+    st.sampled_from([[], ["app"], ["other"]]),
+    st.sampled_from([[], ["serial"], ["id"]]),
+    st.sampled_from(["", "true", "new.serial == 'B'", "int(new.serial) > 1", "no such thing"]),
+    st.booleans(),
+)
+def test_what_is_said_of_each_requirement_is_what_decides(
+    roles: list[str], columns: list[str], conditions: str, of_child: bool
+) -> None:
+    change = replace(CHANGE, session_role="app", related=CHANGE if of_child else None)
+    hook = replace(HOOK, roles=roles, columns=columns, conditions=conditions)
+    rule = Rule(hook, ignore_failure)
+    met = rule.met(change)
+    assert all(met.values()) == rule.wants(change)
+    assert bool(met) == has_rule(hook)
+    required = {Requirement.ROLES: roles, Requirement.COLUMNS: columns, Requirement.CONDITIONS: conditions}
+    assert met.keys() == {requirement for requirement, value in required.items() if value}
 
 
 def test_a_change_is_for_every_hook_that_wants_it() -> None:

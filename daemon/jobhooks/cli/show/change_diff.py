@@ -111,6 +111,7 @@ def print_change(out: Console, shown: ChangeDetails) -> None:
         out.print(Text(one_line(f'  pending for the hook "{delivery.hook}": {_pending(delivery)}'), "yellow"))
     if not shown.results and not shown.deliveries:
         out.print(Text("  no receiver has run for this change", ASIDE))
+    out.print(Text(f"  why each hook ran, or did not: jobhooks explain --change {shown.id}", ASIDE))
 
 
 def _circumstances(shown: ChangeDetails) -> Iterator[tuple[str, str]]:

@@ -172,6 +172,27 @@ def logged_change(conn: SyncConnection, id_: int) -> Change:
     return change_of(cast("asyncpg.Record", rows[0]), _content_types(conn))
 
 
+def logged_changes(conn: SyncConnection, ids: Sequence[int]) -> list[Change]:
+    """Those of the changes that are in the log, as receivers get them, in order of id."""
+    content_types = _content_types(conn)
+    return [change_of(cast("asyncpg.Record", row), content_types) for row in _logged_rows(conn, ids)]
+
+
+def earlier_changes(conn: SyncConnection, change: Change, content_type_ids: Sequence[int], limit: int) -> list[Change]:
+    """The changes of these tables in the change's transaction, up to the change, in order."""
+    content_types = _content_types(conn)
+    rows = call_readable(
+        conn,
+        "changes_of_tables",
+        transaction_id=change.transaction_id,
+        after_id=0,
+        last_id=change.id,
+        content_type_ids=list(content_type_ids),
+        limit=limit,
+    )
+    return [change_of(cast("asyncpg.Record", row), content_types) for row in rows]
+
+
 def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> ReplayPlan:
     """The plan with only the changes that match the hook's roles, columns and conditions."""
     hook, content_types = plan.hook, _content_types(conn)

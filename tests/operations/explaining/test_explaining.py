@@ -1,0 +1,262 @@
+"""Why a hook got a change, or did not: each rule on real rows, and what became of the delivery."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import Connection
+from jobhooks.errors import Refused, UnknownHook
+from jobhooks.operations.delivering.explained_rules import ExplainedRule, Verdict
+from jobhooks.operations.delivering.explaining import HookExplanation, explain
+from jobhooks.operations.tables import watch
+from jobhooks.store.connections import SyncConnection
+from support.daemon import Daemon, jobhooks, wait_until
+from support.hooking import add_hook, write_receivers
+
+JOB = "insert into jobhooks.job (class_path, enabled, installed) values ('a.B', true, true)"
+READ = "update jobhooks.cursor set seen = pg_current_snapshot(), horizon = pg_current_snapshot()"
+UPDATE = "update public.device set serial = 'X' where id = 1"
+MET, NOT_MET, WAITS, ERROR = Verdict.MET, Verdict.NOT_MET, Verdict.WAITS, Verdict.ERROR
+
+Save = Callable[..., None]
+
+
+@pytest.fixture
+def save(device: Connection) -> Save:
+    """Save a hook on the device for updates, with other settings if given."""
+    device.execute(JOB)
+
+    def hook(name: str = "h", **settings: object) -> None:
+        given = {"name": name, "content_types": ["public.device"], "job": "a.B", "events": ["update"], **settings}
+        device.execute("select jobhooks.save_hook(null, %s)", [json.dumps(given)])
+
+    return hook
+
+
+def only(conn: SyncConnection, change: int = 1, hook: str = "h") -> HookExplanation:
+    (found,) = explain(conn, change, hook).hooks
+    return found
+
+
+def rule(explained: HookExplanation, name: str) -> ExplainedRule:
+    """The last rule of this name."""
+    return [each for each in explained.rules if each.name == name][-1]
+
+
+def refusals(explained: HookExplanation) -> list[tuple[str, Verdict]]:
+    return [(each.name, each.outcome) for each in explained.rules if each.refuses]
+
+
+def test_a_change_that_meets_all_rules(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save(roles=[device.info.user], columns=["serial"], conditions="new.serial == 'X'")
+    device.execute(UPDATE)
+    unread = only(admin)
+    assert (unread.matches, unread.state, unread.delivery, unread.results) == (True, "unread", None, [])
+    assert [(each.name, each.outcome) for each in unread.rules] == [
+        *((name, MET) for name in ("triggering", "content_types", "events", "roles", "columns", "conditions")),
+        *((name, MET) for name in ("enabled", "job", "beginning")),
+        ("position", WAITS),
+    ]
+    device.execute(READ)
+    read = only(admin)
+    assert (read.matches, read.state, rule(read, "position").outcome) == (True, "untraced", MET)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "outcome", "words"),
+    [
+        ({"content_types": ["public.site"]}, "content_types", NOT_MET, "public.site, not for public.device"),
+        ({"events": ["create", "delete"]}, "events", NOT_MET, "create, delete: not for update"),
+        ({"roles": ["nobody"]}, "roles", NOT_MET, "nobody"),
+        ({"columns": ["name"]}, "columns", NOT_MET, "none of name"),
+        ({"conditions": "new.serial == 'Y'"}, "conditions", NOT_MET, "false for this change: new.serial == 'Y'"),
+        ({"conditions": "int(new.serial) > 1"}, "conditions", ERROR, "could not be evaluated"),
+        ({"enabled": False}, "enabled", NOT_MET, "disabled"),
+    ],
+)
+def test_the_rule_that_refuses_is_named(
+    device: Connection,
+    admin: SyncConnection,
+    save: Save,
+    settings: dict[str, object],
+    name: str,
+    outcome: Verdict,
+    words: str,
+) -> None:
+    device.execute("create table public.site (id integer primary key)")
+    device.execute("select jobhooks.watch('public.site')")
+    if "roles" in settings:
+        device.execute("do $$ begin create role nobody; exception when duplicate_object then null; end $$")
+    save(**settings)
+    device.execute(UPDATE)
+    explained = only(admin)
+    assert (explained.matches, explained.state) == (False, "not for it")
+    assert refusals(explained) == [(name, outcome)]
+    assert words in rule(explained, name).reason
+
+
+def test_a_disabled_job_passes_changes_by(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save(enabled=False)
+    device.execute("select jobhooks.enable_job('a.B', false)")
+    device.execute(UPDATE)
+    explained = only(admin)
+    assert ("job", NOT_MET) in refusals(explained)
+    assert "a.B is disabled" in next(each.reason for each in explained.rules if each.refuses and each.name == "job")
+
+
+def test_a_pause_and_a_missing_receiver_keep_the_change(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save()
+    device.execute("update jobhooks.job set installed = false")
+    device.execute("select jobhooks.pause_hook('h', true)")
+    device.execute("insert into jobhooks.hook_loop (hook_id, reason) values (1, 'it triggers itself')")
+    device.execute(UPDATE)
+    explained = only(admin)
+    assert explained.matches
+    assert (rule(explained, "paused").outcome, rule(explained, "job").outcome) == (WAITS, WAITS)
+    assert "by the daemon: it triggers itself" in rule(explained, "paused").reason
+    device.execute(
+        "insert into jobhooks.data_verdict (hook_id, job_id, data, error)"
+        " select id, job_id, data, 'channel: is missing' from jobhooks.job_hook"
+    )
+    assert "channel: is missing" in rule(only(admin), "data").reason
+
+
+def test_a_change_older_than_the_hook(device: Connection, admin: SyncConnection, save: Save) -> None:
+    device.execute(UPDATE)
+    save()
+    explained = only(admin)
+    assert (explained.matches, explained.state, refusals(explained)) == (False, "not for it", [("beginning", NOT_MET)])
+    device.execute("update jobhooks.cursor set first_id = 1")
+    assert refusals(only(admin)) == [("position", NOT_MET)]
+
+
+def test_a_hook_changed_since_says_so(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save(columns=["name"])
+    device.execute(UPDATE)
+    assert only(admin).changed_at is None
+    device.execute("select jobhooks.save_hook('h', %s)", [json.dumps({"columns": ["serial"]})])
+    explained = only(admin)
+    assert explained.changed_at is not None and explained.matches, "by the settings of now"
+
+
+def test_writes_of_a_receiver_trigger_nothing(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save()
+    device.execute(UPDATE)
+    with device.transaction():
+        device.execute("set local jobhooks.delivery = '1:1:2'")
+        device.execute("update public.device set serial = 'Y' where id = 1")
+    explained = explain(admin, 2)
+    assert (explained.triggering, [each.state for each in explained.hooks]) == (False, ["not for it"])
+    assert 'the hook "h" wrote it, in attempt 2 for change 1' in only(admin, 2).rules[0].reason
+    with device.transaction():
+        device.execute("set local jobhooks.triggering = 'off'")
+        device.execute("update public.device set serial = 'Z' where id = 1")
+    assert "changes by this role trigger nothing" in only(admin, 3).rules[0].reason
+
+
+def test_the_state_of_a_delivery_and_its_results(ledger: Connection, admin: SyncConnection) -> None:
+    assert [(each.hook, each.state) for each in explain(admin, 1).hooks] == [
+        ("first", "dead"),
+        ("second", "not for it"),
+    ]
+    first = only(admin, 1, "first")
+    assert [result.error for result in first.results] == ["Timeout", "KeyError"]
+    blocked = only(admin, 2, "first")
+    assert blocked.delivery is not None
+    assert (blocked.state, blocked.delivery.behind) == ("blocked", 1)
+    assert only(admin, 4, "second").state == "waiting"
+    ledger.execute("select jobhooks.delete_hook('first')")
+    gone = only(admin, 1, "first")
+    assert (gone.hook_deleted, gone.state, gone.matches) == (True, "discarded", False)
+
+
+def test_what_does_not_exist_is_refused(ledger: Connection, admin: SyncConnection) -> None:
+    with pytest.raises(Refused) as refused:
+        explain(admin, 99)
+    assert "there is no change 99 in the log" in refused.value.message
+    with pytest.raises(UnknownHook):
+        explain(admin, 1, "none")
+    ledger.execute("select jobhooks.delete_hook('second')")
+    with pytest.raises(UnknownHook) as deleted:
+        explain(admin, 1, "second")
+    assert "was deleted" in deleted.value.message
+
+
+def test_what_merged_changes_wait_for(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save(debounce_s=5, rate="1/day")
+    device.execute(UPDATE)
+    device.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
+        " values (1, 1, 1, 7, 'waiting', now())"
+    )
+    device.execute("insert into jobhooks.rate_bucket (hook_id, key, full_at) values (1, 0, now() + interval '1 day')")
+    explained = only(admin)
+    assert (rule(explained, "debounce").outcome, rule(explained, "rate").outcome) == (WAITS, WAITS)
+    assert "1/day is used up" in rule(explained, "rate").reason
+
+
+def test_a_change_of_a_child_is_explained_by_its_parent(device: Connection, admin: SyncConnection, save: Save) -> None:
+    device.execute(
+        "create table public.tag (id integer primary key, device_id integer references public.device on delete cascade)"
+    )
+    watch(admin, "public.tag", parents=["public.device=device_id"])
+    save()
+    save("serials", columns=["serial"])
+    device.execute("insert into public.tag values (1, 1), (2, null)")
+    explained = only(admin, 1)
+    assert explained.matches and "a parent of public.tag" in rule(explained, "content_types").reason
+    assert refusals(only(admin, 1, "serials")) == [("columns", NOT_MET)]
+    orphan = only(admin, 2)
+    assert not orphan.matches and "refers to no row" in rule(orphan, "content_types").reason
+    device.execute("delete from public.device where id = 1")
+    cascaded = only(admin, 4)
+    assert "the same transaction has deleted" in rule(cascaded, "content_types").reason
+
+
+RECEIVERS = """
+from jobhooks import JobHookReceiver
+
+class Writes(JobHookReceiver):
+    async def receive_job_hook(self, change, changed_object):
+        await self.connection.execute("update public.device set name = 'written' where id = 1")
+"""
+
+
+def test_runs_of_a_daemon_are_explained(
+    device: Connection, admin: SyncConnection, database: str, tmp_path: Path
+) -> None:
+    """Its own writes, and changes that it merged, as the daemon records them."""
+    receivers = write_receivers(tmp_path / "receivers", RECEIVERS)
+    add_hook(database, receivers, "r.Writes")
+    device.execute("update jobhooks.job_hook set coalesce_s = 0")
+    with Daemon(database, receivers, tmp_path / "daemon.log"):
+        with device.transaction():
+            device.execute("update public.device set serial = 'A' where id = 1")
+            device.execute("update public.device set serial = 'B' where id = 1")
+        wait_until("both have a result", lambda: device.execute("select from jobhooks.job_result").rowcount == 2)
+        wait_until("no row is left", lambda: device.execute("select from jobhooks.delivery").rowcount == 0)
+    merged = [only(admin, change, "hook of r.Writes") for change in (1, 2)]
+    assert [(each.matches, each.state, each.merged_with) for each in merged] == [
+        (True, "success", [2]),
+        (True, "success", [1]),
+    ]
+    own = only(admin, 3, "hook of r.Writes")
+    assert (own.matches, own.state) == (False, "not for it")
+    assert "a receiver's own writes trigger no hook" in own.rules[0].reason
+
+
+def test_programs_get_it_as_json(ledger: Connection) -> None:
+    finished = jobhooks("explain", "--change", "1", "--json", JOBHOOKS_DATABASE_URL=ledger.info.dsn)
+    assert finished.returncode == 0, finished.stderr
+    found = json.loads(finished.stdout)
+    assert (found["change"]["id"], found["triggering"]) == (1, True)
+    first, second = found["hooks"]
+    assert (first["hook"], first["state"], first["delivery"]["status"]) == ("first", "dead", "dead")
+    assert [result["status"] for result in first["results"]] == ["failure", "failure"]
+    assert second["rules"][-1] == {
+        "name": "content_types",
+        "outcome": "not met",
+        "reason": "the hook is for public.site, not for public.device",
+    }
