@@ -18,6 +18,7 @@ from jobhooks.runtime import logging, parent_process, systemd
 from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.restart import restart
 from jobhooks.runtime.settings import Settings, unknown_variables
+from jobhooks.runtime.standard_streams import StandardStreams
 from jobhooks.runtime.stop_signals import end_at_once_on_sigterm
 from jobhooks.schema.install import check_may_mark, check_original, check_place
 from jobhooks.store import libpq
@@ -34,7 +35,8 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
     Raises:
         JobhooksError: it cannot run, and will not by waiting.
     """
-    logging.configure(chosen.log_level, chosen.log_format)
+    streams = StandardStreams()
+    logging.configure(chosen.log_level, chosen.log_format, streams.log_descriptor)
     end_at_once_on_sigterm()
     if end_with is not None:
         parent_process.end_with(end_with)
@@ -45,7 +47,7 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
 
     with output.captured():
         engine_settings, registry = _prepare(chosen, service)
-        running = supervisor.run(engine_settings, registry, service, restart=restart)
+        running = supervisor.run(engine_settings, registry, service, restart=restart, streams=streams)
         uvloop.run(running, loop_factory=DaemonLoop)
 
 

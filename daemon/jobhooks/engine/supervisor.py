@@ -24,9 +24,12 @@ from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.errors import CopiedDatabase, DatabaseUnreachable, LeadsNoMore, LoginRefused, StatementInterrupted
 from jobhooks.runtime import systemd
 from jobhooks.runtime.event_log import get_logger
+from jobhooks.runtime.standard_streams import PutBack, StandardStreams
 from jobhooks.runtime.stop_signals import StopSignals
 
 STUCK_CODE = 1  # the exit code if the event loop stands still
+KEEP_STREAMS = "an async def receiver, or a library that it uses, must leave stdout and stderr open"
+NOTHING = PutBack([], [])
 
 log = get_logger()
 
@@ -37,12 +40,14 @@ async def run(
     service: systemd.Service,
     observers: Sequence[Observer] = (),
     restart: Callable[[], NoReturn] | None = None,
+    streams: StandardStreams | None = None,
 ) -> None:
     """Deliver until SIGTERM or SIGINT. If the database goes away, wait for it.
 
     ``service`` hears when the daemon listens and reads, or stands by, when it has lost the database, and, for systemd's
-    watchdog, that the event loop goes on. If it stands still, ``restart`` is called in another thread. Receivers are
-    reloaded when their files change and on SIGHUP. ``observers`` get the engine's events beside the log.
+    watchdog, that the event loop goes on. If it stands still, ``restart`` is called in another thread. ``streams`` are
+    put back if a receiver has closed them. Receivers are reloaded when their files change and on SIGHUP. ``observers``
+    get the engine's events beside the log.
 
     On the signal, runs have ``shutdown_grace_s`` to end. The next daemon reads everything again that is not settled by
     then, or has not begun. A second signal ends the process immediately.
@@ -56,22 +61,33 @@ async def run(
     requested = asyncio.Event()
     if not os.isatty(0):  # on a terminal SIGHUP says that the terminal is gone, and ends the daemon
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, requested.set)
-    helpers = [
-        asyncio.create_task(ReceiverReload(registry, def_runner).run(requested)),
-        asyncio.create_task(def_runner.warm_up()),
-        asyncio.create_task(signals.keep()),
-    ]
-    if (watchdog_s := systemd.watchdog_s()) is not None:
-        helpers.append(asyncio.create_task(_feed_watchdog(watchdog_s, systemd.notify)))
     composed = Observers(DeliveryLog(), *observers)
 
     def on_stuck(stuck: StuckLoop) -> None:
         log.critical("loop_stuck", receiver=stuck.receiver, seconds=round(stuck.seconds, 1))
         blame(settings.database_url, stuck)
+        start_again()
+
+    def keep_streams() -> None:
+        put_back = NOTHING if streams is None else streams.put_back()
+        if put_back.numbers:
+            log.error("descriptors_closed", descriptors=put_back.numbers, hint=KEEP_STREAMS)
+        if put_back.taken:  # by a connection, whose messages may be anywhere
+            start_again()
+
+    def start_again() -> None:
         def_runner.kill()
         if signals.requested.is_set() or restart is None:
             os._exit(0 if signals.requested.is_set() else STUCK_CODE)
         restart()
+
+    helpers = [
+        asyncio.create_task(ReceiverReload(registry, def_runner).run(requested)),
+        asyncio.create_task(def_runner.warm_up()),
+        asyncio.create_task(signals.keep(keep_streams)),
+    ]
+    if (watchdog_s := systemd.watchdog_s()) is not None:
+        helpers.append(asyncio.create_task(_feed_watchdog(watchdog_s, systemd.notify)))
 
     try:
         await run_sessions(settings, registry, def_runner, composed, stop, service.ready, on_stuck, service.waits)

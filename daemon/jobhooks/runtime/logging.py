@@ -20,8 +20,14 @@ class LogSettings(NamedTuple):
     format: LogFormat
 
 
-def configure(level: LogLevel, log_format: LogFormat) -> None:
-    """Set up the loggers of jobhooks in this process. Tracebacks show no local variables: these may be secrets."""
+def configure(level: LogLevel, log_format: LogFormat, descriptor: int | None = None) -> None:
+    """Set up the loggers of jobhooks in this process. Tracebacks show no local variables: these may be secrets.
+
+    ``descriptor``: a copy of that of stderr, to write to instead.
+    """
+    stream = sys.stderr
+    if descriptor is not None:
+        stream = open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115, RUF100 - until the process ends
     as_text = sys.stderr.isatty() if log_format is LogFormat.AUTO else log_format is LogFormat.CONSOLE
     processors: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,
@@ -40,7 +46,7 @@ def configure(level: LogLevel, log_format: LogFormat) -> None:
             logging.lastResort.setFormatter(_PriorityFormatter())
     event_log.set_up(
         structlog.wrap_logger(
-            structlog.PrintLogger(sys.stderr),
+            structlog.PrintLogger(stream),
             processors=processors,
             wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
             cache_logger_on_first_use=True,

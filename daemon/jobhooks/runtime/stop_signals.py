@@ -38,8 +38,11 @@ class StopSignals:
         for number in SIGNALS:
             signal.signal(number, self._handler)
 
-    async def keep(self) -> None:
-        """Set the handlers again if the code of a receiver has replaced one, until cancelled."""
+    async def keep(self, look_too: Callable[[], None] = lambda: None) -> None:
+        """Set the handlers again if the code of a receiver has replaced one, until cancelled.
+
+        ``look_too``: is called as often. One timer for both, because a daemon that sleeps wakes for it.
+        """
         while True:
             for number in SIGNALS:
                 if signal.getsignal(number) != self._handler:
@@ -49,6 +52,7 @@ class StopSignals:
                         signal=number.name,
                         hint="an async def receiver, or a library that it uses, must leave the daemon's signals alone",
                     )
+            look_too()
             await asyncio.sleep(LOOK_S)
 
     def end_soon(self) -> None:

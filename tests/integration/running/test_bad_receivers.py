@@ -81,6 +81,13 @@ class ClosesDescriptors(JobHookReceiver):
         os.closerange(0, 1000)
         await asyncio.sleep(3600)
 
+class ClosesStreams(JobHookReceiver):
+    async def receive_job_hook(self, change):
+        os.closerange(1, 3)
+        if change.postchange["name"] == "bad":  # the number of the log is that of a file
+            os.open("stolen", os.O_CREAT | os.O_RDWR), os.open("stolen", os.O_RDWR)
+        await note(self, change)
+
 class KeepsProcess(JobHookReceiver):
     async def receive_job_hook(self, change):
         threading.Thread(target=time.sleep, args=[3600]).start()
@@ -230,6 +237,23 @@ def test_a_run_that_takes_the_daemon_apart_ends_it(
         wait_until("it ends", lambda: daemon.process.poll() is not None)
         assert daemon.process.returncode != 0
     assert device.execute("select leader_ended from jobhooks.cursor").fetchone() == (False,)
+
+
+def test_a_run_that_closes_the_streams_of_the_log_ends_nothing(
+    device: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """The daemon ended, with no line; or, if a connection had got the number, it went on and delivered nothing."""
+    device.execute("create table public.noted (job text, change bigint)")
+    for job in ("r.ClosesStreams", "r.Works"):
+        add_hook(database, receivers, job, ["create"])
+    with Daemon(database, receivers, log).await_started() as daemon:
+        for number, name in enumerate(("good", "bad", "good", "bad", "good"), 1):
+            device.execute("insert into public.device (name) values (%s)", [name])
+            for job in ("r.ClosesStreams", "r.Works"):
+                wait_until(f"{job} has run", lambda job=job, number=number: len(results(device, job)) == number)
+        daemon.await_event("started", 2)  # it starts itself again if another file has the number
+        assert daemon.terminate() == 0
+    assert results(device, "r.ClosesStreams") == results(device, "r.Works") == [("success", None)] * 5
 
 
 def test_nothing_that_a_run_leaves_keeps_the_daemon_from_ending(
