@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from psycopg.rows import TupleRow
 
+from jobhooks.runtime import event_log
 from support.postgres.servers import (
     DEVICE_TEMPLATE,
     TEMPLATE,
@@ -95,6 +96,12 @@ def seed(request: pytest.FixtureRequest) -> int:
     """A seed for the random numbers of this test: the same whenever it runs with the same --seed."""
     request.node.stash[SEED] = request.config.option.seed
     return zlib.crc32(f"{request.config.option.seed} {request.node.nodeid}".encode())
+
+
+@pytest.fixture(autouse=True)
+def log_as_at_the_start() -> None:
+    """A test may set up the log of this process, as a worker does; others capture what structlog logs."""
+    event_log.reset()
 
 
 @pytest.fixture(scope="session")

@@ -24,3 +24,8 @@ def get_logger() -> BoundLogger:
 def set_up(logger: Any) -> None:
     """Have all loggers of this process log with this one."""
     _set_up[:] = [logger]
+
+
+def reset() -> None:
+    """Log with structlog's own logger again, as before ``set_up``: each test begins so."""
+    _set_up.clear()
