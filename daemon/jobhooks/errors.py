@@ -1,6 +1,6 @@
 """The errors of jobhooks. A class's docstring is its default message; the command line exits with its ``exit_code``."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 
 class JobhooksError(Exception):
@@ -26,6 +26,13 @@ def with_remedy(message: str, remedy: str | None) -> str:
         return message
     end = "" if message.endswith(("?", "!")) else "."
     return f"{message.removesuffix('.')}{end} Try: {remedy}"
+
+
+def first_error(exc: BaseException) -> BaseException:
+    """The first error in a group and in the groups inside; an error that is no group is itself."""
+    while isinstance(exc, BaseExceptionGroup):
+        exc = cast("BaseExceptionGroup[BaseException]", exc).exceptions[0]
+    return exc
 
 
 class SettingsError(JobhooksError):

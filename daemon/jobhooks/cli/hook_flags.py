@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from jobhooks.cli import completion
+from jobhooks.cli.pairs import pairs
 from jobhooks.matching.hook_settings import MAX_COALESCE_S, RULES, TRANSACTION, Kind, Rule
 from jobhooks.operations.configuration.hook_file import ordered_events
 
@@ -61,17 +62,16 @@ def given_settings(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def given_data(given: Mapping[str, Any]) -> dict[str, Any]:
     """The values of ``--data``, by their keys."""
-    return dict(_key_and_value(text) for text in given.get("data") or ())
+    given_texts = pairs(given.get("data") or (), "KEY=VALUE", "--data")
+    return {key: _data_value(text) for key, text in given_texts.items()}
 
 
-def _key_and_value(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not key or not equals:
-        raise typer.BadParameter(f"{text} is no KEY=VALUE", param_hint="--data")
+def _data_value(text: str) -> Any:
+    """JSON, or else a text."""
     try:
-        return key, msgspec.json.decode(value)
+        return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return key, value
+        return text
 
 
 def _data_object(text: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from pathlib import Path
 
 from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType] - of a type of a library that is not there
@@ -11,6 +12,7 @@ from jobhooks.discovery.loading import find_again
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.discovery.sources import look
 from jobhooks.engine.running.runner import Runner
+from jobhooks.errors import first_error
 from jobhooks.runtime.event_log import get_logger
 
 LOOK_S = 2.0  # between two looks at the files
@@ -61,6 +63,7 @@ class ReceiverReload:
 
     async def _watch(self, requested: asyncio.Event) -> None:
         """Request a reload as soon as the system reports changed files."""
+        logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it logs each change, which receivers_reloaded says
         while True:
             there = self._existing_directories()
             if not there:
@@ -74,9 +77,10 @@ class ReceiverReload:
                     if self._existing_directories() != there:
                         break
             except Exception as exc:  # noqa: BLE001 - includes the library's own errors; looking goes on without it
-                if str(exc) != self._logged_failure:
-                    self._logged_failure = str(exc)
-                    log.warning("receivers_cannot_be_watched", error=str(exc), looked_at_every_s=LOOK_S)
+                reason = str(first_error(exc))  # the library waits in a task group
+                if reason != self._logged_failure:
+                    self._logged_failure = reason
+                    log.warning("receivers_cannot_be_watched", error=reason, looked_at_every_s=LOOK_S)
                 await asyncio.sleep(LOOK_S)
 
     def _existing_directories(self) -> list[tuple[str, int, int]]:

@@ -8,7 +8,7 @@ import signal
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NoReturn, cast
+from typing import NoReturn
 
 from jobhooks.discovery.registry import ReceiverRegistry
 from jobhooks.engine.blame import blame
@@ -21,7 +21,14 @@ from jobhooks.engine.running.in_process.pool import stop_helpers
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
-from jobhooks.errors import CopiedDatabase, DatabaseUnreachable, LeadsNoMore, LoginRefused, StatementInterrupted
+from jobhooks.errors import (
+    CopiedDatabase,
+    DatabaseUnreachable,
+    LeadsNoMore,
+    LoginRefused,
+    StatementInterrupted,
+    first_error,
+)
 from jobhooks.runtime import systemd
 from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.standard_streams import PutBack, StandardStreams
@@ -148,21 +155,21 @@ async def _run_session(
     except* Stopped:
         stop.set()
     except* (DatabaseUnreachable, LeadsNoMore) as failed:
-        wait_s = backoff.next(refused=isinstance(_first(failed), LoginRefused))
-        waits(str(_first(failed)))
-        interrupted = isinstance(_first(failed), StatementInterrupted)
+        wait_s = backoff.next(refused=isinstance(first_error(failed), LoginRefused))
+        waits(str(first_error(failed)))
+        interrupted = isinstance(first_error(failed), StatementInterrupted)
         event = "statement_interrupted" if interrupted else "database_lost"
-        log.warning(event, error=str(_first(failed)), next_attempt_s=round(wait_s, 1))
+        log.warning(event, error=str(first_error(failed)), next_attempt_s=round(wait_s, 1))
         await _wait(wait_s, stop)
         lost = failed.subgroup(DatabaseUnreachable) is not None
     except* CopiedDatabase as failed:  # until an operator says whether it was moved or copied
         wait_s = backoff.next(refused=True)
-        waits(str(_first(failed)))
-        log.error("not_this_database", error=str(_first(failed)), next_attempt_s=round(wait_s, 1))
+        waits(str(first_error(failed)))
+        log.error("not_this_database", error=str(first_error(failed)), next_attempt_s=round(wait_s, 1))
         await _wait(wait_s, stop)
     except* Exception as failed:  # noqa: BLE001 - it is logged: an error of the database, or a fault in jobhooks: begin again
         wait_s = backoff.next()
-        waits(str(_first(failed)))
+        waits(str(first_error(failed)))
         failures.log(failed, wait_s)
         await _wait(wait_s, stop)
     return lost
@@ -176,7 +183,7 @@ class Failures:
 
     def log(self, failed: BaseExceptionGroup[BaseException], wait_s: float) -> None:
         """Log a failure."""
-        error = _first(failed)
+        error = first_error(failed)
         place = traceback.extract_tb(error.__traceback__)[-1:]
         text = f"{type(error).__name__}: {error} {place}"
         again, self._last = text == self._last, text
@@ -193,12 +200,6 @@ async def _wait(seconds: float, stop: asyncio.Event) -> None:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await stop.wait()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first exception in a group and in the groups inside."""
-    first = group.exceptions[0]
-    return _first(cast("BaseExceptionGroup[BaseException]", first)) if isinstance(first, BaseExceptionGroup) else first
 
 
 async def _feed_watchdog(watchdog_s: float, notify: Callable[[str], None]) -> None:

@@ -146,6 +146,7 @@ def test_the_command_line_checks_data_by_the_receivers_it_finds(
     assert "needs channel" in run(*new, code=5)
     assert 'Did you mean "limit"?' in run(*new, "--data", "channel=ops", "--data", "limit_=1", code=5)
     run(*new, "--data", "channel", code=2)
+    assert "channel is given twice" in run(*new, "--data", "channel=ops", "--data", "channel=no", code=2)
     run(*new, "--data-json", "[1]", code=2)
     hook = run(*new, "--data-json", '{"channel": "no", "limit": 1}', "--data", "channel=ops=1", "--json")
     assert (hook["data"], hook["data_state"], hook["runs"]) == ({"channel": "ops=1", "limit": 1}, "valid", True)

@@ -99,6 +99,7 @@ def test_a_file_that_does_not_import_leaves_the_code_as_it_was(
         daemon.await_event("receivers_reloaded")
         write(seen, "x", 3)
         wait_until("it is settled", settled(seen, 3))
+        assert not daemon.events("output_outside_a_run"), "of the library that watches the files"
     assert [word for _, word in seen_words(seen)] == ["old", "old", "new"]
 
 

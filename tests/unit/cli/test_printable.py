@@ -42,7 +42,10 @@ def test_a_message_has_them_as_escapes(capsys: pytest.CaptureFixture[str]) -> No
     ("value", "words"),
     [
         (True, "yes"),
-        (1.0, "1 seconds"),
+        (1.0, "1 second"),
+        (0.5, "0.5 seconds"),
+        ([1.0], "1 second"),
+        ([1.0, 5.0], "1, 5 seconds"),
         (15, "15"),
         (None, "none"),
         ("", "none"),

@@ -11,6 +11,7 @@ from rich.text import Text
 from jobhooks.cli import completion
 from jobhooks.cli.commands import job_run
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
+from jobhooks.cli.pairs import pairs
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import in_words
@@ -172,9 +173,9 @@ def set_settings(
 
     Example: jobhooks job set validate_serial.ValidateSerial max_attempts=5 time_limit=30
     """
-    said = dict(_split(setting) for setting in settings)
+    said = pairs(settings, "NAME=VALUE", "'NAME=VALUE...'", _setting_called)
     with connection(load(config, database_url=database_url)) as conn:
-        wanted = {name: _value(RULES[name].kind if name in RULES else Kind.TEXT, text) for name, text in said.items()}
+        wanted = {name: _value(name, text.strip()) for name, text in said.items()}
         jobs.set_job(conn, job, wanted)
         details = jobs.job_details(conn, job)
     if as_json:
@@ -227,16 +228,13 @@ def history(
     print_history(load(config, database_url=database_url), histories.Kind.JOB, job, limit, as_json=as_json)
 
 
-def _split(setting: str) -> tuple[str, str]:
-    name, equals, value = setting.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"{setting} is not NAME=VALUE", param_hint="'NAME=VALUE...'")
-    return name.strip().replace("-", "_"), value.strip()
+def _setting_called(name: str) -> str:
+    return name.strip().replace("-", "_")
 
 
-def _value(kind: Kind, text: str) -> Value:
+def _value(name: str, text: str) -> Value:
     """Convert the text to the kind of its setting; invalid text stays text, which the database refuses."""
-    match kind:
+    match RULES[name].kind if name in RULES else Kind.TEXT:
         case Kind.FLAG:
             return WORDS.get(text.lower(), text)
         case Kind.COUNT:

@@ -9,6 +9,7 @@ from jobhooks.cli.show.change_diff import ACTION_STYLES, ASIDE, key, print_diffe
 from jobhooks.cli.show.deliveries import print_log_and_traceback
 from jobhooks.cli.show.output import console, one_line, print_json, print_message
 from jobhooks.cli.show.results import STATUS_STYLES
+from jobhooks.cli.show.settings import seconds
 from jobhooks.operations.delivering.dry_run import DryRun
 
 KEPT = (
@@ -45,7 +46,7 @@ def _print(out: Console, run: DryRun) -> None:
     )
     print_log_and_traceback(out, run)
     if run.retry_after_s is not None:
-        out.print(Text(f"  it asks to run again in {run.retry_after_s:g} seconds", ASIDE))
+        out.print(Text(f"  it asks to run again in {seconds(run.retry_after_s)}", ASIDE))
     if run.value != msgspec.Raw(b"null"):
         out.print(Text(one_line(f"  it returned {bytes(run.value).decode()}"), ASIDE))
     _print_writes(out, run)

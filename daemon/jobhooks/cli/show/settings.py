@@ -52,14 +52,19 @@ def differences_in_words(differences: Sequence[Difference]) -> str:
     return "; ".join(f"{one.setting} {in_words(one.before)} -> {in_words(one.after)}" for one in differences)
 
 
+def seconds(*durations: float) -> str:
+    """Durations with their unit: ``1 second``, ``0.5 seconds``, ``1, 5 seconds``."""
+    return f"{', '.join(f'{each:g}' for each in durations)} {'second' if durations == (1,) else 'seconds'}"
+
+
 def in_words(value: object) -> str:
     """The value of a setting on one line."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:g} seconds"
+        return seconds(value)
     if isinstance(value, list | tuple) and value and all(isinstance(each, float) for each in value):  # pyright: ignore[reportUnknownVariableType] - of anything
-        return f"{', '.join(f'{each:g}' for each in value)} seconds"  # pyright: ignore[reportUnknownVariableType]
+        return seconds(*value)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, dict):
         value = json.dumps(value, ensure_ascii=False) if value else ""
     if isinstance(value, list | tuple):

@@ -37,7 +37,7 @@ begin
     end if;
     if new.rate !~ '^([1-9][0-9]{0,5}/(s|min|h|day))?$' then
         raise exception 'cannot save hook "%": % is not a rate', new.name, left(new.rate, 100)
-        using errcode = 'JH028', hint = 'a number per s, min, h or day, such as 30/min';
+        using errcode = 'JH028', hint = 'a number from 1 to 999999 per s, min, h or day, such as 30/min';
     end if;
     if new.rate = '' and cardinality(new.rate_per) > 0 then
         raise exception 'cannot save hook "%": it has keys for a rate and no rate', new.name
