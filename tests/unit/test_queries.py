@@ -30,7 +30,7 @@ CALL = re.compile(rf"\b(?:{'|'.join(CALLS)})\(")
         (r"select e'\':a', E'\\', :b", r"select e'\':a', E'\\', $1", ("b",)),
         (r"select name'\', :b, ':c'", r"select name'\', $1, ':c'", ("b",)),
         ('select ":a", "x"":a", :b', 'select ":a", "x"":a", $1', ("b",)),
-        ("-- it's :a\nselect :b -- ':c\n, :d", "-- it's :a\nselect $1 -- ':c\n, $2", ("b", "d")),
+        ("-- it's :a\nselect :b -- ':c\n, :d", "select $1 \n, $2", ("b", "d")),
         ("/* it's :a\n:b */ select :c", "/* it's :a\n:b */ select $1", ("c",)),
         (
             "do $body$ begin x := ':a'; perform :b; end $body$",

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
 
 from typing_extensions import TypeVar
@@ -118,16 +119,32 @@ def settings_of(changes: Sequence[ChangeOrigin]) -> Iterator[tuple[str, str]]:
 
     A value that the changes of a batch do not share is left out: no one of them stands for the others.
     """
-    for name in ("user_name", "request_id"):
-        values = {getattr(change, name) for change in changes}
-        value = values.pop() if len(values) == 1 else None
-        if value:
-            yield f"jobhooks.{name}", literal(value)
+    return _settings(*_cause(changes))
 
 
 def set_statements(changes: Sequence[ChangeOrigin]) -> str:
     """The settings as statements, for a transaction."""
-    return "; ".join(f"set local {name} = {value}" for name, value in settings_of(changes))
+    return _set_statements(*_cause(changes))
+
+
+def _cause(changes: Sequence[ChangeOrigin]) -> tuple[str | None, str | None]:
+    """The user and the request of changes, as far as they share them."""
+    if len(changes) == 1:
+        return changes[0].user_name, changes[0].request_id
+    users = {change.user_name for change in changes}
+    requests = {change.request_id for change in changes}
+    return users.pop() if len(users) == 1 else None, requests.pop() if len(requests) == 1 else None
+
+
+def _settings(user_name: str | None, request_id: str | None) -> Iterator[tuple[str, str]]:
+    for name, value in (("user_name", user_name), ("request_id", request_id)):
+        if value:
+            yield f"jobhooks.{name}", literal(value)
+
+
+@lru_cache(maxsize=256)  # successive changes often have the same user, and those of a request both
+def _set_statements(user_name: str | None, request_id: str | None) -> str:
+    return "; ".join(f"set local {name} = {value}" for name, value in _settings(user_name, request_id))
 
 
 def literal(text: str) -> str:

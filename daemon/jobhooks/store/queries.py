@@ -76,19 +76,24 @@ class Query:
 
 
 def parse(name: str, text: str) -> Query:
-    """Find the parameters of a query, :like_this, and number them in order of appearance."""
+    """Find the parameters of a query, :like_this, and number them in order of appearance. Comments are not sent."""
     numbers: dict[str, str] = {}
     sent = template = ""
     end = 0
     for token in TOKEN.finditer(text):
-        if parameter := token["parameter"]:
-            before = text[end : token.start()]
-            sent += before + numbers.setdefault(parameter, f"${len(numbers) + 1}")
-            template += before.replace("%", "%%") + f"%({parameter})s"
-            end = token.end()
+        parameter = token["parameter"]
+        if parameter is None and not token[0].startswith("--"):
+            continue
+        before = text[end : token.start()]
+        sent += before
+        template += before.replace("%", "%%")
+        end = token.end()
+        if parameter is not None:
+            sent += numbers.setdefault(parameter, f"${len(numbers) + 1}")
+            template += f"%({parameter})s"
     rest = text[end:]
-    sent += rest
-    return Query(name, sent, sent.encode(), tuple(numbers), template + rest.replace("%", "%%"))
+    sent = (sent + rest).strip()
+    return Query(name, sent, sent.encode(), tuple(numbers), (template + rest.replace("%", "%%")).strip())
 
 
 def _mismatch(query: Query, values: Mapping[str, object]) -> str:

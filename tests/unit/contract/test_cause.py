@@ -32,3 +32,10 @@ def test_values_that_all_changes_share_are_set() -> None:
 )
 def test_no_character_ends_the_text_or_is_a_place_of_a_parameter(text: str, written: str) -> None:
     assert literal(text) == written
+
+
+def test_statements_name_what_the_changes_share() -> None:
+    ada = "set local jobhooks.user_name = E'ada'; set local jobhooks.request_id = E'r'"
+    assert set_statements([ADA]) == ada
+    assert set_statements([ADA, ADA]) == ada
+    assert set_statements([ADA, BOB]) == "set local jobhooks.request_id = E'r'"
