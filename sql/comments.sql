@@ -69,7 +69,7 @@ begin
             ('hooks', 'priority', 'Lists show higher priorities first; it has no other effect'),
             ('hooks', 'columns', 'An update fires only if one of these columns changed; empty: any column'),
             ('hooks', 'conditions', 'An expression in CEL that a change must satisfy; empty: none'),
-            ('hooks', 'coalesce_s', 'Changes of an object are delivered as one: those of one transaction (0), or within this number of seconds'),
+            ('hooks', 'coalesce_s', 'Changes of an object are delivered as one: those of one transaction (0), of one request (-1), or within this number of seconds'),
             ('hooks', 'why_not', 'Why changes, or those of one of its tables, lead to no runs, and the command that helps; null: they do'),
             ('hooks', 'condition_failures', 'For about how many changes the conditions could not be evaluated'),
             ('hooks', 'condition_error', 'Why the conditions are invalid, or could not be evaluated for the latest such change'),

@@ -164,7 +164,7 @@ CREATE TABLE jobhooks.job_hook (
     rate text DEFAULT ''::text NOT NULL,
     rate_per text[] DEFAULT '{}'::text[] NOT NULL,
     data jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision))),
+    CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s = ('-1'::integer)::double precision) OR ((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision)))),
     CONSTRAINT job_hook_debounce_s_check CHECK (((debounce_s > (0)::double precision) AND (debounce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
     CONSTRAINT job_hook_longest_wait_s_check CHECK (((longest_wait_s > (0)::double precision) AND (longest_wait_s <= (86400)::double precision))),
@@ -194,7 +194,7 @@ COMMENT ON COLUMN jobhooks.job_hook.columns IS 'An update fires only if one of t
 
 COMMENT ON COLUMN jobhooks.job_hook.conditions IS 'An expression in CEL that a change must satisfy; empty: none';
 
-COMMENT ON COLUMN jobhooks.job_hook.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or of so many seconds; null: each by itself';
+COMMENT ON COLUMN jobhooks.job_hook.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), of one request (-1), or of so many seconds; null: each by itself';
 
 COMMENT ON COLUMN jobhooks.job_hook.priority IS 'In lists the higher is before the lower; it changes nothing else';
 
@@ -202,7 +202,7 @@ COMMENT ON COLUMN jobhooks.job_hook.paused IS 'Runs nothing, and continues at it
 
 COMMENT ON COLUMN jobhooks.job_hook.roles IS 'Only changes of sessions that logged in as one of these roles trigger it; empty: all';
 
-COMMENT ON COLUMN jobhooks.job_hook.debounce_s IS 'Changes of an object are delivered as one, when this number of seconds has passed without another; null: they are not';
+COMMENT ON COLUMN jobhooks.job_hook.debounce_s IS 'Changes of an object are delivered as one, when this number of seconds has passed without another; null: they are not, or 1 if coalesce_s is -1';
 
 COMMENT ON COLUMN jobhooks.job_hook.longest_wait_s IS 'With debounce_s: they are delivered this number of seconds after the first one at the latest; null: ten times debounce_s';
 
@@ -744,7 +744,7 @@ COMMENT ON COLUMN jobhooks.hooks.columns IS 'An update fires only if one of thes
 
 COMMENT ON COLUMN jobhooks.hooks.conditions IS 'An expression in CEL that a change must satisfy; empty: none';
 
-COMMENT ON COLUMN jobhooks.hooks.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), or within this number of seconds';
+COMMENT ON COLUMN jobhooks.hooks.coalesce_s IS 'Changes of an object are delivered as one: those of one transaction (0), of one request (-1), or within this number of seconds';
 
 COMMENT ON COLUMN jobhooks.hooks.why_not IS 'Why changes, or those of one of its tables, lead to no runs, and the command that helps; null: they do';
 

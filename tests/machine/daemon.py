@@ -334,6 +334,9 @@ class Daemon:
         assert (shown.prechange_json, shown.postchange_json) == (first.prechange_json, last.postchange_json)
         if hook.coalesce_s == 0:
             assert len({database.changes[id_].transaction_id for id_ in ids}) == 1
+        if hook.merges_requests:
+            merged = [database.changes[id_] for id_ in ids]
+            assert len({change.request_id or change.transaction_id for change in merged}) == 1
         for other in database.conflicts(hook, first):
             if ids[0] < other.id < ids[-1] and other.id not in ids and database.expects(hook, other):
                 assert database.is_settled(other.id, hook.id), f"{ids} are merged without {other.id}"

@@ -119,6 +119,9 @@ class Database:
         self.values[new] = 1 - value  # two changes come to nothing
         before, after = {"id": old, "value": value}, {"id": new, "value": 1 - value}
         change = make_change(self.next_change, before=before, after=after, transaction_id=transaction_id)
+        # Three transactions are a request; the fourth has none.
+        request = None if transaction_id % 4 == 0 else f"request {transaction_id // 4}"
+        change = replace(change, request_id=request)
         if truncate:
             change = make_truncate(self.next_change, transaction_id)
         self.next_change += 1

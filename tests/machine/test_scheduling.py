@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from jobhooks.contract.choices import FailurePolicy
 from jobhooks.engine.delivery.state import State
 from jobhooks.engine.scheduling.hook_queue import NOT_BEGUN
+from jobhooks.matching.hook_settings import REQUEST_S
 from jobhooks.matching.hook_table import Hook
 from machine.daemon import Daemon, Run
 from machine.database import Database, keys_of
@@ -28,6 +29,7 @@ QUIET = structlog.make_filtering_bound_logger(logging.CRITICAL)
 ANY = st.integers(0, 1000)
 # The fourth merges the changes of a transaction, the fifth takes batches, the sixth does both, over a second, the
 # seventh merges until an object is quiet for a second. The eighth and the ninth have a rate, the ninth for each object.
+# The tenth merges the changes of a request, which can be several transactions.
 HOOKS = {
     1: make_hook(1, concurrency=2, max_attempts=3),
     2: make_hook(2, max_attempts=2),
@@ -38,6 +40,7 @@ HOOKS = {
     7: replace(make_hook(7, concurrency=2, max_attempts=3), debounce_s=1.0, longest_wait_s=3.0),
     8: replace(make_hook(8, concurrency=2, max_attempts=3), rate="2/s"),
     9: replace(make_hook(9, concurrency=2, max_attempts=3), rate="2/s", rate_per=["object"]),
+    10: replace(make_hook(10, concurrency=2, max_attempts=3), coalesce_s=REQUEST_S, longest_wait_s=3.0),
 }
 ENDS = st.sampled_from(["commit", "commit", "report", "report", "fail", "fail", "give up", "lose", "give back"])
 
@@ -56,7 +59,7 @@ class Scheduling(RuleBasedStateMachine):
         self.pending_notify = False
         self.former: Daemon | None = None
 
-    @initialize(hooks=st.sampled_from([(1, 2, 3), (1, 4, 5), (2, 4, 6), (3, 5, 6), (1, 6, 7), (2, 8, 9)]))
+    @initialize(hooks=st.sampled_from([(1, 2, 3), (1, 4, 5), (2, 4, 6), (3, 5, 6), (1, 6, 7), (2, 8, 9), (1, 4, 10)]))
     def begin(self, hooks: tuple[int, ...]) -> None:
         """Start the first daemon, with some of the hooks."""
         self.database = Database([HOOKS[number] for number in hooks], lambda: self.now)

@@ -345,7 +345,8 @@ HOOK = 'name = "h"\ncontent_types = ["t"]\njob = "a.B"\nevents = ["update"]\n'
         (f"[[hook]]\n{HOOK}enabled = 'no'\n", 'hook "h": enabled: expected `bool`, got `str`'),
         (
             f"[[hook]]\n{HOOK}coalesce = 'always'\n",
-            'hook "h": coalesce: must be "transaction" or a number of seconds, more than 0 and at most 86400',
+            'hook "h": coalesce: must be "transaction", "request" or a number of seconds, more than 0 and at most'
+            " 86400",
         ),
     ],
 )

@@ -10,7 +10,7 @@ import typer
 
 from jobhooks.cli import completion
 from jobhooks.cli.pairs import pairs
-from jobhooks.matching.hook_settings import MAX_COALESCE_S, RULES, TRANSACTION, Kind, Rule
+from jobhooks.matching.hook_settings import MAX_COALESCE_S, REQUEST, REQUEST_S, RULES, TRANSACTION, Kind, Rule
 from jobhooks.operations.configuration.hook_file import ordered_events
 
 REPEATED = frozenset({Kind.TABLES, Kind.COLUMNS})  # with a flag in the singular
@@ -145,13 +145,15 @@ def _coalesce(text: str) -> float | None:
         return None
     if text == TRANSACTION:
         return 0.0
+    if text == REQUEST:
+        return REQUEST_S
     try:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= MAX_COALESCE_S:
         raise typer.BadParameter(
-            f"{text} is neither transaction nor a number of seconds, more than 0 and at most {MAX_COALESCE_S}",
+            f"{text} is neither transaction, request nor a number of seconds, more than 0 and at most {MAX_COALESCE_S}",
             param_hint="--coalesce",
         )
     return seconds

@@ -5,6 +5,9 @@ from enum import Enum
 from typing import Annotated, Any, get_type_hints
 
 TRANSACTION = "transaction"
+REQUEST = "request"
+REQUEST_S = -1.0  # as the value of coalesce_s
+WAIT_FOR_REQUEST_S = 1.0  # if a hook that merges the changes of a request names no debounce_s
 MAX_COALESCE_S = 86_400
 WAITS = 10  # quiet periods, if a hook names no longest wait
 
@@ -48,7 +51,8 @@ class HookSettings:
     ``job``: the class path. ``columns``: an update fires only if it changed one of them; empty: any column.
     ``roles``: only changes of sessions that logged in as one of them; empty: any role.
     ``data``: the values that it passes to its receiver, as JSON has them.
-    ``coalesce_s``: merge the changes of one transaction (0), or of this many seconds; null: merge no changes.
+    ``coalesce_s``: merge the changes of one transaction (0), of one request (-1), or of this many seconds; null: merge
+    no changes. A request has no end in the log, so its changes wait for ``debounce_s``, by default a second.
     ``debounce_s``: merge the changes of an object until that many seconds have passed without another;
     ``longest_wait_s``: but at most this time after the first one; null: ten times ``debounce_s``.
     ``rate``: how many deliveries begin in a span of time, such as ``30/min``; ``rate_per``: the columns whose values
@@ -100,8 +104,8 @@ class HookSettings:
         float | None,
         Rule(
             Kind.COALESCE,
-            "Deliver the changes of an object as one: those of one transaction, or of that many seconds.",
-            "transaction|SECONDS",
+            "Deliver the changes of an object as one: those of one transaction, request, or that many seconds.",
+            "transaction|request|SECONDS",
             "Or none.",
         ),
     ] = None
@@ -146,14 +150,26 @@ class HookSettings:
     @property
     def merges_after_s(self) -> float | None:
         """How long a change waits to be merged with others: until its transaction is read if 0; null: it does not."""
-        return self.coalesce_s if self.debounce_s is None else self.debounce_s
+        return self.coalesce_s if self.quiet_s is None else self.quiet_s
+
+    @property
+    def merges_requests(self) -> bool:
+        """Whether only changes with the same request id are merged; those without one, by transaction."""
+        return self.coalesce_s == REQUEST_S
+
+    @property
+    def quiet_s(self) -> float | None:
+        """How long an object must stay unchanged, if each change starts the wait again."""
+        if self.debounce_s is None and self.merges_requests:
+            return WAIT_FOR_REQUEST_S
+        return self.debounce_s
 
     @property
     def waits_at_most_s(self) -> float | None:
         """How long after its first change an object is delivered at the latest, if each change starts a new wait."""
-        if self.debounce_s is None:
+        if self.quiet_s is None:
             return None
-        return WAITS * self.debounce_s if self.longest_wait_s is None else self.longest_wait_s
+        return WAITS * self.quiet_s if self.longest_wait_s is None else self.longest_wait_s
 
 
 def _default(item: Any) -> Any:

@@ -140,19 +140,22 @@ where delivery.change_id = any(:change_ids::bigint []) and delivery.hook_id = an
 select status, error from jobhooks.job_result where change_id = :change_id and hook_id = :hook_id and attempt = :attempt
 
 -- name: backlog_rows
--- The oldest :limit rows of a hook's backlog; the seconds until each is due, and its transaction, 0 if the change is gone.
+-- The oldest :limit rows of a hook's backlog; the seconds until each is due, and of its change the transaction, 0 if it is gone,
+-- and the request. The offset has each change looked up by its id, whatever the planner expects of the backlog.
 select
     delivery.change_id, delivery.content_type_id, delivery.lane, delivery.other_lane,
-    coalesce(
-        (select change.transaction_id::text::bigint from jobhooks.object_change as change where change.id = delivery.change_id), 0
-    ) as transaction_id,
+    coalesce(change.transaction_id, 0) as transaction_id,
     delivery.attempts, delivery.failures, delivery.lasting, delivery.blocks,
     extract(epoch from delivery.due_at - clock_timestamp())::double precision as due_in,
-    coalesce((
-        select change.content_type_id <> delivery.content_type_id
-        from jobhooks.object_change as change where change.id = delivery.change_id
-    ), false) as is_of_child
+    coalesce(change.content_type_id <> delivery.content_type_id, false) as is_of_child,
+    change.request_id
 from jobhooks.delivery as delivery
+left join lateral (
+    select known.transaction_id::text::bigint as transaction_id, known.content_type_id, known.context ->> 'request_id' as request_id
+    from jobhooks.object_change as known
+    where known.id = delivery.change_id
+    offset 0
+) as change on true
 where delivery.hook_id = :hook_id
 order by delivery.change_id
 limit :limit

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from psycopg.conninfo import make_conninfo
+from psycopg.errors import CheckViolation
 
 from conftest import Connection
 from jobhooks.errors import HookConflict, JobhooksError, Refused
@@ -120,6 +121,18 @@ def test_a_hook_is_debounced(jobs: Connection, database: str) -> None:
     assert edited == {**added, "debounce_s": None, "longest_wait_s": None, "coalesce_s": 3.0}
     changes = shown(database, "hook", "history", "h")
     assert [change["action"] for change in changes] == ["create", "update"]
+
+
+def test_a_hook_merges_the_changes_of_a_request(jobs: Connection, database: str) -> None:
+    """By a flag, by a file and by SQL, with the wait that it names or the default."""
+    add = ["hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On"]
+    added = shown(database, *add, "--coalesce", "request")
+    assert (added["coalesce_s"], added["debounce_s"]) == (-1.0, None)
+    assert 'coalesce = "request"\n' in run(database, "hook", "export")[0]
+    assert shown(database, "hook", "edit", "h", "--debounce", "200ms") == {**added, "debounce_s": 0.2}
+    run(database, "hook", "edit", "h", "--coalesce", "transaction", code=REFUSED)
+    with pytest.raises(CheckViolation):
+        jobs.execute("update jobhooks.job_hook set coalesce_s = -2, debounce_s = null")
 
 
 def test_a_hook_is_paused_and_resumed_by_commands_by_a_file_and_by_sql(

@@ -263,6 +263,60 @@ def test_an_object_that_is_never_quiet_is_delivered_after_the_longest_wait(
     assert [str(row[1]).split(" > ")[0] for row in rows[1:]] == [str(row[1]).split(" > ")[1] for row in rows[:-1]]
 
 
+def merged_by_request(conn: Connection, seconds: float) -> None:
+    conn.execute("update jobhooks.job_hook set coalesce_s = -1, debounce_s = %s", [seconds])
+
+
+def write_for(conn: Connection, request: str, *statements: str) -> None:
+    """One transaction that says the request."""
+    with conn.transaction():
+        conn.execute("select set_config('jobhooks.request_id', %s, true)", [request])
+        for statement in statements:
+            conn.execute(statement.encode())
+
+
+@EITHER
+def test_the_transactions_of_a_request_are_one(
+    seen: Connection, database: str, receivers: Path, log: Path, receiver: str
+) -> None:
+    """Over the ends of pages. Another request between them is another call, as are transactions without a request."""
+    hook_merged(seen, database, receivers, receiver)
+    merged_by_request(seen, 0.05)
+    write_for(seen, "a", "insert into public.device (serial) values ('1'), ('other')")
+    write_for(seen, "a", "update public.device set serial = '2' where id = 1")
+    write_for(seen, "a", "update public.device set serial = '3' where id = 1")
+    write_for(seen, "b", "update public.device set serial = '4' where id = 1")
+    write_for(seen, "a", "update public.device set serial = '5' where id = 1")
+    for _ in range(2):
+        write_for(seen, "", *["update public.device set serial = serial::int + 1 where id = 1"] * 2)
+    with Daemon(database, receivers, log, JOBHOOKS_PAGE_SIZE="2"):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 10))
+    assert [value for object_, value, _ in seen_rows(seen) if object_ == 1] == [
+        "None > 3", "3 > 4", "4 > 5", "5 > 7", "7 > 9",
+    ]  # fmt: skip
+
+
+def test_a_request_that_waits_survives_the_daemon(seen: Connection, database: str, receivers: Path, log: Path) -> None:
+    """The next daemon knows the requests of the rows, and merges what the request writes after that."""
+    hook_merged(seen, database, receivers, "Sees")
+    merged_by_request(seen, 3600)
+    with Daemon(database, receivers, log) as daemon:
+        write_for(seen, "a", "insert into public.device (serial) values ('1')")
+        wait_until("it waits", lambda: len(backlog(seen)) == 1)
+        write_for(seen, "a", "update public.device set serial = '2'")
+        wait_until("both wait", lambda: len(backlog(seen)) == 2)
+        daemon.kill()
+    write_for(seen, "a", "update public.device set serial = '3'")
+    write_for(seen, "b", "update public.device set serial = '4'")
+    with Daemon(database, receivers, log.with_name("again")):
+        wait_until("all wait", lambda: len(backlog(seen)) == 4)
+        # As if the first change had waited for an hour, and the others had not. The other request ends their wait.
+        seen.execute("update jobhooks.delivery set due_at = now() where change_id = 1")
+        seen.execute("select pg_notify('jobhooks', 'deliveries')")
+        wait_until("one is settled", lambda: seen_rows(seen) and len(backlog(seen)) == 1)
+    assert seen_rows(seen) == [(1, "None > 3", "create 3:1")]
+
+
 def test_a_debounced_hook_can_be_changed_while_its_objects_wait(
     seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
@@ -371,20 +425,24 @@ def test_what_is_merged_with_a_change_that_an_operator_discards_is_delivered(
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize("seconds", [0, 0.1, None])
+@pytest.mark.parametrize(("seconds", "merging"), [(0, ""), (0.1, ""), (0, "debounced"), (0, "by request")])
 def test_the_differences_add_up_whoever_is_killed(
-    seen: Connection, database: str, receivers: Path, log: Path, seconds: float | None, seed: int
+    seen: Connection, database: str, receivers: Path, log: Path, seconds: float, merging: str, seed: int
 ) -> None:
-    """Nothing is lost in merging, and nothing counted twice. Null: objects are delivered when they are quiet."""
+    """Nothing is lost in merging, and nothing counted twice."""
     rng = random.Random(seed)
-    hook_merged(seen, database, receivers, "Adds", seconds or 0)
-    if seconds is None:
+    hook_merged(seen, database, receivers, "Adds", seconds)
+    if merging == "debounced":
         debounced(seen, 0.1, 0.3)
+    elif merging:
+        merged_by_request(seen, 0.1)
     seen.execute("insert into public.mended values (0)")
     for turn in range(4):
         with Daemon(database, receivers, log.with_name(f"{turn}.log"), JOBHOOKS_PAGE_SIZE="20") as daemon:
             for _ in range(30):
                 with seen.transaction():
+                    request = rng.choice(["", "a", "b"]) if merging else ""
+                    seen.execute("select set_config('jobhooks.request_id', %s, true)", [request])
                     for _ in range(rng.randint(1, 8)):
                         device = rng.randint(1, 5)
                         match rng.randint(1, 6):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jobhooks.errors import InvalidHookFile
-from jobhooks.matching.hook_settings import MAX_COALESCE_S, HookSettings
+from jobhooks.matching.hook_settings import MAX_COALESCE_S, REQUEST_S, HookSettings
 from jobhooks.operations.configuration import hook_file
 from jobhooks.operations.configuration.hook_plan import Difference, StepKind, saving
 from jobhooks.operations.configuration.hooks import JobHook
@@ -46,7 +46,7 @@ HOOKS = st.builds(
     longest_wait_s=st.none() | st.floats(0, MAX_COALESCE_S, exclude_min=True),
     rate=st.sampled_from(["", "30/min"]),
     rate_per=st.lists(TEXTS).map(lambda names: sorted({*names})),
-    coalesce_s=st.none() | st.just(0.0) | st.floats(0, MAX_COALESCE_S, exclude_min=True),
+    coalesce_s=st.sampled_from([None, 0.0, REQUEST_S]) | st.floats(0, MAX_COALESCE_S, exclude_min=True),
 )
 
 

@@ -18,7 +18,7 @@ from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import differences_in_words, in_words
 from jobhooks.cli.show.status import held_up_line
-from jobhooks.matching.hook_settings import DEFAULTS, RULES, HookSettings, Kind, shown_name
+from jobhooks.matching.hook_settings import DEFAULTS, REQUEST_S, RULES, HookSettings, Kind, shown_name
 from jobhooks.matching.rate import OBJECT
 from jobhooks.operations.configuration import history as histories, hooks, receivers
 from jobhooks.operations.configuration.hook_plan import Step, adding, editing, take
@@ -302,6 +302,8 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
             yield from (("content type", table) for table in value)
         else:
             yield shown_name(setting), _setting_in_words(rule.kind, value)
+        if setting == "coalesce_s" and hook.debounce_s is None and hook.merges_requests:
+            yield shown_name("debounce_s"), f"{in_words(hook.quiet_s)}, by default"
         if setting == "debounce_s" and hook.longest_wait_s is None:
             yield shown_name("longest_wait_s"), f"{in_words(hook.waits_at_most_s)}, by default"
     yield "enabled", in_words(hook.enabled)
@@ -340,7 +342,7 @@ def _setting_in_words(kind: Kind, value: Any) -> str:
         case Kind.DATA:
             return ", ".join(f"{key}={in_words(item)}" for key, item in value.items())
         case Kind.COALESCE:
-            span = "one transaction" if value == 0 else in_words(value)
+            span = {0.0: "one transaction", REQUEST_S: "one request"}.get(value) or in_words(value)
             return f"the changes of an object within {span} are delivered as one"
         case Kind.DURATION:
             return in_words(value)

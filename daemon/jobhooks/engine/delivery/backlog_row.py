@@ -19,6 +19,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     - ``blocks``: younger deliveries with one of its keys wait for it, and it waits for older ones
     - ``due``: when it can be attempted, by the monotonic clock in seconds; ``inf``: never, it is dead
     - ``is_of_child``: the change is one of a child of the table
+    - ``request``: a hash of the request id of the change, valid in this process; None without one
     - ``written``: the table has this row, as it is here
     - ``loaded``: the delivery is in memory: it waits in its lanes, or runs
     - ``not_before``: if it waits for longer than until it is due, when to look at it again; in memory only
@@ -37,6 +38,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     blocks: bool = True
     due: float = 0.0
     is_of_child: bool = False
+    request: int | None = None
     written: bool = False
     loaded: bool = False
     not_before: float = 0.0
@@ -64,7 +66,13 @@ def row_of(delivery: Delivery, due: float) -> BacklogRow:
         lasting=delivery.lasting,
         due=due,
         is_of_child=change.related is not None,
+        request=request_number(change.request_id),
     )
+
+
+def request_number(request_id: str | None) -> int | None:
+    """A number for a request id, so that a row needs no more memory for a long one."""
+    return hash(request_id) if request_id else None
 
 
 def failed_row(delivery: Delivery, outcome: Outcome, now: float) -> BacklogRow:

@@ -12,6 +12,7 @@ import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 
 from jobhooks.engine.delivery.backlog_row import BacklogRow
@@ -30,8 +31,16 @@ class Runnable:
     merged: list[BacklogRow] = field(default_factory=list[BacklogRow])
 
 
+class Scope(Enum):
+    """Which changes of an object are merged. Those without a request id: by transaction, in the scope of a request."""
+
+    TRANSACTION = "transaction"
+    REQUEST = "request"
+    OBJECT = "object"
+
+
 class Mergeable:
-    """Decides which rows are merged into the first one of their object; by default no row is.
+    """Decides which rows are merged into the first one of their object.
 
     ``wait_s``: how long a row waits for others. ``at_most_s``: if each new row starts that wait again, how long the
     first one waits at most.
@@ -39,24 +48,32 @@ class Mergeable:
 
     def __init__(
         self,
-        whole_object: bool,
+        scope: Scope,
         is_complete: Callable[[int], bool],
         wait_s: float = 0.0,
         at_most_s: float | None = None,
     ) -> None:
-        self._whole_object = whole_object
+        self._scope = scope
         self._is_complete = is_complete
         self.waits_until_quiet = at_most_s is not None
         self._longer_s = (at_most_s or 0.0) - wait_s
 
     def accepts(self, first: BacklogRow, row: BacklogRow) -> bool:
-        """Whether a row is merged into ``first``: its transaction is complete, and the same unless all are merged."""
-        return self._is_complete(row.transaction_id) and (
-            self._whole_object or row.transaction_id == first.transaction_id
-        )
+        """Whether a row is merged into ``first``: its transaction is complete, and it is in the same scope."""
+        return self._is_complete(row.transaction_id) and self.is_in_scope(first, row)
+
+    def is_in_scope(self, first: BacklogRow, row: BacklogRow) -> bool:
+        """Whether two rows of an object are of one transaction, or of one request, if that counts."""
+        if self._scope is Scope.OBJECT:
+            return True
+        if self._scope is Scope.REQUEST and (first.request, row.request) != (None, None):
+            return row.request == first.request
+        return row.transaction_id == first.transaction_id
 
     def waits_until(self, first: BacklogRow, last: BacklogRow) -> float:
         """When an object is quiet whose rows these are, or the first one has waited for long enough."""
+        if self._scope is Scope.REQUEST and first.request is None:
+            return first.due  # its transaction is complete
         return min(first.due + self._longer_s, last.due)
 
 
@@ -370,7 +387,11 @@ class Backlog:
         """Whether a row waits because its object is not quiet yet. An attempt after a failure has waited already."""
         if first.attempts:
             return False
-        rows = [first, *self._behind(first)]
+        rows = [first]
+        for row in self._behind(first):
+            if not mergeable.is_in_scope(first, row):
+                return False  # no further row can join those before this one
+            rows.append(row)
         if len(rows) > MOST_MERGED or (until := mergeable.waits_until(first, rows[-1])) <= now:
             return False
         first.not_before = until

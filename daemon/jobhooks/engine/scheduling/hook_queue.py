@@ -76,7 +76,7 @@ class HookQueue:
 
     def set_hook(self, hook: Hook) -> None:
         """Take the hook as it is now, with the limits of its job."""
-        if (hook.merges_after_s, hook.waits_at_most_s) != (self.merges_after_s, self.hook.waits_at_most_s):
+        if _merging(hook) != _merging(self.hook):
             self.backlog.reexamine(time.monotonic())
         if (hook.rate, hook.rate_per) != (self.hook.rate, self.hook.rate_per):
             self._set_rate(hook)
@@ -122,6 +122,8 @@ class HookQueue:
         """The row that a delivery of the log becomes, if it is not to be scheduled now."""
         now, wait_s = time.monotonic(), self.merges_after_s
         row = row_of(delivery, now + (wait_s or 0.0))
+        if self.hook.merges_requests and row.request is None:
+            row.due = now
         if wait_s is not None or self.backlog.blocks(row.content_type_id, row.lane, row.other_lane):
             return row
         if self.pace is None or not self.pace.has_keys or (turn := self.pace.reserve(delivery)) <= now + SOON_S:
@@ -369,3 +371,8 @@ def _move(delivery: Delivery, state: State) -> None:
             f"delivery of change {delivery.change.id}: {delivery.state.name} cannot become {state.name}"
         )
     delivery.state = state
+
+
+def _merging(hook: Hook) -> tuple[object, ...]:
+    """The settings by which a hook merges changes."""
+    return hook.merges_requests, hook.merges_after_s, hook.waits_at_most_s

@@ -9,7 +9,7 @@ from math import inf
 from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery
-from jobhooks.engine.scheduling.backlog import MOST_ROWS, Mergeable, Runnable
+from jobhooks.engine.scheduling.backlog import MOST_ROWS, Mergeable, Runnable, Scope
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.engine.scheduling.streams import Streams
 from jobhooks.engine.settling.ledger import Ledger, merge
@@ -173,7 +173,9 @@ def _take_runnable(queue: HookQueue, position: Cursor, room: int) -> list[Runnab
     """
     mergeable = None
     if (wait_s := queue.merges_after_s) is not None:
-        mergeable = Mergeable(wait_s > 0, position.reach().covers_all, wait_s, queue.hook.waits_at_most_s)
+        hook = queue.hook
+        scope = Scope.REQUEST if hook.merges_requests else Scope.OBJECT if wait_s > 0 else Scope.TRANSACTION
+        mergeable = Mergeable(scope, position.reach().covers_all, wait_s, hook.waits_at_most_s)
     return queue.backlog.take_runnable(time.monotonic(), room, queue.covers_at(position), mergeable)
 
 

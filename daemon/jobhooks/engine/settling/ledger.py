@@ -11,7 +11,7 @@ import msgspec
 from jobhooks.contract.change import Change
 from jobhooks.contract.log import clean_text
 from jobhooks.discovery.registry import ReceiverRegistry
-from jobhooks.engine.delivery.backlog_row import BacklogRow
+from jobhooks.engine.delivery.backlog_row import BacklogRow, request_number
 from jobhooks.engine.delivery.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, delivery_of_row, delivery_to_parents
@@ -202,6 +202,7 @@ class Ledger:
                 row["blocks"],
                 inf if row["due_in"] is None else now + row["due_in"],
                 row["is_of_child"],
+                request_number(row["request_id"]),
             )
             for row in rows
         ]

@@ -15,6 +15,8 @@ from jobhooks.errors import InvalidHookData, InvalidHookFile
 from jobhooks.matching.hook_settings import (
     DEFAULTS,
     MAX_COALESCE_S,
+    REQUEST,
+    REQUEST_S,
     RULES,
     TRANSACTION,
     HookSettings,
@@ -32,7 +34,9 @@ from jobhooks.operations.configuration.config_file import (
 
 EVENTS = [action.value for action in ObjectChangeActionChoices]
 Duration = Annotated[float, Meta(gt=0, le=MAX_COALESCE_S)] | None
-Coalesce = Literal["transaction"] | Duration
+Coalesce = Literal["transaction", "request"] | Duration
+IN_WORDS: dict[float | None, str] = {0.0: TRANSACTION, REQUEST_S: REQUEST}
+OF_WORDS = {word: seconds for seconds, word in IN_WORDS.items()}
 
 
 def _entry_type() -> type[msgspec.Struct]:
@@ -82,7 +86,7 @@ def entry(hook: HookSettings) -> dict[str, Any]:
     """All settings of a hook by the names and with the values that a file has, lists in order."""
     ordered = in_order(hook)
     settings = {shown_name(name): getattr(ordered, name) for name in RULES}
-    return {**settings, "coalesce": TRANSACTION if hook.coalesce_s == 0 else hook.coalesce_s}
+    return {**settings, "coalesce": IN_WORDS.get(hook.coalesce_s, hook.coalesce_s)}
 
 
 def in_order(hook: HookSettings) -> HookSettings:
@@ -108,8 +112,7 @@ def _settings(given: object, where: str) -> HookSettings:
     except msgspec.ValidationError as exc:
         raise InvalidHookFile(f"{where}: {_in_words(str(exc))}") from exc
     settings = {setting_named(name): value for name, value in msgspec.structs.asdict(known).items()}
-    if settings["coalesce_s"] == TRANSACTION:
-        settings["coalesce_s"] = 0.0
+    settings["coalesce_s"] = OF_WORDS.get(settings["coalesce_s"], settings["coalesce_s"])
     try:
         settings["data"] = _data(settings["data"])
     except (InvalidHookData, msgspec.DecodeError) as exc:
@@ -125,7 +128,9 @@ def _in_words(error: str) -> str:
     key = key_of_error(error)
     problem = None
     if key == "coalesce":
-        problem = f'must be "{TRANSACTION}" or a number of seconds, more than 0 and at most {MAX_COALESCE_S}'
+        problem = (
+            f'must be "{TRANSACTION}", "{REQUEST}" or a number of seconds, more than 0 and at most {MAX_COALESCE_S}'
+        )
     if key in ("debounce", "longest_wait"):
         problem = f"must be a number of seconds, more than 0 and at most {MAX_COALESCE_S}"
     return in_words(error, problem)

@@ -186,7 +186,10 @@ def waits_of(hook: Hook, facts: HookFacts, *, is_new: bool) -> Iterator[Explaine
         each = f" by {', '.join(hook.rate_per)}" if hook.rate_per else ""
         reason = f"the rate {hook.rate}{each} is used up: the next delivery may begin at {at}"
         yield ExplainedRule("rate", Verdict.WAITS, reason)
-    if is_new and hook.debounce_s is not None:
+    if is_new and hook.merges_requests:
+        reason = f"the hook waits for {hook.quiet_s:g} s for further changes of the object by the same request"
+        yield ExplainedRule("coalesce", Verdict.WAITS, reason)
+    elif is_new and hook.debounce_s is not None:
         reason = f"the hook waits for {hook.debounce_s:g} s without a change of the object"
         yield ExplainedRule("debounce", Verdict.WAITS, reason)
     elif is_new and hook.coalesce_s:

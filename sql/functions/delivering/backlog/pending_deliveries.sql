@@ -3,7 +3,8 @@
 -- hook_ids: of these hooks only; looked_at: at most so many rows, in no particular order. A delivery is blocked if an older one
 -- that blocks has one of its lanes; a lane of null is the whole table. Dead deliveries and those that do not block wait for no
 -- other. behind: the oldest delivery that a blocked one waits for; due_at: null unless it is waiting. With debounce, the first
--- delivery of an object is due when the last one is, but not later than the hook's longest wait allows.
+-- delivery of an object is due when the last one is, but not later than the hook's longest wait allows; so it is with coalesce_s
+-- of -1, which waits for a second by default, at the latest: another request can end the wait before.
 --
 -- One pass over the rows, and one over the first of each lane: the cost grows with the number of rows and not with the length of
 -- a lane. The backlog grows and shrinks faster than the planner's statistics, so only hash joins are on: a nested loop, or a merge
@@ -74,14 +75,15 @@ as $$
         compared.attempts, compared.failures,
         case when not blocked.so then greatest(
             compared.due_at,
-            case when compared.attempts = 0 and hook.debounce_s is not null then least(
+            case when compared.attempts = 0 and quiet.period_s is not null then least(
                 compared.last_due_at,
-                compared.due_at + (coalesce(hook.longest_wait_s, 10 * hook.debounce_s) - hook.debounce_s) * interval '1 second'
+                compared.due_at + (coalesce(hook.longest_wait_s, 10 * quiet.period_s) - quiet.period_s) * interval '1 second'
             ) end
         ) end,
         compared.parked_at
     from compared
     left join jobhooks.job_hook as hook on hook.id = compared.hook_id
+    cross join lateral (select coalesce(hook.debounce_s, case when hook.coalesce_s = -1 then 1 end) as period_s) as quiet
     cross join lateral (
         select compared.status <> 'dead' and compared.blocks and compared.oldest < compared.change_id as so
     ) as blocked

@@ -22,7 +22,7 @@ begin
     if cardinality(new.events) = 0 then
         raise exception 'cannot save hook "%": You must select at least one event.', new.name using errcode = 'JH021';
     end if;
-    if new.debounce_s is not null and new.coalesce_s is not null then
+    if new.debounce_s is not null and new.coalesce_s <> -1 then
         raise exception 'cannot save hook "%": it has both coalesce and debounce, which are two ways of merging changes', new.name
         using errcode = 'JH028', hint = '--coalesce none, or --debounce none';
     end if;

@@ -1,12 +1,14 @@
 """Backlog rows: how a delivery becomes a row, and when a failed one is due."""
 
+from dataclasses import replace
 from math import inf
 
 import pytest
 
 from jobhooks.contract.choices import FailurePolicy, JobResultStatus
 from jobhooks.engine.delivery.backlog_row import failed_row, row_of
-from support.making import make_delivery, make_hook, make_move, make_outcome, make_truncate
+from jobhooks.engine.delivery.delivery import deliveries_of
+from support.making import make_change, make_delivery, make_hook, make_move, make_outcome, make_truncate
 
 FAILURE = make_outcome(JobResultStatus.FAILURE, error="x", raised=True)
 
@@ -15,6 +17,17 @@ def test_a_row_has_what_identifies_its_delivery() -> None:
     row = row_of(make_delivery(5, hook=make_hook(3), attempts=2, failures=1), due=9.0)
     assert (row.change_id, row.hook_id, row.content_type_id, row.transaction_id) == (5, 3, 1, 1)
     assert (row.attempts, row.failures, row.due) == (2, 1, 9.0)
+
+
+def test_rows_of_one_request_have_one_number() -> None:
+    """A change without a request id has none, nor has one with an empty id."""
+    one, same, other, empty, without = (
+        row_of(deliveries_of(replace(make_change(1), request_id=request), [make_hook()])[0], 0.0).request
+        for request in ("r-1", "r-1", "r-2", "", None)
+    )
+    assert one is not None
+    assert (one, one == other) == (same, False)
+    assert (empty, without) == (None, None)
 
 
 def test_a_new_row_blocks_and_is_neither_written_nor_loaded() -> None:

@@ -6,7 +6,7 @@ from math import inf
 from hypothesis import given, strategies as st
 
 from jobhooks.engine.delivery.backlog_row import BacklogRow
-from jobhooks.engine.scheduling.backlog import MOST_MERGED, MOST_ROWS, Backlog, Mergeable, Runnable
+from jobhooks.engine.scheduling.backlog import MOST_MERGED, MOST_ROWS, Backlog, Mergeable, Runnable, Scope
 from support.making import make_row
 
 ALL = 1_000
@@ -300,7 +300,7 @@ def test_a_rate_that_was_changed_gives_new_turns() -> None:
 
 
 def quiet(wait_s: float = 5.0, at_most_s: float = 60.0) -> Mergeable:
-    return Mergeable(True, lambda _id: True, wait_s, at_most_s)
+    return Mergeable(Scope.OBJECT, lambda _id: True, wait_s, at_most_s)
 
 
 def taken_at(backlog: Backlog, now: float, mergeable: Mergeable | None = None) -> list[tuple[int, list[int]]]:
@@ -342,7 +342,7 @@ def test_the_quiet_period_follows_a_hook_that_was_changed() -> None:
     other = backlog_of(make_row(1, due=5.0), make_row(2, due=50.0))
     assert taken_at(other, 6.0) == []
     other.reexamine(6.0)
-    assert taken_at(other, 6.0, Mergeable(True, lambda _id: True)) == [(1, [2])]
+    assert taken_at(other, 6.0, Mergeable(Scope.OBJECT, lambda _id: True)) == [(1, [2])]
 
 
 def test_a_change_of_the_key_ends_what_is_waited_for() -> None:
@@ -371,6 +371,45 @@ def test_as_many_rows_as_fit_one_delivery_wait_for_no_more() -> None:
     assert taken_at(backlog, 5.0, quiet(5.0, 86_400.0))[0][1][-1] == MOST_MERGED
 
 
+# Merging the changes of a request. Rows have another transaction each.
+
+
+def by_request() -> Mergeable:
+    return Mergeable(Scope.REQUEST, lambda _id: True, 5.0, 60.0)
+
+
+def row_of_request(number: int, request: int | None, due: float = 5.0) -> BacklogRow:
+    return make_row(number, transaction_id=number, request=request, due=due)
+
+
+def test_rows_of_one_request_are_merged_and_those_of_others_are_not() -> None:
+    rows = [row_of_request(number, request) for number, request in enumerate([7, 7, 8, 7, None, None], 1)]
+    assert taken_at(backlog_of(*rows), 5.0, by_request()) == [(1, [2]), (3, []), (4, []), (5, []), (6, [])]
+
+
+def test_rows_without_a_request_are_merged_by_transaction() -> None:
+    rows = [make_row(1), make_row(2), make_row(3, transaction_id=2), make_row(4, transaction_id=2, request=7)]
+    assert taken_at(backlog_of(*rows), NOW, by_request()) == [(1, [2]), (3, []), (4, [])]
+
+
+def test_a_request_waits_until_the_object_is_quiet() -> None:
+    backlog = backlog_of(row_of_request(1, 7), row_of_request(2, 7, due=8.0))
+    assert taken_at(backlog, 7.9, by_request()) == []
+    assert taken_at(backlog, 8.0, by_request()) == [(1, [2])]
+
+
+def test_another_request_ends_the_wait() -> None:
+    """No further row can be merged into those before it."""
+    for other in (8, None):
+        backlog = backlog_of(row_of_request(1, 7), row_of_request(2, 7, due=6.0), row_of_request(3, other, due=9.0))
+        assert taken_at(backlog, 5.0, by_request()) == [(1, [2])]
+
+
+def test_a_row_without_a_request_does_not_wait() -> None:
+    """Although one of the same transaction is due later: that is complete."""
+    assert taken_at(backlog_of(make_row(1), make_row(2, due=9.0)), NOW, by_request()) == [(1, [2])]
+
+
 def taken(backlog: Backlog, mergeable: Mergeable) -> list[tuple[int, list[int]]]:
     return [_ids(each) for each in backlog.take_runnable(NOW, ALL, covers, mergeable)]
 
@@ -381,13 +420,13 @@ def _ids(each: Runnable) -> tuple[int, list[int]]:
 
 def test_rows_of_an_object_are_merged_into_the_first() -> None:
     backlog = backlog_of(make_row(1), make_row(2, transaction_id=2), make_row(3), make_row(4, 9))
-    assert taken(backlog, Mergeable(True, lambda _id: True)) == [(1, [2, 3]), (4, [])]
+    assert taken(backlog, Mergeable(Scope.OBJECT, lambda _id: True)) == [(1, [2, 3]), (4, [])]
     assert backlog.loaded == 4
 
 
 def test_only_rows_of_one_transaction_are_merged_if_the_hook_does_not_wait() -> None:
     backlog = backlog_of(make_row(1), make_row(2), make_row(3, transaction_id=2), make_row(4, transaction_id=2))
-    assert taken(backlog, Mergeable(False, lambda _id: True)) == [(1, [2]), (3, [4])]
+    assert taken(backlog, Mergeable(Scope.TRANSACTION, lambda _id: True)) == [(1, [2]), (3, [4])]
 
 
 def test_rows_of_an_incomplete_transaction_are_not_merged() -> None:
@@ -397,13 +436,15 @@ def test_rows_of_an_incomplete_transaction_are_not_merged() -> None:
     def is_complete(transaction_id: int) -> bool:
         return transaction_id != 2
 
-    found = backlog.take_runnable(NOW, ALL, lambda row: is_complete(row.transaction_id), Mergeable(True, is_complete))
+    found = backlog.take_runnable(
+        NOW, ALL, lambda row: is_complete(row.transaction_id), Mergeable(Scope.OBJECT, is_complete)
+    )
     assert [_ids(each) for each in found] == [(1, [])]
 
 
 def test_what_ends_a_chain() -> None:
     """A change of the key, a change of the whole table, a dead row, one that is not written, or another table."""
-    merge_all = Mergeable(True, lambda _id: True)
+    merge_all = Mergeable(Scope.OBJECT, lambda _id: True)
     ends = [
         make_row(2, 7, 8),
         make_row(2, None),
@@ -423,7 +464,7 @@ def test_what_ends_a_chain() -> None:
 
 
 def test_a_change_of_the_key_or_of_the_whole_table_is_not_merged() -> None:
-    merge_all = Mergeable(True, lambda _id: True)
+    merge_all = Mergeable(Scope.OBJECT, lambda _id: True)
     assert taken(backlog_of(make_row(1, 7, 8), make_row(2, 7)), merge_all) == [(1, []), (2, [])]
     assert taken(backlog_of(make_row(1, None), make_row(2, None)), merge_all) == [(1, []), (2, [])]
     assert taken(backlog_of(make_row(1, blocks=False), make_row(2)), merge_all) == [(1, []), (2, [])]
@@ -431,7 +472,7 @@ def test_a_change_of_the_key_or_of_the_whole_table_is_not_merged() -> None:
 
 def test_merged_rows_come_again_if_they_are_not_delivered_together() -> None:
     backlog = backlog_of(make_row(1), make_row(2), make_row(3))
-    assert taken(backlog, Mergeable(True, lambda _id: True)) == [(1, [2, 3])]
+    assert taken(backlog, Mergeable(Scope.OBJECT, lambda _id: True)) == [(1, [2, 3])]
     for change_id in (2, 3):
         backlog.unload(change_id)
     assert runnable(backlog) == [2, 3]
