@@ -94,7 +94,8 @@ begin
             ('backlog', 'hook', 'The hook; null for what the hooks that read together have not read, and for deleted hooks'),
             ('backlog', 'status', 'unread, or of pending deliveries: waiting, blocked by an older one, dead'),
             ('backlog', 'changes', 'How many; an estimate for unread changes'),
-            ('backlog', 'oldest', 'When the oldest of them was recorded')
+            ('backlog', 'oldest', 'When the oldest of them was recorded'),
+            ('backlog', 'state', 'unread, or the state of pending deliveries as delivery list shows it')
         ) as known (table_name, column_name, comment)
         join pg_attribute as attribute
             on attribute.attrelid = ('jobhooks.' || known.table_name)::regclass and attribute.attname = known.column_name

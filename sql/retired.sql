@@ -24,6 +24,7 @@ begin
             ('jobhooks.release_followers(json)', 'jobhooks.save_positions(bigint, json, json)'),
             ('jobhooks.load_suspects(bigint, boolean)', 'jobhooks.load_suspects(bigint, text [])'),
             ('jobhooks.take_the_lead()', 'jobhooks.acquire_leadership()'),
+            ('jobhooks.pending_deliveries(integer [], bigint)', 'jobhooks.delivery_states(integer [], bigint)'),
             ('jobhooks.depose_silent_leader(double precision)', 'jobhooks.end_silent_leader(double precision)')
         ) as names (former, current)
         where to_regprocedure(names.former) is not null and to_regprocedure(names.current) is not null

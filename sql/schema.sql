@@ -236,23 +236,26 @@ CREATE VIEW jobhooks.backlog AS
            FROM jobhooks.object_change change
           WHERE (change.id > GREATEST(cursor.horizon_floor, cursor.last_id, cursor.first_id))
           ORDER BY change.id
-         LIMIT 1) AS oldest
+         LIMIT 1) AS oldest,
+    'unread'::text AS state
    FROM jobhooks.cursor
 UNION ALL
  SELECT hook.name AS hook,
     'unread'::text AS status,
     lagging.changes,
-    lagging.oldest
+    lagging.oldest,
+    'unread'::text AS state
    FROM (jobhooks.lagging_hooks() lagging(hook_id, changes, oldest, held_changes, held_bytes, held_since)
      JOIN jobhooks.job_hook hook ON ((hook.id = lagging.hook_id)))
 UNION ALL
  SELECT hook.name AS hook,
     delivery.status,
     count(*) AS changes,
-    min(delivery.parked_at) AS oldest
-   FROM (jobhooks.pending_deliveries() delivery(change_id, hook_id, content_type_id, lane, other_lane, blocks, status, behind, attempts, failures, due_at, parked_at)
+    min(delivery.parked_at) AS oldest,
+    delivery.state
+   FROM (jobhooks.delivery_states() delivery(change_id, hook_id, content_type_id, lane, other_lane, blocks, status, behind, attempts, failures, due_at, parked_at, state, waits_for, started_at, host, pid, worker_pid, cancelled)
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = delivery.hook_id)))
-  GROUP BY hook.name, delivery.status;
+  GROUP BY hook.name, delivery.status, delivery.state;
 
 COMMENT ON VIEW jobhooks.backlog IS 'Pending deliveries: unread changes, and the backlog of each hook';
 
@@ -263,6 +266,8 @@ COMMENT ON COLUMN jobhooks.backlog.status IS 'unread, or of pending deliveries: 
 COMMENT ON COLUMN jobhooks.backlog.changes IS 'How many; an estimate for unread changes';
 
 COMMENT ON COLUMN jobhooks.backlog.oldest IS 'When the oldest of them was recorded';
+
+COMMENT ON COLUMN jobhooks.backlog.state IS 'unread, or the state of pending deliveries as delivery list shows it';
 
 CREATE TABLE jobhooks.broken_module (
     module text NOT NULL,
@@ -1777,11 +1782,6 @@ GRANT ALL ON FUNCTION jobhooks.pause_hook(name text, paused boolean) TO jobhooks
 
 REVOKE ALL ON FUNCTION jobhooks.pause_loop(leader bigint, hook_id integer, reason text) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.pause_loop(leader bigint, hook_id integer, reason text) TO jobhooks_daemon;
-
-REVOKE ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_viewer;
-GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_operator;
-GRANT ALL ON FUNCTION jobhooks.pending_deliveries(hook_ids integer[], looked_at bigint) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.place_text(place json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.place_text(place json) TO jobhooks_viewer;

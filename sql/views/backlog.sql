@@ -1,6 +1,6 @@
 -- jobhooks.backlog: pending deliveries. unread: changes after the reader's position, wanted by a hook or not; approximate,
 -- because they are counted by their ids. A hook that reads the log alone, or is paused, has its own number of unread changes, of its
--- tables. Then the deliveries of the backlog table, by hook and status.
+-- tables. Then the deliveries of the backlog table, by hook, status and state: see jobhooks.delivery_states.
 create or replace view jobhooks.backlog as
 select
     null::text as hook,
@@ -15,16 +15,17 @@ select
         where change.id > greatest(cursor.horizon_floor, cursor.last_id, cursor.first_id)
         order by change.id
         limit 1
-    ) as oldest
+    ) as oldest,
+    'unread' as state
 from jobhooks.cursor
 union all
-select hook.name, 'unread', lagging.changes, lagging.oldest
+select hook.name, 'unread', lagging.changes, lagging.oldest, 'unread'
 from jobhooks.lagging_hooks() as lagging
 join jobhooks.job_hook as hook on hook.id = lagging.hook_id
 union all
-select hook.name, delivery.status, count(*), min(delivery.parked_at)
-from jobhooks.pending_deliveries() as delivery
+select hook.name, delivery.status, count(*), min(delivery.parked_at), delivery.state
+from jobhooks.delivery_states() as delivery
 left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
-group by hook.name, delivery.status;
+group by hook.name, delivery.status, delivery.state;
 
 comment on view jobhooks.backlog is 'Pending deliveries: unread changes, and the backlog of each hook';

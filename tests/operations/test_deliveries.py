@@ -24,7 +24,7 @@ from support.progress import RecordedProgress
 
 
 def pending(conn: Connection) -> list[tuple[int, str]]:
-    return conn.execute("select change_id, status from jobhooks.pending_deliveries() order by change_id").fetchall()
+    return conn.execute("select change_id, status from jobhooks.delivery_states() order by change_id").fetchall()
 
 
 FILTERS: list[tuple[DeliveryFilter, list[int]]] = [

@@ -103,7 +103,7 @@ def rename(conn: Connection, *names: str) -> None:
 def pending(conn: Connection) -> list[tuple[object, ...]]:
     """Change, hook, status and attempts of pending deliveries."""
     return conn.execute(
-        "select change_id, job_hook.name, delivery.status, attempts from jobhooks.pending_deliveries() as delivery"
+        "select change_id, job_hook.name, delivery.status, attempts from jobhooks.delivery_states() as delivery"
         " join jobhooks.job_hook on job_hook.id = hook_id order by change_id, hook_id"
     ).fetchall()
 

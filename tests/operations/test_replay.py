@@ -21,7 +21,7 @@ def hooked(device: Connection) -> Connection:
 
 
 def pending(conn: Connection) -> list[tuple[int, str]]:
-    return conn.execute("select change_id, status from jobhooks.pending_deliveries() order by change_id").fetchall()
+    return conn.execute("select change_id, status from jobhooks.delivery_states() order by change_id").fetchall()
 
 
 def test_a_plan_changes_nothing_and_a_replay_queues_it(

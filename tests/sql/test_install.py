@@ -309,7 +309,7 @@ def test_pending_deliveries_survive_the_change_to_positions_of_hooks(empty_datab
             (4, "waiting", 3, 0, 7, 8, True, True),
         ]
         assert admin.execute("select count(*) from jobhooks.hook_position").fetchone() == (0,)
-        statuses = "select change_id, status, behind from jobhooks.pending_deliveries() order by 1"
+        statuses = "select change_id, status, behind from jobhooks.delivery_states() order by 1"
         assert admin.execute(statuses.encode()).fetchall() == [
             (1, "dead", None),
             (2, "blocked", 1),

@@ -1,5 +1,6 @@
 """The computed status of the backlog's rows, against a comparison of each row with all others."""
 
+import json
 import random
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from conftest import Connection
 
 Row = dict[str, Any]
-PENDING = "select change_id, hook_id, status, behind, due_at is null from jobhooks.pending_deliveries(%s) order by 1, 2"
+PENDING = "select change_id, hook_id, status, behind, due_at is null from jobhooks.delivery_states(%s) order by 1, 2"
 
 
 def rows(seed: int) -> list[Row]:
@@ -77,7 +78,7 @@ def test_a_delivery_is_blocked_if_an_older_one_has_one_of_its_lanes(conn: Connec
 
 def test_a_limit_bounds_the_rows_that_are_looked_at(conn: Connection) -> None:
     insert(conn, rows(1))
-    assert conn.execute("select count(*) from jobhooks.pending_deliveries(null, 7)").fetchall() == [(7,)]
+    assert conn.execute("select count(*) from jobhooks.delivery_states(null, 7)").fetchall() == [(7,)]
 
 
 @pytest.mark.parametrize("known", [False, True])
@@ -93,6 +94,98 @@ def test_the_plan_has_no_join_that_compares_a_hook_with_all_of_its_lanes(conn: C
     conn.execute("set statement_timeout = '20s'")
     for hook_ids in (None, [1]):
         counts = conn.execute(
-            "select status, count(*) from jobhooks.pending_deliveries(%s) group by 1 order by 1", [hook_ids]
+            "select status, count(*) from jobhooks.delivery_states(%s) group by 1 order by 1", [hook_ids]
         )
         assert counts.fetchall() == [("blocked", 20000), ("waiting", 20000)]
+
+
+WAITS = "select waits_for, due_at > clock_timestamp(), status, state from jobhooks.delivery_states()"
+SETTINGS = {"name": "h", "content_types": ["public.device"], "job": "a.B", "events": ["update"]}
+USED_UP = "insert into jobhooks.rate_bucket (hook_id, key, full_at) values (1, %s, now() + interval '1 hour')"
+
+
+def one_delivery(conn: Connection, due: str, settings: dict[str, object], attempts: int = 0) -> None:
+    """A delivery of a hook with these settings, due at this interval from now."""
+    conn.execute("insert into jobhooks.job (class_path, enabled, installed) values ('a.B', true, true)")
+    conn.execute("select jobhooks.save_hook(null, %s)", [json.dumps({**SETTINGS, **settings})])
+    conn.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at, attempts, failures)"
+        " values (1, 1, 1, 7, 'waiting', clock_timestamp() + %s::interval, %s, %s)",
+        [due, attempts, attempts],
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "due", "attempts", "waits_for", "in_future", "state"),
+    [
+        ({}, "-1 minute", 0, None, False, "waiting"),
+        ({}, "1 minute", 1, "retry", True, "retrying"),
+        ({}, "-1 minute", 1, None, False, "retrying"),
+        ({"enabled": False}, "-1 minute", 0, "hook", False, "waiting"),
+        ({"paused": True}, "-1 minute", 0, "hook", False, "paused"),
+        ({"debounce_s": 5}, "5 seconds", 0, "debounce", True, "waiting"),
+        ({"debounce_s": 5}, "-1 minute", 0, None, False, "waiting"),
+        ({"coalesce_s": 5}, "5 seconds", 0, "coalesce", True, "waiting"),
+        ({"rate": "1/h"}, "5 seconds", 0, "rate", True, "waiting"),
+        ({"rate": "1/h"}, "-1 minute", 0, None, False, "waiting"),
+    ],
+)
+def test_what_a_delivery_waits_for(
+    device: Connection,
+    settings: dict[str, object],
+    due: str,
+    attempts: int,
+    waits_for: str | None,
+    in_future: bool,
+    state: str,
+) -> None:
+    """Without it, a delivery that waits for a setting of its hook would look late."""
+    one_delivery(device, due, settings, attempts)
+    assert device.execute(WAITS).fetchall() == [(waits_for, in_future, "waiting", state)]
+
+
+@pytest.mark.parametrize(("job", "reason"), [("enabled", None), ("installed", None), (None, "channel: is missing")])
+def test_a_delivery_waits_for_job_receiver_and_data(device: Connection, job: str | None, reason: str | None) -> None:
+    one_delivery(device, "-1 minute", {})
+    if job is not None:
+        device.execute(f"update jobhooks.job set {job} = false".encode())
+    device.execute(
+        "insert into jobhooks.data_verdict (hook_id, job_id, data, error)"
+        " select id, job_id, data, %s from jobhooks.job_hook",
+        [reason],
+    )
+    assert device.execute(WAITS).fetchall() == [("hook", False, "waiting", "waiting")]
+
+
+def test_a_rate_that_is_used_up_makes_no_delivery_late(device: Connection) -> None:
+    """If all share it, the time is known. If keys have it for themselves, the delivery may be of another one."""
+    one_delivery(device, "-2 hours", {"rate": "1/day"})
+    device.execute(USED_UP, [0])
+    assert device.execute(WAITS).fetchall() == [("rate", True, "waiting", "waiting")]
+    device.execute("select jobhooks.save_hook('h', '{\"rate_per\": [\"object\"]}')")
+    device.execute(USED_UP, [42])
+    assert device.execute(WAITS).fetchall() == [("rate", None, "waiting", "waiting")]
+    problems = device.execute("select problem from jobhooks.problems_of_deliveries()").fetchall()
+    assert problems == []
+    device.execute("delete from jobhooks.rate_bucket")
+    ((problem,),) = device.execute("select problem from jobhooks.problems_of_deliveries()").fetchall()
+    assert problem.startswith("1 delivery should have been attempted")
+
+
+def test_an_object_is_quiet_when_its_last_change_is(device: Connection) -> None:
+    """The first row has the time, and those behind it are blocked."""
+    one_delivery(device, "-1 second", {"debounce_s": 5})
+    device.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
+        " values (2, 1, 1, 7, 'waiting', clock_timestamp() + interval '1 minute')"
+    )
+    assert sorted(device.execute(WAITS).fetchall(), key=str) == [
+        ("debounce", True, "waiting", "waiting"),
+        (None, None, "blocked", "blocked"),
+    ]
+
+
+def test_the_view_of_the_backlog_has_states_and_statuses(device: Connection) -> None:
+    one_delivery(device, "1 minute", {}, 1)
+    seen = "select hook, status, state, changes from jobhooks.backlog where hook is not null"
+    assert device.execute(seen).fetchall() == [("h", "waiting", "retrying", 1)]

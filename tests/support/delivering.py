@@ -238,7 +238,7 @@ def statuses(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
 
 def backlog(conn: Connection[TupleRow]) -> list[tuple[object, ...]]:
     return conn.execute(
-        "select change_id, status, attempts from jobhooks.pending_deliveries() order by change_id"
+        "select change_id, status, attempts from jobhooks.delivery_states() order by change_id"
     ).fetchall()
 
 

@@ -30,8 +30,8 @@ QUIET = Status(
 PAUSED = LaggingHook("Check serials", True, 0, None, None, 0, 0)
 SLOW = LaggingHook("x" * 50, False, 1234, NOW, 312.0, 5000, 2_400_000)
 BACKLOGS = [
-    HookBacklog(None, 0, 0, 0, 1, 0, 0, 0, NOW, 3600.0),
-    *(HookBacklog(f"hook {number}", 4, 0, 5, 1, 0, 2, 3, NOW, -90.0) for number in range(1, 9)),
+    HookBacklog(None, 0, 0, 0, 1, 0, 0, 0, NOW, 3600.0, None),
+    *(HookBacklog(f"hook {number}", 4, 0, 5, 1, 0, 2, 3, NOW, -90.0, None) for number in range(1, 9)),
 ]
 PROBLEMS = [
     *[Problem("error", "hook a", "is broken", "jobhooks hook show a")] * 2,
@@ -44,9 +44,19 @@ STATUSES = {
     "no daemon": replace(QUIET, leader=None),
     "unread changes": replace(QUIET, unread=Unread(2, NOW, 7.04)),
     "a long backlog": replace(QUIET, deliveries=BACKLOGS, deliveries_complete=False),
+    "deliveries that wait, and are not late": replace(
+        QUIET,
+        deliveries=[
+            HookBacklog("debounced", 0, 0, 0, 2, 0, 1, 0, NOW, 4.0, "debounce"),
+            HookBacklog("limited", 0, 0, 0, 2, 0, 0, 0, NOW, 60.0, "rate"),
+            HookBacklog("limited per key", 0, 0, 0, 2, 0, 0, 0, None, None, "rate"),
+            HookBacklog("off", 0, 0, 0, 1, 0, 0, 0, None, None, "hook"),
+            HookBacklog("failed", 0, 0, 1, 0, 0, 0, 0, NOW, 8.0, "retry"),
+        ],
+    ),
     "objects blocked behind dead deliveries": replace(
         QUIET,
-        deliveries=[HookBacklog("Bob's", 0, 0, 0, 0, 0, 14, 2, None, None)],
+        deliveries=[HookBacklog("Bob's", 0, 0, 0, 0, 0, 14, 2, None, None, None)],
         held_up=[HeldUp("Bob's", 2, 14, 3, 7), HeldUp("lets pass", 1, 0, 0, 9), HeldUp(None, 1, 1, 1, 5)],
     ),
     "many problems": replace(QUIET, problems=PROBLEMS),

@@ -81,7 +81,8 @@ class LaggingHook:
 class HookBacklog:
     """The pending deliveries of a hook, by state. ``hook`` is null once the hook is deleted.
 
-    ``oldest_due_in_s``: negative if overdue.
+    ``oldest_due_in_s``: negative if overdue. ``waits_for``: what the oldest waits for, as in ``PendingDelivery``: null
+    if it is due; without an ``oldest_due_at`` it is not known until when.
     """
 
     hook: str | None
@@ -94,6 +95,7 @@ class HookBacklog:
     dead: int
     oldest_due_at: datetime.datetime | None
     oldest_due_in_s: float | None
+    waits_for: str | None
 
 
 @dataclass(frozen=True)

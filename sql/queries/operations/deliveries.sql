@@ -9,7 +9,8 @@ where name = :name
 -- The newest first. A filter that is null does not apply. :since and :until compare with the change's time, :error with the last
 -- attempt's error.
 select
-    delivery.change_id, delivery.hook_id, delivery.status, delivery.state, delivery.behind, delivery.attempts
+    delivery.change_id, delivery.hook_id, delivery.status, delivery.state, delivery.behind, delivery.attempts, delivery.due_at,
+    delivery.waits_for
 from jobhooks.delivery_states(:hook_ids::integer []) as delivery
 where (:change_ids::bigint [] is null or delivery.change_id = any (:change_ids::bigint []))
     and (:content_type_ids::integer [] is null or delivery.content_type_id = any (:content_type_ids::integer []))
@@ -43,24 +44,26 @@ order by delivery.change_id desc, delivery.hook_id desc
 limit :limit::integer
 
 -- name: deliveries_by_identity
--- The arrays pair up element by element: status, state and :behind are as pending_delivery_keys found them, unless the delivery
+-- The arrays pair up element by element: what follows from other rows is as pending_delivery_keys found it, unless the delivery
 -- died since. A hook, and even a change, may be gone.
 select
     delivery.change_id, hook.name, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
     change.action::text, change.time, now.status, delivery.attempts, delivery.failures, now.due_at,
     extract(epoch from now.due_at - clock_timestamp())::double precision, last.error, delivery.parked_at,
-    now.state, chosen.behind, running.started_at,
+    now.state, chosen.behind, now.waits_for, running.started_at,
     extract(epoch from clock_timestamp() - running.started_at)::double precision, running.host, running.pid,
     running.worker_pid, running.cancelled
 from unnest(
-    :change_ids::bigint [], :hook_ids::integer [], :statuses::text [], :states::text [], :behind::bigint []
-) as chosen (change_id, hook_id, status, state, behind)
+    :change_ids::bigint [], :hook_ids::integer [], :statuses::text [], :states::text [], :behind::bigint [],
+    :due_at::timestamptz [], :waits_for::text []
+) as chosen (change_id, hook_id, status, state, behind, due_at, waits_for)
 join jobhooks.delivery as delivery on delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
 cross join lateral (
     select
         case delivery.status when 'dead' then 'dead' else chosen.status end as status,
         case delivery.status when 'dead' then 'dead' else chosen.state end as state,
-        case when chosen.state in ('waiting', 'retrying', 'paused') then delivery.due_at end as due_at
+        case when delivery.status <> 'dead' and chosen.state in ('waiting', 'retrying', 'paused') then chosen.due_at end as due_at,
+        case when delivery.status <> 'dead' then chosen.waits_for end as waits_for
 ) as now
 left join jobhooks.running_delivery as running
     on running.change_id = delivery.change_id and running.hook_id = delivery.hook_id
@@ -78,9 +81,9 @@ left join lateral (
 order by delivery.change_id, delivery.hook_id
 
 -- name: blocker_of_delivery
--- The oldest delivery that this one waits for, and how many there are; by the rules of pending_deliveries.
+-- The oldest delivery that this one waits for, and how many there are; by the rules of delivery_states.
 with pending as materialized (
-    select * from jobhooks.pending_deliveries(array[:hook_id::integer])
+    select * from jobhooks.delivery_states(array[:hook_id::integer])
 )
 select older.change_id, older.status, count(*) over ()
 from pending as delivery

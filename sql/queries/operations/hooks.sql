@@ -17,10 +17,10 @@ cross join lateral jobhooks.rate_waits(hook.id) as rate
 where hook.name = :name
 
 -- name: deliveries_of_hook
-select delivery.status, count(*)
-from jobhooks.pending_deliveries(array(select id from jobhooks.job_hook where name = :name)) as delivery
-group by delivery.status
-order by delivery.status
+select delivery.state, count(*)
+from jobhooks.delivery_states(array(select id from jobhooks.job_hook where name = :name)) as delivery
+group by delivery.state
+order by delivery.state
 
 -- name: save_hook
 -- Adds a hook where :name is null. :compiled is the text of the conditions that were compiled; null: they do not change. :data are those

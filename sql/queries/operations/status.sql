@@ -66,11 +66,16 @@ order by lagging.oldest, hook.name
 select
     hook.name, pending.running, pending.interrupted, pending.retrying, pending.waiting, pending.paused, pending.blocked,
     pending.dead, pending.oldest_due_at,
-    extract(epoch from pending.oldest_due_at - clock_timestamp())::double precision, pending.counted
+    extract(epoch from pending.oldest_due_at - clock_timestamp())::double precision, pending.waits_for, pending.counted
 from (
     select
         delivery.hook_id,
-        min(delivery.due_at) filter (where delivery.state in ('waiting', 'retrying', 'paused')) as oldest_due_at,
+        min(delivery.due_at) filter (
+            where delivery.state in ('waiting', 'retrying') and delivery.waits_for is distinct from 'hook'
+        ) as oldest_due_at,
+        (array_agg(delivery.waits_for order by delivery.waits_for = 'hook', delivery.due_at nulls last) filter (
+            where delivery.state in ('waiting', 'retrying', 'paused')
+        ))[1] as waits_for,
         count(*) filter (where delivery.state = 'running') as running,
         count(*) filter (where delivery.state = 'interrupted') as interrupted,
         count(*) filter (where delivery.state = 'retrying') as retrying,

@@ -24,7 +24,7 @@ def ledger(device: Connection) -> Connection:
 def pending(conn: Connection) -> list[tuple[int, str]]:
     """Change and status of pending deliveries."""
     return conn.execute(
-        "select change_id, status from jobhooks.pending_deliveries() order by change_id, hook_id"
+        "select change_id, status from jobhooks.delivery_states() order by change_id, hook_id"
     ).fetchall()
 
 

@@ -160,6 +160,11 @@ def test_an_export_is_whole(ledger: Connection, database: str) -> None:
     assert json.loads(rows[1]["value"]) == {"n": 1.1} and '"n": 1.10' in rows[1]["value"]
     lines = done(jobhooks("result", "export", "--format", "jsonl", **url)).splitlines()
     assert len(lines) == 5 and json.loads(lines[1])["value"] == {"n": 1.1}
+    # One name and one form for a field, whichever way it is read.
+    same = json.loads(lines[0])
+    assert list(same) == list(first)
+    for name in ("started_at", "next_attempt_at", "hook_deleted", "dead", "attempt"):
+        assert first[name] == ("" if same[name] is None else json.dumps(same[name]).strip('"'))
     # Nothing to export is no error, and a table of nothing has headings.
     assert done(jobhooks("result", "export", "--format", "csv", "--object", "7", **url)).startswith("change_id,hook,")
     assert done(jobhooks("result", "export", "--format", "jsonl", "--object", "7", **url)) == ""

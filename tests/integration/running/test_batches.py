@@ -141,7 +141,7 @@ def test_of_a_batch_that_fails_each_is_delivered_alone(
     seen.execute("update public.device set serial = '2' where id = any(%s)", [ids])
     with Daemon(database, receivers, log):
         wait_until("all but the bad one are settled", lambda: len(statuses(seen)) == 5)
-        assert seen.execute("select change_id, status from jobhooks.pending_deliveries() order by 1").fetchall() == [
+        assert seen.execute("select change_id, status from jobhooks.delivery_states() order by 1").fetchall() == [
             (2, "dead"),
             (5, "blocked"),
         ]

@@ -121,9 +121,7 @@ def test_a_run_that_fails_is_undone_alone_and_all_have_their_log_lines(
         "select message from jobhooks.job_log_entry where level = 'info' order by change_id"
     ).fetchall()
     assert lines == [(f"run {number}",) for number in (1, 2, 3, 4, 5, 6, 8)]
-    pending = copying.execute(
-        "select change_id, status from jobhooks.pending_deliveries() order by change_id"
-    ).fetchall()
+    pending = copying.execute("select change_id, status from jobhooks.delivery_states() order by change_id").fetchall()
     assert pending == [(2, "waiting"), (5, "waiting")]
 
 

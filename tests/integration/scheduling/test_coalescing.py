@@ -186,7 +186,7 @@ def test_the_changes_of_some_seconds_are_one(seen: Connection, database: str, re
         wait_until("all wait", lambda: len(backlog(seen)) == 3)
         due = (
             "select due_at - parked_at between interval '59 minutes' and interval '1 hour'"
-            " from jobhooks.pending_deliveries() where status = 'waiting'"
+            " from jobhooks.delivery_states() where status = 'waiting'"
         )
         assert seen.execute(due).fetchall() == [(True,)] and not seen_rows(seen)
         # As if the hour were over.
@@ -210,7 +210,7 @@ def test_each_change_of_an_object_starts_its_quiet_period_again(
     debounced(seen, 3600, 7200)
     due = (
         "select head.change_id, (head.due_at - last.parked_at) between interval '59 minutes' and interval '1 hour'"
-        " from jobhooks.pending_deliveries() as head, jobhooks.delivery as last"
+        " from jobhooks.delivery_states() as head, jobhooks.delivery as last"
         " where head.status = 'waiting' and last.change_id = %s order by 1"
     )
     with Daemon(database, receivers, log) as daemon:

@@ -301,7 +301,7 @@ def test_what_waits_behind_a_dead_delivery_is_not_missed(
         wait_until("both are dead", lambda: dead(device) == [(2, 2)] * 2)
         for name in ("a", "b", "c"):
             device.execute("update public.device set name = %s where id < 3", [name])
-        blocked = "select count(*) from jobhooks.pending_deliveries() where status = 'blocked'"
+        blocked = "select count(*) from jobhooks.delivery_states() where status = 'blocked'"
         wait_until("the others wait", lambda: device.execute(blocked).fetchall() == [(6,)])
     (held,) = json.loads(jobhooks("status", "--json", "--database-url", database).stdout)["held_up"]
     assert (held["hook"], held["dead"], held["held_up"], held["held_up_objects"]) == ("hook of r.Now", 2, 6, 2)

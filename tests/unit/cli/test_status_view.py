@@ -39,6 +39,18 @@ def test_a_long_backlog_is_cut() -> None:
     assert len(shown) == 1 + (len(BACKLOGS) - 1) + 2, "a heading, all but one, and what is left out"
 
 
+def test_a_narrow_terminal_has_a_line_for_each_hook_instead_of_a_table() -> None:
+    """Eight columns and a long name would be cut in the middle of numbers."""
+    status = STATUSES["a long backlog"]
+    wide = [line.plain for _, line in lines(status, 120)]
+    assert wide == [line.plain for _, line in lines(status)]
+    narrow = {label: line.plain for label, line in lines(status, 40) if label == "pending"}
+    assert narrow == {"pending": "(gone): 1 waiting; oldest due: in 1h 0m"}
+    assert "hook 1: 4 running, 5 retrying, 1 waiting, 2 blocked, 3 dead; oldest due: 1m 30s late" in [
+        line.plain for _, line in lines(status, 40)
+    ]
+
+
 def test_the_first_problems_have_their_remedies() -> None:
     shown = text(STATUSES["many problems"])["problems"]
     assert PROBLEMS[0].remedy in shown[2]

@@ -14,6 +14,7 @@ from jobhooks.cli.commands import hook_apply
 from jobhooks.cli.hook_flags import given_data, given_settings, with_flags_to_add, with_flags_to_edit
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.confirm import confirm, number
+from jobhooks.cli.show.deliveries import in_words as counts_in_words
 from jobhooks.cli.show.history import LimitFlag, print_history
 from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import differences_in_words, in_words
@@ -192,11 +193,10 @@ def delete(
     with connection(load(config, database_url=database_url)) as conn:
         pending = hooks.hook_details(conn, name).deliveries
         if pending:
-            by_status = ", ".join(f"{count} {status}" for status, count in pending.items())
             total = sum(pending.values())
             confirm(
                 f'delete hook "{name}", which has {number(total, "pending delivery", "pending deliveries")}',
-                f"Discards them: {by_status}.",
+                f"Discards them: {counts_in_words(pending)}.",
                 yes=yes,
             )
         discarded = hooks.delete_hook(conn, name)
@@ -316,8 +316,8 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
         changes = number(hook.condition_failures, "change", "changes")
         yield "passed by", f"about {changes}, for which its conditions could not be evaluated: {hook.condition_error}"
     if hook.deliveries:
-        by_status = ", ".join(f"{count} {status}" for status, count in hook.deliveries.items())
-        yield "pending", f"{number(sum(hook.deliveries.values()), 'delivery', 'deliveries')}: {by_status}"
+        total = number(sum(hook.deliveries.values()), "delivery", "deliveries")
+        yield "pending", f"{total}: {counts_in_words(hook.deliveries)}"
 
 
 def _wait_in_words(hook: JobHook) -> str | None:

@@ -13,7 +13,7 @@ from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.adoption import if_copied, if_moved, print_owed
 from jobhooks.cli.show.confirm import confirm
 from jobhooks.cli.show.output import if_interrupted, print_json, print_message, print_text
-from jobhooks.cli.show.warnings import warn_of_publications, warn_of_secrets
+from jobhooks.cli.show.problems import warn_of_publications, warn_of_secrets
 from jobhooks.errors import Forbidden, JobhooksError, Refused, WrongUsage, with_remedy
 from jobhooks.operations import adopting, tables
 from jobhooks.operations.lookup.table_names import full_name

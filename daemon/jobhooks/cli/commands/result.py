@@ -1,6 +1,7 @@
 """``jobhooks result``: lists, shows and exports results, and reads their logs."""
 
 import csv
+import datetime
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
@@ -225,8 +226,10 @@ WRITERS: dict[Format, Callable[[Iterable[ResultDetails]], None]] = {
 
 
 def _cell(value: object) -> object:
-    """Render a value as a cell of CSV: texts, numbers and times as they are, others as JSON, null as an empty cell."""
-    if isinstance(value, msgspec.Raw | list):
+    """Render a value as a cell of CSV: as in JSON, but texts and times without quotes, and null as an empty cell."""
+    if isinstance(value, datetime.datetime):
+        return msgspec.to_builtins(value)
+    if isinstance(value, msgspec.Raw | list | bool):
         encoded = msgspec.json.encode(value).decode()
         return "" if encoded == "null" else encoded
     return value

@@ -66,16 +66,16 @@ def _watch(settings: Settings, interval_s: float, *, as_json: bool) -> None:
             wait_for_reader_to_leave(interval_s)
 
 
-def _lines(look: Look) -> list[tuple[str, Text]]:
+def _lines(look: Look, width: int | None = None) -> list[tuple[str, Text]]:
     if isinstance(look, DatabaseUnreachable):
         return [("jobhooks", Text(f"{look}; trying again", "bold red"))]
-    return list(lines(look))
+    return list(lines(look, width))
 
 
 def _print(look: Look) -> None:
     out = console()
     if sys.stdout.isatty():
-        out.print(on_terminal(_lines(look)), soft_wrap=False)
+        out.print(on_terminal(_lines(look, out.width)), soft_wrap=False)
         return
     for label, value in _lines(look):
         out.print(Text.assemble(f"{label:10} ", value))
@@ -91,12 +91,13 @@ def _printer(*, as_json: bool) -> Generator[Callable[[Look], None]]:
     if as_json:
         yield _print_json_line
     elif sys.stdout.isatty():
-        with Live(console=console(), auto_refresh=False) as live:
+        out = console()
+        with Live(console=out, auto_refresh=False) as live:
 
             def show(screen: RenderableType) -> None:
                 live.update(screen, refresh=True)
 
-            yield lambda look: show(on_terminal(_lines(look)))
+            yield lambda look: show(on_terminal(_lines(look, out.width)))
     else:
 
         def add(look: Look) -> None:

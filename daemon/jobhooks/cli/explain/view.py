@@ -6,6 +6,7 @@ from rich.text import Text
 
 from jobhooks.cli.show.change_diff import ASIDE, heading
 from jobhooks.cli.show.output import console, one_line
+from jobhooks.cli.show.waits import state_in_words
 from jobhooks.operations.delivering.attempts import ResultDetails
 from jobhooks.operations.delivering.deliveries import PendingDelivery
 from jobhooks.operations.delivering.explained_rules import Verdict
@@ -63,16 +64,8 @@ def _ran(result: ResultDetails) -> str:
 
 
 def _pending(delivery: PendingDelivery) -> str:
-    """The state of a pending delivery, as a sentence."""
-    attempts = f"after {delivery.attempts} {'attempt' if delivery.attempts == 1 else 'attempts'}"
     error = f": {delivery.error}" if delivery.error else ""
-    if delivery.run is not None:
-        return f"{delivery.state} since {delivery.run.started_at.isoformat(' ', 'seconds')}, {attempts}"
-    if delivery.behind is not None:
-        return f"{delivery.state} behind change {delivery.behind}, {attempts}{error}"
-    if delivery.due_at is not None:
-        return f"{delivery.state}, due at {delivery.due_at.isoformat(' ', 'seconds')}, {attempts}{error}"
-    return f"{delivery.state}, {attempts}{error}"
+    return f"{state_in_words(delivery)}{error}"
 
 
 def _asides(hook: HookExplanation) -> Iterator[str]:

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from jobhooks.cli.show.output import local, one_line
+from jobhooks.cli.show.waits import state_in_words
 from jobhooks.operations.delivering.attempts import ResultDetails
 from jobhooks.operations.delivering.change_details import ChangeDetails
-from jobhooks.operations.delivering.deliveries import PendingDelivery
 from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.json_rows import Columns, columns
 
@@ -108,7 +108,7 @@ def print_change(out: Console, shown: ChangeDetails) -> None:
     for result in shown.results:
         _print_result(out, result)
     for delivery in shown.deliveries:
-        out.print(Text(one_line(f'  pending for the hook "{delivery.hook}": {_pending(delivery)}'), "yellow"))
+        out.print(Text(one_line(f'  pending for the hook "{delivery.hook}": {state_in_words(delivery)}'), "yellow"))
     if not shown.results and not shown.deliveries:
         out.print(Text("  no receiver has run for this change", ASIDE))
     out.print(Text(f"  why each hook ran, or did not: jobhooks explain --change {shown.id}", ASIDE))
@@ -158,17 +158,6 @@ def _print_result(out: Console, result: ResultDetails) -> None:
     for entry in result.log:
         about = "" if entry.object is None else f"{entry.object}: "
         out.print(Text(one_line(f"    {entry.level}: {about}{entry.message}"), ASIDE))
-
-
-def _pending(delivery: PendingDelivery) -> str:
-    if delivery.run is not None:
-        return f"{delivery.state} since {delivery.run.started_at.isoformat(' ', 'seconds')}"
-    after = f"after {delivery.attempts} attempts"
-    if delivery.behind is not None:
-        return f"{delivery.state} behind change {delivery.behind}, {after}"
-    if delivery.due_at is None:
-        return f"{delivery.state} {after}"
-    return f"{delivery.state} until {delivery.due_at.isoformat(' ', 'seconds')}, {after}"
 
 
 def _short(value: str | None) -> str:

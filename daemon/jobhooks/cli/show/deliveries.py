@@ -10,6 +10,7 @@ from jobhooks.cli.show.change_diff import ADDED, ASIDE, REMOVED
 from jobhooks.cli.show.confirm import number
 from jobhooks.cli.show.output import one_line, printable
 from jobhooks.cli.show.results import log_line
+from jobhooks.cli.show.waits import REASONS, because, duration, until
 from jobhooks.operations.delivering.attempts import AttemptDetails
 from jobhooks.operations.delivering.cancelling import DeliveriesCancelled
 from jobhooks.operations.delivering.deliveries import (
@@ -20,7 +21,6 @@ from jobhooks.operations.delivering.deliveries import (
 )
 
 ERROR_WIDTH = 100  # characters of an error in a list
-UNITS = ((86_400, "d"), (3600, "h"), (60, "m"))
 
 
 @dataclass(frozen=True)
@@ -58,21 +58,7 @@ def _when(delivery: PendingDelivery) -> str:
         return f"{duration(delivery.run.lasts_s, 'just now')}, pid {delivery.run.worker_pid or delivery.run.pid}"
     if delivery.state == "blocked" and delivery.behind is not None:
         return f"behind {delivery.behind}"
-    if delivery.due_in_s is None or delivery.state == "paused":
-        return "-"
-    return "now" if delivery.due_in_s < 1 else f"in {duration(delivery.due_in_s)}"
-
-
-def duration(seconds: float, none: str = "now") -> str:
-    """Render the time until something is due: ``now``, ``12s``, ``3m 5s``, ``1h 0m``, ``2d 4h``."""
-    left = int(seconds)
-    if left <= 0:
-        return none
-    for position, (size, unit) in enumerate(UNITS):
-        if left >= size:
-            smaller, its_unit = (*UNITS, (1, "s"))[position + 1]
-            return f"{left // size}{unit} {left % size // smaller}{its_unit}"
-    return f"{left}s"
+    return until(delivery.due_in_s, delivery.waits_for) if delivery.state != "paused" else "-"
 
 
 def in_words(by_state: Mapping[str, int]) -> str:
@@ -138,9 +124,13 @@ def _next(delivery: PendingDeliveryDetails) -> str:
         return "since just now" if since == "just now" else f"for {since}"
     if delivery.state == "paused":
         return "as its hook is"
+    if delivery.waits_for == "hook":
+        return REASONS["hook"]
     if delivery.due_at is not None and delivery.due_in_s is not None:
         moment, left = delivery.due_at.isoformat(" ", "seconds"), duration(delivery.due_in_s)
-        return f"due since {moment}" if left == "now" else f"due in {left}, at {moment}"
+        return f"due since {moment}" if left == "now" else f"due in {left}, at {moment}{because(delivery)}"
+    if delivery.waits_for is not None:
+        return REASONS[delivery.waits_for]
     if delivery.blocked_by is not None:
         blocker = delivery.blocked_by
         more = "" if blocker.deliveries == 1 else f", and {number(blocker.deliveries - 1, 'other', 'others')}"

@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from jobhooks.cli.show.confirm import number
-from jobhooks.cli.show.deliveries import duration
 from jobhooks.cli.show.output import local, one_line, printable
 from jobhooks.cli.show.problems import STYLES, counted
+from jobhooks.cli.show.waits import duration, until
 from jobhooks.operations.doctor import Problem
 from jobhooks.operations.status import (
     COUNTED_RESULTS,
@@ -26,18 +26,20 @@ from jobhooks.operations.status import (
 SHOWN_HOOKS = 8
 SHOWN_PROBLEMS = 5
 RARE_STATES = ("running", "interrupted", "retrying", "paused")  # columns that are left out if nothing is in them
+STATES = ("waiting", "blocked", "dead")
+LABEL_WIDTH = 11  # of on_terminal
 NAME_WIDTH = 32  # characters of a hook's name
 UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
-def lines(status: Status) -> Iterator[tuple[str, Text]]:
-    """Yield each line with the label that precedes it, which may be empty."""
+def lines(status: Status, width: int | None = None) -> Iterator[tuple[str, Text]]:
+    """Yield each line with the label that precedes it, which may be empty; for a terminal of ``width`` characters."""
     where = f"{status.database}, PostgreSQL {status.server_version} at {status.host}, as {status.role}"
     yield "jobhooks", Text.assemble((status.version, "bold"), one_line(f" in {where}; {local(status.time)}"))
     yield from _daemons(status)
     yield "behind", _unread(status.unread)
     yield from _lagging(status.lagging_hooks)
-    yield from _backlog(status)
+    yield from _backlog(status, width)
     for held in status.held_up[:SHOWN_HOOKS]:
         yield "", Text(held_up_line(held), "bold red")
     yield from _last_hour(status.last_hour)
@@ -114,26 +116,40 @@ def _state(hook: LaggingHook) -> str:
     return "" if hook.next_at is None else f", at its rate until {hook.next_at.astimezone():%H:%M:%S}"
 
 
-def _backlog(status: Status) -> Iterator[tuple[str, Text]]:
+def _backlog(status: Status, width: int | None) -> Iterator[tuple[str, Text]]:
     backlogs = status.deliveries
     if not backlogs:
         yield "pending", Text("nothing")
         return
-    names = [_name(backlog) for backlog in backlogs[:SHOWN_HOOKS]]
-    width = max(map(cell_len, names))
-    rare = [state for state in RARE_STATES if any(getattr(backlog, state) for backlog in backlogs)]
-    states = [*rare, "waiting", "blocked", "dead"]
-    headings = "".join(f"{state:>{_width(state)}}" for state in states)
-    yield "pending", Text(f"{'':{width}} {headings}  oldest due", "dim")
-    for name, backlog in zip(names, backlogs, strict=False):
-        counts = [_count(backlog, state) for state in states]
-        padding = " " * (width - cell_len(name) + 1)
-        yield "", Text.assemble(name, padding, *counts, f"  {_due(backlog)}")
+    states = [each for each in RARE_STATES if any(getattr(backlog, each) for backlog in backlogs)]
+    table = list(_table(backlogs[:SHOWN_HOOKS], [*states, *STATES]))
+    if width is not None and max(line.cell_len for line in table) > width - LABEL_WIDTH:
+        table = [_sentence(backlog) for backlog in backlogs[:SHOWN_HOOKS]]
+    yield from zip(["pending", *[""] * len(table)], table, strict=False)
     if len(backlogs) > SHOWN_HOOKS:
         more = number(len(backlogs) - SHOWN_HOOKS, "more hook", "more hooks")
         yield "", Text(f"and for {more}", "dim")
     if not status.deliveries_complete:
         yield "", Text("and more: not all were counted", "yellow")
+
+
+def _table(backlogs: Sequence[HookBacklog], states: Sequence[str]) -> Iterator[Text]:
+    names = [_name(backlog) for backlog in backlogs]
+    width = max(map(cell_len, names))
+    headings = "".join(f"{state:>{_width(state)}}" for state in states)
+    yield Text(f"{'':{width}} {headings}  oldest due", "dim")
+    for name, backlog in zip(names, backlogs, strict=True):
+        counts = [_count(backlog, state) for state in states]
+        padding = " " * (width - cell_len(name) + 1)
+        yield Text.assemble(name, padding, *counts, f"  {_due(backlog)}")
+
+
+def _sentence(backlog: HookBacklog) -> Text:
+    """The same for a terminal that is too narrow for a table, without the states that no delivery is in."""
+    counts = [(state, getattr(backlog, state)) for state in (*RARE_STATES, *STATES)]
+    parts = [(f"{count} {state}", "bold red" if state == "dead" else "") for state, count in counts if count]
+    text = Text(f"{_name(backlog)}: ").append(Text(", ").join(Text(*part) for part in parts))
+    return text if (due := _due(backlog)) == "-" else text.append(f"; oldest due: {due}")
 
 
 def _width(state: str) -> int:
@@ -167,11 +183,9 @@ def _shortened(name: str) -> str:
 
 def _due(backlog: HookBacklog) -> str:
     left_s = backlog.oldest_due_in_s
-    if left_s is None:
-        return "-"
-    if left_s < 0:
+    if left_s is not None and left_s < 0:
         return f"{_age(-left_s)} late"
-    return f"in {duration(left_s)}" if left_s >= 1 else "now"
+    return until(left_s, backlog.waits_for)
 
 
 def _last_hour(hour: LastHour) -> Iterator[tuple[str, Text]]:

@@ -46,7 +46,7 @@ class JobHook(HookSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookDetails(JobHook):
-    """A hook with its number of pending deliveries, by status."""
+    """A hook with its number of pending deliveries, by state."""
 
     deliveries: dict[str, int]
 
@@ -69,7 +69,7 @@ def hook_details(conn: SyncConnection, name: str) -> HookDetails:
 
 
 def deliveries_of(conn: SyncConnection, name: str) -> dict[str, int]:
-    """The number of pending deliveries of a hook, by status."""
+    """The number of pending deliveries of a hook, by state."""
     return dict(call(conn, "deliveries_of_hook", name=name))
 
 

@@ -52,7 +52,7 @@ class DeliveryFilter:
 
 @dataclass(frozen=True)
 class DeliveryKey:
-    """Identifies a pending delivery. ``status``, ``state``, ``behind`` and ``attempts``: when it was looked up."""
+    """Identifies a pending delivery. The other fields are as of when it was looked up."""
 
     change_id: int
     hook_id: int
@@ -60,6 +60,8 @@ class DeliveryKey:
     state: str
     behind: int | None
     attempts: int
+    due_at: datetime.datetime | None
+    waits_for: str | None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ class PendingDelivery:
 
     ``state``: its current state, by ``jobhooks.delivery_states``; ``status``: waiting, blocked or dead, as the backlog
     has it. ``behind``: the change that a blocked one waits for. ``run``: null unless it runs, or was interrupted.
-    ``due_in_s``: seconds from now, negative if overdue; null unless it waits. ``error``: of the last attempt.
+    ``waits_for``: hook, retry, debounce, coalesce or rate, by the same function; null: nothing, or an older delivery.
+    ``due_at``: null unless it waits, and if it waits for a rate without a known end. ``due_in_s``: seconds from now,
+    negative if overdue. ``error``: of the last attempt.
     """
 
     change_id: int
@@ -100,6 +104,7 @@ class PendingDelivery:
     parked_at: datetime.datetime
     state: str
     behind: int | None
+    waits_for: str | None
     run: RunInProgress | None
 
 
@@ -309,6 +314,8 @@ def _by_key(conn: SyncConnection, keys: Sequence[DeliveryKey]) -> list[PendingDe
         statuses=[key.status for key in keys],
         states=[key.state for key in keys],
         behind=[key.behind for key in keys],
+        due_at=[key.due_at for key in keys],
+        waits_for=[key.waits_for for key in keys],
     )
     return [
         PendingDelivery(*facts, run=None if run[0] is None else RunInProgress(*run))

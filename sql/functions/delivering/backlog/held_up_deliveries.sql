@@ -11,7 +11,7 @@ set enable_nestloop = off
 set jit = off
 as $$
     with recursive pending as materialized (
-        select * from jobhooks.pending_deliveries(null, held_up_deliveries.looked_at)
+        select * from jobhooks.delivery_states(null, held_up_deliveries.looked_at)
     ),
     held as (
         select pending.hook_id, pending.change_id, true as is_dead, pending.content_type_id, pending.lane

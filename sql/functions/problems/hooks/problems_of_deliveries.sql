@@ -29,12 +29,11 @@ as $$
             case count(*) when 1 then '1 delivery' else count(*) || ' deliveries' end, min(delivery.due_at)::timestamptz(0)
         ),
         'see whether the daemon runs, and what it logs'
-    from jobhooks.pending_deliveries(array(
+    from jobhooks.delivery_states(array(
         select late.hook_id from jobhooks.delivery as late where late.status = 'waiting' and late.due_at < now() - interval '1 hour'
     )) as delivery
     left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
-    where delivery.status = 'waiting' and delivery.due_at < now() - interval '1 hour' and hook.paused is not true
-        and not exists (select from jobhooks.rate_waits(delivery.hook_id) as rate where rate.keys > 0)
+    where delivery.state in ('waiting', 'retrying') and delivery.waits_for is null and delivery.due_at < now() - interval '1 hour'
     group by delivery.hook_id, hook.name
     union all
     select

@@ -9,7 +9,7 @@ from jobhooks.cli.commands.tables.watch_many import Request, watch_many
 from jobhooks.cli.filters import YesFlag
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import print_json, print_message
-from jobhooks.cli.show.warnings import warn_of_publications, warn_of_secrets
+from jobhooks.cli.show.problems import warn_of_publications, warn_of_secrets
 from jobhooks.operations import tables
 from jobhooks.operations.lookup.table_patterns import is_pattern
 from jobhooks.operations.opening import connection

@@ -9,7 +9,7 @@ import typer
 
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import print_json, print_message, progress
-from jobhooks.cli.show.warnings import warn_of_publications, warn_of_secrets
+from jobhooks.cli.show.problems import warn_of_publications, warn_of_secrets
 from jobhooks.cli.show.watch_plan import print_plan
 from jobhooks.errors import Refused, with_remedy
 from jobhooks.operations import watching
