@@ -28,3 +28,23 @@ from jobhooks.object_change as change
 join jobhooks.content_type on content_type.id = change.content_type_id
 where change.id > :after_id
 order by change.id
+
+-- name: told_runs
+-- Results that ended after a moment, each with its log lines.
+select
+    result.change_id, result.finished_at,
+    jsonb_build_object(
+        'hook', hook.name, 'receiver', job.class_path, 'status', result.status, 'attempt', result.attempt,
+        'duration_ms', extract(epoch from result.finished_at - result.started_at) * 1000, 'error', result.error,
+        'log', (
+            select coalesce(jsonb_agg(jsonb_build_object('level', level, 'message', message) order by line), '[]')
+            from jobhooks.job_log_entry
+            where (job_log_entry.change_id, job_log_entry.hook_id, job_log_entry.attempt)
+                    = (result.change_id, result.hook_id, result.attempt)
+        )
+    )
+from jobhooks.job_result as result
+join jobhooks.job_hook as hook on hook.id = result.hook_id
+join jobhooks.job on job.id = result.job_id
+where result.change_id > :after_id and result.finished_at > :finished_after
+order by result.finished_at, result.change_id, hook.name

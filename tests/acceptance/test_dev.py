@@ -25,6 +25,19 @@ class Shout(JobHookReceiver):
         self.log_info(changed_object, "WORD " + str(changed_object.name))
 """
 
+FAILING = """
+import subprocess
+from jobhooks import JobHookReceiver
+
+class Shout(JobHookReceiver):
+    class Meta:
+        max_attempts = 1
+
+    def receive_job_hook(self, change, action, changed_object):
+        subprocess.run(["sh", "-c", "echo '{no json' >&2; echo '{}' >&2"], check=True)
+        change.nonsense
+"""
+
 
 class Dev:
     """The command as a process, and the JSON lines that it has printed."""
@@ -117,8 +130,18 @@ def test_a_throw_away_database_and_a_receiver_that_is_saved(directory: Path, beg
         wait_until("the file is loaded", lambda: [one for one in dev.events if one["event"] == "receivers_reloaded"])
         conn.execute("insert into public.site values (1, 'b')")
         wait_until("the new code runs", lambda: runs(dev, "other b"))
-    changes = [event["table"] for event in dev.events if event["event"] == "change"]
-    assert changes == ["public.device", "public.site"]
+        (directory / "receivers" / "shout.py").write_text(FAILING)
+        wait_until(
+            "the file is loaded", lambda: [one for one in dev.events if one["event"] == "receivers_reloaded"][1:]
+        )
+        conn.execute("insert into public.site values (2, 'c')")
+        wait_until("the run has died", lambda: [one for one in dev.events if one["event"] == "delivery_dead"])
+        (directory / "receivers" / "shout.py").write_text(RECEIVER.replace("WORD", "mended"))
+        wait_until("it has run with the code that was saved", lambda: runs(dev, "mended c"))
+        changes = [event["table"] for event in dev.events if event["event"] == "change"]
+        assert changes == ["public.device", "public.site", "public.site"]
+        conn.execute("insert into public.device select number, 'd' from generate_series(101, 350) as number")
+        wait_until("all runs of a long statement are shown", lambda: len(runs(dev, "mended d")) == 250)
     assert dev.end(signal.SIGINT) == 0
     assert "Traceback" not in "".join(dev.words)
     server = Path(command.partition("host=")[2].split()[0])

@@ -6,13 +6,14 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.job_settings import JobSettings
-from jobhooks.errors import Refused
+from jobhooks.errors import Refused, UnknownColumn
 from jobhooks.operations.configuration.hooks import hooks
 from jobhooks.operations.configuration.jobs import FoundJob, disable_job, register_jobs
 from jobhooks.operations.development import (
     arrange,
     check_nobody_leads,
     modules_in,
+    retry_failures,
     unwatched,
     why_it_looks_like_production,
 )
@@ -45,6 +46,35 @@ def test_what_is_new_is_watched_enabled_and_hooked(found: Connection, admin: Syn
     assert hook.content_types == ["public.device", "public.later", "public.site"]
     # A table without a key is watched too: its changes come in order as a whole.
     assert arrange(admin, {"shout"}).watched == ["public.note"]
+
+
+def test_a_receiver_that_cannot_be_hooked_stops_no_other_one(found: Connection, admin: SyncConnection) -> None:
+    """As one that is ordered by a column that no table has yet."""
+    ordered = FoundJob("by.Column", JobSettings(name="x", order_by=("site_id",)))
+    register_jobs(admin, [ordered, FoundJob("shout.Shout", JobSettings(name="x"))], complete=True)
+    first = arrange(admin, {"by", "shout"})
+    assert [(one.job, type(one.error)) for one in first.unhooked] == [("by.Column", UnknownColumn)]
+    assert first.hooked == ["dev: shout.Shout"]
+    found.execute("create table public.rack (id integer primary key, site_id integer)")
+    assert arrange(admin, {"by", "shout"}).hooked == ["dev: by.Column", "dev: shout.Shout"]
+
+
+def test_failures_of_changed_receivers_are_tried_again(found: Connection, admin: SyncConnection) -> None:
+    """Those of the hooks of dev only: a hook of the user is the user's."""
+    found.execute("select jobhooks.enable_job('other.Other')")
+    found.execute("select jobhooks.add_hook('own', '{public.device}', '{update}', 'other.Other')")
+    arrange(admin, {"shout", "other"})
+    found.execute(
+        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at, failures)"
+        " select change_id, hook.id, 1, change_id, status, now() + due, failures from (values"
+        " (1, 'dev: shout.Shout', 'dead', null, 2), (2, 'dev: shout.Shout', 'waiting', interval '1 h', 1),"
+        " (3, 'dev: shout.Shout', 'waiting', '1 h', 0), (4, 'own', 'dead', null, 2)"
+        ") as row (change_id, hook, status, due, failures) join jobhooks.job_hook as hook on hook.name = row.hook"
+    )
+    assert retry_failures(admin, ["other.Other", "new.New"]) == []
+    assert retry_failures(admin, ["shout.Shout"]) == [1, 2]
+    due = found.execute("select change_id from jobhooks.delivery where due_at <= now() order by change_id")
+    assert due.fetchall() == [(1,), (2,)]
 
 
 def test_a_receiver_with_a_hook_keeps_it_and_gets_no_other(found: Connection, admin: SyncConnection) -> None:

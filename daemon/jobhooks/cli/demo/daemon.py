@@ -7,7 +7,7 @@ import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -26,12 +26,12 @@ class DaemonProcess:
     offset: int = 0
 
     def new_events(self) -> list[dict[str, Any]]:
-        """The events that it has logged since the last call."""
+        """The events that it has logged since the last call, without what programs of receivers wrote to its stderr."""
         with self.log.open("rb") as file:
             file.seek(self.offset)
             complete = file.read().rpartition(b"\n")[0]
         self.offset += len(complete) + 1 if complete else 0
-        return [msgspec.json.decode(line) for line in complete.splitlines() if line.startswith(b"{")]
+        return [event for line in complete.splitlines() if (event := _event(line)) is not None]
 
     def check_alive(self) -> None:
         """Check that it runs.
@@ -42,6 +42,15 @@ class DaemonProcess:
         if self.process.poll() is not None:
             last = self.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
             raise JobhooksError("the daemon ended:\n" + "\n".join(last))
+
+
+def _event(line: bytes) -> dict[str, Any] | None:
+    try:
+        decoded: object = msgspec.json.decode(line)
+    except msgspec.DecodeError:
+        return None
+    event = cast("dict[str, Any]", decoded) if isinstance(decoded, dict) else {}
+    return event if isinstance(event.get("event"), str) else None
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Describing events to a person: the changes in the log, with their runs. Plain lines in a pipe."""
 
+import datetime
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,6 +61,16 @@ def changes_after(conn: SyncConnection, last_id: int) -> list[ToldChange]:
             results=msgspec.convert(results, tuple[ToldResult, ...]),
         )
         for *facts, before, after, results in call(conn, "told_changes", after_id=last_id)
+    ]
+
+
+def runs_ended_after(
+    conn: SyncConnection, moment: datetime.datetime, after_id: int
+) -> list[tuple[int, datetime.datetime, ToldResult]]:
+    """Read the results that ended later, of changes with a greater id: each with its change and its end, in order."""
+    return [
+        (change_id, finished_at, msgspec.convert(result, ToldResult))
+        for change_id, finished_at, result in call(conn, "told_runs", after_id=after_id, finished_after=moment)
     ]
 
 

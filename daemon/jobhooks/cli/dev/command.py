@@ -117,7 +117,10 @@ def _develop(chosen: Settings, target: Target, conn: SyncConnection, excepted: S
             daemon.check_alive()
             events = daemon.new_events()
             follower.daemon_events(events)
-            begins = any(event.get("event") == "started" for event in events)  # it has recorded the jobs
+            changed = [job for event in events if event["event"] == "receivers_reloaded" for job in event["changed"]]
+            if changed:
+                follower.retried(development.retry_failures(conn, changed))
+            begins = any(event["event"] == "started" for event in events)  # it has recorded the jobs
             if begins or (is_started and looks % ARRANGE_EVERY == 0):
                 follower.arranged(development.arrange(conn, development.modules_in(directories), excepted))
             if begins and not is_started:
