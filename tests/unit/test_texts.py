@@ -23,7 +23,7 @@ from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.discovery.loading import find_receivers
 from jobhooks.engine.delivery.outcome import Clock, completed, failed
 from jobhooks.engine.running.in_loop.call import RunCancelled
-from jobhooks.engine.running.in_process.pool import UNKNOWN, how_it_ended
+from jobhooks.engine.running.in_process.worker_process import UNKNOWN, how_it_ended
 from jobhooks.errors import InvalidConditions, InvalidHookFile, InvalidReceiver, JobhooksError, SettingsError
 from jobhooks.matching.conditions import ConditionFailed, Conditions, check_conditions
 from jobhooks.operations.configuration import hook_file

@@ -17,7 +17,7 @@ from jobhooks.engine.delivery.retry import Backoff
 from jobhooks.engine.delivery_log import DeliveryLog
 from jobhooks.engine.receiver_reload import ReceiverReload
 from jobhooks.engine.running.in_loop.limits import StuckLoop
-from jobhooks.engine.running.in_process.pool import stop_helpers
+from jobhooks.engine.running.in_process.fork_server import stop_helpers
 from jobhooks.engine.running.in_process.runner import ProcessRunner
 from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped

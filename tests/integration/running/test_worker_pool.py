@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
+from jobhooks.contract.control import WorkerDied
 from jobhooks.discovery.loading import find_receivers
-from jobhooks.engine.running.in_process import pool as pools
+from jobhooks.engine.running.in_process import pool as pools, worker_process
 from jobhooks.engine.running.in_process.messages import encoded
-from jobhooks.engine.running.in_process.pool import WorkerDied, WorkerPool
+from jobhooks.engine.running.in_process.pool import WorkerPool
 from support.engine.running import until
 from support.engine.working import (
     close_everything,
@@ -194,7 +195,7 @@ async def test_a_worker_that_dies_at_its_start_ends_its_call(tmp_path: Path) -> 
 
 
 async def test_a_worker_that_hangs_at_its_start_ends_its_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pools, "START_S", 1.0)
+    monkeypatch.setattr(worker_process, "START_S", 1.0)
     async with opened(tmp_path, HANGS_AT_START) as pool:
         with pytest.raises(WorkerDied, match="1 seconds"):
             await pool.call(same, 1, None)

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TextIO, cast
 
 from jobhooks.contract.choices import LogLevel
-from jobhooks.contract.control import TimeLimitExceeded
+from jobhooks.contract.control import TimeLimitExceeded, WorkerDied
 from jobhooks.contract.log import ReceiverLog
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
@@ -26,9 +26,9 @@ from jobhooks.engine.running.in_loop.call import call_receiver
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.transaction import RunTransaction, end_transaction
 from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.pool import WorkerDied, how_it_ended
 from jobhooks.engine.running.in_process.runner import orders_of
 from jobhooks.engine.running.in_process.transaction import KeptConnection, SharedTransaction
+from jobhooks.engine.running.in_process.worker_process import how_it_ended
 from jobhooks.errors import JobhooksError, TransactionEnded
 from jobhooks.runtime.parent_process import end_with
 from jobhooks.store.captured_changes import ListedChange, changes_with_ids, changes_with_ids_async

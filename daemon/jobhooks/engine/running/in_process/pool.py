@@ -1,40 +1,15 @@
-"""Worker processes, seen from the daemon: they are started, get work one piece at a time, and are killed."""
+"""Worker processes of one receiver: they are started, get work one piece at a time, and are killed."""
 
 import asyncio
-import contextlib
-import multiprocessing
-import multiprocessing.forkserver
-import multiprocessing.resource_tracker
-import os
-import pickle
-import select
 import signal
-import socket
-import threading
 from collections import deque
 from collections.abc import Callable
-from multiprocessing.context import ForkServerProcess
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from jobhooks.contract.control import WorkerDied
-from jobhooks.engine.running.in_process import worker
-from jobhooks.engine.running.in_process.line_file import LineFile
-from jobhooks.engine.running.in_process.messages import Incoming, encoded
-from jobhooks.runtime.signal_names import signal_name
+from jobhooks.engine.running.in_process.worker_process import UNKNOWN, Worker
 
 T = TypeVar("T")
-START_S = 120.0  # how long a worker may take to import its receiver
-# Seconds before each further attempt to start one: the fork server may have been killed. It is started again once the
-# system has ended it, which takes a moment.
-START_AGAIN_S = (0.01, 0.1, 0.5, 2.0)
-CLOSE_S = 2.0  # how long an idle worker may take to end
-LAST_WORDS_S = 0.05  # after a worker has died, until its last message has arrived
-STATUS_S = 2.0  # how long a killed worker may take to end, and the fork server to report the exit code
-UNKNOWN = 255  # the exit code if the fork server itself was killed
-
-_starting = threading.Lock()  # multiprocessing starts one process at a time
-
-
 IDLE_S = 10.0  # after which a worker without work ends
 # How a worker ends that gets a SIGTERM before it can leave it to the daemon; UNKNOWN if the fork server got it as well.
 ENDED_AT_START = (-signal.SIGTERM, UNKNOWN)
@@ -60,7 +35,7 @@ class WorkerPool:
         work: Callable[..., T],
         argument: object,
         limit_s: float | None,
-        on_begin: Callable[["Worker"], None] | None = None,
+        on_begin: Callable[[Worker], None] | None = None,
     ) -> T:
         """Have a worker call ``work(argument)``, a function of a module. ``on_begin`` gets the worker before that.
 
@@ -86,7 +61,7 @@ class WorkerPool:
             else:
                 taken.end()
 
-    async def _start(self) -> "Worker":
+    async def _start(self) -> Worker:
         """Start a worker; again if a signal to the whole process group ended it."""
         try:
             return await Worker.start(self._arguments)
@@ -95,7 +70,7 @@ class WorkerPool:
                 raise
         return await Worker.start(self._arguments)
 
-    def _keep(self, worker: "Worker") -> None:
+    def _keep(self, worker: Worker) -> None:
         """Keep a worker for the next call, for a while."""
         loop = asyncio.get_running_loop()
         worker.idle_since = loop.time()
@@ -136,307 +111,10 @@ class WorkerPool:
             busy.kill()
         await asyncio.gather(*(each.ended() for each in workers))
 
-    def _take_idle(self) -> "Worker | None":
+    def _take_idle(self) -> Worker | None:
         while self._idle:
             last = self._idle.pop()
             if last.is_idle:
                 return last
             last.end()
         return None
-
-
-class Worker(asyncio.Protocol):
-    """One worker process, and the connection to it.
-
-    Its death is noticed by the end of the connection, and by its process descriptor, because a program that the
-    receiver started may hold the connection open.
-    """
-
-    def __init__(self, process: ForkServerProcess, lines: LineFile) -> None:
-        self._process = process
-        self.lines = lines
-        self.lines_wanted = False  # by the current call, also after it has died
-        self.pid = process.pid
-        self._loop = asyncio.get_running_loop()
-        self._incoming = Incoming()
-        self._answer: asyncio.Future[bytes] | None = None
-        self._transport: asyncio.Transport | None = None
-        self.idle_since = 0.0  # by the loop's clock
-        self.leftovers: str | None = None  # what runs left in it, so that it must not be used again
-        self._lost = False  # there will be no further answer
-        self._died = asyncio.Event()
-        self._descriptor: int | None = None
-
-    @classmethod
-    async def start(cls, arguments: tuple[Any, ...]) -> "Worker":
-        """Start a worker, and wait until it is ready.
-
-        Raises:
-            WorkerDied: it has ended, takes too long, or cannot be started.
-        """
-        process, connection, lines = await _started(arguments)
-        new = cls(process, lines)
-        try:
-            new._watch()
-            await new._loop.create_unix_connection(lambda: new, sock=connection)
-            await new._answered("while it imported the receiver", START_S)
-        except TimeoutError:
-            raise WorkerDied(f"the worker process did not import the receiver within {START_S:.0f} seconds") from None
-        except BaseException:
-            new.kill()
-            raise
-        return new
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it can be given work."""
-        return self._answer is None and not self._lost and self.leftovers is None and not self._has_ended
-
-    @property
-    def _has_ended(self) -> bool:
-        """Whether the process has ended, also if the event loop has not noticed that yet."""
-        if self._descriptor is None:
-            return self._died.is_set()
-        ready = select.poll()
-        ready.register(self._descriptor, select.POLLIN)
-        return bool(ready.poll(0))
-
-    async def call(self, work: Callable[..., T], argument: object, limit_s: float | None) -> T:
-        """Have it call a function; see ``WorkerPool.call``."""
-        assert self._transport is not None
-        self._transport.write(encoded((work, argument)))
-        match await self._answered("while it ran the receiver", limit_s):
-            case (value, None, None | str() as leftovers):
-                self.leftovers = leftovers
-                return cast("T", value)
-            case (None, Exception() as error, None | str() as leftovers):
-                self.leftovers = leftovers
-                raise error
-            case _:
-                raise self._garbled()
-
-    def _garbled(self) -> WorkerDied:
-        """Kill it: the receiver wrote to the connection, so its next answer cannot be told from others."""
-        self._lost = True
-        self.kill()
-        return WorkerDied("the worker process sent an answer that cannot be read")
-
-    async def _answered(self, doing: str, limit_s: float | None) -> Any:
-        """Wait for its answer. If there is no answer, kill it."""
-        self._answer = self._loop.create_future()
-        self._pass_on()
-        try:
-            async with asyncio.timeout(limit_s):
-                answer = await self._answer
-        except EOFError:
-            self.kill()
-            code = await self._exit_code()
-            died = WorkerDied(how_it_ended(code, doing))
-            died.code = code
-            raise died from None
-        except BaseException:
-            self.kill()
-            raise
-        try:
-            message = pickle.loads(answer)  # noqa: S301 - from a process of the daemon
-        except Exception as exc:
-            raise self._garbled() from exc
-        self._answer = None
-        return message
-
-    def cancel(self) -> None:
-        """Cancel the current call."""
-        if self._answer is not None:
-            self._answer.cancel()
-
-    def release_lines(self) -> None:
-        """The current call has ended."""
-        self.lines_wanted = False
-        if self._died.is_set():
-            self.lines.close()
-
-    def fail(self, error: Exception) -> None:
-        """Kill it, and let the current call raise this error, unless its answer has arrived."""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
-
-    def end(self) -> None:
-        """Begin to end it: it ends when its connection is closed, and is killed if it does not."""
-        if self._transport is not None:
-            self._transport.close()
-        if not self._died.is_set():
-            self._loop.call_later(CLOSE_S, self.kill)
-
-    async def ended(self) -> None:
-        """Wait until it has ended; kill it after some seconds."""
-        for _ in range(2):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_S):
-                    await self._died.wait()
-            self.kill()
-
-    def kill(self) -> None:
-        """Kill it."""
-        if self._transport is not None:
-            self._transport.close()
-        self.kill_process()
-
-    def kill_process(self) -> None:
-        """Kill it, and leave its connection as it is."""
-        if self._descriptor is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._descriptor, signal.SIGKILL)
-        elif not self._died.is_set():
-            self._process.kill()
-
-    # The connection.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the connection."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Take in an answer, or a part of one."""
-        self._incoming.feed(data)
-        self._pass_on()
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Fail the current call."""
-        self._lose()
-
-    def _lose(self) -> None:
-        self._lost = True
-        self._pass_on()
-
-    def _pass_on(self) -> None:
-        if self._answer is None or self._answer.done():
-            return
-        if (answer := self._incoming.next()) is not None:
-            self._answer.set_result(answer)
-        elif self._lost:
-            self._answer.set_exception(EOFError())
-
-    # The process.
-
-    def _watch(self) -> None:
-        """Notice when it ends."""
-        assert self._process.pid is not None
-        try:
-            self._descriptor = os.pidfd_open(self._process.pid)
-        except ProcessLookupError:
-            self._died.set()
-            self.lines.close()
-            self._lose_soon()
-        except (AttributeError, OSError):  # not Linux, or not allowed: the fork server reports its end
-            self._loop.add_reader(self._process.sentinel, self._on_died, self._process.sentinel)
-        else:
-            self._loop.add_reader(self._descriptor, self._on_died, self._descriptor)
-
-    def _on_died(self, watched: int) -> None:
-        self._loop.remove_reader(watched)
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-        self._died.set()
-        if not self.lines_wanted:
-            self.lines.close()
-        self._lose_soon()
-        self._loop.call_later(STATUS_S, self._release)
-
-    def _release(self) -> None:
-        """Close the descriptors that multiprocessing has of it."""
-        with contextlib.suppress(ValueError):  # the fork server has not reported its end
-            self._process.close()
-
-    def _lose_soon(self) -> None:
-        """Give up once its last message has had time to arrive."""
-        self._loop.call_later(LAST_WORDS_S, self._lose)
-
-    async def _exit_code(self) -> int:
-        """Its exit code, once it has ended and the fork server has reported it."""
-        reported = asyncio.Event()
-        sentinel = self._process.sentinel
-        try:
-            async with asyncio.timeout(STATUS_S):
-                await self._died.wait()
-                self._loop.add_reader(sentinel, reported.set)
-                await reported.wait()
-        except TimeoutError:
-            return UNKNOWN
-        finally:
-            self._loop.remove_reader(sentinel)
-        code = self._process.exitcode
-        self._release()
-        return UNKNOWN if code is None else code
-
-
-async def _started(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socket.socket, LineFile]:
-    """Start a process, and return it with the daemon's end of the connection to it, and the file of its log lines.
-
-    Raises:
-        WorkerDied: it cannot be started.
-    """
-    for wait_s in (*START_AGAIN_S, None):
-        try:
-            return await _start(arguments)
-        except (OSError, EOFError) as exc:
-            if wait_s is None:
-                raise WorkerDied(f"the worker process cannot be started: {exc or type(exc).__name__}") from exc
-            await asyncio.sleep(wait_s)
-    raise AssertionError
-
-
-async def _start(arguments: tuple[Any, ...]) -> tuple[ForkServerProcess, socket.socket, LineFile]:
-    ours, theirs = socket.socketpair()
-    lines = LineFile.create()
-    # From a server process that has neither threads nor connections: a fork of the daemon would inherit both.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([worker.__name__])
-    process = context.Process(target=worker.serve, args=(theirs, lines, *arguments), name="jobhooks worker")
-    starting = asyncio.get_running_loop().run_in_executor(None, _start_locked, process)
-    try:
-        await asyncio.shield(starting)
-    except BaseException:
-        starting.add_done_callback(lambda _: ours.close())  # a process that starts nevertheless ends by this
-        starting.add_done_callback(lambda _: lines.close())
-        raise
-    finally:
-        starting.add_done_callback(lambda _: theirs.close())
-    return process, ours, lines
-
-
-def _start_locked(process: ForkServerProcess) -> None:
-    with _starting:
-        process.start()
-        # Workers end with the daemon (``worker.initialize``). multiprocessing would read their exit codes in this
-        # thread, and wait for them when the daemon ends.
-        multiprocessing.process._children.discard(process)  # pyright: ignore - private, see above
-
-
-async def start_fork_server() -> None:
-    """Start the process that workers are forked from, which takes longer than a fork. The first fork reports errors."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([worker.__name__])
-    with contextlib.suppress(OSError, EOFError):
-        await asyncio.get_running_loop().run_in_executor(None, _ensure_fork_server)
-
-
-def _ensure_fork_server() -> None:
-    with _starting:
-        multiprocessing.forkserver.ensure_running()
-
-
-def stop_helpers() -> None:
-    """End multiprocessing's processes, and wait: a service manager would kill those that are left, and log that."""
-    with _starting, contextlib.suppress(OSError):
-        multiprocessing.forkserver._forkserver._stop()  # pyright: ignore - private; otherwise they end after this process
-        multiprocessing.resource_tracker._resource_tracker._stop()  # pyright: ignore - the same
-
-
-def how_it_ended(code: int, doing: str) -> str:
-    """Describe the end of a worker process."""
-    if code == UNKNOWN:
-        return f"the worker process ended {doing}"
-    if code < 0:
-        return f"the worker process was ended by {signal_name(-code)} {doing}"
-    return f"the worker process ended with exit code {code} {doing}"

@@ -18,8 +18,10 @@ from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lasting_errors import rules_of
 from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process.fork_server import start_fork_server
 from jobhooks.engine.running.in_process.line_file import HEADER
-from jobhooks.engine.running.in_process.pool import Worker, WorkerPool, start_fork_server
+from jobhooks.engine.running.in_process.pool import WorkerPool
+from jobhooks.engine.running.in_process.worker_process import Worker
 from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable
