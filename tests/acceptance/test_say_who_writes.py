@@ -14,59 +14,6 @@ select coalesce(change.action::text, '') || ' ' || coalesce(context ->> 'user_na
     || coalesce(context ->> 'request_id', '-')
 from jobhooks.object_change as change order by id
 """
-DJANGO = """
-import sys
-import django
-from django.conf import settings
-from django.db import connection, models, transaction
-from django.test import RequestFactory
-from psycopg.conninfo import conninfo_to_dict
-
-target = conninfo_to_dict(sys.argv[1])
-settings.configure(
-    DATABASES={"default": {
-        "ENGINE": "django.db.backends.postgresql", "NAME": target["dbname"], "USER": target["user"],
-        "HOST": target["host"], "PORT": target.get("port", ""), "PASSWORD": target.get("password", ""),
-    }},
-    USE_TZ=True,
-)
-django.setup()
-
-
-class Device(models.Model):
-    id = models.AutoField(primary_key=True)
-    name = models.TextField()
-    serial = models.TextField()
-
-    class Meta:
-        app_label = "inventory"
-        db_table = "device"
-
-
-class User:
-    def get_username(self):
-        return "ali'ce %s"
-
-
-def view(request):
-    device = Device.objects.create(name="100% of %s", serial="1")  # autocommit: RETURNING has its id
-    assert isinstance(device.pk, int), device.pk
-    assert Device.objects.filter(pk=device.pk).update(serial="2") == 1  # the count is that of the UPDATE
-    with transaction.atomic():
-        device.delete()
-    with connection.cursor() as cursor:
-        cursor.execute("insert into device (name, serial) values ('100%', '')")  # no parameters: a percent sign is one
-        cursor.executemany("insert into device (name, serial) values (%s, %s)", [("a", "b"), ("c", "d")])
-        cursor.execute("with made as (insert into device (name) values ('w') returning name) select name from made")
-        assert cursor.fetchall() == [("w",)]
-    assert Device.objects.get(name="a").serial == "b"
-
-
-request = RequestFactory().get("/", headers={"X-Request-ID": "r-1"})
-request.user = User()
-SayWhoWrites(view)(request)
-Device.objects.create(name="after", serial="")  # another request has nothing of this one
-"""
 SQLALCHEMY = """
 import sys
 from sqlalchemy import create_engine
@@ -134,14 +81,6 @@ def run(code: str, database: str, tmp_path: Path) -> None:
 
 def written(device: Connection) -> list[str]:
     return [text for (text,) in device.execute(WRITTEN.encode())]
-
-
-def test_django_says_who_writes_in_autocommit_and_in_transactions(
-    device: Connection, database: str, tmp_path: Path
-) -> None:
-    run(recipe("Django") + DJANGO, database, tmp_path)
-    actions = ["create", "update", "delete", *["create"] * 4]
-    assert written(device) == [*(f"{action} ali'ce %s r-1" for action in actions), "create - -"]
 
 
 def test_sqlalchemy_says_who_writes_in_the_orm_and_in_core(device: Connection, database: str, tmp_path: Path) -> None:

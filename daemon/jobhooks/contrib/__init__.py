@@ -1,0 +1,1 @@
+"""Parts for other frameworks. Nothing of jobhooks imports them, and each imports its framework."""
