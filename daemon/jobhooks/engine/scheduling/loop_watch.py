@@ -18,6 +18,9 @@ MOST_HELD_S = 60.0  # a loop that writes so rarely does little harm: it is not h
 PATIENCE = 5  # a hold is this many times the longest interval between two changes
 LEAVES_S = 0.5  # after the last run, until no write can be one of its late ones
 SLACK_S = 0.02  # by which the clocks of daemon and database may differ
+# Rows that a statement writes just before their first runs may seem to be written during them, if the clocks differ.
+# Such rows are written within this time.
+AT_ONCE_S = 2 * SLACK_S
 MOST_SKIPPED = 2  # runs without a change, in a row
 MOST_PER_RUN = 4  # changes of one run: an application that writes often writes more
 MOST_RUNS = 5_000  # that a suspicion remembers
@@ -50,6 +53,7 @@ class Chain:
 
     - ``hits``: how many; ``needed``: how many make a suspicion
     - ``widest``: the longest interval between two of them, in seconds
+    - ``began``: when the first one was written
     """
 
     __slots__ = (
@@ -61,6 +65,7 @@ class Chain:
         "_may_overlap",
         "_starts",
         "_written",
+        "began",
         "hits",
         "needed",
         "widest",
@@ -82,6 +87,7 @@ class Chain:
         self._written = 0.0  # when the last change was
         self.hits = 0
         self.widest = 0.0
+        self.began = 0.0
 
     def add_run(self, start: float, end: float) -> None:
         """A run has ended."""
@@ -115,6 +121,8 @@ class Chain:
             return
         if self.hits and not self._written < held_until <= written + LEAVES_S:
             self.widest = max(self.widest, written - self._written)
+        if not self.hits:
+            self.began = written
         self._written = written
         self.hits += 1
         forgotten = max(first - MOST_SKIPPED - 1, 0)
@@ -181,7 +189,12 @@ class LoopWatch:
             self._acquit()
         elif is_tried:
             self._judge_tried(chain, written, delivery)
-        elif self._tried is None and chain.hits >= chain.needed and chain.widest < _WIDEST_S:
+        elif (
+            self._tried is None
+            and chain.hits >= chain.needed
+            and chain.widest < _WIDEST_S
+            and written > chain.began + AT_ONCE_S
+        ):
             self._tried = chain
             self._next_hold = 0
             self.is_held = True

@@ -142,6 +142,19 @@ def test_an_object_that_is_written_in_bursts(size: int, every_s: float) -> None:
     assert not busy.run(60 * every_s)
 
 
+@pytest.mark.parametrize("ahead_s", [0.0, 0.015, -0.015])
+@pytest.mark.parametrize("run_s", [0.0001, 0.03])
+def test_rows_that_are_written_at_once(run_s: float, ahead_s: float) -> None:
+    """By a statement, before the first of their runs; many of these begin before a clock could tell."""
+    watch = LoopWatch(LIMIT)
+    written = 1_700_000_000.0
+    for number in range(1, 5 * LIMIT):
+        start = written + 0.003 + 0.000_02 * number
+        delivery = _delivery(number, written + 0.000_01 * number - ahead_s, number)
+        watch.ran(delivery, Outcome(start, start + run_s, JobResultStatus.SUCCESS))
+    assert not watch.is_held
+
+
 def test_an_application_that_only_sometimes_answers_a_run() -> None:
     """Nothing is endless here: a chain of 50, each time that the application begins one."""
     left = [0]
