@@ -45,9 +45,9 @@ def run_daemon(chosen: Settings, end_with: int | None) -> None:
         log.warning("unknown_variable", problem=problem)
     service = systemd.Service()
 
-    with output.captured():
+    with output.captured() as handler:
         engine_settings, registry = _prepare(chosen, service)
-        running = supervisor.run(engine_settings, registry, service, restart=restart, streams=streams)
+        running = supervisor.run(engine_settings, registry, service, restart=restart, streams=streams, handler=handler)
         uvloop.run(running, loop_factory=DaemonLoop)
 
 

@@ -58,6 +58,10 @@ class RunLogger(logging.Logger):
         """Pickle it by its name, as any logger: another process has no such run."""
         return logging.getLogger, (self.name,)
 
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - a name of the standard library
+        """By its own level alone: ``logging.disable`` of another receiver in this process does not count."""
+        return level >= self.level
+
     def debug(self, msg: object = None, *args: object, **options: Any) -> None:
         """Log details."""
         self._log_as(logging.DEBUG, msg, args, options)

@@ -19,6 +19,7 @@ from jobhooks.engine.receiver_reload import ReceiverReload
 from jobhooks.engine.running.in_loop.limits import StuckLoop
 from jobhooks.engine.running.in_process.fork_server import stop_helpers
 from jobhooks.engine.running.in_process.runner import ProcessRunner
+from jobhooks.engine.running.output import RecordHandler
 from jobhooks.engine.running.runner import Runner
 from jobhooks.engine.session import EngineSettings, Session, Stopped
 from jobhooks.errors import (
@@ -35,6 +36,10 @@ from jobhooks.runtime.standard_streams import PutBack, StandardStreams
 from jobhooks.runtime.stop_signals import StopSignals
 
 STUCK_CODE = 1  # the exit code if the event loop stands still
+KEEP_LOGGING = (
+    "an async def receiver, or a library that it uses, must leave the handlers and the level of the root logger alone,"
+    " and not call logging.disable: all receivers share them"
+)
 KEEP_STREAMS = "an async def receiver, or a library that it uses, must leave stdout and stderr open"
 NOTHING = PutBack([], [])
 
@@ -48,13 +53,14 @@ async def run(
     observers: Sequence[Observer] = (),
     restart: Callable[[], NoReturn] | None = None,
     streams: StandardStreams | None = None,
+    handler: RecordHandler | None = None,
 ) -> None:
     """Deliver until SIGTERM or SIGINT. If the database goes away, wait for it.
 
     ``service`` hears when the daemon listens and reads, or stands by, when it has lost the database, and, for systemd's
-    watchdog, that the event loop goes on. If it stands still, ``restart`` is called in another thread. ``streams`` are
-    put back if a receiver has closed them. Receivers are reloaded when their files change and on SIGHUP. ``observers``
-    get the engine's events beside the log.
+    watchdog, that the event loop goes on. If it stands still, ``restart`` is called in another thread. ``streams`` and
+    the ``handler`` of the root logger are put back if a receiver has replaced them. Receivers are reloaded when their
+    files change and on SIGHUP. ``observers`` get the engine's events beside the log.
 
     On the signal, runs have ``shutdown_grace_s`` to end. The next daemon reads everything again that is not settled by
     then, or has not begun. A second signal ends the process immediately.
@@ -75,11 +81,8 @@ async def run(
         blame(settings.database_url, stuck)
         start_again()
 
-    def keep_streams() -> None:
-        put_back = NOTHING if streams is None else streams.put_back()
-        if put_back.numbers:
-            log.error("descriptors_closed", descriptors=put_back.numbers, hint=KEEP_STREAMS)
-        if put_back.taken:  # by a connection, whose messages may be anywhere
+    def keep_output() -> None:
+        if _put_back(streams, handler):
             start_again()
 
     def start_again() -> None:
@@ -91,7 +94,7 @@ async def run(
     helpers = [
         asyncio.create_task(ReceiverReload(registry, def_runner).run(requested)),
         asyncio.create_task(def_runner.warm_up()),
-        asyncio.create_task(signals.keep(keep_streams)),
+        asyncio.create_task(signals.keep(keep_output)),
     ]
     if (watchdog_s := systemd.watchdog_s()) is not None:
         helpers.append(asyncio.create_task(_feed_watchdog(watchdog_s, systemd.notify)))
@@ -106,6 +109,19 @@ async def run(
         await asyncio.to_thread(stop_helpers)
     log.info("stopped")
     signals.end_soon()
+
+
+def _put_back(streams: StandardStreams | None, handler: RecordHandler | None) -> bool:
+    """Put back what an ``async def`` receiver has replaced; returns whether a connection has got a descriptor of ours.
+
+    Its messages may be anywhere then.
+    """
+    if handler is not None and handler.put_back():
+        log.warning("logging_put_back", hint=KEEP_LOGGING)
+    put_back = NOTHING if streams is None else streams.put_back()
+    if put_back.numbers:
+        log.error("descriptors_closed", descriptors=put_back.numbers, hint=KEEP_STREAMS)
+    return bool(put_back.taken)
 
 
 async def run_sessions(

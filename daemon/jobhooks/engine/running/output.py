@@ -74,7 +74,7 @@ class RecordHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Add a record to the log that it belongs to."""
         text, _ = formatted(record.msg, record.args)
-        if trace := traceback_of(record.exc_info) or (record.exc_text or ""):
+        if trace := traceback_of(record.exc_info) or record.exc_text or record.stack_info:
             text = with_traceback(text, trace)
         level = _level_of(record)
         if getattr(record, "skip_db_logging", False):
@@ -82,6 +82,22 @@ class RecordHandler(logging.Handler):
             return
         extra = vars(record)
         self._output.add(level, text, record.name, extra.get("object"), extra.get("grouping"))
+
+    def put_back(self) -> bool:
+        """Undo what a receiver did to the root logger for all of them; returns whether there was something to undo."""
+        root = logging.root
+        if self in root.handlers and root.level == logging.INFO and not root.manager.disable:
+            return False
+        # A handler that prints would show each line twice. One that writes to a file of the receiver stays.
+        others = [one for one in root.handlers if one is not self and not _prints(one)]
+        root.handlers[:] = [self, *others]
+        root.setLevel(logging.INFO)
+        logging.disable(logging.NOTSET)
+        return True
+
+
+def _prints(handler: logging.Handler) -> bool:
+    return isinstance(getattr(handler, "stream", None), CapturedStream)
 
 
 def _level_of(record: logging.LogRecord) -> LogLevel:
@@ -95,11 +111,12 @@ def _level_of(record: logging.LogRecord) -> LogLevel:
 class CapturedStream(io.TextIOBase):
     """``sys.stdout`` or ``sys.stderr``: each line that is written goes to the log that it belongs to.
 
-    A line without an end is kept until its end is written, or until its run ends.
+    A line without an end is kept until its end is written, or until its run ends. It stays open: others write to it.
     """
 
     encoding = "utf-8"
     errors = "backslashreplace"
+    line_buffering = True
 
     def __init__(self, output: Output, name: str, original: TextIO) -> None:
         super().__init__()
@@ -122,6 +139,12 @@ class CapturedStream(io.TextIOBase):
     def isatty(self) -> bool:
         """It is not, even if the daemon's is."""
         return False
+
+    def close(self) -> None:
+        """Stay open."""
+
+    def reconfigure(self, **_options: object) -> None:
+        """Stay as it is; files that are streams have this."""
 
     def fileno(self) -> int:
         """The original's, for programs that a receiver starts."""
@@ -161,17 +184,21 @@ class _Bytes(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
+    def close(self) -> None:
+        """Stay open: a TextIOWrapper around it closes it at its end."""
+
     def write(self, data: Any) -> int:
         self._stream.write(bytes(data).decode("utf-8", "backslashreplace"))
         return len(data)
 
 
-def capture(find_run: FindRun | None = None, rest: Callable[[LogLevel, str, str], None] | None = None) -> None:
+def capture(find_run: FindRun | None = None, rest: Callable[[LogLevel, str, str], None] | None = None) -> RecordHandler:
     """Take over the streams and the root logger of this process, until it ends. The daemon's log keeps its stream."""
     output = Output(find_run, rest)
+    handler = RecordHandler(output)
     sys.stdout = CapturedStream(output, "stdout", sys.stdout)
     sys.stderr = CapturedStream(output, "stderr", sys.stderr)
-    logging.root.handlers[:] = [RecordHandler(output)]
+    logging.root.handlers[:] = [handler]
     logging.root.setLevel(logging.INFO)
     logging.captureWarnings(True)
     structlog.configure(  # for receivers that do not do so themselves
@@ -184,6 +211,7 @@ def capture(find_run: FindRun | None = None, rest: Callable[[LogLevel, str, str]
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+    return handler
 
 
 def event_in_words(_logger: object, _method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
@@ -194,12 +222,12 @@ def event_in_words(_logger: object, _method: str, event: MutableMapping[str, Any
 
 
 @contextlib.contextmanager
-def captured() -> Generator[None]:
+def captured() -> Generator[RecordHandler]:
     """Do the same for the time of a block: errors that end the daemon are for its terminal."""
     former = sys.stdout, sys.stderr, logging.root.handlers[:], logging.root.level
-    capture()
+    handler = capture()
     try:
-        yield
+        yield handler
     finally:
         logging.captureWarnings(False)
         sys.stdout, sys.stderr, logging.root.handlers[:], level = former

@@ -162,21 +162,21 @@ def initialize(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave_to_daemon)
     limit_memory(memory_limit)
-    _capture_output(class_path, log_settings)
+    handler = _capture_output(class_path, log_settings)
     try:
         _found = load_again(class_path, origin)
     except InvalidReceiver as exc:
         _found = exc
+    handler.put_back()  # the module may have set logging up
     _connection = KeptConnection(database_url)
 
 
-def _capture_output(class_path: str, log_settings: LogSettings | None) -> None:
+def _capture_output(class_path: str, log_settings: LogSettings | None) -> output.RecordHandler:
     """Send printed and logged lines to the log of the run, and those that belong to no run to the daemon's log."""
     if log_settings is None:
-        output.capture(find_running, output.nothing)
-        return
+        return output.capture(find_running, output.nothing)
     configure(*log_settings)
-    output.capture(find_running, partial(output.log_event, receiver=class_path))
+    return output.capture(find_running, partial(output.log_event, receiver=class_path))
 
 
 def find_running() -> Run[Any] | None:
