@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jobhooks.cli.show.output import one_line, print_json, print_json_line, print_message, printable
+from jobhooks.cli.show.output import indented, one_line, print_json, print_json_line, print_message, printable
 from jobhooks.cli.show.settings import in_words
 from jobhooks.contract.choices import Ordering
 
@@ -16,6 +16,10 @@ HIDDEN = ("\x1b", "\x7f", "\x9b", "\xad", RIGHT_TO_LEFT, "\u2066", "\u061c", "\u
 def test_hidden_characters_are_written_as_escapes(character: str) -> None:
     assert printable(f"a{character}b").isascii()
     assert character not in one_line(f"a{character}b")
+
+
+def test_a_log_line_of_several_lines_is_indented_so_that_none_reads_as_another() -> None:
+    assert indented("boom\n12:00 success: forged\x1b", 4) == "boom\n    12:00 success: forged\\x1b"
 
 
 def test_letters_of_all_scripts_stay() -> None:

@@ -8,7 +8,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
-from jobhooks.cli.show.output import local, one_line
+from jobhooks.cli.show.output import indented, local, one_line
 from jobhooks.cli.show.waits import state_in_words
 from jobhooks.operations.delivering.attempts import ResultDetails
 from jobhooks.operations.delivering.change_details import ChangeDetails
@@ -157,7 +157,7 @@ def _print_result(out: Console, result: ResultDetails) -> None:
     )
     for entry in result.log:
         about = "" if entry.object is None else f"{entry.object}: "
-        out.print(Text(one_line(f"    {entry.level}: {about}{entry.message}"), ASIDE))
+        out.print(Text(one_line(f"    {entry.level}: {about}") + indented(entry.message, 6), ASIDE))
 
 
 def _short(value: str | None) -> str:

@@ -108,7 +108,7 @@ def _print_run(out: Console, delivery: PendingDeliveryDetails, run: RunInProgres
     if run.cancelled is not None:
         out.print(Text(one_line(f"    being cancelled: {run.cancelled}"), "yellow"))
     for entry in delivery.run_log:
-        out.print(Text(f"    {log_line(entry)}", ASIDE))
+        out.print(Text(log_line(entry), ASIDE))
 
 
 def _where(run: RunInProgress) -> str:
@@ -157,7 +157,7 @@ def print_attempt(out: Console, attempt: AttemptDetails, former_traceback: str |
 def print_log_and_traceback(out: Console, attempt: AttemptDetails, former_traceback: str | None = None) -> None:
     """Print the lines that a receiver logged, and the traceback of its failure, once."""
     for entry in attempt.log:
-        out.print(Text(f"    {log_line(entry)}", ASIDE))
+        out.print(Text(log_line(entry), ASIDE))
     if attempt.traceback is not None and attempt.traceback == former_traceback:
         out.print(Text("    the same traceback as above", ASIDE))
         return

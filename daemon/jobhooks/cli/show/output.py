@@ -150,6 +150,11 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def indented(text: str, indent: int) -> str:
+    """Indent the lines after the first one, and write control characters as escapes: no line looks like another's."""
+    return printable(text).replace("\n", "\n" + " " * indent)
+
+
 def local(moment: datetime.datetime) -> str:
     """A time in the machine's zone; lists have no room for the zone."""
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

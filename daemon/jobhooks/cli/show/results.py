@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from jobhooks.cli.show.change_diff import ADDED, ASIDE, REMOVED, heading
-from jobhooks.cli.show.output import local, one_line, printable
+from jobhooks.cli.show.output import indented, local, one_line, printable
 from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultWithWrites
 from jobhooks.operations.delivering.results import SHOWN_WRITES
 from jobhooks.store.json_rows import columns
@@ -71,7 +71,7 @@ def print_result(out: Console, result: ResultWithWrites) -> None:
     if len(result.wrote) == SHOWN_WRITES:
         out.print(Text(f"  {'':9} there may be more: these are the first {SHOWN_WRITES}", ASIDE))
     for entry in result.log:
-        out.print(Text.assemble(f"  {entry.time.astimezone():%H:%M:%S.%f}"[:-3], " ", _logged(entry)))
+        out.print(Text.assemble(f"  {entry.time.astimezone():%H:%M:%S.%f}"[:-3], " ", _logged(entry, 6)))
     for traced in (result.traceback or "").splitlines():
         out.print(Text(printable(f"    {traced}"), ASIDE))
 
@@ -79,7 +79,7 @@ def print_result(out: Console, result: ResultWithWrites) -> None:
 def print_line(out: Console, logged: FoundLine) -> None:
     """Print a log line with the attempt that logged it."""
     about = f"change {logged.change_id}, {_hook(logged)}, attempt {logged.attempt}: "
-    out.print(Text.assemble((f"{local(logged.time)} ", ASIDE), one_line(about), _logged(logged)))
+    out.print(Text.assemble((f"{local(logged.time)} ", ASIDE), one_line(about), _logged(logged, 4)))
 
 
 def _next(result: Result) -> str:
@@ -99,8 +99,8 @@ def _hook(of: Result | FoundLine) -> str:
 
 
 def log_line(entry: LogLine) -> str:
-    """Render a log line without its time: ``info: device 1: renamed``."""
-    return _logged(entry).plain
+    """Render an indented log line without its time: ``info: device 1: renamed``."""
+    return f"    {_logged(entry, 6).plain}"
 
 
 def _facts(result: ResultWithWrites) -> Iterator[tuple[str, str]]:
@@ -117,7 +117,8 @@ def _facts(result: ResultWithWrites) -> Iterator[tuple[str, str]]:
         yield "value", bytes(result.value).decode()
 
 
-def _logged(entry: LogLine) -> Text:
+def _logged(entry: LogLine, indent: int) -> Text:
     about = "" if entry.object is None else f"{entry.object}: "
     origin = "".join(f" [{label}]" for label in (entry.source, entry.grouping) if label)
-    return Text.assemble((entry.level, LEVEL_STYLES[entry.level]), one_line(f"{origin}: {about}{entry.message}"))
+    about = one_line(f"{origin}: {about}")
+    return Text.assemble((entry.level, LEVEL_STYLES[entry.level]), about, indented(entry.message, indent))
