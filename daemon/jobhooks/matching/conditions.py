@@ -91,6 +91,7 @@ class Conditions:
             raise InvalidConditions(f"{TOO_MUCH}: {work.steps:,} steps, of which {MOST_STEPS:,} are taken")
         self._rounds = work.rounds
         uses = uses_of(serialized)
+        self._columns = {name: None if each is None else sorted(each) for name, each in uses.columns.items()}
         self._variables = [(name, value) for name, value in VALUES.items() if name in uses.variables]
         self._variables += [
             (name, partial(_row, name, _Columns(None if columns is None else tuple(sorted(columns)))))
@@ -101,6 +102,26 @@ class Conditions:
     def serialized(self) -> bytes:
         """The compiled expression: see ``cel_encoding``."""
         return self._expression.serialize()
+
+    def named_values(self, change: Change) -> dict[str, object]:
+        """The values of a change that it names, of columns by ``new.column``; without rows that it needs as a whole.
+
+        Raises:
+            ValueError: a column holds a value that CEL cannot represent.
+        """
+        named: dict[str, object] = {}
+        for name, value in self._variables:
+            columns = self._columns.get(name)
+            found = value(change)
+            if columns is None:
+                if name not in ("old", "new", "related"):
+                    named[name] = found
+            elif found is None:
+                named[name] = None
+            else:
+                row = cast("dict[str, object]", found)
+                named.update({f"{name}.{column}": row[column] for column in columns if column in row})
+        return named
 
     def hold(self, change: Change) -> bool:
         """Whether a change satisfies the conditions.

@@ -16,6 +16,8 @@ select
             and pg_visible_in_snapshot(change.transaction_id, coalesce(own.horizon, cursor.horizon))
         ), false
     ) as is_read,
+    own.hook_id is not null as reads_alone,
+    jobhooks.leader_session() is not null as is_led,
     (
         select max(edit.time)
         from jobhooks.configuration_change as edit

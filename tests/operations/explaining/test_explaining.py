@@ -54,6 +54,7 @@ def test_a_change_that_meets_all_rules(device: Connection, admin: SyncConnection
     device.execute(UPDATE)
     unread = only(admin)
     assert (unread.matches, unread.state, unread.delivery, unread.results) == (True, "unread", None, [])
+    assert [(part.text, part.outcome) for part in rule(unread, "conditions").parts] == [("new.serial == 'X'", True)]
     assert [(each.name, each.outcome) for each in unread.rules] == [
         *((name, MET) for name in ("triggering", "content_types", "events", "roles", "columns", "conditions")),
         *((name, MET) for name in ("enabled", "job", "beginning")),
@@ -71,8 +72,24 @@ def test_a_change_that_meets_all_rules(device: Connection, admin: SyncConnection
         ({"events": ["create", "delete"]}, "events", NOT_MET, "create, delete: not for update"),
         ({"roles": ["nobody"]}, "roles", NOT_MET, "nobody"),
         ({"columns": ["name"]}, "columns", NOT_MET, "none of name"),
-        ({"conditions": "new.serial == 'Y'"}, "conditions", NOT_MET, "false for this change: new.serial == 'Y'"),
-        ({"conditions": "int(new.serial) > 1"}, "conditions", ERROR, "could not be evaluated"),
+        (
+            {"conditions": "new.id == 1 && new.serial == 'Y' && user == 'bob'"},
+            "conditions",
+            NOT_MET,
+            "false: new.serial == 'Y' (new.serial = \"X\"); user == 'bob' (user = ",
+        ),
+        (
+            {"conditions": "int(new.serial) > 1 && new.id == 1"},
+            "conditions",
+            ERROR,
+            "false: int(new.serial) > 1: cannot",
+        ),
+        (
+            {"conditions": "int(new.serial) > 1 && new.id == 2"},
+            "conditions",
+            NOT_MET,
+            "false: new.id == 2 (new.id = 1)",
+        ),
         ({"enabled": False}, "enabled", NOT_MET, "disabled"),
     ],
 )
@@ -184,17 +201,88 @@ def test_what_does_not_exist_is_refused(ledger: Connection, admin: SyncConnectio
     assert "was deleted" in deleted.value.message
 
 
+PENDING = (
+    "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at, attempts)"
+    " values (%s, 1, 1, 7, %s, %s::timestamptz, %s)"
+)
+
+
 def test_what_merged_changes_wait_for(device: Connection, admin: SyncConnection, save: Save) -> None:
-    save(debounce_s=5, rate="1/day")
+    save(debounce_s=5)
+    device.execute(UPDATE)
+    device.execute("update public.device set serial = 'Y' where id = 1")
+    device.execute(PENDING, [1, "waiting", "2100-01-01", 0])
+    first = only(admin)
+    assert [(each.name, each.outcome) for each in first.rules[-2:]] == [("position", MET), ("debounce", WAITS)]
+    assert "5 s without a change of the object, until 2100-01-01" in first.rules[-1].reason
+    device.execute(PENDING, [2, "waiting", "2100-01-01", 0])
+    second = only(admin, 2)
+    assert (second.state, second.rules[-1].name, second.rules[-1].outcome) == ("blocked", "debounce", WAITS)
+    assert "change 1, with the same ordering key, comes first, and may be delivered as one" in second.rules[-1].reason
+
+
+def test_what_a_blocked_delivery_is_behind(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save()
+    device.execute(UPDATE)
+    device.execute("update public.device set serial = 'Y' where id = 1")
+    device.execute(PENDING, [1, "dead", None, 3])
+    device.execute(PENDING, [2, "waiting", "2000-01-01", 0])
+    behind = only(admin, 2)
+    assert (behind.state, behind.rules[-1].name) == ("blocked", "blocked")
+    assert behind.rules[-1].reason.endswith("it is dead after 3 attempts")
+
+
+def test_a_rate_is_named_whether_its_delivery_is_in_the_log_or_in_the_backlog(
+    device: Connection, admin: SyncConnection, save: Save
+) -> None:
+    save(rate="1/day")
+    device.execute(UPDATE)
+    device.execute("insert into jobhooks.rate_bucket (hook_id, key, full_at) values (1, 0, now() + interval '1 day')")
+    assert (only(admin).state, rule(only(admin), "rate").outcome) == ("unread", WAITS)
+    device.execute(PENDING, [1, "waiting", "2000-01-01", 0])
+    explained = only(admin)
+    assert (explained.state, explained.rules[-1].name) == ("waiting", "rate")
+    assert "1/day is used up: the next delivery may begin at " in explained.rules[-1].reason
+
+
+def test_a_batch_and_a_missing_daemon_are_named(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save()
+    device.execute('update jobhooks.job set settings = \'{"batch_size": 10, "batch_wait": 20}\'')
+    device.execute(UPDATE)
+    explained = only(admin)
+    assert [each.name for each in explained.rules if each.outcome is WAITS] == ["batch", "position"]
+    assert "up to 10 changes" in rule(explained, "batch").reason
+    assert "no daemon leads" in rule(explained, "position").reason
+
+
+def test_a_change_with_a_result_was_read(device: Connection, admin: SyncConnection, save: Save) -> None:
+    """A page of the log is settled only when its last delivery is: until then, the position says less."""
+    save()
     device.execute(UPDATE)
     device.execute(
-        "insert into jobhooks.delivery (change_id, hook_id, content_type_id, lane, status, due_at)"
-        " values (1, 1, 1, 7, 'waiting', now())"
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at)"
+        " values (1, 1, 1, 1, 'success', now(), now())"
     )
-    device.execute("insert into jobhooks.rate_bucket (hook_id, key, full_at) values (1, 0, now() + interval '1 day')")
-    explained = only(admin)
-    assert (rule(explained, "debounce").outcome, rule(explained, "rate").outcome) == (WAITS, WAITS)
-    assert "1/day is used up" in rule(explained, "rate").reason
+    assert rule(only(admin), "position").outcome is MET
+
+
+def test_a_change_that_is_not_for_a_hook_waits_for_nothing(
+    device: Connection, admin: SyncConnection, save: Save
+) -> None:
+    save(columns=["name"])
+    device.execute(UPDATE)
+    assert [each.name for each in only(admin).rules if each.outcome is WAITS] == []
+
+
+def test_results_outlive_their_change(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save()
+    device.execute(
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at)"
+        " values (1, 1, 1, 1, 'success', now(), now())"
+    )
+    with pytest.raises(Refused) as refused:
+        explain(admin, 1)
+    assert refused.value.remedy == "jobhooks result show 1: its results are kept"
 
 
 def test_a_change_of_a_child_is_explained_by_its_parent(device: Connection, admin: SyncConnection, save: Save) -> None:
@@ -259,4 +347,5 @@ def test_programs_get_it_as_json(ledger: Connection) -> None:
         "name": "content_types",
         "outcome": "not met",
         "reason": "the hook is for public.site, not for public.device",
+        "parts": [],
     }

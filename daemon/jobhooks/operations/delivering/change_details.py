@@ -59,4 +59,6 @@ def no_such_change(conn: SyncConnection, id_: int) -> Refused:
     """The error for a change that is not in the log, which names the ids that are."""
     first, last = call(conn, "log_ends")[0]
     extent = "it is empty" if first is None else f"it goes from {first} to {last}, and numbers can be missing"
-    return Refused(f"there is no change {id_} in the log: {extent}", "jobhooks change list")
+    has_results = bool(call(conn, "result_ids_of_change", change_id=id_, hook_ids=None, attempt=None))
+    remedy = f"jobhooks result show {id_}: its results are kept" if has_results else "jobhooks change list"
+    return Refused(f"there is no change {id_} in the log: {extent}", remedy)

@@ -2,11 +2,12 @@
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import ObjectChangeActionChoices
+from jobhooks.matching.conjuncts import Conjunct, conjuncts
 from jobhooks.matching.hook_table import Failure, Hook, Requirement, Rule
 from jobhooks.matching.parent_updates import DeletedParents, parent_updates
 
@@ -26,11 +27,15 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class ExplainedRule:
-    """A rule, and what it says of the change. ``name``: that of the setting, if it is one."""
+    """A rule, and what it says of the change. ``name``: that of the setting, if it is one.
+
+    ``parts``: of conditions, those that ``&&`` joins; empty if a change of a child has no row to evaluate them for.
+    """
 
     name: str
     outcome: Verdict
     reason: str
+    parts: list[Conjunct] = field(default_factory=list[Conjunct])
 
     @property
     def refuses(self) -> bool:
@@ -43,8 +48,9 @@ class HookFacts:
     """What decides beside the hook's settings and the rows of the change.
 
     ``passed_over``: the daemon began to read behind the change. ``is_read``: it has read it, and settled it or put it
-    into the backlog. ``loop``: why the daemon has paused the hook. ``changed_at``: null unless the hook was changed
-    after the change was made.
+    into the backlog. ``loop``: why the daemon has paused the hook. ``next_at``: when the next run of a key that has
+    used its rate may begin. ``reads_alone``: it is behind the other hooks. ``is_led``: a daemon leads. ``changed_at``:
+    null unless the hook was changed after the change was made.
     """
 
     job_enabled: bool
@@ -54,6 +60,8 @@ class HookFacts:
     next_at: datetime.datetime | None
     passed_over: bool
     is_read: bool
+    reads_alone: bool
+    is_led: bool
     changed_at: datetime.datetime | None
 
 
@@ -80,7 +88,7 @@ def rules_of(change: Change, hook: Hook, facts: HookFacts, deleted: DeletedParen
     yield ExplainedRule(table, Verdict.MET, seen.reason)
     yield from rules
     yield from _switches(hook, facts)
-    yield from _place(change, hook, facts)
+    yield from _beginning(change, hook, facts)
 
 
 def _ways(change: Change, hook: Hook, deleted: DeletedParents) -> Iterator[tuple[Seen, list[ExplainedRule]]]:
@@ -117,24 +125,46 @@ def _matching(change: Change, hook: Hook) -> Iterator[ExplainedRule]:
         f"the hook is for {named}: {'this is' if is_event else 'not for'} {action}",
     )
     failures: list[Failure] = []
-    met = Rule(hook, failures.append).met(change)
-    for requirement, is_met in met.items():
-        if failures and requirement is Requirement.CONDITIONS:
-            reason = f"the conditions could not be evaluated, which counts as false: {failures[-1].error}"
-            yield ExplainedRule(requirement.value, Verdict.ERROR, reason)
+    for requirement, is_met in Rule(hook, failures.append).met(change).items():
+        if requirement is Requirement.CONDITIONS:
+            yield _conditions(change, hook, failures[-1] if failures else None, is_met=is_met)
+        elif requirement is Requirement.ROLES:
+            reason = f"the session logged in as {change.session_role}; the hook is for {', '.join(hook.roles)}"
+            yield _rule(requirement.value, is_met, reason, reason)
         else:
-            outcome = Verdict.MET if is_met else Verdict.NOT_MET
-            yield ExplainedRule(requirement.value, outcome, _reason(requirement, change, hook, is_met=is_met))
+            reason = _columns(change, hook, is_met=is_met)
+            yield _rule(requirement.value, is_met, reason, reason)
 
 
-def _reason(requirement: Requirement, change: Change, hook: Hook, *, is_met: bool) -> str:
-    if requirement is Requirement.ROLES:
-        return f"the session logged in as {change.session_role}; the hook is for {', '.join(hook.roles)}"
-    if requirement is Requirement.COLUMNS:
-        return _columns(change, hook, is_met=is_met)
-    if not is_met and change.related is not None:
-        return f"false; a change of a child does not have the row of its parent: {hook.conditions}"
-    return f"{'true' if is_met else 'false'} for this change: {hook.conditions}"
+def _conditions(change: Change, hook: Hook, failure: Failure | None, *, is_met: bool) -> ExplainedRule:
+    name, text = Requirement.CONDITIONS.value, hook.conditions
+    if failure is not None and (failure.invalid or hook.refusal):
+        return ExplainedRule(name, Verdict.ERROR, f"they are invalid, which counts as false: {failure.error}")
+    parts = conjuncts(text, change)
+    outcomes = [part.outcome for part in parts]
+    known = False if False in outcomes else None if None in outcomes else True
+    if known is not (None if failure is not None else is_met):
+        parts = []  # a change of a child does not have the row of its parent, without which they are false
+    if failure is not None:
+        failed = _in_words([part for part in parts if part.outcome is None]) or failure.error
+        return ExplainedRule(name, Verdict.ERROR, f"could not be evaluated, which counts as false: {failed}", parts)
+    if is_met:
+        return ExplainedRule(name, Verdict.MET, f"true: {text}", parts)
+    if change.related is not None and not parts:
+        reason = f"false; a change of a child does not have the row of its parent: {text}"
+        return ExplainedRule(name, Verdict.NOT_MET, reason)
+    wrong = _in_words([part for part in parts if part.outcome is False]) or text
+    return ExplainedRule(name, Verdict.NOT_MET, f"false: {wrong}", parts)
+
+
+def _in_words(parts: Sequence[Conjunct]) -> str:
+    """Parts of conditions, each with its error and the values that it saw."""
+    described: list[str] = []
+    for part in parts:
+        error = "" if part.error is None else f": {part.error}"
+        seen = ", ".join(f"{name} = {value}" for name, value in part.saw.items())
+        described.append(f"{part.text}{error}{f' ({seen})' if seen else ''}")
+    return "; ".join(described)
 
 
 def _columns(change: Change, hook: Hook, *, is_met: bool) -> str:
@@ -160,41 +190,16 @@ def _switches(hook: Hook, facts: HookFacts) -> Iterator[ExplainedRule]:
         yield ExplainedRule("paused", Verdict.WAITS, f"the hook is paused{why}; changes are kept")
 
 
-def _place(change: Change, hook: Hook, facts: HookFacts) -> Iterator[ExplainedRule]:
-    """Where the change lies: before the hook, before its position in the log, or behind that."""
+def _beginning(change: Change, hook: Hook, facts: HookFacts) -> Iterator[ExplainedRule]:
     if facts.passed_over:
         yield ExplainedRule("position", Verdict.NOT_MET, "it is older than where the daemon began to read")
         return
-    is_older = hook.enabled_since.sees(change.transaction_id)
     yield _rule(
         "beginning",
-        not is_older,
+        not hook.enabled_since.sees(change.transaction_id),
         "the hook was enabled before the change",
         "the change committed before the hook, or its job, was enabled",
     )
-    if not is_older and not facts.is_read:
-        reason = "the daemon has not read the change for this hook, or is delivering it now"
-        yield ExplainedRule("position", Verdict.WAITS, reason)
-    elif not is_older:
-        yield ExplainedRule("position", Verdict.MET, "the daemon has read the change")
-
-
-def waits_of(hook: Hook, facts: HookFacts, *, is_new: bool) -> Iterator[ExplainedRule]:
-    """What a pending delivery may wait for beside its turn. ``is_new``: it waits for its first attempt."""
-    if facts.next_at is not None:
-        at = facts.next_at.isoformat(" ", "seconds")
-        each = f" by {', '.join(hook.rate_per)}" if hook.rate_per else ""
-        reason = f"the rate {hook.rate}{each} is used up: the next delivery may begin at {at}"
-        yield ExplainedRule("rate", Verdict.WAITS, reason)
-    if is_new and hook.merges_requests:
-        reason = f"the hook waits for {hook.quiet_s:g} s for further changes of the object by the same request"
-        yield ExplainedRule("coalesce", Verdict.WAITS, reason)
-    elif is_new and hook.debounce_s is not None:
-        reason = f"the hook waits for {hook.debounce_s:g} s without a change of the object"
-        yield ExplainedRule("debounce", Verdict.WAITS, reason)
-    elif is_new and hook.coalesce_s:
-        reason = f"the hook merges the changes of an object within {hook.coalesce_s:g} s"
-        yield ExplainedRule("coalesce", Verdict.WAITS, reason)
 
 
 def _rule(name: str, is_met: bool, yes: str, no: str) -> ExplainedRule:  # noqa: FBT001, RUF100

@@ -12,7 +12,7 @@ from jobhooks.matching.hook_table import Hook, hook_of
 from jobhooks.matching.parent_updates import DeletedParents, parent_updates
 from jobhooks.operations.delivering.attempts import ResultDetails
 from jobhooks.operations.delivering.change_details import ChangeDetails, change_details
-from jobhooks.operations.delivering.deliveries import PendingDelivery
+from jobhooks.operations.delivering.deliveries import DeliveryFilter, DeliveryKey, PendingDelivery, delivery_keys
 from jobhooks.operations.delivering.explained_rules import (
     ExplainedRule,
     HookFacts,
@@ -20,8 +20,8 @@ from jobhooks.operations.delivering.explained_rules import (
     matches,
     rules_of,
     trigger_rule,
-    waits_of,
 )
+from jobhooks.operations.delivering.explained_waits import reading_rules, waits_of
 from jobhooks.operations.delivering.replay import earlier_changes, logged_change, logged_changes
 from jobhooks.operations.lookup.names import ids_of_hooks_ever
 from jobhooks.store.captured_changes import ListedChange
@@ -39,7 +39,8 @@ class HookExplanation:
     """What a hook makes of a change. ``matches``: the change is for it, by its settings of now.
 
     ``state``: of a pending delivery, as ``delivery list`` has it; else the status of the last result; else ``unread``,
-    ``untraced`` or ``not for it``. ``merged_with``: other changes that were delivered with this one as one.
+    ``untraced`` or ``not for it``. ``merged_with``: other changes of the object whose results have the same times, so
+    that they were delivered as one, or in one batch; or the one whose run in progress includes this one.
     ``changed_at``: the hook was changed since the change was made, at this time for the last time, so that other
     settings may have applied.
     """
@@ -107,7 +108,9 @@ def _explained(  # noqa: PLR0913, RUF100 - what is known of the change, and of t
 ) -> HookExplanation:
     results = [each for each in details.results if each.hook == hook.name and not each.hook_deleted]
     delivery = next((each for each in details.deliveries if each.hook == hook.name), None)
-    waits = waits_of(hook, facts, is_new=not delivery.attempts) if delivery and delivery.run is None else ()
+    if details.triggering:
+        rules = [*rules, *reading_rules(rules, hook, facts, is_known=bool(results or delivery))]
+    waits = waits_of(hook, delivery, _blocker(conn, hook, delivery)) if delivery else ()
     return HookExplanation(
         hook=hook.name,
         hook_deleted=False,
@@ -131,6 +134,13 @@ def _state(rules: Sequence[ExplainedRule], delivery: PendingDelivery | None, res
         return "not for it"
     is_unread = any(rule.name == "position" and rule.outcome is Verdict.WAITS for rule in rules)
     return "unread" if is_unread else "untraced"
+
+
+def _blocker(conn: SyncConnection, hook: Hook, delivery: PendingDelivery) -> DeliveryKey | None:
+    """The oldest delivery that a blocked one is behind; null if that is settled by now."""
+    if delivery.behind is None:
+        return None
+    return next(iter(delivery_keys(conn, DeliveryFilter([delivery.behind], [hook.name]))), None)
 
 
 def _deleted_hooks(results: Iterable[ResultDetails], hook: str | None) -> list[HookExplanation]:
