@@ -9,6 +9,7 @@ import pytest
 from conftest import Connection
 from jobhooks.errors import NotWatched
 from jobhooks.operations.changes import ChangeFilter, Follower, listed_change, newest_changes, server_time
+from jobhooks.operations.delivering.change_details import change_details
 from jobhooks.store.connections import SyncConnection
 
 
@@ -33,6 +34,20 @@ def test_a_period_and_a_limit(ledger: Connection, admin: SyncConnection) -> None
     assert [change.id for change in newest_changes(admin, ChangeFilter(since=hour_ago), 50)] == [2, 3, 4]
     assert [change.id for change in newest_changes(admin, ChangeFilter(until=hour_ago), 50)] == [1]
     assert [change.id for change in newest_changes(admin, ChangeFilter(), 1)] == [4]
+
+
+def test_the_changes_of_a_request_and_of_a_transaction(ledger: Connection, admin: SyncConnection) -> None:
+    """A request can have several transactions. Both are in the list, and those to come are followed."""
+    follower = Follower(admin, ChangeFilter(request="r-1"))
+    for request in ("r-1", "r-2", "r-1"):
+        with ledger.transaction():
+            ledger.execute("select set_config('jobhooks.request_id', %s, true)", [request])
+            ledger.execute("insert into public.device (name) values ('a'), ('b')")
+    request = newest_changes(admin, ChangeFilter(request="r-1"), 50)
+    assert [change.id for change in request] == [5, 6, 9, 10]
+    assert [change.id for change in follower.new_changes()] == [5, 6, 9, 10]
+    transaction_id = change_details(admin, 7).transaction_id
+    assert [change.id for change in newest_changes(admin, ChangeFilter(transaction=transaction_id), 50)] == [7, 8]
 
 
 def test_a_change_shows_its_difference(ledger: Connection, admin: SyncConnection) -> None:

@@ -32,7 +32,7 @@ class _Receiver(Protocol):
 
 
 class SayWhoWrites:
-    """Middleware: what a request writes has its user and its id. Put it below ``AuthenticationMiddleware``.
+    """Middleware: changes of a request have its user and its id. Put it below ``AuthenticationMiddleware``.
 
     A subclass can override ``user_name`` and ``request_id``.
     """
@@ -57,7 +57,7 @@ class SayWhoWrites:
         return self._respond_async(request, who) if self._is_async else self._respond(request, who)
 
     def user_name(self, request: HttpRequest) -> str:
-        """The name of the user; empty if nobody is logged in. Called for each statement that writes."""
+        """The name of the user, or an empty text. Called for each statement that writes."""
         user = getattr(request, "user", None)
         return "" if user is None else user.get_username()
 
@@ -76,7 +76,7 @@ class SayWhoWrites:
 
 @contextlib.contextmanager
 def who_writes(user_name: str, request_id: str = "") -> Generator[None]:
-    """Give this user and request to what is written inside: for management commands and tasks."""
+    """Give this user and request to the changes inside: for management commands and tasks."""
     watch_connections()
     with _said_by(lambda: (user_name, request_id)):
         yield

@@ -21,6 +21,8 @@ class ChangeFilter:
     tables: Sequence[str] = ()
     actions: Sequence[str] = ()
     user: str | None = None
+    request: str | None = None
+    transaction: int | None = None
     since: datetime.datetime | None = None
     until: datetime.datetime | None = None
 
@@ -49,6 +51,8 @@ def newest_changes(
         content_type_ids=tables,
         actions=list(chosen.actions) or None,
         user=chosen.user,
+        request=chosen.request,
+        transaction_id=chosen.transaction,
         since=chosen.since,
         until=chosen.until,
         snapshot=snapshot,
@@ -117,6 +121,7 @@ class Follower:
             content_type_ids=self._content_type_ids,
             actions=list(self._filter.actions) or None,
             user=self._filter.user,
+            request=self._filter.request,
         )
         return [id_ for (id_,) in rows]
 

@@ -28,6 +28,8 @@ where change.id between :first_id::bigint and :last_id::bigint
     and (:content_type_ids::integer [] is null or change.content_type_id = any (:content_type_ids::integer []))
     and (:actions::text [] is null or change.action::text = any (:actions::text []))
     and (:user::text is null or coalesce(change.context ->> 'user_name', change.session_role) = :user::text)
+    and (:request::text is null or change.context ->> 'request_id' = :request::text)
+    and (:transaction_id::bigint is null or change.transaction_id = :transaction_id::bigint::text::xid8)
     and (:since::timestamptz is null or change.time >= :since::timestamptz)
     and (:until::timestamptz is null or change.time < :until::timestamptz)
     and (:snapshot::text is null or pg_visible_in_snapshot(change.transaction_id, :snapshot::text::pg_snapshot))
@@ -59,6 +61,7 @@ where new.id > :after_id::bigint
     and (:content_type_ids::integer [] is null or new.content_type_id = any (:content_type_ids::integer []))
     and (:actions::text [] is null or new.action::text = any (:actions::text []))
     and (:user::text is null or coalesce(new.context ->> 'user_name', new.session_role) = :user::text)
+    and (:request::text is null or new.context ->> 'request_id' = :request::text)
 order by new.id
 limit :limit::integer
 

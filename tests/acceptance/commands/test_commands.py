@@ -182,6 +182,7 @@ def log(device: Connection) -> Connection:
         (["--limit", "2"], [3, 4]),
         (["--action", "delete", "--action", "create"], [1, 3]),
         (["--user", "alice"], [2, 3]),
+        (["--request", "req-42", "--action", "update"], [2]),
         (["--since", "90m"], [2, 3, 4]),
         (["--until", "1.5h"], [1]),
         (["--since", "2026-01-01", "--until", "2026-01-02 08:00:00+02"], []),

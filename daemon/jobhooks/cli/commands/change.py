@@ -27,6 +27,16 @@ UserFlag = Annotated[
     str | None,
     typer.Option("--user", metavar="NAME", help="Only changes by this user, as the application said, or this role."),
 ]
+RequestFlag = Annotated[
+    str | None,
+    typer.Option("--request", metavar="ID", help="Only changes of this request, as the application said."),
+]
+TransactionFlag = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=changes.LAST_ID, metavar="ID", help="Only changes of this transaction, as change show has it."
+    ),
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,6 +54,8 @@ def list_changes(  # noqa: PLR0913, RUF100 - one parameter for each filter
     since: SinceFlag = None,
     until: UntilFlag = None,
     user: UserFlag = None,
+    request: RequestFlag = None,
+    transaction: TransactionFlag = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many, the newest.")] = 50,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
@@ -56,7 +68,8 @@ def list_changes(  # noqa: PLR0913, RUF100 - one parameter for each filter
     Example: jobhooks change list --since "2026-03-01 08:00" --until 2026-03-02 --limit 1000 --json
     """
     with connection(load(config, database_url=database_url)) as conn:
-        chosen = changes.ChangeFilter(table or (), _values(action), user, *period(conn, since, until))
+        times = period(conn, since, until)
+        chosen = changes.ChangeFilter(table or (), _values(action), user, request, transaction, *times)
         found = changes.newest_changes(conn, chosen, limit)
     if as_json:
         print_json(found)
@@ -86,6 +99,7 @@ def tail(
     table: TablesFlag = None,
     action: ActionsFlag = None,
     user: UserFlag = None,
+    request: RequestFlag = None,
     limit: Annotated[
         int, typer.Option("--limit", min=0, metavar="N", help="Start with the newest N existing changes.")
     ] = 0,
@@ -100,7 +114,7 @@ def tail(
     Example: jobhooks change tail --json | jq .added
     """
     with connection(load(config, database_url=database_url)) as conn:
-        _follow(conn, changes.ChangeFilter(table or (), _values(action), user), limit, as_json=as_json)
+        _follow(conn, changes.ChangeFilter(table or (), _values(action), user, request), limit, as_json=as_json)
 
 
 def _follow(conn: SyncConnection, chosen: changes.ChangeFilter, limit: int, *, as_json: bool) -> None:
