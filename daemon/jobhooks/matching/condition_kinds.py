@@ -53,6 +53,7 @@ from jobhooks.matching.cel_kinds import (
 )
 from jobhooks.matching.conditions import compiled
 from jobhooks.matching.logged_columns import LoggedColumns
+from jobhooks.matching.written_texts import why_no_action, why_not_taken
 
 Scope = Mapping[str, Kinds]  # the variables of the loops around an expression
 
@@ -166,6 +167,7 @@ class _Check:
             for argument in arguments:
                 if STRING in constant_of(argument):
                     self._of_column(argument, text_of(constant_of(argument)[STRING]))
+        self._check_texts(function, arguments, scope)
         result = result_of(function, kinds)
         elements = self._elements.get(arguments[1]) if function == "@in" else None
         if elements and not kinds[0] & elements:
@@ -174,6 +176,22 @@ class _Check:
             shown = [self.shown(*pair, scope) for pair in zip(arguments, kinds, strict=True)]
             raise self.refusal(message, _reason(function, shown, kinds))
         return result
+
+    def _check_texts(self, function: str, arguments: list[bytes], scope: Scope) -> None:
+        """Refuse a text that is no name of an action, or that a function never takes."""
+        compared: list[bytes] = []
+        if function in EQUALS and any(_is_action(argument, scope) for argument in arguments):
+            compared = arguments
+        elif function == "@in" and _is_action(arguments[0], scope):
+            expression = fields_of(arguments[1])
+            compared = fields_of(expression[LIST][0])[1] if LIST in expression else []
+        for text in compared:
+            if STRING in constant_of(text) and (why := why_no_action(text_of(constant_of(text)[STRING]))):
+                raise self.refusal(text, why)
+        if arguments and STRING in constant_of(arguments[-1]):
+            why = why_not_taken(function, text_of(constant_of(arguments[-1])[STRING]))
+            if why is not None:
+                raise self.refusal(arguments[-1], why)
 
     def _of_loop(self, loop: Message, scope: Scope) -> Kinds:
         """``exists``, ``all``, ``exists_one`` and ``filter``: their accumulated value keeps its kind."""
@@ -202,10 +220,20 @@ def _column_read(message: bytes, scope: Scope) -> tuple[str, str] | None:
     return None
 
 
-def _row(message: bytes, scope: Scope) -> str | None:
+def _variable(message: bytes, scope: Scope) -> str | None:
+    """The name of a variable that is not of a loop; null for anything else."""
     expression = fields_of(message)
     name = text_of(fields_of(expression[IDENTIFIER][0])[1]) if IDENTIFIER in expression else ""
-    return name.lstrip(".") if name not in scope and name.lstrip(".") in ROWS else None
+    return name.lstrip(".") if name and name not in scope else None
+
+
+def _is_action(message: bytes, scope: Scope) -> bool:
+    return _variable(message, scope) == "action"
+
+
+def _row(message: bytes, scope: Scope) -> str | None:
+    name = _variable(message, scope)
+    return name if name in ROWS else None
 
 
 def _reason(function: str, shown: list[str], kinds: list[Kinds]) -> str:

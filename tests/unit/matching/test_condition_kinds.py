@@ -142,6 +142,20 @@ WRONG = {
     'new.status.name == "a"': (11, "new.status (text) has no fields, so no name"),
     "new.status[0] == 1": (11, "new.status (text) has no elements"),
     "new.status.exists(x, x == 1)": (4, "new.status (text) is no list to go through"),
+    'new.status.matches("[a")': (20, "invalid regular expression: missing ]: [a"),
+    'new.status.matches("(?=a)")': (20, "invalid regular expression: invalid perl operator: (?="),
+    'timestamp(new.due) < timestamp("2027-01-01")': (
+        32,
+        'timestamp does not take "2027-01-01": a time is written as "2027-01-01T00:00:00Z"',
+    ),
+    'duration("1 day") > duration("1h")': (
+        10,
+        'duration does not take "1 day": a duration is written as "90s" or "1h30m"',
+    ),
+    'new.id == int("1.5")': (15, 'int does not take "1.5"'),
+    'action == "created"': (11, "there is no action created. Did you mean create?"),
+    '"insert" != action': (1, "there is no action insert. There are create, update, delete and truncate"),
+    'action in ["create", "updated"]': (22, "there is no action updated. Did you mean update?"),
     'true &&\n  new.statsu == "active"': (3, "none of its tables has a column statsu. Did you mean status?"),
 }
 
