@@ -91,6 +91,8 @@ begin
             ('results', 'error', 'Why it failed or was discarded; null on success'),
             ('results', 'log', 'The lines that the receiver logged: level, object, message'),
             ('results', 'value', 'What the receiver returned, as JSON'),
+            ('results', 'version', 'The version of the receiver that ran: the first digits of the hash of its source; null if unknown'),
+            ('results', 'package', 'The installed package of that version, with the package''s own version'),
             ('backlog', 'hook', 'The hook; null for what the hooks that read together have not read, and for deleted hooks'),
             ('backlog', 'status', 'unread, or of pending deliveries: waiting, blocked by an older one, dead'),
             ('backlog', 'changes', 'How many; an estimate for unread changes'),

@@ -96,7 +96,7 @@ begin
         jobhooks.unknown_ordering(integer), jobhooks.unknown_rate_keys(integer), jobhooks.rate_waits(integer), jobhooks.recorded_columns(integer), jobhooks.logged_columns(text []), jobhooks.problems_of_names_in_hooks(),
         jobhooks.delivery_states(integer [], bigint), jobhooks.held_up_deliveries(bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
-        jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.refusal_of_setting(text, jsonb),
+        jobhooks.settings_of_jobs(), jobhooks.settings_of_job(jobhooks.job, jsonb), jobhooks.version_text(bigint), jobhooks.refusal_of_setting(text, jsonb),
         jobhooks.configuration_of_hook(integer), jobhooks.deleted_name(text, integer),
         jobhooks.is_same_place(json, json), jobhooks.place_text(json), jobhooks.greatest_change_id()
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
@@ -121,6 +121,7 @@ begin
 
     grant insert, update on jobhooks.job to jobhooks_daemon;
     grant insert, update, delete on jobhooks.receiver_load, jobhooks.loaded_receiver, jobhooks.broken_module to jobhooks_daemon;
+    grant insert, update on jobhooks.receiver_version to jobhooks_daemon;
     grant insert, update on jobhooks.condition_failure to jobhooks_daemon;
     grant update on jobhooks.cursor to jobhooks_daemon;
     grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position, jobhooks.rate_bucket, jobhooks.suspect, jobhooks.running_delivery, jobhooks.running_log_entry
@@ -136,7 +137,7 @@ begin
         jobhooks.keep_lines(bigint, integer, integer),
         jobhooks.save_positions(bigint, json, json), jobhooks.save_rates(bigint, json), jobhooks.note_condition_failures(json),
         jobhooks.note_condition_verdicts(json), jobhooks.note_data_verdicts(json), jobhooks.settle(
-            bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json
+            bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json, bigint []
         )
     to jobhooks_daemon;
     grant delete on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon;
@@ -145,20 +146,20 @@ begin
     grant select on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_receiver;
     grant insert on jobhooks.job_result, jobhooks.job_log_entry to jobhooks_daemon;
     grant execute on function jobhooks.record_result(
-        bigint, integer, integer, integer, text, double precision, double precision, text, json, json
+        bigint, integer, integer, integer, text, double precision, double precision, text, json, json, bigint
     ), jobhooks.record_results(
-        bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json
+        bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json, bigint
     ), jobhooks.record_successes(
-        bigint [], integer, integer, integer [], double precision [], double precision []
+        bigint [], integer, integer, integer [], double precision [], double precision [], bigint
     ) to jobhooks_daemon;
     -- A result makes the daemon skip a change, so a role that only marks its writes writes none. Earlier versions granted these.
     revoke insert on jobhooks.job_result, jobhooks.job_log_entry from jobhooks_receiver;
     revoke execute on function jobhooks.record_result(
-        bigint, integer, integer, integer, text, double precision, double precision, text, json, json
+        bigint, integer, integer, integer, text, double precision, double precision, text, json, json, bigint
     ), jobhooks.record_results(
-        bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json
+        bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json, bigint
     ), jobhooks.record_successes(
-        bigint [], integer, integer, integer [], double precision [], double precision []
+        bigint [], integer, integer, integer [], double precision [], double precision [], bigint
     ) from jobhooks_receiver;
 exception when insufficient_privilege then
     raise warning 'the roles of jobhooks got no privileges: %', sqlerrm;

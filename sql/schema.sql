@@ -849,6 +849,7 @@ CREATE TABLE jobhooks.job_result (
     error text,
     traceback text,
     value json,
+    version bigint,
     CONSTRAINT failure_has_an_error CHECK (((status = 'success'::text) = (error IS NULL))),
     CONSTRAINT job_result_attempt_check CHECK ((attempt > 0)),
     CONSTRAINT job_result_status_check CHECK ((status = ANY (ARRAY['success'::text, 'failure'::text, 'discarded'::text])))
@@ -875,6 +876,8 @@ COMMENT ON COLUMN jobhooks.job_result.error IS 'Why it failed or was discarded; 
 COMMENT ON COLUMN jobhooks.job_result.traceback IS 'Where in the receiver it failed';
 
 COMMENT ON COLUMN jobhooks.job_result.value IS 'What the receiver returned; null where that was nothing, or nothing that JSON has';
+
+COMMENT ON COLUMN jobhooks.job_result.version IS 'The version of the receiver that ran: jobhooks.receiver_version; null if none ran, or it is unknown';
 
 CREATE TABLE jobhooks.loaded_receiver (
     class_path text NOT NULL,
@@ -1011,6 +1014,29 @@ COMMENT ON COLUMN jobhooks.receiver_load.process IS 'Its process, as in jobhooks
 
 COMMENT ON COLUMN jobhooks.receiver_load.missing IS 'Directories of receivers_path that do not exist, if it was set';
 
+CREATE TABLE jobhooks.receiver_version (
+    job_id integer NOT NULL,
+    version bigint NOT NULL,
+    source_hash text NOT NULL,
+    package text,
+    first_loaded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    last_loaded_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.receiver_version IS 'The versions of receivers that daemons have loaded. No foreign key on jobs: results outlive them';
+
+COMMENT ON COLUMN jobhooks.receiver_version.job_id IS 'The job: jobhooks.job';
+
+COMMENT ON COLUMN jobhooks.receiver_version.version IS 'The first 12 hexadecimal digits of source_hash, as a number';
+
+COMMENT ON COLUMN jobhooks.receiver_version.source_hash IS 'SHA-256 of the source: the module and its helpers, or the module and the version of its package';
+
+COMMENT ON COLUMN jobhooks.receiver_version.package IS 'The installed package with its version; null for a file';
+
+COMMENT ON COLUMN jobhooks.receiver_version.first_loaded_at IS 'When a daemon first loaded it';
+
+COMMENT ON COLUMN jobhooks.receiver_version.last_loaded_at IS 'When a daemon last loaded it, or replaced it by another version';
+
 CREATE VIEW jobhooks.results AS
  SELECT result.change_id,
     COALESCE(hook.name, jobhooks.deleted_name('hook'::text, result.hook_id)) AS hook,
@@ -1025,10 +1051,13 @@ CREATE VIEW jobhooks.results AS
           WHERE ((entry.change_id = result.change_id) AND (entry.hook_id = result.hook_id) AND (entry.attempt = result.attempt))
           ORDER BY entry.line) AS log,
     result.value,
-    (hook.id IS NULL) AS hook_deleted
-   FROM ((jobhooks.job_result result
+    (hook.id IS NULL) AS hook_deleted,
+    jobhooks.version_text(result.version) AS version,
+    known.package
+   FROM (((jobhooks.job_result result
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = result.hook_id)))
-     LEFT JOIN jobhooks.job job ON ((job.id = result.job_id)));
+     LEFT JOIN jobhooks.job job ON ((job.id = result.job_id)))
+     LEFT JOIN jobhooks.receiver_version known ON (((known.job_id = result.job_id) AND (known.version = result.version))));
 
 COMMENT ON VIEW jobhooks.results IS 'The outcome of each attempt at a delivery, with the receiver''s log lines';
 
@@ -1054,6 +1083,10 @@ COMMENT ON COLUMN jobhooks.results.value IS 'What the receiver returned, as JSON
 
 COMMENT ON COLUMN jobhooks.results.hook_deleted IS 'Whether the hook was deleted since';
 
+COMMENT ON COLUMN jobhooks.results.version IS 'The version of the receiver that ran: the first digits of the hash of its source; null if unknown';
+
+COMMENT ON COLUMN jobhooks.results.package IS 'The installed package of that version, with the package''s own version';
+
 CREATE TABLE jobhooks.running_delivery (
     change_id bigint NOT NULL,
     hook_id integer NOT NULL,
@@ -1066,6 +1099,7 @@ CREATE TABLE jobhooks.running_delivery (
     pid integer NOT NULL,
     worker_pid integer,
     cancelled text,
+    version bigint,
     CONSTRAINT running_delivery_attempt_check CHECK ((attempt > 0))
 );
 
@@ -1092,6 +1126,8 @@ COMMENT ON COLUMN jobhooks.running_delivery.pid IS 'The process id of the daemon
 COMMENT ON COLUMN jobhooks.running_delivery.worker_pid IS 'The process id of the worker; null for an async def receiver';
 
 COMMENT ON COLUMN jobhooks.running_delivery.cancelled IS 'Who has cancelled the run, when and why; null if nobody has';
+
+COMMENT ON COLUMN jobhooks.running_delivery.version IS 'The version of the receiver that runs: jobhooks.receiver_version';
 
 CREATE TABLE jobhooks.running_log_entry (
     change_id bigint NOT NULL,
@@ -1249,6 +1285,9 @@ ALTER TABLE ONLY jobhooks.rate_bucket
 
 ALTER TABLE ONLY jobhooks.receiver_load
     ADD CONSTRAINT receiver_load_pkey PRIMARY KEY (is_only);
+
+ALTER TABLE ONLY jobhooks.receiver_version
+    ADD CONSTRAINT receiver_version_pkey PRIMARY KEY (job_id, version);
 
 ALTER TABLE ONLY jobhooks.running_delivery
     ADD CONSTRAINT running_delivery_pkey PRIMARY KEY (change_id, hook_id);
@@ -1412,6 +1451,10 @@ ALTER TABLE jobhooks.rate_bucket ENABLE REPLICA TRIGGER skip_replicated;
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.receiver_load FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.receiver_load ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.receiver_version FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.receiver_version ENABLE REPLICA TRIGGER skip_replicated;
 
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.running_delivery FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
@@ -1936,14 +1979,14 @@ GRANT ALL ON FUNCTION jobhooks.record_place(leader bigint, configured json) TO j
 REVOKE ALL ON FUNCTION jobhooks.record_receivers(leader bigint, loaded json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.record_receivers(leader bigint, loaded json) TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
+REVOKE ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json, version bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_result(change_id bigint, hook_id integer, job_id integer, attempt integer, status text, started_at double precision, finished_at double precision, error text, log_entries json, value json, version bigint) TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json) TO jobhooks_daemon;
+REVOKE ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json, version bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_results(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], status text, started_at double precision, finished_at double precision, error text, log_entries json, value json, version bigint) TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[]) TO jobhooks_daemon;
+REVOKE ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[], version bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.record_successes(change_ids bigint[], hook_id integer, job_id integer, attempts integer[], started_at double precision[], finished_at double precision[], version bigint) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.recorded_columns(hook_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.recorded_columns(hook_id integer) TO jobhooks_viewer;
@@ -2026,8 +2069,8 @@ GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.settings_of_jobs() TO jobhooks_daemon;
 
-REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) FROM PUBLIC;
-GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json) TO jobhooks_daemon;
+REVOKE ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json, versions bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.settle(leader bigint, change_ids bigint[], hook_ids integer[], job_ids integer[], attempts integer[], started_at double precision[], finished_at double precision[], rest json, versions bigint[]) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.settle_cancelled_runs(except_leader bigint) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.settle_cancelled_runs(except_leader bigint) TO jobhooks_daemon;
@@ -2086,6 +2129,11 @@ GRANT ALL ON FUNCTION jobhooks.unknown_roles(hook_id integer) TO jobhooks_daemon
 REVOKE ALL ON FUNCTION jobhooks.unwatch(relation regclass) FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.use_segment(number integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.version_text(version bigint) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.version_text(version bigint) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.version_text(version bigint) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.version_text(version bigint) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.wait_briefly() FROM PUBLIC;
 
@@ -2252,6 +2300,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.rate_bucket TO jobhooks_daem
 GRANT SELECT ON TABLE jobhooks.receiver_load TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.receiver_load TO jobhooks_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.receiver_load TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.receiver_version TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.receiver_version TO jobhooks_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.receiver_version TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.results TO jobhooks_operator;

@@ -16,9 +16,12 @@ select
         order by entry.line
     ) as log,
     result.value,
-    hook.id is null as hook_deleted
+    hook.id is null as hook_deleted,
+    jobhooks.version_text(result.version) as version,
+    known.package
 from jobhooks.job_result as result
 left join jobhooks.job_hook as hook on hook.id = result.hook_id
-left join jobhooks.job as job on job.id = result.job_id;
+left join jobhooks.job as job on job.id = result.job_id
+left join jobhooks.receiver_version as known on known.job_id = result.job_id and known.version = result.version;
 
 comment on view jobhooks.results is 'The outcome of each attempt at a delivery, with the receiver''s log lines';

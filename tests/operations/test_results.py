@@ -29,6 +29,10 @@ FILTERS: list[tuple[ResultFilter, list[str]]] = [
     (ResultFilter(tables=["public.site"]), ["4/1"]),
     (ResultFilter(key=object_key(["id=1"]), tables=["public.device"]), ["1/1", "1/2", "3/1"]),
     (ResultFilter(key=object_key(["7"])), []),
+    (ResultFilter(version="0123456789ab"), ["1/1", "1/2"]),
+    (ResultFilter(version=f"0123456789AB{'0' * 52}"), ["1/1", "1/2"]),
+    (ResultFilter(version="0"), ["1/1", "1/2", "3/1"]),
+    (ResultFilter(version="1"), []),
 ]
 
 
@@ -36,8 +40,29 @@ FILTERS: list[tuple[ResultFilter, list[str]]] = [
 def test_a_filter_chooses_what_is_listed_and_exported(
     ledger: Connection, admin: SyncConnection, chosen: ResultFilter, found: list[str]
 ) -> None:
+    ledger.execute("update jobhooks.job_result set version = x'0123456789ab'::bigint where change_id = 1")
+    ledger.execute("update jobhooks.job_result set version = 7 where change_id = 3")
     assert [f"{result.change_id}/{result.attempt}" for result in newest_results(admin, chosen, 50)] == found
     assert [f"{result.change_id}/{result.attempt}" for result in all_results(admin, chosen)] == found
+
+
+@pytest.mark.parametrize("version", ["", "1.0", "12345678 9", "g", "0x12", "a" * 65])
+def test_a_version_is_the_beginning_of_a_hash(ledger: Connection, admin: SyncConnection, version: str) -> None:
+    with pytest.raises(Refused):
+        newest_results(admin, ResultFilter(version=version), 50)
+
+
+def test_a_result_has_the_version_and_package_that_ran(ledger: Connection, admin: SyncConnection) -> None:
+    """As far as they are known: results of earlier versions of jobhooks have none, and packages are forgotten."""
+    ledger.execute("update jobhooks.job_result set version = change_id")
+    ledger.execute("update jobhooks.job_result set version = null where change_id = 4")
+    ledger.execute(
+        "insert into jobhooks.receiver_version (job_id, version, source_hash, package) values (1, 1, '', 'p 2')"
+    )
+    expected = [("000000000001", "p 2"), ("000000000001", "p 2"), ("000000000003", None), (None, None)]
+    assert [(each.version, each.package) for each in newest_results(admin, ResultFilter(), 50)] == expected
+    assert [(each.version, each.package) for each in all_results(admin, ResultFilter())] == expected
+    assert ledger.execute("select version, package from jobhooks.results order by change_id").fetchall() == expected
 
 
 def test_a_limit_keeps_the_newest(ledger: Connection, admin: SyncConnection) -> None:

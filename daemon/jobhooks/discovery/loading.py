@@ -237,7 +237,9 @@ def _find_entry_points(registry: ReceiverRegistry, former: ReceiverRegistry, tri
         for found in known.values():
             registry.receivers.setdefault(found.class_path, found)
         new = {name: receiver for name, receiver in receivers.items() if name not in known}
-        registry.broken += _describe(registry, point.module, path, new, Installed(point.module, _package(point)), {})
+        if new:
+            origin = Installed(point.module, _package(point)).as_imported()
+            registry.broken += _describe(registry, point.module, path, new, origin, {})
 
 
 def _package(point: EntryPoint) -> str | None:
@@ -271,6 +273,8 @@ def load_again(class_path: str, origin: Source | Installed) -> FoundReceiver:
     """
     try:
         module = origin.load()
+        if isinstance(origin, Installed):
+            origin = origin.as_imported()
         receiver: type[JobHookReceiver[Any]] = operator.attrgetter(class_path.removeprefix(f"{origin.name}."))(module)
         return FoundReceiver(class_path, receiver, read_meta(receiver), Path(module.__file__ or ""), origin)
     except KeyboardInterrupt:

@@ -16,6 +16,7 @@ from jobhooks.discovery.sources import Installed, Source
 from jobhooks.errors import InvalidHookData
 
 KEPT = 1_000  # texts of data that one receiver has checked
+VERSION_DIGITS = 12  # hexadecimal
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,16 @@ class FoundReceiver:
     def source_hash(self) -> str | None:
         """Identifies the version of its code; null if that is unknown."""
         return None if self.origin is None else self.origin.hash()
+
+    @property
+    def shown_version(self) -> str | None:
+        """The version of its code as people see it: the first digits of ``source_hash``."""
+        return None if self.source_hash is None else self.source_hash[:VERSION_DIGITS]
+
+    @cached_property
+    def version(self) -> int | None:
+        """The version of its code as results store it: these digits as a number."""
+        return None if self.shown_version is None else int(self.shown_version, 16)
 
     @property
     def package(self) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, ModuleSpec, SourceFileLoader
+from importlib.metadata import PackageNotFoundError, version
 from itertools import count
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -101,13 +102,32 @@ class Installed:
 
     name: str
     package: str | None = None
+    source_hash: str | None = None
 
     def hash(self) -> str | None:
-        """SHA-256 of the module's file; null without one."""
+        """SHA-256 of the module's file and the package's version; null before ``as_imported``, and without a file."""
+        return self.source_hash
+
+    def as_imported(self) -> "Installed":
+        """The same with its package and hash as they are in this process.
+
+        Call it right after the import. The package may be upgraded later; worker processes then import the new one.
+        """
+        package = self.package
+        with contextlib.suppress(PackageNotFoundError, ValueError):
+            name = (package or "").rpartition(" ")[0]
+            package = f"{name} {version(name)}"
+        return Installed(self.name, package, self._hash(package))
+
+    def _hash(self, package: str | None) -> str | None:
         file = getattr(sys.modules.get(self.name), "__file__", None)
-        with contextlib.suppress(OSError, TypeError):
-            return hashlib.sha256(Path(file).read_bytes()).hexdigest()  # pyright: ignore[reportArgumentType] - TypeError
-        return None
+        if file is None:
+            return None
+        try:
+            content = Path(file).read_bytes()
+        except OSError:
+            return None
+        return hashlib.sha256(content + f"\0{package}".encode()).hexdigest()
 
     def load(self) -> ModuleType:
         """Import it.

@@ -97,5 +97,6 @@ def _receiver(found: FoundReceiver) -> dict[str, object]:
         "path": clean_text(found.path),
         "line": found.line,
         "source_hash": found.source_hash,
+        "version": found.version,
         "package": found.package,
     }

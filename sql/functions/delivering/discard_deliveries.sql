@@ -2,7 +2,7 @@
 --
 -- The deliveries behind them can run then. The arrays name deliveries, element by element. It skips deliveries that are not in the
 -- backlog, and one whose next attempt already has a result: it was delivered. The daemon ends a run that has lasted for about a
--- second or longer; its lines stay. A shorter one finds the result written here, and is rolled back. Security definer, and with the
+-- second or longer; its lines and its receiver's version stay. A shorter one finds the result written here, and is rolled back. Security definer, and with the
 -- cursor's row locked, as in retry_deliveries.
 create or replace function jobhooks.discard_deliveries(change_ids bigint [], hook_ids integer [], reason text default null)
 returns bigint
@@ -16,14 +16,20 @@ declare
 begin
     perform from jobhooks.cursor for update;
     with written as (
-        insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error)
+        insert into jobhooks.job_result (
+            change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, version
+        )
         select
             delivery.change_id, delivery.hook_id, coalesce(hook.job_id, 0), delivery.attempts + 1, 'discarded',
-            clock_timestamp(), clock_timestamp(), coalesce(discard_deliveries.reason, 'discarded by ' || session_user)
+            clock_timestamp(), clock_timestamp(), coalesce(discard_deliveries.reason, 'discarded by ' || session_user),
+            running.version
         from unnest(discard_deliveries.change_ids, discard_deliveries.hook_ids) as chosen (change_id, hook_id)
         join jobhooks.delivery as delivery
             on delivery.change_id = chosen.change_id and delivery.hook_id = chosen.hook_id
         left join jobhooks.job_hook as hook on hook.id = delivery.hook_id -- which may be gone
+        left join jobhooks.running_delivery as running
+            on running.change_id = delivery.change_id and running.hook_id = delivery.hook_id
+            and running.attempt = delivery.attempts + 1
         on conflict do nothing
         returning job_result.change_id, job_result.hook_id, job_result.attempt
     ),

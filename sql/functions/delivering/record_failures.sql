@@ -1,7 +1,7 @@
 -- jobhooks.record_failures(rest): failures, log lines, and changes of the backlog; a part of settle. Returns how many of the rows
 -- to be parked or deleted were not: another session has changed them, so the daemon compares its backlog with the table.
 --
--- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value}],
+-- rest: {results: [{change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value, version}],
 -- log: [{change_id, hook_id, attempt, line, level, time, object, message, grouping, source}],
 -- parked: [{change_id, hook_id, content_type_id, lane, other_lane, attempts, failures, lasting, attempted, blocks, status,
 -- due_in}], done: [{change_id, hook_id, attempt}]}; each may be missing. A delivery parked because of an attempt stays as it is if
@@ -25,15 +25,15 @@ declare
 begin
     with written as (
         insert into jobhooks.job_result (
-            change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value
+            change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, traceback, value, version
         )
         select
             result.change_id, result.hook_id, result.job_id, result.attempt, result.status,
             to_timestamp(result.started_at), to_timestamp(result.finished_at), result.error, result.traceback,
-            result.value::json
+            result.value::json, result.version
         from json_to_recordset(rest -> 'results') as result (
             change_id bigint, hook_id integer, job_id integer, attempt integer, status text,
-            started_at double precision, finished_at double precision, error text, traceback text, value text
+            started_at double precision, finished_at double precision, error text, traceback text, value text, version bigint
         )
         on conflict do nothing
         returning change_id, hook_id, attempt

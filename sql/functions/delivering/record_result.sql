@@ -3,7 +3,7 @@
 -- It refuses if that transaction is no longer the one that was opened for this delivery: after a receiver's commit the writes
 -- could be kept and the result lost, or the reverse. It refuses an attempt that already has a result, so a daemon that was
 -- presumed dead rolls back. log_entries: an array of {level, time, object, message, grouping, source}, oldest first, or null; value: the
--- receiver's return value; times are seconds since 1970.
+-- receiver's return value; times are seconds since 1970; version: the receiver's, as in jobhooks.receiver_version.
 create or replace function jobhooks.record_result(
     change_id bigint,
     hook_id integer,
@@ -14,7 +14,8 @@ create or replace function jobhooks.record_result(
     finished_at double precision,
     error text,
     log_entries json,
-    value json
+    value json,
+    version bigint default null
 )
 returns void
 language plpgsql
@@ -28,11 +29,13 @@ begin
         using errcode = 'JH011';
     end if;
 
-    insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, value)
+    insert into jobhooks.job_result (
+        change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, value, version
+    )
     values (
         record_result.change_id, record_result.hook_id, record_result.job_id, record_result.attempt, record_result.status,
         to_timestamp(record_result.started_at), to_timestamp(record_result.finished_at), record_result.error,
-        record_result.value
+        record_result.value, record_result.version
     )
     on conflict on constraint job_result_pkey do nothing;
     if not found then
@@ -53,6 +56,6 @@ end
 $$;
 
 comment on function jobhooks.record_result(
-    bigint, integer, integer, integer, text, double precision, double precision, text, json, json
+    bigint, integer, integer, integer, text, double precision, double precision, text, json, json, bigint
 ) is
 'Record the outcome of an attempt at a delivery, in the transaction of its receiver';

@@ -13,7 +13,8 @@ create or replace function jobhooks.record_results(
     finished_at double precision,
     error text,
     log_entries json,
-    value json
+    value json,
+    version bigint default null
 )
 returns void
 language plpgsql
@@ -23,12 +24,13 @@ declare
     written bigint;
 begin
     perform jobhooks.record_result(
-        change_ids[1], hook_id, job_id, attempts[1], status, started_at, finished_at, error, log_entries, value
+        change_ids[1], hook_id, job_id, attempts[1], status, started_at, finished_at, error, log_entries, value, version
     );
-    insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error)
+    insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, version)
     select
         result.change_id, record_results.hook_id, record_results.job_id, result.attempt, record_results.status,
-        to_timestamp(record_results.started_at), to_timestamp(record_results.finished_at), record_results.error
+        to_timestamp(record_results.started_at), to_timestamp(record_results.finished_at), record_results.error,
+        record_results.version
     from unnest(change_ids[2:], attempts[2:]) as result (change_id, attempt)
     on conflict on constraint job_result_pkey do nothing;
     get diagnostics written = row_count;
@@ -39,5 +41,5 @@ end
 $$;
 
 comment on function jobhooks.record_results(
-    bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json
+    bigint [], integer, integer, integer [], text, double precision, double precision, text, json, json, bigint
 ) is 'Record the outcome of one call of a receiver with many deliveries, in its transaction';

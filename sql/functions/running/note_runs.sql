@@ -1,7 +1,7 @@
 -- jobhooks.note_runs(leader, ended, begun, lines): note runs that last longer than about a second, and their new log lines.
 --
 -- ended: [{change_id, hook_id, attempt}]; begun: [{change_id, hook_id, attempt, job_id, merged_into, started_at, host, pid,
--- worker_pid}], times in seconds since 1970; lines: [{change_id, hook_id, line, level, time, object, message, grouping, source}]. A
+-- worker_pid, version}], times in seconds since 1970; lines: [{change_id, hook_id, line, level, time, object, message, grouping, source}]. A
 -- run is noted once its delivery is in the backlog. Returns the runs of this daemon that are noted: each with the number of
 -- deliveries that are merged in it, itself included, and with who has cancelled it. A run that is missing was discarded. It refuses
 -- a daemon that no longer leads.
@@ -29,14 +29,14 @@ begin
     end if;
     if begun is not null then
         insert into jobhooks.running_delivery as running (
-            change_id, hook_id, attempt, job_id, merged_into, started_at, leader, host, pid, worker_pid
+            change_id, hook_id, attempt, job_id, merged_into, started_at, leader, host, pid, worker_pid, version
         )
         select
             run.change_id, run.hook_id, run.attempt, run.job_id, run.merged_into, to_timestamp(run.started_at),
-            note_runs.leader, run.host, run.pid, run.worker_pid
+            note_runs.leader, run.host, run.pid, run.worker_pid, run.version
         from json_to_recordset(begun) as run (
             change_id bigint, hook_id integer, attempt integer, job_id integer, merged_into bigint,
-            started_at double precision, host text, pid integer, worker_pid integer
+            started_at double precision, host text, pid integer, worker_pid integer, version bigint
         )
         join jobhooks.delivery as delivery
             on delivery.change_id = run.change_id and delivery.hook_id = run.hook_id and delivery.attempts = run.attempt - 1

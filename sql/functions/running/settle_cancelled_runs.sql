@@ -15,10 +15,10 @@ begin
         where running.cancelled is not null and running.leader is distinct from except_leader
         order by running.hook_id, running.change_id
     loop
-        insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error)
+        insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error, version)
         select
             run.change_id, run.hook_id, run.job_id, run.attempt, 'failure', run.started_at, clock_timestamp(),
-            'Cancelled: ' || run.cancelled
+            'Cancelled: ' || run.cancelled, run.version
         from jobhooks.delivery as delivery
         where delivery.change_id = run.change_id and delivery.hook_id = run.hook_id and delivery.attempts = run.attempt - 1
         on conflict do nothing;

@@ -20,7 +20,7 @@ set local jobhooks.delivery = :mark;
 
 -- name: end_run
 -- Also one message: the result of a run with nothing to report but success, and the end.
-select jobhooks.record_result(:change_id, :hook_id, :job_id, :attempt, 'success', :started_at, :finished_at, null, null, null);
+select jobhooks.record_result(:change_id, :hook_id, :job_id, :attempt, 'success', :started_at, :finished_at, null, null, null, :version);
 commit
 
 -- name: next_run
@@ -45,7 +45,7 @@ rollback to savepoint jobhooks
 
 -- name: end_runs
 -- One message: the results of runs of one hook that share a transaction, and have nothing to report but success.
-select jobhooks.record_successes(:change_ids, :hook_id, :job_id, :attempts, :started_at, :finished_at);
+select jobhooks.record_successes(:change_ids, :hook_id, :job_id, :attempts, :started_at, :finished_at, :version);
 commit
 
 -- name: commit
@@ -55,7 +55,7 @@ commit
 rollback
 
 -- name: record_results
-select jobhooks.record_results(:change_ids, :hook_id, :job_id, :attempts, :status, :started_at, :finished_at, :error, :log_entries::text::json, :value::text::json)
+select jobhooks.record_results(:change_ids, :hook_id, :job_id, :attempts, :status, :started_at, :finished_at, :error, :log_entries::text::json, :value::text::json, :version)
 
 -- name: previous_change
 -- With the columns that read_page gives them.
@@ -98,7 +98,7 @@ select extract(epoch from clock_timestamp())::double precision
 select jobhooks.pause_loop(:leader, :hook_id, :reason)
 
 -- name: settle
-select jobhooks.settle(:leader, :change_ids, :hook_ids, :job_ids, :attempts, :started_at, :finished_at, :rest::text::json)
+select jobhooks.settle(:leader, :change_ids, :hook_ids, :job_ids, :attempts, :started_at, :finished_at, :rest::text::json, :versions)
 
 -- name: load_suspects
 select change_id, hook_id, attempt, crashes, state, reason from jobhooks.load_suspects(:leader, :died)

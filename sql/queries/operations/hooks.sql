@@ -80,6 +80,15 @@ from jobhooks.hooks
 where job = :class_path
 order by priority desc, name
 
+-- name: versions_of_job
+select
+    jobhooks.version_text(known.version), known.source_hash, known.package, known.first_loaded_at, known.last_loaded_at
+from jobhooks.receiver_version as known
+join jobhooks.job as job on job.id = known.job_id
+where job.class_path = :class_path
+order by known.last_loaded_at desc, known.first_loaded_at desc
+limit :limit
+
 -- name: set_job
 select jobhooks.set_job(:class_path, :settings::text::jsonb)
 

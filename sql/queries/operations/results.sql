@@ -46,6 +46,7 @@ join jobhooks.job_result as result
 where (:wanted_hook_ids::integer [] is null or result.hook_id = any (:wanted_hook_ids::integer []))
     and (:job_ids::integer [] is null or result.job_id = any (:job_ids::integer []))
     and (:status::text is null or result.status = :status::text)
+    and (:least_version::bigint is null or result.version between :least_version::bigint and :greatest_version::bigint)
     and (
         (:content_type_ids::integer [] is null and :since::timestamptz is null and :until::timestamptz is null)
         or exists (
@@ -79,9 +80,10 @@ where change.id = any (:ids::bigint [])
 select
     result.change_id, result.hook_id, coalesce(hook.name, jobhooks.deleted_name('hook', result.hook_id)), hook.id is null,
     pending.status is not distinct from 'dead', case when pending.status <> 'dead' then pending.due_at end,
-    coalesce(job.class_path, jobhooks.deleted_name('job', result.job_id)), result.attempt, result.status, result.started_at,
-    result.finished_at, (extract(epoch from result.finished_at - result.started_at) * 1000)::double precision, result.error,
-    result.traceback, result.value::text, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
+    coalesce(job.class_path, jobhooks.deleted_name('job', result.job_id)), jobhooks.version_text(result.version), known.package,
+    result.attempt, result.status, result.started_at, result.finished_at,
+    (extract(epoch from result.finished_at - result.started_at) * 1000)::double precision, result.error, result.traceback,
+    result.value::text, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
     change.action::text, content_type.key_columns, (change.context -> 'object_key')::text,
     coalesce(change.postchange, change.prechange)::text
 from unnest(:change_ids::bigint [], :hook_ids::integer [], :attempts::integer []) as chosen (change_id, hook_id, attempt)
@@ -89,6 +91,7 @@ join jobhooks.job_result as result
     on result.change_id = chosen.change_id and result.hook_id = chosen.hook_id and result.attempt = chosen.attempt
 left join jobhooks.job_hook as hook on hook.id = result.hook_id
 left join jobhooks.job as job on job.id = result.job_id
+left join jobhooks.receiver_version as known on known.job_id = result.job_id and known.version = result.version
 left join jobhooks.delivery as pending
     on pending.change_id = result.change_id and pending.hook_id = result.hook_id and pending.attempts = result.attempt
         and result.status = 'failure' and hook.id is not null

@@ -26,7 +26,9 @@ REFUSED = 5
 # Parameters of queries: a result, results, and the filters of results.
 RESULT = {"change_id": 20_000, "hook_id": 1, "attempt": 1, "limit": 2000}
 RESULTS = {"change_ids": [1, 2], "hook_ids": [1, 1], "attempts": [1, 1]}
-RESULT_FILTERS = dict.fromkeys(("job_ids", "status", "content_type_ids", "since", "until"))
+RESULT_FILTERS = dict.fromkeys(
+    ("job_ids", "status", "content_type_ids", "since", "until", "least_version", "greatest_version")
+)
 
 
 @pytest.fixture

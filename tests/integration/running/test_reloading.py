@@ -60,6 +60,7 @@ def test_a_run_goes_on_with_the_code_that_it_began_with_and_the_next_has_the_new
 ) -> None:
     receivers = write_receivers(tmp_path / "receivers", text)
     add_hook(database, receivers, "r.C")
+    old = version(receivers)
     with Daemon(database, receivers, log).await_started() as daemon:
         waits = write(seen, "waits", 1)
         wait_until("it runs", lambda: (receivers / "runs").exists())
@@ -72,6 +73,13 @@ def test_a_run_goes_on_with_the_code_that_it_began_with_and_the_next_has_the_new
         wait_until("both are settled", settled(seen, 2))
         assert daemon.terminate() == 0 and not daemon.tracebacks()
     assert seen_words(seen) == [(waits, "old"), (after, "new")]
+    ran = seen.execute("select change_id, version from jobhooks.results order by change_id").fetchall()
+    assert ran == [(waits, old), (after, version(receivers))] and old != version(receivers)
+
+
+def version(receivers: Path) -> str:
+    """The version of the code on disk."""
+    return str(find_receivers([receivers]).receivers["r.C"].shown_version)
 
 
 def settled_one(conn: Connection, change: int) -> Callable[[], bool]:

@@ -6,6 +6,7 @@ import multiprocessing.forkserver
 import os
 import select
 import signal
+import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,28 @@ def arguments(folder: Path, more: str = "") -> tuple[object, ...]:
     registry = find_receivers([write_receivers(folder / "receivers", RECEIVERS + more)])
     found = registry.receivers["r.Works"]
     return os.getpid(), "dbname=nowhere", None, None, found.class_path, found.origin
+
+
+async def test_a_worker_has_the_version_that_it_has_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package can be upgraded while the daemon runs: workers that start then import the new one."""
+    metadata = tmp_path / "pooled_hooks-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pooled-hooks\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[jobhooks.receivers]\nall = pooled_hooks\n")
+    (tmp_path / "pooled_hooks.py").write_text(RECEIVERS)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    found = find_receivers([]).receivers["pooled_hooks.Works"]
+    made = os.getpid(), "dbname=nowhere", None, None, found.class_path, found.origin
+    for is_upgraded in (False, True):
+        if is_upgraded:
+            (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pooled-hooks\nVersion: 1.1\n")
+        pool = WorkerPool(made, list[str]().append)
+        workers: list[pools.Worker] = []
+        try:
+            assert await pool.call(same, 1, 60, workers.append) == 1
+        finally:
+            await pool.close()
+        assert workers[0].version is not None and (workers[0].version != found.version) == is_upgraded
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from conftest import Connection
+from jobhooks.discovery.loading import find_receivers
 from jobhooks.errors import Refused
 from jobhooks.operations.delivering import cancelling, deliveries, results
 from jobhooks.operations.delivering.deliveries import DeliveryFilter, PendingDeliveryDetails
@@ -84,6 +85,7 @@ class Bench:
         self.database = database
         self.directory = directory
         self._log = log
+        self._version = find_receivers([directory]).receivers["r.Def"].shown_version
         self.stack = contextlib.ExitStack()
         self.admin: SyncConnection = self.stack.enter_context(contextlib.closing(connect(database)))
 
@@ -127,11 +129,12 @@ class Bench:
         return found
 
     def results(self, change_id: int) -> list[tuple[str, str | None, list[str]]]:
-        """The status, the error and the messages of each attempt."""
+        """The status, the error and the messages of each attempt. Each has the version of the receiver that ran."""
         try:
             found = results.results_of_change(self.admin, change_id).results
         except Refused:
             return []
+        assert {each.version for each in found} == {self._version}
         return [(each.status, each.error, [line.message for line in each.log]) for each in found]
 
     def await_result(self, change_id: int) -> tuple[str, str | None, list[str]]:

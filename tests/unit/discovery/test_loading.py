@@ -417,3 +417,20 @@ def test_a_broken_entry_point_is_told_by_file_and_line(install: Callable[[str, d
     assert told["inventory_hooks.good"].endswith(": inventory_hooks.good:GOOD")
     assert told["inventory_hooks_gone"].startswith("inventory-hooks: ModuleNotFoundError: ")
     assert "bad.py:2" in registry.why_missing("inventory_hooks.bad.C")
+
+
+def test_a_packages_version_is_that_of_the_import(install: Callable[[str, dict[str, str]], Path]) -> None:
+    """By its module's file and its own version. A package that is upgraded later is not the code that was imported."""
+    files = {"inventory_hooks.py": GOOD.format("C")}
+    site = install("all = inventory_hooks", files)
+    registry = find_receivers([])
+    found = registry.receivers["inventory_hooks.C"]
+    assert found.package == "inventory-hooks 1.0" and found.origin is not None
+    assert load_again(found.class_path, found.origin).version == found.version is not None
+    metadata = site / "inventory_hooks-1.0.dist-info"
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: inventory-hooks\nVersion: 1.1\n")
+    upgraded = load_again(found.class_path, found.origin)
+    assert upgraded.package == "inventory-hooks 1.1" and upgraded.version != found.version
+    (site / "inventory_hooks.py").write_text(GOOD.format("C") + "\n")
+    assert load_again(found.class_path, found.origin).version not in (found.version, upgraded.version)
+    assert find_again(registry).receivers["inventory_hooks.C"].version == found.version

@@ -27,19 +27,28 @@ def failure(delivery: Delivery, outcome: Outcome = FAILURE) -> SettleBatch:
     return SettleBatch(failures=[(delivery, outcome)], rows={(row.change_id, row.hook_id): row})
 
 
-def columns(batch: SettleBatch) -> list[list[float]]:
+def columns(batch: SettleBatch) -> list[list[float | None]]:
     return [list(column) for column in success_columns(batch).values()]
 
 
 def test_successes_are_columns_of_numbers() -> None:
-    batch = SettleBatch(successes=[(make_delivery(1), make_outcome()), (make_delivery(2, attempts=3), make_outcome())])
-    assert columns(batch) == [[1, 2], [1, 1], [11, 11], [1, 4], [100.0, 100.0], [101.0, 101.0]]
+    first, second = make_delivery(1), make_delivery(2, attempts=3)
+    first.version = 2**48 - 1
+    batch = SettleBatch(successes=[(first, make_outcome()), (second, make_outcome())])
+    assert columns(batch) == [[1, 2], [1, 1], [11, 11], [1, 4], [100.0, 100.0], [101.0, 101.0], [2**48 - 1, None]]
     assert rest(batch) == {}
 
 
-def test_an_empty_batch_has_six_empty_columns() -> None:
+@pytest.mark.parametrize("version", [None, 2**48 - 1])
+def test_one_version_of_all_successes_is_sent_once(version: int | None) -> None:
+    first, second = make_delivery(1), make_delivery(2)
+    first.version = second.version = version
+    assert columns(SettleBatch(successes=[(first, make_outcome()), (second, make_outcome())]))[-1] == [version]
+
+
+def test_an_empty_batch_has_seven_empty_columns() -> None:
     assert success_columns(SettleBatch()) == NO_SUCCESSES
-    assert len(NO_SUCCESSES) == 6
+    assert len(NO_SUCCESSES) == 7
 
 
 def test_a_success_with_a_value_is_a_row() -> None:

@@ -13,12 +13,12 @@ from jobhooks.cli.commands import job_run
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.pairs import pairs
 from jobhooks.cli.show.history import LimitFlag, print_history
-from jobhooks.cli.show.output import console, print_json, print_message, print_records, printable
+from jobhooks.cli.show.output import console, local, print_json, print_message, print_records, printable
 from jobhooks.cli.show.settings import in_words
 from jobhooks.contract.choices import Ordering
 from jobhooks.contract.job_settings import RULES, Kind
 from jobhooks.operations.configuration import history as histories, jobs, receivers
-from jobhooks.operations.configuration.jobs import Job, JobDetails, Value
+from jobhooks.operations.configuration.jobs import Job, JobDetails, JobVersion, Value
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
 
@@ -279,9 +279,18 @@ def _facts(job: JobDetails) -> Iterator[tuple[str, str]]:
         yield name, f"{in_words(value)}{own}"
     if job.data_schema is not None:
         yield "data", ", ".join(_fields(job.data_schema))
+    for version in job.versions:
+        if version.version != job.version:
+            yield "other version", _described(version)
     for hook in job.hooks:
         runs = "" if hook.runs else f", which does not run: {hook.why_not}"
         yield "hook", f'"{hook.name}" on {", ".join(hook.events)} of {", ".join(hook.content_types)}{runs}'
+
+
+def _described(version: JobVersion) -> str:
+    package = f" of {version.package}" if version.package else ""
+    first, last = local(version.first_loaded_at), local(version.last_loaded_at)
+    return f"{version.version}{package}, first loaded {first}, last {last}"
 
 
 def _fields(schema: dict[str, Any]) -> Iterator[str]:

@@ -72,6 +72,14 @@ StatusFlag = Annotated[
 ]
 
 
+VersionFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--version", help="Only of this version of a receiver, as job show lists it, or its beginning.", metavar="HASH"
+    ),
+]
+
+
 @dataclass(frozen=True)
 class ResultOptions:
     """The options that choose results."""
@@ -81,6 +89,7 @@ class ResultOptions:
     table: TablesFlag = None
     object_: ObjectFlag = None
     status: StatusFlag = None
+    version: VersionFlag = None
     since: SinceFlag = None
     until: UntilFlag = None
 
@@ -90,7 +99,7 @@ class ResultOptions:
             key = object_key(self.object_ or [])
         status = None if self.status is None else self.status.value
         named = (self.hook or (), self.job or (), self.table or ())
-        return results.ResultFilter(*named, key, status, *period(conn, self.since, self.until))
+        return results.ResultFilter(*named, key, status, *period(conn, self.since, self.until), self.version)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -106,6 +106,8 @@ def log_line(entry: LogLine) -> str:
 def _facts(result: ResultWithWrites) -> Iterator[tuple[str, str]]:
     yield "started", result.started_at.isoformat(" ", "milliseconds")
     yield "finished", result.finished_at.isoformat(" ", "milliseconds")
+    if result.version is not None:
+        yield "version", f"{result.version} of {result.package}" if result.package else result.version
     if result.error is not None:
         yield "error", result.error
     if result.dead:

@@ -37,6 +37,7 @@ class Delivery(msgspec.Struct, eq=False):
     - ``alone``: it runs by itself, because a batch or a group with it failed
     - ``lasting``: its last attempt failed with an error that time does not fix
     - ``call``: set by the runner while it calls the receiver
+    - ``version``: of the receiver, set by the runner when it begins the last attempt; null if unknown
     """
 
     change: Change
@@ -55,6 +56,7 @@ class Delivery(msgspec.Struct, eq=False):
     merged: tuple["Delivery", ...] = ()
     shown: Change | None = None
     further: tuple[Change, ...] = ()
+    version: int | None = None
     waits_for: int = 0
     followers: list["Delivery"] = msgspec.field(default_factory=list["Delivery"])
 

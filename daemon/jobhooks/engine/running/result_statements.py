@@ -32,7 +32,7 @@ def join_run(
     return statements if is_second else f"{query('keep_run')};\n{statements}"
 
 
-def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:
+def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome, version: int | None) -> str:
     """Record a success without text, and commit."""
     return filled(
         "end_run",
@@ -42,18 +42,19 @@ def end_run(delivery: DeliveryIdentity, job_id: int, outcome: Outcome) -> str:
         attempt=repr(delivery.attempt),
         started_at=repr(outcome.started_at),
         finished_at=repr(outcome.finished_at),
+        version=_number(version),
     )
 
 
-def end_results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome) -> str:
+def end_results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, version: int | None) -> str:
     """Record such a success of one call for deliveries of one hook, and commit."""
     if len(deliveries) == 1:
-        return end_run(deliveries[0], job_id, outcome)
-    return end_runs([(delivery, job_id, outcome) for delivery in deliveries])
+        return end_run(deliveries[0], job_id, outcome, version)
+    return end_runs([(delivery, job_id, outcome) for delivery in deliveries], version)
 
 
-def end_runs(runs: list[tuple[DeliveryIdentity, int, Outcome]]) -> str:
-    """Record such successes of one hook, each with the id of its job, and commit."""
+def end_runs(runs: list[tuple[DeliveryIdentity, int, Outcome]], version: int | None) -> str:
+    """Record such successes of one hook, each with the id of its job, and commit. ``version``: of the receiver."""
     deliveries, job_ids, outcomes = zip(*runs, strict=True)
     return filled(
         "end_runs",
@@ -63,6 +64,7 @@ def end_runs(runs: list[tuple[DeliveryIdentity, int, Outcome]]) -> str:
         attempts=_array(delivery.attempt for delivery in deliveries),
         started_at=_array(outcome.started_at for outcome in outcomes),
         finished_at=_array(outcome.finished_at for outcome in outcomes),
+        version=_number(version),
     )
 
 
@@ -70,8 +72,16 @@ def _array(numbers: Iterable[float]) -> str:
     return f"'{{{','.join(map(repr, numbers))}}}'"
 
 
+def _number(number: int | None) -> str:
+    return "null" if number is None else repr(number)
+
+
 def results_parameters(
-    deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, server_encoding: str | None
+    deliveries: Sequence[DeliveryIdentity],
+    job_id: int,
+    outcome: Outcome,
+    version: int | None,
+    server_encoding: str | None,
 ) -> dict[str, object]:
     """The parameters of the query ``record_results``: the outcome of one call for deliveries of one hook."""
     log = storable_log(outcome.log, server_encoding)
@@ -86,4 +96,5 @@ def results_parameters(
         "error": storable(outcome.error, server_encoding),
         "log_entries": msgspec.json.encode(log).decode() if log else None,
         "value": storable_json(outcome.value, server_encoding),
+        "version": version,
     }

@@ -79,11 +79,12 @@ class Ended(Enum):
 
 
 class RunProtocol:
-    """One transaction, and the runs that are in it, one after the other."""
+    """One transaction, and the runs that are in it, one after the other. ``version``: of their receiver."""
 
-    __slots__ = ("_set_again", "closed", "state")
+    __slots__ = ("_set_again", "closed", "state", "version")
 
-    def __init__(self) -> None:
+    def __init__(self, version: int | None = None) -> None:
+        self.version = version
         self.state = State.NEW
         self.closed = False  # no further run may join
         self._set_again = ""  # for the settings of the connection's session
@@ -150,11 +151,11 @@ class RunProtocol:
         ``encoding``: the server's. If the outcome is only a success, its result is sent with the commit.
         """
         if not commit:
-            yield _results(deliveries, job_id, outcome, encoding)
+            yield self._results(deliveries, job_id, outcome, encoding)
         elif says_only_success(outcome):
-            yield from self._commit(end_results(deliveries, job_id, outcome))
+            yield from self._commit(end_results(deliveries, job_id, outcome, self.version))
         else:
-            yield _results(deliveries, job_id, outcome, encoding)
+            yield self._results(deliveries, job_id, outcome, encoding)
             yield from self._commit(query("commit"))
         return recorded(outcome)
 
@@ -165,7 +166,7 @@ class RunProtocol:
             DatabaseUnreachable: the transaction is broken; nothing is sent.
         """
         unrecorded = [run for run in runs if not run[2].recorded]
-        yield from self._commit(end_runs(unrecorded) if unrecorded else query("commit"))
+        yield from self._commit(end_runs(unrecorded, self.version) if unrecorded else query("commit"))
 
     def end(self) -> Steps[None]:
         """Roll back unless it is committed, or no transaction has begun."""
@@ -206,6 +207,13 @@ class RunProtocol:
             yield Command.DROP  # whether the transaction has begun is unknown
             raise
 
+    def _results(
+        self, deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, encoding: str | None
+    ) -> Send:
+        found = queries()["record_results"]
+        parameters = results_parameters(deliveries, job_id, outcome, self.version, encoding)
+        return Send(found.text, found.arguments(parameters))
+
     def _commit(self, statements: str) -> Steps[None]:
         if self.broken:
             raise DatabaseUnreachable
@@ -222,8 +230,3 @@ class RunProtocol:
 def recorded(outcome: Outcome) -> Outcome:
     """Mark an outcome as recorded."""
     return msgspec.structs.replace(outcome, recorded=True)
-
-
-def _results(deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, encoding: str | None) -> Send:
-    found = queries()["record_results"]
-    return Send(found.text, found.arguments(results_parameters(deliveries, job_id, outcome, encoding)))

@@ -10,12 +10,15 @@ from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.store.storable_text import storable, storable_json, storable_log
 
 Row = dict[str, object]
-COLUMNS = ("change_ids", "hook_ids", "job_ids", "attempts", "started_at", "finished_at")
-NO_SUCCESSES: dict[str, Sequence[float]] = dict.fromkeys(COLUMNS, ())
+COLUMNS = ("change_ids", "hook_ids", "job_ids", "attempts", "started_at", "finished_at", "versions")
+NO_SUCCESSES: dict[str, Sequence[float | None]] = dict.fromkeys(COLUMNS, ())
 
 
-def success_columns(batch: SettleBatch) -> dict[str, Sequence[float]]:
-    """The successes that consist of numbers alone, as the six arrays that ``settle`` takes."""
+def success_columns(batch: SettleBatch) -> dict[str, Sequence[float | None]]:
+    """The successes that consist of numbers alone, as the seven arrays that ``settle`` takes.
+
+    The last one has a single version if it is that of all, as it mostly is: that is cheaper to send and to read.
+    """
     numbers = [
         (
             delivery.change.id,
@@ -24,11 +27,17 @@ def success_columns(batch: SettleBatch) -> dict[str, Sequence[float]]:
             delivery.attempts + 1,
             outcome.started_at,
             outcome.finished_at,
+            delivery.version,
         )
         for delivery, outcome in batch.successes
         if outcome.value is None
     ]
-    return dict(zip(COLUMNS, zip(*numbers, strict=True), strict=True)) if numbers else NO_SUCCESSES
+    if not numbers:
+        return NO_SUCCESSES
+    *columns, versions = zip(*numbers, strict=True)
+    if versions.count(versions[0]) == len(versions):
+        versions = versions[:1]
+    return dict(zip(COLUMNS, (*columns, versions), strict=True))
 
 
 def other_rows(batch: SettleBatch, server_encoding: str | None, now: float) -> dict[str, list[Row]]:
@@ -88,6 +97,7 @@ def _result(delivery: Delivery, outcome: Outcome, server_encoding: str | None) -
         "error": storable(outcome.error, server_encoding),
         "traceback": storable(outcome.traceback, server_encoding),
         "value": storable_json(outcome.value, server_encoding),
+        "version": delivery.version,
     }
 
 

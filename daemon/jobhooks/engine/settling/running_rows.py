@@ -92,6 +92,7 @@ class RunningRows:
                 "host": self._host,
                 "pid": os.getpid(),
                 "worker_pid": run.worker_pid,
+                "version": delivery.version,
             }
             for each in (delivery, *delivery.merged)
         ]

@@ -74,7 +74,7 @@ class Settler:
             self._wake()
         batch.successes.append((delivery, outcome))
         if delivery.merged:
-            quiet = msgspec.structs.replace(outcome, log=())
+            quiet = _for_merged(delivery, outcome)
             batch.successes += [(merged, quiet) for merged in delivery.merged]
         if delivery.has_row:
             self._delete_rows(delivery)
@@ -84,7 +84,7 @@ class Settler:
         batch = self._batch
         batch.failures.append((delivery, outcome))
         if delivery.merged:
-            quiet = msgspec.structs.replace(outcome, log=())
+            quiet = _for_merged(delivery, outcome)
             batch.failures += [(merged, quiet) for merged in delivery.merged]
         if delivery.has_row:
             self._delete_rows(delivery)
@@ -319,6 +319,13 @@ class Settler:
         )
         if not saved:
             raise LeadsNoMore
+
+
+def _for_merged(delivery: Delivery, outcome: Outcome) -> Outcome:
+    """The outcome of the deliveries that are merged into this one: without the log. One version ran for all."""
+    for merged in delivery.merged:
+        merged.version = delivery.version
+    return msgspec.structs.replace(outcome, log=())
 
 
 def _position_row(cursor: Cursor) -> dict[str, object]:

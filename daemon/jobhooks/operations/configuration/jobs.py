@@ -1,5 +1,6 @@
 """Jobs: the records of receivers, their switches, and the settings that an operator overrides."""
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from jobhooks.contract.job_settings import RULES, JobSettings
 from jobhooks.operations.lookup.names import unknown_job
 from jobhooks.store.connections import SyncConnection, call
 
+SHOWN_VERSIONS = 10
 Value = str | int | float | bool | Sequence[str | float] | None
 
 
@@ -57,10 +59,22 @@ class HookOfJob:
 
 
 @dataclass(frozen=True)
+class JobVersion:
+    """A version of a receiver that a daemon has loaded. ``last_loaded_at``: or when it was replaced by another one."""
+
+    version: str
+    source_hash: str
+    package: str | None
+    first_loaded_at: datetime.datetime
+    last_loaded_at: datetime.datetime
+
+
+@dataclass(frozen=True)
 class JobDetails:
     """A job. ``settings`` are in force; ``receiver`` has the receiver's values of the ``overridden`` ones.
 
-    ``data_schema``: the JSON Schema of its hooks' data, null if its receiver has no class Data.
+    ``data_schema``: the JSON Schema of its hooks' data, null if its receiver has no class Data. ``versions``: the last
+    ``SHOWN_VERSIONS`` of its receiver, the newest first.
     """
 
     job: str
@@ -74,6 +88,7 @@ class JobDetails:
     overridden: list[str]
     receiver: dict[str, Value]
     hooks: list[HookOfJob]
+    versions: list[JobVersion]
     data_schema: dict[str, Any] | None = None
 
 
@@ -114,6 +129,7 @@ def job_details(conn: SyncConnection, class_path: str) -> JobDetails:
         [name for name in RULES if name in overridden],
         {name: value for name, value in _decoded(own).items() if name in overridden},
         [HookOfJob(*row) for row in call(conn, "hooks_of_job", class_path=class_path)],
+        [JobVersion(*row) for row in call(conn, "versions_of_job", class_path=class_path, limit=SHOWN_VERSIONS)],
         None if data_schema is None else msgspec.json.decode(data_schema),
     )
 

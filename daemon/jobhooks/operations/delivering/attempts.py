@@ -68,11 +68,14 @@ class Result(Attempt, _Subject):
     ``hook`` keeps its name when it is deleted; it is null if no history has the name. ``table``, ``action`` and
     ``object_key`` are null once retention has dropped the change. Of the last attempt at a delivery that is pending:
     ``dead`` if there is no other until someone retries it, or else ``next_attempt_at``, the earliest time of the next.
+    ``version``: of the receiver that ran, as in ``jobs.Job``; null if none ran, or if it is unknown.
     """
 
     hook_deleted: bool
     dead: bool
     next_attempt_at: datetime.datetime | None
+    version: str | None
+    package: str | None
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def dry_run(conn: SyncConnection, settings: Settings, job: str, change_id: int) 
     listed = listed_change(conn, change.id)
     if listed is None:
         raise no_such_change(conn, change_id)  # retention has dropped it in between
-    return _result(job, listed, ran)
+    return _result(found, listed, ran)
 
 
 def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Delivery:
@@ -99,7 +99,7 @@ def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Del
     return delivery
 
 
-def _result(job: str, change: ListedChange, ran: DryRunOutcome) -> DryRun:
+def _result(found: FoundReceiver, change: ListedChange, ran: DryRunOutcome) -> DryRun:
     outcome = ran.outcome
     error = outcome.error or ""
     return DryRun(
@@ -108,7 +108,9 @@ def _result(job: str, change: ListedChange, ran: DryRunOutcome) -> DryRun:
         hook_deleted=False,
         dead=False,
         next_attempt_at=None,
-        job=job,
+        version=found.shown_version,
+        package=found.package,
+        job=found.class_path,
         table=change.table,
         action=change.action,
         object_key=change.object_key,

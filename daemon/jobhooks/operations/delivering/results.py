@@ -15,6 +15,7 @@ from jobhooks.operations.changes import ids_between, listed_change
 from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
 from jobhooks.operations.lookup.names import ids_of_hooks_ever, ids_of_jobs_ever, ids_of_tables
 from jobhooks.operations.lookup.object_keys import ObjectKey, key_of
+from jobhooks.operations.lookup.versions import numbers_of_versions
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.store.captured_changes import ListedChange, raw_json
 from jobhooks.store.connections import SyncConnection, call
@@ -31,7 +32,10 @@ Identity = tuple[int, int, int]  # change, hook, attempt
 
 @dataclass(frozen=True)
 class ResultFilter:
-    """Conditions that results meet. A field left at its default accepts any result. Times are those of the changes."""
+    """Conditions that results meet. A field left at its default accepts any result. Times are those of the changes.
+
+    ``version``: of the receiver, or the beginning of it.
+    """
 
     hooks: Sequence[str] = ()
     jobs: Sequence[str] = ()
@@ -40,6 +44,7 @@ class ResultFilter:
     status: str | None = None
     since: datetime.datetime | None = None
     until: datetime.datetime | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class _Conditions:
     status: str | None
     since: datetime.datetime | None
     until: datetime.datetime | None
+    versions: tuple[int | None, int | None]  # the least and the greatest
 
 
 def newest_results(conn: SyncConnection, chosen: ResultFilter, limit: int) -> list[Result]:
@@ -164,8 +170,9 @@ def _conditions(conn: SyncConnection, chosen: ResultFilter) -> _Conditions:
     tables = ids_of_tables(conn, chosen.tables)
     if chosen.key is not None:
         chosen.key.check(conn, tables)
+    versions = (None, None) if chosen.version is None else numbers_of_versions(chosen.version)
     hooks, jobs = ids_of_hooks_ever(conn, chosen.hooks), ids_of_jobs_ever(conn, chosen.jobs)
-    return _Conditions(hooks, jobs, tables, chosen.key, chosen.status, chosen.since, chosen.until)
+    return _Conditions(hooks, jobs, tables, chosen.key, chosen.status, chosen.since, chosen.until, versions)
 
 
 def _pages_before(conn: SyncConnection, conditions: _Conditions) -> Iterator[list[Identity]]:
@@ -197,6 +204,8 @@ def _matching(
         content_type_ids=conditions.content_type_ids,
         since=conditions.since,
         until=conditions.until,
+        least_version=conditions.versions[0],
+        greatest_version=conditions.versions[1],
         limit=limit,
     )
 
@@ -206,10 +215,11 @@ def _by_identity(
 ) -> Iterator[tuple[tuple[Any, ...], int, str | None, str | None]]:
     """Yield the fields of each Result, its hook's id, traceback and value, oldest change first."""
     for row in call_readable(conn, "results_by_identity", **_arrays(identities)) if identities else []:
-        change_id, hook_id, hook, deleted, dead, next_at, job, *rest = row
+        change_id, hook_id, hook, deleted, dead, next_at, job, version, package, *rest = row
         *attempt, traceback, value, table, action, key_columns, written_key, image = rest
         key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
-        yield (change_id, hook, job, table, action, key, *attempt, deleted, dead, next_at), hook_id, traceback, value
+        subject, state = (change_id, hook, job, table, action, key), (deleted, dead, next_at)
+        yield (*subject, *attempt, *state, version, package), hook_id, traceback, value
 
 
 def _with_details(conn: SyncConnection, identities: Sequence[Identity]) -> Iterator[tuple[Identity, ResultDetails]]:

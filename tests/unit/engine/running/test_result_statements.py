@@ -61,22 +61,22 @@ def test_each_run_that_joins_has_its_own_mark_and_one_savepoint() -> None:
 
 
 def test_one_result_and_the_commit_are_one_message() -> None:
-    text = flat(end_results([ONE], 5, SUCCESS))
-    assert "record_result(7, 3, 5, 1, 'success', 1.5, 2.25" in text and text.endswith("; commit")
+    text = flat(end_results([ONE], 5, SUCCESS, 99))
+    assert "record_result(7, 3, 5, 1, 'success', 1.5, 2.25, null, null, null, 99)" in text and text.endswith("; commit")
 
 
 def test_many_results_and_the_commit_are_one_message() -> None:
-    text = flat(end_runs([(ONE, 5, SUCCESS), (TWO, 5, SUCCESS)]))
-    assert "record_successes('{7,8}', 3, 5, '{1,2}', '{1.5,1.5}', '{2.25,2.25}')" in text
+    text = flat(end_runs([(ONE, 5, SUCCESS), (TWO, 5, SUCCESS)], None))
+    assert "record_successes('{7,8}', 3, 5, '{1,2}', '{1.5,1.5}', '{2.25,2.25}', null)" in text
     assert text.endswith("; commit")
-    assert flat(end_results([ONE, TWO], 5, SUCCESS)) == text
+    assert flat(end_results([ONE, TWO], 5, SUCCESS, None)) == text
 
 
 def test_an_outcome_with_text_is_recorded_by_parameters() -> None:
     log = ReceiverLog()
     log.warning("é", "a line")
     outcome = Outcome(1, 2, JobResultStatus.FAILURE, tuple(log.entries), error="→", value='"→"')
-    parameters = results_parameters([ONE, TWO], 5, outcome, "LATIN1")
+    parameters = results_parameters([ONE, TWO], 5, outcome, 99, "LATIN1")
     (line,) = json.loads(str(parameters.pop("log_entries")))
     assert parameters == {
         "change_ids": [7, 8],
@@ -88,10 +88,11 @@ def test_an_outcome_with_text_is_recorded_by_parameters() -> None:
         "finished_at": 2,
         "error": "\\u2192",
         "value": '"\\u2192"',
+        "version": 99,
     }
     assert (line["level"], line["object"], line["message"]) == ("warning", "\\xe9", "a line")
 
 
 def test_an_outcome_without_lines_has_no_log() -> None:
-    parameters = results_parameters([ONE], 5, SUCCESS, "UTF8")
+    parameters = results_parameters([ONE], 5, SUCCESS, None, "UTF8")
     assert (parameters["log_entries"], parameters["value"], parameters["error"]) == (None, None, None)

@@ -14,7 +14,7 @@ from jobhooks.engine.running.in_loop.call import call_receiver, record
 from jobhooks.engine.running.in_loop.limits import Limited
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.shared_runs import SLICE_S, SharedRuns
-from jobhooks.engine.running.in_loop.transaction import RunTransaction, end_transaction
+from jobhooks.engine.running.in_loop.transaction import RunTransaction, SharedTransaction, end_transaction
 from jobhooks.engine.running.runner import Feed, TimeLimits
 from jobhooks.engine.running.sharing_policy import SharingPolicy
 from jobhooks.engine.running.steps import Ending, after_run_async
@@ -38,7 +38,10 @@ class LoopRunner:
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
         """Call a receiver once; see ``Runner``."""
         first = deliveries[0]
-        transaction = RunTransaction(self._connections, first.hook.job, first.identity)
+        shared = SharedTransaction(self._connections, first.hook.job, found.version)
+        transaction = RunTransaction(self._connections, first.hook.job, first.identity, shared)
+        for delivery in deliveries:
+            delivery.version = found.version
         ending = None
         if found.has_last_steps:
             ending = Ending(rules=rules_of(first, calls_on_dead=found.has_on_dead) if found.has_on_dead else None)

@@ -47,7 +47,8 @@ class SharedRuns:
         self._may_share = policy.next_may_share()
         self._feed = feed
         self._clock = clock
-        self._shared = SharedTransaction(connections, first.hook.job)
+        self._version = found.version
+        self._shared = SharedTransaction(connections, first.hook.job, self._version)
         self._protocol = self._shared.protocol
         self._ended: list[EndedRun] = []  # in order; their outcomes are not reported yet
         self._kept = 0  # how many of them are in the transaction
@@ -93,6 +94,7 @@ class SharedRuns:
         if self._ended and self._timer is None:
             self._timer = self._loop.call_later(LATE_S, self._is_late)
         self._running = delivery
+        delivery.version = self._version
         transaction = RunTransaction(self._connections, self._hook.job, delivery.identity, self._shared, delivery)
         try:
             await self._run(delivery, transaction)

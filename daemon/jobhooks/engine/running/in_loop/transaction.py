@@ -35,13 +35,13 @@ class SharedTransaction:
     """A transaction that runs of one receiver join, one after the other: drives the run protocol on asyncpg.
 
     It begins when the first of them first uses its connection. asyncpg learns of the transaction through a private
-    attribute, so that the receiver's own cursors and savepoints work in it.
+    attribute, so that the receiver's own cursors and savepoints work in it. ``version``: of the receiver.
     """
 
-    def __init__(self, connections: Connections, owner: str) -> None:
+    def __init__(self, connections: Connections, owner: str, version: int | None = None) -> None:
         self._connections = connections
         self._owner = owner
-        self.protocol = RunProtocol()
+        self.protocol = RunProtocol(version)
         self.lock = asyncio.Lock()  # for joining: a receiver may use its connection from several tasks
         self.conn: AsyncConnection | None = None
         self.current: RunTransaction | None = None  # the run that is in it, or joining
@@ -239,7 +239,7 @@ class RunTransaction:
         if self._shared.protocol.closed and self.joined is None:
             if self._is_behind:
                 raise GaveWay
-            self._shared = SharedTransaction(self._connections, self._owner)
+            self._shared = SharedTransaction(self._connections, self._owner, self._shared.protocol.version)
         shared = self._shared
         async with shared.lock:
             if self._ended:
@@ -272,7 +272,7 @@ class RunTransaction:
         elif self._shared.protocol.needs_end:
             if self._is_behind:
                 raise GaveWay
-            self._shared = SharedTransaction(self._connections, self._owner)
+            self._shared = SharedTransaction(self._connections, self._owner, self._shared.protocol.version)
 
     def give_way(self, exc: BaseException) -> None:
         """End this run if it would wait for a lock while it holds those of others.

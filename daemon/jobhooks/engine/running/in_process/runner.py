@@ -57,11 +57,14 @@ class WorkerCall:
         taken.lines_wanted = True
         for delivery in self._deliveries:
             delivery.call = self
+            delivery.version = taken.version
 
     def finish(self) -> None:
         """The call has ended, and its lines are not wanted any more."""
         for delivery in self._deliveries:
             delivery.call = None
+            if self._worker is None:
+                delivery.version = None  # no code ran
         if self._worker is not None:
             self._worker.release_lines()
 

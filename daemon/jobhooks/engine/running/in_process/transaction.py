@@ -64,11 +64,14 @@ class KeptConnection:
 
 
 class SharedTransaction:
-    """A transaction that runs join, one after the other: drives the run protocol on psycopg."""
+    """A transaction that runs join, one after the other: drives the run protocol on psycopg.
 
-    def __init__(self, connection: KeptConnection) -> None:
+    ``version``: of their receiver.
+    """
+
+    def __init__(self, connection: KeptConnection, version: int | None = None) -> None:
         self._connection = connection
-        self.protocol = RunProtocol()
+        self.protocol = RunProtocol(version)
         self.conn: SyncConnection | None = None
 
     def join(self, delivery: DeliveryIdentity, changes: Sequence[ChangeOrigin]) -> SyncConnection:

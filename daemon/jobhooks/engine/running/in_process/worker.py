@@ -112,13 +112,16 @@ def serve(
     class_path: str,
     origin: Source | Installed,
 ) -> None:
-    """Do what the daemon asks for, until it closes the connection: call a function, and send its value or its error."""
+    """Do what the daemon asks for, until it closes the connection: call a function, and send its value or its error.
+
+    First send the version of the receiver: one of a package may have been upgraded since the daemon imported it.
+    """
     global _lines
     connection.set_inheritable(False)
     _lines = lines
     initialize(daemon, database_url, memory_limit, log_settings, class_path, origin)
     with contextlib.suppress(EOFError, ConnectionError):  # the daemon has closed the connection, or was killed
-        connection.sendall(encoded(None))
+        connection.sendall(encoded(None if isinstance(_found, InvalidReceiver) else _found.version))
         while True:
             work, argument = receive(connection)
             connection.sendall(_answer(work, argument))
@@ -240,7 +243,7 @@ def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptCon
         AlreadySettled: one of them has a result; the run was rolled back.
         DatabaseUnreachable: the connection was lost; whether the run committed is unknown.
     """
-    shared = SharedTransaction(connection)
+    shared = SharedTransaction(connection, found.version)
     order = orders[0]
     ending = Ending(rules=order.rules if found.has_on_dead else None)
     try:
@@ -266,7 +269,7 @@ def run_receivers(found: FoundReceiver, orders: list[Order], connection: KeptCon
         AlreadySettled: the only one has a result; it was rolled back.
         DatabaseUnreachable: the connection of the only one was lost; whether it committed is unknown.
     """
-    shared = SharedTransaction(connection)
+    shared = SharedTransaction(connection, found.version)
     until = time.monotonic() + LONGEST_S
     outcomes: list[Outcome | None] = []
     ends_lanes = False

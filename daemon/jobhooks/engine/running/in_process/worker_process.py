@@ -36,6 +36,7 @@ class Worker(asyncio.Protocol):
         self.lines = lines
         self.lines_wanted = False  # by the current call, also after it has died
         self.pid = process.pid
+        self.version: int | None = None  # of the receiver that it has imported
         self._loop = asyncio.get_running_loop()
         self._incoming = Incoming()
         self._answer: asyncio.Future[bytes] | None = None
@@ -58,7 +59,7 @@ class Worker(asyncio.Protocol):
         try:
             new._watch()
             await new._loop.create_unix_connection(lambda: new, sock=connection)
-            await new._answered("while it imported the receiver", START_S)
+            new.version = await new._answered("while it imported the receiver", START_S)
         except TimeoutError:
             raise WorkerDied(f"the worker process did not import the receiver within {START_S:.0f} seconds") from None
         except BaseException:
