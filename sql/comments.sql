@@ -93,6 +93,7 @@ begin
             ('results', 'value', 'What the receiver returned, as JSON'),
             ('results', 'version', 'The version of the receiver that ran: the first digits of the hash of its source; null if unknown'),
             ('results', 'package', 'The installed package of that version, with the package''s own version'),
+            ('results', 'log_levels', 'How many lines of each level the receiver logged; null: none'),
             ('backlog', 'hook', 'The hook; null for what the hooks that read together have not read, and for deleted hooks'),
             ('backlog', 'status', 'unread, or of pending deliveries: waiting, blocked by an older one, dead'),
             ('backlog', 'changes', 'How many; an estimate for unread changes'),

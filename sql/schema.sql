@@ -1053,7 +1053,13 @@ CREATE VIEW jobhooks.results AS
     result.value,
     (hook.id IS NULL) AS hook_deleted,
     jobhooks.version_text(result.version) AS version,
-    known.package
+    known.package,
+    ( SELECT jsonb_object_agg(counted.level, counted.lines) AS jsonb_object_agg
+           FROM ( SELECT entry.level,
+                    count(*) AS lines
+                   FROM jobhooks.job_log_entry entry
+                  WHERE ((entry.change_id = result.change_id) AND (entry.hook_id = result.hook_id) AND (entry.attempt = result.attempt))
+                  GROUP BY entry.level) counted) AS log_levels
    FROM (((jobhooks.job_result result
      LEFT JOIN jobhooks.job_hook hook ON ((hook.id = result.hook_id)))
      LEFT JOIN jobhooks.job job ON ((job.id = result.job_id)))
@@ -1086,6 +1092,8 @@ COMMENT ON COLUMN jobhooks.results.hook_deleted IS 'Whether the hook was deleted
 COMMENT ON COLUMN jobhooks.results.version IS 'The version of the receiver that ran: the first digits of the hash of its source; null if unknown';
 
 COMMENT ON COLUMN jobhooks.results.package IS 'The installed package of that version, with the package''s own version';
+
+COMMENT ON COLUMN jobhooks.results.log_levels IS 'How many lines of each level the receiver logged; null: none';
 
 CREATE TABLE jobhooks.running_delivery (
     change_id bigint NOT NULL,

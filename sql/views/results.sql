@@ -18,7 +18,16 @@ select
     result.value,
     hook.id is null as hook_deleted,
     jobhooks.version_text(result.version) as version,
-    known.package
+    known.package,
+    (
+        select jsonb_object_agg(counted.level, counted.lines)
+        from (
+            select entry.level, count(*) as lines
+            from jobhooks.job_log_entry as entry
+            where entry.change_id = result.change_id and entry.hook_id = result.hook_id and entry.attempt = result.attempt
+            group by entry.level
+        ) as counted
+    ) as log_levels
 from jobhooks.job_result as result
 left join jobhooks.job_hook as hook on hook.id = result.hook_id
 left join jobhooks.job as job on job.id = result.job_id

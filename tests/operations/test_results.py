@@ -65,6 +65,23 @@ def test_a_result_has_the_version_and_package_that_ran(ledger: Connection, admin
     assert ledger.execute("select version, package from jobhooks.results order by change_id").fetchall() == expected
 
 
+def test_a_result_counts_its_log_lines_per_level(ledger: Connection, admin: SyncConnection) -> None:
+    """The most important level first; those of an earlier run that a daemon did not end count as well."""
+    ledger.execute(
+        "insert into jobhooks.job_log_entry (change_id, hook_id, attempt, line, level, time, message)"
+        " select 4, 2, 1, line.n - 3, line.level, now(), ''"
+        " from unnest('{debug,error,info,warning,info,success,critical,info}'::text []) "
+        " with ordinality as line (level, n)"
+    )
+    second = {"critical": 1, "error": 1, "warning": 1, "success": 1, "info": 3, "debug": 1}
+    expected = [{}, {"failure": 1, "info": 1}, {}, second]
+    for found in (newest_results(admin, ResultFilter(), 50), list(all_results(admin, ResultFilter()))):
+        assert [each.log_levels for each in found] == expected
+        assert list(found[-1].log_levels) == list(second)
+    seen = ledger.execute("select log_levels from jobhooks.results order by change_id, attempt").fetchall()
+    assert seen == [(levels or None,) for levels in expected]
+
+
 def test_a_limit_keeps_the_newest(ledger: Connection, admin: SyncConnection) -> None:
     assert [result.change_id for result in newest_results(admin, ResultFilter(), 2)] == [3, 4]
 

@@ -118,6 +118,14 @@ join jobhooks.job_log_entry as entry
     on entry.change_id = chosen.change_id and entry.hook_id = chosen.hook_id and entry.attempt = chosen.attempt
 order by entry.change_id, entry.hook_id, entry.attempt, entry.line
 
+-- name: log_levels_of_results
+-- How many lines of each level these results have. The arrays pair up element by element.
+select entry.change_id, entry.hook_id, entry.attempt, entry.level, count(*)
+from unnest(:change_ids::bigint [], :hook_ids::integer [], :attempts::integer []) as chosen (change_id, hook_id, attempt)
+join jobhooks.job_log_entry as entry
+    on entry.change_id = chosen.change_id and entry.hook_id = chosen.hook_id and entry.attempt = chosen.attempt
+group by entry.change_id, entry.hook_id, entry.attempt, entry.level
+
 -- name: log_lines_before
 -- The newest log lines before the given one. :first_id bounds the change ids; null :levels do not filter.
 with page as materialized (

@@ -219,6 +219,7 @@ BY_INDEX: list[tuple[str, Mapping[str, object], str]] = [
     ("results_by_identity", RESULTS, "job_result_pkey"),
     ("result_ids_of_change", {"change_id": 1, "hook_ids": [1], "attempt": None}, "job_result_pkey"),
     ("log_of_results", RESULTS, "job_log_entry_pkey"),
+    ("log_levels_of_results", RESULTS, "job_log_entry_pkey"),
     ("log_lines_before", {**RESULT, "limit": 100, "line": 1, "first_id": 0, "levels": None}, "job_log_entry_pkey"),
     (
         "log_lines_before",

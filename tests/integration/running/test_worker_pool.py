@@ -80,7 +80,7 @@ async def test_a_worker_has_the_version_that_it_has_imported(tmp_path: Path, mon
         if is_upgraded:
             (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: pooled-hooks\nVersion: 1.1\n")
         pool = WorkerPool(made, list[str]().append)
-        workers: list[pools.Worker] = []
+        workers: list[worker_process.Worker] = []
         try:
             assert await pool.call(same, 1, 60, workers.append) == 1
         finally:

@@ -1,7 +1,7 @@
 """Renders results: as lines of a list, in full, or line by line of their logs."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -37,6 +37,7 @@ class Line:
     object: str
     attempt: int
     status: str
+    log: str
     ms: str
     next: str
     error: str
@@ -53,6 +54,7 @@ def line(result: Result) -> Line:
         f"{result.table or '(gone)'} {key}".rstrip(),
         result.attempt,
         result.status,
+        levels(result.log_levels) or "-",
         f"{result.duration_ms:.0f}",
         _next(result),
         error if len(error) <= ERROR_WIDTH else error[: ERROR_WIDTH - 3] + "...",
@@ -74,6 +76,11 @@ def print_result(out: Console, result: ResultWithWrites) -> None:
         out.print(Text.assemble(f"  {entry.time.astimezone():%H:%M:%S.%f}"[:-3], " ", _logged(entry, 6)))
     for traced in (result.traceback or "").splitlines():
         out.print(Text(printable(f"    {traced}"), ASIDE))
+
+
+def levels(counts: Mapping[str, int]) -> str:
+    """Render numbers of log lines by level: ``1 warning, 12 info``; empty without lines."""
+    return ", ".join(f"{count} {level}" for level, count in counts.items())
 
 
 def print_line(out: Console, logged: FoundLine) -> None:
@@ -115,6 +122,8 @@ def _facts(result: ResultWithWrites) -> Iterator[tuple[str, str]]:
         yield "next", f"none: the delivery is dead. Try: jobhooks delivery retry {result.change_id} --hook {hook}"
     elif result.next_attempt_at is not None:
         yield "next", f"not before {result.next_attempt_at.isoformat(' ', 'milliseconds')}"
+    if result.log_levels:
+        yield "log", levels(result.log_levels)
     if result.value != msgspec.Raw(b"null"):
         yield "value", bytes(result.value).decode()
 

@@ -5,11 +5,16 @@ run.
 """
 
 import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from jobhooks.contract.choices import LogLevel
 from jobhooks.store.captured_changes import ListedChange
+
+LEVELS = tuple(level.value for level in LogLevel)  # the least important first
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Result(Attempt, _Subject):
     ``object_key`` are null once retention has dropped the change. Of the last attempt at a delivery that is pending:
     ``dead`` if there is no other until someone retries it, or else ``next_attempt_at``, the earliest time of the next.
     ``version``: of the receiver that ran, as in ``jobs.Job``; null if none ran, or if it is unknown.
+    ``log_levels``: how many lines of each level it has logged, the most important level first.
     """
 
     hook_deleted: bool
@@ -76,6 +82,7 @@ class Result(Attempt, _Subject):
     next_attempt_at: datetime.datetime | None
     version: str | None
     package: str | None
+    log_levels: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -99,3 +106,13 @@ class FoundLine(LogLine):
     hook_deleted: bool
     job: str | None
     attempt: int
+
+
+def by_importance(counts: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of log lines by level, the most important level first."""
+    return {level: counts[level] for level in reversed(LEVELS) if level in counts}
+
+
+def levels_of(log: Sequence[LogLine]) -> dict[str, int]:
+    """The numbers of these lines by level, the most important level first."""
+    return by_importance(Counter(line.level for line in log))

@@ -14,7 +14,7 @@ from jobhooks.errors import TransactionEnded, UnknownJob
 from jobhooks.matching.hook_table import Hook
 from jobhooks.operations.changes import listed_change
 from jobhooks.operations.configuration import receivers
-from jobhooks.operations.delivering.attempts import LogLine, ResultDetails
+from jobhooks.operations.delivering.attempts import LogLine, ResultDetails, levels_of
 from jobhooks.operations.delivering.change_details import no_such_change
 from jobhooks.operations.delivering.replay import logged_change, replay_hook
 from jobhooks.runtime.settings import Settings
@@ -102,6 +102,10 @@ def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Del
 def _result(found: FoundReceiver, change: ListedChange, ran: DryRunOutcome) -> DryRun:
     outcome = ran.outcome
     error = outcome.error or ""
+    log = [
+        LogLine(entry.time, entry.level.value, entry.object, entry.message, entry.grouping, entry.source)
+        for entry in outcome.log
+    ]
     return DryRun(
         change_id=change.id,
         hook=None,
@@ -110,6 +114,7 @@ def _result(found: FoundReceiver, change: ListedChange, ran: DryRunOutcome) -> D
         next_attempt_at=None,
         version=found.shown_version,
         package=found.package,
+        log_levels=levels_of(log),
         job=found.class_path,
         table=change.table,
         action=change.action,
@@ -122,10 +127,7 @@ def _result(found: FoundReceiver, change: ListedChange, ran: DryRunOutcome) -> D
         error=outcome.error,
         traceback=outcome.traceback,
         value=raw_json(outcome.value),
-        log=[
-            LogLine(entry.time, entry.level.value, entry.object, entry.message, entry.grouping, entry.source)
-            for entry in outcome.log
-        ],
+        log=log,
         change=change,
         retry_after_s=outcome.retry_after,
         transaction_ended=error.startswith(TransactionEnded.__name__),

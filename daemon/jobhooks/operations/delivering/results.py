@@ -6,13 +6,21 @@ filtered: no statement takes long, memory is bounded, and no snapshot is held wh
 
 import datetime
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from jobhooks.contract.choices import LogLevel
 from jobhooks.errors import Refused
 from jobhooks.operations.changes import ids_between, listed_change
-from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultDetails, ResultWithWrites
+from jobhooks.operations.delivering.attempts import (
+    LEVELS,
+    FoundLine,
+    LogLine,
+    Result,
+    ResultDetails,
+    ResultWithWrites,
+    by_importance,
+    levels_of,
+)
 from jobhooks.operations.lookup.names import ids_of_hooks_ever, ids_of_jobs_ever, ids_of_tables
 from jobhooks.operations.lookup.object_keys import ObjectKey, key_of
 from jobhooks.operations.lookup.versions import numbers_of_versions
@@ -25,7 +33,6 @@ from jobhooks.store.undecodable_text import call_readable
 PAGE = 2_000  # results, or lines, read by one statement
 LAST_INTEGER = 2**31 - 1
 SHOWN_WRITES = 100  # changes of one run
-LEVELS = tuple(level.value for level in LogLevel)
 
 Identity = tuple[int, int, int]  # change, hook, attempt
 
@@ -81,7 +88,12 @@ def newest_results(conn: SyncConnection, chosen: ResultFilter, limit: int) -> li
         if len(found) >= limit:
             break
         identities = _matching(conn, page, conditions, limit - len(found))
-        found += reversed([Result(*facts) for facts, *_ in _by_identity(conn, identities)])
+        counts = _log_levels(conn, identities)
+        page_of_results = [
+            Result(*facts, log_levels=by_importance(counts.get(identity, {})))
+            for identity, facts, *_ in _by_identity(conn, identities)
+        ]
+        found += reversed(page_of_results)
     return found[::-1]
 
 
@@ -212,14 +224,24 @@ def _matching(
 
 def _by_identity(
     conn: SyncConnection, identities: Sequence[Identity]
-) -> Iterator[tuple[tuple[Any, ...], int, str | None, str | None]]:
-    """Yield the fields of each Result, its hook's id, traceback and value, oldest change first."""
+) -> Iterator[tuple[Identity, tuple[Any, ...], str | None, str | None]]:
+    """Yield the fields of each Result but ``log_levels``, its traceback and value, oldest change first."""
     for row in call_readable(conn, "results_by_identity", **_arrays(identities)) if identities else []:
         change_id, hook_id, hook, deleted, dead, next_at, job, version, package, *rest = row
         *attempt, traceback, value, table, action, key_columns, written_key, image = rest
         key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
         subject, state = (change_id, hook, job, table, action, key), (deleted, dead, next_at)
-        yield (*subject, *attempt, *state, version, package), hook_id, traceback, value
+        yield (change_id, hook_id, attempt[0]), (*subject, *attempt, *state, version, package), traceback, value
+
+
+def _log_levels(conn: SyncConnection, identities: Sequence[Identity]) -> dict[Identity, dict[str, int]]:
+    """How many lines of each level these results have."""
+    counts: dict[Identity, dict[str, int]] = {}
+    for change_id, hook_id, attempt, level, count in (
+        call(conn, "log_levels_of_results", **_arrays(identities)) if identities else []
+    ):
+        counts.setdefault((change_id, hook_id, attempt), {})[level] = count
+    return counts
 
 
 def _with_details(conn: SyncConnection, identities: Sequence[Identity]) -> Iterator[tuple[Identity, ResultDetails]]:
@@ -229,10 +251,12 @@ def _with_details(conn: SyncConnection, identities: Sequence[Identity]) -> Itera
         call_readable(conn, "log_of_results", **_arrays(identities)) if identities else []
     ):
         logged.setdefault((change_id, hook_id, attempt), []).append(LogLine(*line))
-    for facts, hook_id, traceback, value in _by_identity(conn, identities):
-        result = ResultDetails(*facts, traceback=traceback, value=raw_json(value), log=[])
-        identity = (result.change_id, hook_id, result.attempt)
-        yield identity, replace(result, log=logged.get(identity, []))
+    for identity, facts, traceback, value in _by_identity(conn, identities):
+        log = logged.get(identity, [])
+        yield (
+            identity,
+            ResultDetails(*facts, log_levels=levels_of(log), traceback=traceback, value=raw_json(value), log=log),
+        )
 
 
 def _with_writes(conn: SyncConnection, identity: Identity, result: ResultDetails) -> ResultWithWrites:
