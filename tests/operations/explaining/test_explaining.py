@@ -221,6 +221,20 @@ def test_what_merged_changes_wait_for(device: Connection, admin: SyncConnection,
     assert "change 1, with the same ordering key, comes first, and may be delivered as one" in second.rules[-1].reason
 
 
+def test_what_the_changes_of_a_request_wait_for(device: Connection, admin: SyncConnection, save: Save) -> None:
+    """The first one waits until the last one has: a second, without another setting."""
+    save(coalesce_s=-1)
+    device.execute(UPDATE)
+    device.execute("update public.device set serial = 'Y' where id = 1")
+    device.execute(PENDING, [1, "waiting", "2100-01-01 00:00:00", 0])
+    device.execute(PENDING, [2, "waiting", "2100-01-01 00:00:05", 0])
+    waits = only(admin).rules[-1]
+    assert (waits.name, waits.outcome) == ("coalesce", WAITS)
+    assert (
+        "waits for 1 s for further changes of the object by the same request, until 2100-01-01 00:00:05" in waits.reason
+    )
+
+
 def test_what_a_blocked_delivery_is_behind(device: Connection, admin: SyncConnection, save: Save) -> None:
     save()
     device.execute(UPDATE)

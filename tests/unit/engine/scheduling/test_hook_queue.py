@@ -13,12 +13,13 @@ from hypothesis import given, strategies as st
 
 from jobhooks.contract.choices import FailurePolicy, JobResultStatus
 from jobhooks.engine.delivery.backlog_row import BacklogRow, row_of
-from jobhooks.engine.delivery.delivery import Delivery, Page
+from jobhooks.engine.delivery.delivery import Delivery, Page, deliveries_of
 from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.state import State
 from jobhooks.engine.scheduling.hook_queue import HookQueue
+from jobhooks.matching.hook_settings import REQUEST_S
 from jobhooks.matching.hook_table import Hook
-from support.making import make_cursor, make_delivery, make_hook, make_move, make_outcome, make_truncate
+from support.making import make_change, make_cursor, make_delivery, make_hook, make_move, make_outcome, make_truncate
 
 HOOK = make_hook(backoff=0.0)
 SKIPS = make_hook(backoff=0.0, on_failure=FailurePolicy.SKIP)
@@ -126,6 +127,19 @@ def test_each_change_of_a_hook_that_merges_becomes_a_row() -> None:
     assert states(one, other) == [State.PARKING, State.PARKING]
     assert all(row.due >= before + 60 for row in queue.backlog.rows.values())
     assert not queue.ready
+
+
+def test_a_change_without_a_request_does_not_wait_for_more_of_it() -> None:
+    """It is merged with those of its transaction, which has been read completely when the row can run."""
+    hook = replace(HOOK, coalesce_s=REQUEST_S, debounce_s=60.0)
+    requests = {1: "r-1", 2: None}
+    queue = HookQueue(hook)
+    before = time.monotonic()
+    for number, request in requests.items():
+        (delivery,) = deliveries_of(replace(make_change(number, number), request_id=request), [hook])
+        assert not queue.admit(delivery)
+    assert queue.backlog.rows[1].due >= before + 60
+    assert queue.backlog.rows[2].due <= time.monotonic()
 
 
 def test_a_merging_hook_waits_no_longer_if_the_servers_clock_was_set_back() -> None:
