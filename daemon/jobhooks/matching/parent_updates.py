@@ -35,7 +35,7 @@ def updates_of(change: Change, content_type: ContentType) -> Updates:
     """
     parents = [parent for parent in change.content_type.parents if parent.content_type.id == content_type.id]
     active = [parent for parent in parents if parent.is_active]
-    return _updates(change, active or parents) or (_update(change, content_type, None, 0),)
+    return _updates(change, active or parents) or (update_of(change, content_type, None),)
 
 
 def _updates(change: Change, parents: Iterable[Parent]) -> Updates:
@@ -49,10 +49,11 @@ def _updates(change: Change, parents: Iterable[Parent]) -> Updates:
                 key = _key(parent, row)
                 if key is not None:
                     keys[key] = parent.content_type
-    return tuple(_update(change, content_type, key, part) for part, (key, content_type) in enumerate(keys.items()))
+    return tuple(update_of(change, content_type, key, part) for part, (key, content_type) in enumerate(keys.items()))
 
 
-def _update(change: Change, content_type: ContentType, key: str | None, part: int) -> Change:
+def update_of(change: Change, content_type: ContentType, key: str | None, part: int = 0) -> Change:
+    """A change of a child as the update of the row of its parent that has this key, as JSON."""
     return replace(
         change,
         content_type=content_type,

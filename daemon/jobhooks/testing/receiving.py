@@ -18,7 +18,7 @@ from jobhooks.contract.log import LogEntry, ReceiverLog
 from jobhooks.contract.meta import is_async, read_meta, steps_of, takes_batches, wanted_arguments
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.contract.run import ChangeReader, DeliveryIdentity, Run, current_run
-from jobhooks.contract.snapshots import Row, encode_row
+from jobhooks.contract.snapshots import Row, decode_row, encode_row
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
 from jobhooks.engine.running.output import captured_records
 from jobhooks.engine.running.steps import (
@@ -30,9 +30,11 @@ from jobhooks.engine.running.steps import (
     refuse_awaitable,
     warn_of_unsaved,
 )
+from jobhooks.matching.parent_updates import update_of
 from jobhooks.testing.memory_rows import AsyncMemoryChanges, AsyncMemoryRows, MemoryChanges, MemoryRows, Related
 
 Receiver = type[JobHookReceiver[Any]]
+Parent = Mapping[str, Mapping[str, object]]  # a row, by the name of its table
 HOOK = "a hook"
 
 
@@ -71,6 +73,8 @@ def receive(
     connection: Any = None,
     related: Related | None = None,
     data: Mapping[str, object] | None = None,
+    parent: Parent | None = None,
+    parent_key: Sequence[str] = ("id",),
 ) -> Received:
     """Run a receiver, ``def`` or ``async def``, for one change without a database, and return the outcome.
 
@@ -78,10 +82,12 @@ def receive(
     second a delete, without both a truncate. Their values go through JSON, as in the daemon: a date arrives as text.
     ``changed_object`` is a row in memory. ``connection`` becomes ``self.connection``; without it, a run that uses the
     connection fails. ``related``: rows that foreign keys lead to, as in ``{"site": {...}, "public.interface": [...]}``.
-    ``data`` are those of the hook, for ``self.hook.data``.
+    ``data`` are those of the hook, for ``self.hook.data``. ``parent``: a row of a parent of the table, as in
+    ``{"public.device": {...}}``; the receiver gets the change as the update of that row, which is ``changed_object``,
+    and the change itself as ``change.related``.
     """
     change = _change(before, after, action, table, key, user_name, request_id)
-    call = _Call(receiver, [change], connection, data, related)
+    call = _call(receiver, change, connection, data, related, parent, parent_key)
     return asyncio.run(call.run_async()) if is_async(receiver) else call.run()
 
 
@@ -96,12 +102,14 @@ async def receive_async(receiver: Receiver, **arguments: Any) -> Received:
         arguments.pop("user_name", "tester"),
         arguments.pop("request_id", None),
     )
-    call = _Call(
+    call = _call(
         receiver,
-        [change],
+        change,
         arguments.pop("connection", None),
         arguments.pop("data", None),
         arguments.pop("related", None),
+        arguments.pop("parent", None),
+        arguments.pop("parent_key", ("id",)),
     )
     if arguments:
         raise TypeError(f"receive_async takes no {', '.join(arguments)}")
@@ -136,10 +144,7 @@ def _change(
     request_id: str | None,
     number: int = 1,
 ) -> Change:
-    schema, _, name = table.rpartition(".")
-    content_type = ContentType(
-        1, f"{schema or 'public'}.{name}", schema or "public", name, (*key,), ("text",) * len(key)
-    )
+    content_type = _content_type(1, table, key)
     match before, after:
         case None, None:
             happened = Action.ACTION_TRUNCATE
@@ -167,6 +172,34 @@ def _change(
     )
 
 
+def _content_type(id_: int, table: str, key: Sequence[str]) -> ContentType:
+    schema, _, name = table.rpartition(".")
+    return ContentType(id_, f"{schema or 'public'}.{name}", schema or "public", name, (*key,), ("text",) * len(key))
+
+
+def _call(
+    receiver: Receiver,
+    change: Change,
+    connection: Any,
+    data: Mapping[str, object] | None,
+    related: Related | None,
+    parent: Parent | None,
+    parent_key: Sequence[str],
+) -> "_Call":
+    if parent is None:
+        return _Call(receiver, [change], connection, data, related)
+    if len(parent) != 1:
+        raise ValueError(f"parent names {len(parent)} tables: it takes one table, and one row of it")
+    ((table, given),) = parent.items()
+    row = decode_row(encode_row(dict(given)))
+    missing = [name for name in parent_key if name not in row]
+    if missing:
+        raise ValueError(f"the row of {table} has no {', '.join(missing)}: name its key with parent_key")
+    key = encode_row({name: row[name] for name in parent_key})
+    update = update_of(change, _content_type(2, table, parent_key), key)
+    return _Call(receiver, [update], connection, data, related, live_columns=row)
+
+
 @dataclass
 class _Call:
     """One call of a receiver, with its effects in memory."""
@@ -176,11 +209,12 @@ class _Call:
     connection: Any
     data: Mapping[str, object] | None
     related: Related | None = None
+    live_columns: Row | None = None  # of a parent, whose row the change does not have
     log: ReceiverLog = field(default_factory=ReceiverLog)
     clock: Clock = field(default_factory=Clock)
 
     def __post_init__(self) -> None:
-        after = self.changes[0].postchange
+        after = self.changes[0].postchange if self.live_columns is None else self.live_columns
         self.sensitive = read_meta(self.receiver).has_sensitive_variables
         self.row = MemoryRows(self.changes[0].content_type, None if after is None else dict(after), self.related)
         self.live: LiveRow[Any] | None = None

@@ -46,13 +46,17 @@ limit :limit::integer
 -- name: deliveries_by_identity
 -- The arrays pair up element by element: what follows from other rows is as pending_delivery_keys found it, unless the delivery
 -- died since. A hook, and even a change, may be gone.
+-- The last columns: the key of the change's own row; its table, if that is a child of the delivery's; and the delivery's table.
 select
     delivery.change_id, hook.name, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
     change.action::text, change.time, now.status, delivery.attempts, delivery.failures, now.due_at,
     extract(epoch from now.due_at - clock_timestamp())::double precision, last.error, delivery.parked_at,
     now.state, chosen.behind, now.waits_for, running.started_at,
     extract(epoch from clock_timestamp() - running.started_at)::double precision, running.host, running.pid,
-    running.worker_pid, running.cancelled
+    running.worker_pid, running.cancelled, own.key_columns, (change.context -> 'object_key')::text,
+    coalesce(change.postchange, change.prechange)::text,
+    case when change.content_type_id <> delivery.content_type_id then coalesce(jobhooks.table_name(own.relation), own.name) end,
+    delivery.content_type_id
 from unnest(
     :change_ids::bigint [], :hook_ids::integer [], :statuses::text [], :states::text [], :behind::bigint [],
     :due_at::timestamptz [], :waits_for::text []
@@ -70,6 +74,7 @@ left join jobhooks.running_delivery as running
     and running.attempt = delivery.attempts + 1 and now.state in ('running', 'interrupted')
 left join jobhooks.object_change as change on change.id = delivery.change_id
 left join jobhooks.content_type as content_type on content_type.id = delivery.content_type_id
+left join jobhooks.content_type as own on own.id = change.content_type_id
 left join jobhooks.job_hook as hook on hook.id = delivery.hook_id
 left join lateral (
     select result.error

@@ -77,6 +77,7 @@ where change.id = any (:ids::bigint [])
 
 -- name: results_by_identity
 -- The arrays pair up element by element. A hook, and the change, may be gone. The last attempt says what becomes of the delivery.
+-- The last column: whether the change is of a child of a table of the hook.
 select
     result.change_id, result.hook_id, coalesce(hook.name, jobhooks.deleted_name('hook', result.hook_id)), hook.id is null,
     pending.status is not distinct from 'dead', case when pending.status <> 'dead' then pending.due_at end,
@@ -85,7 +86,8 @@ select
     (extract(epoch from result.finished_at - result.started_at) * 1000)::double precision, result.error, result.traceback,
     result.value::text, coalesce(jobhooks.table_name(content_type.relation), content_type.name),
     change.action::text, content_type.key_columns, (change.context -> 'object_key')::text,
-    coalesce(change.postchange, change.prechange)::text
+    coalesce(change.postchange, change.prechange)::text,
+    case when hook.id is not null then coalesce(change.content_type_id = any (jobhooks.children_of_hook(hook.id)), false) else false end
 from unnest(:change_ids::bigint [], :hook_ids::integer [], :attempts::integer []) as chosen (change_id, hook_id, attempt)
 join jobhooks.job_result as result
     on result.change_id = chosen.change_id and result.hook_id = chosen.hook_id and result.attempt = chosen.attempt

@@ -160,3 +160,44 @@ async def test_when_a_run_has_ended_nothing_is_asked_in_its_name(receiver: type[
     assert (await receive_async(receiver, after={"id": 1})).error is None
     with pytest.raises(RuntimeError):
         Keeps.changes[-1].previous()
+
+
+class Tags(JobHookReceiver):
+    """Counts the tags of a device."""
+
+    def receive_job_hook(self, change: Change, action: str, changed_object: Any) -> object:
+        changed_object.tags += 1
+        changed_object.save()
+        child = change.related
+        assert child is not None
+        return [action, str(change.changed_object_id), change.prechange, child.action, child.changed_object_type]
+
+
+class TagsAsync(JobHookReceiver[Any]):
+    """The same."""
+
+    async def receive_job_hook(self, change: Change, action: str, changed_object: Any) -> object:
+        changed_object.tags += 1
+        await changed_object.save()
+        child = change.related
+        assert child is not None
+        return [action, str(change.changed_object_id), change.prechange, child.action, child.changed_object_type]
+
+
+@pytest.mark.parametrize("receiver", [Tags, TagsAsync])
+def test_a_change_of_a_child_is_an_update_of_its_parent(receiver: type[JobHookReceiver[Any]]) -> None:
+    """As the daemon delivers it: without the rows of the parent, and with the row as it is now."""
+    device = {"public.device": {"id": 7, "tags": 1}}
+    done = receive(receiver, after={"id": 1, "device_id": 7}, table="public.tag", parent=device)
+    assert (done.error, done.value) == (None, ["update", "7", None, "create", "public.tag"])
+    assert (done.row, done.saved) == ({"id": 7, "tags": 2}, True)
+
+
+async def test_a_parent_has_its_own_key() -> None:
+    given: dict[str, Any] = {"after": {"id": 1}, "table": "tag", "parent": {"device": {"name": "a", "tags": 0}}}
+    done = await receive_async(TagsAsync, **given, parent_key=["name"])
+    assert done.value == ["update", "a", None, "create", "public.tag"]
+    with pytest.raises(ValueError, match="the row of device has no id: name its key"):
+        receive(Tags, **given)
+    with pytest.raises(ValueError, match="parent names 2 tables"):
+        receive(Tags, after={"id": 1}, parent={"a": {"id": 1}, "b": {"id": 2}})

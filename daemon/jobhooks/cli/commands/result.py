@@ -238,7 +238,7 @@ def _cell(value: object) -> object:
     """Render a value as a cell of CSV: as in JSON, but texts and times without quotes, and null as an empty cell."""
     if isinstance(value, datetime.datetime):
         return msgspec.to_builtins(value)
-    if isinstance(value, msgspec.Raw | list | dict | bool):
-        encoded = msgspec.json.encode(value).decode()
-        return "" if encoded == "null" else encoded
-    return value
+    if isinstance(value, str):
+        return value
+    encoded = msgspec.json.encode(value).decode()
+    return "" if encoded == "null" else encoded

@@ -9,7 +9,7 @@ from rich.text import Text
 from jobhooks.cli.show.change_diff import ADDED, ASIDE, REMOVED
 from jobhooks.cli.show.confirm import number
 from jobhooks.cli.show.output import one_line, printable
-from jobhooks.cli.show.results import log_line
+from jobhooks.cli.show.results import log_line, object_of
 from jobhooks.cli.show.waits import REASONS, because, duration, until
 from jobhooks.operations.delivering.attempts import AttemptDetails
 from jobhooks.operations.delivering.cancelling import DeliveriesCancelled
@@ -29,7 +29,7 @@ class Line:
 
     change: int
     hook: str
-    table: str
+    object: str
     action: str
     state: str
     when: str
@@ -43,7 +43,7 @@ def line(delivery: PendingDelivery) -> Line:
     return Line(
         delivery.change_id,
         delivery.hook or "(gone)",
-        delivery.table or "(gone)",
+        object_of(delivery),
         delivery.action or "(gone)",
         delivery.state,
         _when(delivery),

@@ -8,7 +8,7 @@ from rich.text import Text
 from jobhooks.cli.show.change_diff import ACTION_STYLES, ASIDE, key, print_difference, print_heading
 from jobhooks.cli.show.deliveries import print_log_and_traceback
 from jobhooks.cli.show.output import console, one_line, print_json, print_message
-from jobhooks.cli.show.results import STATUS_STYLES
+from jobhooks.cli.show.results import STATUS_STYLES, object_of
 from jobhooks.cli.show.settings import seconds
 from jobhooks.operations.delivering.dry_run import DryRun
 
@@ -36,6 +36,8 @@ def print_dry_run(run: DryRun, *, as_json: bool) -> None:
 
 def _print(out: Console, run: DryRun) -> None:
     print_heading(out, run.change)
+    if run.child is not None:
+        out.print(Text(one_line(f"  as an {run.action} of {object_of(run)}"), ASIDE))
     error = f": {run.error}" if run.error else ""
     out.print(
         Text.assemble(

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from jobhooks.cli.show.change_diff import ADDED, ASIDE, REMOVED, heading
 from jobhooks.cli.show.output import indented, local, one_line, printable
-from jobhooks.operations.delivering.attempts import FoundLine, LogLine, Result, ResultWithWrites
+from jobhooks.operations.delivering.attempts import FoundLine, LogLine, ObjectChange, Result, ResultWithWrites
+from jobhooks.operations.delivering.deliveries import PendingDelivery
 from jobhooks.operations.delivering.results import SHOWN_WRITES
 from jobhooks.store.json_rows import columns
 
@@ -46,12 +47,11 @@ class Line:
 def line(result: Result) -> Line:
     """Render a result as a line of a list."""
     error = result.error or "-"
-    key = ", ".join(columns(bytes(result.object_key).decode()).values())
     return Line(
         result.change_id,
         local(result.started_at),
         _name(result),
-        f"{result.table or '(gone)'} {key}".rstrip(),
+        object_of(result),
         result.attempt,
         result.status,
         levels(result.log_levels) or "-",
@@ -59,6 +59,17 @@ def line(result: Result) -> Line:
         _next(result),
         error if len(error) <= ERROR_WIDTH else error[: ERROR_WIDTH - 3] + "...",
     )
+
+
+def object_of(of: Result | PendingDelivery) -> str:
+    """The object that a hook ran for, and the change of a child that updated it."""
+    child = "" if of.child is None else f" by {of.child.action or 'change'} of {_row(of.child)}"
+    return f"{_row(of)}{child}"
+
+
+def _row(of: Result | PendingDelivery | ObjectChange) -> str:
+    key = ", ".join(columns(bytes(of.object_key).decode()).values())
+    return f"{of.table or '(gone)'} {key}".rstrip()
 
 
 def print_result(out: Console, result: ResultWithWrites) -> None:

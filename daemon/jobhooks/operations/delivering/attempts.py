@@ -55,8 +55,21 @@ class AttemptDetails(Attempt):
 
 
 @dataclass(frozen=True)
+class ObjectChange:
+    """A table, what happened to one of its rows, and the key of that row as JSON, or null."""
+
+    table: str | None
+    action: str | None
+    object_key: msgspec.Raw
+
+
+@dataclass(frozen=True)
 class _Subject:
-    """The delivery that an attempt was for."""
+    """The delivery that an attempt was for.
+
+    ``table``, ``action`` and ``object_key``: what the hook ran for. If that was an update of a parent, ``child`` is the
+    change of the child; else it is null.
+    """
 
     change_id: int
     hook: str | None
@@ -64,6 +77,7 @@ class _Subject:
     table: str | None
     action: str | None
     object_key: msgspec.Raw
+    child: ObjectChange | None
 
 
 @dataclass(frozen=True)

@@ -6,18 +6,23 @@ A retry or discard has two steps. ``choose`` returns a plan, which can be shown 
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from jobhooks.errors import Refused, WrongUsage
 from jobhooks.operations.changes import listed_change
-from jobhooks.operations.delivering.attempts import LogLine, ResultDetails
+from jobhooks.operations.delivering.attempts import LogLine, ObjectChange, ResultDetails
+from jobhooks.operations.delivering.objects import updates_by_table
 from jobhooks.operations.delivering.results import results_of_delivery
 from jobhooks.operations.lookup.names import ids_of_hooks, ids_of_tables
+from jobhooks.operations.lookup.object_keys import key_of
 from jobhooks.operations.progress import Progress, no_progress
-from jobhooks.store.captured_changes import ListedChange
+from jobhooks.store.captured_changes import ListedChange, raw_json
 from jobhooks.store.connections import SyncConnection, call
+from jobhooks.store.json_rows import as_json
 from jobhooks.store.undecodable_text import call_readable
 
 T = TypeVar("T")
@@ -83,6 +88,8 @@ class RunInProgress:
 class PendingDelivery:
     """A pending delivery. ``hook`` is null once the hook is deleted, ``action`` and ``time`` once the change is.
 
+    ``table``, ``action`` and ``object_key``: what the hook runs for. If that is an update of a parent, ``child`` is the
+    change of the child; else it is null.
     ``state``: its current state, by ``jobhooks.delivery_states``; ``status``: waiting, blocked or dead, as the backlog
     has it. ``behind``: the change that a blocked one waits for. ``run``: null unless it runs, or was interrupted.
     ``waits_for``: hook, retry, debounce, coalesce or rate, by the same function; null: nothing, or an older delivery.
@@ -105,6 +112,8 @@ class PendingDelivery:
     state: str
     behind: int | None
     waits_for: str | None
+    object_key: msgspec.Raw
+    child: ObjectChange | None
     run: RunInProgress | None
 
 
@@ -317,11 +326,29 @@ def _by_key(conn: SyncConnection, keys: Sequence[DeliveryKey]) -> list[PendingDe
         due_at=[key.due_at for key in keys],
         waits_for=[key.waits_for for key in keys],
     )
-    return [
-        PendingDelivery(*facts, run=None if run[0] is None else RunInProgress(*run))
-        for *facts, started_at, lasts_s, host, pid, worker_pid, cancelled in rows
-        for run in [(started_at, lasts_s, host, pid, worker_pid, cancelled)]
-    ]
+    updates = updates_by_table(conn, [(row[0], row[-1]) for row in rows if row[-2] is not None])
+    return [_pending(row, updates) for row in rows]
+
+
+def _pending(row: tuple[Any, ...], updates: Mapping[tuple[int, int], ObjectChange]) -> PendingDelivery:
+    """A pending delivery of a row of ``deliveries_by_identity``; ``updates``: of parents, by change and table."""
+    change_id, hook, table, action, *facts, key_columns, written_key, image, child_table, content_type_id = row
+    *facts, started_at, lasts_s, host, pid, worker_pid, cancelled = facts
+    key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
+    own = ObjectChange(child_table or table, action, key)
+    shown = own
+    if child_table is not None:  # the rows of the parent are unknown once the change is gone
+        shown = updates.get((change_id, content_type_id), ObjectChange(table, "update", raw_json(None)))
+    return PendingDelivery(
+        change_id,
+        hook,
+        shown.table,
+        shown.action,
+        *facts,
+        object_key=shown.object_key,
+        child=None if shown is own else own,
+        run=None if started_at is None else RunInProgress(started_at, lasts_s, host, pid, worker_pid, cancelled),
+    )
 
 
 def columns_of(keys: Sequence[DeliveryKey]) -> dict[str, object]:

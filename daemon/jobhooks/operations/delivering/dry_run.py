@@ -1,7 +1,7 @@
 """Runs a receiver for a change of the log, and rolls its writes back."""
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -14,8 +14,9 @@ from jobhooks.errors import TransactionEnded, UnknownJob
 from jobhooks.matching.hook_table import Hook
 from jobhooks.operations.changes import listed_change
 from jobhooks.operations.configuration import receivers
-from jobhooks.operations.delivering.attempts import LogLine, ResultDetails, levels_of
+from jobhooks.operations.delivering.attempts import LogLine, ObjectChange, ResultDetails, levels_of
 from jobhooks.operations.delivering.change_details import no_such_change
+from jobhooks.operations.delivering.objects import delivery_to, object_change
 from jobhooks.operations.delivering.replay import logged_change, replay_hook
 from jobhooks.runtime.settings import Settings
 from jobhooks.store.captured_changes import ListedChange, raw_json
@@ -68,23 +69,29 @@ def dry_run(conn: SyncConnection, settings: Settings, job: str, change_id: int) 
     if found is None:
         raise UnknownJob(f"cannot run {job}: {registry.why_missing(job)}")
     memory_limit = settings.worker_memory_limit * 1_000_000 or None
-    ran = run_dry(settings.database_url, found, _delivery(conn, found, change), memory_limit)
+    delivery = _delivery(conn, found, change)
+    ran = run_dry(settings.database_url, found, delivery, memory_limit)
     listed = listed_change(conn, change.id)
     if listed is None:
         raise no_such_change(conn, change_id)  # retention has dropped it in between
-    return _result(found, listed, ran)
+    return _result(found, listed, delivery, ran)
 
 
 def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Delivery:
     """A delivery of the change to the receiver, with the limits that are in force for its job.
 
-    ``self.hook`` has the name and the data of the job's first hook for the change, if there is one.
+    It is that of the job's first hook for the change, with the hook's name and data: of a child's change, the update of
+    its parent if the hook is for that. Without a hook for it, the receiver gets the change as it is.
     """
     rows = call(conn, "settings_of_job", class_path=found.class_path)
+    limits = msgspec.json.decode(rows[0][0], type=JobLimits) if rows else found.meta
     names = [name for (name,) in call(conn, "hooks_for_change", class_path=found.class_path, change_id=change.id)]
-    hooked = replay_hook(conn, names[0]) if names else None
+    hooks = [replace(replay_hook(conn, name), id=NO_HOOK, job_id=0, limits=limits) for name in names]
+    delivery = delivery_to(change, hooks)
+    if delivery is not None:
+        return delivery
     hook = Hook(
-        "dry run" if hooked is None else hooked.name,
+        "dry run",
         [change.content_type.name],
         found.class_path,
         [change.action],
@@ -92,15 +99,15 @@ def _delivery(conn: SyncConnection, found: FoundReceiver, change: Change) -> Del
         job_id=0,
         content_type_ids=frozenset({change.content_type.id}),
         enabled_since=Snapshot.parse("1:1:"),
-        data_json="" if hooked is None else hooked.data_json,
-        limits=msgspec.json.decode(rows[0][0], type=JobLimits) if rows else found.meta,
+        limits=limits,
     )
-    (delivery,) = deliveries_of(change, [hook])
-    return delivery
+    return deliveries_of(change, [hook])[0]
 
 
-def _result(found: FoundReceiver, change: ListedChange, ran: DryRunOutcome) -> DryRun:
+def _result(found: FoundReceiver, change: ListedChange, delivery: Delivery, ran: DryRunOutcome) -> DryRun:
     outcome = ran.outcome
+    own = ObjectChange(change.table, change.action, change.object_key)
+    shown = own if delivery.change.related is None else object_change(delivery.change)
     error = outcome.error or ""
     log = [
         LogLine(entry.time, entry.level.value, entry.object, entry.message, entry.grouping, entry.source)
@@ -116,9 +123,10 @@ def _result(found: FoundReceiver, change: ListedChange, ran: DryRunOutcome) -> D
         package=found.package,
         log_levels=levels_of(log),
         job=found.class_path,
-        table=change.table,
-        action=change.action,
-        object_key=change.object_key,
+        table=shown.table,
+        action=shown.action,
+        object_key=shown.object_key,
+        child=None if shown is own else own,
         attempt=FIRST_ATTEMPT,
         status=outcome.status.value,
         started_at=_moment(outcome.started_at),

@@ -22,7 +22,8 @@ from jobhooks.operations.delivering.explained_rules import (
     trigger_rule,
 )
 from jobhooks.operations.delivering.explained_waits import reading_rules, waits_of
-from jobhooks.operations.delivering.replay import earlier_changes, logged_change, logged_changes
+from jobhooks.operations.delivering.logged import earlier_changes, logged_changes
+from jobhooks.operations.delivering.replay import logged_change
 from jobhooks.operations.lookup.names import ids_of_hooks_ever
 from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.connections import SyncConnection, call

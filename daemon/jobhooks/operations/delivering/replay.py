@@ -6,9 +6,8 @@ in order with everything else that the hook has pending for the same objects.
 
 import datetime
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -18,21 +17,16 @@ from jobhooks.engine.delivery.lane import lane_numbers
 from jobhooks.errors import Refused
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.conditions import check_conditions
-from jobhooks.matching.hook_table import Hook, Rule, has_rule, hook_of, ignore_failure
+from jobhooks.matching.hook_table import Hook, Rule, has_rule, ignore_failure
 from jobhooks.operations.changes import ids_between
 from jobhooks.operations.delivering.change_details import no_such_change
 from jobhooks.operations.delivering.deliveries import batches
+from jobhooks.operations.delivering.logged import hook_called, logged_changes, read_changes, read_content_types
 from jobhooks.operations.lookup.names import ids_of_tables, unknown_hook
 from jobhooks.operations.progress import Progress, no_progress
-from jobhooks.store.change_rows import ContentTypes, change_of, content_types_of
 from jobhooks.store.connections import SyncConnection, call
-from jobhooks.store.undecodable_text import call_readable
-
-if TYPE_CHECKING:
-    import asyncpg
 
 WINDOW = 100_000  # ids that one statement reads
-ROWS = 100  # changes whose rows are in memory at a time
 
 
 @dataclass(frozen=True)
@@ -74,10 +68,10 @@ def replay_hook(conn: SyncConnection, name: str) -> Hook:
     Raises:
         UnknownHook: there is no hook of that name.
     """
-    rows = call(conn, "hook_called", name=name)
-    if not rows:
+    hook = hook_called(conn, name)
+    if hook is None:
         raise unknown_hook(conn, name)
-    return hook_of(*rows[0])
+    return hook
 
 
 def plan_replay(conn: SyncConnection, chosen: ReplayFilter, progress: Progress = no_progress) -> ReplayPlan:
@@ -146,13 +140,12 @@ def queue(
 
     ``wants``: decides between a change of a child as it is and as an update of its parent.
     """
-    content_types = _content_types(conn)
+    content_types = read_content_types(conn)
     queued = 0
     # Oldest first: otherwise one could become due before an older one that it must wait for.
     with progress("queueing", len(ids)) as advance:
         for batch in batches(ids):
-            changes = (change_of(cast("asyncpg.Record", row), content_types) for row in _logged_rows(conn, batch))
-            found = (delivery_of(change, hook, wants) for change in changes)
+            found = (delivery_of(change, hook, wants) for change in read_changes(conn, batch, content_types))
             rows = [_pending_row(delivery) for delivery in found if delivery is not None]
             ((parked,),) = call(conn, "requeue", deliveries=msgspec.json.encode(rows).decode())
             queued += parked
@@ -166,36 +159,15 @@ def logged_change(conn: SyncConnection, id_: int) -> Change:
     Raises:
         Refused: the log has no change of that id.
     """
-    rows = list(_logged_rows(conn, [id_]))
-    if not rows:
+    changes = logged_changes(conn, [id_])
+    if not changes:
         raise no_such_change(conn, id_)
-    return change_of(cast("asyncpg.Record", rows[0]), _content_types(conn))
-
-
-def logged_changes(conn: SyncConnection, ids: Sequence[int]) -> list[Change]:
-    """Those of the changes that are in the log, as receivers get them, in order of id."""
-    content_types = _content_types(conn)
-    return [change_of(cast("asyncpg.Record", row), content_types) for row in _logged_rows(conn, ids)]
-
-
-def earlier_changes(conn: SyncConnection, change: Change, content_type_ids: Sequence[int], limit: int) -> list[Change]:
-    """The changes of these tables in the change's transaction, up to the change, in order."""
-    content_types = _content_types(conn)
-    rows = call_readable(
-        conn,
-        "changes_of_tables",
-        transaction_id=change.transaction_id,
-        after_id=0,
-        last_id=change.id,
-        content_type_ids=list(content_type_ids),
-        limit=limit,
-    )
-    return [change_of(cast("asyncpg.Record", row), content_types) for row in rows]
+    return changes[0]
 
 
 def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> ReplayPlan:
     """The plan with only the changes that match the hook's roles, columns and conditions."""
-    hook, content_types = plan.hook, _content_types(conn)
+    hook, content_types = plan.hook, read_content_types(conn)
     if not has_rule(hook) and not hook.child_ids:
         return plan
     if hook.conditions:
@@ -205,7 +177,7 @@ def _matching(conn: SyncConnection, plan: ReplayPlan, progress: Progress) -> Rep
     matching = array("q")
     with progress("matching", len(plan.change_ids)) as advance:
         for batch in batches(plan.change_ids):
-            changes = (change_of(cast("asyncpg.Record", row), content_types) for row in _logged_rows(conn, batch))
+            changes = read_changes(conn, batch, content_types)
             matching.extend(change.id for change in changes if delivery_of(change, hook, rule.wants) is not None)
             advance(len(batch))
     failed = next((FailedConditions(each.changes, each.last.error) for each in failures.take().values()), None)
@@ -229,13 +201,3 @@ def _pending_row(delivery: Delivery) -> dict[str, object]:
         "lane": lane,
         "other_lane": other_lane,
     }
-
-
-def _logged_rows(conn: SyncConnection, ids: Sequence[int]) -> Iterator[tuple[Any, ...]]:
-    """Yield changes with the columns that the daemon reads, in order of id, with few in memory at a time."""
-    for batch in batches(ids, ROWS):
-        yield from call_readable(conn, "logged_changes", ids=list(batch))
-
-
-def _content_types(conn: SyncConnection) -> ContentTypes:
-    return content_types_of(call_readable(conn, "content_types"))

@@ -15,12 +15,14 @@ from jobhooks.operations.delivering.attempts import (
     LEVELS,
     FoundLine,
     LogLine,
+    ObjectChange,
     Result,
     ResultDetails,
     ResultWithWrites,
     by_importance,
     levels_of,
 )
+from jobhooks.operations.delivering.objects import updates_by_hook
 from jobhooks.operations.lookup.names import ids_of_hooks_ever, ids_of_jobs_ever, ids_of_tables
 from jobhooks.operations.lookup.object_keys import ObjectKey, key_of
 from jobhooks.operations.lookup.versions import numbers_of_versions
@@ -226,11 +228,15 @@ def _by_identity(
     conn: SyncConnection, identities: Sequence[Identity]
 ) -> Iterator[tuple[Identity, tuple[Any, ...], str | None, str | None]]:
     """Yield the fields of each Result but ``log_levels``, its traceback and value, oldest change first."""
-    for row in call_readable(conn, "results_by_identity", **_arrays(identities)) if identities else []:
+    rows = call_readable(conn, "results_by_identity", **_arrays(identities)) if identities else []
+    updates = updates_by_hook(conn, [(row[0], row[2]) for row in rows if row[-1]])
+    for row in rows:
         change_id, hook_id, hook, deleted, dead, next_at, job, version, package, *rest = row
-        *attempt, traceback, value, table, action, key_columns, written_key, image = rest
-        key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
-        subject, state = (change_id, hook, job, table, action, key), (deleted, dead, next_at)
+        *attempt, traceback, value, table, action, key_columns, written_key, image, _ = rest
+        own = ObjectChange(table, action, raw_json(as_json(key_of(key_columns or (), written_key, image) or None)))
+        shown = updates.get((change_id, hook), own)
+        subject = (change_id, hook, job, shown.table, shown.action, shown.object_key, None if shown is own else own)
+        state = (deleted, dead, next_at)
         yield (change_id, hook_id, attempt[0]), (*subject, *attempt, *state, version, package), traceback, value
 
 
