@@ -215,12 +215,11 @@ def computed_pause(
     failures = rules.failures + 1
     try:
         pause = cast("object", getattr(receiver.Meta, "backoff")(failures))  # noqa: B009 - a Meta has any attributes
-    except BaseException as error:  # noqa: BLE001 - it must not hide the error of the run
-        problem = f"it raised {type(error).__name__}"
-    else:
         if isinstance(pause, int | float) and not isinstance(pause, bool) and 0 <= pause <= LONGEST_RETRY:
             return float(pause)
         problem = f"it returned {clean_text(repr(pause))}, which is not a number of seconds from 0 to a year"
+    except BaseException as error:  # noqa: BLE001 - it must not hide the error of the run; a repr can raise as well
+        problem = f"it raised {type(error).__name__}"
     refused = f"{problem}: the usual pause applies"
     log.warning("Meta.backoff", refused)
     return None

@@ -1,7 +1,9 @@
 """The steps around a receiver's work, called without a database."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,9 +12,18 @@ from jobhooks.contract.choices import JobResultStatus
 from jobhooks.contract.control import LoggedFailure
 from jobhooks.contract.receiver import JobHookReceiver
 from jobhooks.contract.run import DeliveryIdentity, Run
+from jobhooks.engine.delivery.lasting_errors import RetryRules
 from jobhooks.engine.delivery.outcome import Clock, Outcome, completed, failed
 from jobhooks.engine.running.run_protocol import recorded
-from jobhooks.engine.running.steps import Ending, after_run, after_run_async, in_steps, in_steps_async, refuse_awaitable
+from jobhooks.engine.running.steps import (
+    Ending,
+    after_run,
+    after_run_async,
+    computed_pause,
+    in_steps,
+    in_steps_async,
+    refuse_awaitable,
+)
 
 CLOCK = Clock()
 
@@ -167,3 +178,32 @@ def test_an_awaitable_of_a_def_receiver_is_refused() -> None:
     with pytest.raises(TypeError, match="not awaited"):
         refuse_awaitable(made().work_async())
     refuse_awaitable(7)
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("returned", "pause"),
+    [
+        *((number, number) for number in (0, 5, 0.5, 366 * 86_400)),
+        *((number, None) for number in (-1, math.nan, math.inf, 366 * 86_401, 10**5000, True, Decimal(1), "1", None)),
+        (Unshown(), None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_pause_is_a_number_of_seconds_or_the_usual_one(returned: object, pause: float | None) -> None:
+    """Whatever the function of the receiver returns, the error of the run is the one that is stored."""
+
+    class Paused(Steps):
+        class Meta:
+            @staticmethod
+            def backoff(_failures: int) -> object:
+                return returned
+
+    receiver = made()
+    log = receiver.logger.log_of_run
+    assert computed_pause(Paused, RetryRules((), (), True, 15, 0, False), ValueError(), log) == pause
+    assert len(log.entries) == (pause is None)
