@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks.errors import Refused, UnknownTable
+from jobhooks.errors import Refused, UnknownTable, WrongUsage
 from jobhooks.operations import watching
 from jobhooks.operations.tables import WatchedTable, unwatch, watch, watched_tables
 from jobhooks.operations.watching import TableStep, WatchOptions
@@ -120,6 +120,11 @@ def test_a_pattern_without_a_schema_goes_by_the_search_path(many: Connection, ad
         watching.plan(admin, ["public.nothing_*"], [], WatchOptions())
     with pytest.raises(UnknownTable):
         watching.plan(admin, ["public.dcim_*", "public.dcim_siet"], [], WatchOptions())
+
+
+def test_a_pattern_needs_a_part_for_tables(many: Connection, admin: SyncConnection) -> None:
+    with pytest.raises(WrongUsage):
+        watching.plan(admin, ["public*."], [], WatchOptions())
 
 
 def test_a_locked_table_is_refused_and_holds_up_no_other(

@@ -200,7 +200,7 @@ def _watch(conn: SyncConnection, one: TableStep, *, allow_casts: bool) -> None:
 def _matching(known: Sequence[Candidate], name: str) -> list[Candidate]:
     """The tables of a pattern. Without a schema: those of search_path, or else those of any schema."""
     pattern = table_pattern(name)
-    if not pattern.table:
+    if not pattern.table.exact:
         raise WrongUsage(f"not a pattern for tables: {name}", f"{WATCH} 'SCHEMA.*'")
     found = [one for one in known if _is_matched(one, pattern) and not one.is_of_extension]
     if pattern.schema is None:

@@ -9,15 +9,35 @@ PARTS = re.compile(r'"((?:[^"]|"")*)"|([^"])')  # in double quotes, or one chara
 
 
 @dataclass(frozen=True)
-class TablePattern:
-    """A pattern for the schema, if it has one, and one for the table, in the syntax of a shell."""
+class NamePattern:
+    """A pattern for a name, in the syntax of a shell. ``folded``: with its capitals outside of quotes made small.
 
-    schema: str | None
-    table: str
+    Both match: a shell may have taken away double quotes.
+    """
+
+    exact: str = ""
+    folded: str = ""
+
+    def matches(self, name: str) -> bool:
+        """Whether a name matches."""
+        return fnmatchcase(name, self.exact) or fnmatchcase(name, self.folded)
+
+    def extended(self, quoted: str, plain: str) -> "NamePattern":
+        """The pattern with more text in double quotes, or with more outside of them."""
+        literal = _literally(quoted.replace('""', '"'))
+        return NamePattern(self.exact + literal + plain, self.folded + literal + plain.lower())
+
+
+@dataclass(frozen=True)
+class TablePattern:
+    """A pattern for the schema, if it has one, and one for the table."""
+
+    schema: NamePattern | None
+    table: NamePattern
 
     def matches(self, schema: str, table: str) -> bool:
         """Whether a table matches. A pattern without a schema matches in each."""
-        return (self.schema is None or _matches(self.schema, schema)) and _matches(self.table, table)
+        return (self.schema is None or self.schema.matches(schema)) and self.table.matches(table)
 
 
 def is_pattern(name: str) -> bool:
@@ -27,19 +47,14 @@ def is_pattern(name: str) -> bool:
 
 def table_pattern(text: str) -> TablePattern:
     """Parse ``public.dcim_*``, ``dcim_*`` or ``public."Odd *"``, where the star in quotes is part of the name."""
-    parts = [""]
+    parts = [NamePattern()]
     for quoted, plain in PARTS.findall(text):
         if plain == "." and len(parts) == 1:
-            parts.append("")
+            parts.append(NamePattern())
         else:
-            parts[-1] += plain or _literally(quoted.replace('""', '"'))
+            parts[-1] = parts[-1].extended(quoted, plain)
     return TablePattern(None, parts[0]) if len(parts) == 1 else TablePattern(*parts)
 
 
 def _literally(name: str) -> str:
     return "".join(f"[{letter}]" if letter in WILDCARDS else letter for letter in name)
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """Capitals match as they are, and as PostgreSQL folds them: a shell takes away double quotes."""
-    return fnmatchcase(name, pattern) or fnmatchcase(name, pattern.lower())
