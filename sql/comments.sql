@@ -57,6 +57,7 @@ begin
             ('changes', 'added', 'Of an update the new values of the columns that differ; of a create the row'),
             ('changes', 'context', 'Further facts: see jobhooks.object_change'),
             ('changes', 'transaction_id', 'The top-level transaction that made the change'),
+            ('changes', 'message', 'What the application said of the change, beside the user or the request'),
             ('hooks', 'name', 'Its name for people and commands'),
             ('hooks', 'content_types', 'Its tables, by their current names'),
             ('hooks', 'events', 'The actions for which it runs'),

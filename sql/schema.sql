@@ -350,7 +350,8 @@ CREATE VIEW jobhooks.changes AS
             ELSE change.postchange
         END AS added,
     change.context,
-    change.transaction_id
+    change.transaction_id,
+    (change.context ->> 'message'::text) AS message
    FROM (jobhooks.object_change change
      JOIN jobhooks.content_type content_type ON ((content_type.id = change.content_type_id)));
 
@@ -379,6 +380,8 @@ COMMENT ON COLUMN jobhooks.changes.added IS 'Of an update the new values of the 
 COMMENT ON COLUMN jobhooks.changes.context IS 'Further facts: see jobhooks.object_change';
 
 COMMENT ON COLUMN jobhooks.changes.transaction_id IS 'The top-level transaction that made the change';
+
+COMMENT ON COLUMN jobhooks.changes.message IS 'What the application said of the change, beside the user or the request';
 
 CREATE TABLE jobhooks.condition_failure (
     hook_id integer NOT NULL,

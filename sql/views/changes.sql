@@ -18,7 +18,8 @@ select
         else change.postchange
     end as added,
     change.context,
-    change.transaction_id
+    change.transaction_id,
+    change.context ->> 'message' as message
 from jobhooks.object_change as change
 join jobhooks.content_type as content_type on content_type.id = change.content_type_id;
 

@@ -93,6 +93,7 @@ class Reads(JobHookReceiver):
             "before": before and before.id, "after": after and after.id,
             "related": [one.id for one in change.get_related_changes()],
             "repr": change.object_repr, "str": str(change), "text": repr(change),
+            "message": [change.message, change.change_context_detail],
             "context": change.change_context, "caused": after and [after.change_context, after.change_context_detail],
             "data": json.dumps(change.object_data), "json": json.dumps(differences),
             "v2": change.object_data_v2 == change.object_data,
@@ -109,6 +110,7 @@ class ReadsAsync(JobHookReceiver):
             "before": before and before.id, "after": after and after.id,
             "related": [one.id for one in await change.get_related_changes()],
             "repr": change.object_repr, "str": str(change), "text": repr(change),
+            "message": [change.message, change.change_context_detail],
             "context": change.change_context, "caused": after and [after.change_context, after.change_context_detail],
             "data": json.dumps(change.object_data), "json": json.dumps(differences),
             "v2": change.object_data_v2 == change.object_data,
@@ -188,6 +190,7 @@ def test_the_other_changes_of_an_object(device: Connection, database: str, recei
         device.execute(
             "select set_config('jobhooks.user_name', 'alice', true), set_config('jobhooks.request_id', 'r1', true)"
         )
+        device.execute("set local jobhooks.message = 'a discount'")
         device.execute("insert into public.device (name) values ('d'), ('other')")
         device.execute("update public.device set price = 12345678901234567890.10 where name = 'd'")
         device.execute("update public.device set name = 'e' where name = 'd'")
@@ -206,6 +209,7 @@ def test_the_other_changes_of_an_object(device: Connection, database: str, recei
     assert first["text"] == f"<Change {create + 2}: {text}>" and first["context"] == "orm"
     assert first["json"] == '{"removed": {"price": null}, "added": {"price": "12345678901234567890.10"}}'
     assert '"price": "12345678901234567890.10"' in first["data"] and first["v2"] is True
+    assert first["message"] == second["message"] == ["a discount", "a discount"]
     assert first["now"] == "e"
     assert first["user"][:2] == ["alice", "r1"] and first["user"][3] == "alice"
     assert first["user"][2].startswith(f"{create + 2}:")

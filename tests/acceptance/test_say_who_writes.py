@@ -11,7 +11,7 @@ from support.daemon import environment
 RECIPES = Path(__file__).parents[2] / "docs" / "how-to" / "say-who-writes.md"
 WRITTEN = """
 select coalesce(change.action::text, '') || ' ' || coalesce(context ->> 'user_name', '-') || ' '
-    || coalesce(context ->> 'request_id', '-')
+    || coalesce(context ->> 'request_id', '-') || coalesce(': ' || (context ->> 'message'), '')
 from jobhooks.object_change as change order by id
 """
 SQLALCHEMY = """
@@ -53,6 +53,9 @@ with psycopg.connect(sys.argv[1], autocommit=True) as conn:
     with conn.transaction():
         say_who_writes(conn, "alice", "r-1")
         conn.execute("insert into device (name) values ('a')")
+    with conn.transaction():
+        say_who_writes(conn, "alice", "r-2", "it's new")
+        conn.execute("insert into device (name) values ('b')")
     conn.execute("insert into device (name) values ('after')")
 """
 
@@ -90,9 +93,9 @@ def test_sqlalchemy_says_who_writes_in_the_orm_and_in_core(device: Connection, d
 
 def test_psycopg_says_who_writes(device: Connection, database: str, tmp_path: Path) -> None:
     run(recipe("Python with psycopg") + PSYCOPG, database, tmp_path)
-    assert written(device) == ["create alice r-1", "create - -"]
+    assert written(device) == ["create alice r-1", "create alice r-2: it's new", "create - -"]
 
 
 def test_a_script_says_who_writes(device: Connection) -> None:
     device.execute(recipe("psql and scripts", "sql").encode())
-    assert written(device) == ["update alice ticket-4711"]
+    assert written(device) == ["update alice ticket-4711: the rack moved to the second floor"]

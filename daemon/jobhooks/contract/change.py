@@ -27,10 +27,10 @@ class Change:
     """One captured row change: the action, the row before and after, the time, the user and the transaction.
 
     ``session_role``: the role that the session logged in as, which the application cannot choose, unlike ``user_name``.
-    ``partition``: the truncated one, if only a partition was truncated. ``related``: the change of a child table, such
-    as one of a many-to-many, that made this one: an update of the parent, without rows; ``part`` numbers the parents of
-    one table that one change updates. The snapshots are decoded on first use, so a
-    change without a matching hook costs nothing.
+    ``message``: what the application said of the change, beside these. ``partition``: the truncated one, if only a
+    partition was truncated. ``related``: the change of a child table, such as one of a many-to-many, that made this
+    one: an update of the parent, without rows; ``part`` numbers the parents of one table that one change updates. The
+    snapshots are decoded on first use, so a change without a matching hook costs nothing.
     """
 
     id: int
@@ -49,6 +49,7 @@ class Change:
     caused_by: DeliveryIdentity | None = None
     related: "Change | None" = None
     part: int = 0
+    message: str | None = None
 
     @cached_property
     def prechange(self) -> Row | None:
@@ -96,8 +97,8 @@ class Change:
 
     @property
     def change_context_detail(self) -> str:
-        """The run that made the change, as change, hook and attempt; empty if no run did."""
-        return "" if self.caused_by is None else self.caused_by.mark
+        """The run that made the change, as change, hook and attempt; if no run did, the message or an empty text."""
+        return self.message or "" if self.caused_by is None else self.caused_by.mark
 
     @property
     def size(self) -> int:

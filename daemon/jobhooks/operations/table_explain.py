@@ -17,7 +17,7 @@ LOCKS = [
 LIMITS = [
     "a row of more than 500 MB as JSON is recorded by its key alone",
     "a row that cannot be converted to JSON is recorded by its key alone, with the reason",
-    "jobhooks.user_name and jobhooks.request_id keep 1,000 characters each",
+    "jobhooks.user_name, jobhooks.request_id and jobhooks.message keep 1,000 characters each",
 ]
 
 

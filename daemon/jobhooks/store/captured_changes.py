@@ -21,6 +21,7 @@ class ListedChange:
     action: str
     user: str
     request_id: str | None
+    message: str | None
     triggering: bool
     object_key: msgspec.Raw
     removed: msgspec.Raw

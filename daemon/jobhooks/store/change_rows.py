@@ -74,7 +74,10 @@ def change_of(row: asyncpg.Record, content_types: ContentTypes) -> Change:
         "partition": rare.get("partition"),
         "session_role": role,
     }
-    if cause := rare.get("caused_by"):
-        fields["caused_by"] = DeliveryIdentity(cause["change"], cause["hook"], cause["attempt"])
+    if rare is not NOTHING:
+        if cause := rare.get("caused_by"):
+            fields["caused_by"] = DeliveryIdentity(cause["change"], cause["hook"], cause["attempt"])
+        if message := rare.get("message"):
+            fields["message"] = message
     object.__setattr__(change, "__dict__", fields)
     return change

@@ -75,6 +75,7 @@ def receive(
     data: Mapping[str, object] | None = None,
     parent: Parent | None = None,
     parent_key: Sequence[str] = ("id",),
+    message: str | None = None,
 ) -> Received:
     """Run a receiver, ``def`` or ``async def``, for one change without a database, and return the outcome.
 
@@ -86,7 +87,7 @@ def receive(
     ``{"public.device": {...}}``; the receiver gets the change as the update of that row, which is ``changed_object``,
     and the change itself as ``change.related``.
     """
-    change = _change(before, after, action, table, key, user_name, request_id)
+    change = _change(before, after, action, table, key, user_name, request_id, message=message)
     call = _call(receiver, change, connection, data, related, parent, parent_key)
     return asyncio.run(call.run_async()) if is_async(receiver) else call.run()
 
@@ -101,6 +102,7 @@ async def receive_async(receiver: Receiver, **arguments: Any) -> Received:
         arguments.pop("key", ("id",)),
         arguments.pop("user_name", "tester"),
         arguments.pop("request_id", None),
+        message=arguments.pop("message", None),
     )
     call = _call(
         receiver,
@@ -143,6 +145,8 @@ def _change(
     user_name: str,
     request_id: str | None,
     number: int = 1,
+    *,
+    message: str | None = None,
 ) -> Change:
     content_type = _content_type(1, table, key)
     match before, after:
@@ -169,6 +173,7 @@ def _change(
             rows[1],
         ),
         session_role=user_name,
+        message=message,
     )
 
 

@@ -1,8 +1,10 @@
 -- jobhooks_capture.change_context(content_type_id, before, after): the context of a change as json; null without one.
 --
 -- before, after: the values of snapshot. A mark, and a request not to trigger, count only for roles that may use them; the
--- catalogue is read only if there is one. The session's settings can hold anything, including bytes that are not text and
--- hundreds of megabytes: the part that is kept is text, and short, and nothing in them fails the writer.
+-- catalogue is read only if there is one. A message alone is not recorded: record_change looks for the others only,
+-- because a fifth look-up costs every writer 690 instructions a row. The session's settings can hold anything, including
+-- bytes that are not text and hundreds of megabytes: the part that is kept is text, and short, and nothing in them fails
+-- the writer.
 create or replace function jobhooks_capture.change_context(content_type_id integer, before json, after json)
 returns json
 language plpgsql
@@ -12,6 +14,7 @@ as $$
 declare
     user_name text;
     request_id text;
+    message text;
     mark text;
     triggering text;
     failed constant json := case
@@ -30,13 +33,15 @@ begin
     begin
         user_name := left(current_setting('jobhooks.user_name', true), 1000);
         request_id := left(current_setting('jobhooks.request_id', true), 1000);
+        message := left(current_setting('jobhooks.message', true), 1000);
         mark := left(current_setting('jobhooks.delivery', true), 1000);
         triggering := left(current_setting('jobhooks.triggering', true), 1000);
         -- This fails for bytes that are not text, and for text that cannot be sent to any client.
-        perform convert_to(concat(user_name, request_id, mark, triggering), 'UTF8');
+        perform convert_to(concat(user_name, request_id, message, mark, triggering), 'UTF8');
     exception when others then
         user_name := jobhooks_capture.printable_bytes(current_setting('jobhooks.user_name', true));
         request_id := jobhooks_capture.printable_bytes(current_setting('jobhooks.request_id', true));
+        message := jobhooks_capture.printable_bytes(current_setting('jobhooks.message', true));
         mark := jobhooks_capture.printable_bytes(current_setting('jobhooks.delivery', true));
         triggering := jobhooks_capture.printable_bytes(current_setting('jobhooks.triggering', true));
     end;
@@ -62,6 +67,7 @@ begin
     context := json_strip_nulls(json_build_object(
         'user_name', nullif(user_name, ''),
         'request_id', nullif(request_id, ''),
+        'message', nullif(message, ''),
         'caused_by', case when may_mark and cause is not null then json_build_object(
             'change', cause[1]::bigint, 'hook', cause[2]::integer, 'attempt', cause[3]::integer
         ) end,

@@ -69,8 +69,8 @@ limit :limit::integer
 -- Whole rows: the functions that compute differences fail on json with text that PostgreSQL cannot represent.
 select
     change.id, change.time, coalesce(jobhooks.table_name(content_type.relation), content_type.name), change.action::text,
-    coalesce(change.context ->> 'user_name', change.session_role), change.context ->> 'request_id', change.triggering,
-    content_type.key_columns, content_type.ignore, (change.context -> 'object_key')::text,
+    coalesce(change.context ->> 'user_name', change.session_role), change.context ->> 'request_id', change.context ->> 'message',
+    change.triggering, content_type.key_columns, content_type.ignore, (change.context -> 'object_key')::text,
     change.prechange::text, change.postchange::text
 from jobhooks.object_change as change
 join jobhooks.content_type as content_type on content_type.id = change.content_type_id

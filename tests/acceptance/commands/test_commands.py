@@ -170,6 +170,7 @@ def log(device: Connection) -> Connection:
     device.execute("update jobhooks.object_change set time = now() - interval '2 hours'")
     with device.transaction():
         device.execute("set local jobhooks.user_name = 'alice'; set local jobhooks.request_id = 'req-42'")
+        device.execute("set local jobhooks.message = 'the rack moved'")
         device.execute("update public.device set name = e'edge-1\n\x1b[31m', serial = null where id = 1")
         device.execute("delete from public.device where id = 2")
     device.execute("truncate public.device")
@@ -210,6 +211,7 @@ def test_a_change_is_shown_with_who_and_why_and_what_came_of_it(log: Connection,
     shown = json.loads(jobhooks("change", "show", "2", "--json", "--database-url", database).stdout)
     assert shown["results"][0]["error"] == "ValueError: no" and shown["deliveries"][0]["status"] == "dead"
     assert (shown["user"], shown["session_role"], shown["request_id"]) == ("alice", log.info.user, "req-42")
+    assert shown["message"] == "the rack moved"
     assert shown["results"][0]["log"][0]["message"] == "looking"
     assert shown["prechange"] == {"id": 1, "name": "edge-1", "serial": "FX2024-00017"}
 

@@ -112,13 +112,28 @@ def test_who_and_why_are_recorded_as_the_application_says_them(device: Connectio
     with device.transaction():
         device.execute("set local jobhooks.user_name = 'alice'")
         device.execute("set local jobhooks.request_id = 'r-7'")
+        device.execute("set local jobhooks.message = 'the rack moved'")
         device.execute("update public.device set name = 'b'")
     device.execute("update public.device set name = 'c'")
     recorded = device.execute(
-        "select session_role = session_user, context ->> 'user_name', context ->> 'request_id'"
-        " from jobhooks.object_change order by id"
+        "select session_role = session_user, object_change.context ->> 'user_name', request_id, message"
+        " from jobhooks.object_change join jobhooks.changes using (id) order by id"
     )
-    assert recorded.fetchall() == [(True, None, None), (True, "alice", "r-7"), (True, None, None)]
+    nothing = (True, None, None, None)
+    assert recorded.fetchall() == [nothing, (True, "alice", "r-7", "the rack moved"), nothing]
+
+
+@pytest.mark.parametrize("beside", ["user_name", "request_id"])
+def test_a_message_is_recorded_beside_a_user_or_a_request(device: Connection, beside: str) -> None:
+    """Alone it is not: writers that say nothing do not pay for a look-up."""
+    device.execute("set jobhooks.message = 'why'")
+    device.execute("update public.device set name = 'b'")
+    device.execute(f"set jobhooks.{beside} = 'x'".encode())
+    device.execute("update public.device set name = 'c'")
+    device.execute("set jobhooks.message = ''")
+    device.execute("update public.device set name = 'd'")
+    contexts = device.execute("select context from jobhooks.object_change order by id").fetchall()
+    assert contexts == [(None,), ({beside: "x", "message": "why"},), ({beside: "x"},)]
 
 
 def test_a_role_without_any_privilege_in_the_schema_is_captured(device: Connection, application: Connection) -> None:
@@ -428,25 +443,28 @@ def test_the_views_show_a_row_that_cannot_be_taken_apart(conn: Connection, datab
     assert shown[5][1] == '{ "id" : 3 }'
 
 
-UNREADABLE = {"user_name": r"a\377\\", "request_id": "r-7"}
+UNREADABLE = {"user_name": r"a\377\\", "request_id": "r-7", "message": r"\377why"}
 
 
 def test_what_is_no_text_and_what_is_long_in_a_sessions_settings_harms_neither_the_writer_nor_the_log(
     device: Connection, application: Connection
 ) -> None:
     """The server does not check settings from the connection's start; in the log such a value would stop the daemon."""
-    with client_with(application, b"-c jobhooks.user_name=a\xff\\\\ -c jobhooks.request_id=r-7") as client:
+    with client_with(
+        application, b"-c jobhooks.user_name=a\xff\\\\ -c jobhooks.request_id=r-7 -c jobhooks.message=\xffwhy"
+    ) as client:
         client.execute("update public.device set name = 'b'")
         client.execute("set jobhooks.delivery = '1:2:3'")
         client.execute("update public.device set name = 'c'")
-    for setting in ("user_name", "request_id", "delivery", "triggering"):
+    for setting in ("user_name", "request_id", "message", "delivery", "triggering"):
         application.execute(
             "select length(set_config(%s, repeat(repeat(e'\\x01', 10000), 1000), false))", [f"jobhooks.{setting}"]
         )
     application.execute("update public.device set name = 'd'")
     contexts = [context for (context,) in device.execute("select context from jobhooks.object_change order by id")]
     assert contexts[:2] == [UNREADABLE, {**UNREADABLE, "refused_mark": "1:2:3"}]
-    assert contexts[2] == {"user_name": "\x01" * 1000, "request_id": "\x01" * 1000, "refused_mark": "\x01" * 100}
+    said = dict.fromkeys(("user_name", "request_id", "message"), "\x01" * 1000)
+    assert contexts[2] == {**said, "refused_mark": "\x01" * 100}
     for (text,) in device.execute("select convert_to(context::text, 'UTF8') from jobhooks.object_change"):
         assert text.decode()
 

@@ -1,5 +1,6 @@
 """Testing a receiver without a database: its input is realistic, and its actions are visible in the result."""
 
+import asyncio
 import datetime
 from typing import Any
 
@@ -52,6 +53,18 @@ def test_without_a_row_after_it_is_a_delete_or_a_truncate(
 ) -> None:
     done = receive(receiver, before=before)
     assert (done.status, done.error, done.row, done.saved) == ("discarded", "nothing to write", None, False)
+
+
+class Says(JobHookReceiver):
+    def receive_job_hook(self, change: Change) -> list[str | None]:
+        return [change.user_name, change.request_id, change.message, change.change_context_detail]
+
+
+def test_a_change_says_who_made_it_and_why() -> None:
+    said: dict[str, Any] = {"user_name": "alice", "request_id": "r-1", "message": "the rack moved"}
+    assert receive(Says, **said).value == ["alice", "r-1", "the rack moved", "the rack moved"]
+    assert asyncio.run(receive_async(Says, **said)).value == receive(Says, **said).value
+    assert receive(Says).value == ["tester", None, None, ""]
 
 
 class WithData(JobHookReceiver):

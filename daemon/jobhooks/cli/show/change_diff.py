@@ -119,6 +119,8 @@ def _circumstances(shown: ChangeDetails) -> Iterator[tuple[str, str]]:
     yield "user", shown.user if shown.user == shown.session_role else f"{shown.user} (role {shown.session_role})"
     if shown.request_id:
         yield "request", shown.request_id
+    if shown.message:
+        yield "message", shown.message
     yield "transaction", str(shown.transaction_id)
     cause = _columns(shown.caused_by)
     if cause:
