@@ -1,5 +1,6 @@
 """Fixtures: a separate database for each test, cloned from a template, on the server that the environment selects."""
 
+import gc
 import itertools
 import os
 import random
@@ -81,6 +82,12 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not str(item.path).endswith(LONG_FILES))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules and the tests, which stay: it would visit them again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,6 +1,5 @@
 """Fixtures for tests that run the daemon, or its code for running receivers."""
 
-import contextlib
 from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
@@ -13,12 +12,15 @@ from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations import tables
 from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
-from jobhooks.store.connections import connect
 from support.daemon import await_no_session
 from support.delivering import RECEIVERS, make_seen
 from support.engine.conforming import CHANGES, RUNNERS, UnderTest, under_test
 from support.engine.grouping import write
 from support.hooking import write_receivers
+from support.postgres.servers import Server, drop_database, made_as_a_clone
+
+HOOKED_TEMPLATE = "jobhooks_test_template_hooked"
+COPYING_TEMPLATE = "jobhooks_test_template_copying"
 
 
 @pytest.fixture
@@ -39,27 +41,48 @@ def seen(device: Connection) -> Generator[Connection]:
     await_no_session(device)
 
 
-@pytest.fixture
-def hooked(device: Connection, database: str) -> Connection:
-    """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to job m.C."""
-    job = FoundJob("m.C", JobSettings(name="C"))
-    with contextlib.closing(connect(database)) as admin:
-        jobs.register_jobs(admin, [job], complete=True)
-        jobs.enable_job(admin, "m.C")
+@pytest.fixture(scope="session")
+def hooked_template(server: Server, device_template: str) -> Generator[str]:
+    """The database that tests with the fixture ``hooked`` clone."""
+    with made_as_a_clone(server, device_template, HOOKED_TEMPLATE) as made:
+        jobs.register_jobs(made, [FoundJob("m.C", JobSettings(name="C"))], complete=True)
+        jobs.enable_job(made, "m.C")
         events = ["create", "update", "delete", "truncate"]
-        hooks.add_hook(admin, HookSettings("h", ["public.device"], "m.C", events))
+        hooks.add_hook(made, HookSettings("h", ["public.device"], "m.C", events))
+    yield HOOKED_TEMPLATE
+    drop_database(server, HOOKED_TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def copying_template(server: Server, hooked_template: str) -> Generator[str]:
+    """The database that tests with the fixture ``copying`` clone."""
+    with made_as_a_clone(server, hooked_template, COPYING_TEMPLATE) as made:
+        made.execute("create table public.copy (n bigserial primary key, change bigint, word text)")
+        made.execute("create table public.ledger (id integer primary key, amount integer)")
+        made.execute("insert into public.ledger values (1, 0)")
+        tables.watch(made, "public.copy")
+    yield COPYING_TEMPLATE
+    drop_database(server, COPYING_TEMPLATE)
+
+
+@pytest.fixture
+def cloned(request: pytest.FixtureRequest, cloned: str) -> str:
+    for name in ("copying", "hooked"):
+        if name in request.fixturenames:
+            return request.getfixturevalue(f"{name}_template")
+    return cloned
+
+
+@pytest.fixture
+def hooked(device: Connection) -> Connection:
+    """The client's connection; ``public.device`` is watched, and hook 1 leads its changes to m.C, in the template."""
     return device
 
 
 @pytest.fixture
-def copying(hooked: Connection, database: str) -> Generator[Connection]:
-    """The client's connection; receivers write to ``public.copy``, which is also watched."""
-    hooked.execute("create table public.copy (n bigserial primary key, change bigint, word text)")
-    hooked.execute("create table public.ledger (id integer primary key, amount integer)")
-    hooked.execute("insert into public.ledger values (1, 0)")
-    with contextlib.closing(connect(database)) as admin:
-        tables.watch(admin, "public.copy")
-    yield hooked
+def copying(hooked: Connection) -> Connection:
+    """The client's connection; receivers write to ``public.copy``, which is also watched: it is in the template."""
+    return hooked
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import contextlib
 import fcntl
 import functools
 import gc
-import importlib
+import importlib.metadata
+import inspect
 import io
 import json
 import os
@@ -42,7 +43,10 @@ ABOVE = 1000  # descriptors that are not in use
 EXIT_CODE = struct.Struct("i")
 SPAWN = util.spawnv_passfds
 # Modules that commands and daemons import late, besides those of jobhooks; and those that they do not import.
-PREPARED = ("multiprocessing.forkserver", "multiprocessing.resource_tracker", "typer.rich_utils")
+PREPARED = (
+    *("multiprocessing.forkserver", "multiprocessing.resource_tracker", "typer.rich_utils", "typer._adapters"),
+    *("anyio._backends._asyncio", "anyio._core._synchronization", "anyio.to_thread"),
+)
 LEFT_OUT = ("jobhooks.__main__", "jobhooks.pytest_plugin", "jobhooks.receivers", "jobhooks.testing")
 
 
@@ -356,6 +360,9 @@ def _prepare() -> None:
     found = [module.name for module in pkgutil.walk_packages(jobhooks.__path__, "jobhooks.")]
     for name in (*PREPARED, *(name for name in found if not name.startswith(LEFT_OUT))):
         importlib.import_module(name)
+    # What Python compiles and caches at the first use: the expressions of its tokenizer, and the places of packages.
+    inspect.getsourcelines(Process)
+    importlib.metadata.entry_points()
 
 
 if __name__ == "__main__":
