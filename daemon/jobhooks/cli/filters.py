@@ -36,6 +36,10 @@ SinceFlag = Annotated[
     ),
 ]
 UntilFlag = Annotated[str | None, typer.Option("--until", help="Only changes before then.", metavar="DURATION|TIME")]
+FollowFlag = Annotated[
+    bool,
+    typer.Option("--follow", help="Go on with new ones as they come, one per line, until Ctrl-C; also with --json."),
+]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
 
@@ -49,6 +53,16 @@ def period(
     """
     now = server_time(conn)
     return _moment(since, now, "--since"), _moment(until, now, "--until")
+
+
+def refuse_an_end(until: str | None) -> None:
+    """Check that what is followed has no end.
+
+    Raises:
+        typer.BadParameter: it has.
+    """
+    if until is not None:
+        raise typer.BadParameter("--follow goes on until Ctrl-C, and takes no --until")
 
 
 @contextlib.contextmanager

@@ -162,6 +162,20 @@ where change.id between :first_id::bigint and :last_id::bigint
 order by change.id
 limit :limit::integer
 
+-- name: results_ended_after
+-- Of changes with a greater id.
+select change_id, hook_id, attempt, finished_at
+from jobhooks.job_result
+where change_id > :after_id and finished_at > :ended_after
+
+-- name: last_end_of_results
+-- Of changes with a greater id: by the clock of the daemon, which the ends of later ones are compared with.
+select coalesce(max(finished_at), 'epoch') from jobhooks.job_result where change_id > :after_id
+
+-- name: keep_snapshot
+-- For all queries of this transaction.
+set transaction isolation level repeatable read
+
 -- name: ends_of_results
 -- The first and the last change with a result; null without results.
 select min(change_id), max(change_id) from jobhooks.job_result

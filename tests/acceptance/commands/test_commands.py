@@ -6,8 +6,9 @@ import os
 import random
 import re
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -262,27 +263,32 @@ class Tail:
         self._text = b""
 
     def ids(self) -> list[int]:
+        return self.values("id")
+
+    def values(self, field: str) -> list[Any]:
         while part := self.command.stdout.read():
             self._text += part
-        return [json.loads(line)["id"] for line in self._text.splitlines()]
+        return [json.loads(line)[field] for line in self._text.splitlines()]
 
     def end(self) -> tuple[int, bytes]:
         return self.command.end(signal.SIGINT)
 
 
 @contextlib.contextmanager
-def following(conn: Connection, database: str, *arguments: str) -> Generator[Tail]:
-    tail = ["change", "tail", "--json", *arguments, "--database-url", database]
-    with Command(*tail, PGAPPNAME="tail") as command:
+def following(
+    conn: Connection, database: str, *arguments: str, command: Sequence[str] = ("change", "tail")
+) -> Generator[Tail]:
+    tail = [*command, "--json", *arguments, "--database-url", database]
+    with Command(*tail, PGAPPNAME="tail") as followed:
         wait_until(
             "it follows",
             lambda: values(
                 conn,
                 "select pid from pg_stat_activity"
-                " where application_name = 'tail' and state = 'idle' and query ~ 'pg_current_snapshot'",
+                " where application_name = 'tail' and state = 'idle' and query ~ 'pg_current_snapshot|finished_at >'",
             ),
         )
-        yield Tail(command)
+        yield Tail(followed)
 
 
 def test_tail_prints_each_change_once_however_late_it_commits(device: Connection, database: str) -> None:
@@ -309,6 +315,32 @@ def test_tail_begins_and_filters_as_asked_for(device: Connection, database: str)
         device.execute("insert into public.device (name) values ('not asked for')")
         device.execute("delete from public.device")
         wait_until("it tells what is asked for", lambda: tail.ids() == [2, 3, 5, 6])
+
+
+def test_a_list_that_is_followed_begins_with_the_newest(device: Connection, database: str) -> None:
+    for name in ("a", "b", "c"):
+        device.execute("update public.device set name = %s", [name])
+    listing = ("change", "list", "--follow")
+    with following(device, database, "--limit", "2", command=listing) as followed:
+        wait_until("it lists the newest", lambda: followed.ids() == [2, 3])
+        device.execute("delete from public.device")
+        wait_until("it goes on", lambda: followed.ids() == [2, 3, 4])
+        assert followed.end() == (130, b"")
+    refused = jobhooks(*listing, "--until", "1h", "--database-url", database)
+    assert refused.returncode == 2 and "--until" in refused.stderr
+
+
+def test_results_are_followed(ledger: Connection, database: str) -> None:
+    """One object per line, with the fields of the list."""
+    listing = ("result", "list", "--follow")
+    with following(ledger, database, "--limit", "0", command=listing) as followed:
+        ledger.execute(
+            "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at)"
+            " values (2, 1, 1, 1, 'success', clock_timestamp(), clock_timestamp())"
+        )
+        wait_until("it tells the result", lambda: followed.values("change_id") == [2])
+        assert followed.values("status") == ["success"]
+        assert followed.end() == (130, b"")
 
 
 def test_tail_ends_when_nobody_reads_it(device: Connection, database: str) -> None:

@@ -10,6 +10,8 @@ from conftest import Connection
 from jobhooks.errors import Refused, UnknownHook
 from jobhooks.operations.delivering.explained_rules import ExplainedRule, Verdict
 from jobhooks.operations.delivering.explaining import HookExplanation, explain
+from jobhooks.operations.delivering.following import ResultFollower
+from jobhooks.operations.delivering.results import ResultFilter
 from jobhooks.operations.tables import watch
 from jobhooks.store.connections import SyncConnection
 from support.daemon import Daemon, jobhooks, wait_until
@@ -333,12 +335,14 @@ def test_runs_of_a_daemon_are_explained(
     receivers = write_receivers(tmp_path / "receivers", RECEIVERS)
     add_hook(database, receivers, "r.Writes")
     device.execute("update jobhooks.job_hook set coalesce_s = 0")
+    follower = ResultFollower(admin, ResultFilter())
     with Daemon(database, receivers, tmp_path / "daemon.log"):
         with device.transaction():
             device.execute("update public.device set serial = 'A' where id = 1")
             device.execute("update public.device set serial = 'B' where id = 1")
         wait_until("both have a result", lambda: device.execute("select from jobhooks.job_result").rowcount == 2)
         wait_until("no row is left", lambda: device.execute("select from jobhooks.delivery").rowcount == 0)
+    assert {result.change_id for result in follower.new_results()} == {1, 2}, "as they are followed"
     merged = [only(admin, change, "hook of r.Writes") for change in (1, 2)]
     assert [(each.matches, each.state, each.merged_with) for each in merged] == [
         (True, "success", [2]),

@@ -1,23 +1,20 @@
 """``jobhooks change``: lists, shows and follows the log."""
 
-import sys
-from typing import Annotated
+from functools import partial
+from typing import Annotated, NoReturn
 
 import typer
 
-from jobhooks.cli.filters import SinceFlag, TablesFlag, UntilFlag, period
+from jobhooks.cli.filters import FollowFlag, SinceFlag, TablesFlag, UntilFlag, period, refuse_an_end
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import Line, line, print_change, print_line
-from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, wait_for_reader_to_leave
+from jobhooks.cli.show.output import console, follow, print_json, print_json_line, print_records
 from jobhooks.contract.choices import ObjectChangeActionChoices
 from jobhooks.operations import changes
 from jobhooks.operations.delivering.change_details import change_details
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
-from jobhooks.store.captured_changes import ListedChange
 from jobhooks.store.connections import SyncConnection
-
-TAIL_INTERVAL_S = 0.5
 
 ActionsFlag = Annotated[
     list[ObjectChangeActionChoices] | None,
@@ -57,11 +54,12 @@ def list_changes(  # noqa: PLR0913, RUF100 - one parameter for each filter
     request: RequestFlag = None,
     transaction: TransactionFlag = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many, the newest.")] = 50,
+    follow_: FollowFlag = False,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """List changes, newest last.
+    """List changes, newest last. With --follow each goes on one line, and new ones come when they commit.
 
     Example: jobhooks change list --table public.device --action update --since 2h
 
@@ -70,6 +68,9 @@ def list_changes(  # noqa: PLR0913, RUF100 - one parameter for each filter
     with connection(load(config, database_url=database_url)) as conn:
         times = period(conn, since, until)
         chosen = changes.ChangeFilter(table or (), _values(action), user, request, transaction, *times)
+        if follow_:
+            refuse_an_end(until)
+            _follow(conn, chosen, limit, as_json=as_json)
         found = changes.newest_changes(conn, chosen, limit)
     if as_json:
         print_json(found)
@@ -117,23 +118,10 @@ def tail(
         _follow(conn, changes.ChangeFilter(table or (), _values(action), user, request), limit, as_json=as_json)
 
 
-def _follow(conn: SyncConnection, chosen: changes.ChangeFilter, limit: int, *, as_json: bool) -> None:
-    follower = changes.Follower(conn, chosen)
-    out = console()
-
-    def show_change(change: ListedChange) -> None:
-        if as_json:
-            print_json_line(change)
-        else:
-            print_line(out, change)
-
-    for change in changes.newest_changes(conn, chosen, limit, follower.seen):
-        show_change(change)
-    while True:
-        for change in follower.new_changes():
-            show_change(change)
-        sys.stdout.flush()
-        wait_for_reader_to_leave(TAIL_INTERVAL_S)
+def _follow(conn: SyncConnection, chosen: changes.ChangeFilter, limit: int, *, as_json: bool) -> NoReturn:
+    follower = changes.Follower(conn, changes.ChangeFilter(chosen.tables, chosen.actions, chosen.user))
+    first = changes.newest_changes(conn, chosen, limit, follower.seen)
+    follow(first, follower.new_changes, print_json_line if as_json else partial(print_line, console()))
 
 
 def _values(actions: list[ObjectChangeActionChoices] | None) -> list[str]:

@@ -6,21 +6,33 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from enum import Enum
+from functools import partial
 from typing import Annotated
 
 import msgspec
 import typer
 
 from jobhooks.cli import completion
-from jobhooks.cli.filters import HookFlag, HooksFlag, SinceFlag, TablesFlag, UntilFlag, period, wrong_usage
+from jobhooks.cli.filters import (
+    FollowFlag,
+    HookFlag,
+    HooksFlag,
+    SinceFlag,
+    TablesFlag,
+    UntilFlag,
+    period,
+    refuse_an_end,
+    wrong_usage,
+)
 from jobhooks.cli.option_groups import with_option_groups
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.change_diff import print_difference, print_heading
-from jobhooks.cli.show.output import console, print_json, print_json_line, print_records, progress
-from jobhooks.cli.show.results import Line, line, print_line, print_result
+from jobhooks.cli.show.output import console, follow, print_json, print_json_line, print_records, progress
+from jobhooks.cli.show.results import Line, line, print_followed, print_line, print_result
 from jobhooks.operations import changes
 from jobhooks.operations.delivering import results
 from jobhooks.operations.delivering.attempts import ResultDetails
+from jobhooks.operations.delivering.following import ResultFollower
 from jobhooks.operations.lookup.object_keys import object_key
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import load
@@ -116,17 +128,23 @@ def add_to(app: typer.Typer) -> None:
 def list_results(
     chosen: ResultOptions,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="At most this many, of the newest changes.")] = 50,
+    follow_: FollowFlag = False,
     as_json: JsonFlag = False,
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """List results by change, newest last.
+    """List results by change, newest last. With --follow each goes on one line, and new ones come as runs end.
 
     Example: jobhooks result list --status failure --since 2h
 
     Example: jobhooks result list --table public.device --object 17 --json
     """
     with connection(load(config, database_url=database_url)) as conn:
+        if follow_:
+            refuse_an_end(chosen.until)
+            follower = ResultFollower(conn, chosen.filter(conn), limit)
+            show_one = print_json_line if as_json else partial(print_followed, console())
+            follow(follower.first, follower.new_results, show_one)
         found = results.newest_results(conn, chosen.filter(conn), limit)
     if as_json:
         print_json(found)

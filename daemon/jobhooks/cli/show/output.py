@@ -9,12 +9,16 @@ import os
 import re
 import select
 import sys
-from collections.abc import Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeVar
 
 # rich and msgspec are imported where a function needs them: commands that print a line start sooner without.
 if TYPE_CHECKING:
     from rich.console import Console
+
+T = TypeVar("T")
+
+FOLLOW_INTERVAL_S = 0.5
 
 # Control characters; and those that are invisible or change the direction of text, so that it reads as another one.
 HIDDEN = (
@@ -170,6 +174,21 @@ def wait_for_reader_to_leave(seconds: float) -> None:
     poll.register(sys.stdout.fileno(), 0)  # poll reports errors in any case
     if poll.poll(seconds * 1000):
         raise BrokenPipeError(errno.EPIPE, "the reader has closed the pipe")
+
+
+def follow(first: Iterable[T], new: Callable[[], Iterable[T]], show: Callable[[T], None]) -> NoReturn:
+    """Show the first ones, and then new ones as they come, until Ctrl-C.
+
+    Raises:
+        BrokenPipeError: the reader closed the pipe.
+    """
+    found = first
+    while True:
+        for each in found:
+            show(each)
+        sys.stdout.flush()
+        wait_for_reader_to_leave(FOLLOW_INTERVAL_S)
+        found = new()
 
 
 def _cell(value: object) -> str:

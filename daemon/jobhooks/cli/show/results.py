@@ -94,6 +94,15 @@ def levels(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {level}" for level, count in counts.items())
 
 
+def print_followed(out: Console, result: Result) -> None:
+    """Print a result on one line."""
+    error = f": {result.error}" if result.error else ""
+    ran = one_line(f"change {result.change_id}, {_hook(result)}, attempt {result.attempt}, {object_of(result)}: ")
+    status = (result.status, STATUS_STYLES[result.status])
+    took = one_line(f" in {result.duration_ms:.0f} ms{error}")
+    out.print(Text.assemble((f"{local(result.finished_at)} ", ASIDE), ran, status, took))
+
+
 def print_line(out: Console, logged: FoundLine) -> None:
     """Print a log line with the attempt that logged it."""
     about = f"change {logged.change_id}, {_hook(logged)}, attempt {logged.attempt}: "

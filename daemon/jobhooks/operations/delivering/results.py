@@ -65,7 +65,7 @@ class ResultsOfChange:
 
 
 @dataclass(frozen=True)
-class _Conditions:
+class Conditions:
     """A filter with ids in place of names."""
 
     hook_ids: list[int] | None
@@ -84,19 +84,22 @@ def newest_results(conn: SyncConnection, chosen: ResultFilter, limit: int) -> li
     Raises:
         UnknownHook, UnknownJob, NotWatched, Refused: the filter names something that does not exist.
     """
-    conditions = _conditions(conn, chosen)
+    conditions = conditions_of(conn, chosen)
     found: list[Result] = []
     for page in _pages_before(conn, conditions):
         if len(found) >= limit:
             break
-        identities = _matching(conn, page, conditions, limit - len(found))
-        counts = _log_levels(conn, identities)
-        page_of_results = [
-            Result(*facts, log_levels=by_importance(counts.get(identity, {})))
-            for identity, facts, *_ in _by_identity(conn, identities)
-        ]
-        found += reversed(page_of_results)
+        found += reversed(listed(conn, matching(conn, page, conditions, limit - len(found))))
     return found[::-1]
+
+
+def listed(conn: SyncConnection, identities: Sequence[Identity]) -> list[Result]:
+    """Those of the results that still exist, oldest change first."""
+    counts = _log_levels(conn, identities)
+    return [
+        Result(*facts, log_levels=by_importance(counts.get(identity, {})))
+        for identity, facts, *_ in _by_identity(conn, identities)
+    ]
 
 
 def newest_lines(
@@ -107,7 +110,7 @@ def newest_lines(
     Raises:
         UnknownHook, UnknownJob, NotWatched, Refused: the filter names something that does not exist.
     """
-    conditions = _conditions(conn, chosen)
+    conditions = conditions_of(conn, chosen)
     levels = None if least_level == LEVELS[0] else list(LEVELS[LEVELS.index(least_level) :])
     found: list[FoundLine] = []
     first, last = ids_between(conn, conditions.since, conditions.until)
@@ -122,8 +125,8 @@ def newest_lines(
             limit=PAGE,
         )
         identities = list(dict.fromkeys(row[:3] for row in rows))
-        matching = set(_matching(conn, identities, conditions))
-        found += [_line(row) for row in rows if row[:3] in matching]
+        chosen_ones = set(matching(conn, identities, conditions))
+        found += [_line(row) for row in rows if row[:3] in chosen_ones]
         if len(rows) < PAGE:
             break
         before = rows[-1][:4]
@@ -138,7 +141,7 @@ def all_results(
     Raises:
         UnknownHook, UnknownJob, NotWatched, Refused: the filter names something that does not exist.
     """
-    conditions = _conditions(conn, chosen)
+    conditions = conditions_of(conn, chosen)
     first, last = ids_between(conn, conditions.since, conditions.until)
     ((oldest, newest),) = call(conn, "ends_of_results")
     first, last = max(first, oldest or 0), min(last, newest or 0)
@@ -147,7 +150,7 @@ def all_results(
         while page := call(
             conn, "result_ids_after", **_named(after), last_id=last, status=conditions.status, limit=PAGE
         ):
-            yield from (result for _, result in _with_details(conn, _matching(conn, page, conditions)))
+            yield from (result for _, result in _with_details(conn, matching(conn, page, conditions)))
             advance(page[-1][0] - after[0])
             after = page[-1]
 
@@ -180,16 +183,21 @@ def results_of_delivery(conn: SyncConnection, change_id: int, hook_id: int | Non
     return [result for _, result in _with_details(conn, identities)]
 
 
-def _conditions(conn: SyncConnection, chosen: ResultFilter) -> _Conditions:
+def conditions_of(conn: SyncConnection, chosen: ResultFilter) -> Conditions:
+    """Look up what a filter names.
+
+    Raises:
+        UnknownHook, UnknownJob, NotWatched, Refused: it names something that does not exist.
+    """
     tables = ids_of_tables(conn, chosen.tables)
     if chosen.key is not None:
         chosen.key.check(conn, tables)
     versions = (None, None) if chosen.version is None else numbers_of_versions(chosen.version)
     hooks, jobs = ids_of_hooks_ever(conn, chosen.hooks), ids_of_jobs_ever(conn, chosen.jobs)
-    return _Conditions(hooks, jobs, tables, chosen.key, chosen.status, chosen.since, chosen.until, versions)
+    return Conditions(hooks, jobs, tables, chosen.key, chosen.status, chosen.since, chosen.until, versions)
 
 
-def _pages_before(conn: SyncConnection, conditions: _Conditions) -> Iterator[list[Identity]]:
+def _pages_before(conn: SyncConnection, conditions: Conditions) -> Iterator[list[Identity]]:
     first, last = ids_between(conn, conditions.since, conditions.until)
     before: Identity = (last, LAST_INTEGER, LAST_INTEGER)
     while page := call(
@@ -199,8 +207,8 @@ def _pages_before(conn: SyncConnection, conditions: _Conditions) -> Iterator[lis
         before = page[-1]
 
 
-def _matching(
-    conn: SyncConnection, identities: Sequence[Identity], conditions: _Conditions, limit: int | None = None
+def matching(
+    conn: SyncConnection, identities: Sequence[Identity], conditions: Conditions, limit: int | None = None
 ) -> list[Identity]:
     """The identities that meet the conditions, the newest first."""
     if conditions.key is not None:
