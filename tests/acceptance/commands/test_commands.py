@@ -18,6 +18,7 @@ from conftest import Connection
 from jobhooks.operations.changes import ChangeFilter, Follower
 from jobhooks.store.connections import connect
 from support.daemon import Command, jobhooks, on_a_terminal, wait_until
+from support.ledger import fill_ledger
 
 ROOT = Path(__file__).parents[3]
 MISMATCH, REFUSED = 4, 5
@@ -330,11 +331,12 @@ def test_a_list_that_is_followed_begins_with_the_newest(device: Connection, data
     assert refused.returncode == 2 and "--until" in refused.stderr
 
 
-def test_results_are_followed(ledger: Connection, database: str) -> None:
+def test_results_are_followed(device: Connection, database: str) -> None:
     """One object per line, with the fields of the list."""
+    fill_ledger(device)
     listing = ("result", "list", "--follow")
-    with following(ledger, database, "--limit", "0", command=listing) as followed:
-        ledger.execute(
+    with following(device, database, "--limit", "0", command=listing) as followed:
+        device.execute(
             "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at)"
             " values (2, 1, 1, 1, 'success', clock_timestamp(), clock_timestamp())"
         )
