@@ -41,6 +41,24 @@ def test_a_table_is_checked_before_jobhooks_is_installed(
     assert caught.value.remedy == "jobhooks install public.device"
 
 
+@pytest.mark.parametrize("name", ["odd-name", '"odd-name"', "größe", '"Größe 2"', " site "])
+def test_a_name_of_any_letters_means_the_only_table_of_that_name(
+    conn: Connection, admin: SyncConnection, name: str
+) -> None:
+    conn.execute(b"create schema other")
+    for table in (b"odd-name", "größe".encode(), "Größe 2".encode(), b"site"):
+        conn.execute(b'create table other."' + table + b'" (id integer primary key)')
+    assert full_name(admin, name, command="jobhooks install").startswith("other.")
+
+
+@pytest.mark.parametrize("name", ["public.dev*", "dev?", "odd name", "1st", "a;b"])
+def test_no_name_is_a_fault_of_the_database(device: Connection, admin: SyncConnection, name: str) -> None:
+    """Nor a pattern, which a person could take for a name, and which only `table watch` has."""
+    with pytest.raises(UnknownTable) as caught:
+        full_name(admin, name, command="jobhooks install")
+    assert ("table watch" in str(caught.value.remedy)) is (not {"*", "?"}.isdisjoint(name))
+
+
 def test_a_dropped_table_is_unwatched_by_its_former_name(device: Connection, admin: SyncConnection) -> None:
     device.execute("drop table public.device")
     assert unwatch(admin, "public.device") == "public.device"

@@ -38,11 +38,15 @@ join pg_namespace as namespace on namespace.oid = class.relnamespace
 where class.oid = :name::text::regclass
 
 -- name: tables_called
--- The tables in any schema that a name without one can mean.
+-- The tables in any schema that a name without one can mean. parse_ident raises on a part that SQL takes in double quotes only;
+-- case asks before it is called, and regclass takes such a part.
 select format('%I.%I', namespace.nspname, class.relname)
 from pg_class as class
 join pg_namespace as namespace on namespace.oid = class.relnamespace
-where array[class.relname::text] = parse_ident(:name::text)
+where array[class.relname::text] = case
+        when :name::text ~ '^\s*(([A-Za-z_]|[^\x01-\x7f])([A-Za-z0-9_$]|[^\x01-\x7f])*|"([^"]|"")+")\s*$' then parse_ident(:name::text)
+        else array[:name::text]
+    end
     and class.relkind in ('r', 'p') and class.relpersistence <> 't'
     and namespace.nspname not in ('pg_catalog', 'information_schema', 'jobhooks', 'jobhooks_capture')
 order by 1

@@ -4,6 +4,7 @@ import re
 
 from jobhooks.errors import UnknownTable
 from jobhooks.operations.lookup.nearest_names import nearest_names, suggestion
+from jobhooks.operations.lookup.table_patterns import is_pattern
 from jobhooks.store.connections import SyncConnection, call
 
 PLAIN = re.compile(r"[a-z_][a-z0-9_$]*")
@@ -52,6 +53,9 @@ def unknown_table(conn: SyncConnection, name: str, error: UnknownTable, *, comma
     """
     if getattr(error.__cause__, "sqlstate", None) not in NO_SUCH_NAME:
         return _invalid_name(name, command)
+    if is_pattern(name):
+        message = f"there is no table {name}: a pattern is for table watch, and stands for no table elsewhere"
+        return UnknownTable(message, f"jobhooks table watch '{name}', or the name of one table")
     known = [known for (known,) in call(conn, "names_of_tables")]
     nearest = nearest_names(name, known)
     if not nearest:
