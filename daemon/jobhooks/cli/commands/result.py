@@ -26,7 +26,7 @@ from jobhooks.cli.filters import (
 )
 from jobhooks.cli.option_groups import with_option_groups
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
-from jobhooks.cli.show.change_diff import print_difference, print_heading
+from jobhooks.cli.show.change_diff import print_difference, print_heading, print_who
 from jobhooks.cli.show.output import console, follow, print_json, print_json_line, print_records, progress
 from jobhooks.cli.show.results import Line, line, print_followed, print_line, print_result
 from jobhooks.operations import changes
@@ -176,6 +176,7 @@ def show(
     out = console()
     if found.change is not None:
         print_heading(out, found.change)
+        print_who(out, found.change)
         print_difference(out, found.change)
     for result in found.results:
         print_result(out, result)

@@ -81,6 +81,13 @@ def print_heading(out: Console, change: ListedChange) -> None:
     out.print(heading(change))
 
 
+def print_who(out: Console, change: ListedChange) -> None:
+    """Print the user and the request of a change."""
+    out.print(Text.assemble((f"  {'user':9} ", ASIDE), one_line(change.user)))
+    if change.request_id is not None:
+        out.print(Text.assemble((f"  {'request':9} ", ASIDE), one_line(change.request_id)))
+
+
 def heading(change: ListedChange) -> Text:
     """Render the id, action, table and key of a change: ``change 42: update public.device id = 1``."""
     return Text.assemble(
