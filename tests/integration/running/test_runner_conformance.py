@@ -7,6 +7,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.contract.choices import JobResultStatus
+from jobhooks.contract.control import Cancelled
 from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.running.runner import TimeLimits
 from jobhooks.errors import AlreadySettled, DatabaseUnreachable, StatementInterrupted
@@ -279,3 +280,27 @@ def open_transactions(conn: Connection) -> int:
         " and datname = current_database()"
     ).fetchone() or (0,)
     return count
+
+
+@pytest.mark.parametrize("rig", ["loop", "process"], indirect=True)  # the thread is a test's, and scheduling sees none
+@pytest.mark.parametrize("in_group", [False, True])
+async def test_a_call_that_has_ended_has_no_part_in_the_next_one(
+    rig: UnderTest, copying: Connection, in_group: bool
+) -> None:
+    """Scheduling may still have it while the result is written."""
+    (first,), (second,) = rig.of("Waits", 3), rig.of("Waits", 4)
+    running = asyncio.create_task(
+        rig.run_each("Waits", [first]) if in_group else rig.runner.run(rig.found("Waits"), [first])
+    )
+    await until("it runs", lambda: rig.there("began 3"))
+    ended = first.call
+    assert ended is not None and ended.is_running(first.identity)
+    (rig.here / "go on").touch()
+    await running
+    (rig.here / "go on").unlink()
+    following = asyncio.create_task(rig.runner.run(rig.found("Waits"), [second]))
+    await until("the next one runs", lambda: rig.there("began 4"))
+    assert all(line.message == "waits 3" for line in ended.lines(first.identity))
+    ended.end(Cancelled("too late"))
+    (rig.here / "go on").touch()
+    assert (await following).status is SUCCESS

@@ -166,6 +166,7 @@ class LeavesAProgram(Base):
 
 class Waits(Base):
     {adef} receive_job_hook(self, change):
+        self.log_info(f"waits {{change.id}}")
         (HERE / f"began {{change.id}}").write_text(str(time.monotonic()))
         {wait}self.wait_for("go on", change)
         (HERE / f"ended {{change.id}}").write_text(str(time.monotonic()))

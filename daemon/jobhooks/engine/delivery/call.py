@@ -13,7 +13,10 @@ class RunDiscarded(AlreadySettled):
 
 
 class Call(Protocol):
-    """A call in progress: of one delivery, of a batch, or of a group that runs one delivery after the other."""
+    """A call in progress: of one delivery, of a batch, or of a group that runs one delivery after the other.
+
+    After its end it gets no further lines, and ``end`` does nothing.
+    """
 
     @property
     def worker_pid(self) -> int | None:

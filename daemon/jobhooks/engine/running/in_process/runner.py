@@ -40,7 +40,13 @@ ENDED = (TimeLimitExceeded, WorkerDied, Cancelled)  # the worker has gone, and t
 
 
 class WorkerCall:
-    """A call in a worker: the ``Call`` of its deliveries. ``is_group``: they run one after the other."""
+    """A call in a worker: the ``Call`` of its deliveries. ``is_group``: they run one after the other.
+
+    It may be asked after its end, while the result is written. The worker may have the next call by then, whose lines
+    are not its own, and which it must not end.
+    """
+
+    worker_pid: int | None = None
 
     def __init__(self, deliveries: Sequence[Delivery], *, is_group: bool) -> None:
         self._deliveries = deliveries
@@ -54,6 +60,7 @@ class WorkerCall:
     def begin(self, taken: Worker) -> None:
         """This worker, which is idle, gets the call."""
         self._worker, self._runs_before = taken, taken.lines.runs
+        self.worker_pid = taken.pid
         taken.lines_wanted = True
         for delivery in self._deliveries:
             delivery.call = self
@@ -67,11 +74,7 @@ class WorkerCall:
                 delivery.version = None  # no code ran
         if self._worker is not None:
             self._worker.release_lines()
-
-    @property
-    def worker_pid(self) -> int | None:
-        """As ``Call`` says."""
-        return None if self._worker is None else self._worker.pid
+            self._worker = None
 
     def is_running(self, delivery: DeliveryIdentity) -> bool:
         """As ``Call`` says."""
