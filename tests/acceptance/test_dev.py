@@ -120,6 +120,8 @@ def test_a_throw_away_database_and_a_receiver_that_is_saved(directory: Path, beg
     dev = begin("--load", "schema.sql")
     dev.await_ready()
     command = next(line for line in dev.words if "psql" in line)
+    url = next(line for line in dev.words if "JOBHOOKS_DATABASE_URL" in line).split("'")[1]
+    assert "dev: shout.Shout" in jobhooks("hook", "list", "--database-url", url).stdout
     with psycopg.connect(command.partition('"')[2].rpartition('"')[0], autocommit=True) as conn:
         conn.execute("insert into public.device values (1, 'a')")  # right after the words: it is hooked already
         (run,) = wait_until("the receiver runs", lambda: runs(dev, "WORD a"))

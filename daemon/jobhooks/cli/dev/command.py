@@ -133,8 +133,9 @@ def _develop(chosen: Settings, target: Target, conn: SyncConnection, excepted: S
 
 def _greet(target: Target, directories: Sequence[Path]) -> None:
     if target.server is not None:
-        print_message(f"PostgreSQL {target.server.version}, a throw-away one. In another terminal: ")
+        print_message(f"PostgreSQL {target.server.version}, a throw-away one. In another terminal:")
         print_message(f"    {target.server.psql_command(DATABASE)}")
+        print_message(f"    export JOBHOOKS_DATABASE_URL='{target.url}'    # for other commands of jobhooks")
     found = [path for path in directories if path.is_dir()]
     print_message(f"receivers are loaded from {', '.join(map(str, found or directories[:1]))} whenever one is saved")
     if not development.modules_in(directories):
