@@ -6,7 +6,7 @@ It imports Django and the standard library alone, so a project without jobhooks 
 import contextlib
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -120,7 +120,7 @@ def _execute(execute: Callable[..., Any], statement: Any, params: Any, many: boo
         return execute(statement, params, many, context)
     with _said_by(None):  # to find the user, Django may delete a session that has ended
         values = who()
-    if many or isinstance(params, dict) or connection.settings_dict["OPTIONS"].get("server_side_binding"):
+    if many or isinstance(params, Mapping) or connection.settings_dict["OPTIONS"].get("server_side_binding"):
         with transaction.atomic(connection.alias) if is_outside else contextlib.nullcontext():
             connection.cursor().execute(SETTINGS, values)
             return execute(statement, params, many, context)
