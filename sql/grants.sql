@@ -112,7 +112,7 @@ begin
         jobhooks.save_hook(text, jsonb), jobhooks.note_condition_verdicts(json), jobhooks.note_data_verdicts(json), jobhooks.edit_hook(text, jsonb), jobhooks.enable_hook(text, boolean), jobhooks.pause_hook(text, boolean),
         jobhooks.delete_hook(text), jobhooks.refuse_unknown_hook(text), jobhooks.refuse_unknown_job(text),
         jobhooks.actions_called(text, text []), jobhooks.content_types_called(text, text []),
-        jobhooks.relation_called(text), jobhooks.names_of_tables(), jobhooks.did_you_mean(text, text []),
+        jobhooks.relation_called(text), jobhooks.names_of_tables(), jobhooks.did_you_mean(text, text []), jobhooks.unknown_in_words(text [], text []),
         jobhooks.nearest_names(text, text []), jobhooks.similarity(text, text),
         jobhooks.enable_job(text, boolean), jobhooks.set_job(text, jsonb), jobhooks.reset_job(text, text []), jobhooks.delete_job(text),
         jobhooks.retry_deliveries(bigint [], integer []), jobhooks.discard_deliveries(bigint [], integer [], text),

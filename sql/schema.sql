@@ -2122,6 +2122,9 @@ GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_view
 GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.unknown_columns(hook_id integer) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.unknown_in_words(unknown text[], known text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.unknown_in_words(unknown text[], known text[]) TO jobhooks_operator;
+
 REVOKE ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.unknown_ordering(hook_id integer) TO jobhooks_operator;

@@ -52,22 +52,18 @@ begin
                 ' a job runs once for a change';
         end if;
         if columns_changed then
-            recorded := array(select known.name from jobhooks.recorded_columns(hook.id) as known where not known.ignored);
-            unknown := (
-                select string_agg(missing, ', ') || case count(*) when 1 then jobhooks.did_you_mean(min(missing), recorded) else '' end
-                from jobhooks.unknown_columns(hook.id) as missing
+            unknown := jobhooks.unknown_in_words(
+                array(select jobhooks.unknown_columns(hook.id)),
+                array(select known.name from jobhooks.recorded_columns(hook.id) as known where not known.ignored)
             );
             if unknown is not null then
                 raise exception 'cannot save hook "%": none of its tables records a column %', hook.name, unknown
                 using errcode = 'JH026', hint = 'a column that is neither excluded nor ignored';
             end if;
         end if;
+        recorded := array(select known.name from jobhooks.recorded_columns(hook.id) as known where job_changed or rate_changed);
         if job_changed then
-            recorded := array(select known.name from jobhooks.recorded_columns(hook.id) as known);
-            unknown := (
-                select string_agg(missing, ', ') || case count(*) when 1 then jobhooks.did_you_mean(min(missing), recorded) else '' end
-                from jobhooks.unknown_ordering(hook.id) as missing
-            );
+            unknown := jobhooks.unknown_in_words(array(select jobhooks.unknown_ordering(hook.id)), recorded);
             if unknown is not null then
                 raise exception 'cannot save hook "%": its job is ordered by a column that none of its tables records: %',
                     hook.name, unknown
@@ -75,24 +71,16 @@ begin
             end if;
         end if;
         if rate_changed then
-            recorded := array(select known.name from jobhooks.recorded_columns(hook.id) as known);
-            unknown := (
-                select string_agg(missing, ', ') || case count(*) when 1 then jobhooks.did_you_mean(min(missing), recorded) else '' end
-                from jobhooks.unknown_rate_keys(hook.id) as missing
-            );
+            unknown := jobhooks.unknown_in_words(array(select jobhooks.unknown_rate_keys(hook.id)), recorded);
             if unknown is not null then
                 raise exception 'cannot save hook "%": its rate is per column, and not all of its tables record %', hook.name, unknown
                 using errcode = 'JH026', hint = 'a column that is not excluded, or object';
             end if;
         end if;
         if roles_changed then
-            unknown := (
-                select string_agg(missing, ', ') || case count(*)
-                    when 1 then jobhooks.did_you_mean(min(missing), array(
-                        select known.rolname::text from pg_roles as known where known.rolcanlogin
-                    )) else ''
-                end
-                from jobhooks.unknown_roles(hook.id) as missing
+            unknown := jobhooks.unknown_in_words(
+                array(select jobhooks.unknown_roles(hook.id)),
+                array(select known.rolname::text from pg_roles as known where known.rolcanlogin)
             );
             if unknown is not null then
                 raise exception 'cannot save hook "%": there is no role %', hook.name, unknown
