@@ -12,15 +12,13 @@ from jobhooks.matching.hook_settings import HookSettings
 from jobhooks.operations import tables
 from jobhooks.operations.configuration import hooks, jobs
 from jobhooks.operations.configuration.jobs import FoundJob
+from jobhooks.store.connections import SyncConnection
 from support.daemon import await_no_session
 from support.delivering import RECEIVERS, make_seen
 from support.engine.conforming import CHANGES, RUNNERS, UnderTest, under_test
 from support.engine.grouping import write
 from support.hooking import write_receivers
-from support.postgres.servers import Server, drop_database, made_as_a_clone
-
-HOOKED_TEMPLATE = "jobhooks_test_template_hooked"
-COPYING_TEMPLATE = "jobhooks_test_template_copying"
+from support.postgres.servers import Server, prepared_template
 
 
 @pytest.fixture
@@ -44,25 +42,29 @@ def seen(device: Connection) -> Generator[Connection]:
 @pytest.fixture(scope="session")
 def hooked_template(server: Server, device_template: str) -> Generator[str]:
     """The database that tests with the fixture ``hooked`` clone."""
-    with made_as_a_clone(server, device_template, HOOKED_TEMPLATE) as made:
-        jobs.register_jobs(made, [FoundJob("m.C", JobSettings(name="C"))], complete=True)
-        jobs.enable_job(made, "m.C")
+
+    def prepare(admin: SyncConnection) -> None:
+        jobs.register_jobs(admin, [FoundJob("m.C", JobSettings(name="C"))], complete=True)
+        jobs.enable_job(admin, "m.C")
         events = ["create", "update", "delete", "truncate"]
-        hooks.add_hook(made, HookSettings("h", ["public.device"], "m.C", events))
-    yield HOOKED_TEMPLATE
-    drop_database(server, HOOKED_TEMPLATE)
+        hooks.add_hook(admin, HookSettings("h", ["public.device"], "m.C", events))
+
+    with prepared_template(server, device_template, "jobhooks_test_template_hooked", prepare) as name:
+        yield name
 
 
 @pytest.fixture(scope="session")
 def copying_template(server: Server, hooked_template: str) -> Generator[str]:
     """The database that tests with the fixture ``copying`` clone."""
-    with made_as_a_clone(server, hooked_template, COPYING_TEMPLATE) as made:
-        made.execute("create table public.copy (n bigserial primary key, change bigint, word text)")
-        made.execute("create table public.ledger (id integer primary key, amount integer)")
-        made.execute("insert into public.ledger values (1, 0)")
-        tables.watch(made, "public.copy")
-    yield COPYING_TEMPLATE
-    drop_database(server, COPYING_TEMPLATE)
+
+    def prepare(admin: SyncConnection) -> None:
+        admin.execute("create table public.copy (n bigserial primary key, change bigint, word text)")
+        admin.execute("create table public.ledger (id integer primary key, amount integer)")
+        admin.execute("insert into public.ledger values (1, 0)")
+        tables.watch(admin, "public.copy")
+
+    with prepared_template(server, hooked_template, "jobhooks_test_template_copying", prepare) as name:
+        yield name
 
 
 @pytest.fixture

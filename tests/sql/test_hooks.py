@@ -24,29 +24,30 @@ from jobhooks.errors import (
 )
 from jobhooks.matching.hook_settings import DEFAULTS
 from jobhooks.operations.lookup.nearest_names import nearest_names, suggestion
-from jobhooks.store.connections import translated_errors
+from jobhooks.store.connections import SyncConnection, translated_errors
 from support.capturing import client_with
 from support.daemon import LIMIT, wait_until
-from support.postgres.servers import Server, drop_database, made_as_a_clone
+from support.postgres.servers import Server, prepared_template
 
-JOBS_TEMPLATE = "jobhooks_test_template_jobs"
 HISTORY = "select kind, name, action, user_name, before, after from jobhooks.configuration_change order by id"
 LINK = "insert into jobhooks.job_hook_content_type select id, {1} from jobhooks.job_hook where name = '{0}'"
 ID = "(select id from jobhooks.job_hook where name = '{}')"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def jobs_template(server: Server, device_template: str) -> Generator[str]:
     """The database that tests with the fixture ``jobs`` clone."""
-    with made_as_a_clone(server, device_template, JOBS_TEMPLATE) as made:
-        made.execute("create table public.site (id integer primary key, place text, secret text)")
-        made.execute("select jobhooks.watch('public.site', exclude => '{secret}')")
-        made.execute(
+
+    def prepare(admin: SyncConnection) -> None:
+        admin.execute("create table public.site (id integer primary key, place text, secret text)")
+        admin.execute("select jobhooks.watch('public.site', exclude => '{secret}')")
+        admin.execute(
             "insert into jobhooks.job (class_path, enabled) values ('a.On', true), ('a.Too', true), ('a.Off', false)"
         )
-        made.execute("delete from jobhooks.configuration_change")
-    yield JOBS_TEMPLATE
-    drop_database(server, JOBS_TEMPLATE)
+        admin.execute("delete from jobhooks.configuration_change")
+
+    with prepared_template(server, device_template, "jobhooks_test_template_jobs", prepare) as name:
+        yield name
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from jobhooks.operations.table_explain import explain_table
 from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection, connect
 from support.postgres.programs import dump_with, psql
+from support.postgres.servers import Server, prepared_template
 
 SCHEMA = """
     create domain public.key as bigint;
@@ -28,11 +29,26 @@ SCHEMA = """
 """
 
 
+@pytest.fixture(scope="session")
+def link_template(server: Server, device_template: str) -> Generator[str]:
+    """The database that these tests clone: it has the tables, of which ``pair`` is watched."""
+
+    def prepare(admin: SyncConnection) -> None:
+        admin.execute(SCHEMA.encode())
+        tables.watch(admin, "public.pair")
+
+    with prepared_template(server, device_template, "jobhooks_test_template_link", prepare) as name:
+        yield name
+
+
+@pytest.fixture
+def cloned(link_template: str) -> str:
+    return link_template
+
+
 @pytest.fixture
 def admin(device: Connection, database: str) -> Generator[SyncConnection]:
-    device.execute(SCHEMA.encode())
     with contextlib.closing(connect(database)) as connection:
-        tables.watch(connection, "public.pair")
         yield connection
 
 

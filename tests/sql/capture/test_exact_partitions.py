@@ -1,12 +1,16 @@
 """Partitioned tables: the log records writes at every level as changes of the root."""
 
 import contextlib
+from collections.abc import Generator
 
 import psycopg
 import pytest
 
 from conftest import Connection
+from jobhooks.operations import tables
+from jobhooks.store.connections import SyncConnection
 from support.capturing import changes, forget, trigger, watch, words
+from support.postgres.servers import Server, prepared_template
 
 TABLES = """
 create table public.t (id integer, part integer, note text) partition by range (part);
@@ -17,11 +21,26 @@ create table public.mid_b partition of public.mid for values from (20) to (30);
 """
 
 
+@pytest.fixture(scope="session")
+def parts_template(server: Server, template: str) -> Generator[str]:
+    """The database that tests with the fixture ``parts`` clone."""
+
+    def prepare(admin: SyncConnection) -> None:
+        admin.execute(TABLES)
+        tables.watch(admin, "public.t", ["id"])
+
+    with prepared_template(server, template, "jobhooks_test_template_parts", prepare) as name:
+        yield name
+
+
+@pytest.fixture
+def cloned(request: pytest.FixtureRequest, cloned: str) -> str:
+    return request.getfixturevalue("parts_template") if "parts" in request.fixturenames else cloned
+
+
 @pytest.fixture
 def parts(conn: Connection) -> Connection:
-    """The client's connection, with a watched table ``t``: ``low``, and ``mid`` with ``mid_a`` and ``mid_b``."""
-    conn.execute(TABLES)
-    watch(conn, "public.t", key=["id"])
+    """The client, with a watched table ``t``, in the template: ``low``, and ``mid`` with ``mid_a`` and ``mid_b``."""
     return conn
 
 

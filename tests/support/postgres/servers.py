@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Literal, LiteralString
 
@@ -167,6 +167,17 @@ def made_as_a_clone(server: Server, template: str | None, name: str) -> Generato
     server.execute("create database {} template {}", name, made)
     drop_database(server, made)
     _fill_caches(server, name)
+
+
+@contextlib.contextmanager
+def prepared_template(
+    server: Server, template: str, name: str, prepare: Callable[[SyncConnection], object]
+) -> Generator[str]:
+    """Make a template from another one, for a fixture of the session, and drop it at the end."""
+    with made_as_a_clone(server, template, name) as conn:
+        prepare(conn)
+    yield name
+    drop_database(server, name)
 
 
 def clone(server: Server, template: str, name: str) -> str:
