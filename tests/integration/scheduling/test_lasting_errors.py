@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -138,8 +139,38 @@ def receivers(tmp_path: Path) -> Path:
     return write_receivers(tmp_path / "receivers", SOURCE)
 
 
+# What each way to fail raises, attempt by attempt, until the delivery is dead.
+RAISED = {
+    "type": ["TypeError"] * 2,
+    "gone": ["Gone"] * 2,
+    "import": ["ModuleNotFoundError"] * 2,
+    "value": ["ValueError"] * 4,
+    "both": ["TypeError", "ValueError", "TypeError", "TypeError"],
+    "asks": ["Retry"] * 4,
+}
+ERRORS = """
+select job.class_path, change.postchange ->> 'name', result.error
+from jobhooks.job_result as result
+join jobhooks.job on job.id = result.job_id
+join jobhooks.object_change as change on change.id = result.change_id
+order by result.change_id, result.attempt
+"""
+
+LINES = "select change_id, attempt, level, message from jobhooks.job_log_entry order by change_id, line"
+WAITING = """
+select hook.name, attempts, change_id, due_at, extract(epoch from due_at - clock_timestamp())::float
+from jobhooks.delivery
+join jobhooks.job_hook as hook on hook.id = hook_id
+"""
+
+
 def change(conn: Connection, name: str) -> None:
     conn.execute("update public.device set name = %s where id = 1", [name])
+
+
+def write(conn: Connection, names: Iterable[str]) -> None:
+    """Create a device of each name."""
+    conn.cursor().executemany("insert into public.device (name) values (%s)", [[name] for name in names])
 
 
 def dead(conn: Connection) -> list[tuple[object, ...]]:
@@ -151,27 +182,21 @@ def errors(conn: Connection) -> list[str]:
     return [str(error).partition(":")[0] for (error,) in rows]
 
 
-@pytest.mark.parametrize("job", ["r.Now", "r.Later"])
-@pytest.mark.parametrize(
-    ("name", "raised"),
-    [
-        ("type", ["TypeError"] * 2),
-        ("gone", ["Gone"] * 2),
-        ("import", ["ModuleNotFoundError"] * 2),
-        ("value", ["ValueError"] * 4),
-        ("both", ["TypeError", "ValueError", "TypeError", "TypeError"]),
-        ("asks", ["Retry"] * 4),
-    ],
-)
 def test_an_error_that_time_does_not_fix_is_repeated_once(
-    device: Connection, database: str, receivers: Path, log: Path, job: str, name: str, raised: list[str]
+    device: Connection, database: str, receivers: Path, log: Path
 ) -> None:
-    """Another error in between, or a Retry, counts as ever: up to max_attempts."""
-    add_hook(database, receivers, job)
-    change(device, name)
+    """Another error in between, or a Retry, counts as ever: up to max_attempts. One device for each way to fail."""
+    both = ["r.Now", "r.Later"]
+    for job in both:
+        add_hook(database, receivers, job, ["create"])
+    write(device, RAISED)
     with Daemon(database, receivers, log):
-        wait_until("it is dead", lambda: dead(device) == [(len(raised), len(raised))])
-    assert errors(device) == raised
+        wait_until("all are dead", lambda: len(dead(device)) == len(both) * len(RAISED))
+    found: dict[tuple[str, str], list[str]] = {}
+    for job, name, error in device.execute(ERRORS).fetchall():
+        found.setdefault((job, name), []).append(error.partition(":")[0])
+    assert found == {(job, name): errors for job in both for name, errors in RAISED.items()}
+    assert sorted(dead(device)) == sorted((len(errors), len(errors)) for _ in both for errors in RAISED.values())
 
 
 def test_a_group_of_such_errors_is_such_an_error(device: Connection, database: str, receivers: Path, log: Path) -> None:
@@ -222,52 +247,47 @@ def test_a_restart_between_the_error_and_its_repeat_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("job", "name", "error"),
+    ("job", "died"),
     [
-        ("DiesNow", "type", "TypeError"),
-        ("DiesNow", "value", "ValueError"),
-        ("DiesNow", "ends", "WorkerDied"),
-        ("DiesNow", "hangs", "TimeLimitExceeded"),
-        ("DiesLater", "type", "TypeError"),
-        ("DiesLater", "value", "ValueError"),
+        ("DiesNow", {"type": "TypeError", "value": "ValueError", "ends": "WorkerDied", "hangs": "TimeLimitExceeded"}),
+        ("DiesLater", {"type": "TypeError", "value": "ValueError"}),
     ],
 )
 def test_a_receiver_hears_of_a_delivery_that_dies(
-    device: Connection, database: str, receivers: Path, log: Path, job: str, name: str, error: str
+    device: Connection, database: str, receivers: Path, log: Path, job: str, died: dict[str, str]
 ) -> None:
     """Once, at the last failure; also if the process of that run was killed. There is no connection then."""
-    add_hook(database, receivers, f"r.{job}")
-    change(device, name)
+    add_hook(database, receivers, f"r.{job}", ["create"])
+    write(device, died)
     with Daemon(database, receivers, log):
-        wait_until("it is dead", lambda: dead(device) == [(2, 2)], 60)
-    assert (receivers / "dead").read_text().splitlines() == [f"{job} 2 {error}"]
-    lines = device.execute("select attempt, level, message from jobhooks.job_log_entry order by line").fetchall()
-    assert lines[0] == (2, "info", "buried")
-    assert [message.partition(":")[0] for _, _, message in lines[1:]] == ["raised InterfaceError"] * (job == "DiesNow")
+        wait_until("all are dead", lambda: dead(device) == [(2, 2)] * len(died), 60)
+    heard = (receivers / "dead").read_text().splitlines()
+    assert sorted(heard) == sorted(f"{job} 2 {error}" for error in died.values())
+    logged: dict[int, list[tuple[object, ...]]] = {}
+    for change_id, attempt, level, message in device.execute(LINES).fetchall():
+        logged.setdefault(change_id, []).append((attempt, level, message.partition(":")[0]))
+    raised = [(2, "warning", "raised InterfaceError")] if job == "DiesNow" else []
+    assert list(logged.values()) == [[(2, "info", "buried"), *raised]] * len(died)
 
 
-@pytest.mark.parametrize(
-    ("job", "attempts", "pause"), [("r.ListNow", 3, 3600), ("r.ComputesNow", 3, 1800), ("r.ComputesLater", 3, 1800)]
-)
-def test_a_receiver_chooses_its_pauses(
-    device: Connection, database: str, receivers: Path, log: Path, job: str, attempts: int, pause: float
-) -> None:
-    add_hook(database, receivers, job)
+def test_a_receiver_chooses_its_pauses(device: Connection, database: str, receivers: Path, log: Path) -> None:
+    pauses = {"r.ListNow": 3600, "r.ComputesNow": 1800, "r.ComputesLater": 1800}
+    for job in pauses:
+        add_hook(database, receivers, job)
     change(device, "any")
     with Daemon(database, receivers, log) as daemon:
-        query = "select attempts, extract(epoch from due_at - clock_timestamp())::float from jobhooks.delivery"
-        wait_until("its last attempt failed", lambda: [row[0] for row in device.execute(query)] == [attempts])
-        ((_, due_in),) = device.execute(query).fetchall()
-        logged = daemon.await_event("delivery_failed", attempts)  # after the row has committed
+        wait_until("all have failed three times", lambda: [row[1] for row in device.execute(WAITING)] == [3] * 3)
+        waiting = device.execute(WAITING).fetchall()
+        logged = daemon.await_event("delivery_failed", 3 * len(pauses))  # after the rows have committed
     with contextlib.closing(connect(database)) as conn:
-        ((change_id, due_at),) = device.execute("select change_id, due_at from jobhooks.delivery").fetchall()
-        said = [result.next_attempt_at for result in results_of_change(conn, change_id).results]
-    assert said == [None] * (attempts - 1) + [due_at]
-    spread = 0.2 if job == "r.ListNow" else 0.0
-    assert pause * (1 - spread) - 60 < due_in <= pause * (1 + spread)
-    pauses = [event["next_attempt_s"] for event in logged]
-    assert pauses[:-1] == [pytest.approx(0.05, abs=0.06)] * (attempts - 1)
-    assert pauses[-1] == pytest.approx(due_in, abs=60)
+        results = results_of_change(conn, waiting[0][2]).results
+    for hook, _, _, due_at, due_in in waiting:
+        job = hook.removeprefix("hook of ")
+        assert [result.next_attempt_at for result in results if result.hook == hook] == [None, None, due_at]
+        spread = 0.2 if job == "r.ListNow" else 0.0
+        assert pauses[job] * (1 - spread) - 60 < due_in <= pauses[job] * (1 + spread)
+        said = [event["next_attempt_s"] for event in logged if event["hook"] == hook]
+        assert said == [pytest.approx(0.05, abs=0.06)] * 2 + [pytest.approx(due_in, abs=60)]
 
 
 @pytest.mark.parametrize("job", ["r.Nonsense", "r.NonsenseLater"])
