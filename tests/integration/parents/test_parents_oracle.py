@@ -27,7 +27,6 @@ from support.hooking import add_hook, write_receivers
 DEVICES = range(1, 7)
 TAGS = "abcd"
 WRITERS = 3
-TRANSACTIONS = 100
 RECEIVERS = """
 import asyncio, random
 from jobhooks import JobHookReceiver
@@ -94,13 +93,14 @@ class Writer:
 
     database: str
     rng: random.Random
+    transactions: int
     written: dict[int, Written] = field(default_factory=dict[int, Written])
     error: BaseException | None = None
 
     def run(self) -> None:
         try:
             with psycopg.connect(self.database, autocommit=True) as conn:
-                for _ in range(TRANSACTIONS):
+                for _ in range(self.transactions):
                     with contextlib.suppress(
                         psycopg.errors.UniqueViolation,
                         psycopg.errors.ForeignKeyViolation,
@@ -227,14 +227,14 @@ def faults_of(order: list[int], log: Log, written: dict[int, Written]) -> list[s
     return found
 
 
-@pytest.mark.parametrize("kills", [0, 2])
+@pytest.mark.parametrize(("kills", "transactions"), [(0, 50), (2, 50), pytest.param(4, 200, marks=pytest.mark.nightly)])
 def test_each_row_is_updated_once_by_each_change_and_in_order(
-    plant: Connection, database: str, tmp_path: Path, log: Path, kills: int, seed: int
+    plant: Connection, database: str, tmp_path: Path, log: Path, kills: int, transactions: int, seed: int
 ) -> None:
     receivers = write_receivers(tmp_path / "receivers", RECEIVERS.replace("SEED", str(seed)))
     for job in JOBS:
         add_hook(database, receivers, f"r.{job}", ["create", "update", "delete"])
-    writers = [Writer(database, random.Random(f"{seed} {number}")) for number in range(WRITERS)]
+    writers = [Writer(database, random.Random(f"{seed} {number}"), transactions) for number in range(WRITERS)]
     threads = [threading.Thread(target=writer.run) for writer in writers]
     with contextlib.ExitStack() as daemons:
         daemon = daemons.enter_context(Daemon(database, receivers, log).await_started())
