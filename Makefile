@@ -35,9 +35,9 @@ help: ## List the targets
 demo: $(VENV)/.installed ## Play the demo on a throw-away PostgreSQL
 	@$(BIN)/jobhooks demo
 
-# Tests often wait for processes, so run two for each core; each starts a server. A process gets its next test
-# when it has ended one: tests/conftest.py puts the long ones first. If JOBHOOKS_TEST_DATABASE_URL names one server for
-# all: make test PROCESSES=0
+# Tests often wait for processes, so run two for each core; each starts a server. A process gets its next test when it
+# has ended one: tests/conftest.py mixes tests that wait with tests that compute. If JOBHOOKS_TEST_DATABASE_URL names one
+# server for all: make test PROCESSES=0
 PROCESSES ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 2)))
 IN_PARALLEL := --numprocesses $(PROCESSES) --dist load --maxschedchunk 1
 

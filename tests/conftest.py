@@ -7,6 +7,7 @@ import random
 import signal
 import zlib
 from collections.abc import Generator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -35,7 +36,7 @@ settings.load_profile("jobhooks")
 
 
 SEED = pytest.StashKey[int]()
-# Their tests take seconds each, so they start first: at the end no process is left alone with one.
+# Their tests take seconds each, so none of them begins near the end, when no process is left to work beside it.
 LONG_FILES = (
     "acceptance/test_demo.py",
     "acceptance/test_testing.py",
@@ -51,6 +52,9 @@ LONG_FILES = (
     "integration/scheduling/test_slow_settling.py",
     "sql/capture/test_fuzz.py",
 )
+# Their tests wait most of the time: for daemons, timers and other sessions.
+SLOW_FOLDERS = ("acceptance", "integration")
+LONG_UNTIL, SLOW_UNTIL = 0.6, 0.95  # of a run
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,8 +84,22 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     return [f"server: {wanted_server()}", f"seed: {config.option.seed}"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: not str(item.path).endswith(LONG_FILES))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a run with several processes, mix tests that wait with tests that compute: neither leave processors idle."""
+    if hasattr(config, "workerinput"):
+        items[:] = mixed(items)
+
+
+def mixed(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Spread the tests of LONG_FILES over most of the others, those of SLOW_FOLDERS over nearly all of the rest."""
+    root = Path(__file__).parent
+    kinds: dict[float, list[pytest.Item]] = {LONG_UNTIL: [], SLOW_UNTIL: [], 1.0: []}
+    for item in items:
+        path = item.path.relative_to(root)
+        is_long, is_slow = path.as_posix() in LONG_FILES, path.parts[0] in SLOW_FOLDERS
+        kinds[LONG_UNTIL if is_long else SLOW_UNTIL if is_slow else 1.0].append(item)
+    placed = [(until * n / len(kind), item) for until, kind in kinds.items() for n, item in enumerate(kind)]
+    return [item for _, item in sorted(placed, key=lambda each: each[0])]
 
 
 def pytest_collection_finish() -> None:

@@ -41,7 +41,7 @@ REMAINS = """
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def script() -> str:
     """Run install --print and read its script."""
     finished = jobhooks("install", "--print", JOBHOOKS_DATABASE_URL="postgresql:///there_is_none")

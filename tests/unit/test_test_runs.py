@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import LONG_FILES, pytest_report_header
+from conftest import LONG_FILES, SLOW_FOLDERS, mixed, pytest_report_header
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,14 @@ def test_the_header_of_a_run_names_its_server(
     assert pytest_report_header(pytestconfig)[0].removeprefix("server: ").removeprefix("that of ") == named
 
 
-def test_what_starts_first_exists() -> None:
-    assert [name for name in LONG_FILES if not (Path(__file__).parents[1] / name).exists()] == []
+def test_the_tests_that_are_spread_exist() -> None:
+    tests = Path(__file__).parents[1]
+    assert [name for name in (*LONG_FILES, *SLOW_FOLDERS) if not (tests / name).exists()] == []
+
+
+def test_mixing_loses_and_doubles_no_test(request: pytest.FixtureRequest) -> None:
+    """All processes must have one order."""
+    items = request.session.items
+    found = mixed(items)
+    assert sorted(item.nodeid for item in found) == sorted(item.nodeid for item in items)
+    assert found == mixed(items)

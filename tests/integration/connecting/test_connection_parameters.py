@@ -46,7 +46,7 @@ async def both(url: str) -> AsyncGenerator[tuple[SyncConnection, AsyncConnection
             await close_async(opened)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority, and the certificates of a server called db.example and of the client postgres."""
     if shutil.which("openssl") is None:
@@ -56,7 +56,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def by_tls(certificates: Path) -> Generator[OwnServer]:
     """A server that takes connections by TCP with TLS only, and asks for the client's certificate."""
     binaries = system_binaries()
