@@ -1,14 +1,26 @@
-"""The descriptors of standard output and error of a daemon, which an ``async def`` receiver may close.
+"""The descriptors of standard output and error, which are closed at the start, or by an ``async def`` receiver.
 
 The next file or connection that the process opened would get the number, and what is printed would go there.
 """
 
 import fcntl
 import os
+import resource
+import sys
 from typing import NamedTuple
 
 ABOVE = 200  # a receiver that closes "all" descriptors of its own rarely goes further
+LEFT = 10  # descriptors above the copies, where the limit of open files is lower than that
 NUMBERS = (1, 2)
+
+
+def open_closed() -> None:
+    """Open those that the process was started without, as by ``>&-``: the first file opened would get the number."""
+    for number in (0, *NUMBERS):
+        if _identity(number) is None:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115, RUF100 - until the end
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115, RUF100 - until the end
 
 
 class PutBack(NamedTuple):
@@ -39,7 +51,8 @@ class StandardStreams:
 
 
 def _copy(number: int) -> int:
-    return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, ABOVE)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, max(NUMBERS[-1] + 1, min(ABOVE, limit - LEFT)))
 
 
 def _identity(number: int) -> tuple[int, int] | None:
