@@ -1184,6 +1184,7 @@ CREATE TABLE jobhooks.suspect (
     reason text,
     began_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     process text,
+    version bigint,
     CONSTRAINT suspect_attempt_check CHECK ((attempt > 0)),
     CONSTRAINT suspect_crashes_check CHECK ((crashes >= 0)),
     CONSTRAINT suspect_state_check CHECK ((state = ANY (ARRAY['running'::text, 'waiting'::text, 'guilty'::text])))
@@ -1202,6 +1203,8 @@ COMMENT ON COLUMN jobhooks.suspect.reason IS 'Why its attempt has failed, if the
 COMMENT ON COLUMN jobhooks.suspect.began_at IS 'When it was last begun';
 
 COMMENT ON COLUMN jobhooks.suspect.process IS 'The process that ran it last';
+
+COMMENT ON COLUMN jobhooks.suspect.version IS 'The version of the receiver that ran: jobhooks.receiver_version';
 
 ALTER TABLE ONLY jobhooks.object_change ALTER COLUMN id SET DEFAULT nextval('jobhooks.object_change_id_seq'::regclass);
 

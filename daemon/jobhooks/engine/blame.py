@@ -4,7 +4,7 @@ import contextlib
 import threading
 
 from jobhooks.engine.running.in_loop.limits import StuckLoop
-from jobhooks.engine.settling.run_markers import runs_as_json
+from jobhooks.engine.settling.run_markers import marks_as_json
 from jobhooks.errors import JobhooksError
 from jobhooks.runtime.event_log import get_logger
 from jobhooks.store.connections import call, connect
@@ -29,6 +29,6 @@ def _write(database_url: str, stuck: StuckLoop) -> None:
     reason = f"the receiver blocked the event loop for {stuck.seconds:.0f} seconds, so the daemon ended itself"
     try:
         with contextlib.closing(connect(database_url)) as conn:
-            call(conn, "blame_runs", runs=runs_as_json(stuck.runs), reason=reason)
+            call(conn, "blame_runs", runs=marks_as_json(stuck.runs), reason=reason)
     except JobhooksError as exc:
         log.error("blame_failed", receiver=stuck.receiver, error=str(exc))

@@ -5,7 +5,9 @@
 -- still in doubt (see doubted_processes) keep the state "running". Those of any other process before this one have ended, as have
 -- runs that have a result by now. Dead deliveries stay in the table, for jobhooks.problems, and are not returned.
 create or replace function jobhooks.load_suspects(leader bigint, died text [])
-returns table (change_id bigint, hook_id integer, attempt integer, crashes integer, state text, reason text)
+returns table (
+    change_id bigint, hook_id integer, attempt integer, crashes integer, state text, reason text, version bigint
+)
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
@@ -59,7 +61,8 @@ begin
             )
         );
     return query
-    select suspect.change_id, suspect.hook_id, suspect.attempt, suspect.crashes, suspect.state, suspect.reason
+    select suspect.change_id, suspect.hook_id, suspect.attempt, suspect.crashes, suspect.state, suspect.reason,
+        suspect.version
     from jobhooks.suspect as suspect
     where (suspect.state <> 'running' or suspect.process is distinct from own)
         and not exists (

@@ -1,6 +1,6 @@
 -- jobhooks.mark_runs(leader, ended, begun, alone): mark runs of async def receivers before they begin, and unmark those that ended.
 --
--- ended, begun: [{change_id, hook_id, attempt}]. alone: no other run is in flight with the one that begins; otherwise no run of
+-- ended: [{change_id, hook_id, attempt}]; begun: with version, as in record_result. alone: no other run is in flight with the one that begins; otherwise no run of
 -- this process is alone any more. Used only after a daemon may have died: see load_suspects. It refuses a daemon that no longer
 -- leads.
 create or replace function jobhooks.mark_runs(leader bigint, ended json, begun json, alone boolean)
@@ -21,13 +21,13 @@ begin
     if not mark_runs.alone then
         update jobhooks.suspect as suspect set alone = false where suspect.alone and suspect.process = own;
     end if;
-    insert into jobhooks.suspect as suspect (change_id, hook_id, attempt, state, alone, process)
-    select run.change_id, run.hook_id, run.attempt, 'running', mark_runs.alone, own
-    from json_to_recordset(begun) as run (change_id bigint, hook_id integer, attempt integer)
+    insert into jobhooks.suspect as suspect (change_id, hook_id, attempt, state, alone, process, version)
+    select run.change_id, run.hook_id, run.attempt, 'running', mark_runs.alone, own, run.version
+    from json_to_recordset(begun) as run (change_id bigint, hook_id integer, attempt integer, version bigint)
     join jobhooks.job_hook as hook on hook.id = run.hook_id
     on conflict (change_id, hook_id) do update
     set attempt = excluded.attempt, state = 'running', alone = excluded.alone, reason = null, process = own,
-        began_at = clock_timestamp();
+        version = excluded.version, began_at = clock_timestamp();
 end
 $$;
 

@@ -101,7 +101,7 @@ select jobhooks.pause_loop(:leader, :hook_id, :reason)
 select jobhooks.settle(:leader, :change_ids, :hook_ids, :job_ids, :attempts, :started_at, :finished_at, :rest::text::json, :versions)
 
 -- name: load_suspects
-select change_id, hook_id, attempt, crashes, state, reason from jobhooks.load_suspects(:leader, :died)
+select change_id, hook_id, attempt, crashes, state, reason, version from jobhooks.load_suspects(:leader, :died)
 
 -- name: mark_runs
 select jobhooks.mark_runs(:leader, :ended::text::json, :begun::text::json, :alone)

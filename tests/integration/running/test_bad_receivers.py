@@ -156,9 +156,17 @@ def test_a_run_that_ends_the_daemon_is_found_and_set_aside(
     died = "DaemonDied: the daemon died while it ran the receiver for this delivery, and nothing else"
     assert [each for each in results(device, job) if each[0] != "success"] == [("failure", died)] * attempts
     assert results(device, "r.Works") == results(device, "r.Slow") == [("success", None)] * 20
+    assert versions(device) == (1, 0)
     doctor = jobhooks("doctor", "--database-url", database).stdout
     assert f"{1 + attempts} daemons ended while {job} ran for change 5; the delivery is set aside" in doctor
     assert f"{job} ran for change 5" in jobhooks("status", "--database-url", database).stdout
+
+
+def versions(device: Connection) -> tuple[object, ...] | None:
+    """How many versions the results have, and how many results have none."""
+    return device.execute(
+        "select count(distinct version), count(*) - count(version) from jobhooks.job_result"
+    ).fetchone()
 
 
 def hook_three(device: Connection, database: str, receivers: Path, job: str) -> None:
@@ -212,6 +220,7 @@ def test_a_run_that_blocks_the_loop_is_set_aside_by_the_same_process(
     failures = [error for status, error in results(device, "r.Blocks") if status == "failure"]
     assert len(failures) == 2
     assert all("DaemonDied: the receiver blocked the event loop for" in str(error) for error in failures)
+    assert versions(device) == (1, 0)
     assert results(device, "r.Works") == results(device, "r.Slow") == [("success", None)] * 20
 
 

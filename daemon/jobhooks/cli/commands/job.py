@@ -281,7 +281,7 @@ def _facts(job: JobDetails) -> Iterator[tuple[str, str]]:
         yield "data", ", ".join(_fields(job.data_schema))
     for version in job.versions:
         if version.version != job.version:
-            yield "other version", _described(version)
+            yield "other version" if job.version else "version", _described(version)
     for hook in job.hooks:
         runs = "" if hook.runs else f", which does not run: {hook.why_not}"
         yield "hook", f'"{hook.name}" on {", ".join(hook.events)} of {", ".join(hook.content_types)}{runs}'

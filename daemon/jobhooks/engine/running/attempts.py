@@ -81,6 +81,7 @@ class Attempts:
         if (died := await suspects.verdict(delivery)) is not None:
             source.report(delivery, self._failed(delivery, died))
         elif suspects.is_careful or suspects.knows(delivery):
+            delivery.version = found.version
             async with suspects.marked(delivery):
                 attempt = self._again if delivery.alone else self._by_itself
                 await attempt(found, delivery, source)

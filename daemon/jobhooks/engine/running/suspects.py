@@ -17,7 +17,7 @@ from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.group import Group
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.delivery.protocols import DeliverySource
-from jobhooks.engine.settling.run_markers import RunMarkers, SuspectRow
+from jobhooks.engine.settling.run_markers import BegunMark, RunMarkers, SuspectRow
 from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.process_identity import has_ended
 
@@ -41,11 +41,15 @@ class DaemonDied(Exception):
 
 @dataclass(slots=True)
 class Suspect:
-    """A delivery that was in flight at ``crashes``. ``guilty_attempt`` has failed, for ``reason``."""
+    """A delivery that was in flight at ``crashes``. ``guilty_attempt`` has failed, for ``reason``.
+
+    ``version``: of the receiver that ran.
+    """
 
     crashes: int
     guilty_attempt: int | None
     reason: str | None
+    version: int | None
     had_turn: bool = False
 
 
@@ -69,7 +73,7 @@ class Suspects:
         self._running = 0
         self._alone: RunKey | None = None  # others wait for it
         self._wanting = 0  # how many suspects wait for all others to end
-        self._began: list[DeliveryIdentity] = []  # not written yet
+        self._began: list[BegunMark] = []  # not written yet
         self._ended: list[DeliveryIdentity] = []
         self._waiters: list[asyncio.Future[None]] = []
         self._writing = asyncio.Lock()
@@ -125,7 +129,8 @@ class Suspects:
             del self._known[key]
         for key, row in found.items():
             if key in self._held or not self._is_loaded:
-                self._known[key] = Suspect(row.crashes, row.attempt if row.state == "guilty" else None, row.reason)
+                guilty_attempt = row.attempt if row.state == "guilty" else None
+                self._known[key] = Suspect(row.crashes, guilty_attempt, row.reason, row.version)
         self._held = {key for key, row in found.items() if row.state == "running"}
         self._is_loaded = True
 
@@ -147,6 +152,7 @@ class Suspects:
         if delivery.failures + 1 >= delivery.hook.limits.max_attempts:
             del self._known[key]  # dead
             self._update()
+        delivery.version = suspect.version
         return DaemonDied(suspect.reason)
 
     def without_suspects(self, source: DeliverySource) -> "WithoutSuspects":
@@ -180,7 +186,7 @@ class Suspects:
         self._running += 1
         try:
             self._marked += 1
-            self._began.append(delivery.identity)
+            self._began.append((delivery.identity, delivery.version))
             await self._write()
             yield
         finally:

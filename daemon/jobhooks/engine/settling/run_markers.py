@@ -9,6 +9,8 @@ import msgspec
 from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.store.connections import AsyncConnection, call_async
 
+BegunMark = tuple[DeliveryIdentity, int | None]  # with the version of the receiver
+
 
 class SuspectRow(NamedTuple):
     """A run that was in flight at ``crashes`` deaths of daemons.
@@ -22,6 +24,7 @@ class SuspectRow(NamedTuple):
     crashes: int
     state: str
     reason: str | None
+    version: int | None
 
 
 class RunMarkers:
@@ -52,7 +55,7 @@ class RunMarkers:
             rows = await call_async(self._conn, "load_suspects", leader=self._leader, died=list(died))
         return [SuspectRow(*row) for row in rows]
 
-    async def write(self, ended: list[DeliveryIdentity], begun: list[DeliveryIdentity], *, alone: bool) -> None:
+    async def write(self, ended: list[DeliveryIdentity], begun: list[BegunMark], *, alone: bool) -> None:
         """Unmark runs that have ended, and mark those that begin. ``alone``: nothing else is in flight with it.
 
         Raises:
@@ -63,13 +66,20 @@ class RunMarkers:
                 self._conn,
                 "mark_runs",
                 leader=self._leader,
-                ended=runs_as_json(ended),
-                begun=runs_as_json(begun),
+                ended=_as_json([_identity(run) for run in ended]),
+                begun=marks_as_json(begun),
                 alone=alone,
             )
 
 
-def runs_as_json(runs: Sequence[DeliveryIdentity]) -> str:
-    """Runs as the functions of sql/ take them."""
-    rows = [{"change_id": run.change_id, "hook_id": run.hook_id, "attempt": run.attempt} for run in runs]
+def marks_as_json(begun: Sequence[BegunMark]) -> str:
+    """Runs with their versions, as the functions of sql/ take them."""
+    return _as_json([{**_identity(run), "version": version} for run, version in begun])
+
+
+def _identity(run: DeliveryIdentity) -> dict[str, int | None]:
+    return {"change_id": run.change_id, "hook_id": run.hook_id, "attempt": run.attempt}
+
+
+def _as_json(rows: list[dict[str, int | None]]) -> str:
     return msgspec.json.encode(rows).decode()

@@ -17,7 +17,7 @@ from jobhooks.engine.running import suspects as module
 from jobhooks.engine.running.suspects import Suspects, WithoutSuspects
 from jobhooks.engine.scheduling.hook_queue import HookQueue
 from jobhooks.engine.scheduling.hook_tasks import HookSource, HookTasks
-from jobhooks.engine.settling.run_markers import RunMarkers, SuspectRow
+from jobhooks.engine.settling.run_markers import BegunMark, RunMarkers, SuspectRow
 from jobhooks.matching.hook_table import Hook
 from support.engine.running import until
 from support.making import make_delivery, make_hook, make_outcome
@@ -94,8 +94,8 @@ class SlowMarkers:
 
     def __init__(self) -> None:
         self.go_on = asyncio.Event()
-        self.asked_for: list[list[DeliveryIdentity]] = []
-        self.committed: list[DeliveryIdentity] = []
+        self.asked_for: list[list[BegunMark]] = []
+        self.committed: list[BegunMark] = []
 
     async def doubted_processes(self) -> list[str]:
         return ["silent"]
@@ -103,7 +103,7 @@ class SlowMarkers:
     async def load(self, died: list[str]) -> list[SuspectRow]:
         return []
 
-    async def write(self, ended: list[DeliveryIdentity], begun: list[DeliveryIdentity], *, alone: bool) -> None:
+    async def write(self, ended: list[DeliveryIdentity], begun: list[BegunMark], *, alone: bool) -> None:
         self.asked_for.append(begun)
         number = len(self.asked_for)
         await self.go_on.wait()
@@ -125,7 +125,7 @@ async def test_a_run_begins_when_its_mark_is_committed(monkeypatch: pytest.Monke
     async def run(number: int) -> None:
         delivery = make_delivery(number)
         async with suspects.marked(delivery):
-            if delivery.identity not in markers.committed:
+            if (delivery.identity, delivery.version) not in markers.committed:
                 begun_before_mark.append(delivery.identity)
             if number == 1:
                 await second_runs.wait()
@@ -157,9 +157,9 @@ class Former:
     async def load(self, died: list[str]) -> list[SuspectRow]:
         self.died += died
         state = "guilty" if self.died else "running" if self.is_silent else "waiting"
-        return [SuspectRow(1, 1, 1, 1 + len(self.died), state, None)]
+        return [SuspectRow(1, 1, 1, 1 + len(self.died), state, None, 99)]
 
-    async def write(self, ended: list[DeliveryIdentity], begun: list[DeliveryIdentity], *, alone: bool) -> None:
+    async def write(self, ended: list[DeliveryIdentity], begun: list[BegunMark], *, alone: bool) -> None:
         """Marks are of no interest here."""
 
 
@@ -171,7 +171,8 @@ async def test_only_the_runs_of_a_process_in_doubt_are_held(monkeypatch: pytest.
     suspects = Suspects(cast("RunMarkers", former))
     await suspects.load(in_doubt_s=60.0 if lives else 0.1)
     searching = asyncio.create_task(suspects.run())
-    held = asyncio.create_task(suspects.verdict(make_delivery(1)))
+    judged = make_delivery(1)
+    held = asyncio.create_task(suspects.verdict(judged))
     assert suspects.is_careful
     other = make_delivery(2)
     assert await suspects.verdict(other) is None
@@ -180,6 +181,6 @@ async def test_only_the_runs_of_a_process_in_doubt_are_held(monkeypatch: pytest.
     former.is_silent = not lives
     verdict = await asyncio.wait_for(held, 5)
     assert (former.died, suspects.is_careful) == (([], False) if lives else (["former"], True))
-    assert (verdict is None) == lives
+    assert (verdict is None, judged.version) == ((True, None) if lives else (False, 99))
     assert suspects.knows(make_delivery(1))
     searching.cancel()

@@ -295,10 +295,13 @@ class Limited:
 
 @dataclass(frozen=True)
 class StuckLoop:
-    """The loop has not gone on for ``seconds``. ``runs``: of the ``receiver`` whose code blocks it, if it is one."""
+    """The loop has not gone on for ``seconds``.
+
+    ``runs``: of the ``receiver`` whose code blocks it, if it is one, each with the receiver's version.
+    """
 
     receiver: str | None
-    runs: list[DeliveryIdentity]
+    runs: list[tuple[DeliveryIdentity, int | None]]
     seconds: float
 
 
@@ -364,5 +367,5 @@ def _stuck(seconds: float) -> StuckLoop:
     limited = current_step.limited
     if limited is None:
         return StuckLoop(None, [], seconds)
-    runs = [identity for delivery in limited.deliveries for identity in delivery.identities]
+    runs = [(identity, delivery.version) for delivery in limited.deliveries for identity in delivery.identities]
     return StuckLoop(limited.receiver, runs, seconds)

@@ -59,7 +59,7 @@ class Worker(asyncio.Protocol):
         try:
             new._watch()
             await new._loop.create_unix_connection(lambda: new, sock=connection)
-            new.version = await new._answered("while it imported the receiver", START_S)
+            new.version = new._version(await new._answered("while it imported the receiver", START_S))
         except TimeoutError:
             raise WorkerDied(f"the worker process did not import the receiver within {START_S:.0f} seconds") from None
         except BaseException:
@@ -94,6 +94,11 @@ class Worker(asyncio.Protocol):
                 raise error
             case _:
                 raise self._garbled()
+
+    def _version(self, answer: object) -> int | None:
+        if answer is not None and not isinstance(answer, int):
+            raise self._garbled()
+        return answer
 
     def _garbled(self) -> WorkerDied:
         """Kill it: the receiver wrote to the connection, so its next answer cannot be told from others."""
