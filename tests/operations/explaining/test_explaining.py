@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from conftest import Connection
@@ -271,6 +272,18 @@ def test_a_batch_and_a_missing_daemon_are_named(device: Connection, admin: SyncC
     assert "no daemon leads" in rule(explained, "position").reason
 
 
+def test_a_hook_that_is_behind_says_so(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save()
+    device.execute(
+        "insert into jobhooks.hook_position (hook_id, seen, horizon, seen_floor, horizon_floor, last_id)"
+        " values (1, pg_current_snapshot(), pg_current_snapshot(), 0, 0, 0)"
+    )
+    device.execute(UPDATE)
+    with psycopg.connect(device.info.dsn, autocommit=True) as leader:
+        leader.execute("select jobhooks.acquire_leadership()")
+        assert "the hook is behind the others" in rule(only(admin), "position").reason
+
+
 def test_a_change_with_a_result_was_read(device: Connection, admin: SyncConnection, save: Save) -> None:
     """A page of the log is settled only when its last delivery is: until then, the position says less."""
     save()
@@ -316,6 +329,8 @@ def test_a_change_of_a_child_is_explained_by_its_parent(device: Connection, admi
     assert not orphan.matches and "refers to no row" in rule(orphan, "content_types").reason
     device.execute("delete from public.device where id = 1")
     cascaded = only(admin, 4)
+    device.execute("truncate public.tag")
+    assert "a truncate updates no row of them" in rule(only(admin, 5), "content_types").reason
     assert "the same transaction has deleted" in rule(cascaded, "content_types").reason
 
 

@@ -111,7 +111,9 @@ def _ways(change: Change, hook: Hook, deleted: DeletedParents) -> Iterator[tuple
     if not is_any:
         reason = f"the hook is for {', '.join(hook.content_types) or 'no table'}, not for {table}"
         if change.content_type.id in hook.child_ids:
-            reason = f"{reason}, a child of these tables; this row refers to no row of them"
+            is_truncate = change.action is ObjectChangeActionChoices.ACTION_TRUNCATE
+            why = "a truncate updates no row of them" if is_truncate else "this row refers to no row of them"
+            reason = f"{reason}, a child of these tables; {why}"
         yield Seen(None, reason), [ExplainedRule("content_types", Verdict.NOT_MET, reason)]
 
 

@@ -31,8 +31,8 @@ def _position(hook: Hook, facts: HookFacts) -> Iterator[ExplainedRule]:
         yield ExplainedRule("batch", Verdict.WAITS, reason)
     reason = "no daemon leads, so nothing reads the log"
     if facts.is_led:
-        behind = ", which is behind the other hooks" if facts.reads_alone and not hook.paused else ""
-        reason = f"the daemon has not read the change for this hook{behind}, or is delivering it now"
+        behind = "; the hook is behind the others in the log" if facts.reads_alone and hook.runs else ""
+        reason = f"the daemon has not read the change for this hook, or is delivering it now{behind}"
     yield ExplainedRule("position", Verdict.WAITS, reason)
 
 
