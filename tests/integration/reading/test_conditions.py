@@ -148,28 +148,33 @@ def test_other_conditions_begin_to_count_anew(seen: Connection, database: str, r
     assert told(seen) == []
 
 
-@pytest.mark.parametrize(
-    "conditions", ["new.name ==", "'no boolean'", "(" * 5_000, " ", "x" * 20_000, "new.name = \n'a'"]
-)
 def test_invalid_conditions_that_came_past_the_checks_let_nothing_pass_and_are_told_at_once(
-    seen: Connection, database: str, receivers: Path, log: Path, conditions: str
+    seen: Connection, database: str, receivers: Path, log: Path
 ) -> None:
     """A role that may write the table may write any text there, and the daemon continues."""
-    add_hook(database, receivers, "r.Sees", ["create"])
-    add_hook(database, receivers, "r.SeesNow", ["create"])
-    set_rule(seen, "r.Sees", conditions=conditions)
+    invalid = ["new.name ==", "'no boolean'", "(" * 5_000, " ", "x" * 20_000, "new.name = \n'a'"]
+    names = [f"invalid {number}" for number in range(len(invalid))]
+    for job in ("r.Sees", "r.SeesNow"):
+        add_hook(database, receivers, job, ["create"])
+    seen.execute("select jobhooks.delete_hook('hook of r.Sees')")
+    for name, conditions in zip(names, invalid, strict=True):
+        add = "select jobhooks.add_hook(%s, '{public.device}', '{create}', 'r.Sees', conditions => %s)"
+        seen.execute(add, [name, f"new.name == '{name}'"])
+        seen.execute("update jobhooks.job_hook set conditions = %s where name = %s", [conditions, name])
     with Daemon(database, receivers, log) as daemon:
-        wait_until("it is told before there is a change", lambda: counted(seen))
-        ((_, failures, change, invalid, error),) = counted(seen)
-        assert (failures, change, invalid) == (0, None, True)
-        assert str(error).startswith("invalid conditions") and "\n" not in str(error)
-        ((severity, _, problem),) = told(seen)
-        assert severity == "error" and problem.endswith(str(error))
+        wait_until("all are told before there is a change", lambda: len(counted(seen)) == len(names))
+        errors = {str(name): str(error) for name, _, _, _, error in counted(seen)}
+        assert all(error.startswith("invalid conditions") and "\n" not in error for error in errors.values())
+        assert [row[:4] for row in counted(seen)] == [(name, 0, None, True) for name in names]
+        problems = told(seen)
+        assert [severity for severity, _, _ in problems] == ["error"] * len(names)
+        for name, (_, subject, problem) in zip(names, problems, strict=True):
+            assert name in subject and problem.endswith(errors[name])
         good = write(seen, "a", 1)
         wait_until("the other one gets it", settled(seen, 1))
-        wait_until("it is counted", lambda: counted(seen)[0][1:4] == (1, 1, True))
+        wait_until("all are counted", lambda: [row[1:4] for row in counted(seen)] == [(1, 1, True)] * len(names))
         assert daemon.terminate() == 0
-        assert [event["hook"] for event in daemon.events("condition_invalid")] == ["hook of r.Sees"]
+        assert sorted(str(event["hook"]) for event in daemon.events("condition_invalid")) == names
     assert seen_by(seen, "SeesNow") == [(good, "1")]
     assert backlog(seen) == []
 
