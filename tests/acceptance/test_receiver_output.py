@@ -272,6 +272,29 @@ def test_a_receiver_that_sets_logging_up_takes_no_lines_from_later_runs(
     ]
 
 
+SETS_UP_AT_IMPORT = """
+import logging
+from jobhooks import JobHookReceiver
+
+logging.basicConfig(level=logging.ERROR, force=True)
+
+class Warns(JobHookReceiver):
+    def receive_job_hook(self, change):
+        logging.warning("by the root logger")
+"""
+
+
+def test_a_module_that_sets_logging_up_at_import_keeps_levels_and_sources(
+    device: Connection, database: str, tmp_path: Path
+) -> None:
+    receivers = write_receivers(tmp_path / "receivers", SETS_UP_AT_IMPORT)
+    add_hook(database, receivers, "r.Warns")
+    write(device, "a", 1)
+    with Daemon(database, receivers, tmp_path / "daemon.log").await_started():
+        wait_until("it is delivered", settled(device, 1))
+    assert [line[:2] + line[4:] for line in lines(device)] == [("warning", "root", "by the root logger")]
+
+
 def test_a_dry_run_shows_what_was_printed(device: Connection, database: str, receivers: Path) -> None:
     add_hook(database, receivers, "r.Talks")
     write(device, "a", 1)

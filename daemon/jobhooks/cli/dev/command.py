@@ -119,7 +119,7 @@ def _develop(chosen: Settings, target: Target, conn: SyncConnection, excepted: S
             follower.daemon_events(events)
             changed = [job for event in events if event["event"] == "receivers_reloaded" for job in event["changed"]]
             if changed:
-                follower.retried(development.retry_failures(conn, changed))
+                _retry(conn, follower, changed)
             begins = any(event["event"] == "started" for event in events)  # it has recorded the jobs
             if begins or (is_started and looks % ARRANGE_EVERY == 0):
                 follower.arranged(development.arrange(conn, development.modules_in(directories), excepted))
@@ -129,6 +129,14 @@ def _develop(chosen: Settings, target: Target, conn: SyncConnection, excepted: S
             follower.show_new()
             looks += 1
             wait_for_reader_to_leave(INTERVAL)
+
+
+def _retry(conn: SyncConnection, follower: DevFollower, changed: Sequence[str]) -> None:
+    """Attempt the failures of changed receivers again. Another session that holds the locks ends nothing."""
+    try:
+        follower.retried(development.retry_failures(conn, changed))
+    except Refused as exc:
+        print_message(f"cannot attempt the failed deliveries again: {exc}")
 
 
 def _greet(target: Target, directories: Sequence[Path]) -> None:
