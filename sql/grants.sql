@@ -76,7 +76,7 @@ begin
     grant select on sequence jobhooks.object_change_id_seq to jobhooks_viewer, jobhooks_operator, jobhooks_daemon;
     grant execute on function
         jobhooks.table_name(regclass), jobhooks.difference(json, json, text []), jobhooks.columns_of(json, text []),
-        jobhooks.may_mark()
+        jobhooks.may_mark(), jobhooks.depth_of(boolean, json)
     to jobhooks_viewer, jobhooks_operator, jobhooks_daemon, jobhooks_receiver;
     grant execute on function jobhooks.previous_change(bigint, integer) to jobhooks_receiver;
     grant execute on function jobhooks.columns_of_key(oid, smallint []) to jobhooks_receiver;
@@ -92,7 +92,7 @@ begin
         jobhooks.trigger_statements(integer), jobhooks.is_filled_by_sequence(regclass), jobhooks.snapshot_expression(regclass, text, text [], text []),
         jobhooks.secret_columns(regclass), jobhooks.exclude_command(integer, text []), jobhooks.depends_on_formats(regclass), jobhooks.depends_on_names(regclass), jobhooks.depends_on_time_zone(regclass, text []), jobhooks.types_of_columns(regclass, text []),
         jobhooks.conflicts_of_hooks(integer), jobhooks.unknown_columns(integer), jobhooks.unknown_roles(integer),
-        jobhooks.problems_of_data(),
+        jobhooks.problems_of_data(), jobhooks.problems_of_chains(),
         jobhooks.unknown_ordering(integer), jobhooks.unknown_rate_keys(integer), jobhooks.rate_waits(integer), jobhooks.recorded_columns(integer), jobhooks.logged_columns(text []), jobhooks.problems_of_names_in_hooks(),
         jobhooks.delivery_states(integer [], bigint), jobhooks.held_up_deliveries(bigint), jobhooks.lagging_hooks(integer), jobhooks.problems_of_positions(),
         jobhooks.problems_of_crashes(), jobhooks.problems_of_leader(interval), jobhooks.leader_session(), jobhooks.wake_lock_squatters(),
@@ -122,7 +122,7 @@ begin
     grant insert, update on jobhooks.job to jobhooks_daemon;
     grant insert, update, delete on jobhooks.receiver_load, jobhooks.loaded_receiver, jobhooks.broken_module to jobhooks_daemon;
     grant insert, update on jobhooks.receiver_version to jobhooks_daemon;
-    grant insert, update on jobhooks.condition_failure to jobhooks_daemon;
+    grant insert, update on jobhooks.condition_failure, jobhooks.chain_end to jobhooks_daemon;
     grant update on jobhooks.cursor to jobhooks_daemon;
     grant insert, update, delete on jobhooks.delivery, jobhooks.hook_position, jobhooks.rate_bucket, jobhooks.suspect, jobhooks.running_delivery, jobhooks.running_log_entry
     to jobhooks_daemon;
@@ -135,7 +135,7 @@ begin
         jobhooks.mark_runs(bigint, json, json, boolean), jobhooks.blame_runs(json, text),
         jobhooks.note_runs(bigint, json, json, json), jobhooks.interrupt_runs(bigint), jobhooks.settle_cancelled_runs(bigint),
         jobhooks.keep_lines(bigint, integer, integer),
-        jobhooks.save_positions(bigint, json, json), jobhooks.save_rates(bigint, json), jobhooks.note_condition_failures(json),
+        jobhooks.save_positions(bigint, json, json), jobhooks.save_rates(bigint, json), jobhooks.note_condition_failures(json), jobhooks.note_chain_ends(json),
         jobhooks.note_condition_verdicts(json), jobhooks.note_data_verdicts(json), jobhooks.settle(
             bigint, bigint [], integer [], integer [], integer [], double precision [], double precision [], json, bigint []
         )

@@ -164,6 +164,8 @@ CREATE TABLE jobhooks.job_hook (
     rate text DEFAULT ''::text NOT NULL,
     rate_per text[] DEFAULT '{}'::text[] NOT NULL,
     data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    chain_depth integer DEFAULT 0 NOT NULL,
+    CONSTRAINT job_hook_chain_depth_check CHECK (((chain_depth >= 0) AND (chain_depth <= 10))),
     CONSTRAINT job_hook_coalesce_s_check CHECK (((coalesce_s = ('-1'::integer)::double precision) OR ((coalesce_s >= (0)::double precision) AND (coalesce_s <= (86400)::double precision)))),
     CONSTRAINT job_hook_debounce_s_check CHECK (((debounce_s > (0)::double precision) AND (debounce_s <= (86400)::double precision))),
     CONSTRAINT job_hook_events_check CHECK ((cardinality(events) > 0)),
@@ -211,6 +213,8 @@ COMMENT ON COLUMN jobhooks.job_hook.rate IS 'At most so many deliveries begin in
 COMMENT ON COLUMN jobhooks.job_hook.rate_per IS 'With rate: each value of these columns has the rate for itself, or each object, if it is object; empty: all share it';
 
 COMMENT ON COLUMN jobhooks.job_hook.data IS 'What it passes to its receiver: self.hook.data. Viewers can read it';
+
+COMMENT ON COLUMN jobhooks.job_hook.chain_depth IS 'It also runs for changes that receivers wrote, up to this number of runs away from the change of an application; 0: for none';
 
 CREATE SEQUENCE jobhooks.object_change_id_seq
     START WITH 1
@@ -291,6 +295,21 @@ COMMENT ON COLUMN jobhooks.capture_template.function IS 'Its name and the types 
 
 COMMENT ON COLUMN jobhooks.capture_template.definition IS 'The statement that creates it, with {segment} for the number of the segment';
 
+CREATE TABLE jobhooks.chain_end (
+    hook_id integer NOT NULL,
+    changes bigint NOT NULL,
+    change_id bigint NOT NULL,
+    "time" timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+COMMENT ON TABLE jobhooks.chain_end IS 'Hooks that did not run for changes because these were deeper in a chain than their chain_depth';
+
+COMMENT ON COLUMN jobhooks.chain_end.changes IS 'About how many changes, since the chain_depth was set';
+
+COMMENT ON COLUMN jobhooks.chain_end.change_id IS 'The last of them';
+
+COMMENT ON COLUMN jobhooks.chain_end."time" IS 'When the daemon last counted one';
+
 CREATE TABLE jobhooks.content_type (
     id integer NOT NULL,
     relation regclass NOT NULL,
@@ -351,7 +370,8 @@ CREATE VIEW jobhooks.changes AS
         END AS added,
     change.context,
     change.transaction_id,
-    (change.context ->> 'message'::text) AS message
+    (change.context ->> 'message'::text) AS message,
+    jobhooks.depth_of(change.triggering, change.context) AS depth
    FROM (jobhooks.object_change change
      JOIN jobhooks.content_type content_type ON ((content_type.id = change.content_type_id)));
 
@@ -369,7 +389,7 @@ COMMENT ON COLUMN jobhooks.changes.user_name IS 'The user that the application n
 
 COMMENT ON COLUMN jobhooks.changes.request_id IS 'The request that the application named';
 
-COMMENT ON COLUMN jobhooks.changes.triggering IS 'False for a write of a receiver: no hook runs for it';
+COMMENT ON COLUMN jobhooks.changes.triggering IS 'False for a write of a receiver: no hook runs for it, except one with a chain_depth';
 
 COMMENT ON COLUMN jobhooks.changes.object_key IS 'The key of the row as it is now';
 
@@ -382,6 +402,8 @@ COMMENT ON COLUMN jobhooks.changes.context IS 'Further facts: see jobhooks.objec
 COMMENT ON COLUMN jobhooks.changes.transaction_id IS 'The top-level transaction that made the change';
 
 COMMENT ON COLUMN jobhooks.changes.message IS 'What the application said of the change, beside the user or the request';
+
+COMMENT ON COLUMN jobhooks.changes.depth IS 'How deep in a chain it is: 0 if an application made it; null: no hook runs for it';
 
 CREATE TABLE jobhooks.condition_failure (
     hook_id integer NOT NULL,
@@ -653,11 +675,14 @@ CREATE VIEW jobhooks.hooks AS
         CASE
             WHEN daemon.has_loaded THEN job.installed
             ELSE NULL::boolean
-        END AS loaded
-   FROM ((((((jobhooks.job_hook hook
+        END AS loaded,
+    COALESCE(chain_end.changes, (0)::bigint) AS chain_ends,
+    chain_end.change_id AS chain_end_change_id
+   FROM (((((((jobhooks.job_hook hook
      JOIN jobhooks.job job ON ((job.id = hook.job_id)))
      CROSS JOIN ( SELECT jobhooks.has_loaded() AS has_loaded) daemon)
      LEFT JOIN jobhooks.condition_failure failure ON ((failure.hook_id = hook.id)))
+     LEFT JOIN jobhooks.chain_end chain_end ON ((chain_end.hook_id = hook.id)))
      LEFT JOIN jobhooks.condition_verdict verdict ON (((verdict.hook_id = hook.id) AND (verdict.conditions = hook.conditions) AND (verdict.checked_at > '-infinity'::timestamp with time zone))))
      LEFT JOIN jobhooks.data_verdict taken ON (((taken.hook_id = hook.id) AND (taken.job_id = hook.job_id) AND (taken.data = hook.data))))
      CROSS JOIN LATERAL ( SELECT string_agg(found.problem, '; '::text ORDER BY found.place) AS problems,
@@ -775,6 +800,10 @@ COMMENT ON COLUMN jobhooks.hooks.data_state IS 'valid, invalid, or unchecked: no
 COMMENT ON COLUMN jobhooks.hooks.data_error IS 'Why the receiver does not take the data';
 
 COMMENT ON COLUMN jobhooks.hooks.loaded IS 'Whether the daemon that leads has loaded the receiver; null: no daemon leads';
+
+COMMENT ON COLUMN jobhooks.hooks.chain_ends IS 'About how many changes were deeper in a chain than its chain_depth';
+
+COMMENT ON COLUMN jobhooks.hooks.chain_end_change_id IS 'The last of them';
 
 CREATE TABLE jobhooks.installation (
     singleton boolean DEFAULT true NOT NULL,
@@ -1219,6 +1248,9 @@ ALTER TABLE ONLY jobhooks.object_change_1 ALTER COLUMN session_role SET DEFAULT 
 ALTER TABLE ONLY jobhooks.capture_template
     ADD CONSTRAINT capture_template_pkey PRIMARY KEY (function);
 
+ALTER TABLE ONLY jobhooks.chain_end
+    ADD CONSTRAINT chain_end_pkey PRIMARY KEY (hook_id);
+
 ALTER TABLE ONLY jobhooks.condition_failure
     ADD CONSTRAINT condition_failure_pkey PRIMARY KEY (hook_id);
 
@@ -1330,6 +1362,8 @@ CREATE CONSTRAINT TRIGGER check_hook_targets AFTER INSERT OR DELETE OR UPDATE ON
 
 CREATE TRIGGER check_job_settings BEFORE INSERT OR UPDATE OF settings, overrides ON jobhooks.job FOR EACH ROW EXECUTE FUNCTION jobhooks.check_job_settings();
 
+CREATE CONSTRAINT TRIGGER forget_chain_end AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.chain_depth <> old.chain_depth)) EXECUTE FUNCTION jobhooks.forget_chain_end();
+
 CREATE CONSTRAINT TRIGGER forget_condition_failures AFTER UPDATE ON jobhooks.job_hook DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.conditions <> old.conditions)) EXECUTE FUNCTION jobhooks.forget_condition_failures();
 
 CREATE TRIGGER forget_loop AFTER UPDATE ON jobhooks.job_hook FOR EACH ROW WHEN ((old.paused AND (NOT new.paused))) EXECUTE FUNCTION jobhooks.forget_loop();
@@ -1369,6 +1403,10 @@ ALTER TABLE jobhooks.broken_module ENABLE REPLICA TRIGGER skip_replicated;
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.capture_template FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.capture_template ENABLE REPLICA TRIGGER skip_replicated;
+
+CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.chain_end FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
+
+ALTER TABLE jobhooks.chain_end ENABLE REPLICA TRIGGER skip_replicated;
 
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.condition_failure FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
@@ -1481,6 +1519,9 @@ ALTER TABLE jobhooks.running_log_entry ENABLE REPLICA TRIGGER skip_replicated;
 CREATE TRIGGER skip_replicated BEFORE INSERT OR DELETE OR UPDATE ON jobhooks.suspect FOR EACH ROW EXECUTE FUNCTION jobhooks.skip_replicated();
 
 ALTER TABLE jobhooks.suspect ENABLE REPLICA TRIGGER skip_replicated;
+
+ALTER TABLE ONLY jobhooks.chain_end
+    ADD CONSTRAINT chain_end_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY jobhooks.condition_failure
     ADD CONSTRAINT condition_failure_hook_id_fkey FOREIGN KEY (hook_id) REFERENCES jobhooks.job_hook(id) ON DELETE CASCADE;
@@ -1651,6 +1692,12 @@ GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns t
 GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.depends_on_time_zone(relation regclass, columns text[]) TO jobhooks_daemon;
 
+REVOKE ALL ON FUNCTION jobhooks.depth_of(triggering boolean, context json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.depth_of(triggering boolean, context json) TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.depth_of(triggering boolean, context json) TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.depth_of(triggering boolean, context json) TO jobhooks_daemon;
+GRANT ALL ON FUNCTION jobhooks.depth_of(triggering boolean, context json) TO jobhooks_receiver;
+
 REVOKE ALL ON FUNCTION jobhooks.did_you_mean(name text, known text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.did_you_mean(name text, known text[]) TO jobhooks_operator;
 
@@ -1706,6 +1753,8 @@ GRANT ALL ON FUNCTION jobhooks.flaw_of_parent(content_type_id integer, parent_id
 GRANT ALL ON FUNCTION jobhooks.flaw_of_parent(content_type_id integer, parent_id integer, columns text[]) TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.foreign_key_to(content_type_id integer, parent_id integer) FROM PUBLIC;
+
+REVOKE ALL ON FUNCTION jobhooks.forget_chain_end() FROM PUBLIC;
 
 REVOKE ALL ON FUNCTION jobhooks.forget_condition_failures() FROM PUBLIC;
 
@@ -1802,6 +1851,9 @@ GRANT ALL ON FUNCTION jobhooks.names_of_tables() TO jobhooks_operator;
 REVOKE ALL ON FUNCTION jobhooks.nearest_names(name text, known text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.nearest_names(name text, known text[]) TO jobhooks_operator;
 
+REVOKE ALL ON FUNCTION jobhooks.note_chain_ends(ends json) FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.note_chain_ends(ends json) TO jobhooks_daemon;
+
 REVOKE ALL ON FUNCTION jobhooks.note_condition_failures(failures json) FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.note_condition_failures(failures json) TO jobhooks_daemon;
 
@@ -1869,6 +1921,11 @@ REVOKE ALL ON FUNCTION jobhooks.problems_of_casts() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_casts() TO jobhooks_viewer;
 GRANT ALL ON FUNCTION jobhooks.problems_of_casts() TO jobhooks_operator;
 GRANT ALL ON FUNCTION jobhooks.problems_of_casts() TO jobhooks_daemon;
+
+REVOKE ALL ON FUNCTION jobhooks.problems_of_chains() FROM PUBLIC;
+GRANT ALL ON FUNCTION jobhooks.problems_of_chains() TO jobhooks_viewer;
+GRANT ALL ON FUNCTION jobhooks.problems_of_chains() TO jobhooks_operator;
+GRANT ALL ON FUNCTION jobhooks.problems_of_chains() TO jobhooks_daemon;
 
 REVOKE ALL ON FUNCTION jobhooks.problems_of_columns() FROM PUBLIC;
 GRANT ALL ON FUNCTION jobhooks.problems_of_columns() TO jobhooks_viewer;
@@ -2212,6 +2269,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE jobhooks.broken_module TO jobhooks_da
 GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_viewer;
 GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_operator;
 GRANT SELECT ON TABLE jobhooks.capture_template TO jobhooks_daemon;
+
+GRANT SELECT ON TABLE jobhooks.chain_end TO jobhooks_viewer;
+GRANT SELECT ON TABLE jobhooks.chain_end TO jobhooks_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE jobhooks.chain_end TO jobhooks_daemon;
 
 GRANT SELECT ON TABLE jobhooks.content_type TO jobhooks_capture;
 GRANT SELECT ON TABLE jobhooks.content_type TO jobhooks_viewer;

@@ -19,7 +19,8 @@ select
     end as added,
     change.context,
     change.transaction_id,
-    change.context ->> 'message' as message
+    change.context ->> 'message' as message,
+    jobhooks.depth_of(change.triggering, change.context) as depth
 from jobhooks.object_change as change
 join jobhooks.content_type as content_type on content_type.id = change.content_type_id;
 

@@ -46,11 +46,14 @@ select
         else 'valid'
     end as data_state,
     taken.error as data_error,
-    case when daemon.has_loaded then job.installed end as loaded
+    case when daemon.has_loaded then job.installed end as loaded,
+    coalesce(chain_end.changes, 0) as chain_ends,
+    chain_end.change_id as chain_end_change_id
 from jobhooks.job_hook as hook
 join jobhooks.job as job on job.id = hook.job_id
 cross join (select jobhooks.has_loaded() as has_loaded) as daemon
 left join jobhooks.condition_failure as failure on failure.hook_id = hook.id
+left join jobhooks.chain_end as chain_end on chain_end.hook_id = hook.id
 left join jobhooks.condition_verdict as verdict
     on verdict.hook_id = hook.id and verdict.conditions = hook.conditions and verdict.checked_at > '-infinity'
 left join jobhooks.data_verdict as taken

@@ -50,6 +50,7 @@ def test_only_these_functions_run_as_their_owner(conn: Connection) -> None:
         ("jobhooks.check_hook_targets()",),
         ("jobhooks.discard_deliveries(bigint[],integer[],text)",),
         ("jobhooks.drop_old_history(interval)",),
+        ("jobhooks.forget_chain_end()",),
         ("jobhooks.forget_condition_failures()",),
         ("jobhooks.forget_loop()",),
         ("jobhooks.forget_rate()",),

@@ -18,7 +18,7 @@ OPTIONAL = frozenset({Kind.COALESCE, Kind.DURATION})
 REQUIRED = frozenset({Kind.TABLES, Kind.EVENTS, Kind.JOB})
 COMPLETIONS = {Kind.TABLES: completion.tables, Kind.JOB: completion.jobs}
 TYPES: dict[Kind, Any] = {Kind.TABLES: list[str], Kind.COLUMNS: list[str], Kind.NUMBER: int, Kind.FLAG: bool}
-TYPES[Kind.DATA] = list[str]
+TYPES[Kind.DATA], TYPES[Kind.DEPTH] = list[str], int
 DATA_JSON = Annotated[
     str | None, typer.Option(help="All data as a JSON object, such as {}; --data adds to it.", metavar="OBJECT")
 ]

@@ -29,8 +29,9 @@ class Change:
     ``session_role``: the role that the session logged in as, which the application cannot choose, unlike ``user_name``.
     ``message``: what the application said of the change, beside these. ``partition``: the truncated one, if only a
     partition was truncated. ``related``: the change of a child table, such as one of a many-to-many, that made this
-    one: an update of the parent, without rows; ``part`` numbers the parents of one table that one change updates. The
-    snapshots are decoded on first use, so a change without a matching hook costs nothing.
+    one: an update of the parent, without rows; ``part`` numbers the parents of one table that one change updates.
+    ``depth``: 0 if an application made the change, else how many runs lie between it and such a change. The snapshots
+    are decoded on first use, so a change without a matching hook costs nothing.
     """
 
     id: int
@@ -50,6 +51,7 @@ class Change:
     related: "Change | None" = None
     part: int = 0
     message: str | None = None
+    depth: int = 0
 
     @cached_property
     def prechange(self) -> Row | None:

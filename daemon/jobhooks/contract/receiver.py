@@ -8,7 +8,15 @@ from jobhooks.contract.change import Change
 from jobhooks.contract.hook_data import read_data
 from jobhooks.contract.nautobot import data_files
 from jobhooks.contract.nautobot.identities import Request, RunIdentity, User, user_of
-from jobhooks.contract.run import ConnectionT, DeliveryIdentity, HookIdentity, Run, idempotency_key, settings_of
+from jobhooks.contract.run import (
+    ConnectionT,
+    DeliveryIdentity,
+    HookIdentity,
+    Run,
+    idempotency_key,
+    mark_of,
+    settings_of,
+)
 from jobhooks.contract.run_logger import RunLogger, level_named
 from jobhooks.errors import MarkRefused
 
@@ -140,7 +148,7 @@ class JobHookReceiver(Generic[ConnectionT]):
         return RunIdentity(self._run.delivery.mark, self._run.hook_name, self.user, self.request.id)
 
     def mark(self, connection: Any) -> Any:
-        """Mark the open transaction of another connection, so that its writes trigger no hook.
+        """Mark the open transaction of another connection: its writes trigger no hook without a ``chain_depth``.
 
         ``connection`` has DB-API cursors, or is asyncpg's: then await the return value. The mark ends with the
         transaction, so a pooled connection does not carry it to its next user.
@@ -204,7 +212,7 @@ class _AsyncConnection(Protocol):
     def fetchval(self, query: str, /) -> Awaitable[object]: ...
 
 
-# Each driver has different placeholders, so the mark, three numbers and two colons, is written into the statement.
+# Each driver has different placeholders, so the mark, numbers and colons, is written into the statement.
 SET_MARK = "select set_config('jobhooks.delivery', '{}', true)"
 # The mark as it is now; else the role whose marks have no effect. The same test as jobhooks.may_mark(), which such a
 # role may not call. A database without jobhooks captures nothing.
@@ -224,17 +232,17 @@ def _mark(connection: Any, run: Run[Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(_set_mark(run))
         cursor.execute(READ_MARK)
-        _check_mark(cursor.fetchone()[0], run.delivery.mark)
+        _check_mark(cursor.fetchone()[0], mark_of(run.delivery, run.changes))
 
 
 async def _mark_async(connection: _AsyncConnection, run: Run[Any]) -> None:
     await connection.execute(_set_mark(run))
-    _check_mark(await connection.fetchval(READ_MARK), run.delivery.mark)
+    _check_mark(await connection.fetchval(READ_MARK), mark_of(run.delivery, run.changes))
 
 
 def _set_mark(run: Run[Any]) -> str:
     said = [f", set_config('{name}', {value}, true)" for name, value in settings_of(run.changes)]
-    return SET_MARK.format(run.delivery.mark) + "".join(said)
+    return SET_MARK.format(mark_of(run.delivery, run.changes)) + "".join(said)
 
 
 def _check_mark(found: object, mark: str) -> None:

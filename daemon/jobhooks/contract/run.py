@@ -53,8 +53,17 @@ class DeliveryIdentity(NamedTuple):
 
     @property
     def mark(self) -> str:
-        """The text that marks the run's writes, as ``jobhooks.delivery`` holds it."""
+        """The three numbers as a text, with which the mark of the run's writes begins: see ``mark_of``."""
         return f"{self.change_id}:{self.hook_id}:{self.attempt}"
+
+
+def mark_of(delivery: DeliveryIdentity, changes: Sequence[ChangeOrigin]) -> str:
+    """The text that marks the writes of a run for these changes; it has their depth in a chain if that exceeds 1."""
+    depth = 0
+    for change in changes:
+        if change.depth > depth:
+            depth = change.depth
+    return f"{delivery.mark}:{depth + 1}" if depth else delivery.mark
 
 
 def idempotency_key(change_id: int, hook_id: int, part: int = 0) -> str:

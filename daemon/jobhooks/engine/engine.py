@@ -29,7 +29,7 @@ from jobhooks.store.connections import AsyncConnection
 
 PAGE_SIZE = 500
 PAGES_IN_MEMORY = 4  # of deliveries
-COUNT_INTERVAL_S = 1.0  # between two writes of the counts of conditions that could not be evaluated
+COUNT_INTERVAL_S = 1.0  # between two writes of counts: conditions that could not be evaluated, ends of chains
 LOOK_S = 0.01  # between two looks for pending deliveries
 
 
@@ -47,7 +47,8 @@ class Engine:
     """Reads changes, matches them with hooks, runs receivers and settles their results.
 
     Construction does no I/O. Call ``start``, then ``run`` beside a loop of ``read``; or ``deliver_pending``, which does
-    all three. The caller closes runners and connections.
+    all three. The caller closes runners and connections. ``read_soon``: called after a run whose writes are
+    to be read, because no NOTIFY announces them.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Engine:
         observers: Observers | None = None,
         loop_limit: int = 0,
         keeps_rates: bool = True,
+        read_soon: Callable[[], None] | None = None,
     ) -> None:
         clock = clock or Clock()
         runners.use_clock(clock)
@@ -83,6 +85,7 @@ class Engine:
             clock,
             loop_limit,
             keeps_rates=keeps_rates,
+            read_soon=read_soon,
         )
         self.settler.attach(self.dispatcher)
         rows = RunningRows(connections.settling, self.settler.lock, connections.leader)
@@ -109,7 +112,7 @@ class Engine:
             group.create_task(self._follower.run())
             group.create_task(self._suspects.run())
             group.create_task(self._long_runs.run())
-            group.create_task(self._count_condition_failures())
+            group.create_task(self._write_counts_regularly())
 
     async def read(self, *, soon: bool = False) -> Reading:
         """Read the next page of the log, and schedule its deliveries. ``soon``: a NOTIFY asked for it."""
@@ -171,20 +174,20 @@ class Engine:
         """Begin nothing more; return when running deliveries have ended and are settled."""
         await self.dispatcher.stop()
         await self.settler.drain()
-        await self._write_condition_failures()
+        await self._write_counts()
 
     async def cancel(self) -> None:
         """End everything that runs. It is delivered again."""
         await self.dispatcher.cancel()
 
-    async def _count_condition_failures(self) -> None:
+    async def _write_counts_regularly(self) -> None:
         while True:
             await asyncio.sleep(COUNT_INTERVAL_S)
             if self.ledger.has_unwritten:
-                await self._write_condition_failures()
+                await self._write_counts()
             if self.ledger.has_other_verdicts:
                 await self.dispatcher.reload_hooks()
 
-    async def _write_condition_failures(self) -> None:
+    async def _write_counts(self) -> None:
         async with self.settler.lock:
-            await self.ledger.write_condition_failures()
+            await self.ledger.write_counts()

@@ -198,6 +198,7 @@ class Session:
             clock=clock,
             observers=self._observers,
             loop_limit=settings.loop_limit,
+            read_soon=wakeup.read_soon,
         )
         loaded = LoadedReceivers(arguments, connections.leader, self._registry)
         await loaded.record()

@@ -24,6 +24,7 @@ class Kind(Enum):
     ROLES = "roles"
     DATA = "data"
     NUMBER = "number"
+    DEPTH = "depth"
     FLAG = "flag"
     COALESCE = "coalesce"
     DURATION = "duration"
@@ -57,6 +58,8 @@ class HookSettings:
     ``longest_wait_s``: but at most this time after the first one; null: ten times ``debounce_s``.
     ``rate``: how many deliveries begin in a span of time, such as ``30/min``; ``rate_per``: the columns whose values
     have it each for itself, or ``object``; empty: all deliveries share it.
+    ``chain_depth``: it also runs for receivers' writes, its own included, up to this number of runs away from an
+    application's change; 0: for none.
     """
 
     name: Annotated[str, Rule(Kind.NAME, "A name of your choice.", "NAME")]
@@ -146,6 +149,15 @@ class HookSettings:
             "Empty: the whole hook has it.",
         ),
     ] = field(default_factory=list[str])
+    chain_depth: Annotated[
+        int,
+        Rule(
+            Kind.DEPTH,
+            "Also run for receivers' writes, up to this number of runs away from an application's change; at most 10.",
+            "N",
+            "0: for none.",
+        ),
+    ] = 0
 
     @property
     def merges_after_s(self) -> float | None:

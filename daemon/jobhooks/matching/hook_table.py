@@ -95,11 +95,12 @@ class Failure:
 
 
 OnFailure = Callable[[Failure], None]
+OnChainEnd = Callable[[int, HookSettings, Change], None]
 
 
 def has_rule(hook: Hook) -> bool:
     """Whether a hook has requirements beside table and event."""
-    return bool(hook.roles or hook.columns or hook.conditions)
+    return bool(hook.roles or hook.columns or hook.conditions or hook.chain_depth)
 
 
 class Requirement(Enum):
@@ -108,17 +109,21 @@ class Requirement(Enum):
     ROLES = "roles"
     COLUMNS = "columns"
     CONDITIONS = "conditions"
+    CHAIN_DEPTH = "chain_depth"
 
 
 class Rule:
-    """A hook's requirements beside table and event: the session's role, changed columns, and conditions.
+    """A hook's requirements beside table and event: the session's role, changed columns, conditions, depth in a chain.
 
-    Conditions that cannot be evaluated count as false, and ``on_failure`` is called.
+    Conditions that cannot be evaluated count as false, and ``on_failure`` is called. ``on_chain_end`` gets the id of
+    the hook, the hook, and a change that only its depth keeps from the hook.
     """
 
-    def __init__(self, hook: Hook, on_failure: OnFailure) -> None:
+    def __init__(self, hook: Hook, on_failure: OnFailure, on_chain_end: OnChainEnd | None = None) -> None:
         self._hook = hook
         self._on_failure = on_failure
+        self._on_chain_end = on_chain_end
+        self._chain_depth = hook.chain_depth
         self._roles = frozenset(hook.roles)
         self._columns = tuple(sorted(hook.columns))
         self._conditions = self._compiled(hook.conditions) if hook.conditions else None
@@ -141,7 +146,13 @@ class Rule:
             return False
         if self._columns and not self._changed(change):
             return False
-        return self._conditions is None or self._hold(self._conditions, change)
+        if self._conditions is not None and not self._hold(self._conditions, change):
+            return False
+        if change.depth > self._chain_depth:
+            if self._chain_depth and self._on_chain_end is not None:
+                self._on_chain_end(self._hook.id, self._hook, change)
+            return False
+        return True
 
     def met(self, change: Change) -> dict[Requirement, bool]:
         """Which of the hook's requirements the change meets, each checked as ``wants`` checks it."""
@@ -152,6 +163,8 @@ class Rule:
             met[Requirement.COLUMNS] = self._changed(change)
         if self._conditions is not None:
             met[Requirement.CONDITIONS] = self._hold(self._conditions, change)
+        if change.depth:
+            met[Requirement.CHAIN_DEPTH] = change.depth <= self._chain_depth
         return met
 
     def _changed(self, change: Change) -> bool:
@@ -196,20 +209,31 @@ class Candidates:
 class HookTable:
     """The active hooks, by table and event. ``version``: they are of this configuration, or a newer one.
 
-    ``on_failure`` is called for conditions that could not be evaluated.
+    ``on_failure`` is called for conditions that could not be evaluated, ``on_chain_end`` as ``Rule`` calls it.
     """
 
-    def __init__(self, version: str, hooks: Iterable[Hook], on_failure: OnFailure = ignore_failure) -> None:
+    def __init__(
+        self,
+        version: str,
+        hooks: Iterable[Hook],
+        on_failure: OnFailure = ignore_failure,
+        on_chain_end: OnChainEnd | None = None,
+    ) -> None:
         self.version = version
         self.by_id = {hook.id: hook for hook in hooks}
         self._by_event: dict[tuple[int, ObjectChangeActionChoices], Candidates] = defaultdict(Candidates)
         self._rules: dict[int, Rule] = {}
         for hook in self.by_id.values():
             if has_rule(hook):
-                self._rules[hook.id] = Rule(hook, on_failure)
+                self._rules[hook.id] = Rule(hook, on_failure, on_chain_end)
             for content_type_id in hook.content_type_ids:
                 for event in hook.events:
                     self._by_event[content_type_id, ObjectChangeActionChoices(event)].add(hook)
+
+    @property
+    def has_chains(self) -> bool:
+        """Whether one of them also runs for receivers' writes."""
+        return any(hook.chain_depth for hook in self.by_id.values())
 
     def only(self, hook_ids: Collection[int]) -> "HookTable":
         """The table of some of these hooks."""
@@ -231,6 +255,8 @@ class HookTable:
         hooks = candidates.hooks
         if transaction_id < candidates.all_from:
             hooks = [hook for hook in hooks if not hook.enabled_since.sees(transaction_id)]
+        if change.depth:  # the page may be of a configuration in which other hooks had a chain_depth
+            hooks = [hook for hook in hooks if hook.chain_depth]
         rules = self._rules
         if not rules:
             return hooks

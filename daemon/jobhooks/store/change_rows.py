@@ -77,6 +77,7 @@ def change_of(row: asyncpg.Record, content_types: ContentTypes) -> Change:
     if rare is not NOTHING:
         if cause := rare.get("caused_by"):
             fields["caused_by"] = DeliveryIdentity(cause["change"], cause["hook"], cause["attempt"])
+            fields["depth"] = cause.get("depth", 1)
         if message := rare.get("message"):
             fields["message"] = message
     object.__setattr__(change, "__dict__", fields)

@@ -76,6 +76,7 @@ def receive(
     parent: Parent | None = None,
     parent_key: Sequence[str] = ("id",),
     message: str | None = None,
+    depth: int = 0,
 ) -> Received:
     """Run a receiver, ``def`` or ``async def``, for one change without a database, and return the outcome.
 
@@ -85,9 +86,10 @@ def receive(
     connection fails. ``related``: rows that foreign keys lead to, as in ``{"site": {...}, "public.interface": [...]}``.
     ``data`` are those of the hook, for ``self.hook.data``. ``parent``: a row of a parent of the table, as in
     ``{"public.device": {...}}``; the receiver gets the change as the update of that row, which is ``changed_object``,
-    and the change itself as ``change.related``.
+    and the change itself as ``change.related``. ``depth``: how many runs lie between the change and that of an
+    application, as for a hook with a ``chain_depth``.
     """
-    change = _change(before, after, action, table, key, user_name, request_id, message=message)
+    change = _change(before, after, action, table, key, user_name, request_id, message=message, depth=depth)
     call = _call(receiver, change, connection, data, related, parent, parent_key)
     return asyncio.run(call.run_async()) if is_async(receiver) else call.run()
 
@@ -103,6 +105,7 @@ async def receive_async(receiver: Receiver, **arguments: Any) -> Received:
         arguments.pop("user_name", "tester"),
         arguments.pop("request_id", None),
         message=arguments.pop("message", None),
+        depth=arguments.pop("depth", 0),
     )
     call = _call(
         receiver,
@@ -147,6 +150,7 @@ def _change(
     number: int = 1,
     *,
     message: str | None = None,
+    depth: int = 0,
 ) -> Change:
     content_type = _content_type(1, table, key)
     match before, after:
@@ -174,6 +178,8 @@ def _change(
         ),
         session_role=user_name,
         message=message,
+        caused_by=DeliveryIdentity(number, 1, 1) if depth else None,
+        depth=depth,
     )
 
 
@@ -275,6 +281,7 @@ class _Call:
         change = self.changes[0]
         run: Run[Any] = Run(
             *(DeliveryIdentity(change.id, 1, 1), self._connect, self.log, change.id, HOOK, changes, change),
+            changes=self.changes,
             hook_data=self.data_json,
         )
         current_run.set(run)

@@ -53,7 +53,8 @@ begin
         exception when others then
             may_mark := false; -- the session's role has been dropped
         end;
-        cause := regexp_match(mark, '^([0-9]{1,18}):([0-9]{1,9}):([0-9]{1,9})$');
+        -- change, hook and attempt of the run; then the depth of its writes in a chain, if that is more than 1.
+        cause := regexp_match(mark, '^([0-9]{1,18}):([0-9]{1,9}):([0-9]{1,9})(?::([1-9][0-9]?))?$');
     end if;
     if failed is not null then
         begin
@@ -69,7 +70,7 @@ begin
         'request_id', nullif(request_id, ''),
         'message', nullif(message, ''),
         'caused_by', case when may_mark and cause is not null then json_build_object(
-            'change', cause[1]::bigint, 'hook', cause[2]::integer, 'attempt', cause[3]::integer
+            'change', cause[1]::bigint, 'hook', cause[2]::integer, 'attempt', cause[3]::integer, 'depth', cause[4]::integer
         ) end,
         'muted', case when may_mark and suppressed then true end,
         'refused_mark', case

@@ -24,7 +24,9 @@ as $$
 declare
     delivery constant text := concat_ws(':', change_id, hook_id, attempt);
 begin
-    if current_setting('jobhooks.delivery', true) is distinct from delivery then
+    -- Of a run in a chain, the mark also has the depth of its writes.
+    if current_setting('jobhooks.delivery', true) is distinct from delivery
+        and starts_with(current_setting('jobhooks.delivery', true), delivery || ':') is not true then
         raise exception 'the receiver ended the transaction that it was given, or changed its mark'
         using errcode = 'JH011';
     end if;

@@ -43,6 +43,7 @@ as $$
             array(
                 select link.content_type_id from jobhooks.job_hook_content_type as link where link.job_hook_id = hook.id
             ) || jobhooks.children_of_hook(hook.id) as content_type_ids,
+            hook.chain_depth,
             greatest(lagging_hooks.looked_at / (count(*) over ())::integer, 100) as looked_at
         from jobhooks.job_hook as hook
         join jobhooks.job as job on job.id = hook.job_id
@@ -75,7 +76,11 @@ as $$
                 looked.id, looked.time,
                 not pg_visible_in_snapshot(looked.transaction_id, position.seen) as unread,
                 not pg_visible_in_snapshot(looked.transaction_id, position.seen)
-                and looked.triggering and looked.content_type_id = any (position.content_type_ids) as wanted
+                and (
+                    looked.triggering
+                    or position.chain_depth > 0
+                    and coalesce(jobhooks.depth_of(false, looked.context) <= position.chain_depth, false)
+                ) and looked.content_type_id = any (position.content_type_ids) as wanted
             from jobhooks.object_change as looked
             where looked.id > position.id
             order by looked.id

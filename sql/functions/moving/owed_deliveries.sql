@@ -22,7 +22,7 @@ as $$
             array(
                 select link.content_type_id from jobhooks.job_hook_content_type as link where link.job_hook_id = hook.id
             ) as content_type_ids,
-            jobhooks.children_of_hook(hook.id) as child_ids,
+            jobhooks.children_of_hook(hook.id) as child_ids, hook.chain_depth,
             greatest(owed_deliveries.looked_at / count(*) over (), 1000) as looked_at
         from jobhooks.job_hook as hook
         join jobhooks.job on job.id = hook.job_id and job.enabled
@@ -37,7 +37,11 @@ as $$
             select count(*) as looked_at, count(*) filter (where wanted) as unread
             from (
                 select
-                    change.triggering and (
+                    (
+                        change.triggering
+                        or position.chain_depth > 0
+                        and coalesce(jobhooks.depth_of(false, change.context) <= position.chain_depth, false)
+                    ) and (
                         change.action = any (position.events) and change.content_type_id = any (position.content_type_ids)
                         or change.action <> 'truncate' and change.content_type_id = any (position.child_ids)
                     )

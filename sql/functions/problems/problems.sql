@@ -25,6 +25,7 @@ as $$
         union all select * from jobhooks.problems_of_names_in_hooks()
         union all select * from jobhooks.problems_of_conditions()
         union all select * from jobhooks.problems_of_data()
+        union all select * from jobhooks.problems_of_chains()
         union all select * from jobhooks.problems_of_deliveries()
         union all select * from jobhooks.problems_of_positions()
         union all select * from jobhooks.problems_of_crashes()

@@ -119,6 +119,9 @@ select jobhooks.interrupt_runs(:leader)
 -- name: note_condition_failures
 select jobhooks.note_condition_failures(:failures::text::json)
 
+-- name: note_chain_ends
+select jobhooks.note_chain_ends(:ends::text::json)
+
 -- name: last_settled
 -- No change with a greater id was settled or parked.
 select greatest(
@@ -141,17 +144,18 @@ select status, error from jobhooks.job_result where change_id = :change_id and h
 
 -- name: backlog_rows
 -- The oldest :limit rows of a hook's backlog; the seconds until each is due, and of its change the transaction, 0 if it is gone,
--- and the request. The offset has each change looked up by its id, whatever the planner expects of the backlog.
+-- the request, and the depth in a chain. The offset has each change looked up by its id, whatever the planner expects of the backlog.
 select
     delivery.change_id, delivery.content_type_id, delivery.lane, delivery.other_lane,
     coalesce(change.transaction_id, 0) as transaction_id,
     delivery.attempts, delivery.failures, delivery.lasting, delivery.blocks,
     extract(epoch from delivery.due_at - clock_timestamp())::double precision as due_in,
     coalesce(change.content_type_id <> delivery.content_type_id, false) as is_of_child,
-    change.request_id
+    change.request_id, coalesce(change.depth, 0) as depth
 from jobhooks.delivery as delivery
 left join lateral (
-    select known.transaction_id::text::bigint as transaction_id, known.content_type_id, known.context ->> 'request_id' as request_id
+    select known.transaction_id::text::bigint as transaction_id, known.content_type_id, known.context ->> 'request_id' as request_id,
+        jobhooks.depth_of(known.triggering, known.context) as depth
     from jobhooks.object_change as known
     where known.id = delivery.change_id
     offset 0

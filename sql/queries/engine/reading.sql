@@ -24,10 +24,15 @@ select floor.id, pg_current_xact_id() from floor
 --   above it, everything, by the id of the change.
 -- Both are index scans that end after a page. They are written so that no other index can serve, for any state of the planner's
 -- statistics: the first compares rows, the second has a condition that is in no index.
+-- Receivers' writes are read only if a hook has a chain_depth: the other hooks are not for it. That is looked up in the same
+-- snapshot, and not before the first such change.
 -- Only changes up to :last_id, and of the tables in :content_type_ids (null: all). Returns at least one row: each has the horizon, and the version of the configuration, which changes with hooks, jobs and
 -- watched tables, including their names.
 with horizon as materialized (
     select coalesce(:horizon::text::pg_snapshot, pg_current_snapshot()) as snapshot
+),
+chain as materialized (
+    select exists (select from jobhooks.job_hook where enabled and chain_depth > 0) as exist
 ),
 page as (
     (
@@ -40,7 +45,7 @@ page as (
                 (change.transaction_id, change.id) > (straggler.transaction_id, :after_id::bigint)
                 and (change.transaction_id, change.id)
                 <= (straggler.transaction_id, least(:seen_low_water_id::bigint, :last_id::bigint))
-                and change.triggering
+                and (change.triggering or (select exist from chain) and jobhooks.depth_of(false, change.context) is not null)
                 and coalesce(change.content_type_id = any (:content_type_ids::integer []), true)
             order by change.transaction_id, change.id
             limit :limit::integer
@@ -55,7 +60,7 @@ page as (
             change.id > greatest(:seen_low_water_id::bigint, :after_id::bigint)
             and pg_visible_in_snapshot(change.transaction_id, (select snapshot from horizon))
             and not pg_visible_in_snapshot(change.transaction_id, :seen::text::pg_snapshot)
-            and change.triggering
+            and (change.triggering or (select exist from chain) and jobhooks.depth_of(false, change.context) is not null)
             and change.id <= :last_id::bigint
             and coalesce(change.content_type_id = any (:content_type_ids::integer []), true)
         order by change.id

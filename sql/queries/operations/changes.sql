@@ -88,7 +88,8 @@ select
         left join jobhooks.job_hook as hook on hook.id = (cause ->> 'hook')::integer
         where cause is not null
     ),
-    change.context ->> 'refused_mark', change.context ->> 'snapshot_error', change.context ->> 'partition'
+    change.context ->> 'refused_mark', change.context ->> 'snapshot_error', change.context ->> 'partition',
+    jobhooks.depth_of(change.triggering, change.context)
 from jobhooks.object_change as change
 where change.id = :id
 

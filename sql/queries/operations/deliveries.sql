@@ -142,7 +142,7 @@ left join jobhooks.hook_position as own on own.hook_id = hook.id
 cross join jobhooks.object_change as change
 where hook.id = :hook_id
     and change.id between :first_id::bigint and :last_id::bigint
-    and change.triggering
+    and (change.triggering or hook.chain_depth > 0 and jobhooks.depth_of(false, change.context) <= hook.chain_depth)
     and (
         change.action = any (hook.events)
         and change.content_type_id in (select content_type_id from jobhooks.job_hook_content_type where job_hook_id = :hook_id)

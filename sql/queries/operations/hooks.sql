@@ -3,7 +3,7 @@
 -- name: hooks
 select
     hook.settings::text, hook.runs, hook.loaded, hook.why_not, hook.condition_state, hook.condition_failures,
-    hook.condition_error, hook.data_state, hook.data_error, rate.keys, rate.next_at
+    hook.condition_error, hook.data_state, hook.data_error, rate.keys, rate.next_at, hook.chain_ends, hook.chain_end_change_id
 from jobhooks.hooks as hook
 cross join lateral jobhooks.rate_waits(hook.id) as rate
 order by hook.priority desc, hook.name
@@ -11,7 +11,7 @@ order by hook.priority desc, hook.name
 -- name: hook_shown
 select
     hook.settings::text, hook.runs, hook.loaded, hook.why_not, hook.condition_state, hook.condition_failures,
-    hook.condition_error, hook.data_state, hook.data_error, rate.keys, rate.next_at
+    hook.condition_error, hook.data_state, hook.data_error, rate.keys, rate.next_at, hook.chain_ends, hook.chain_end_change_id
 from jobhooks.hooks as hook
 cross join lateral jobhooks.rate_waits(hook.id) as rate
 where hook.name = :name

@@ -32,10 +32,18 @@ order by lock.granted desc, activity.backend_start, lock.pid
 select leader_since from jobhooks.cursor
 
 -- name: unread_changes
--- The triggering changes after the reader's position: roughly how many, and the time of the oldest. :limit changes are looked at;
+-- The changes after the reader's position that trigger hooks: roughly how many, and the time of the oldest. Receivers' writes
+-- count up to the greatest chain_depth of a hook. :limit changes are looked at;
 -- those after them count by their ids, whether they trigger hooks or not.
-with page as materialized (
-    select change.id, change.time, change.triggering
+with chain as materialized (
+    select coalesce(max(chain_depth), 0) as depth from jobhooks.job_hook where enabled
+),
+page as materialized (
+    select
+        change.id, change.time,
+        change.triggering
+        or (select depth from chain) > 0
+        and coalesce(jobhooks.depth_of(false, change.context) <= (select depth from chain), false) as triggering
     from jobhooks.object_change as change
     where change.id > (select greatest(horizon_floor, last_id, first_id) from jobhooks.cursor)
     order by change.id

@@ -89,6 +89,8 @@ def test_a_hook_is_added_with_all_that_it_can_be_shown_and_edited(jobs: Connecti
         "data_state": None,
         "data_error": None,
         "loaded": None,
+        "chain_ends": 0,
+        "chain_end_change_id": None,
     }
     edit = ["--name", "i", *table, "--column", "", "--coalesce", "90", "--priority", "7"]
     edited = {**hook, "name": "i", "content_types": ["public.device"], "columns": [], "coalesce_s": 90.0}
@@ -196,6 +198,23 @@ def test_a_hook_has_a_rate(jobs: Connection, database: str) -> None:
     edited = shown(database, "hook", "edit", "h", "--rate", "", "--rate-per", "")
     assert (edited["rate"], edited["rate_per"], edited["keys_at_rate"]) == ("", [], 0)
     assert jobs.execute("select * from jobhooks.rate_bucket").fetchall() == []
+
+
+def test_a_hook_has_a_chain_depth(jobs: Connection, database: str) -> None:
+    """By a flag, by a file, and in the history; a number out of range is refused. A reached limit is shown."""
+    add = ["hook", "add", "h", "--content-type", "public.device", "--events", "update", "--job", "a.On"]
+    run(database, *add, "--chain-depth", "11", code=REFUSED)
+    run(database, *add, "--chain-depth", "one", code=USAGE)
+    assert shown(database, *add, "--chain-depth", "2")["chain_depth"] == 2
+    assert "chain_depth = 2\n" in run(database, "hook", "export")[0]
+    jobs.execute("insert into jobhooks.chain_end (hook_id, changes, change_id) select id, 3, 17 from jobhooks.job_hook")
+    ended = shown(database, "hook", "show", "h")
+    assert (ended["chain_ends"], ended["chain_end_change_id"]) == (3, 17)
+    assert "change 17" in run(database, "hook", "show", "h")[0]
+    edited = shown(database, "hook", "edit", "h", "--chain-depth", "0")
+    assert (edited["chain_depth"], edited["chain_ends"]) == (0, 0)
+    changed = shown(database, "hook", "history", "h")[-1]
+    assert (changed["before"]["chain_depth"], changed["after"]["chain_depth"]) == (2, 0)
 
 
 def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs: Connection, database: str) -> None:

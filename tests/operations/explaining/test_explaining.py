@@ -176,6 +176,20 @@ def test_writes_of_a_receiver_trigger_nothing(device: Connection, admin: SyncCon
     assert "changes by this role trigger nothing" in only(admin, 3).rules[0].reason
 
 
+def test_a_hook_with_chains_says_how_deep_a_change_is(device: Connection, admin: SyncConnection, save: Save) -> None:
+    save(chain_depth=1)
+    for mark in ("1:1:1", "1:1:1:2"):
+        with device.transaction():
+            device.execute(f"set local jobhooks.delivery = '{mark}'".encode())
+            device.execute("update public.device set serial = serial || 'x' where id = 1")
+    within, beyond = only(admin, 1), only(admin, 2)
+    assert within.matches and [rule.outcome for rule in within.rules[:1]] == [MET]
+    assert refusals(beyond) == [("chain_depth", NOT_MET)]
+    assert (
+        next(rule.reason for rule in beyond.rules if rule.refuses) == "the change is 2 deep in a chain; the limit is 1"
+    )
+
+
 def test_the_state_of_a_delivery_and_its_results(ledger: Connection, admin: SyncConnection) -> None:
     assert [(each.hook, each.state) for each in explain(admin, 1).hooks] == [
         ("first", "dead"),
@@ -365,7 +379,7 @@ def test_runs_of_a_daemon_are_explained(
     ]
     own = only(admin, 3, "hook of r.Writes")
     assert (own.matches, own.state) == (False, "not for it")
-    assert "a receiver's own writes trigger no hook" in own.rules[0].reason
+    assert "a receiver's writes trigger no hook without a chain_depth" in own.rules[0].reason
 
 
 def test_programs_get_it_as_json(ledger: Connection) -> None:

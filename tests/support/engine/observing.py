@@ -103,17 +103,19 @@ async def sessions(
     environment: str = "",
     waits: Callable[[str], None] = lambda _: None,
     loop_limit: int = 0,
+    poll_interval_s: float = 5.0,
 ) -> AsyncGenerator[None]:
     """Run a daemon's sessions in this event loop, with ``receiver`` as m.C; stop them at the end.
 
-    ``environment``, ``loop_limit``: the settings; ``waits``: called with the reason when a session has failed.
+    ``environment``, ``loop_limit``, ``poll_interval_s``: the settings; ``waits``: called with the reason when a session
+    has failed.
     """
     found = FoundReceiver("m.C", receiver, read_meta(receiver), Path(inspect.getfile(receiver)))
     stop = asyncio.Event()
     runner = ThreadRunner(database)
     daemon = asyncio.create_task(
         run_sessions(
-            _settings(database, environment, loop_limit),
+            _settings(database, environment, loop_limit, poll_interval_s),
             ReceiverRegistry((), {"m.C": found}),
             runner,
             Observers(DeliveryLog(), *observers),
@@ -130,11 +132,11 @@ async def sessions(
         await runner.close()
 
 
-def _settings(database: str, environment: str, loop_limit: int) -> EngineSettings:
+def _settings(database: str, environment: str, loop_limit: int, poll_interval_s: float) -> EngineSettings:
     return EngineSettings(
         database_url=database,
         page_size=100,
-        poll_interval_s=5.0,
+        poll_interval_s=poll_interval_s,
         wakeup=WakeupMode.GATED,
         shutdown_grace_s=10.0,
         leader_timeout_s=10.0,

@@ -84,6 +84,18 @@ async def test_a_receiver_gets_the_data_of_a_hook() -> None:
             receive(WithData, data=wrong)
 
 
+async def test_a_receiver_gets_the_depth_of_its_change() -> None:
+    """As for a hook with a chain_depth, whose change another run made."""
+
+    class Deep(JobHookReceiver):
+        def receive_job_hook(self, change: Change) -> list[object]:
+            return [change.depth, change.change_context]
+
+    assert receive(Deep).value == [0, "orm"]
+    assert receive(Deep, depth=2).value == [2, "job-hook"]
+    assert (await receive_async(Deep, depth=1)).value == [1, "job-hook"]
+
+
 async def test_where_a_loop_runs_it_is_awaited() -> None:
     for receiver in (Upper, UpperAsync):
         assert (await receive_async(receiver, after={"id": 1, "name": "b"})).row == {"id": 1, "name": "B"}

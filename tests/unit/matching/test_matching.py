@@ -72,6 +72,23 @@ def test_what_is_said_of_each_requirement_is_what_decides(
     assert met.keys() == {requirement for requirement, value in required.items() if value}
 
 
+def test_only_a_hook_with_chains_gets_what_a_receiver_wrote_down_to_its_limit() -> None:
+    """The other requirements count as well. The first change that only the limit keeps from it is reported."""
+    chained = replace(HOOK, id=2, chain_depth=2, columns=["id"])
+    cut: list[tuple[int, int]] = []
+    table = HookTable("1", [HOOK, chained], on_chain_end=lambda id_, _hook, change: cut.append((id_, change.depth)))
+    assert [[hook.id for hook in table.matching(replace(CHANGE, depth=depth))] for depth in range(4)] == [
+        [1, 2],
+        [2],
+        [2],
+        [],
+    ]
+    assert table.matching(replace(CHANGE, depth=3, postchange_json=CHANGE.prechange_json)) == []
+    assert cut == [(2, 3)]
+    assert Rule(chained, ignore_failure).met(replace(CHANGE, depth=3))[Requirement.CHAIN_DEPTH] is False
+    assert HookTable("1", [HOOK]).matching(replace(CHANGE, depth=1)) == [], "nobody has chains any more"
+
+
 def test_a_change_is_for_every_hook_that_wants_it() -> None:
     other = replace(HOOK, id=2, events=["update", "delete"])
     assert matching(CHANGE, HOOK, other) == [1, 2]

@@ -312,12 +312,20 @@ def _facts(hook: HookDetails) -> Iterator[tuple[str, str]]:
         yield "why not", hook.why_not
     if wait := _wait_in_words(hook):
         yield "waits", wait
-    if hook.condition_failures:
-        changes = number(hook.condition_failures, "change", "changes")
-        yield "passed by", f"about {changes}, for which its conditions could not be evaluated: {hook.condition_error}"
+    yield from (("passed by", changes) for changes in _passed_by(hook))
     if hook.deliveries:
         total = number(sum(hook.deliveries.values()), "delivery", "deliveries")
         yield "pending", f"{total}: {counts_in_words(hook.deliveries)}"
+
+
+def _passed_by(hook: JobHook) -> Iterator[str]:
+    """The changes that the hook did not run for, which a reader may expect it to run for."""
+    if hook.condition_failures:
+        changes = number(hook.condition_failures, "change", "changes")
+        yield f"about {changes}, for which its conditions could not be evaluated: {hook.condition_error}"
+    if hook.chain_ends:
+        changes = number(hook.chain_ends, "change", "changes")
+        yield f"about {changes} deeper in a chain than its chain_depth; the last is change {hook.chain_end_change_id}"
 
 
 def _wait_in_words(hook: JobHook) -> str | None:
@@ -344,6 +352,8 @@ def _setting_in_words(kind: Kind, value: Any) -> str:
         case Kind.COALESCE:
             span = {0.0: "one transaction", REQUEST_S: "one request"}.get(value) or in_words(value)
             return f"the changes of an object within {span} are delivered as one"
+        case Kind.DEPTH:
+            return f"{value}: it also runs for receivers' writes, up to {number(value, 'run', 'runs')} deep"
         case Kind.DURATION:
             return in_words(value)
         case Kind.TEXT:

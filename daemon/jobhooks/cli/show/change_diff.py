@@ -133,7 +133,7 @@ def _circumstances(shown: ChangeDetails) -> Iterator[tuple[str, str]]:
     if cause:
         yield (
             "caused by",
-            f"hook {cause['hook']}, attempt {cause['attempt']} for change {cause['change']}, so it triggers no hook",
+            f"hook {cause['hook']}, attempt {cause['attempt']} for change {cause['change']}: {_effect(shown.depth)}",
         )
     elif not shown.triggering:
         yield "triggers", "no hook: changes by this role trigger nothing"
@@ -143,6 +143,12 @@ def _circumstances(shown: ChangeDetails) -> Iterator[tuple[str, str]]:
         yield "partition", f"only {shown.partition}"
     if shown.snapshot_error is not None:
         yield "no snapshot", shown.snapshot_error
+
+
+def _effect(depth: int | None) -> str:
+    if depth is None:
+        return "it triggers no hook"
+    return f"it triggers only hooks with a chain_depth of {depth} or more"
 
 
 def print_difference(out: Console, change: RowChange) -> None:

@@ -20,6 +20,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     - ``due``: when it can be attempted, by the monotonic clock in seconds; ``inf``: never, it is dead
     - ``is_of_child``: the change is one of a child of the table
     - ``request``: a hash of the request id of the change, valid in this process; None without one
+    - ``depth``: of the change, in a chain
     - ``written``: the table has this row, as it is here
     - ``loaded``: the delivery is in memory: it waits in its lanes, or runs
     - ``not_before``: if it waits for longer than until it is due, when to look at it again; in memory only
@@ -39,6 +40,7 @@ class BacklogRow(msgspec.Struct, eq=False):
     due: float = 0.0
     is_of_child: bool = False
     request: int | None = None
+    depth: int = 0
     written: bool = False
     loaded: bool = False
     not_before: float = 0.0
@@ -67,6 +69,7 @@ def row_of(delivery: Delivery, due: float) -> BacklogRow:
         due=due,
         is_of_child=change.related is not None,
         request=request_number(change.request_id),
+        depth=change.depth,
     )
 
 

@@ -48,6 +48,11 @@ class Wakeup:
         if count:
             self._pause_s = SHORTEST_S
 
+    def read_soon(self) -> None:
+        """Read the log before long, if the daemon sleeps: there may be changes that no NOTIFY announces."""
+        if self._asleep:
+            self._listener.woken.set()
+
     async def gather(self) -> None:
         """Let more changes come before the next read, at a high rate and while writers send no NOTIFY.
 

@@ -17,6 +17,7 @@ from typing import TextIO, cast
 from jobhooks.contract.choices import LogLevel
 from jobhooks.contract.control import TimeLimitExceeded, WorkerDied
 from jobhooks.contract.log import ReceiverLog
+from jobhooks.contract.run import mark_of
 from jobhooks.discovery.loading import FoundReceiver, load_again
 from jobhooks.discovery.sources import Installed, Source
 from jobhooks.engine.delivery.delivery import Delivery
@@ -190,7 +191,7 @@ async def _written_async(transaction: RunTransaction, delivery: Delivery) -> lis
 
 
 def _refuse_ended(delivery: Delivery, mark: str | None) -> None:
-    if mark != delivery.identity.mark:
+    if mark != mark_of(delivery.identity, delivery.changes):
         raise TransactionEnded
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from jobhooks.contract.nautobot.identities import ChangeOrigin
-from jobhooks.contract.run import DeliveryIdentity, set_statements
+from jobhooks.contract.run import DeliveryIdentity, mark_of, set_statements
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.store.queries import filled, query
 from jobhooks.store.storable_text import storable, storable_json, storable_log
@@ -21,14 +21,16 @@ def begin_run(delivery: DeliveryIdentity, set_again: str = "", changes: Sequence
 
     ``set_again``: as the session's ``set_again_after_reset`` says. ``changes``: whose user the writes get.
     """
-    return filled("begin_run", mark=f"'{delivery.mark}'", set_again=set_again, cause=set_statements(changes))
+    mark = f"'{mark_of(delivery, changes)}'"
+    return filled("begin_run", mark=mark, set_again=set_again, cause=set_statements(changes))
 
 
 def join_run(
     delivery: DeliveryIdentity, set_again: str = "", changes: Sequence[ChangeOrigin] = (), *, is_second: bool
 ) -> str:
     """Let a run join a transaction. The first run in it has no savepoint, so the second one has none to release."""
-    statements = filled("next_run", mark=f"'{delivery.mark}'", set_again=set_again, cause=set_statements(changes))
+    mark = f"'{mark_of(delivery, changes)}'"
+    statements = filled("next_run", mark=mark, set_again=set_again, cause=set_statements(changes))
     return statements if is_second else f"{query('keep_run')};\n{statements}"
 
 

@@ -38,8 +38,9 @@ class Dispatcher:
 
     Up to about ``most`` deliveries of a hook are in memory; the rest is not read yet. ``can_run``: whether there is
     a receiver of a class path that takes the data of a hook, as JSON. A hook without one stands still: it keeps its
-    position, and reads nothing. ``loop_limit``: the changes in a row that a hook may seem to
-    cause before that is tried; 0: never. ``keeps_rates``: whether hooks wait for their rates.
+    position, and reads nothing. ``loop_limit``: the changes in a row that a hook may seem to cause before that is
+    tried; 0: never. ``keeps_rates``: whether hooks wait for their rates. ``read_soon``: called after each run while a
+    hook has a ``chain_depth``, because no NOTIFY announces receivers' writes.
 
     Everything happens in one event loop. A queue changes in single steps, with no await between looking at it and
     changing it. The dispatcher is the settler's ``SettleListener`` and the hook tasks' ``TaskOwner``.
@@ -57,6 +58,7 @@ class Dispatcher:
         loop_limit: int = 0,
         *,
         keeps_rates: bool = True,
+        read_soon: Callable[[], None] | None = None,
     ) -> None:
         self._clock = clock
         self._keeps_rates = keeps_rates
@@ -75,7 +77,8 @@ class Dispatcher:
         self._admission = Admission(
             self._queues, self.streams, settler, ledger, self._start_tasks, self._loader.position_moved
         )
-        self._on_finished = observers.attempt_finished
+        self._attempt_finished = self._on_finished = observers.attempt_finished
+        self._read_soon = read_soon
         self._on_settled = observers.settled
         self._on_parked = observers.parked
 
@@ -127,6 +130,7 @@ class Dispatcher:
                 if not queue.in_memory and not queue.tasks:
                     del self._queues[hook_id]
         self._hooks = hooks
+        self._on_finished = self._finished_in_chain if hooks.has_chains else self._attempt_finished
         self.streams.set_hooks(hooks)
         self._stand_still()
         self._start_ready()
@@ -324,6 +328,12 @@ class Dispatcher:
         else:
             queue.end(delivery)
             self._settler.given_up(delivery, outcome)
+
+    def _finished_in_chain(self, delivery: Delivery, outcome: Outcome | None) -> None:
+        if self._attempt_finished is not None:
+            self._attempt_finished(delivery, outcome)
+        if self._read_soon is not None:
+            self._read_soon()
 
     def _park(self, queue: HookQueue, deliveries: list[Delivery]) -> None:
         for delivery in deliveries:

@@ -172,7 +172,8 @@ class LoopWatch:
         for each in (chain, self._hook):
             if not delivery.attempts:
                 for one in (delivery, *delivery.merged):
-                    self._judge(each, one)
+                    if not one.change.depth:  # else the limit of its chain ends the loop
+                        self._judge(each, one)
             each.add_run(outcome.started_at, outcome.finished_at)
 
     def _judge(self, chain: Chain, delivery: Delivery) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from math import inf
 from typing import Any
 
@@ -16,6 +16,7 @@ from jobhooks.engine.delivery.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, delivery_of_row, delivery_to_parents
 from jobhooks.engine.settling.active_hooks import load_active_hooks
+from jobhooks.engine.settling.chain_ends import ChainEnds
 from jobhooks.matching.condition_failures import ConditionFailures
 from jobhooks.matching.condition_kinds import why_wrong
 from jobhooks.matching.conditions import why_invalid
@@ -43,6 +44,7 @@ class Ledger:
         self._conn = conn
         self._registry = registry
         self.condition_failures = ConditionFailures()
+        self.chain_ends = ChainEnds()
         self._has_unchecked = False
         self._look_again_at = inf
         self.has_other_verdicts = False  # than the hooks that ``hooks`` loaded
@@ -52,7 +54,7 @@ class Ledger:
         ((version,),) = await call_async(self._conn, "configuration_version")
         await self._check()
         self.has_other_verdicts = False
-        return await load_active_hooks(self._conn, version, self.condition_failures.note)
+        return await load_active_hooks(self._conn, version, self.condition_failures.note, self.chain_ends.note)
 
     def check_again(self) -> None:
         """Check the hooks again before long: there are other receivers."""
@@ -60,8 +62,9 @@ class Ledger:
 
     @property
     def has_unwritten(self) -> bool:
-        """Whether ``write_condition_failures`` has anything to do."""
-        return self._has_unchecked or bool(self.condition_failures) or time.monotonic() >= self._look_again_at
+        """Whether ``write_counts`` has anything to do."""
+        has_counts = bool(self.condition_failures or self.chain_ends)
+        return self._has_unchecked or has_counts or time.monotonic() >= self._look_again_at
 
     async def _check(self) -> None:
         """Check conditions and data, and record the verdicts; the rest next time, as if a hook is locked."""
@@ -129,10 +132,22 @@ class Ledger:
             ((written,),) = await call_async(self._conn, "note_data_verdicts", verdicts=verdicts_json)
             self._has_unchecked |= not written
 
-    async def write_condition_failures(self) -> None:
-        """Write the counts of failed conditions; keep them for the next time while another session changes a hook."""
+    async def write_counts(self) -> None:
+        """Write what was counted; keep it for the next time while another session changes a hook."""
         if self._has_unchecked or time.monotonic() >= self._look_again_at:
             await self._check()
+        await self._write_condition_failures()
+        await self._write_chain_ends()
+
+    async def _write_chain_ends(self) -> None:
+        counts = self.chain_ends.take()
+        rows = [{"hook_id": hook_id, **asdict(count)} for hook_id, count in counts.items()]
+        if rows:
+            ((written,),) = await call_async(self._conn, "note_chain_ends", ends=msgspec.json.encode(rows).decode())
+            if not written:
+                self.chain_ends.put_back(counts)
+
+    async def _write_condition_failures(self) -> None:
         counts = self.condition_failures.take()
         encoding = self._conn.get_settings().server_encoding
         rows = [
@@ -203,6 +218,7 @@ class Ledger:
                 inf if row["due_in"] is None else now + row["due_in"],
                 row["is_of_child"],
                 request_number(row["request_id"]),
+                row["depth"],
             )
             for row in rows
         ]
@@ -295,7 +311,8 @@ def merge(head: Delivery, chain: Sequence[BacklogRow], changes: Mapping[int, Cha
     shown = merged(own, last, touched=head.change.related is not None or any(row.is_of_child for row in chain))
     if shown is not None and shown.action not in head.hook.events:
         return False
-    head.shown = shown
+    depth = max(head.change.depth, max((row.depth for row in chain), default=0))
+    head.shown = shown if shown is None or shown.depth == depth else replace(shown, depth=depth)
     head.merged = tuple(_merged(head, row) for row in chain)
     return True
 
@@ -303,6 +320,11 @@ def merge(head: Delivery, chain: Sequence[BacklogRow], changes: Mapping[int, Cha
 def _merged(head: Delivery, row: BacklogRow) -> Delivery:
     """The delivery of a row that is merged into another; only the identity of its change is needed."""
     change = replace(
-        head.change, id=row.change_id, transaction_id=row.transaction_id, prechange_json=None, postchange_json=None
+        head.change,
+        id=row.change_id,
+        transaction_id=row.transaction_id,
+        prechange_json=None,
+        postchange_json=None,
+        depth=row.depth,
     )
     return Delivery(change, head.hook, head.lanes, attempts=row.attempts, failures=row.failures, has_row=True)

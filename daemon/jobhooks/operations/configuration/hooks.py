@@ -29,7 +29,8 @@ class JobHook(HookSettings):
     any. ``condition_failures``: about how many changes they could not be evaluated for; ``condition_error``: the latest
     reason. ``keys_at_rate``: how many keys have used their share of its rate, at most one if they share it;
     ``next_at``: when the next delivery of one of them may begin. ``data_state``, ``data_error``: the state of the data,
-    null without any that are wrong.
+    null without any that are wrong. ``chain_ends``: about how many changes were too deep in a chain for it, and
+    ``chain_end_change_id`` is the last of them.
     """
 
     runs: bool
@@ -42,6 +43,8 @@ class JobHook(HookSettings):
     data_state: str | None = None
     data_error: str | None = None
     loaded: bool | None = None
+    chain_ends: int = 0
+    chain_end_change_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +190,8 @@ def _settings(hook: JobHook) -> dict[str, Any]:
 
 
 def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
-    settings_json, runs, loaded, why_not, state, failures, error, data_state, data_error, keys_at_rate, next_at = row
+    settings_json, runs, loaded, why_not, state, failures, error, data_state, data_error, *more = row
+    keys_at_rate, next_at, chain_ends, chain_end_change_id = more
     settings = msgspec.json.decode(settings_json, type=HookSettings)
     return {
         **{setting: getattr(settings, setting) for setting in RULES},
@@ -201,4 +205,6 @@ def _columns(row: tuple[Any, ...]) -> dict[str, Any]:
         "next_at": next_at,
         "data_state": data_state,
         "data_error": data_error,
+        "chain_ends": chain_ends,
+        "chain_end_change_id": chain_end_change_id,
     }

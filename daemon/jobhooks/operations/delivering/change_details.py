@@ -15,7 +15,10 @@ from jobhooks.store.undecodable_text import call_readable
 
 @dataclass(frozen=True)
 class ChangeDetails(ListedChange):
-    """A change in full. ``caused_by``: the change, hook and attempt of the run that made it, as JSON, or null."""
+    """A change in full. ``caused_by``: the change, hook and attempt of the run that made it, as JSON, or null.
+
+    ``depth``: how deep in a chain it is, 0 if an application made it; null: no hook runs for it.
+    """
 
     transaction_id: int
     session_role: str
@@ -25,6 +28,7 @@ class ChangeDetails(ListedChange):
     refused_mark: str | None
     snapshot_error: str | None
     partition: str | None
+    depth: int | None
     results: list[ResultDetails]
     deliveries: list[PendingDelivery]
 
@@ -39,7 +43,7 @@ def change_details(conn: SyncConnection, id_: int) -> ChangeDetails:
     details = call_readable(conn, "change_details", id=id_)
     if not rows or not details:
         raise no_such_change(conn, id_)
-    transaction_id, session_role, cause, refused_mark, snapshot_error, partition = details[0]
+    transaction_id, session_role, cause, refused_mark, snapshot_error, partition, depth = details[0]
     return ChangeDetails(
         *listed_fields(rows[0]),
         transaction_id=transaction_id,
@@ -50,6 +54,7 @@ def change_details(conn: SyncConnection, id_: int) -> ChangeDetails:
         refused_mark=refused_mark,
         snapshot_error=snapshot_error,
         partition=partition,
+        depth=depth,
         results=results_of_delivery(conn, id_),
         deliveries=deliveries_of_change(conn, id_),
     )

@@ -133,6 +133,9 @@ def _matching(change: Change, hook: Hook) -> Iterator[ExplainedRule]:
         elif requirement is Requirement.ROLES:
             reason = f"the session logged in as {change.session_role}; the hook is for {', '.join(hook.roles)}"
             yield _rule(requirement.value, is_met, reason, reason)
+        elif requirement is Requirement.CHAIN_DEPTH:
+            reason = f"the change is {change.depth} deep in a chain; the limit is {hook.chain_depth}"
+            yield _rule(requirement.value, is_met, reason, reason)
         else:
             reason = _columns(change, hook, is_met=is_met)
             yield _rule(requirement.value, is_met, reason, reason)
@@ -208,18 +211,24 @@ def _rule(name: str, is_met: bool, yes: str, no: str) -> ExplainedRule:  # noqa:
     return ExplainedRule(name, Verdict.MET if is_met else Verdict.NOT_MET, yes if is_met else no)
 
 
-def trigger_rule(change: Change, cause: Mapping[str, str], *, triggering: bool) -> ExplainedRule:
-    """Whether the change triggers hooks at all. ``cause``: the run that made it, as texts; empty without one."""
-    if triggering:
+def trigger_rule(cause: Mapping[str, str], *, depth: int | None, chain_depth: int) -> ExplainedRule:
+    """Whether the change triggers a hook with this ``chain_depth`` at all, its depth aside.
+
+    ``cause``: the run that made it, as texts; empty without one. ``depth``: as ``ChangeDetails`` has it.
+    """
+    if depth == 0:
         return ExplainedRule("triggering", Verdict.MET, "the change triggers hooks")
-    if change.caused_by is None:
+    if depth is None:
         return ExplainedRule("triggering", Verdict.NOT_MET, "changes by this role trigger nothing")
     hook = cause.get("hook", "null")
-    reason = (
+    wrote = (
         f"{'a deleted hook' if hook == 'null' else f'the hook {hook}'} wrote it, in attempt {cause['attempt']}"
-        f" for change {cause['change']}: a receiver's own writes trigger no hook"
+        f" for change {cause['change']}"
     )
-    return ExplainedRule("triggering", Verdict.NOT_MET, reason)
+    if not chain_depth:
+        reason = f"{wrote}: a receiver's writes trigger no hook without a chain_depth"
+        return ExplainedRule("triggering", Verdict.NOT_MET, reason)
+    return ExplainedRule("triggering", Verdict.MET, f"{wrote}, and this hook has a chain_depth")
 
 
 def matches(rules: Sequence[ExplainedRule]) -> bool:

@@ -95,8 +95,8 @@ def _rules(
     details: ChangeDetails, change: Change, hook: Hook, facts: HookFacts, deleted: DeletedParents
 ) -> list[ExplainedRule]:
     cause = columns(bytes(details.caused_by).decode())
-    first = trigger_rule(change, cause, triggering=details.triggering)
-    return [first, *rules_of(change, hook, facts, deleted)] if details.triggering else [first]
+    first = trigger_rule(cause, depth=details.depth, chain_depth=hook.chain_depth)
+    return [first] if first.refuses else [first, *rules_of(change, hook, facts, deleted)]
 
 
 def _explained(  # noqa: PLR0913, RUF100 - what is known of the change, and of the hook

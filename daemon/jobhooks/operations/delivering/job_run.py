@@ -11,7 +11,7 @@ from jobhooks.errors import JobhooksError, Refused
 from jobhooks.matching.hook_table import Hook
 from jobhooks.operations.changes import listed_change
 from jobhooks.operations.delivering.attempts import ResultDetails
-from jobhooks.operations.delivering.change_details import no_such_change
+from jobhooks.operations.delivering.change_details import change_details, no_such_change
 from jobhooks.operations.delivering.deliveries import pending_delivery
 from jobhooks.operations.delivering.replay import ReplayFilter, logged_change, queue, replay_hook, replayable
 from jobhooks.operations.delivering.results import results_of_delivery
@@ -100,7 +100,11 @@ def _obstacle_to_queueing(conn: SyncConnection, hook: Hook, change: ListedChange
     if replayable(conn, hook, ReplayFilter(hook.name, change_ids=[change.id])):
         return None
     if not change.triggering:
-        return "a receiver made the change, or a role whose changes trigger nothing"
+        depth = change_details(conn, change.id).depth
+        if depth is None or not hook.chain_depth:
+            return "a receiver made the change, or a role whose changes trigger nothing"
+        if depth > hook.chain_depth:
+            return f"receivers made the change, {depth} deep in a chain; its chain_depth is {hook.chain_depth}"
     if pending_delivery(conn, change.id, hook.name) is not None:
         return f"the change is pending for it already; jobhooks delivery retry {change.id} runs it now"
     return "the daemon has yet to read the change, and will deliver it then"

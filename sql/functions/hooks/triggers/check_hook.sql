@@ -43,6 +43,10 @@ begin
         raise exception 'cannot save hook "%": it has keys for a rate and no rate', new.name
         using errcode = 'JH028', hint = 'add --rate, or --rate-per ""';
     end if;
+    if new.chain_depth not between 0 and 10 then
+        raise exception 'cannot save hook "%": its chain_depth is %, and goes from 0 to 10', new.name, new.chain_depth
+        using errcode = 'JH028', hint = 'a number of runs such as 1; 0: it runs for no change that a receiver wrote';
+    end if;
     if jsonb_typeof(new.data) <> 'object' then
         raise exception 'cannot save hook "%": its data are no JSON object', new.name
         using errcode = 'JH028', hint = 'an object such as {"channel": "ops"}';

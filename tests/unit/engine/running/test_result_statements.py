@@ -54,6 +54,13 @@ def test_its_writes_get_the_user_and_the_request_of_its_change() -> None:
     assert flat(join_run(TWO, "", [change], is_second=True)).endswith(said)
 
 
+def test_the_writes_of_a_run_in_a_chain_are_one_deeper_than_the_deepest_of_its_changes() -> None:
+    changes = [replace(make_change(number), depth=depth) for number, depth in ((7, 1), (8, 3), (9, 0))]
+    assert "jobhooks.delivery = '7:3:1:4'" in begin_run(ONE, "", changes)
+    assert "jobhooks.delivery = '8:3:2:4'" in join_run(TWO, "", changes, is_second=True)
+    assert "jobhooks.delivery = '7:3:1';" in begin_run(ONE, "", [make_change(7)])
+
+
 def test_each_run_that_joins_has_its_own_mark_and_one_savepoint() -> None:
     second, third = flat(join_run(TWO, is_second=True)), flat(join_run(TWO, is_second=False))
     assert second.startswith("savepoint jobhooks;") and "'8:3:2'" in second

@@ -180,3 +180,15 @@ def test_a_retry_is_the_same_change() -> None:
         again = msgspec.structs.replace(delivery, attempts=attempt)
         watch.ran(again, Outcome(1_700_000_000.0 + attempt, 1_700_000_000.9 + attempt, JobResultStatus.FAILURE))
     assert not watch.is_held
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_chain_is_no_loop(depth: int) -> None:
+    """What a run wrote with its mark is limited by the depth of the chain."""
+    watch = LoopWatch(LIMIT)
+    for number in range(2 * LIMIT):
+        begun = 1_700_000_000.0 + number
+        delivery = _delivery(number, begun - 0.5, 1)
+        object.__setattr__(delivery.change, "depth", depth)
+        watch.ran(delivery, Outcome(begun, begun + 0.9, JobResultStatus.SUCCESS))
+    assert watch.is_held is (depth == 0)

@@ -220,7 +220,11 @@ def call_on_dead(dead: DeadRun) -> tuple[LogEntry, ...]:
     connection.end()
     try:
         receiver = _found.receiver(
-            Run(order.delivery, connection, log, order.change.id, order.hook_name, hook_data=order.hook_data)
+            Run(
+                *(order.delivery, connection, log, order.change.id, order.hook_name),
+                changes=[order.change, *order.further],
+                hook_data=order.hook_data,
+            )
         )
     except BaseException as exc:  # noqa: BLE001 - a constructor may raise anything
         log.warning("on_dead", f"the receiver raised {type(exc).__name__}")
