@@ -138,6 +138,8 @@ def test_what_comes_to_nothing_is_delivered_to_nobody(
         wait_until("all is settled", lambda: all_have_a_result(seen, 5))
     assert seen_rows(seen) == [(1, "None > 1", "create 1:1")]
     assert [status for *_, status in statuses(seen)] == ["success", *["discarded"] * 4]
+    ran = seen.execute("select change_id from jobhooks.job_result where version is not null").fetchall()
+    assert ran == [(1,)], "no code ran for the others"
 
 
 @pytest.mark.parametrize("receiver", ["Sees", "Idle"])
@@ -154,6 +156,8 @@ def test_a_transaction_of_many_pages_is_one(
         wait_until("all is settled", lambda: all_have_a_result(seen, 303))
     calls = [(device, "None > 100", f"create {300 + device}:1") for device in (1, 2, 3)]
     assert sorted(seen_rows(seen)) == (calls if receiver == "Sees" else [])
+    versions = "select count(distinct version), count(version) from jobhooks.job_result"
+    assert seen.execute(versions).fetchone() == (1, 303)
 
 
 @EITHER
