@@ -164,10 +164,11 @@ def _count(backlog: HookBacklog, state: str) -> tuple[str, str]:
 def held_up_line(held: HeldUp) -> str:
     """Print the deliveries that wait behind a hook's dead ones, and the remedy."""
     dead = number(held.dead, "dead delivery", "dead deliveries")
-    behind = "nothing waits behind them"
+    them = "it" if held.dead == 1 else "them"
+    behind = f"nothing waits behind {them}"
     if held.held_up:
         objects = number(held.held_up_objects, "object", "objects")
-        behind = f"{number(held.held_up, 'delivery', 'deliveries')} of {objects} blocked behind them"
+        behind = f"{number(held.held_up, 'delivery', 'deliveries')} of {objects} blocked behind {them}"
     name = "a deleted hook" if held.hook is None else f'hook "{held.hook}"'
     option = "" if held.hook is None else " --hook '" + held.hook.replace("'", "'\\''") + "'"
     return one_line(f"{name}: {dead}, {behind}. Try: jobhooks delivery list --status dead{option}")
