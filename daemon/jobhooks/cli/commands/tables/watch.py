@@ -1,5 +1,6 @@
 """``jobhooks table watch`` and ``unwatch``: one table, or all that match patterns."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from jobhooks.cli import completion
 from jobhooks.cli.commands.tables.watch_many import Request, watch_many
 from jobhooks.cli.filters import YesFlag
+from jobhooks.cli.option_groups import with_option_groups
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag
 from jobhooks.cli.show.output import print_json, print_message
 from jobhooks.cli.show.problems import warn_of_publications, warn_of_secrets
@@ -23,12 +25,82 @@ TableArgument = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class WatchFlags:
+    """The options that say how a table is watched."""
+
+    key: Annotated[
+        list[str] | None,
+        typer.Option(help="A column that identifies a row; by default the primary key. Repeatable.", metavar="COLUMN"),
+    ] = None
+    keyless: Annotated[
+        bool,
+        typer.Option(
+            "--keyless", help="Watch a table without columns that identify a row; of many, those without a primary key."
+        ),
+    ] = False
+    always: Annotated[bool, typer.Option("--always", help="Also capture rows that logical replication applies.")] = (
+        False
+    )
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column to leave out of the log: a secret, or a large document. Repeatable.", metavar="COLUMN"
+        ),
+    ] = None
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column whose change alone is not recorded, such as last_seen. Repeatable.", metavar="COLUMN"
+        ),
+    ] = None
+    allow_casts: Annotated[
+        bool,
+        typer.Option(
+            "--allow-casts", help="Watch a table although code of the owner of a type makes the JSON of a column."
+        ),
+    ] = False
+    keep_lastval: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-lastval/--no-keep-lastval",
+            help="Leave lastval() as it was after every row, or after none; by default after an INSERT into a table"
+            " that a sequence fills.",
+            show_default=False,
+        ),
+    ] = None
+    parent: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A table that each change of this one also updates, and the columns that refer to it, such as"
+            " public.device=device_id. Repeatable.",
+            metavar="TABLE=COLUMN[,COLUMN...]",
+        ),
+    ] = None
+
+    @property
+    def are_given(self) -> bool:
+        """Whether one of them is."""
+        return self != WatchFlags()
+
+    def for_many(self) -> WatchOptions:
+        """Those that apply to several tables."""
+        return WatchOptions(
+            self.keyless, self.always, self.exclude or (), self.ignore or (), self.allow_casts, self.keep_lastval
+        )
+
+    def watch(self, conn: SyncConnection, table: str) -> tables.WatchedTable:
+        """Watch one table with exactly these."""
+        return tables.watch(conn, table, self.key or None, parents=self.parent or (), **vars(self.for_many()))
+
+
 def add_to(group: typer.Typer) -> None:
     """Add the commands to those of tables."""
     group.command("watch")(watch)
     group.command("unwatch")(unwatch)
 
 
+@with_option_groups
 def watch(
     table: Annotated[
         list[str],
@@ -38,60 +110,13 @@ def watch(
             autocompletion=completion.watchable_tables,
         ),
     ],
+    chosen: WatchFlags,
     excepted: Annotated[
         list[str] | None,
         typer.Option(
             "--except",
             help="A table or a pattern to leave out of those that a pattern matches. Repeatable.",
             metavar="TABLE",
-        ),
-    ] = None,
-    key: Annotated[
-        list[str] | None,
-        typer.Option(help="A column that identifies a row; by default the primary key. Repeatable.", metavar="COLUMN"),
-    ] = None,
-    keyless: Annotated[
-        bool,
-        typer.Option(
-            "--keyless", help="Watch a table without columns that identify a row; of many, those without a primary key."
-        ),
-    ] = False,
-    always: Annotated[
-        bool, typer.Option("--always", help="Also capture rows that logical replication applies.")
-    ] = False,
-    exclude: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A column to leave out of the log: a secret, or a large document. Repeatable.", metavar="COLUMN"
-        ),
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A column whose change alone is not recorded, such as last_seen. Repeatable.", metavar="COLUMN"
-        ),
-    ] = None,
-    allow_casts: Annotated[
-        bool,
-        typer.Option(
-            "--allow-casts", help="Watch a table although code of the owner of a type makes the JSON of a column."
-        ),
-    ] = False,
-    keep_lastval: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep-lastval/--no-keep-lastval",
-            help="Leave lastval() as it was after every row, or after none; by default after an INSERT into a table"
-            " that a sequence fills.",
-            show_default=False,
-        ),
-    ] = None,
-    parent: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A table that each change of this one also updates, and the columns that refer to it, such as"
-            " public.device=device_id. Repeatable.",
-            metavar="TABLE=COLUMN[,COLUMN...]",
         ),
     ] = None,
     instead_of: Annotated[
@@ -120,35 +145,22 @@ def watch(
 
     Example: jobhooks table watch 'public.*' --except 'public.django_*' --ignore last_updated
     """
-    given = key or keyless or always or exclude or ignore or allow_casts or keep_lastval is not None or parent
-    if instead_of is not None and given:
+    if instead_of is not None and chosen.are_given:
         raise typer.BadParameter("--instead-of takes the options of the former table; change them afterwards")
     is_one = len(table) == 1 and not is_pattern(table[0]) and not excepted and not dry_run
-    if not is_one and (instead_of is not None or key or parent):
+    if not is_one and (instead_of is not None or chosen.key or chosen.parent):
         raise typer.BadParameter(
             "--key, --parent and --instead-of are for one table, without a pattern, --except and --dry-run"
         )
     with connection(load(config, database_url=database_url)) as conn:
         if not is_one:
-            options = WatchOptions(keyless, always, exclude or (), ignore or (), allow_casts, keep_lastval)
-            request = Request(table, excepted or [], options)
+            request = Request(table, excepted or [], chosen.for_many())
             watch_many(conn, request, dry_run=dry_run, yes=yes, as_json=as_json)
             return
         if instead_of is not None:
             watched = tables.watch_instead(conn, table[0], instead_of)
         else:
-            watched = tables.watch(
-                conn,
-                table[0],
-                key or None,
-                keyless=keyless,
-                always=always,
-                exclude=exclude or (),
-                ignore=ignore or (),
-                allow_casts=allow_casts,
-                keep_lastval=keep_lastval,
-                parents=parent or (),
-            )
+            watched = chosen.watch(conn, table[0])
         _warn(conn, watched.table)
     if as_json:
         print_json(watched)
