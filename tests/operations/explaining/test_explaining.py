@@ -184,6 +184,7 @@ def test_a_hook_with_chains_says_how_deep_a_change_is(device: Connection, admin:
             device.execute("update public.device set serial = serial || 'x' where id = 1")
     within, beyond = only(admin, 1), only(admin, 2)
     assert within.matches and [rule.outcome for rule in within.rules[:1]] == [MET]
+    assert (within.state, within.rules[-1].name, within.rules[-1].outcome) == ("unread", "position", WAITS)
     assert refusals(beyond) == [("chain_depth", NOT_MET)]
     assert (
         next(rule.reason for rule in beyond.rules if rule.refuses) == "the change is 2 deep in a chain; the limit is 1"

@@ -17,7 +17,7 @@ from jobhooks.operations.delivering.explaining import ChangeExplanation, HookExp
 
 STYLES = {Verdict.MET: "green", Verdict.NOT_MET: "red", Verdict.ERROR: "red", Verdict.WAITS: "yellow"}
 SHORT = 2  # rules: whether the change triggers, and the table
-OF_CHANGES = ("triggering", "content_types", "events", "roles", "columns", "conditions")
+OF_CHANGES = ("triggering", "content_types", "events", "chain_depth", "roles", "columns", "conditions")
 NARROW = 60  # a terminal below this width has no room for a column of reasons
 NO_TRACE = (
     "the change is for it now, but has no result: other settings applied when the daemon read it, or the result is no"

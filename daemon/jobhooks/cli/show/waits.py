@@ -48,7 +48,7 @@ def _circumstance(delivery: PendingDelivery) -> str:
         return f" since {delivery.run.started_at.isoformat(' ', 'seconds')}"
     if delivery.behind is not None:
         return f" behind change {delivery.behind}"
-    if delivery.state == "paused" or delivery.state == "dead":
+    if delivery.state in ("paused", "dead"):
         return ""
     if delivery.waits_for == "hook" or delivery.due_at is None:
         return "" if delivery.waits_for is None else f": {REASONS[delivery.waits_for]}"

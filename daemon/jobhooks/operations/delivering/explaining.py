@@ -109,7 +109,7 @@ def _explained(  # noqa: PLR0913, RUF100 - what is known of the change, and of t
 ) -> HookExplanation:
     results = [each for each in details.results if each.hook == hook.name and not each.hook_deleted]
     delivery = next((each for each in details.deliveries if each.hook == hook.name), None)
-    if details.triggering:
+    if not rules[0].refuses:  # the change triggers this hook
         rules = [*rules, *reading_rules(rules, hook, facts, is_known=bool(results or delivery))]
     waits = waits_of(hook, delivery, _blocker(conn, hook, delivery)) if delivery else ()
     return HookExplanation(
