@@ -77,6 +77,14 @@ def test_what_is_written_is_read_as_the_same(
     assert hook_file.read(file) == hooks
 
 
+def test_values_are_shown_as_people_write_them() -> None:
+    """In the history they are numbers of JSON, which can be integers."""
+    shown = [hook_file.shown_value("coalesce_s", value) for value in (None, 0, -1, 5)]
+    assert shown == [None, "transaction", "request", 5.0]
+    assert isinstance(hook_file.shown_value("debounce_s", 5), float)
+    assert hook_file.shown_value("priority", 5) == 5
+
+
 HOOK = 'name = "h"\ncontent_types = ["t"]\njob = "a.B"\nevents = ["update"]\n'
 
 

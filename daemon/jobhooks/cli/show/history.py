@@ -10,7 +10,9 @@ from rich.text import Text
 from jobhooks.cli.show.change_diff import ACTION_STYLES
 from jobhooks.cli.show.output import console, print_json, printable
 from jobhooks.cli.show.settings import in_words
+from jobhooks.matching.hook_settings import shown_name
 from jobhooks.operations.configuration.history import ConfigurationChange, Kind, history
+from jobhooks.operations.configuration.hook_file import shown_value
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import Settings
 
@@ -40,4 +42,11 @@ def _print_changes(out: Console, kind: Kind, changes: Sequence[ConfigurationChan
         if change.before is not None and change.after is not None:
             for setting, value in change.after.items():
                 if (former := change.before.get(setting)) != value:
-                    out.print(Text(f"    {setting}: {in_words(former)} -> {in_words(value)}"))
+                    out.print(Text(f"    {_difference(kind, setting, former, value)}"))
+
+
+def _difference(kind: Kind, setting: str, former: object, value: object) -> str:
+    """A changed setting, as a plan and the command that changed it show it."""
+    if kind is Kind.HOOK:
+        former, value, setting = shown_value(setting, former), shown_value(setting, value), shown_name(setting)
+    return f"{setting}: {in_words(former)} -> {in_words(value)}"

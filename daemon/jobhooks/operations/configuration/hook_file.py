@@ -20,6 +20,7 @@ from jobhooks.matching.hook_settings import (
     RULES,
     TRANSACTION,
     HookSettings,
+    Kind,
     setting_named,
     shown_name,
 )
@@ -85,8 +86,14 @@ def written(hooks: Iterable[HookSettings]) -> str:
 def entry(hook: HookSettings) -> dict[str, Any]:
     """All settings of a hook by the names and with the values that a file has, lists in order."""
     ordered = in_order(hook)
-    settings = {shown_name(name): getattr(ordered, name) for name in RULES}
-    return {**settings, "coalesce": IN_WORDS.get(hook.coalesce_s, hook.coalesce_s)}
+    return {shown_name(name): shown_value(name, getattr(ordered, name)) for name in RULES}
+
+
+def shown_value(setting: str, value: Any) -> Any:
+    """The value of a setting as people see it: seconds as a float; a word for a transaction or a request."""
+    if value is None or setting not in RULES or RULES[setting].kind not in (Kind.COALESCE, Kind.DURATION):
+        return value
+    return IN_WORDS.get(value, float(value)) if RULES[setting].kind is Kind.COALESCE else float(value)
 
 
 def in_order(hook: HookSettings) -> HookSettings:
