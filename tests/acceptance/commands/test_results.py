@@ -139,6 +139,7 @@ def test_what_was_logged_is_read_over_results(
     ("arguments", "messages"),
     [
         (["--level", "warning", "--hook", "second"], ["slow"]),
+        (["--level", "critical"], []),
         (["--status", "success"], ["again"]),
         (["--object", "1", "--limit", "2"], ["bad\n\x1b[31m", "again"]),
         (["--since", "1h"], ["slow"]),

@@ -55,6 +55,8 @@ class Level(Enum):
     SUCCESS = "success"
     WARNING = "warning"
     FAILURE = "failure"
+    ERROR = "error"
+    CRITICAL = "critical"
 
 
 class Format(Enum):
