@@ -235,10 +235,9 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("exclude", [[], ["note"]])
 def test_a_snapshot_does_not_depend_on_where_the_session_looks_for_names(
-    conn: Connection, database: str, kind: str, exclude: list[str]
+    conn: Connection, database: str, exclude: list[str]
 ) -> None:
     """One object with two names would have two lanes, if it is a key, and a difference in each change."""
     conn.execute(
@@ -249,17 +248,23 @@ def test_a_snapshot_does_not_depend_on_where_the_session_looks_for_names(
         " create text search configuration public.words (copy = pg_catalog.simple);"
         " create domain public.named as regclass; create type public.holder as (object regclass);"
     )
-    conn.execute(f"create table public.names (id integer primary key, name {kind}, note text)".encode())
+    inserts: list[bytes] = []
     with contextlib.closing(connect(database)) as admin:
-        tables.watch(admin, "public.names", exclude=exclude)
-    value, written = NAMES[kind]
-    conn.execute(f"insert into public.names values (1, {value})".encode())
+        for number, (kind, (value, _)) in enumerate(NAMES.items()):
+            table = f"public.names_{number}"
+            conn.execute(f"create table {table} (id integer primary key, name {kind}, note text)".encode())
+            tables.watch(admin, table, exclude=exclude)
+            inserts.append(f"insert into {table} values (1, {value})".encode())
+    for insert in inserts:
+        conn.execute(insert)
     conn.execute("set search_path = public; set quote_all_identifiers = on")
-    conn.execute("delete from public.names")
+    for number in range(len(NAMES)):
+        conn.execute(f"delete from public.names_{number}".encode())
     conn.execute("set search_path = pg_catalog")
-    conn.execute(f"insert into public.names values (1, {value})".encode())
-    rows = conn.execute("select coalesce(prechange, postchange) -> 'name' from jobhooks.object_change").fetchall()
-    assert rows == [(written,)] * 3
+    for insert in inserts:
+        conn.execute(insert)
+    rows = conn.execute("select coalesce(prechange, postchange) -> 'name' from jobhooks.object_change order by id")
+    assert [row for (row,) in rows.fetchall()] == [written for _, written in NAMES.values()] * 3
 
 
 def test_amounts_of_money_do_not_depend_on_the_sessions_locale(conn: Connection, database: str) -> None:
