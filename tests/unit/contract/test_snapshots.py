@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from jobhooks.contract.snapshots import Row, decode_row, differences, encode_row
+from support.random_texts import texts
 
 numbers = st.one_of(
     st.integers(min_value=-(10**40), max_value=10**40),
@@ -19,8 +20,8 @@ numbers = st.one_of(
     st.decimals(allow_nan=False, allow_infinity=False).filter(lambda number: not str(number).lstrip("-").isdigit()),
 )
 values = st.recursive(
-    st.one_of(st.none(), st.booleans(), numbers, st.text(st.characters(exclude_categories=["Cs"]))),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=3)),
+    st.one_of(st.none(), st.booleans(), numbers, texts()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts(3), inner, max_size=3)),
     max_leaves=6,
 )
 rows = st.dictionaries(st.sampled_from(["id", "name", "serial", "meta"]), values, max_size=4)

@@ -19,6 +19,7 @@ from jobhooks.errors import InvalidConditions
 from jobhooks.matching import cel_cost, conditions
 from jobhooks.matching.conditions import ConditionFailed, Conditions, check_conditions, compiled, why_invalid
 from support.generated import ROOT
+from support.random_texts import texts
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
 OLD: Row = {"id": 1, "serial": "A-1", "status": "planned", "site": None, "tags": ["a"], "price": 10, "Odd Name": 1}
@@ -126,8 +127,8 @@ def test_changed_says_what_the_differences_say(before: str, after: str) -> None:
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts(), inner, max_size=3),
     max_leaves=6,
 )
 
@@ -486,7 +487,7 @@ words = st.sampled_from(
 
 
 @settings(max_examples=400)
-@given(st.text(max_size=60) | st.lists(words, max_size=30).map("".join) | st.lists(words, max_size=30).map(" ".join))
+@given(texts(60) | st.lists(words, max_size=30).map("".join) | st.lists(words, max_size=30).map(" ".join))
 def test_no_text_does_worse_than_to_be_refused(text: str) -> None:
     """A role that may write a hook may write any text there."""
     began = time.monotonic()

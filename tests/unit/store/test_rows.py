@@ -5,13 +5,14 @@ import json
 from hypothesis import given, strategies as st
 
 from jobhooks.store.json_rows import as_json, columns, difference
+from support.random_texts import texts
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts(),
+    lambda inner: st.lists(inner) | st.dictionaries(texts(), inner),
     max_leaves=8,
 )
-rows = st.dictionaries(st.text(), values)
+rows = st.dictionaries(texts(), values)
 
 
 @given(rows, st.sampled_from([None, 1]), st.booleans())
@@ -23,7 +24,7 @@ def test_each_column_is_what_a_reader_would_find(row: dict[str, object], indent:
     assert columns(as_json(found)) == found
 
 
-@given(rows, rows, st.sets(st.text()))
+@given(rows, rows, st.sets(texts()))
 def test_what_was_removed_and_added_makes_one_row_of_the_other(
     before: dict[str, object], after: dict[str, object], ignored: set[str]
 ) -> None:
