@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SUPERUSER = "postgres"
+PORT = 5432  # of the socket's name; addresses have it, as PGPORT may name another one
 START_TIMEOUT = 60.0  # seconds; a fresh cluster takes half a second on an idle machine
 STOP_TIMEOUT = 15.0  # seconds for each of the two polite ways to stop
 # The data are worthless, so nothing waits for the disk.
@@ -30,6 +31,7 @@ SETTINGS = {
     "full_page_writes": "off",
     "synchronous_commit": "off",
     "listen_addresses": "",
+    "port": str(PORT),
     "max_connections": "60",
     "max_prepared_transactions": "10",
     "shared_buffers": "64MB",
@@ -53,11 +55,11 @@ class EmbeddedServer:
 
     def url(self, database: str = "postgres", user: str = SUPERUSER) -> str:
         """A connection URL for ``database`` through the server's socket."""
-        return f"postgresql://{user}@/{database}?host={self.directory}"
+        return f"postgresql://{user}@/{database}?host={self.directory}&port={PORT}"
 
     def psql_command(self, database: str) -> str:
         """A command line that opens psql on ``database``."""
-        return f'{self.binaries / "psql"} "host={self.directory} user={SUPERUSER} dbname={database}"'
+        return f'{self.binaries / "psql"} "host={self.directory} port={PORT} user={SUPERUSER} dbname={database}"'
 
 
 def wheel_binaries() -> Path | None:
@@ -120,6 +122,12 @@ def room_in_memory() -> Path | None:
         if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED:
             return MEMORY
     return None
+
+
+def forget_libpq_variables() -> None:
+    """Remove libpq's variables from this process, and from those that it starts: they lead to another server."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 # The rest runs in the keeper process.

@@ -117,7 +117,8 @@ def runs(dev: Dev, message: str) -> list[dict[str, Any]]:
 
 def test_a_throw_away_database_and_a_receiver_that_is_saved(directory: Path, begin: Callable[..., Dev]) -> None:
     (directory / "schema.sql").write_text("create table public.device (id integer primary key, name text);")
-    dev = begin("--load", "schema.sql")
+    # libpq's variables of a developer lead to another server.
+    dev = begin("--load", "schema.sql", PGPORT="5433", PGHOSTADDR="127.0.0.1", PGSERVICE="none")
     dev.await_ready()
     command = next(line for line in dev.words if "psql" in line)
     url = next(line for line in dev.words if "JOBHOOKS_DATABASE_URL" in line).split("'")[1]

@@ -39,7 +39,7 @@ def test_a_server_runs_and_is_gone_afterwards(binaries: Path, monkeypatch: pytes
     monkeypatch.setenv("LC_ALL", "nowhere.UTF-8")
     monkeypatch.setenv("TMPDIR", "/nowhere")
     with run_server(binaries) as server:
-        with psycopg.connect(server.url(), port=5432) as conn:
+        with psycopg.connect(server.url()) as conn:
             assert conn.execute("show listen_addresses").fetchone() == ("",)
             assert conn.execute("show server_encoding").fetchone() == ("UTF8",)
         assert server.directory.stat().st_mode & 0o777 == 0o700

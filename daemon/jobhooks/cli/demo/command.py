@@ -10,7 +10,7 @@ import typer
 from jobhooks.cli.demo.daemon import running_daemon
 from jobhooks.cli.demo.narrator import Narrator
 from jobhooks.cli.demo.story import check, play, prepare
-from jobhooks.embedded import EmbeddedServerError, run_server, system_binaries, wheel_binaries
+from jobhooks.embedded import EmbeddedServerError, forget_libpq_variables, run_server, system_binaries, wheel_binaries
 from jobhooks.errors import JobhooksError
 from jobhooks.operations.configuration.receivers import BUILT_IN
 from jobhooks.store.connections import connect
@@ -35,6 +35,7 @@ def demo(
     # On every signal to end, stop the daemon first, then the server.
     for signal_number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signal_number, lambda number, _frame: sys.exit(128 + number))
+    forget_libpq_variables()
     narrator = Narrator()
     binaries = wheel_binaries() or system_binaries()
     if binaries is None:

@@ -18,7 +18,14 @@ from jobhooks.cli.filters import YesFlag
 from jobhooks.cli.options import ConfigFlag, DatabaseFlag, JsonFlag, ReceiversFlag
 from jobhooks.cli.show.confirm import confirm, number
 from jobhooks.cli.show.output import print_message, wait_for_reader_to_leave
-from jobhooks.embedded import EmbeddedServer, EmbeddedServerError, run_server, system_binaries, wheel_binaries
+from jobhooks.embedded import (
+    EmbeddedServer,
+    EmbeddedServerError,
+    forget_libpq_variables,
+    run_server,
+    system_binaries,
+    wheel_binaries,
+)
 from jobhooks.errors import JobhooksError, Refused, SqlMismatch, WrongUsage
 from jobhooks.operations import development
 from jobhooks.operations.configuration import receivers
@@ -184,6 +191,7 @@ def _target(chosen: Settings, load_file: Path | None, *, is_own: bool) -> Genera
         with tempfile.TemporaryDirectory(prefix="jobhooks-dev-") as directory:
             yield Target(chosen.database_url, None, Path(directory))
         return
+    forget_libpq_variables()
     binaries = wheel_binaries() or system_binaries()
     if binaries is None:
         raise JobhooksError("there is no PostgreSQL to start", "pip install 'jobhooks[demo]', or --database-url URL")
