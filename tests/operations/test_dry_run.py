@@ -191,6 +191,16 @@ def test_writes_are_returned_and_rolled_back(device: Connection, try_out: Try, t
     assert (tmp_path / "receivers" / "touched").exists(), "only the database is rolled back"
 
 
+@pytest.mark.parametrize("job", ["Reverts", "RevertsToo"])
+def test_what_a_receiver_wrote_can_be_tried_as_well(device: Connection, try_out: Try, job: str) -> None:
+    """The mark of such a run has the depth of the chain."""
+    with device.transaction():
+        device.execute("set local jobhooks.delivery = '1:1:1'")
+        device.execute("update public.device set serial = 'CAUSED'")
+    run = try_out(job, 2)
+    assert (run.status, run.error, len(run.writes)) == ("success", None, 2)
+
+
 @pytest.mark.parametrize("job", ["Fails", "FailsToo"])
 def test_a_failure_is_data(try_out: Try, job: str) -> None:
     run = try_out(job)

@@ -14,7 +14,9 @@ from jobhooks.operations.configuration import hooks
 from jobhooks.operations.delivering.explaining import explain
 from jobhooks.operations.doctor import problems
 from jobhooks.store.connections import connect
-from support.daemon import Daemon, wait_until
+from jobhooks.testing.databases import Database
+from jobhooks.testing.delivering import run_hooks
+from support.daemon import LIMIT, Daemon, wait_until
 from support.engine.observing import Recorder, sessions
 from support.engine.running import until
 from support.hooking import add_hook, write_receivers
@@ -274,3 +276,14 @@ async def test_a_daemon_that_sleeps_reads_on_when_a_run_has_written(
         await until("the daemon sleeps", lambda: hooked.execute(SLEEPING).fetchone() == (1,))
         hooked.execute("insert into public.device (name) values ('a')")
         await until("the chain has ended", lambda: depths(hooked) == [0, 1, 2, 3, 4])
+
+
+def test_a_test_of_receivers_runs_a_chain_to_its_end(device: Connection, database: str) -> None:
+    """With the fixture run_hooks of the pytest plugin, which has no daemon."""
+    with contextlib.closing(connect(database)) as admin:
+        assert run_hooks(Database(database, admin), [Extends], LIMIT) == [], "it has a hook from now on"
+        hooks.edit_hook(admin, "Extends", {"chain_depth": 2})
+        device.execute("insert into public.device (name) values ('a')")
+        done = run_hooks(Database(database, admin), [Extends], LIMIT)
+    assert [result.status for result in done] == ["success"] * 3
+    assert depths(device) == [0, 1, 2, 3]
