@@ -464,6 +464,25 @@ def test_what_was_merged_into_a_settled_change_is_delivered_before_what_is_behin
     machine.teardown()
 
 
+def test_no_row_passes_a_pending_one_behind_a_settled_one() -> None:
+    """A person discards two deliveries in the middle of a lane just before it is loaded, one of them merged before."""
+    machine = Scheduling()
+    machine.begin((1, 4, 5))
+    machine.write_many([1])
+    machine.answer(20)
+    machine.end(4, "fail")
+    machine.answer(20)
+    machine.write_transaction(1, 2, moves=False)
+    machine.write_many([1, 1])
+    machine.answer(20)
+    assert {key[0] for key in machine.database.rows if key[1] == 4} == {1, 2, 3, 4, 5}
+    for discarded in (2, 4):
+        machine.database.discard((discarded, 4))
+    machine.pass_time(6.0)
+    machine.answer(20)
+    machine.teardown()
+
+
 def test_the_refused_row_of_a_run_that_has_ended_is_written_after_its_hook_was_disabled() -> None:
     """The hook's queue is gone then."""
     machine = Scheduling()
