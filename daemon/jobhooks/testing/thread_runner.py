@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Clock, Outcome
-from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process import calls
+from jobhooks.engine.running.in_process.order import Order
 from jobhooks.engine.running.in_process.runner import orders_of
 from jobhooks.engine.running.in_process.transaction import KeptConnection
 from jobhooks.engine.running.runner import Feed, TimeLimits
@@ -39,13 +40,13 @@ class ThreadRunner:
     async def run(self, found: FoundReceiver, deliveries: list[Delivery]) -> Outcome:
         """Call a receiver once; see ``Runner``."""
         async with self._slot:
-            return await self._in_thread(partial(worker.call_receiver, found, self._orders(found, deliveries)))
+            return await self._in_thread(partial(calls.call_receiver, found, self._orders(found, deliveries)))
 
     async def run_each(self, found: FoundReceiver, first: Delivery, feed: Feed) -> None:
         """Call a receiver for ``first``; see ``Runner``."""
         try:
             async with self._slot:
-                run = partial(worker.run_receivers, found, self._orders(found, [first]))
+                run = partial(calls.run_receivers, found, self._orders(found, [first]))
                 (outcome,) = await self._in_thread(run)
         except (AlreadySettled, DatabaseUnreachable):
             outcome = None
@@ -66,7 +67,7 @@ class ThreadRunner:
         """Close the connection."""
         self._connection.close()
 
-    def _orders(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[worker.Order]:
+    def _orders(self, found: FoundReceiver, deliveries: list[Delivery]) -> list[Order]:
         return [replace(order, soft_time_limit=None) for order in orders_of(found, deliveries, self.clock)]
 
     async def _in_thread(self, work: Callable[[KeptConnection], T]) -> T:

@@ -15,8 +15,9 @@ from jobhooks import Change, Discard, JobHookReceiver
 from jobhooks.contract.meta import read_meta
 from jobhooks.discovery.registry import FoundReceiver
 from jobhooks.engine.delivery.outcome import Clock, Outcome
-from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process import calls
 from jobhooks.engine.running.in_process.connection import RUN_HAS_ENDED
+from jobhooks.engine.running.in_process.order import Order
 from jobhooks.engine.running.in_process.transaction import KeptConnection
 from support.daemon import wait_until
 from support.engine.grouping import copied, pending_deliveries, transactions, write
@@ -39,13 +40,13 @@ def copy(self: Receiver, change: Change) -> None:
 
 def run_at_once(database: str, what: Work, monkeypatch: pytest.MonkeyPatch) -> dict[int, str | None]:
     """Hand all deliveries to a worker; return its outcomes by change. None: run again; missing: not begun."""
-    monkeypatch.setattr(worker, "LONGEST_S", 60)
+    monkeypatch.setattr(calls, "LONGEST_S", 60)
     does = type("Does", (Receiver,), {"what": staticmethod(what)})
     found = FoundReceiver("m.C", does, read_meta(does), Path(__file__))
     deliveries = list(asyncio.run(pending_deliveries(database)))
-    orders = [worker.Order("m.C", each.identity, each.hook.job_id, each.change, None, Clock()) for each in deliveries]
+    orders = [Order("m.C", each.identity, each.hook.job_id, each.change, None, Clock()) for each in deliveries]
     with contextlib.closing(KeptConnection(database)) as connection:
-        outcomes = worker.run_receivers(found, orders, connection)
+        outcomes = calls.run_receivers(found, orders, connection)
     return {
         each.change.id: None if outcome is None else _said(outcome)
         for each, outcome in zip(deliveries, outcomes, strict=False)
@@ -196,7 +197,7 @@ def test_one_that_takes_long_is_ended_where_others_wait_for_it(
     copying: Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also in the middle of a statement: then all are run again, and the statement does not continue."""
-    monkeypatch.setattr(worker, "TOO_LONG_S", 0.3)
+    monkeypatch.setattr(calls, "TOO_LONG_S", 0.3)
 
     def what(self: Receiver, change: Change) -> None:
         copy(self, change)

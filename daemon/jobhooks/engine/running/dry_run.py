@@ -26,9 +26,10 @@ from jobhooks.engine.running import output
 from jobhooks.engine.running.in_loop.call import call_receiver
 from jobhooks.engine.running.in_loop.pool import Connections
 from jobhooks.engine.running.in_loop.transaction import RunTransaction, end_transaction
-from jobhooks.engine.running.in_process import worker
+from jobhooks.engine.running.in_process import calls
 from jobhooks.engine.running.in_process.runner import orders_of
 from jobhooks.engine.running.in_process.transaction import KeptConnection, SharedTransaction
+from jobhooks.engine.running.in_process.worker import limit_memory
 from jobhooks.engine.running.in_process.worker_process import how_it_ended
 from jobhooks.errors import JobhooksError, TransactionEnded
 from jobhooks.runtime.parent_process import end_with
@@ -119,8 +120,8 @@ def _initialize(owner: int, memory_limit: int | None) -> None:
     # stdout has the data of the command. Programs that a receiver starts, and code outside of runs, print to stderr.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    output.capture(worker.find_running, partial(_print_rest, sys.stderr))
-    worker.limit_memory(memory_limit)
+    output.capture(calls.find_running, partial(_print_rest, sys.stderr))
+    limit_memory(memory_limit)
 
 
 def _print_rest(stream: TextIO, _level: LogLevel, source: str, text: str) -> None:
@@ -139,7 +140,7 @@ def _run_def(database_url: str, found: FoundReceiver, delivery: Delivery) -> Dry
     with contextlib.closing(KeptConnection(database_url)) as connection:
         shared = SharedTransaction(connection)
         try:
-            outcome = worker.run_uncommitted(found, order, shared)
+            outcome = calls.run_uncommitted(found, order, shared)
             if outcome.undone or shared.conn is None:
                 return DryRunOutcome(outcome, [])
             try:

@@ -20,6 +20,7 @@ from jobhooks.engine.delivery.outcome import Clock, Outcome, failed
 from jobhooks.engine.running.in_process import worker
 from jobhooks.engine.running.in_process.fork_server import start_fork_server
 from jobhooks.engine.running.in_process.line_file import HEADER
+from jobhooks.engine.running.in_process.order import DeadRun, Order
 from jobhooks.engine.running.in_process.pool import WorkerPool
 from jobhooks.engine.running.in_process.worker_process import Worker
 from jobhooks.engine.running.runner import Feed, TimeLimits
@@ -157,7 +158,7 @@ class ProcessRunner:
                 outcome = self._ended(started_at, exc, orders[0], call)
                 if isinstance(exc, Cancelled) or not (found.has_on_dead and orders[0].makes_dead(outcome)):
                     return outcome
-                return await self._call_on_dead(found, hook, worker.DeadRun(orders[0], exc), outcome)
+                return await self._call_on_dead(found, hook, DeadRun(orders[0], exc), outcome)
             finally:
                 call.finish()
 
@@ -201,14 +202,14 @@ class ProcessRunner:
         finally:
             call.finish()
 
-    def _ended(self, started_at: float, exc: Exception, order: worker.Order, call: WorkerCall) -> Outcome:
+    def _ended(self, started_at: float, exc: Exception, order: Order, call: WorkerCall) -> Outcome:
         """The outcome of a run whose worker was ended, or has died: with the lines that it had logged."""
         receiver_log = ReceiverLog()
         receiver_log.entries = list(call.lines(order.delivery))
         outcome = failed(started_at, self.clock, receiver_log, exc, rules=order.rules)
         return msgspec.structs.replace(outcome, unsure=True)
 
-    async def _call_on_dead(self, found: FoundReceiver, hook: Hook, dead: worker.DeadRun, outcome: Outcome) -> Outcome:
+    async def _call_on_dead(self, found: FoundReceiver, hook: Hook, dead: DeadRun, outcome: Outcome) -> Outcome:
         """Call ``on_dead`` in another process, because that of the run is gone."""
         try:
             lines = await self._schedule(found, hook, worker.call_on_dead, dead)
@@ -286,10 +287,10 @@ def _report_leftovers(class_path: str, reason: str) -> None:
     log.warning("worker_process_ended", receiver=class_path, reason=reason, remedy=remedy)
 
 
-def orders_of(found: FoundReceiver, deliveries: list[Delivery], clock: Clock) -> list[worker.Order]:
+def orders_of(found: FoundReceiver, deliveries: list[Delivery], clock: Clock) -> list[Order]:
     """The data of deliveries that a worker needs."""
     return [
-        worker.Order(
+        Order(
             each.hook.job,
             each.identity,
             each.hook.job_id,
