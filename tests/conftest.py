@@ -8,6 +8,7 @@ import signal
 import zlib
 from collections.abc import Generator
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 import pytest
@@ -73,11 +74,24 @@ def pytest_configure(config: pytest.Config) -> None:
     ):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
-    # The process that hands out tests passes its options on, so all draw from the same seed.
+    # The process that hands out tests gives its seed to the others, so all draw from the same one.
+    config.option.seed = getattr(config, "workerinput", {}).get("seed", config.option.seed)
     if config.option.seed is None:
         config.option.seed = int(os.environ.get("JOBHOOKS_TEST_SEED") or random.randrange(1 << 32))
     if config.option.hypothesis_seed is None:  # before Hypothesis reads it
         config.option.hypothesis_seed = config.option.seed
+
+
+class OtherProcess(Protocol):
+    """A process that runs tests, as pytest-xdist shows it to the one that hands them out."""
+
+    config: pytest.Config
+    workerinput: dict[str, object]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: OtherProcess) -> None:
+    node.workerinput["seed"] = node.config.option.seed
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -27,6 +27,12 @@ def test_the_header_of_a_run_names_its_server(
     assert pytest_report_header(pytestconfig)[0].removeprefix("server: ").removeprefix("that of ") == named
 
 
+def test_all_processes_draw_from_the_seed_that_the_header_shows(pytestconfig: pytest.Config) -> None:
+    """Here it can fail with several processes only."""
+    handed_out = getattr(pytestconfig, "workerinput", {"seed": pytestconfig.option.seed})
+    assert pytestconfig.option.seed == pytestconfig.option.hypothesis_seed == handed_out["seed"]
+
+
 def test_the_tests_that_are_spread_exist() -> None:
     tests = Path(__file__).parents[1]
     assert [name for name in (*LONG_FILES, *SLOW_FOLDERS) if not (tests / name).exists()] == []
