@@ -483,6 +483,29 @@ def test_no_row_passes_a_pending_one_behind_a_settled_one() -> None:
     machine.teardown()
 
 
+def test_a_row_that_is_found_settled_is_between_no_others() -> None:
+    """It would count as loaded until it is deleted, so a row behind it could pass an older one that fails meanwhile."""
+    machine = Scheduling()
+    machine.begin((1, 2, 3))
+    machine.write_many([1])
+    machine.answer(20)
+    machine.end(1, "fail")
+    machine.answer(20)
+    machine.write_many([1, 1])
+    machine.answer(20)
+    machine.database.discard((2, 1))
+    machine.database.rows[2, 1] = machine.database.rows[3, 1]  # as if the daemon that recorded the result had died
+    machine.pass_time(6.0)
+    backlog = machine.daemon.queues[1].backlog
+    assert backlog.rows.keys() == {1, 2, 3}
+    while 2 in backlog.rows and (2, 1) in machine.database.rows:
+        machine.answer(1)
+    assert backlog.rows.keys() == {1, 3} and (2, 1) in machine.database.rows
+    machine.answer(20)
+    assert (2, 1) not in machine.database.rows
+    machine.teardown()
+
+
 def test_the_refused_row_of_a_run_that_has_ended_is_written_after_its_hook_was_disabled() -> None:
     """The hook's queue is gone then."""
     machine = Scheduling()

@@ -150,21 +150,21 @@ class BacklogLoader:
         if queue.readings != readings:
             return  # the hook reads from an earlier position now
         _forget_changeless(left, deliveries + settled)
-        done = {delivery.change.id for delivery in settled}
-        # In order, the settled ones too: each counts as loaded for those behind it, which must not pass an older one.
-        for delivery in sorted(deliveries + settled, key=lambda delivery: delivery.change.id):
+        for delivery in settled:
+            each = left.pop(delivery.change.id)
+            _unload(queue, each.merged)  # they are pending
+            # Its result has committed. If it stayed until its row is deleted, it would count as loaded, and the row
+            # behind it could pass one before it that has failed meanwhile.
+            queue.backlog.remove(delivery.change.id)
+            self._settler.done(delivery)
+        for delivery in deliveries:
             each = left[delivery.change.id]
-            is_done = delivery.change.id in done
-            if not queue.backlog.is_loadable(each.row) or not (is_done or queue.has_turn(each.row, delivery)):
+            if not queue.backlog.is_loadable(each.row) or not queue.has_turn(each.row, delivery):
                 # The delivery before it has failed since then, or it is not its turn by the hook's rate. Those behind
                 # this one are not loadable now.
                 _unload(queue, [each.row, *each.merged])
                 continue
             del left[delivery.change.id]
-            if is_done:
-                _unload(queue, each.merged)  # they are pending
-                self._settler.done(delivery)
-                continue
             if each.merged and not merge(delivery, each.merged, changes):
                 _unload(queue, each.merged)
             queue.load(delivery)
