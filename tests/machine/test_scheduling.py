@@ -9,9 +9,17 @@ from math import inf
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 import structlog
 from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from jobhooks.contract.choices import FailurePolicy
 from jobhooks.engine.delivery.state import State
@@ -526,3 +534,10 @@ def test_the_refused_row_of_a_run_that_has_ended_is_written_after_its_hook_was_d
     machine.pass_time(6.0)
     machine.answer(20)
     machine.teardown()
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3_600)
+def test_thousands_of_histories() -> None:
+    """A fault that needs ten steps in one order is rare among the histories of a day."""
+    run_state_machine_as_test(Scheduling, settings=settings(max_examples=5_000, stateful_step_count=80, deadline=None))
