@@ -84,6 +84,19 @@ async def test_a_batch_that_fails_leaves_nothing(rig: UnderTest, copying: Connec
     assert copied(copying) == [] and results(copying) == []
 
 
+async def test_a_batch_that_fails_makes_nothing_dead(rig: UnderTest, copying: Connection) -> None:
+    """Each of its deliveries is attempted by itself afterwards, and may succeed."""
+    last = replace(HOOK, limits=JobLimits(max_attempts=1))
+    assert (await rig.run("TakesBatches", 1, 2, 4, hook=last)).undone
+    if TimeLimits.HARD in rig.runner.time_limits:
+        (rig.here / "seconds").write_bytes(b"." * 300)
+        ended = await rig.run(
+            "TakesBatches", 1, 2, 3, 4, 5, hook=replace(HOOK, limits=JobLimits(max_attempts=1, time_limit=0.3))
+        )
+        assert (ended.error or "").startswith("TimeLimitExceeded: ")
+    assert not (rig.here / "dead").exists()
+
+
 @pytest.mark.parametrize(
     ("limit", "hook", "error"),
     [

@@ -91,6 +91,10 @@ class TakesBatches(Base):
             {wait}self.copy(change)
         if len(changes) == 3:
             raise ValueError("three are too many")
+        if len(changes) == 5:
+            {wait}{sleep}((HERE / "seconds").stat().st_size)
+    {adef} on_dead(self, exc):
+        (HERE / "dead").touch()
 
 class Sleeps(Base):
     {adef} receive_job_hook(self, change):

@@ -52,7 +52,8 @@ class Step(NamedTuple):
 class Ending:
     """How a run ended, for the steps after it: the ``value`` that the receiver returned, or ``exc`` that it raised.
 
-    ``rules``: those of its delivery, if the receiver has an ``on_dead``.
+    ``rules``: those of its delivery, if the receiver has an ``on_dead``; none for a batch, because after a failure each
+    of its deliveries is attempted by itself.
     """
 
     receiver: JobHookReceiver[Any] | None = None

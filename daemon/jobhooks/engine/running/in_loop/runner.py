@@ -44,7 +44,8 @@ class LoopRunner:
             delivery.version = found.version
         ending = None
         if found.has_last_steps:
-            ending = Ending(rules=rules_of(first, calls_on_dead=found.has_on_dead) if found.has_on_dead else None)
+            may_die = found.has_on_dead and len(deliveries) == 1
+            ending = Ending(rules=rules_of(first, calls_on_dead=True) if may_die else None)
         try:
             outcome = await call_receiver(found, first, transaction, self.clock, deliveries, ending)
             if transaction.joined is not None and not outcome.undone:

@@ -59,7 +59,7 @@ def call_receiver(found: FoundReceiver, orders: list[Order], connection: KeptCon
     """
     shared = SharedTransaction(connection, found.version)
     order = orders[0]
-    ending = Ending(rules=order.rules if found.has_on_dead else None)
+    ending = Ending(rules=order.rules if found.has_on_dead and len(orders) == 1 else None)
     try:
         outcome = _run(found, orders, shared, ending, alone=True)
         assert outcome is not None  # it shares no transaction, so it does not give way

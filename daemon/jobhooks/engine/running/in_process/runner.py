@@ -156,7 +156,8 @@ class ProcessRunner:
                 return await self._schedule(found, hook, worker.call_once, orders, call)
             except ENDED as exc:
                 outcome = self._ended(started_at, exc, orders[0], call)
-                if isinstance(exc, Cancelled) or not (found.has_on_dead and orders[0].makes_dead(outcome)):
+                is_dead = found.has_on_dead and len(orders) == 1 and orders[0].makes_dead(outcome)
+                if isinstance(exc, Cancelled) or not is_dead:
                     return outcome
                 return await self._call_on_dead(found, hook, DeadRun(orders[0], exc), outcome)
             finally:
