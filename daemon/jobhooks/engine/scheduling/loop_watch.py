@@ -21,7 +21,7 @@ SLACK_S = 0.02  # by which the clocks of daemon and database may differ
 # Rows that a statement writes just before their first runs may seem to be written during them, if the clocks differ.
 # Such rows are written within this time.
 AT_ONCE_S = 2 * SLACK_S
-MOST_SKIPPED = 2  # runs without a change, in a row
+MOST_SKIPPED = 2  # runs without a change, in a row; in a chain, as many more as it is deep
 MOST_PER_RUN = 4  # changes of one run: an application that writes often writes more
 MOST_RUNS = 5_000  # that a suspicion remembers
 AGAIN = 10  # changes between two holds
@@ -63,6 +63,7 @@ class Chain:
         "_first_run",
         "_last_run",
         "_may_overlap",
+        "_most_skipped",
         "_starts",
         "_written",
         "began",
@@ -82,6 +83,7 @@ class Chain:
         self._ends: list[float] = []  # each the latest one up to here
         self._first_run = 0  # that may have written the last change, and the last one that may have
         self._last_run = 0
+        self._most_skipped = MOST_SKIPPED
         self._counted = 0.0  # the start of a run, and how many changes are surely of it
         self._at_once = 0
         self._written = 0.0  # when the last change was
@@ -89,8 +91,9 @@ class Chain:
         self.widest = 0.0
         self.began = 0.0
 
-    def add_run(self, start: float, end: float) -> None:
-        """A run has ended."""
+    def add_run(self, start: float, end: float, depth: int) -> None:
+        """A run for a change of this ``depth`` has ended. The last one of a chain may begin the next chain."""
+        self._most_skipped = max(self._most_skipped, MOST_SKIPPED + depth)
         starts, ends = self._starts, self._ends
         place = bisect_right(starts, start)
         starts.insert(place, start)
@@ -112,8 +115,8 @@ class Chain:
         if (
             last < 0
             or written > ends[last] + SLACK_S
-            or first > self._last_run + MOST_SKIPPED
-            or last < self._first_run - MOST_SKIPPED
+            or first > self._last_run + self._most_skipped
+            or last < self._first_run - self._most_skipped
             or self._at_once > MOST_PER_RUN
             or (first > 0 and not self._may_overlap and ends[first - 1] > written + SLACK_S)
         ):
@@ -125,7 +128,7 @@ class Chain:
             self.began = written
         self._written = written
         self.hits += 1
-        forgotten = max(first - MOST_SKIPPED - 1, 0)
+        forgotten = max(first - self._most_skipped - 1, 0)
         del starts[:forgotten], ends[:forgotten]
         self._first_run, self._last_run = first - forgotten, last - forgotten
 
@@ -174,7 +177,7 @@ class LoopWatch:
                 for one in (delivery, *delivery.merged):
                     if not one.change.depth:  # else the limit of its chain ends the loop
                         self._judge(each, one)
-            each.add_run(outcome.started_at, outcome.finished_at)
+            each.add_run(outcome.started_at, outcome.finished_at, delivery.change.depth)
 
     def _judge(self, chain: Chain, delivery: Delivery) -> None:
         written = delivery.change.time.timestamp()

@@ -192,3 +192,17 @@ def test_a_chain_is_no_loop(depth: int) -> None:
         object.__setattr__(delivery.change, "depth", depth)
         watch.ran(delivery, Outcome(begun, begun + 0.9, JobResultStatus.SUCCESS))
     assert watch.is_held is (depth == 0)
+
+
+@pytest.mark.parametrize("deepest", [1, 2, 10])
+def test_a_loop_of_chains_is_found(deepest: int) -> None:
+    """The last run of each chain writes without a mark, which begins the next chain."""
+    watch = LoopWatch(LIMIT)
+    ran = 0
+    while not watch.is_held and ran <= (LIMIT + 1) * (deepest + 1):
+        begun = 1_700_000_000.0 + ran
+        delivery = _delivery(ran, begun - 0.5, 1)
+        object.__setattr__(delivery.change, "depth", ran % (deepest + 1))
+        watch.ran(delivery, Outcome(begun, begun + 0.9, JobResultStatus.SUCCESS))
+        ran += 1
+    assert watch.is_held and ran > LIMIT * (deepest + 1)
