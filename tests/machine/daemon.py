@@ -1,7 +1,7 @@
 """The daemon of the machine: the real classes from dispatcher to settler, without connections, and its runner."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -58,8 +58,14 @@ RECEIVERS = {
 }
 
 
-class _Silent(Observer):
-    pass
+class _Started(Observer):
+    """Tells the machine which deliveries begin."""
+
+    def __init__(self, started: Callable[[Delivery], None]) -> None:
+        self._started = started
+
+    def delivery_started(self, delivery: Delivery) -> None:
+        self._started(delivery)
 
 
 class _NoConnection:
@@ -169,7 +175,7 @@ class Daemon:
         self.loop = asyncio.new_event_loop()
         self.runs: list[Run] = []
         self.is_over = False
-        self.begun: dict[tuple[int, Any], list[float]] = {}  # when runs began, by queue and key
+        self.taken: dict[tuple[int, Any], list[float]] = {}  # when deliveries were taken, by queue and key
         self.may_read = asyncio.Event()
         self.hooks_changed = asyncio.Event()
         self._reading = asyncio.Lock()
@@ -192,7 +198,7 @@ class Daemon:
             self.ledger,
             MOST_OPEN,
             self.registry.can_run,
-            Observers(_Silent()),
+            Observers(_Started(self._check_rate)),
             runner.clock,
         )
         self.settler.attach(self.dispatcher)
@@ -284,8 +290,6 @@ class Daemon:
     async def run(self, deliveries: list[Delivery], group: list[Delivery]) -> tuple[str, bool]:
         """Run a receiver until the machine ends it."""
         self._check_begin(deliveries, group)
-        if not self.is_stale:
-            self._check_rate(deliveries)
         run = Run(deliveries, self.loop.create_future())
         self.runs.append(run)
         try:
@@ -307,17 +311,19 @@ class Daemon:
             if delivery.merged:
                 self._check_merged(delivery)
 
-    def _check_rate(self, deliveries: list[Delivery]) -> None:
-        """Runs that begin keep to the rate of their hook: of each object, if it says so."""
-        hook, queue = deliveries[0].hook, self.queues.get(deliveries[0].hook.id)
-        if (rate := parse_rate(hook.rate)) is None or queue is None:
+    def _check_rate(self, delivery: Delivery) -> None:
+        """Deliveries that tasks take keep to the rate of their hook: of each object, if it says so.
+
+        Their runs may begin later, after the attempt before them was looked up.
+        """
+        hook, queue = delivery.hook, self.queues.get(delivery.hook.id)
+        if (rate := parse_rate(hook.rate)) is None or queue is None or self.is_stale:
             return
-        for delivery in deliveries:
-            keys = delivery.change.lane_keys() if hook.rate_per else ()
-            begun = self.begun.setdefault((id(queue), keys and keys[-1]), [])
-            begun.append(self.database.now())
-            recent = [at for at in begun if at > self.database.now() - rate.period_s]
-            assert len(recent) <= rate.count, f"{len(recent)} runs of hook {hook.id} in {rate.period_s} s"
+        keys = delivery.change.lane_keys() if hook.rate_per else ()
+        taken = self.taken.setdefault((id(queue), keys and keys[-1]), [])
+        taken.append(self.database.now())
+        recent = [at for at in taken if at > self.database.now() - rate.period_s]
+        assert len(recent) <= rate.count, f"{len(recent)} deliveries of hook {hook.id} begin in {rate.period_s} s"
 
     @property
     def is_stale(self) -> bool:
