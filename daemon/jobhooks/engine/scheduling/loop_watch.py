@@ -8,6 +8,7 @@ application that writes by itself goes on writing while the hook is held, which 
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lane import LaneKey
 from jobhooks.engine.delivery.outcome import Outcome
@@ -154,6 +155,7 @@ class LoopWatch:
         self.is_paused = False
         self._hook = Chain(self._limit, may_overlap=False)
         self._lanes: dict[LaneKey, Chain] = {}  # the least recently used one first
+        self._depths: dict[int, int] = {}  # of changes in a chain that it ran for, the oldest first
         self._tried: Chain | None = None
         self._holds: list[tuple[float, float]] = []  # on trial; while the hook is held, the last one is its present one
         self._next_hold = 0  # of the tried chain's hits
@@ -172,12 +174,24 @@ class LoopWatch:
         self._lanes[lane] = chain
         if len(self._lanes) > MOST_LANES:
             del self._lanes[next(iter(self._lanes))]
+        # Else the limit of its chain ends the loop.
+        judged = [one for one in delivery.merged if not one.change.depth]
+        if self._has_no_limit(delivery.change):
+            judged.insert(0, delivery)
         for each in (chain, self._hook):
             if not delivery.attempts:
-                for one in (delivery, *delivery.merged):
-                    if not one.change.depth:  # else the limit of its chain ends the loop
-                        self._judge(each, one)
+                for one in judged:
+                    self._judge(each, one)
             each.add_run(outcome.started_at, outcome.finished_at, delivery.change.depth)
+
+    def _has_no_limit(self, change: Change) -> bool:
+        """Whether a change begins a chain, or is no deeper than its cause, because a receiver has set its own mark."""
+        if not change.depth or change.caused_by is None:
+            return True
+        self._depths[change.id] = change.depth
+        if len(self._depths) > MOST_LANES:
+            del self._depths[next(iter(self._depths))]
+        return change.depth <= self._depths.get(change.caused_by.change_id, 0)
 
     def _judge(self, chain: Chain, delivery: Delivery) -> None:
         written = delivery.change.time.timestamp()

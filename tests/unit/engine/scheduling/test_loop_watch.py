@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from jobhooks.contract.choices import JobResultStatus
+from jobhooks.contract.run import DeliveryIdentity
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.scheduling.loop_watch import LEAST_HELD_S, TRIALS, LoopWatch
@@ -182,16 +183,19 @@ def test_a_retry_is_the_same_change() -> None:
     assert not watch.is_held
 
 
-@pytest.mark.parametrize("depth", [0, 1])
-def test_a_chain_is_no_loop(depth: int) -> None:
-    """What a run wrote with its mark is limited by the depth of the chain."""
+@pytest.mark.parametrize(("depths", "is_loop"), [([0], True), ([1, 2, 3], False), ([1], True), ([2, 3, 1], True)])
+def test_a_chain_is_no_loop(depths: list[int], is_loop: bool) -> None:
+    """What a run wrote with its mark is limited by the depth of the chain, unless the receiver sets another depth."""
     watch = LoopWatch(LIMIT)
-    for number in range(2 * LIMIT):
+    for number in range(3 * LIMIT):
         begun = 1_700_000_000.0 + number
         delivery = _delivery(number, begun - 0.5, 1)
-        object.__setattr__(delivery.change, "depth", depth)
+        at = number % len(depths)
+        cause = number - 1 if is_loop or at else -1  # -1: the run of another hook
+        object.__setattr__(delivery.change, "depth", depths[at])
+        object.__setattr__(delivery.change, "caused_by", DeliveryIdentity(cause, 1, 1) if depths[at] else None)
         watch.ran(delivery, Outcome(begun, begun + 0.9, JobResultStatus.SUCCESS))
-    assert watch.is_held is (depth == 0)
+    assert watch.is_held is is_loop
 
 
 @pytest.mark.parametrize("deepest", [1, 2, 10])
@@ -202,7 +206,9 @@ def test_a_loop_of_chains_is_found(deepest: int) -> None:
     while not watch.is_held and ran <= (LIMIT + 1) * (deepest + 1):
         begun = 1_700_000_000.0 + ran
         delivery = _delivery(ran, begun - 0.5, 1)
-        object.__setattr__(delivery.change, "depth", ran % (deepest + 1))
+        depth = ran % (deepest + 1)
+        object.__setattr__(delivery.change, "depth", depth)
+        object.__setattr__(delivery.change, "caused_by", DeliveryIdentity(ran - 1, 1, 1) if depth else None)
         watch.ran(delivery, Outcome(begun, begun + 0.9, JobResultStatus.SUCCESS))
         ran += 1
     assert watch.is_held and ran > LIMIT * (deepest + 1)
