@@ -514,6 +514,31 @@ def test_a_row_that_is_found_settled_is_between_no_others() -> None:
     machine.teardown()
 
 
+def test_a_refused_row_blocks_its_object_after_its_hook_was_disabled_and_enabled() -> None:
+    """The database takes the row of a lost run again when a younger change of its object may have been delivered."""
+    machine = Scheduling()
+    machine.begin((1, 2, 3))
+    machine.write_many([1])
+    machine.answer(20)
+    machine.toggle_refusal(2, for_long=True)
+    machine.pass_time(1.2)
+    for _ in range(8):
+        machine.answer(5)
+        machine.pass_time(0.3)
+    machine.end(3, "lose")
+    machine.answer(20)
+    for _ in range(2):
+        machine.mishap("toggle", 2)
+        machine.answer(20)
+    machine.write_many([1])
+    machine.answer(20)
+    assert 1 in machine.daemon.queues[3].backlog.rows
+    machine.database.refuses.clear()
+    machine.pass_time(6.0)
+    machine.answer(20)
+    machine.teardown()
+
+
 def test_the_refused_row_of_a_run_that_has_ended_is_written_after_its_hook_was_disabled() -> None:
     """The hook's queue is gone then."""
     machine = Scheduling()

@@ -105,6 +105,11 @@ class Backlog:
         """Whether all rows of the table are here."""
         return self._known_to == inf
 
+    @property
+    def has_unwritten(self) -> bool:
+        """Whether the table does not have all rows yet."""
+        return not all(row.written for row in self.rows.values())
+
     def is_full(self, covers: Covers) -> bool:
         """Whether the hook reads no more of the log. Rows beyond its position can run only when it has read further."""
         if self.is_complete and len(self.rows) < MOST_ROWS:

@@ -127,7 +127,8 @@ class Dispatcher:
                 if queue.is_active:
                     queue.is_active = False
                     self.streams.give_up(queue)
-                if not queue.in_memory and not queue.tasks:
+                # Rows that the database has refused block their keys, also when the hook is enabled again.
+                if not queue.in_memory and not queue.tasks and not queue.backlog.has_unwritten:
                     del self._queues[hook_id]
         self._hooks = hooks
         self._on_finished = self._finished_in_chain if hooks.has_chains else self._attempt_finished
