@@ -31,7 +31,8 @@ from jobhooks.operations.lookup.moments import parse_moment
 from jobhooks.operations.lookup.nearest_names import unknown_name
 from jobhooks.operations.lookup.object_keys import object_key
 from jobhooks.runtime.invalid_values import reason
-from jobhooks.runtime.settings import LogLevel, load
+from jobhooks.runtime.log_format import LogLevel
+from jobhooks.runtime.settings import load
 from jobhooks.store.connections import ErrorReport, error_of
 from support.making import make_change
 from support.statuses import NOW as STATUS_TIME, STATUSES

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from jobhooks.runtime import settings
-from jobhooks.runtime.settings import LogFormat, LogLevel, describe
+from jobhooks.runtime.log_format import LogFormat, LogLevel
+from jobhooks.runtime.settings import describe
 
 PANEL = "Settings"
 

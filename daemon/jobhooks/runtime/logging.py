@@ -10,7 +10,7 @@ from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
 from jobhooks.runtime import event_log, systemd
-from jobhooks.runtime.settings import LogFormat, LogLevel
+from jobhooks.runtime.log_format import LogFormat, LogLevel
 
 
 class LogSettings(NamedTuple):

@@ -5,7 +5,6 @@ import re
 import textwrap
 from collections.abc import Mapping
 from difflib import get_close_matches
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, cast
 
@@ -20,6 +19,7 @@ from pydantic_settings import (
 
 from jobhooks.errors import SettingsError
 from jobhooks.runtime.invalid_values import reason
+from jobhooks.runtime.log_format import LogFormat, LogLevel
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -31,23 +31,6 @@ PREFIX = "JOBHOOKS_"
 DATABASE_VARIABLE = "JOBHOOKS_DATABASE_URL"
 OTHER_VARIABLES = (FILE_VARIABLE, "JOBHOOKS_TEST_", "JOBHOOKS_CHAOS_", "JOBHOOKS_BENCH_")  # or how they begin
 AS_THE_SERVICE = "sudo -u jobhooks before the command, or name the database with --database-url"
-
-
-class LogLevel(StrEnum):
-    """The lowest level of events that are logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class LogFormat(StrEnum):
-    """How events are written; auto: console on a terminal, else json."""
-
-    AUTO = "auto"
-    CONSOLE = "console"
-    JSON = "json"
 
 
 class Settings(BaseSettings):

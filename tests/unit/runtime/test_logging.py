@@ -17,7 +17,7 @@ LOGS = """
 import logging
 from jobhooks.runtime.event_log import get_logger
 from jobhooks.runtime.logging import configure
-from jobhooks.runtime.settings import LogFormat, LogLevel
+from jobhooks.runtime.log_format import LogFormat, LogLevel
 
 configure(LogLevel.DEBUG, LogFormat.{log_format})
 log = get_logger()
@@ -109,3 +109,10 @@ def test_no_module_logs_with_the_logger_that_receivers_set_up() -> None:
     package = Path(jobhooks.__file__).parent
     using = [path.name for path in package.rglob("*.py") if "structlog.stdlib.get_logger" in path.read_text()]
     assert using == ["event_log.py"]
+
+
+def test_a_worker_process_loads_neither_the_library_of_settings_nor_that_of_commands() -> None:
+    """They take tenths of a second, before the first run of a ``def`` receiver."""
+    script = "import sys, jobhooks.engine.running.in_process.worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert not {"pydantic_settings", "typer"} & set(loaded.stdout.split())
