@@ -514,8 +514,8 @@ def test_a_row_that_is_found_settled_is_between_no_others() -> None:
     machine.teardown()
 
 
-def test_a_refused_row_blocks_its_object_after_its_hook_was_disabled_and_enabled() -> None:
-    """The database takes the row of a lost run again when a younger change of its object may have been delivered."""
+def refused_long_run() -> Scheduling:
+    """A machine in which hook 3 runs for change 1 for long, and the database refuses the row of that run."""
     machine = Scheduling()
     machine.begin((1, 2, 3))
     machine.write_many([1])
@@ -525,6 +525,12 @@ def test_a_refused_row_blocks_its_object_after_its_hook_was_disabled_and_enabled
     for _ in range(8):
         machine.answer(5)
         machine.pass_time(0.3)
+    return machine
+
+
+def test_a_refused_row_blocks_its_object_after_its_hook_was_disabled_and_enabled() -> None:
+    """The run is lost. When the database takes its row at last, no younger change of its object has been delivered."""
+    machine = refused_long_run()
     machine.end(3, "lose")
     machine.answer(20)
     for _ in range(2):
@@ -541,15 +547,7 @@ def test_a_refused_row_blocks_its_object_after_its_hook_was_disabled_and_enabled
 
 def test_the_refused_row_of_a_run_that_has_ended_is_written_after_its_hook_was_disabled() -> None:
     """The hook's queue is gone then."""
-    machine = Scheduling()
-    machine.begin((1, 2, 3))
-    machine.write_many([1])
-    machine.answer(20)
-    machine.toggle_refusal(2, for_long=True)
-    machine.pass_time(1.2)
-    for _ in range(8):
-        machine.answer(5)
-        machine.pass_time(0.3)
+    machine = refused_long_run()
     machine.end(3, "commit")
     machine.answer(20)
     machine.mishap("toggle", 2)
