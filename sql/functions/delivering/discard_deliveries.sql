@@ -1,9 +1,9 @@
 -- jobhooks.discard_deliveries(change_ids, hook_ids, reason): give up pending deliveries; returns how many.
 --
 -- The deliveries behind them can run then. The arrays name deliveries, element by element. It skips deliveries that are not in the
--- backlog, and one whose next attempt already has a result: it was delivered. The daemon ends a run that has lasted for about a
--- second or longer; its lines and its receiver's version stay. A shorter one finds the result written here, and is rolled back. Security definer, and with the
--- cursor's row locked, as in retry_deliveries.
+-- backlog, and one whose next attempt already has a result: it was delivered. The daemon ends a run once it has lasted for about a
+-- second. If the run has a row by now, its lines and its receiver's version stay. A shorter one finds the result written here, and is
+-- rolled back. Security definer, and with the cursor's row locked, as in retry_deliveries.
 create or replace function jobhooks.discard_deliveries(change_ids bigint [], hook_ids integer [], reason text default null)
 returns bigint
 language plpgsql

@@ -285,6 +285,37 @@ def test_a_cancelled_run_ends_and_is_dead(bench: Bench, kind: str, name: str) ->
     assert bench.results(change)[1] == ("success", None, [LINE, "last"])
 
 
+@BOTH
+def test_a_run_in_its_first_second_is_cancelled(bench: Bench, kind: str) -> None:
+    """It has no row yet, neither of the run nor in the backlog."""
+    bench.hook(kind)
+    bench.start()
+    change = bench.write("writes")
+    assert bench.delivery(change) is None
+    plan = cancelling.choose_running(bench.admin, DeliveryFilter([change]), wait_s=30)
+    assert cancelling.cancel(bench.admin, plan).cancelled == 1
+    status, error, _ = bench.await_result(change)
+    assert status == "failure" and error is not None and error.startswith("Cancelled: by ")
+    assert bench.conn.execute("select from public.seen").fetchall() == []
+    bench.await_nothing_left()
+
+
+@BOTH
+def test_a_run_in_its_first_second_is_discarded(bench: Bench, kind: str) -> None:
+    """Its delivery comes into the backlog before the run is noted. The run ends all the same: its follower begins."""
+    bench.hook(kind)
+    bench.start()
+    change = bench.write("writes")
+    bench.conn.execute("update public.device set name = 'b' where name = 'writes'")
+    assert bench.delivery(change) is None
+    plan = deliveries.choose(bench.admin, DeliveryFilter([change]), wait_s=30)
+    assert deliveries.discard(bench.admin, plan).changed == 1
+    assert bench.await_state(change + 1, "running")
+    (result,) = results.results_of_change(bench.admin, change).results
+    assert result.status == "discarded"
+    assert bench.conn.execute("select from public.seen").fetchall() == []
+
+
 def test_a_receiver_that_resists_is_abandoned(bench: Bench) -> None:
     bench.hook("Async")
     bench.start()

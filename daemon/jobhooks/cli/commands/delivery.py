@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -58,6 +59,7 @@ StateFlag = Annotated[
 ErrorFlag = Annotated[
     str | None, typer.Option("--error", help="Only with this text in the error of the last attempt.", metavar="TEXT")
 ]
+CHOOSE_TO_DISCARD = partial(deliveries.choose, wait_s=deliveries.SHOWN_AFTER_S)
 AllFlag = Annotated[bool, typer.Option("--all", help="All pending deliveries.")]
 
 
@@ -183,9 +185,10 @@ def cancel(
     database_url: DatabaseFlag = None,
     config: ConfigFlag = None,
 ) -> None:
-    """End runs that last for a second or longer. Their attempts fail; their deliveries are dead until you retry them.
+    """End runs. Their attempts fail; their deliveries are dead until you retry them.
 
-    A def receiver's process is killed; an async def receiver is cancelled, and has five seconds to clean up.
+    A def receiver's process is killed; an async def receiver is cancelled, and has five seconds to clean up. A run in
+    its first second is not shown yet: if you name its change, the command waits for it.
 
     Example: jobhooks delivery cancel 42 --reason "wrong device"
 
@@ -213,10 +216,12 @@ def discard(
 ) -> None:
     """Give deliveries up for good: they are not attempted again, and those behind them run. A run in progress is ended.
 
+    A run in its first second is not shown yet: if you name its change, the command waits for it.
+
     Example: jobhooks delivery discard 42 --reason "the device is gone"
     """
     with connection(load(config, database_url=database_url)) as conn:
-        plan = _plan(conn, chosen.filter(conn), everything=everything)
+        plan = _plan(conn, chosen.filter(conn), everything=everything, choose=CHOOSE_TO_DISCARD)
         confirm(f"discard {_count(plan)}", f"Gives up for good: {in_words(plan.by_state)}.", yes=yes)
         _report("discarded", deliveries.discard(conn, plan, reason, progress), as_json=as_json)
 

@@ -143,7 +143,8 @@ class LongRuns:
     async def _follow(self, run: LongRun, row: NotedRun | None) -> None:
         """End a run that is cancelled, or that was discarded: as a whole, or one of the changes that are merged in it.
 
-        Its row is missing as well if its hook was deleted: then it goes on.
+        Its row is missing as well if its hook was deleted: then it goes on. A run that was discarded in its first
+        second never has one.
         """
         if row is not None:
             run.is_noted = True
@@ -152,7 +153,7 @@ class LongRuns:
                 return
             if row.deliveries == 1 + len(run.delivery.merged):
                 return
-        if run.is_noted and await self._is_settled(run.delivery):
+        if await self._is_settled(run.delivery):
             log.warning("run_discarded", **log_fields(run.delivery))
             run.call.end(RunDiscarded())
 

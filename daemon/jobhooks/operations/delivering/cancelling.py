@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 from jobhooks.errors import Refused, WrongUsage
 from jobhooks.operations.delivering.deliveries import (
+    SHOWN_AFTER_S,
     DeliveryFilter,
     DeliveryKey,
     DeliveryPlan,
+    awaited_keys,
     batches,
     columns_of,
-    delivery_keys,
     plan_of,
 )
 from jobhooks.operations.progress import Progress, no_progress
@@ -39,8 +40,10 @@ class DeliveriesCancelled:
     passed_over: list[int]
 
 
-def choose_running(conn: SyncConnection, chosen: DeliveryFilter, *, everything: bool = False) -> DeliveryPlan:
-    """Plan a cancel: the deliveries that run, or whose run was interrupted.
+def choose_running(
+    conn: SyncConnection, chosen: DeliveryFilter, *, everything: bool = False, wait_s: float = SHOWN_AFTER_S
+) -> DeliveryPlan:
+    """Plan a cancel: the deliveries that run, or whose run was interrupted. ``wait_s``: as in ``awaited_keys``.
 
     Raises:
         WrongUsage: the filter is empty without ``everything``, or is not with it.
@@ -50,10 +53,10 @@ def choose_running(conn: SyncConnection, chosen: DeliveryFilter, *, everything: 
     if everything != chosen.is_empty:
         raise WrongUsage("choose deliveries by at least one condition, or all of them without any condition")
     states = [state for state in RUNNING if state in (chosen.states or RUNNING)]
-    keys = delivery_keys(conn, replace(chosen, states=states)) if states else []
+    keys = awaited_keys(conn, replace(chosen, states=states), wait_s) if states else []
     if not keys:
         raise Refused(
-            "no running delivery matches; a run is shown once it has lasted for about a second",
+            "no running delivery matches; one in its first second is found if you name its change",
             "jobhooks delivery list --state running, or jobhooks delivery discard for one that does not run",
         )
     return plan_of(keys, chosen)

@@ -5,6 +5,7 @@ A retry or discard has two steps. ``choose`` returns a plan, which can be shown 
 """
 
 import datetime
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from jobhooks.store.undecodable_text import call_readable
 T = TypeVar("T")
 
 BATCH = 1_000  # deliveries that one statement changes: a daemon that settles waits for it
+# A run that has just begun has no row, unless an earlier attempt failed, and is shown after 1 to 1.5 seconds.
+SHOWN_AFTER_S = 2.5
+LOOK_S = 0.1
 STATUSES = ("waiting", "blocked", "dead")
 STATES = ("running", "interrupted", "retrying", "waiting", "paused", "blocked", "dead")
 
@@ -227,10 +231,13 @@ def lines_of_run(conn: SyncConnection, key: DeliveryKey, first: int = 1) -> list
     return [LogLine(*row) for row in rows]
 
 
-def choose(conn: SyncConnection, chosen: DeliveryFilter, *, everything: bool = False) -> DeliveryPlan:
+def choose(
+    conn: SyncConnection, chosen: DeliveryFilter, *, everything: bool = False, wait_s: float = 0.0
+) -> DeliveryPlan:
     """Plan a retry or discard. Deliveries that become pending later are not part of it.
 
-    ``everything``: the empty filter means all pending deliveries, which it must not mean by accident.
+    ``everything``: the empty filter means all pending deliveries, which it must not mean by accident. ``wait_s``: how
+    long to look again for changes without a delivery, as ``awaited_keys`` does.
 
     Raises:
         WrongUsage: the filter is empty without ``everything``, or is not with it.
@@ -239,10 +246,25 @@ def choose(conn: SyncConnection, chosen: DeliveryFilter, *, everything: bool = F
     """
     if everything != chosen.is_empty:
         raise WrongUsage("choose deliveries by at least one condition, or all of them without any condition")
-    keys = delivery_keys(conn, chosen)
+    keys = awaited_keys(conn, chosen, wait_s)
     if not keys:
         raise Refused("no pending delivery matches", "jobhooks delivery list")
     return plan_of(keys, chosen)
+
+
+def awaited_keys(conn: SyncConnection, chosen: DeliveryFilter, wait_s: float) -> list[DeliveryKey]:
+    """The deliveries that match, youngest change first.
+
+    If the filter names changes, and one of them is missing, look again while a daemon leads, for at most ``wait_s``:
+    its run may have begun less than a second ago.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        keys = delivery_keys(conn, chosen)
+        missing = {*chosen.change_ids} - {key.change_id for key in keys}
+        if not missing or time.monotonic() > deadline or not call(conn, "leader_at_work"):
+            return keys
+        time.sleep(LOOK_S)
 
 
 def plan_of(keys: list[DeliveryKey], chosen: DeliveryFilter) -> DeliveryPlan:
