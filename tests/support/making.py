@@ -2,6 +2,7 @@
 
 import datetime
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from jobhooks.contract.change import Change
@@ -10,9 +11,10 @@ from jobhooks.contract.content_type import ContentType
 from jobhooks.contract.job_settings import JobLimits
 from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.cursor import Cursor
-from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
+from jobhooks.engine.delivery.delivery import Delivery, deliveries_of, delivery_to_parents
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.matching.hook_table import Hook
+from jobhooks.matching.parent_updates import update_of
 from jobhooks.store.snapshot import Snapshot
 
 DEVICE = ContentType(1, "public.device", "public", "device", ("id",), ("integer",))
@@ -66,6 +68,13 @@ def make_move(number: int, old: int, new: int, hook: Hook | None = None) -> Deli
     """The delivery of a change that gives a device another key."""
     (delivery,) = deliveries_of(make_change(number, before={"id": old}, after={"id": new}), [hook or make_hook()])
     return delivery
+
+
+def make_update_of_many(number: int, keys: Iterable[int], hook: Hook | None = None) -> Delivery:
+    """The delivery of a change of a child that updates the devices with these keys."""
+    change = make_change(number)
+    updates = tuple(update_of(change, DEVICE, json.dumps({"id": key}), part) for part, key in enumerate(keys))
+    return delivery_to_parents(hook or make_hook(), updates)
 
 
 def make_truncate(number: int, hook: Hook | None = None) -> Delivery:

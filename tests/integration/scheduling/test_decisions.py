@@ -9,7 +9,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.errors import Refused
-from jobhooks.operations.delivering.deliveries import DeliveryFilter, choose, discard
+from jobhooks.operations.delivering.deliveries import DeliveryFilter, choose, discard, retry
 from jobhooks.operations.delivering.replay import ReplayFilter, plan_replay, replay
 from jobhooks.store.connections import SyncConnection, connect
 from support.daemon import Daemon, wait_until
@@ -21,6 +21,14 @@ from jobhooks import JobHookReceiver
 class Writer(JobHookReceiver):
     async def receive_job_hook(self, change, action, changed_object):
         await self.connection.execute("insert into public.seen (change_id) values ($1)", change.id)
+
+class Failed(JobHookReceiver):
+    class Meta:
+        backoff = 3600
+    async def receive_job_hook(self, change, action, changed_object):
+        await self.connection.execute("insert into public.seen (change_id) values ($1)", change.id)
+        if self.attempt == 1 and change.id == 1:
+            raise ValueError
 
 class Waits(JobHookReceiver):
     def receive_job_hook(self, change, action, changed_object):
@@ -130,3 +138,20 @@ def test_replaying_beside_a_busy_daemon_loses_and_doubles_nothing(
         " where attempt = 1) as first where late"
     ).fetchall()
     assert disorder == []
+
+
+def test_a_row_whose_change_somebody_deleted_keeps_its_place(
+    device: Connection, database: str, admin: SyncConnection, receivers: Path, log: Path
+) -> None:
+    """It cannot run. Those behind it wait, as behind a dead one, until it is discarded."""
+    add_hook(database, receivers, "r.Failed")
+    write(device, "a", "b", "c")
+    with Daemon(database, receivers, log).await_started():
+        wait_until("the first one has failed", lambda: len(pending(device)) == 3)
+        device.execute("delete from jobhooks.object_change where id = 2")
+        retry(admin, choose(admin, DeliveryFilter([1])))
+        wait_until("it has run", lambda: (1, 2, "success") in results(device))
+        wait_until("its row is gone", lambda: [row[0] for row in pending(device)] == [2, 3])
+        discard(admin, choose(admin, DeliveryFilter([2])))
+        wait_until("nothing is pending", lambda: not pending(device))
+    assert results(device) == [(1, 1, "failure"), (1, 2, "success"), (2, 1, "discarded"), (3, 1, "success")]

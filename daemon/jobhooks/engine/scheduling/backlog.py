@@ -314,13 +314,15 @@ class Backlog:
     def _examine_behind(self, row: BacklogRow) -> None:
         """Examine the rows that may have waited for this one alone: the next one in each lane.
 
-        Behind a row for the whole table, these are all rows of its table up to the next one of its kind.
+        Behind a row for the whole table, these are all rows of its table up to the next one of its kind that is not
+        loaded.
         """
         if not row.blocks:
             return
         change_id, table = row.change_id, row.content_type_id
-        whole = self._whole_table.get(table)
-        next_whole = None if whole is None else _after(whole, change_id)
+        whole = self._whole_table.get(table, [])
+        places = range(bisect_right(whole, change_id), len(whole))
+        next_whole = next((whole[place] for place in places if not self.rows[whole[place]].loaded), None)
         if next_whole is not None:
             self._examine(next_whole)
         if row.lane is None:
@@ -338,24 +340,34 @@ class Backlog:
     def _is_next(self, row: BacklogRow) -> bool:
         """Whether every older row that conflicts with this one is loaded.
 
-        In each lane it is enough to look at the one before: by the same rule, those before that one are loaded. If
-        another session has queued a row before one that was loaded, all of them count.
+        In each lane it is enough to look at the one before: by the same rule, those before that one are loaded, and if
+        one of them leaves memory, it leaves with it. If another session has queued a row before one that was loaded,
+        all of them count. So do all rows for the whole table: that is also a row of many keys, which in memory has
+        lanes. So one can leave without the other.
         """
         if not row.blocks:
             return True
         if row.change_id > self._known_to:
             return False
         if row.lane is None:
-            of_table = self._by_table[row.content_type_id]
-            return all(self.rows[other].loaded for other in of_table[: bisect_left(of_table, row.change_id)])
+            return self._are_loaded(self._by_table[row.content_type_id], row.change_id)
         whole = self._whole_table.get(row.content_type_id)
+        if whole is not None and not self._are_loaded(whole, row.change_id):
+            return False
+        in_lanes = [self._by_lane[lane] for lane in _lanes(row)]
         if self._late:
-            in_lanes = [self._by_lane[lane] for lane in _lanes(row)] + ([] if whole is None else [whole])
-            return all(self.rows[other].loaded for ids in in_lanes for other in _all_before(ids, row.change_id))
-        before = [_before(self._by_lane[lane], row.change_id) for lane in _lanes(row)]
-        if whole is not None:
-            before.append(_before(whole, row.change_id))
+            return all(self._are_loaded(ids, row.change_id) for ids in in_lanes)
+        before = [_before(ids, row.change_id) for ids in in_lanes]
         return all(other is None or self.rows[other].loaded for other in before)
+
+    def _are_loaded(self, ids: list[int], change_id: int) -> bool:
+        """Whether all rows of a list before this one are loaded. Few are, so the first one that is not comes soon."""
+        for other in ids:
+            if other >= change_id:
+                return True
+            if not self.rows[other].loaded:
+                return False
+        return True
 
     def _note_late(self, row: BacklogRow) -> None:
         """Note a row that another session has queued if the next one of a key is loaded."""
@@ -453,10 +465,6 @@ def _lanes(row: BacklogRow) -> tuple[int, ...]:
 def _after(ids: list[int], change_id: int) -> int | None:
     place = bisect_right(ids, change_id)
     return ids[place] if place < len(ids) else None
-
-
-def _all_before(ids: list[int], change_id: int) -> list[int]:
-    return ids[: bisect_left(ids, change_id)]
 
 
 def _before(ids: list[int], change_id: int) -> int | None:

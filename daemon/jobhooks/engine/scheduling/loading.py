@@ -149,7 +149,7 @@ class BacklogLoader:
         changes = await self._ledger.changes_to_merge((each.row, each.merged) for each in left.values())
         if queue.readings != readings:
             return  # the hook reads from an earlier position now
-        _forget_changeless(left, deliveries + settled)
+        _forget_changeless(queue, left, deliveries + settled)
         for delivery in settled:
             each = left.pop(delivery.change.id)
             _unload(queue, each.merged)  # they are pending
@@ -183,13 +183,17 @@ def _take_runnable(queue: HookQueue, position: Cursor, room: int) -> list[Runnab
     return queue.backlog.take_runnable(time.monotonic(), room, queue.covers_at(position), mergeable)
 
 
-def _forget_changeless(left: dict[int, Runnable], found: list[Delivery]) -> None:
-    """Leave rows alone whose changes are gone from the log; others were only too large to be loaded together."""
+def _forget_changeless(queue: HookQueue, left: dict[int, Runnable], found: list[Delivery]) -> None:
+    """Leave rows alone whose changes are gone from the log; others were only too large to be loaded together.
+
+    Their rows leave memory before those behind them are judged, which wait for them as for dead ones.
+    """
     ids = {delivery.change.id for delivery in found}
     last = max(ids, default=inf)
     for each in left.values():
         if each.row.change_id < last and each.row.change_id not in ids:
             each.row.due = inf
+            _unload(queue, [each.row, *each.merged])
 
 
 def _unload(queue: HookQueue, rows: list[BacklogRow]) -> None:

@@ -1,6 +1,7 @@
 """The backlog: which keys are blocked, and which rows can run; by example, and compared with all rows of a hook."""
 
 import random
+from collections.abc import Mapping
 from math import inf
 
 from hypothesis import given, strategies as st
@@ -570,10 +571,11 @@ def test_a_row_behind_missing_ones_waits_until_they_are_here() -> None:
 
 
 class Oracle:
-    """Looks at all pairs of rows."""
+    """Looks at all pairs of rows. ``many``: by change, the lanes of rows that have more than the table has room for."""
 
-    def __init__(self, backlog: Backlog) -> None:
+    def __init__(self, backlog: Backlog, many: Mapping[int, set[int]]) -> None:
         self._backlog = backlog
+        self._many = many
 
     def runnable(self, now: float, position: int) -> list[int]:
         """The rows that are written, due and read up to, and before which every older conflicting row is loaded."""
@@ -605,11 +607,17 @@ class Oracle:
         while waiting:
             first = waiting.pop()
             for other in self._backlog.rows.values():
-                is_behind = other.loaded and other.change_id > first.change_id and conflict(first, other)
+                is_behind = (
+                    other.loaded and other.change_id > first.change_id and self._conflict_in_memory(first, other)
+                )
                 if is_behind and other.change_id not in found:
                     found.add(other.change_id)
                     waiting.append(other)
         return found
+
+    def _conflict_in_memory(self, one: BacklogRow, other: BacklogRow) -> bool:
+        lanes = [self._many.get(row.change_id) or {row.lane, row.other_lane} - {None} for row in (one, other)]
+        return conflict(one, other) and (not all(lanes) or bool(lanes[0] & lanes[1]))
 
 
 def conflict(one: BacklogRow, other: BacklogRow) -> bool:
@@ -626,18 +634,25 @@ class Life:
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
         self.backlog = Backlog()
-        self.oracle = Oracle(self.backlog)
+        self.many: dict[int, set[int]] = {}
+        self.oracle = Oracle(self.backlog, self.many)
         self.now = 0.0
         self.position = 0
+        self.keys = self.rng.choice([4, 11])  # of each table
+        self.weights = [3, 1, 3, 0] if self.keys > 4 else [7, 3, 1, 1]
 
     def row(self, change_id: int) -> BacklogRow:
         rng = self.rng
         table = rng.choice([1, 1, 2])
-        one, other = (10 * table + number for number in rng.sample(range(4), 2))
-        kind = rng.choices(["one", "two", "table"], [7, 3, 1])[0]
+        one, other = (100 * table + number for number in rng.sample(range(self.keys), 2))
+        kind = rng.choices(["one", "two", "many", "table"], self.weights)[0]
+        if change_id not in self.backlog.rows:
+            self.many.pop(change_id, None)
+            if kind == "many":
+                self.many[change_id] = {100 * table + number for number in rng.sample(range(self.keys), 3)}
         return make_row(
             change_id,
-            None if kind == "table" else one,
+            None if kind in ("many", "table") else one,
             other if kind == "two" else None,
             table=table,
             written=False,

@@ -19,7 +19,16 @@ from jobhooks.engine.delivery.state import State
 from jobhooks.engine.scheduling.hook_queue import HookQueue
 from jobhooks.matching.hook_settings import REQUEST_S
 from jobhooks.matching.hook_table import Hook
-from support.making import make_change, make_cursor, make_delivery, make_hook, make_move, make_outcome, make_truncate
+from support.making import (
+    make_change,
+    make_cursor,
+    make_delivery,
+    make_hook,
+    make_move,
+    make_outcome,
+    make_truncate,
+    make_update_of_many,
+)
 
 HOOK = make_hook(backoff=0.0)
 SKIPS = make_hook(backoff=0.0, on_failure=FailurePolicy.SKIP)
@@ -65,14 +74,18 @@ def write_rows(queue: HookQueue, *deliveries: Delivery) -> None:
 
 def loaded(queue: HookQueue, *keys: int) -> list[Delivery]:
     """Deliveries of keys that are in the backlog, as changes 1, 2, ..., and are loaded."""
-    deliveries = [make_delivery(number, key, queue.hook) for number, key in enumerate(keys, 1)]
+    return load(queue, *(make_delivery(number, key, queue.hook) for number, key in enumerate(keys, 1)))
+
+
+def load(queue: HookQueue, *deliveries: Delivery) -> list[Delivery]:
+    """Put deliveries in the backlog, and load them."""
     rows = [row_of(delivery, due=0.0) for delivery in deliveries]
     queue.backlog.reconcile(rows, complete=True, unsent=lambda _id: False)
     taken = queue.backlog.take_runnable(LATER, 1000, lambda _row: True)
     assert [each.row.change_id for each in taken] == [delivery.change.id for delivery in deliveries]
     for delivery in deliveries:
         queue.load(delivery)
-    return deliveries
+    return list(deliveries)
 
 
 def runnable(queue: HookQueue) -> list[int]:
@@ -589,6 +602,26 @@ def test_no_delivery_overtakes_one_that_runs_when_the_one_between_them_is_gone()
     assert runnable(queue) == [1, 3]
 
 
+def test_no_row_overtakes_one_of_many_keys_behind_another_of_many_keys() -> None:
+    """As rows, both are of the whole table. In memory they have no key in common, so one can stay without the other."""
+    queue = queue_of()
+    first, many, others, last = load(
+        queue,
+        make_delivery(1, 1),
+        make_update_of_many(2, [1, 2, 3]),
+        make_update_of_many(3, [4, 5, 6]),
+        make_delivery(4, 2),
+    )
+    assert take(queue, 2) == [first, others]
+    queue.fail(first, FAILURE)
+    assert states(many, others, last) == [State.DROPPED, State.RUNNING, State.DROPPED]
+    queue.settle_failure(first)
+    queue.backlog.rows[1].due = 2 * LATER
+    assert runnable(queue) == []
+    queue.backlog.remove(1)
+    assert runnable(queue) == [2, 4]
+
+
 @pytest.mark.parametrize("state", [State.SETTLING, State.PARKING])
 def test_a_wrong_transition_is_refused(state: State) -> None:
     """A fault in scheduling ends the session, and does not deliver twice."""
@@ -619,6 +652,7 @@ class Life:
         self.groups: list[list[Delivery]] = []
         self.batch: list[tuple[str, Delivery]] = []
         self.unsent_rows: dict[int, BacklogRow] = {}
+        self.keys, self.weights = self.rng.choice([(4, [10, 3, 1, 1]), (11, [3, 1, 3, 0])])  # of 1, 2, 3, all
 
     def delivery(self, change_id: int) -> Delivery:
         match self.log[change_id]:
@@ -628,8 +662,8 @@ class Life:
                 return make_delivery(change_id, key, self.hook)
             case (old, new):
                 return make_move(change_id, old, new, self.hook)
-            case _:
-                raise AssertionError
+            case keys:
+                return make_update_of_many(change_id, keys, self.hook)
 
     def older(self, change_id: int) -> list[int]:
         """The older changes that this one must not overtake."""
@@ -646,7 +680,7 @@ class Life:
     # The log.
 
     def write(self) -> None:
-        keys = self.rng.sample(range(4), self.rng.choices([1, 2, 0], [10, 3, 1])[0])
+        keys = self.rng.sample(range(self.keys), self.rng.choices([1, 2, 3, 0], self.weights)[0])
         self.log[len(self.log) + 1] = tuple(keys)
 
     def read(self) -> None:
