@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from psycopg.types.json import Jsonb
 
 from conftest import Connection
 from support.daemon import Daemon, wait_until
@@ -121,6 +122,23 @@ def test_a_transactions_changes_of_an_object_are_one(
         (2, "None > 10", "create 2:1"),
     ]
     assert statuses(seen) == [(change, 1, "success") for change in range(1, 7)]
+
+
+@pytest.mark.parametrize("order", ["table", ["name"], None], ids=["table", "column", "keyless"])
+def test_only_changes_of_one_object_are_merged(
+    seen: Connection, database: str, receivers: Path, log: Path, order: object
+) -> None:
+    """Objects that are delivered in one order stay apart: otherwise the receiver never sees the first of them."""
+    if order is None:
+        seen.execute("select jobhooks.watch('public.device', keyless => true)")
+    hook_merged(seen, database, receivers, "Sees")
+    seen.execute("update jobhooks.job set overrides = %s", [Jsonb({} if order is None else {"order_by": order})])
+    with seen.transaction():
+        seen.execute("insert into public.device (serial) values ('1')")
+        seen.execute("insert into public.device (serial) values ('2')")
+    with Daemon(database, receivers, log):
+        wait_until("all is settled", lambda: all_have_a_result(seen, 2))
+    assert seen_rows(seen) == [(1, "None > 1", "create 1:1"), (2, "None > 2", "create 2:1")]
 
 
 @EITHER

@@ -15,6 +15,7 @@ from jobhooks.engine.delivery.backlog_row import BacklogRow, request_number
 from jobhooks.engine.delivery.coalescing import can_be_merged, merged
 from jobhooks.engine.delivery.cursor import Cursor
 from jobhooks.engine.delivery.delivery import PAGE_BYTES, Delivery, delivery_of_row, delivery_to_parents
+from jobhooks.engine.delivery.lane import lane_keys, lane_numbers
 from jobhooks.engine.settling.active_hooks import load_active_hooks
 from jobhooks.engine.settling.chain_ends import ChainEnds
 from jobhooks.matching.condition_failures import ConditionFailures
@@ -294,10 +295,12 @@ def needed_to_merge(chain: Sequence[BacklogRow], *, is_of_child: bool) -> list[i
 
 
 def merge(head: Delivery, chain: Sequence[BacklogRow], changes: Mapping[int, Change]) -> bool:
-    """Deliver a delivery with the rows behind it, unless that makes an event that the hook does not ask for.
+    """Deliver a delivery with the rows behind it, if all are of one object, and the hook asks for the merged event.
 
     ``changes``: those that are ``needed_to_merge``, as far as the log has them.
     """
+    if not _is_lane_of_object(chain[0].lane, head.change):
+        return False
     if any(id_ not in changes for id_ in needed_to_merge(chain, is_of_child=head.change.related is not None)):
         return False
     content_type = head.change.content_type
@@ -315,6 +318,16 @@ def merge(head: Delivery, chain: Sequence[BacklogRow], changes: Mapping[int, Cha
     head.shown = shown if shown is None or shown.depth == depth else replace(shown, depth=depth)
     head.merged = tuple(_merged(head, row) for row in chain)
     return True
+
+
+def _is_lane_of_object(lane: int | None, change: Change) -> bool:
+    """Whether only changes of the object are in this lane: not of a table, or of rows with an equal column.
+
+    The row may have been written when the receiver had another ``order_by``.
+    """
+    if not change.content_type.key_columns:
+        return False
+    return lane == lane_numbers(lane_keys(change, change.lane_keys()))[0]
 
 
 def _merged(head: Delivery, row: BacklogRow) -> Delivery:
