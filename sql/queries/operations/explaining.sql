@@ -37,13 +37,16 @@ where :name::text is null or loaded.name = :name::text
 order by loaded.name
 
 -- name: settled_with
--- Changes near this one whose last result for the hook begins and ends with that of this one: merged with it, or of the same batch.
+-- Changes near this one with a result of the hook that begins and ends with the last one of this change: merged with it, or of the
+-- same batch. Left out are changes without a run, which an operator has discarded: a coarse clock could give several one moment. Merged
+-- changes that come to nothing, with the error :nothing, also begin and end in one moment.
 select other.change_id
 from jobhooks.job_result as result
 join jobhooks.job_result as other
     on other.hook_id = result.hook_id and other.change_id between :first_id::bigint and :last_id::bigint
     and other.change_id <> result.change_id
     and other.started_at = result.started_at and other.finished_at = result.finished_at
+    and (other.status <> 'discarded' or other.finished_at > other.started_at or other.error = :nothing)
 where result.change_id = :change_id and result.hook_id = :hook_id
     and result.attempt = (
         select max(attempt) from jobhooks.job_result where change_id = :change_id and hook_id = :hook_id

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from conftest import Connection
+from jobhooks.engine.delivery.outcome import CHANGES_NOTHING
 from jobhooks.errors import Refused, UnknownHook
 from jobhooks.operations.delivering.explained_rules import ExplainedRule, Verdict
 from jobhooks.operations.delivering.explaining import HookExplanation, explain
@@ -378,9 +379,29 @@ def test_runs_of_a_daemon_are_explained(
         (True, "success", [2]),
         (True, "success", [1]),
     ]
+    device.execute("update jobhooks.job_hook set coalesce_s = null, events = '{delete}'")
+    assert [only(admin, change, "hook of r.Writes").merged_with for change in (1, 2)] == [[2], [1]], "as it was then"
     own = only(admin, 3, "hook of r.Writes")
     assert (own.matches, own.state) == (False, "not for it")
     assert "a receiver's writes trigger no hook without a chain_depth" in own.rules[0].reason
+
+
+def test_discarded_changes_had_no_run(device: Connection, admin: SyncConnection, save: Save) -> None:
+    """An operator's discards may have one time by a coarse clock. Those of one run had a run, or came to nothing."""
+    save()
+    for serial in "ABC":
+        device.execute("update public.device set serial = %s where id = 1", [serial])
+    device.execute(
+        "insert into jobhooks.job_result (change_id, hook_id, job_id, attempt, status, started_at, finished_at, error)"
+        " select id, 1, 1, 1, 'discarded', now(), now(), 'discarded by x' from jobhooks.object_change"
+    )
+    assert only(admin, 1).merged_with == []
+    device.execute("update jobhooks.job_result set finished_at = now() + interval '1 s', started_at = now()")
+    assert only(admin, 1).merged_with == [2, 3]
+    device.execute("update jobhooks.job_result set finished_at = started_at, error = %s", [CHANGES_NOTHING])
+    assert only(admin, 1).merged_with == [2, 3]
+    device.execute("select jobhooks.watch('public.device', keyless => true)")
+    assert only(admin, 1).merged_with == [], "rows without a key"
 
 
 def test_programs_get_it_as_json(ledger: Connection) -> None:

@@ -14,6 +14,7 @@ from jobhooks.contract.redaction import redact
 from jobhooks.engine.delivery.lasting_errors import RetryRules, is_lasting
 
 LONGEST_TRACEBACK = 200_000  # characters
+CHANGES_NOTHING = "merged with others, it changes nothing"  # the error of changes that cancel each other out
 LARGEST_VALUE = 100_000  # bytes of a receiver's return value, as JSON
 
 
@@ -112,7 +113,7 @@ def _storable_value(value: object, log: ReceiverLog) -> str | None:
 def nothing_to_do(clock: Clock) -> Outcome:
     """The outcome of merged changes that cancel each other out."""
     now = clock.now()
-    return Outcome(now, now, JobResultStatus.DISCARDED, error="merged with others, it changes nothing")
+    return Outcome(now, now, JobResultStatus.DISCARDED, error=CHANGES_NOTHING)
 
 
 def failed(

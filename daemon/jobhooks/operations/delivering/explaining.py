@@ -3,10 +3,10 @@
 import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jobhooks.contract.change import Change
-from jobhooks.engine.delivery.delivery import delivery_of
+from jobhooks.engine.delivery.lane import LaneKey, lane_keys
+from jobhooks.engine.delivery.outcome import CHANGES_NOTHING
 from jobhooks.errors import UnknownHook
 from jobhooks.matching.hook_table import Hook, hook_of
 from jobhooks.matching.parent_updates import DeletedParents, parent_updates
@@ -40,8 +40,8 @@ class HookExplanation:
     """What a hook makes of a change. ``matches``: the change is for it, by its settings of now.
 
     ``state``: of a pending delivery, as ``delivery list`` has it; else the status of the last result; else ``unread``,
-    ``untraced`` or ``not for it``. ``merged_with``: other changes of the object whose results have the same times, so
-    that they were delivered as one, or in one batch; or the one whose run in progress includes this one.
+    ``untraced`` or ``not for it``. ``merged_with``: other changes of the object that the same run was for: they were
+    delivered as one, or in one batch; or the one whose run in progress includes this one.
     ``changed_at``: the hook was changed since the change was made, at this time for the last time, so that other
     settings may have applied.
     """
@@ -160,10 +160,9 @@ def _deleted_hooks(results: Iterable[ResultDetails], hook: str | None) -> list[H
 def _merged_with(conn: SyncConnection, change: Change, hook: Hook) -> list[int]:
     """The changes of the same object that were delivered with this one, or are being so.
 
-    A batch begins and ends at one time, too, so only changes of the same lane count.
+    Equal times prove that, whatever the hook's settings are now: runs for one object follow each other, and take longer
+    than the microsecond by which times are stored. A batch has equal times for other objects as well.
     """
-    if hook.merges_after_s is None:
-        return []
     merged_into = call(conn, "merged_into", change_id=change.id, hook_id=hook.id)
     if merged_into:
         return [merged_into[0][0]]
@@ -174,16 +173,22 @@ def _merged_with(conn: SyncConnection, change: Change, hook: Hook) -> list[int]:
         hook_id=hook.id,
         first_id=change.id - NEAR,
         last_id=change.id + NEAR,
+        nothing=CHANGES_NOTHING,
         limit=MOST_SHOWN,
     )
-    lanes = _lanes(change, hook)
+    objects = _objects(change, hook)
     others = logged_changes(conn, [id_ for (id_,) in rows]) if rows else ()
-    return [other.id for other in others if lanes & _lanes(other, hook)]
+    return [other.id for other in others if objects & _objects(other, hook)]
 
 
-def _lanes(change: Change, hook: Hook) -> set[Any]:
-    delivery = delivery_of(change, hook)
-    return set() if delivery is None else set(delivery.lanes)
+def _objects(change: Change, hook: Hook) -> set[LaneKey]:
+    """The objects that the hook may have run for: the row itself, or its parents. A row without a key is none."""
+    if not change.content_type.key_columns:
+        return set()
+    if change.content_type.id in hook.content_type_ids:
+        return set(lane_keys(change, change.lane_keys()))
+    updates = [update for updates in parent_updates(change) for update in updates]
+    return {lane for update in updates or [change] for lane in lane_keys(update, update.lane_keys())}
 
 
 def _deleted_parents(conn: SyncConnection, change: Change) -> DeletedParents:
