@@ -94,7 +94,7 @@ class Backlog:
         self._due: list[tuple[float, int]] = []  # a heap; entries may be stale
         self._candidates: list[int] = []  # a heap of rows to look at: they may be able to run
         self._is_candidate: set[int] = set()
-        self._late: set[int] = set()  # rows that other sessions have queued when younger ones of their keys were loaded
+        self._late: set[int] = set()  # rows that are not loaded, when a younger one of one of their lanes is
         self._beyond: set[int] = set()  # rows that the hook's position in the log has not passed
 
     def __len__(self) -> int:
@@ -150,8 +150,8 @@ class Backlog:
         row = self.rows.get(change_id)
         if row is not None:
             self._discard(row)
-            self._late.discard(change_id)
             self._examine_behind(row)
+            self._late.discard(change_id)
 
     def mark_written(self, change_id: int) -> None:
         """The table has this row now, so it can run when it is due."""
@@ -161,11 +161,15 @@ class Backlog:
             self._await_due(row)
 
     def unload(self, change_id: int) -> None:
-        """The delivery has left memory without an attempt."""
+        """The delivery has left memory without an attempt.
+
+        If several leave together, unload the youngest first. Otherwise they count as late, which takes more time.
+        """
         row = self.rows.get(change_id)
         if row is not None and row.loaded:
             row.loaded = False
             self.loaded -= 1
+            self._note_late(row)
             self._await_due(row)
 
     def give_turn(self, row: BacklogRow, turn_at: float) -> None:
@@ -229,6 +233,7 @@ class Backlog:
                     each.loaded = True
                     self.loaded += 1
             self._examine_behind(merged[-1] if merged else row)
+            self._late.difference_update(each.change_id for each in (row, *merged))
         return runnable
 
     def is_loadable(self, row: BacklogRow) -> bool:
@@ -256,8 +261,6 @@ class Backlog:
             row.written = True
             if present is None:
                 self._insert(row)
-                if self.loaded:
-                    self._note_late(row)
             elif present.loaded:
                 present.attempts, present.failures = row.attempts, row.failures
             elif _is_changed(present, row):
@@ -288,6 +291,7 @@ class Backlog:
                 insort(self._whole_table.setdefault(row.content_type_id, []), change_id)
             for lane in _lanes(row):
                 insort(self._by_lane.setdefault(lane, []), change_id)
+        self._note_late(row)
         self._await_due(row)
 
     def _discard(self, row: BacklogRow) -> None:
@@ -333,17 +337,24 @@ class Backlog:
                 self._examine(other)
         for lane in _lanes(row):
             there = self._by_lane.get(lane)
-            behind = None if there is None else _after(there, change_id)
+            behind = None if there is None else self._next_behind(there, row)
             if behind is not None:
                 self._examine(behind)
+
+    def _next_behind(self, ids: list[int], row: BacklogRow) -> int | None:
+        """The next row of a lane. Behind a late one, others can wait behind those that are loaded."""
+        place = bisect_right(ids, row.change_id)
+        if row.change_id in self._late:
+            while place < len(ids) and self.rows[ids[place]].loaded:
+                place += 1
+        return ids[place] if place < len(ids) else None
 
     def _is_next(self, row: BacklogRow) -> bool:
         """Whether every older row that conflicts with this one is loaded.
 
         In each lane it is enough to look at the one before: by the same rule, those before that one are loaded, and if
-        one of them leaves memory, it leaves with it. If another session has queued a row before one that was loaded,
-        all of them count. So do all rows for the whole table: that is also a row of many keys, which in memory has
-        lanes. So one can leave without the other.
+        one of them leaves memory, it leaves with it. While a row is late, all of them count. So do all rows for the
+        whole table: that is also a row of many keys, which in memory has lanes. So one can leave without the other.
         """
         if not row.blocks:
             return True
@@ -370,15 +381,14 @@ class Backlog:
         return True
 
     def _note_late(self, row: BacklogRow) -> None:
-        """Note a row that another session has queued if the next one of a key is loaded."""
-        if not row.blocks:
+        """Note a row that is not loaded if a younger one of one of its lanes is.
+
+        Another session has queued it. Or it has left memory, where the younger one was in another lane: a row keeps the
+        lanes that it was written with, and the columns that order the hook's changes are others since then.
+        """
+        if row.loaded or not row.blocks or not self.loaded:
             return
-        whole = self._whole_table.get(row.content_type_id)
-        if row.lane is None:
-            in_lanes = [self._by_table[row.content_type_id]]
-        else:
-            in_lanes = [self._by_lane[lane] for lane in _lanes(row)] + ([] if whole is None else [whole])
-        for behind in (_after(ids, row.change_id) for ids in in_lanes):
+        for behind in (_after(self._by_lane[lane], row.change_id) for lane in _lanes(row)):
             if behind is not None and (self.rows[behind].loaded or behind in self._late):
                 self._late.add(row.change_id)
 

@@ -237,7 +237,7 @@ class HookQueue:
         """Make rows of deliveries that have not begun, and of everything that waits for them; those with new rows."""
         new: list[Delivery] = []
         were_ready = False
-        for delivery in self.lanes.withdraw(each for each in deliveries if each.state in NOT_BEGUN):
+        for delivery in reversed(self.lanes.withdraw(each for each in deliveries if each.state in NOT_BEGUN)):
             if delivery.state not in NOT_BEGUN:
                 continue  # it was parked when another one failed that it waited for
             were_ready |= delivery.state is State.READY
@@ -253,11 +253,12 @@ class HookQueue:
             left = [delivery for delivery in self.ready if delivery.state is State.READY]
             self.ready.clear()
             self.ready.extend(left)
-        return new
+        return new[::-1]
 
     def drop(self) -> None:
         """Drop everything that has not begun. It is read again, or loaded again."""
-        for delivery in self.lanes.withdraw(each for each in self.in_memory.values() if each.state in NOT_BEGUN):
+        not_begun = [each for each in self.in_memory.values() if each.state in NOT_BEGUN]
+        for delivery in reversed(self.lanes.withdraw(not_begun)):
             if delivery.state not in NOT_BEGUN:
                 continue
             _move(delivery, State.DROPPED)
@@ -269,7 +270,7 @@ class HookQueue:
 
     def _unload(self, delivery: Delivery) -> None:
         if delivery.has_row:
-            for each in (delivery, *delivery.merged):
+            for each in reversed((delivery, *delivery.merged)):
                 self.backlog.unload(each.change.id)
 
     # The end of an attempt.
@@ -292,9 +293,9 @@ class HookQueue:
         if row.blocks:
             behind = self.park(delivery.followers)
             self.lanes.withdraw([delivery])
-        self.backlog.put(row)
-        for merged in delivery.merged:
+        for merged in reversed(delivery.merged):
             self.backlog.unload(merged.change.id)
+        self.backlog.put(row)
         return row, behind
 
     def settle(self, delivery: Delivery) -> None:

@@ -137,7 +137,7 @@ class BacklogLoader:
             try:
                 await self._load_changes(queue, left, readings)
             finally:
-                for each in left.values():
+                for each in reversed(left.values()):
                     _unload(queue, [each.row, *each.merged])
         self._start(queue)
 
@@ -197,5 +197,5 @@ def _forget_changeless(queue: HookQueue, left: dict[int, Runnable], found: list[
 
 
 def _unload(queue: HookQueue, rows: list[BacklogRow]) -> None:
-    for row in rows:
+    for row in reversed(rows):
         queue.backlog.unload(row.change_id)

@@ -207,6 +207,34 @@ def test_a_row_that_was_unloaded_is_loaded_again_in_its_place() -> None:
     assert runnable(backlog, now=30.0) == [1, 2, 3]
 
 
+def test_a_row_that_leaves_memory_holds_its_lane_although_a_younger_one_of_it_stays() -> None:
+    """In memory that one is in another lane."""
+    backlog = backlog_of(make_row(1), make_row(2), make_row(3))
+    assert runnable(backlog) == [1, 2, 3]
+    backlog.unload(3)
+    backlog.put(make_row(1, due=50.0))
+    assert runnable(backlog) == []
+    assert runnable(backlog, now=50.0) == [1, 3]
+
+
+def test_an_older_row_that_comes_holds_its_lane_although_a_younger_one_of_it_is_loaded() -> None:
+    backlog = backlog_of(make_row(2), make_row(3))
+    assert runnable(backlog, most=1) == [2]
+    backlog.put(make_row(1, written=False))
+    assert runnable(backlog) == []
+    backlog.mark_written(1)
+    assert runnable(backlog) == [1, 3]
+
+
+def test_rows_that_leave_memory_together_are_not_late() -> None:
+    """The lane of an object has thousands of rows, and while one is late, each row looks at all before it."""
+    backlog = backlog_of(*(make_row(number) for number in range(1, 100)))
+    assert len(runnable(backlog)) == 99
+    for change_id in range(99, 0, -1):
+        backlog.unload(change_id)
+    assert not backlog._late  # pyright: ignore[reportPrivateUsage]
+
+
 def test_a_row_is_not_loaded_if_the_one_before_it_fails_in_between() -> None:
     """Its change is being read when that happens."""
     backlog = backlog_of(make_row(1), make_row(2))
@@ -665,8 +693,9 @@ class Life:
         return self.rng.choice(rows) if rows else None
 
     def unload_behind(self, row: BacklogRow) -> None:
-        """What waits in memory behind a row that comes, or fails, is parked with it."""
-        for change_id in self.oracle.behind(row):
+        """What waits in memory behind a row that comes, or fails, is parked with it; some may have other lanes."""
+        behind = sorted(self.oracle.behind(row), reverse=self.rng.random() < 0.5)
+        for change_id in behind if self.rng.random() < 0.7 else self.rng.sample(behind, len(behind) // 2):
             self.backlog.unload(change_id)
 
     def put(self) -> None:

@@ -622,6 +622,26 @@ def test_no_row_overtakes_one_of_many_keys_behind_another_of_many_keys() -> None
     assert runnable(queue) == [2, 4]
 
 
+def test_no_row_overtakes_one_of_its_object_when_the_hook_has_another_order() -> None:
+    """The rows keep the lane of their site. In memory each object has its own since then."""
+    queue = queue_of()
+    by_site = make_hook(order_by=("site",))
+    made = [make_change(number, key, after={"site": 1}) for number, key in [(1, 1), (2, 2), (3, 1)]]
+    rows = [row_of(delivery, due=0.0) for change in made for delivery in deliveries_of(change, [by_site])]
+    queue.backlog.reconcile(rows, complete=True, unsent=lambda _id: False)
+    assert runnable(queue) == [1, 2, 3]
+    deliveries = [delivery for change in made for delivery in deliveries_of(change, [HOOK])]
+    for delivery in deliveries:
+        queue.load(delivery)
+    (first, other) = take(queue, 2)
+    queue.fail(first, FAILURE)
+    assert states(*deliveries) == [State.SETTLING, State.RUNNING, State.DROPPED]
+    assert other is deliveries[1]
+    assert runnable(queue) == []
+    queue.settle_failure(first)
+    assert runnable(queue) == [1, 3]
+
+
 @pytest.mark.parametrize("state", [State.SETTLING, State.PARKING])
 def test_a_wrong_transition_is_refused(state: State) -> None:
     """A fault in scheduling ends the session, and does not deliver twice."""
