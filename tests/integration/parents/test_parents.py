@@ -203,6 +203,48 @@ def test_a_tag_waits_for_a_failed_change_of_its_device(
     assert order[5, "1"] < order[7, "1"]
 
 
+def test_a_device_waits_for_a_failed_cable_of_three_while_one_of_three_others_runs(
+    tagged: Connection, database: str, receivers: Path, log: Path
+) -> None:
+    """All four changes are in the backlog, where each of the cables counts as a change of the whole table."""
+    write_receivers(
+        receivers,
+        """
+import asyncio
+from pathlib import Path
+from jobhooks import JobHookReceiver
+again = asyncio.Event()
+class Cables(JobHookReceiver):
+    class Meta:
+        backoff, max_attempts, concurrency = 0.1, 1000, 4
+    async def receive_job_hook(self, change):
+        if change.id == 5 and Path("fail").exists() or change.id == 6 and self.attempt == 1:
+            raise ValueError("not yet")
+        if change.id == 6:
+            again.set()
+        if change.id == 7:
+            await again.wait()
+        await self.connection.execute(
+            "insert into public.told (change, key) values ($1, $2)", change.id, str(change.changed_object_id)
+        )
+""",
+    )
+    tagged.execute("insert into public.device values (5, 'five'), (6, 'six')")
+    tagged.execute("insert into public.cable values (1, 1, 2), (2, 4, 5)")
+    add_hook(database, receivers, "r.Cables", EVENTS)
+    (receivers / "fail").touch()
+    with Daemon(database, receivers, log) as daemon:
+        tagged.execute("update public.device set name = 'uno' where id = 1")
+        daemon.await_event("delivery_failed")
+        tagged.execute("update public.cable set a_id = 3, b_id = 3 where id = 1")
+        tagged.execute("update public.cable set a_id = 6, b_id = 6 where id = 2")
+        tagged.execute("update public.device set name = 'one' where id = 1")
+        wait_until("they wait", lambda: len(backlog(tagged)) == 4)
+        (receivers / "fail").unlink()
+        settled(tagged, 4)
+    assert [row for row in told(tagged, "change, key") if row[1] == "1"] == [(5, "1"), (6, "1"), (8, "1")]
+
+
 def test_a_deletion_is_the_last_that_a_hook_gets_of_a_device(
     tagged: Connection, database: str, receivers: Path, log: Path
 ) -> None:
