@@ -65,6 +65,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    gc.disable()  # until all tests are loaded: of what is loaded, nothing is garbage
     # A program inherits which signals are ignored: SIGHUP by nohup, SIGINT and SIGQUIT by a shell's "&".
     for number, handler in (
         (signal.SIGHUP, signal.SIG_DFL),
@@ -120,6 +121,7 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector the modules and the tests, which stay: it would visit them again and again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)

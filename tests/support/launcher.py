@@ -366,9 +366,11 @@ def _prepare() -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # until all is loaded, which stays
     sys.path.pop(0)  # the folder of this file
     _prepare()
     sys.path.insert(0, "")  # for the directory of a child
     gc.collect()
     gc.freeze()
+    gc.enable()
     serve(socket.socket(fileno=int(sys.argv[1])))
