@@ -1,7 +1,7 @@
 """The daemon of the machine: the real classes from dispatcher to settler, without connections, and its runner."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -137,6 +137,10 @@ class MemoryLedger(Ledger):
 
     async def load(self, hook: Hook, rows: Sequence[BacklogRow]) -> tuple[list[Delivery], list[Delivery]]:
         return await self._database.send("load", lambda: self._database.load(hook, list(rows)))
+
+    async def changes_of_parents(self, transaction_id: int, last_id: int) -> AsyncGenerator[Change]:
+        for change in await self._database.send("parents", list[Change]):
+            yield change
 
     async def changes_to_merge(self, chains: Iterable[tuple[BacklogRow, Sequence[BacklogRow]]]) -> dict[int, Change]:
         ids = [id_ for row, behind in chains for id_ in needed_to_merge(behind, is_of_child=row.is_of_child)]

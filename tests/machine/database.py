@@ -10,16 +10,20 @@ from typing import Any
 
 from jobhooks.contract.change import Change
 from jobhooks.contract.choices import FailurePolicy, JobResultStatus as Status, ObjectChangeActionChoices as Action
+from jobhooks.contract.content_type import ContentType, Parent
 from jobhooks.engine.delivery.backlog_row import BacklogRow
 from jobhooks.engine.delivery.cursor import NO_LIMIT, Cursor
-from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
+from jobhooks.engine.delivery.delivery import Delivery, delivery_of_row
 from jobhooks.engine.delivery.settle_batch import SettleBatch
 from jobhooks.engine.reading.reader import Reading
 from jobhooks.errors import AlreadySettled, JobhooksError, LeadsNoMore
 from jobhooks.matching.hook_table import Hook, HookTable
+from jobhooks.matching.parent_updates import parent_updates
 from jobhooks.store.snapshot import Snapshot
-from support.making import make_change, make_cursor
+from support.making import DEVICE, make_change, make_cursor
 
+PARENTS = (Parent(DEVICE, ("a",)), Parent(DEVICE, ("b",)))
+CABLE = ContentType(2, "public.cable", "public", "cable", ("id",), ("integer",), parents=PARENTS)
 SETTLED = (Status.SUCCESS, Status.DISCARDED)
 Key = tuple[int, int]  # a change's id and a hook's
 
@@ -124,9 +128,23 @@ class Database:
         change = replace(change, request_id=request)
         if truncate:
             change = make_truncate(self.next_change, transaction_id)
-        self.next_change += 1
-        self.open[transaction_id].append(change)
+        self._log(change)
         return transaction_id
+
+    def write_child(self, *parents: int) -> int:
+        """Change a row that refers to two parents at a time, in a new transaction; these are up to four parents."""
+        transaction_id = self.next_transaction
+        self.next_transaction += 1
+        self.open[transaction_id] = []
+        a, b, *new = parents
+        before, after = {"a": a, "b": b}, {"a": new[0] if new else a, "b": new[-1] if new else b}
+        change = make_change(self.next_change, before=before, after=after, transaction_id=transaction_id)
+        self._log(replace(change, content_type=CABLE))
+        return transaction_id
+
+    def _log(self, change: Change) -> None:
+        self.next_change += 1
+        self.open[change.transaction_id].append(change)
 
     def commit(self, transaction_id: int) -> None:
         """Commit a transaction of a writer."""
@@ -146,7 +164,8 @@ class Database:
         ]
         page = found[:limit]
         complete = len(found) < limit
-        return Reading(page, window.after(page, complete=complete, up_to=up_to), str(self.version), not complete)
+        after = window.after(page, complete=complete, up_to=up_to)
+        return Reading(page, after, str(self.version), not complete, has_parents=True)
 
     def conflicts(self, hook: Hook, change: Change) -> Iterable[Change]:
         """The changes that the hook must get in order with this one."""
@@ -327,6 +346,7 @@ class Database:
                     False,
                     stored.blocks,
                     stored.due,
+                    stored.row.is_of_child,
                 ),
             )
             for change_id, stored in found[:most]
@@ -337,7 +357,7 @@ class Database:
         deliveries: list[Delivery] = []
         settled: list[Delivery] = []
         for row in sorted(rows, key=lambda row: row.change_id):
-            (delivery,) = deliveries_of(self.changes[row.change_id], [hook])
+            delivery = delivery_of_row(self.changes[row.change_id], hook, DEVICE)
             delivery.attempts, delivery.failures = row.attempts, row.failures
             later = [key for key in self.results if key[:2] == (row.change_id, hook.id) and key[2] > row.attempts]
             (settled if later else deliveries).append(delivery)
@@ -389,7 +409,15 @@ def _key(delivery: Delivery) -> Key:
 
 
 def keys_of(change: Change) -> set[str]:
-    """The keys of a change, "*" for the whole table."""
+    """The keys of a change, "*" for the whole table: those of its parents if it is one of a child."""
+    change = change.related or change
+    if change.content_type is CABLE:
+        return {key for (updates,) in [parent_updates(change)] for update in updates for key in keys_of_row(update)}
+    return keys_of_row(change)
+
+
+def keys_of_row(change: Change) -> set[str]:
+    """The keys of a change of a row, or of a parent."""
     keys = change.lane_keys()
     return {"*"} if keys is None else {key.decode() for key in keys}
 

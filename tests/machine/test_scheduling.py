@@ -33,6 +33,8 @@ from support.making import make_hook
 KEYS = 3
 MOST_CHANGES = 14
 MOST_ANSWERS = 20
+# The rows that a change of a child updates. More than two count as the whole table in the backlog, and not in memory.
+CHILDREN = [(1, 2), (1, 2, 3), (1, 2, 3), (4, 5, 6), (4, 5, 6), (1, 2, 4), (1, 3, 4, 5)]
 QUIET = structlog.make_filtering_bound_logger(logging.CRITICAL)
 ANY = st.integers(0, 1000)
 # The fourth merges the changes of a transaction, the fifth takes batches, the sixth does both, over a second, the
@@ -101,6 +103,17 @@ class Scheduling(RuleBasedStateMachine):
         if moves and str(KEYS + 1) not in self.database.locked():
             self.database.write(transaction_id, key, KEYS + 1)
         self._commit(transaction_id)
+
+    @rule(parents=st.sampled_from(CHILDREN), commit=st.booleans())
+    def write_child(self, parents: tuple[int, ...], commit: bool) -> None:
+        """Change a child of several rows, whose writer locks them first."""
+        database = self.database
+        is_full = len(database.changes) + len(database.open) > MOST_CHANGES
+        if is_full or database.locked() & {"*", *map(str, parents)}:
+            return
+        transaction_id = database.write_child(*parents)
+        if commit:
+            self._commit(transaction_id)
 
     def _write(self, old: int, new: int, commit: bool, which: int, *, truncate: bool) -> None:
         database = self.database
