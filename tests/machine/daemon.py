@@ -25,17 +25,18 @@ from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.scheduling.follower import Follower
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.engine.settling.ledger import Ledger, needed_to_merge
-from jobhooks.engine.settling.run_markers import RunMarkers
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
 from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.matching.rate import parse_rate
 from jobhooks.store.connections import AsyncConnection
 from machine.database import Database
+from machine.marks import MemoryMarkers
 
 PAGE_SIZE = 2
 MOST_OPEN = 4  # deliveries of a hook, before it reads no more
 STEPS = 12  # of the loop, until everything waits
+IN_DOUBT_S = 5.0  # that a former daemon has to show that it lives
 
 
 class Single(JobHookReceiver[Any]):
@@ -194,7 +195,7 @@ class Daemon:
         self.settler = MemorySettler(database)
         self.ledger = MemoryLedger(database, self.registry)
         runner = MachineRunner(self)
-        suspects = Suspects(cast(RunMarkers, None))  # none: no daemon has died
+        suspects = Suspects(MemoryMarkers(database, self.settler.lock))
         attempts = Attempts(Runners(runner, runner), self.registry, self.settler, self.ledger, runner.clock, suspects)
         self.dispatcher = Dispatcher(
             attempts.work_off,
@@ -208,10 +209,14 @@ class Daemon:
         self.settler.attach(self.dispatcher)
         self._follower = Follower(self.dispatcher, self._read_alone, self._reading)
         database.at_once = True
+        await suspects.load(in_doubt_s=IN_DOUBT_S if database.dead or database.doubted else None)
         await self.dispatcher.start(database.shared)
         await self.dispatcher.reload_hooks()
         database.at_once = False
-        parts = (self.settler.run(), self.dispatcher.run(), self._read(), self._follower.run(), self._reload())
+        parts = (
+            *(self.settler.run(), self.dispatcher.run(), suspects.run()),
+            *(self._read(), self._follower.run(), self._reload()),
+        )
         self.tasks += [asyncio.create_task(part) for part in parts]
 
     @property

@@ -6,6 +6,7 @@ A statement is executed and answered in two steps, so that anything can happen i
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any
 
 from jobhooks.contract.change import Change
@@ -37,6 +38,17 @@ class StoredRow:
     blocks: bool
     due: float
     row: BacklogRow  # its lanes
+
+
+@dataclass
+class Mark:
+    """A run of an ``async def`` receiver, marked as ``Suspects`` does. ``process``: the number of its daemon."""
+
+    attempt: int
+    process: int
+    alone: bool
+    crashes: int = 0
+    state: str = "running"
 
 
 @dataclass(eq=False)
@@ -82,6 +94,9 @@ class Database:
     values: dict[int, int] = field(default_factory=dict[int, int])  # of the rows, by key
     rates: dict[tuple[int, int], float] = field(default_factory=dict[tuple[int, int], float])  # full again, by key
     leader: int = 0
+    dead: set[int] = field(default_factory=set[int])  # daemons that have crashed; the next one has not judged them
+    doubted: set[int] = field(default_factory=set[int])  # those that led before, and may have crashed
+    marks: dict[Key, Mark] = field(default_factory=dict[Key, Mark])  # the last one that began is the last
     late: set[Key] = field(default_factory=set[Key])  # committed by a daemon that no longer leads
     version: int = 1  # of the configuration
     disabled: set[int] = field(default_factory=set[int])  # hooks
@@ -184,6 +199,11 @@ class Database:
             key[:2] == (change_id, hook_id) and (status in SETTLED or (skips and status is Status.FAILURE))
             for key, status in self.results.items()
         )
+
+    def is_dead_or_settled(self, change_id: int, hook_id: int) -> bool:
+        """Whether a delivery is not attempted again by itself."""
+        row = self.rows.get((change_id, hook_id))
+        return self.is_settled(change_id, hook_id) if row is None else row.due == inf
 
     def hook(self, hook_id: int) -> Hook:
         """A hook by its id."""

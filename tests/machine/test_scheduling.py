@@ -171,7 +171,7 @@ class Scheduling(RuleBasedStateMachine):
         if self.former is not None and self.former.is_over:
             self.end_former()
 
-    @rule(seconds=st.sampled_from([0.3, 1.2, 6.0]))
+    @rule(seconds=st.sampled_from([0.3, 1.2, 6.0, 61.0]))
     def pass_time(self, seconds: float) -> None:
         self._pass(seconds)
 
@@ -292,6 +292,7 @@ class Scheduling(RuleBasedStateMachine):
                 self._pass(1.2)
 
     def crash(self) -> None:
+        self.database.dead.add(self.daemon.leader)
         self.daemon.stop()
         self.pending_notify = False
         self.daemon = self.start()
@@ -299,13 +300,16 @@ class Scheduling(RuleBasedStateMachine):
     def take_over(self) -> None:
         """Another daemon leads. The former one goes on until it finds out."""
         self.former = self.daemon
+        self.database.doubted.add(self.former.leader)
         self.pending_notify = False
         self.daemon = self.start()
 
     def end_former(self) -> None:
-        """The former daemon ends."""
+        """The former daemon ends. If it has found out that it no longer leads, it has shown that it lives."""
         former, self.former = self.former, None
         assert former is not None
+        if former.is_over:
+            self.database.doubted.discard(former.leader)
         former.stop()
 
     # Invariants.
