@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 from jobhooks.runtime.event_log import get_logger
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 LAST_RESORT_S = 2.0  # after the grace period, and after the end, until the process ends with everything that still runs
 LOOK_S = 0.5  # between two checks of the handlers; a daemon that sleeps wakes for each
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 log = get_logger()
 
@@ -32,21 +34,30 @@ class StopSignals:
         self._grace_s = grace_s
         self._on_request = on_request
         self._loop = asyncio.get_running_loop()
+        self._pid = os.getpid()
+        self._set_handler = signal.signal
+        self._refused: set[signal.Signals] = set()
         # Not handlers of the event loop: an async receiver that blocks the loop, or resists being cancelled, must not
         # keep the process alive. Its writes are rolled back, and the change is delivered again.
         self._handler = self._on_signal
         for number in SIGNALS:
             signal.signal(number, self._handler)
+        # A look at the handlers comes too late for a receiver that replaces one in each run: with SIG_IGN nearly every
+        # signal would be lost, with SIG_DFL it would end the process without its grace period.
+        signal.signal = self._set_unless_ours
 
     async def keep(self, look_too: Callable[[], None] = lambda: None) -> None:
-        """Set the handlers again if the code of a receiver has replaced one, until cancelled.
+        """Report receivers that replace a handler, until cancelled. Set it again if they did so in another way.
 
         ``look_too``: is called as often. One timer for both, because a daemon that sleeps wakes for it.
         """
         while True:
             for number in SIGNALS:
-                if signal.getsignal(number) != self._handler:
+                is_replaced = signal.getsignal(number) != self._handler
+                if is_replaced:
                     signal.signal(number, self._handler)
+                if is_replaced or number in self._refused:
+                    self._refused.discard(number)
                     log.warning(
                         "signal_handler_replaced",
                         signal=number.name,
@@ -58,6 +69,13 @@ class StopSignals:
     def end_soon(self) -> None:
         """End the process soon: threads of receivers, and functions registered with atexit, may never end."""
         _end_after(LAST_RESORT_S)
+
+    def _set_unless_ours(self, number: int, handler: Handler) -> Handler:
+        """Do what ``signal.signal`` does, but leave the daemon's handlers. A forked process may set its handlers."""
+        if number in SIGNALS and handler != self._handler and os.getpid() == self._pid:
+            self._refused.add(signal.Signals(number))
+            return self._handler
+        return self._set_handler(number, handler)
 
     def _on_signal(self, _number: int, _frame: object) -> None:
         if self.requested.is_set():

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 ENDS = """
 import asyncio, atexit, time
 from jobhooks.runtime import stop_signals
@@ -33,3 +35,59 @@ def test_a_function_that_never_ends_does_not_keep_a_process() -> None:
     keeping = f"{ENDS}\natexit.register(time.sleep, 3600)"
     ended = subprocess.run([sys.executable, "-c", keeping], check=False, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (0, "")
+
+
+REPLACES = """
+import asyncio, os, signal
+from jobhooks.runtime.stop_signals import StopSignals
+
+async def main():
+    stop = asyncio.Event()
+    signals = StopSignals(stop, 60, print)
+    {replace}
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(30):
+        await stop.wait()
+    signals.end_soon()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)",
+        "signal.signal(15, lambda number, frame: None)",
+        "asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, int)",
+        "former = signal.signal(signal.SIGTERM, signal.SIG_IGN); signal.signal(signal.SIGTERM, former)",
+    ],
+)
+def test_a_signal_counts_right_after_its_handler_was_replaced(replace: str) -> None:
+    """A receiver can replace it in each of a thousand runs a second."""
+    source = REPLACES.format(replace=replace)
+    ended = subprocess.run([sys.executable, "-c", source], check=False, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+FORKS = """
+import asyncio, os, signal
+from jobhooks.runtime.stop_signals import StopSignals
+
+async def main():
+    StopSignals(asyncio.Event(), 60, print)
+    if (child := os.fork()) == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_fork_of_the_daemon_can_set_its_handlers() -> None:
+    """As a program of a receiver does that uses multiprocessing."""
+    ended = subprocess.run([sys.executable, "-c", FORKS], check=False, capture_output=True, text=True, timeout=60)
+    assert (ended.stdout, ended.stderr) == ("-15\n", "")
