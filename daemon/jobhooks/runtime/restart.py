@@ -6,6 +6,8 @@ import signal
 import sys
 from typing import NoReturn
 
+from jobhooks.runtime.stop_signals import SIGNALS
+
 
 def restart() -> NoReturn:
     """Replace this process by a new start of the program. Any thread may call it; all others end where they are.
@@ -17,6 +19,8 @@ def restart() -> NoReturn:
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
     command = _command()
+    # The new start has no handler for a while; a signal then waits for that, instead of ending the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     os.execv(command[0], command)  # noqa: S606 - the command that started this process
 
 

@@ -92,6 +92,7 @@ class StopSignals:
 def end_at_once_on_sigterm() -> None:
     """End the process on SIGTERM, with exit code 0, until ``StopSignals`` takes over: nothing runs yet."""
     signal.signal(signal.SIGTERM, _exit_process)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # restart has blocked them
 
 
 def _end_after(seconds: float) -> None:

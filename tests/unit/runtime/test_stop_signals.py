@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,3 +92,26 @@ def test_a_fork_of_the_daemon_can_set_its_handlers() -> None:
     """As a program of a receiver does that uses multiprocessing."""
     ended = subprocess.run([sys.executable, "-c", FORKS], check=False, capture_output=True, text=True, timeout=60)
     assert (ended.stdout, ended.stderr) == ("-15\n", "")
+
+
+RESTARTS = """
+import os, signal, sys
+from pathlib import Path
+from jobhooks.runtime.restart import restart
+from jobhooks.runtime.stop_signals import end_at_once_on_sigterm
+
+started = Path(sys.argv[1])
+if not started.exists():
+    started.touch()
+    restart()
+os.kill(os.getpid(), signal.SIGTERM)
+end_at_once_on_sigterm()
+"""
+
+
+def test_a_signal_to_a_daemon_that_starts_itself_again_waits_for_its_handler(tmp_path: Path) -> None:
+    program = tmp_path / "restarts.py"
+    program.write_text(RESTARTS)
+    command = [sys.executable, str(program), str(tmp_path / "started")]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
