@@ -34,6 +34,9 @@ declare
     bytes numeric;
 begin
     -- Measured first, as in snapshot; here without the excluded columns.
+    if pg_column_size(object) > 300000 and exclude <> '{}' then
+        object := json_populate_record(object, emptied); -- which copies it once; a query with it as a parameter would do so often
+    end if;
     if pg_column_size(object) > 300000 then
         execute (
             select format(

@@ -4,7 +4,8 @@
 -- no rights this way. It may fail, as may a row of over 1 GB: the writer continues. The block writes nothing, so it
 -- takes no transaction id. Over 500 MB of json are not kept: two of them must fit into one row of 1 GB. A large row is
 -- measured first, since its json takes seconds. Below 300 kB no row can have that much, however well it is compressed, and
--- however many characters are escaped. key: an array literal of the key columns. A "set" clause would cost the same again as writing
+-- however many characters are escaped. Above 501 MB no row is kept. A query with the record as a parameter copies it several times,
+-- a plain expression once. key: an array literal of the key columns. A "set" clause would cost the same again as writing
 -- the row, so every name and operator is qualified, and no function of jobhooks is called, which that role may not use.
 create or replace function jobhooks_capture.snapshot(object record, key text)
 returns json
@@ -16,8 +17,25 @@ declare
     key_of_it pg_catalog.json;
     bytes pg_catalog.numeric;
     made pg_catalog.json;
+    row_type_id pg_catalog.oid;
 begin
     if pg_catalog.pg_column_size(object) operator(pg_catalog.>) 300000 then
+        if pg_catalog.pg_column_size(object) operator(pg_catalog.>) 501000000 then
+            row_type_id := pg_catalog.pg_typeof(object);
+            begin
+                made := (
+                    select pg_catalog.json_object_agg(attribute.attname, null)
+                    from pg_catalog.pg_type as row_type
+                    join pg_catalog.pg_attribute as attribute on attribute.attrelid operator(pg_catalog.=) row_type.typrelid
+                    where row_type.oid operator(pg_catalog.=) row_type_id and not attribute.attisdropped
+                        and attribute.attnum operator(pg_catalog.>) 0
+                        and attribute.attname operator(pg_catalog.<>) all (key::pg_catalog.name [])
+                );
+                object := pg_catalog.json_populate_record(object, made); -- for the handler, which reads the key
+            exception when others then null; -- a domain that refuses null; then reading the key takes longer
+            end;
+            raise program_limit_exceeded using message = 'the row has over 500 MB as json';
+        end if;
         -- The length of a text or bytea is known without reading it. Of others, the stored size is a lower bound. "offset 0"
         -- keeps the planner from evaluating the fields, which would decompress them.
         execute (
