@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
 from support.daemon import LIMIT, Daemon, descendants, environment, jobhooks, on_a_terminal, wait_until
@@ -168,6 +169,19 @@ def test_your_database_is_changed_after_a_question_only(
     wait_until("the receiver runs", lambda: runs(dev, "WORD a"))
     assert dev.end(signal.SIGTERM) == 128 + signal.SIGTERM
     assert device.execute("select name from jobhooks.job_hook").fetchall() == [("dev: shout.Shout",)]
+
+
+@pytest.mark.usefixtures("template")  # so that the roles of jobhooks exist
+def test_a_role_that_cannot_run_receivers_changes_nothing(empty_database: str, directory: Path, role: str) -> None:
+    """The daemon would refuse to start, in a database that has jobhooks by then. It is refused before the question."""
+    with psycopg.connect(empty_database, autocommit=True) as admin:
+        admin.execute(f"grant create on database {admin.info.dbname} to {role}".encode())
+        refused = jobhooks(
+            "dev", "--yes", cwd=directory, JOBHOOKS_DATABASE_URL=make_conninfo(empty_database, user=role)
+        )
+        assert refused.returncode == REFUSED and "may not mark" in refused.stderr
+        assert f'Try: grant jobhooks_receiver to "{role}"' in refused.stderr
+        assert admin.execute("select to_regnamespace('jobhooks')").fetchall() == [(None,)]
 
 
 def test_production_is_never_touched_without_the_question(device: Connection, database: str, directory: Path) -> None:

@@ -166,10 +166,25 @@ def check_may_mark(conn: SyncConnection) -> None:
     """
     ((may_mark,),) = call(conn, "may_mark")
     if not may_mark:
-        raise Forbidden(
-            f"the role {conn.info.user} may not mark the writes of receivers, so they would trigger hooks again",
-            f'grant jobhooks_receiver to "{conn.info.user}"',
-        )
+        raise _cannot_mark(conn)
+
+
+def check_will_mark(conn: SyncConnection) -> None:
+    """Check that the database will honour this role's marks once the role has installed jobhooks.
+
+    Raises:
+        Forbidden: it will not.
+    """
+    ((will_mark, has_role),) = call(conn, "will_mark")
+    if not will_mark:
+        raise _cannot_mark(conn, "" if has_role else "create role jobhooks_receiver; ")
+
+
+def _cannot_mark(conn: SyncConnection, first: str = "") -> Forbidden:
+    return Forbidden(
+        f"the role {conn.info.user} may not mark the writes of receivers, so they would trigger hooks again",
+        f'{first}grant jobhooks_receiver to "{conn.info.user}"',
+    )
 
 
 def _installed_version(conn: SyncConnection) -> tuple[int, bool]:

@@ -218,6 +218,18 @@ from jobhooks.cursor, pg_control_system() as control
 -- name: may_mark
 select jobhooks.may_mark()
 
+-- name: will_mark
+-- Whether this role may mark once it has installed, and whether that takes a role that exists already. An installation creates
+-- the role if it may; its creator is a member from PostgreSQL 16 on. See may_mark.
+select
+    case
+        when to_regrole('jobhooks_receiver') is not null then pg_has_role(session_user, 'jobhooks_receiver', 'member')
+        else installer.rolsuper or not installer.rolcreaterole or current_setting('server_version_num')::integer >= 160000
+    end,
+    to_regrole('jobhooks_receiver') is not null
+from pg_roles as installer
+where installer.rolname = session_user
+
 -- name: capture_is_confined
 select proowner = to_regrole('jobhooks_capture') is true
 from pg_proc

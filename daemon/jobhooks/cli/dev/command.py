@@ -31,7 +31,7 @@ from jobhooks.operations import development
 from jobhooks.operations.configuration import receivers
 from jobhooks.operations.opening import connection
 from jobhooks.runtime.settings import Settings, load
-from jobhooks.schema.install import check_installed, check_roles, install
+from jobhooks.schema.install import check_installed, check_roles, check_will_mark, install
 from jobhooks.store.connections import SyncConnection, call, connect
 
 DATABASE = "dev"
@@ -101,6 +101,7 @@ def dev(
         connection(chosen.model_copy(update={"database_url": target.url}), installed=False) as conn,
     ):
         if is_own:
+            check_will_mark(conn)  # the daemon would refuse to start, in a database that is changed by then
             _ask(chosen, conn, excepted or [], yes=yes)
         check_roles(conn)
         install(conn)
