@@ -101,6 +101,27 @@ def test_a_table_that_cannot_be_watched_is_an_error(made: Connection, admin: Syn
             table_plan.carry_out(admin, table_plan.plan(admin, WANTED))
 
 
+def test_a_name_that_means_another_table_since_is_refused(made: Connection, admin: SyncConnection) -> None:
+    """Its table was dropped, and another schema has one of that name: the author of the file did not mean that one."""
+    entry = TableEntry(name="site")
+    table_plan.carry_out(admin, table_plan.plan(admin, [entry]))
+    hook = HookSettings("h", ["site"], "a.B", ["create"])
+    assert hook_plan.in_file(admin, hook).content_types == ["public.site"]
+    made.execute("drop table public.site; create schema other; create table other.site (id integer primary key)")
+    words = "site was public.site, which was dropped, and now means other.site"
+    with pytest.raises(UnknownTable, match=words):
+        table_plan.plan(admin, [entry])
+    with pytest.raises(UnknownTable, match=words):
+        hook_plan.in_file(admin, hook)
+    (step,) = table_plan.plan(admin, [TableEntry(name="other.site")]).steps
+    assert step.table == "other.site"
+    made.execute("create table public.site (id integer primary key)")
+    assert [step.table for step in table_plan.plan(admin, [entry]).steps] == ["public.site"]
+    made.execute("drop table public.site")
+    table_plan.unwatch(admin, ["public.site"])
+    assert [step.table for step in table_plan.plan(admin, [entry]).steps] == ["other.site"]
+
+
 def test_other_tables_are_unwatched_by_name(made: Connection, admin: SyncConnection) -> None:
     watch(admin, "public.site")
     table_plan.unwatch(admin, table_plan.plan(admin, [TableEntry(name="public.site")]).others)

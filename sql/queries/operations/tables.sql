@@ -171,6 +171,23 @@ where class.relkind in ('r', 'p') and class.relpersistence <> 't'
     and namespace.nspname not in ('pg_catalog', 'information_schema', 'jobhooks', 'jobhooks_capture')
 order by 1
 
+-- name: dropped_tables_called
+-- Watched tables that were dropped, if a name without a schema meant one of them and means another table now. See tables_called.
+select known.name
+from jobhooks.content_type as known
+where known.watched and known.name <> :found::text
+    and exists (
+        select from pg_class as class join pg_namespace as namespace on namespace.oid = class.relnamespace
+        where format('%I.%I', namespace.nspname, class.relname) = :found
+    )
+    and not exists (select from pg_class where oid = known.relation)
+    and array[(parse_ident(known.name))[2]] = case
+        when :name::text ~ '^\s*(([A-Za-z_]|[^\x01-\x7f])([A-Za-z0-9_$]|[^\x01-\x7f])*|"([^"]|"")+")\s*$' then parse_ident(:name::text)
+        else array[:name::text]
+    end
+order by 1
+limit 1
+
 -- name: set_parents
 select jobhooks.set_parents(id, :parents::text::json) from jobhooks.content_type where relation = :table::text::regclass
 

@@ -14,7 +14,7 @@ from conftest import Connection
 from jobhooks.errors import HookConflict, JobhooksError, Refused
 from jobhooks.matching.hook_settings import DEFAULTS
 from jobhooks.operations.configuration import hook_file
-from jobhooks.operations.configuration.hook_plan import carry_out, plan, with_listed_names
+from jobhooks.operations.configuration.hook_plan import carry_out, in_file, plan
 from jobhooks.operations.configuration.hooks import change_all, hooks
 from jobhooks.store.connections import SyncConnection, connect
 from support.daemon import Daemon, jobhooks, on_a_terminal, wait_until
@@ -237,7 +237,7 @@ def test_a_hook_with_pending_deliveries_is_deleted_only_after_confirmation(jobs:
 def apply(conn: SyncConnection, file: Path) -> None:
     """Make the hooks those of a file, as ``hook apply --yes`` does."""
     before = hooks(conn)
-    carry_out(conn, before, plan(conn, before, [with_listed_names(conn, hook) for hook in hook_file.read(file)]))
+    carry_out(conn, before, plan(conn, before, [in_file(conn, hook) for hook in hook_file.read(file) or []]))
 
 
 HOOKS = """
@@ -408,6 +408,21 @@ def test_what_was_changed_while_a_person_thought_is_not_overwritten(jobs: Connec
         with pytest.raises(Refused):
             change_all(conn, seen, [lambda: conn.execute("delete from jobhooks.job_hook")])
     assert [hook.name for hook in hooks(jobs)] == ["new"]
+
+
+def test_a_file_without_hooks_deletes_no_hook(jobs: Connection, database: str, tmp_path: Path) -> None:
+    """A file with tables alone, and an empty one that a failed program left. An empty list deletes them."""
+    jobs.execute("select jobhooks.add_hook('h', '{public.device}', '{create}', 'a.On')")
+    file = tmp_path / "hooks.toml"
+    for text in ("", '[[table]]\nname = "public.device"\n'):
+        file.write_text(text)
+        finished = jobhooks("hook", "apply", str(file), "--yes", "--json", "--database-url", database)
+        assert (finished.returncode, json.loads(finished.stdout)) == (0, [])
+        assert "1 hook stays as before" in finished.stderr
+    file.write_text("hook = []\n")
+    deleted = shown(database, "hook", "apply", str(file), "--yes")
+    assert [(step["kind"], step["name"]) for step in deleted] == [("delete", "h")]
+    assert hooks(jobs) == []
 
 
 def test_apply_asks_on_a_terminal(jobs: Connection, database: str, tmp_path: Path) -> None:

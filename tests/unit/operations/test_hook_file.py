@@ -74,6 +74,16 @@ def test_what_is_written_is_read_as_the_same(
     """Quotes, line breaks, control characters and all: an export that is applied changes nothing."""
     file = tmp_path_factory.mktemp("written") / "hooks.toml"
     file.write_bytes(hook_file.written(hooks).encode())
+    assert hook_file.read(file) == (hooks or None)
+
+
+@pytest.mark.parametrize(
+    ("text", "hooks"),
+    [("", None), ("[[table]]\nname = 'public.t'\n", None), ("hook = []\n", []), ("[]", []), ('{"hook": []}', [])],
+)
+def test_a_file_without_hooks_leaves_them_alone(file: Path, text: str, hooks: list[HookSettings] | None) -> None:
+    """No hook and an empty list of hooks differ: the second deletes all of them."""
+    file.write_text(text)
     assert hook_file.read(file) == hooks
 
 
@@ -155,10 +165,10 @@ def test_lists_have_no_order_of_their_own() -> None:
 def test_data_are_a_table_of_their_own_or_json(file: Path) -> None:
     """TOML has no null; dates become texts, as JSON has them."""
     file.write_text(f"[[hook]]\n{HOOK}[hook.data]\nchannel = 'ops'\nsince = 2026-12-01\nlevels = [1, {{a = 2}}]\n")
-    (hook,) = hook_file.read(file)
+    (hook,) = hook_file.read(file) or []
     assert hook.data == {"channel": "ops", "since": "2026-12-01", "levels": [1, {"a": 2}]}
     assert "[hook.data]\n" in hook_file.written([hook])
     file.write_text(f"[[hook]]\n{HOOK}data = '{{\"channel\": null}}'\n")
-    (hook,) = hook_file.read(file)
+    (hook,) = hook_file.read(file) or []
     assert hook.data == {"channel": None}
     assert "[hook.data]" not in hook_file.written([hook])

@@ -15,7 +15,7 @@ from jobhooks.cli.show.output import console, print_json, print_message, print_t
 from jobhooks.cli.show.settings import TableChange, print_plan, print_table_plan
 from jobhooks.errors import Forbidden, Refused, with_remedy
 from jobhooks.operations.configuration import hook_file, hooks, receivers, table_file, table_plan
-from jobhooks.operations.configuration.hook_plan import Step, StepKind, carry_out, plan, with_listed_names
+from jobhooks.operations.configuration.hook_plan import Step, StepKind, carry_out, in_file, plan
 from jobhooks.operations.configuration.table_plan import KINDS, TablePlan, differences
 from jobhooks.operations.opening import connection
 from jobhooks.operations.watching import Outcome
@@ -65,7 +65,8 @@ def apply(
     """Make hooks and watched tables match a file.
 
     It adds and changes hooks, and deletes those that the file does not have. It watches the tables of the file as the
-    file says; others stay as they are, unless --unwatch is given. A file without tables leaves tables alone.
+    file says; others stay as they are, unless --unwatch is given. A file without hooks leaves hooks alone, one without
+    tables leaves tables alone.
 
     It prints the changes, and asks. The tables come first, one by one; then all changes of hooks, or none.
 
@@ -73,20 +74,25 @@ def apply(
 
     Example: jobhooks hook apply hooks.toml --yes
     """
-    in_file, tables_in_file = hook_file.read(file), table_file.read(file)
+    hooks_in_file, tables_in_file = hook_file.read(file), table_file.read(file)
     chosen = load(config, database_url=database_url, receivers_path=receivers_path)
     with connection(chosen) as conn:
         with _naming(file):
             tables = table_plan.plan(conn, tables_in_file or []) if tables_in_file is not None else NO_TABLES
-            wanted = [with_listed_names(conn, hook) for hook in in_file]
             seen = hooks.hooks(conn)
-            steps = plan(conn, seen, wanted, partial(receivers.find, chosen))
+            steps: list[Step] = []
+            if hooks_in_file is not None:
+                wanted = [in_file(conn, hook) for hook in hooks_in_file]
+                steps = plan(conn, seen, wanted, partial(receivers.find, chosen))
         gone = tables.others if unwatch else []
         _print_plan(tables, gone, steps, as_json=as_json)
         if tables.others and not gone:
             names = ", ".join(tables.others[:SHOWN]) + (", ..." if len(tables.others) > SHOWN else "")
             what = number(len(tables.others), "table", "tables")
             print_message(with_remedy(f"{what} not in the file stay watched: {names}", "--unwatch"))
+        if hooks_in_file is None and seen:
+            what = number(len(seen), "hook stays", "hooks stay")
+            print_message(with_remedy(f"{what} as before: the file has no hooks", "hook = [] in the file deletes all"))
         if not (steps or tables.steps or gone):
             print_message("nothing to do: the hooks and tables are those of the file")
             return

@@ -26,9 +26,9 @@ BARE = re.compile("[A-Za-z0-9_-]+")  # a key of TOML without quotes
 
 @dataclass(frozen=True)
 class Sections:
-    """The entries of a file, unchecked. ``tables``: null for a file without any, which leaves tables alone."""
+    """The entries of a file, unchecked; null for a kind that the file does not have, which stays as it is."""
 
-    hooks: list[object]
+    hooks: list[object] | None
     tables: list[object] | None
 
 
@@ -44,13 +44,14 @@ def sections(path: Path) -> Sections:
     if not isinstance(found, dict):
         raise InvalidHookFile(f"{path}: expected hooks and tables, as jobhooks hook export --json prints them")
     entries = cast("dict[str, object]", found)
-    hooks, tables = entries.pop("hook", []), entries.pop("table", None)
-    if entries or not isinstance(hooks, list) or not (tables is None or isinstance(tables, list)):
-        what = ", ".join(entries) or ("hook" if not isinstance(hooks, list) else "table")
+    hooks, tables = entries.pop("hook", None), entries.pop("table", None)
+    wrong = [name for name, found in (("hook", hooks), ("table", tables)) if not isinstance(found, list | None)]
+    if entries or wrong:
+        what = ", ".join(entries) or wrong[0]
         raise InvalidHookFile(
             f"{path}: cannot use {what}: each hook begins with a line [[hook]], each table with a line [[table]]"
         )
-    return Sections(cast("list[object]", hooks), cast("list[object] | None", tables))
+    return Sections(cast("list[object] | None", hooks), cast("list[object] | None", tables))
 
 
 def called(entry: object, kind: str, number: int) -> str:

@@ -63,14 +63,17 @@ def _entry_type() -> type[msgspec.Struct]:
 Entry = _entry_type()
 
 
-def read(path: Path) -> list[HookSettings]:
-    """The hooks of a file, each with its lists in order.
+def read(path: Path) -> list[HookSettings] | None:
+    """The hooks of a file, each with its lists in order; null for a file without any, which leaves hooks alone.
 
     Raises:
         InvalidHookFile: the message names the file and the hook.
     """
+    entries = sections(path).hooks
+    if entries is None:
+        return None
     found: list[HookSettings] = []
-    for number, entry in enumerate(sections(path).hooks, 1):
+    for number, entry in enumerate(entries, 1):
         hook = _settings(entry, f"{path}: {called(entry, 'hook', number)}")
         if any(hook.name == other.name for other in found):
             raise InvalidHookFile(f'{path}: there are two hooks "{hook.name}"')

@@ -11,6 +11,7 @@ from jobhooks.operations.configuration import hooks
 from jobhooks.operations.configuration.hook_checks import FindReceivers, HookChecks
 from jobhooks.operations.configuration.hook_file import entry
 from jobhooks.operations.configuration.hooks import BLANK, JobHook
+from jobhooks.operations.lookup.table_names import check_is_not_another, name_or_full_name
 from jobhooks.store.connections import SyncConnection
 
 
@@ -157,6 +158,17 @@ def take(conn: SyncConnection, step: Step) -> None:
 def with_listed_names(conn: SyncConnection, hook: HookSettings) -> HookSettings:
     """The hook with its tables by the names that ``table list`` shows; other names stay the same."""
     return replace(hook, content_types=hooks.table_names(conn, hook.content_types))
+
+
+def in_file(conn: SyncConnection, hook: HookSettings) -> HookSettings:
+    """A hook of a file with its tables by the names that ``table list`` shows.
+
+    Raises:
+        UnknownTable: a name without a schema means another table than before.
+    """
+    for name in hook.content_types:
+        check_is_not_another(conn, name, name_or_full_name(conn, name))
+    return with_listed_names(conn, hook)
 
 
 def _action(conn: SyncConnection, step: Step) -> Callable[[], object]:

@@ -8,7 +8,7 @@ from jobhooks.operations import tables, watching
 from jobhooks.operations.configuration.hook_plan import Difference, StepKind
 from jobhooks.operations.configuration.table_file import TableEntry
 from jobhooks.operations.lookup.parent_names import listed_parents, parents_json
-from jobhooks.operations.lookup.table_names import full_name
+from jobhooks.operations.lookup.table_names import check_is_not_another, full_name
 from jobhooks.operations.progress import Progress, no_progress
 from jobhooks.operations.watching import Candidate, Outcome, TableStep, Watching
 from jobhooks.store.connections import SyncConnection, call
@@ -45,13 +45,14 @@ def plan(conn: SyncConnection, wanted: Sequence[TableEntry]) -> TablePlan:
     """Plan to watch the tables of a file as it says.
 
     Raises:
-        UnknownTable: there is no such table.
+        UnknownTable: there is no such table, or its name without a schema means another table than before.
         UnwatchableTable: it has no primary key and the file names no key, or it is in the file twice.
     """
     known = {one.table: one for one in watching.candidates(conn)}
     steps: dict[str, TableStep] = {}
     for entry in wanted:
         name = full_name(conn, entry.name, command="jobhooks table watch")
+        check_is_not_another(conn, entry.name, name)
         if name in steps:
             raise UnwatchableTable(f"the table {name} is in the file twice")
         if name not in known:

@@ -45,6 +45,21 @@ def name_or_full_name(conn: SyncConnection, name: str) -> str:
         return name
 
 
+def check_is_not_another(conn: SyncConnection, name: str, found: str) -> None:
+    """Check that ``name``, which now means the table ``found``, did not mean a watched one that was dropped since.
+
+    For a file, which is applied again: its author meant the dropped table.
+
+    Raises:
+        UnknownTable: it did.
+    """
+    for (dropped,) in call(conn, "dropped_tables_called", name=name, found=found):
+        raise UnknownTable(
+            f"{name} was {dropped}, which was dropped, and now means {found}",
+            f"{found} in the file if you mean that table; else jobhooks table unwatch {shell_quoted(dropped)}",
+        )
+
+
 def unknown_table(conn: SyncConnection, name: str, error: UnknownTable, *, command: str) -> UnknownTable:
     """The error for the table ``name``, with the nearest names.
 
