@@ -14,8 +14,10 @@ import pytest
 from conftest import Connection
 from jobhooks.schema.install import install
 from jobhooks.store.connections import connect
-from support.chaos.accounting import MAKE_ACCOUNTS, Accountant, Load
-from support.chaos.churning import TABLES, add_all_hooks, make_tables
+from support.chaos import families
+from support.chaos.accounting import ALL_TABLES, MAKE_ACCOUNTS, Accountant, Load
+from support.chaos.churning import add_all_hooks, make_tables
+from support.chaos.families import add_family_hooks, family_faults, family_promises
 from support.chaos.mishaps import observe, read_log
 from support.chaos.oracle import LoggedChange, Observed, Promise, Record, faults, replayed
 from support.chaos.places import Place
@@ -27,7 +29,7 @@ MINUTES = float(os.environ.get("JOBHOOKS_CHAOS_MINUTES") or 10)
 CHANGES = int(110_000 * min(MINUTES, 10) + 45_000 * max(MINUTES - 10, 0))
 A_MILLION = 1_000_000
 WRITERS = 2
-KEYS = (2_000, 20_000)  # of each writer
+KEYS = (2_000, 20_000, 200)  # of each writer
 LIMIT_S = 1_800 + MINUTES * 30  # to deliver the rest, and for the comparison
 EACH = ("r.Writes", "r.WritesNow")  # of the table part: a row for each change
 MANY = ("many.Many", "many.ManyNow")  # a row for each batch; the second one is of both tables
@@ -36,7 +38,7 @@ select jobhooks.retry_deliveries(array_agg(change_id), array_agg(hook_id)) from 
 where status = 'dead' or due_at > now() + interval '5 s'
 """
 
-# Nothing is pending, and each hook has as many successes as its tables have changes.
+# Nothing is pending, and each hook has as many results as its tables have changes. Some merged changes are discarded.
 ARE_SETTLED = """
 with logged as (select content_type_id, count(*) from jobhooks.object_change where triggering group by 1),
 expected as (
@@ -44,7 +46,7 @@ expected as (
     from jobhooks.job_hook_content_type as link join logged using (content_type_id)
     group by 1
 ),
-settled as (select hook_id, count(*) from jobhooks.job_result where status = 'success' group by 1)
+settled as (select hook_id, count(*) from jobhooks.job_result where status <> 'failure' group by 1)
 select not exists (select from jobhooks.delivery) and not exists (
     select from expected left join settled using (hook_id) where expected.count > coalesce(settled.count, 0)
 )
@@ -63,8 +65,8 @@ class Report:
             print(f"[{time.monotonic() - self._began_at:6.0f} s] {words}", flush=True)
 
 
-def prepare(place: Place, storm: Storm) -> dict[int, Promise]:
-    """Install jobhooks, make the tables and the hooks."""
+def prepare(place: Place, storm: Storm) -> tuple[dict[int, Promise], dict[str, int]]:
+    """Install jobhooks, make the tables and the hooks; the promises, and the hooks of the family."""
     with closing(connect(place.url)) as admin:
         install(admin)
     storm.write_receivers()
@@ -72,7 +74,10 @@ def prepare(place: Place, storm: Storm) -> dict[int, Promise]:
         make_tables(conn, MIX)
         conn.execute(MAKE_ACCOUNTS)
         conn.execute(MAKE_MANY)
-        return add_all_hooks(conn, place.url, storm.receivers, [*EACH, *MANY], ["ManyNow"])
+        conn.execute(families.MAKE_FAMILY)
+        promises = add_all_hooks(conn, place.url, storm.receivers, [*EACH, *MANY], ["ManyNow"])
+        family = add_family_hooks(conn, place.url, storm.receivers)
+        return promises | family_promises(conn, family), family
 
 
 class Phases:
@@ -169,7 +174,7 @@ def await_end(conn: Connection, report: Report) -> None:
 
     def is_settled() -> bool:
         conn.execute(RETRY)
-        return conn.execute(ARE_SETTLED).fetchall() == [(True,)]
+        return all(conn.execute(query).fetchall() == [(True,)] for query in (ARE_SETTLED, families.IS_SETTLED))
 
     began_at = time.monotonic()
     wait_until("all is settled", is_settled, LIMIT_S, every_s=3)
@@ -179,14 +184,14 @@ def await_end(conn: Connection, report: Report) -> None:
 def accounts_differ(conn: Connection, writers: list[Accountant], log: dict[int, LoggedChange]) -> list[str]:
     """Compare the transactions and changes in the database with those that the writers know to have committed."""
     known = {number: counts for writer in writers for number, counts in writer.committed.items()}
-    rows = conn.execute("select id, part, bulk from public.written where part is not null").fetchall()
-    found = {row[0]: (row[1], row[2]) for row in rows}
+    rows = conn.execute("select id, counts from public.written where counts is not null").fetchall()
+    found = {id_: tuple(counts) for id_, counts in rows}
     wrong: list[str] = []
     if known != found:
         wrong.append(f"transactions differ: {sorted(known.items() ^ found.items())[:10]}")
     tables: dict[str, int] = dict(conn.execute("select name, id from jobhooks.content_type").fetchall())
     logged = Counter(change.table for change in log.values())
-    for index, name in enumerate(TABLES):
+    for index, name in enumerate(ALL_TABLES):
         written = sum(counts[index] for counts in known.values())
         if logged[tables[name]] != written:
             wrong.append(f"{name}: {written} changes committed, {logged[tables[name]]} in the log")
@@ -224,16 +229,17 @@ def check(
     storm: Storm,
     writers: list[Accountant],
     promises: dict[int, Promise],
+    family: dict[str, int],
     report: Report,
     directory: Path,
 ) -> None:
     """Compare everything."""
     assert storm.pair.tracebacks() == []
-    log = read_log(conn)
-    found = accounts_differ(conn, writers, log)
+    log, written = read_log(conn), read_log(conn, triggering=False)
+    found = accounts_differ(conn, writers, log) + family_faults(conn, log, family)
     for hook_id, promise in promises.items():
         observed = (observe_many if promise.name.startswith("Many") else observe)(conn, hook_id, promise, directory)
-        found += faults(log, promise, observed)
+        found += faults(written if promise.name == "Follows" else log, promise, observed)
         report.say(f"{promise.name}: {len(observed.records):,} changes received")
     assert found == []
     assert len(log) >= min(CHANGES, A_MILLION if MINUTES >= 10 else CHANGES)
@@ -252,7 +258,7 @@ def test_a_million_changes_are_exact_to_the_last(tmp_path: Path, seed: int, caps
         load = Load(WRITERS, CHANGES // WRITERS, MINUTES * 60, KEYS)
         writers = [Accountant(lambda: place.url, load, number, seed) for number in range(WRITERS)]
         storm = Storm(place, writers, tmp_path, seed, report.say)
-        promises = prepare(place, storm)
+        promises, family = prepare(place, storm)
         report.say(f"{MINUTES:g} minutes, {CHANGES:,} changes, PostgreSQL {place.server.cluster.major}")
         if not place.disk.can_be_full:
             report.say("left out: the full disk, because no file system can be mounted here")
@@ -269,4 +275,4 @@ def test_a_million_changes_are_exact_to_the_last(tmp_path: Path, seed: int, caps
             await_end(conn, report)
             storm.pair.terminate_all()
             summary(conn, storm, phases, writers, report)
-            check(conn, storm, writers, promises, report, tmp_path)
+            check(conn, storm, writers, promises, family, report, tmp_path)

@@ -112,6 +112,15 @@ def test_a_hook_that_merges_a_transactions_changes_merges_no_others() -> None:
     assert faults(EDITED, promise(merges="transaction"), within) == []
 
 
+def test_a_hook_that_merges_a_requests_changes_merges_no_others() -> None:
+    """Over transactions. A change without a request is merged with those of its transaction."""
+    seen = merged((3, 1, 2), success=(1, 2, 3), nothing=(4, 5))
+    for requests, is_right in ((("a", "a", "a"), True), (("a", "b", "b"), False), ((None, None, None), False)):
+        named = zip(EDITED.items(), (*requests, None, None), strict=True)
+        edited = {id_: change._replace(request=request) for (id_, change), request in named}
+        assert (faults(edited, promise(merges="request"), seen) == []) is is_right
+
+
 def test_a_change_of_a_key_and_a_truncate_are_merged_with_nothing() -> None:
     moved = merged((2, None, 5), (3, 5, 6), (4, None, None), (5, None, 1), success=(1, 2, 3, 4, 5))
     assert faults(MOVED, promise(merges="time"), moved)[0].startswith("h: do not add up: Record(change=2")

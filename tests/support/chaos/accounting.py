@@ -15,11 +15,14 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from support.chaos import families
 from support.chaos.churning import TABLES
 
-# Nulls: the number was given up; its transaction cannot commit any more.
+ALL_TABLES = (*TABLES, *families.WRITTEN)
+Counts = tuple[int, ...]  # of the changes of each table
+# Null: the number was given up; its transaction cannot commit any more.
 MAKE_ACCOUNTS = """
-create table public.written (id bigint primary key, part integer, bulk integer);
+create table public.written (id bigint primary key, counts integer[]);
 create function public.sweep(name regclass, low integer, high integer)
 returns integer language plpgsql as $$
 declare
@@ -37,17 +40,17 @@ $$;
 """
 FAR = 30_000  # changes that a writer is behind, after which it changes many rows at a time only
 GIVE_UP = "insert into public.written (id) values (%s) on conflict do nothing"
-WHAT_COMMITTED = "select part, bulk from public.written where id = %s"
+WHAT_COMMITTED = "select counts from public.written where id = %s"
 
 
 @dataclass(frozen=True)
 class Load:
-    """How much each writer writes, in how many seconds, and how many keys it has in the two tables."""
+    """How much each writer writes, in how many seconds, and how many keys it has in the tables."""
 
     writers: int
     changes: int
     seconds: float
-    keys: tuple[int, int]
+    keys: tuple[int, int, int]  # remarks have as many as pieces
 
 
 class Accountant(threading.Thread):
@@ -64,7 +67,8 @@ class Accountant(threading.Thread):
         self._open.set()
         self._idle = threading.Event()
         self._conn: Connection[TupleRow] | None = None
-        self.committed: dict[int, tuple[int, int]] = {}
+        self._request = ""
+        self.committed: dict[int, Counts] = {}
         self.changes = 0
         self.lost: Counter[str] = Counter()  # transactions, by the error that ended them
         self.unknown = 0  # transactions whose outcome had to be read
@@ -122,7 +126,7 @@ class Accountant(threading.Thread):
         if self._conn is not None:
             self._conn.close()
 
-    def _look_up(self, number: int) -> tuple[int, int] | None:
+    def _look_up(self, number: int) -> Counts | None:
         """Find out whether a transaction committed.
 
         Inserting its number waits for its end, if the server still works on it, and keeps it from committing later.
@@ -133,16 +137,16 @@ class Accountant(threading.Thread):
             try:
                 conn = self._connection()
                 conn.execute(GIVE_UP, [number])
-                ((part, bulk),) = conn.execute(WHAT_COMMITTED, [number])
+                ((counts,),) = conn.execute(WHAT_COMMITTED, [number])
             except psycopg.OperationalError:
                 self._disconnect()
                 continue
-            if part is None:
+            if counts is None:
                 return None
             self.unknown += 1
-            return part, bulk
+            return tuple(counts)
 
-    def _transaction(self, conn: Connection[TupleRow], number: int, behind: int) -> tuple[int, int] | None:
+    def _transaction(self, conn: Connection[TupleRow], number: int, behind: int) -> Counts | None:
         rng = self._rng
         with conn.transaction():
             counts = self._changes(conn, behind)
@@ -152,30 +156,49 @@ class Accountant(threading.Thread):
                 time.sleep(rng.random() * 5)  # it commits late, after others that began later
             if rng.random() < 0.03:
                 raise psycopg.Rollback
-            conn.execute("insert into public.written values (%s, %s, %s)", [number, *counts])
+            conn.execute("insert into public.written values (%s, %s)", [number, list(counts)])
             return counts
         return None
 
-    def _changes(self, conn: Connection[TupleRow], behind: int) -> tuple[int, int]:
+    def _changes(self, conn: Connection[TupleRow], behind: int) -> Counts:
         """Change rows of a random kind and number; the more the writer is behind, the more rows."""
         rng = self._rng
         kind = rng.random() if behind < FAR else 1
         if kind < 0.002:
             conn.execute(f"truncate {TABLES[0]}".encode())
-            return 1 + self._churn(conn, 0, 50), 0
-        if kind < 0.4:
-            return self._churn(conn, 0, 1), 0
+            return 1 + self._churn(conn, 0, 50), 0, 0, 0
+        if kind < 0.35:
+            return self._churn(conn, 0, 1), 0, 0, 0
+        if kind < 0.45:
+            self._say_request(conn)
+            return 0, 0, self._churn(conn, 2, rng.choice([1, 1, 2, 5, 20])), 0
+        if kind < 0.5:
+            return 0, 0, 0, self._remark(conn, rng.choice([1, 1, 2, 5, 20]))
         if kind < 0.7:
-            return self._churn(conn, 0, rng.choice([2, 5, 20, 100])), 0
+            return self._churn(conn, 0, rng.choice([2, 5, 20, 100])), 0, 0, 0
         if kind < 0.8:
-            return self._churn(conn, 0, 10), self._churn(conn, 1, 100)
-        return 0, self._sweep(conn, min(10_000, max(300, behind)))
+            return self._churn(conn, 0, 10), self._churn(conn, 1, 100), 0, 0
+        return 0, self._sweep(conn, min(10_000, max(300, behind))), 0, 0
+
+    def _say_request(self, conn: Connection[TupleRow]) -> None:
+        """The same request as the last time, a new one, or none."""
+        if self._rng.random() < 0.4:
+            self._request = f"{self._number}-{self._rng.random()}" if self._rng.random() < 0.8 else ""
+        conn.execute("select set_config('jobhooks.request_id', %s, true)", [self._request])
 
     def _churn(self, conn: Connection[TupleRow], table: int, steps: int) -> int:
-        keys = self._load.keys[table]
-        low = self._number * keys
-        ((changed,),) = conn.execute("select public.churn(%s, %s, %s, %s)", [TABLES[table], low, low + keys, steps])
+        low, high = self._rows(table)
+        ((changed,),) = conn.execute("select public.churn(%s, %s, %s, %s)", [ALL_TABLES[table], low, high, steps])
         return changed
+
+    def _remark(self, conn: Connection[TupleRow], steps: int) -> int:
+        """Change remarks on the writer's pieces."""
+        ((changed,),) = conn.execute("select public.make_remarks(%s, %s, %s)", [*self._rows(2), steps])
+        return changed
+
+    def _rows(self, table: int) -> tuple[int, int]:
+        keys = self._load.keys[table]
+        return self._number * keys, (self._number + 1) * keys
 
     def _sweep(self, conn: Connection[TupleRow], most: int) -> int:
         keys = self._load.keys[1]

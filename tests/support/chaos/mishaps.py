@@ -173,17 +173,24 @@ class Mishaps:
         )
 
 
-def read_log(conn: Connection[TupleRow]) -> dict[int, LoggedChange]:
-    """The log, by id."""
+def read_log(conn: Connection[TupleRow], triggering: bool = True) -> dict[int, LoggedChange]:
+    """The log, by id. ``triggering``: false for the writes of receivers."""
     rows = conn.execute(
         "select id, content_type_id, transaction_id::text::bigint, action,"
         " (prechange ->> 'id')::integer, (prechange ->> 'value')::integer,"
-        " (postchange ->> 'id')::integer, (postchange ->> 'value')::integer"
-        " from jobhooks.object_change where triggering order by id"
+        " (postchange ->> 'id')::integer, (postchange ->> 'value')::integer, context ->> 'request_id'"
+        " from jobhooks.object_change where triggering = %s order by id",
+        [triggering],
     )
     return {
         row[0]: LoggedChange(
-            row[0], row[1], row[2], row[3], None if row[4] is None else row[4:6], None if row[6] is None else row[6:8]
+            row[0],
+            row[1],
+            row[2],
+            row[3],
+            None if row[4] is None else row[4:6],
+            None if row[6] is None else row[6:8],
+            row[8],
         )
         for row in rows
     }

@@ -21,6 +21,7 @@ class LoggedChange(NamedTuple):
     action: str
     before: tuple[int, int] | None
     after: tuple[int, int] | None
+    request: str | None = None
 
     @property
     def keys(self) -> tuple[int, ...]:
@@ -43,7 +44,7 @@ class Promise:
     - ``is_ordered``: it gets the changes of an object in order, across changes of the key
     - ``is_complete``: it gets all changes of its tables; otherwise at most once
     - ``repeats``: its records are outside the database, so a run that was killed may leave one
-    - ``merges``: "transaction" or "time", if it merges changes
+    - ``merges``: "transaction", "request" or "time", if it merges changes
     """
 
     name: str
@@ -126,21 +127,21 @@ class _Hook:
             self.got = list({record.change: record for record in self.got}.values())  # in the place of the first one
 
     def results(self) -> Iterator[str]:
-        yield from _listed("settled twice", self.twice)
-        yield from _listed("settled, and not of this hook", self.settled.keys() - self.expected.keys())
+        yield from listed("settled twice", self.twice)
+        yield from listed("settled, and not of this hook", self.settled.keys() - self.expected.keys())
         if self.promise.is_complete:
-            yield from _listed("lost", self.expected.keys() - self.settled.keys())
+            yield from listed("lost", self.expected.keys() - self.settled.keys())
 
     def records(self) -> Iterator[str]:
         allowed = (SUCCESS, DISCARDED) if self.promise.repeats else (SUCCESS,)  # discarded after it had run
         unsettled = [record.change for record in self.got if self.settled.get(record.change) not in allowed]
-        yield from _listed("received without a success", unsettled)
+        yield from listed("received without a success", unsettled)
 
     def counts(self) -> Iterator[str]:
         counts = Counter(record.change for record in self.got)
-        yield from _listed("received twice", (id_ for id_, count in counts.items() if count > 1))
+        yield from listed("received twice", (id_ for id_, count in counts.items() if count > 1))
         missing = (id_ for id_, how in self.settled.items() if how == SUCCESS and id_ not in counts)
-        yield from _listed("a success, and not received", missing)
+        yield from listed("a success, and not received", missing)
 
     def order(self) -> Iterator[str]:
         """An object's changes share keys one by one, so their order is that of each key's changes."""
@@ -160,15 +161,15 @@ class _Hook:
                 last[change.table, key] = change.id
             if not change.keys:
                 truncated[change.table] = change.id
-        yield from _listed("received in the wrong order", pairs)
+        yield from listed("received in the wrong order", pairs)
 
     def merged(self) -> Iterator[str]:
         """Each record stands for its change, and for those of its object since the record before it."""
         chains = _Chains(self.expected, self.settled)
-        wrong = [record for record in self.got if not chains.take(record, self.promise.merges == "transaction")]
-        yield from _listed("do not add up", wrong)
-        yield from _listed("a success, and not received", chains.left())
-        yield from _listed("discarded, although they change something", chains.discarded_wrongly())
+        wrong = [record for record in self.got if not chains.take(record, self.promise.merges)]
+        yield from listed("do not add up", wrong)
+        yield from listed("a success, and not received", chains.left())
+        yield from listed("discarded, although they change something", chains.discarded_wrongly())
 
 
 class _Chains:
@@ -188,7 +189,7 @@ class _Chains:
                 for key in change.keys:
                     self._chains[change.table, key].append(id_)
 
-    def take(self, record: Record, in_one_transaction: bool) -> bool:
+    def take(self, record: Record, merges: str | None) -> bool:
         """Deliver up to a record; whether it shows what has changed since the one before."""
         change = self._expected.get(record.change)
         if change is None or change.id in self._covered:
@@ -204,7 +205,7 @@ class _Chains:
             _shows(record, members[0], change)
             and all(len(member.keys) == 1 for member in members)
             and bisect_left(barriers, members[0].id) == bisect_left(barriers, change.id)
-            and (not in_one_transaction or len({member.transaction for member in members}) == 1)
+            and len({_group(member, merges) for member in members}) == 1
         )
 
     def _advance(self, key: tuple[int, int], to: int) -> list[int]:
@@ -232,6 +233,15 @@ class _Chains:
                 run = []
 
 
+def _group(change: LoggedChange, merges: str | None) -> tuple[str, object]:
+    """What the changes have in common that are merged with this one. Without a request: their transaction."""
+    if merges == "time":
+        return "any", None
+    if merges == "request" and change.request is not None:
+        return "request", change.request
+    return "transaction", change.transaction
+
+
 def _shows(record: Record, first: LoggedChange, last: LoggedChange) -> bool:
     before = None if first.before is None else first.before[1]
     after = None if last.after is None else last.after[1]
@@ -251,7 +261,7 @@ def _comes_to_nothing(changes: list[LoggedChange], discarded: set[int]) -> bool:
     return len(changes) in ends
 
 
-def _listed(fault: str, found: Iterable[object]) -> Iterator[str]:
+def listed(fault: str, found: Iterable[object]) -> Iterator[str]:
     """One line for all faults of a kind."""
     listed = list(found)
     if listed:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+from support.chaos import families
 from support.chaos.accounting import Accountant
 from support.chaos.churning import Mix, write_all_receivers
 from support.chaos.pairs import Pair
@@ -83,6 +84,7 @@ class Storm:
         """Write the modules of the receivers; daemons load them if they have changed."""
         write_all_receivers(self.receivers, MIX, self._seed, note)
         write_receivers(self.receivers, MANY + f"# {note}\n", "many")
+        write_receivers(self.receivers, families.RECEIVERS + f"# {note}\n", "family")
 
     def rage(self, kinds: tuple[str, ...], until: float) -> None:
         """Let faults of these kinds happen in random order, each as often as the others."""
