@@ -132,7 +132,7 @@ class WaitsToo(Waits):
 
 class Limited(JobHookReceiver):
     class Meta:
-        soft_time_limit, time_limit, max_attempts = 0.3, 1, 1
+        soft_time_limit, time_limit, max_attempts = 0.8, 1.6, 1  # its write must not take as long
     def receive_job_hook(self, change):
         see_now(self, change)
         match change.postchange["name"]:

@@ -190,13 +190,15 @@ def test_a_former_leader_judges_no_process(a: Process, b: Process) -> None:
 
 SLOW = """
 import asyncio
+from pathlib import Path
 from jobhooks import JobHookReceiver
 
 class Slow(JobHookReceiver):
     class Meta:
         max_attempts = 1
     async def receive_job_hook(self, change):
-        await asyncio.sleep(0.2)
+        while not Path("go").exists():
+            await asyncio.sleep(0.05)
 """
 
 
@@ -220,6 +222,7 @@ def test_sessions_that_end_charge_no_delivery(device: Connection, database: str,
                 "the other one is back",
                 lambda turn=turn: sum(len(daemon.events("standing_by")) for daemon in daemons) > turn,
             )
+        (receivers / "go").touch()
         count = "select count(*), count(*) filter (where status = 'success') from jobhooks.job_result"
         wait_until("all are delivered", lambda: device.execute(count).fetchone() == (30, 30))
         assert not any(daemon.events("last_daemon_died") for daemon in daemons)
