@@ -85,6 +85,45 @@ async def test_a_hook_that_triggers_itself_is_paused_and_its_changes_wait(
         assert hooks.hook_details(admin, "h").why_not is None
 
 
+class InTurn(Receiver):
+    """Writes the other table of two, through a connection without a mark, at its end."""
+
+    writes = True
+    url = ""
+
+    async def receive_job_hook(self, change: Change) -> None:
+        await asyncio.sleep(0.05)
+        other = "site" if change.content_type.table == "device" else "device"
+        if type(self).writes:
+            async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as application:
+                await application.execute(f"update public.{other} set name = name || 'x' where id = 1".encode())
+
+
+async def test_hooks_that_trigger_each_other_are_found_and_one_is_paused(
+    hooked: Connection, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason names the other one. After a resume without the writes, all is delivered."""
+    monkeypatch.setattr(loop_watch, "LEAST_HELD_S", 1.2)
+    monkeypatch.setattr(loop_watch, "TRIALS", 1)
+    monkeypatch.setattr(InTurn, "url", database)
+    hooked.execute("create table public.site (id integer primary key, name text)")
+    hooked.execute("insert into public.site values (1, 'a')")
+    hooked.execute("select jobhooks.watch('public.site')")
+    hooked.execute("select jobhooks.add_hook('other', '{public.site}', '{update}', 'm.C')")
+    hooked.execute("update public.device set name = 'a' where id = 1")
+    with capture_logs() as lines, contextlib.closing(connect(database)) as admin:
+        async with sessions(database, InTurn, Recorder(), loop_limit=10):
+            await until("it is logged", lambda: any(map(is_pause, lines)))
+            (line,) = filter(is_pause, lines)
+            assert line["hook"] == "h"
+            assert line["reason"].startswith('it and "other" triggered each other: ')
+            assert hooked.execute("select name from jobhooks.job_hook where paused").fetchall() == [("h",)]
+            await until("the loop has ended", lambda: len(hooked.execute(UNDELIVERED).fetchall()) == 1)
+            monkeypatch.setattr(InTurn, "writes", False)
+            hooks.pause_hooks(admin, ["h"], paused=False)
+            await until("the rest is delivered", lambda: not hooked.execute(UNDELIVERED).fetchall())
+
+
 async def test_a_hook_that_is_resumed_before_the_daemon_sees_the_pause_goes_on(
     hooked: Connection, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from jobhooks.engine.scheduling.admission import Admission
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
 from jobhooks.engine.scheduling.hook_tasks import HookTasks, WorkOff
 from jobhooks.engine.scheduling.loading import BacklogLoader
+from jobhooks.engine.scheduling.loop_cycles import LoopCycles
 from jobhooks.engine.scheduling.loop_watch import Loop
 from jobhooks.engine.scheduling.streams import OVERDUE_S, Streams, is_late
 from jobhooks.engine.settling.ledger import Ledger
@@ -63,6 +64,7 @@ class Dispatcher:
         self._clock = clock
         self._keeps_rates = keeps_rates
         self._loop_limit = loop_limit
+        self._cycles = LoopCycles()
         self._can_run = can_run
         self._settler = settler
         self._ledger = ledger
@@ -217,7 +219,8 @@ class Dispatcher:
                 self._settler.save_rates(hook_id, used)
 
     async def _look_for_loops(self, *, refills: bool) -> None:
-        """Hold hooks that seem to trigger themselves, and pause those that do."""
+        """Hold hooks that seem to trigger themselves or each other, and pause those that do."""
+        self._cycles.look(self._queues, self._clock.now())
         for hook_id, queue in list(self._queues.items()):
             loops = queue.loops
             if loops.loop is not None:
@@ -228,7 +231,7 @@ class Dispatcher:
                 loops.refill()
 
     async def _pause(self, hook_id: int, queue: HookQueue, loop: Loop) -> None:
-        """Pause a hook that triggers itself. Until that has committed it begins nothing."""
+        """Pause a hook that is in a loop. Until that has committed it begins nothing."""
         name, job = queue.hook.name, queue.hook.job
         try:
             await self._settler.pause_loop(hook_id, loop.reason)

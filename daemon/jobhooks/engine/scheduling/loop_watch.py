@@ -1,50 +1,58 @@
-"""Finds a hook that triggers itself through writes without a mark. No I/O.
+"""Finds a hook that triggers itself through writes without a mark, or that others and it trigger in turn. No I/O.
 
 Evidence, first: changes in a row, each written while a run of the hook was in progress, and none between two runs.
 Second: the hook is held back three times. A loop writes nothing while it is held, and goes on with its next run. An
 application that writes by itself goes on writing while the hook is held, which ends the suspicion.
+
+For hooks that trigger each other, the runs of the evidence are those of the hook before it: see ``loop_cycles``.
 """
 
 from bisect import bisect_right
+from collections.abc import Container
 from dataclasses import dataclass
 
 from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lane import LaneKey
 from jobhooks.engine.delivery.outcome import Outcome
+from jobhooks.engine.scheduling.loop_links import LEAVES_S, MOST_PER_RUN, SLACK_S, Link, Runs
 
 TRIALS = 3  # times that a hook is held
 LEAST_HELD_S = 2.0
 MOST_HELD_S = 60.0  # a loop that writes so rarely does little harm: it is not held, and not found
 PATIENCE = 5  # a hold is this many times the longest interval between two changes
-LEAVES_S = 0.5  # after the last run, until no write can be one of its late ones
-SLACK_S = 0.02  # by which the clocks of daemon and database may differ
 # Rows that a statement writes just before their first runs may seem to be written during them, if the clocks differ.
 # Such rows are written within this time.
 AT_ONCE_S = 2 * SLACK_S
 MOST_SKIPPED = 2  # runs without a change, in a row; in a chain, as many more as it is deep
-MOST_PER_RUN = 4  # changes of one run: an application that writes often writes more
 MOST_RUNS = 5_000  # that a suspicion remembers
 AGAIN = 10  # changes between two holds
 LEAST_SUSPECT = 10  # changes in a row, after which every delivery is looked at
 LOOKED_AT = 1_000  # deliveries, then none until the next refill
 MOST_LANES = 2_000
 FORGIVEN = 8  # by which the limit grows if the suspicion was wrong
+SAMPLE = 20  # changes between two refills that are compared with the runs of other hooks
+LARGE_SAMPLE = 50  # in a quarter of a second, if they seem to be written by these
 VERDICT_S = 60.0  # after a hold, for a change to show what came of it
 
 
 @dataclass(frozen=True)
 class Loop:
-    """The evidence: how many changes in a row, and the last one."""
+    """The evidence: how many changes in a row, and the last one. ``others``: the other hooks, if it takes several."""
 
     changes: int
     last: Delivery
+    others: tuple[str, ...] = ()
 
     @property
     def reason(self) -> str:
         """Why the hook is paused, as a clause."""
+        who, runs = "it triggered itself", "its runs"
+        if self.others:
+            named = " and ".join(f'"{name}"' for name in self.others)
+            who, runs = f"it and {named} triggered each other", f'runs of "{self.others[-1]}"'
         return (
-            f"it triggered itself: {self.changes} changes in a row were written during its runs, and 0 while it was"
+            f"{who}: {self.changes} changes in a row were written during {runs}, and 0 while it was"
             f" held; the last is change {self.last.change.id} of {self.last.change.content_type.name}"
         )
 
@@ -57,6 +65,7 @@ class Chain:
     - ``began``: when the first one was written
     """
 
+    leaves_s = LEAVES_S
     __slots__ = (
         "_at_once",
         "_counted",
@@ -139,16 +148,22 @@ class LoopWatch:
 
     - ``left``: how many deliveries to look at; refilled now and then, because a loop goes on and on
     - ``is_held``: the hook begins nothing for now
-    - ``loop``: set once the hook is found to trigger itself, until it is paused
+    - ``loop``: set once the hook is found to be in a loop, until it is paused
     - ``is_paused``: the pause has committed. The hook stays held until it is loaded again.
+    - ``runs``: its last ones, with which changes of other hooks are compared
+    - ``sample``: changes to be compared with the runs of others
     """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self.runs = Runs()
         self.forget()
 
     def forget(self) -> None:
         """Begin from the beginning."""
+        self._links: dict[int, Link] = {}  # by the hooks whose runs seem to write the changes
+        self.sample: list[Delivery] = []
+        self.sample_size = SAMPLE  # how many more of these
         self.refill()
         self.is_held = False
         self.loop: Loop | None = None
@@ -156,14 +171,20 @@ class LoopWatch:
         self._hook = Chain(self._limit, may_overlap=False)
         self._lanes: dict[LaneKey, Chain] = {}  # the least recently used one first
         self._depths: dict[int, int] = {}  # of changes in a chain that it ran for, the oldest first
-        self._tried: Chain | None = None
+        self._tried: Chain | Link | None = None
+        self._others: tuple[str, ...] = ()  # the other hooks, if it is tried with them
+        self._needed_of_links = self._limit
         self._holds: list[tuple[float, float]] = []  # on trial; while the hook is held, the last one is its present one
         self._next_hold = 0  # of the tried chain's hits
         self._ran_at = 0.0
 
     def refill(self) -> None:
         """Look at some deliveries again."""
+        if self.sample_size <= 0:
+            for link in self._links.values():
+                link.leave_gap()
         self.left = LOOKED_AT if self._limit else 0
+        self.sample_size = SAMPLE
 
     def ran(self, delivery: Delivery, outcome: Outcome) -> None:
         """An attempt has ended."""
@@ -183,6 +204,12 @@ class LoopWatch:
                 for one in judged:
                     self._judge(each, one)
             each.add_run(outcome.started_at, outcome.finished_at, delivery.change.depth)
+        self.runs.add(outcome.started_at, outcome.finished_at)
+        if isinstance(self._tried, Link):
+            self._look_for_innocence(self._tried, judged)
+        if self.sample_size > 0 and not delivery.attempts:
+            self.sample += judged[: self.sample_size]
+            self.sample_size -= len(judged)
 
     def _has_no_limit(self, change: Change) -> bool:
         """Whether a change begins a chain, or is no deeper than its cause, because a receiver has set its own mark."""
@@ -193,41 +220,97 @@ class LoopWatch:
             del self._depths[next(iter(self._depths))]
         return change.depth <= self._depths.get(change.caused_by.change_id, 0)
 
-    def _judge(self, chain: Chain, delivery: Delivery) -> None:
-        written = delivery.change.time.timestamp()
-        is_tried = chain is self._tried
-        if is_tried and any(began + LEAVES_S < written < ended - LEAVES_S for began, ended in self._holds):
-            chain.reset()
-            chain.needed *= FORGIVEN
-        else:
-            chain.add_change(written, self._holds[-1][1] if self._holds else 0.0)
-        if chain.hits >= LEAST_SUSPECT:
-            self.left = LOOKED_AT
-        if is_tried and not chain.hits:
+    def _look_for_innocence(self, link: Link, judged: list[Delivery]) -> None:
+        """End a trial by a link if a change was written during a hold. Of other changes a sample is enough."""
+        self.left = LOOKED_AT
+        if any(self._is_of_hold(link, delivery.change.time.timestamp()) for delivery in judged):
+            link.reset()
+            self._forgive_links()
             self._acquit()
-        elif is_tried:
-            self._judge_tried(chain, written, delivery)
-        elif (
-            self._tried is None
-            and chain.hits >= chain.needed
-            and chain.widest < _WIDEST_S
-            and written > chain.began + AT_ONCE_S
-        ):
+
+    def _is_of_hold(self, chain: Chain | Link, written: float) -> bool:
+        return any(began + chain.leaves_s < written < ended - LEAVES_S for began, ended in self._holds)
+
+    def _judge(self, chain: Chain, delivery: Delivery) -> None:
+        self._add(chain, delivery)
+        if _is_suspect(chain, delivery.change.time.timestamp()):
+            self._begin_trial(chain)
+
+    def compare(self, delivery: Delivery, cause: int, other: "LoopWatch") -> None:
+        """Compare a change with the runs of another hook, the ``cause``."""
+        link = self._links.get(cause)
+        if link is None:
+            if other.runs.at(delivery.change.time.timestamp()) is None:
+                return
+            link = self._links[cause] = Link(other.runs, self._needed_of_links)
+        self._add(link, delivery)
+        if link.hits >= LEAST_SUSPECT:
+            other.left = LOOKED_AT
+
+    def forget_others(self, hook_ids: Container[int]) -> None:
+        """Forget the links to hooks that do not exist any more."""
+        for cause in [cause for cause in self._links if cause not in hook_ids]:
+            if self._links.pop(cause) is self._tried:
+                self._acquit()
+
+    def suspects(self) -> list[int]:
+        """The hooks whose runs have seemed to write its changes for long enough."""
+        return [cause for cause, link in self._links.items() if _is_suspect(link, link.written)]
+
+    def try_with(self, cause: int, others: tuple[str, ...]) -> None:
+        """Hold the hook, to find out whether it is in a loop with ``others``; the last one of them is the ``cause``.
+
+        If the runs are so short that it already seems to trigger itself, that trial decides for this loop as well.
+        """
+        link = self._links[cause]
+        self._begin_trial(link)
+        if self._tried is link or isinstance(self._tried, Chain):
+            self._others = others
+
+    def _begin_trial(self, chain: Chain | Link) -> None:
+        if self._tried is None and self.loop is None and not self.is_paused:
             self._tried = chain
             self._next_hold = 0
             self.is_held = True
 
-    def _judge_tried(self, chain: Chain, written: float, delivery: Delivery) -> None:
+    def _add(self, chain: Chain | Link, delivery: Delivery) -> None:
+        """Add a change to a chain or link, and judge that if it is on trial."""
+        written = delivery.change.time.timestamp()
+        is_tried = chain is self._tried
+        if is_tried and self._is_of_hold(chain, written):
+            chain.reset()
+            if isinstance(chain, Chain):
+                chain.needed *= FORGIVEN
+        else:
+            chain.add_change(written, self._holds[-1][1] if self._holds else 0.0)
+        if chain.hits >= LEAST_SUSPECT:
+            self.left = LOOKED_AT
+            self.sample_size = LARGE_SAMPLE - len(self.sample)
+        if is_tried and not chain.hits:
+            if isinstance(chain, Link):
+                self._forgive_links()
+            self._acquit()
+        elif is_tried:
+            self._judge_tried(chain, written, delivery)
+
+    def _forgive_links(self) -> None:
+        """A suspicion was wrong: the next one needs more, whatever the other hook."""
+        self._needed_of_links *= FORGIVEN
+        for link in self._links.values():
+            link.needed = self._needed_of_links
+
+    def _judge_tried(self, chain: Chain | Link, written: float, delivery: Delivery) -> None:
         if self.is_held:
             return
         if len(self._holds) < TRIALS:
             self.is_held = chain.hits >= self._next_hold
         elif written >= self._holds[-1][1] - LEAVES_S:
-            self.loop = Loop(chain.hits, delivery)
+            self.loop = Loop(chain.hits, delivery, self._others)
             self.is_held = True
 
     def _acquit(self) -> None:
         self._tried = None
+        self._others = ()
         self._holds = []
         self.is_held = False
 
@@ -250,6 +333,11 @@ class LoopWatch:
         self._next_hold = tried.hits + AGAIN
         self.is_held = False
         return True
+
+
+def _is_suspect(chain: Chain | Link, written: float) -> bool:
+    """Whether there are enough changes in a row. ``written``: when the last one was."""
+    return chain.hits >= chain.needed and chain.widest < _WIDEST_S and written > chain.began + AT_ONCE_S
 
 
 _WIDEST_S = MOST_HELD_S / PATIENCE
