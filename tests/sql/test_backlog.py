@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks.store.queries import Query, queries
+from jobhooks.store.queries import Query, find_query
 from support.daemon import LIMIT, wait_until
 
 Row = dict[str, Any]
@@ -468,7 +468,7 @@ def test_a_stale_leader_saves_nothing(ledger: Connection) -> None:
 def test_a_position_is_loaded_with_the_first_id_of_the_database(ledger: Connection) -> None:
     save(ledger, None, position(10, hook_id=2))
     ledger.execute("update jobhooks.cursor set first_id = 5")
-    query = queries()["load_hook_positions"]
+    query = find_query("load_hook_positions")
     assert ledger.execute(query.text.encode()).fetchall() == [(2, "5:5:", 1, "9:9:", 2, 10, 5)]
 
 
@@ -526,7 +526,7 @@ STATEMENTS: list[tuple[str, Row, int]] = [
 @pytest.mark.parametrize(("name", "parameters", "most"), STATEMENTS, ids=[name for name, *_ in STATEMENTS])
 def test_the_daemons_queries_find_rows_by_index(large: Connection, name: str, parameters: Row, most: int) -> None:
     with psycopg.connect(large.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
-        query: Query = queries()[name]
+        query: Query = find_query(name)
         assert raw.execute(query.encoded, query.arguments(parameters)).fetchall()
         assert _rows_read(raw) <= (0, most)
 

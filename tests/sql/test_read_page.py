@@ -7,7 +7,7 @@ import pytest
 
 from conftest import Connection
 from jobhooks.engine.delivery.cursor import NO_LIMIT
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def log(device: Connection) -> tuple[Connection, dict[str, Any]]:
 
 
 def read(conn: Connection, window: dict[str, Any], **changes: Any) -> list[int]:
-    query = queries()["read_page"]
+    query = find_query("read_page")
     with psycopg.connect(conn.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         rows = raw.execute(query.encoded, query.arguments({**window, **changes})).fetchall()
     return [row[0] for row in rows if row[0] is not None]
@@ -91,7 +91,7 @@ def test_a_bounded_page_is_read_by_index(log: Log, known: bool) -> None:
     conn.execute("insert into public.device (name) select 'd' || i from generate_series(1, 20000) as i")
     if known:
         conn.execute("analyze jobhooks.object_change_1")
-    query = queries()["read_page"]
+    query = find_query("read_page")
     explain = f"explain (analyze, costs off, timing off, summary off) {query.text}".encode()
     with psycopg.connect(conn.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         for bounds in BOUNDS:

@@ -35,6 +35,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Protocol
 
 import jobhooks
+from jobhooks.store import queries
 
 LARGEST_REQUEST = 1 << 20  # bytes
 MOST_DESCRIPTORS = 16
@@ -363,6 +364,9 @@ def _prepare() -> None:
     # What Python compiles and caches at the first use: the expressions of its tokenizer, and the places of packages.
     inspect.getsourcelines(Process)
     importlib.metadata.entry_points()
+    # The files of sql/, which a process reads once.
+    queries.query_texts()
+    queries.repeatable()
 
 
 if __name__ == "__main__":

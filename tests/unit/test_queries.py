@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobhooks.store.queries import QUERY_NAME, SQL, filled, parse, queries, query
+from jobhooks.store.queries import QUERY_NAME, SQL, filled, find_query, parse, query, query_texts
 
 REPOSITORY = Path(__file__).parents[2]
 CALLS = ("call", "call_async", "call_readable", "call_readable_async", "call_with_lock", "filled")
@@ -80,10 +80,10 @@ def test_text_is_filled_in_as_it_is() -> None:
 
 def test_all_queries_have_names_of_their_own_and_no_numbered_parameters() -> None:
     names = Counter(name for path in (SQL / "queries").rglob("*.sql") for name in QUERY_NAME.findall(path.read_text()))
-    assert set(names) == set(queries())
+    assert set(names) == set(query_texts())
     assert [name for name, number in names.items() if number > 1] == []
     assert query("commit") == "commit"
-    numbered = [name for name, found in queries().items() if "$1" in found.template]
+    numbered = [name for name in names if "$1" in find_query(name).template]
     assert numbered == []
 
 
@@ -110,13 +110,13 @@ def _called_query(node: ast.Call) -> str | None:
 
 
 def _problems(node: ast.Call, name: str) -> list[str]:
-    if name not in queries():
+    if name not in query_texts():
         return [f"there is no query {name}"]
     problems: list[str] = []
     if len(node.args) > (1 if isinstance(node.args[0], ast.Constant) else 2):
         problems.append(f"{name} is called with a value that has no name")
     given = {keyword.arg for keyword in node.keywords if keyword.arg is not None}
-    parameters = set(queries()[name].parameters)
+    parameters = set(find_query(name).parameters)
     if any(keyword.arg is None for keyword in node.keywords):
         parameters &= given  # the others are in a mapping
     if given != parameters:

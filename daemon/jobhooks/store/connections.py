@@ -35,7 +35,7 @@ from jobhooks.store.conninfo import (
     without_secrets,
 )
 from jobhooks.store.poolers import refuse_shared_sessions
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 from jobhooks.store.session_settings import OWN, session_settings, set_again
 
 SET_UP_AGAIN = 5  # times that a statement_timeout may end the statement that removes it
@@ -150,7 +150,7 @@ def _set_in_session(conn: SyncConnection, settings: str, process: int | None) ->
 
 
 def _set_once(conn: SyncConnection, settings: str, process: int | None) -> tuple[int, bool, str | None]:
-    query = queries()["set_up_session"]
+    query = find_query("set_up_session")
     ((found, replica, changed),) = execute(
         conn, query.encoded, *query.arguments({"settings": settings, "process": process})
     )
@@ -241,7 +241,7 @@ async def connect_async(arguments: AsyncpgArguments) -> AsyncConnection:
 async def _set_up_async(conn: AsyncConnection, arguments: AsyncpgArguments) -> None:
     libpq.keep_alive(_descriptor(conn), arguments.parameters)
     settings = json.dumps(session_settings(arguments.special, arguments.parameters.get("options", "")))
-    query = queries()["set_up_session"]
+    query = find_query("set_up_session")
     values = query.arguments({"settings": settings, "process": None})
     rows: list[asyncpg.Record] = []
     for _ in range(SET_UP_AGAIN):
@@ -270,7 +270,7 @@ def call(conn: SyncConnection, name: str, /, **parameters: object) -> list[tuple
     Raises:
         JobhooksError: of the kind that the database's SQLSTATE stands for.
     """
-    query = queries()[name]
+    query = find_query(name)
     with translated_errors():
         return execute(conn, query.encoded, *query.arguments(parameters))
 
@@ -292,7 +292,7 @@ async def call_async(conn: AsyncConnection, name: str, /, **parameters: object) 
     Raises:
         JobhooksError: the error for the database's SQLSTATE.
     """
-    query = queries()[name]
+    query = find_query(name)
     with translated_errors():
         return await conn.fetch(query.text, *query.arguments(parameters))
 

@@ -125,21 +125,26 @@ def functions_digest() -> str:
 
 
 @cache
-def queries() -> dict[str, Query]:
-    """Read all queries, by name."""
-    named: dict[str, Query] = {}
+def query_texts() -> dict[str, str]:
+    """Read the texts of all queries, by name."""
+    named: dict[str, str] = {}
     for path in sorted((SQL / "queries").rglob("*.sql")):
         _, *parts = QUERY_NAME.split(path.read_text("utf-8"))
-        for name, text in zip(parts[::2], parts[1::2], strict=True):
-            named[name] = parse(name, text.strip())
+        named.update(zip(parts[::2], parts[1::2], strict=True))
     return named
+
+
+@cache
+def find_query(name: str) -> Query:
+    """Find a query. It is parsed at its first use: a command uses few of them."""
+    return parse(name, query_texts()[name].strip())
 
 
 def query(name: str) -> str:
     """The text of a query, with $1, $2, ... for its parameters."""
-    return queries()[name].text
+    return find_query(name).text
 
 
 def filled(name: str, /, **parts: str) -> str:
     """The text of a query with ``parts``, which are SQL, in the places of its parameters."""
-    return queries()[name].filled(parts)
+    return find_query(name).filled(parts)

@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 
 from jobhooks.errors import Unreadable
 from jobhooks.store.connections import AsyncConnection, SyncConnection, call, call_async, translated_errors
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 
 ERRORS = "jobhooks.unreadable"
 
@@ -29,7 +29,7 @@ def call_readable(conn: SyncConnection, name: str, /, **parameters: object) -> l
         return call(conn, name, **parameters)
     except Unreadable:
         encoding = conn.info.parameter_status("server_encoding") or ""
-    query = queries()[name]
+    query = find_query(name)
     call(conn, "send_bytes")
     try:
         with translated_errors(), psycopg.RawCursor(conn, row_factory=tuple_row) as cursor:

@@ -19,7 +19,7 @@ from conftest import Connection
 from jobhooks.operations.delivering.results import ResultFilter, newest_lines, newest_results
 from jobhooks.operations.lookup.object_keys import object_key
 from jobhooks.store.connections import connect
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 from support.daemon import LIMIT, Command, environment, jobhooks
 
 REFUSED = 5
@@ -235,7 +235,7 @@ def test_results_are_found_by_index(many: Connection) -> None:
     """There is a result per delivery, ever: no query may read all of them."""
     with psycopg.connect(many.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         for name, parameters, index in BY_INDEX:
-            query = queries()[name]
+            query = find_query(name)
             plan = raw.execute(b"explain (costs off) " + query.encoded, query.arguments(parameters)).fetchall()
             text = "\n".join(line for (line,) in plan)
             read_whole = {table for table in ("job_result", "job_log_entry") if f"Seq Scan on {table}" in text}

@@ -18,7 +18,7 @@ from conftest import Connection
 from jobhooks.operations.status import status
 from jobhooks.runtime.settings import load
 from jobhooks.store.connections import connect
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 from support.daemon import Command, Daemon, jobhooks, wait_until
 
 MISMATCH, UNREACHABLE, REFUSED, INTERRUPTED = 4, 3, 5, 130
@@ -132,7 +132,7 @@ def test_it_is_cheap_however_much_there_is(
     )
     device.execute("vacuum analyze jobhooks.job_result, jobhooks.object_change_1")
     with psycopg.connect(device.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
-        query = queries()[name]
+        query = find_query(name)
         plan = raw.execute(b"explain (costs off) " + query.encoded, query.arguments(parameters)).fetchall()
     text = "\n".join(line for (line,) in plan)
     # But for the delays, whose sample of the log may be joined as suits best.

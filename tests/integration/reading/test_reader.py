@@ -16,7 +16,7 @@ from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.cursor import NO_LIMIT
 from jobhooks.engine.reading.reader import PageReader
 from jobhooks.store.connections import AsyncConnection
-from jobhooks.store.queries import queries, query
+from jobhooks.store.queries import find_query, query
 from support.engine.reading import Pages, open_reader, read_all
 
 
@@ -247,7 +247,7 @@ def _note(read: dict[int, list[int]], changes: list[Change]) -> None:
 def test_a_page_is_read_by_index_and_without_sorting_the_log(device: Connection) -> None:
     """The cost of a page must not depend on the size of the log."""
     device.execute("insert into public.device (name) select 'd' || i from generate_series(1, 20000) as i")
-    statement = queries()["read_page"]
+    statement = find_query("read_page")
     arguments = {
         "seen_low_water_id": 0,
         "after_id": 0,

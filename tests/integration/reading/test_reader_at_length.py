@@ -13,7 +13,7 @@ import pytest
 from conftest import Connection
 from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.cursor import NO_LIMIT
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 from support.engine.reading import open_reader
 
 WRITERS = 8
@@ -168,7 +168,7 @@ def _buffers_of_a_page(conn: Connection) -> int:
     ).fetchone() or ("", 0)
     with psycopg.connect(conn.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         raw.execute("set plan_cache_mode = force_generic_plan")
-        query = queries()["read_page"]
+        query = find_query("read_page")
         parameters = query.arguments(
             {
                 "seen": snapshot,

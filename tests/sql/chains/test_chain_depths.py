@@ -13,7 +13,7 @@ from jobhooks.errors import Refused
 from jobhooks.operations.delivering.job_run import queue_job
 from jobhooks.operations.delivering.replay import ReplayFilter, plan_replay
 from jobhooks.store.connections import connect
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 
 DEPTHS = "select id, jobhooks.depth_of(triggering, context) from jobhooks.object_change order by id"
 UPDATE = "update public.device set name = name || 'x' where id = 1"
@@ -74,7 +74,7 @@ def test_a_role_that_may_not_mark_cannot_choose_a_depth(device: Connection, appl
 
 def page(conn: Connection) -> tuple[list[int], str]:
     """The ids of a page of the whole log, and the plan with the number of times that each part ran."""
-    query = queries()["read_page"]
+    query = find_query("read_page")
     window: dict[str, Any] = {
         "seen": "1:1:",
         "horizon": None,
@@ -115,7 +115,7 @@ def test_all_that_counts_a_hooks_changes_counts_to_its_limit(
 ) -> None:
     limit(chain, chain_depth)
     owed = chain.execute("select unread from jobhooks.owed_deliveries()").fetchall()
-    unread = queries()["unread_changes"]
+    unread = find_query("unread_changes")
     with psycopg.connect(chain.info.dsn, cursor_factory=psycopg.RawCursor) as raw:
         waiting = raw.execute(unread.encoded, unread.arguments({"limit": 100})).fetchall()
     chain.execute("select jobhooks.pause_hook('h')")

@@ -11,7 +11,7 @@ from jobhooks.contract.content_type import ContentType
 from jobhooks.engine.running.live_rows import AsyncLiveRows, AsyncTransaction, SyncLiveRows, key_to_load
 from jobhooks.store.change_rows import change_of
 from jobhooks.store.connections import SyncConnection, call
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 
 SEARCHED = 100_000  # changes of all tables before the one in question, for previous()
 SEARCHED_AROUND = 20_000  # of all tables on one side, for the others
@@ -97,7 +97,7 @@ class AsyncChangeReader:
         return await self._read("changes_of_object", values, content_type)
 
     async def _read(self, name: str, values: dict[str, object], content_type: ContentType) -> list[Change]:
-        query = queries()[name]
+        query = find_query(name)
         rows = await self._transaction.reading_all(query.text, *query.arguments(values))
         return _changes(rows, content_type)
 

@@ -18,7 +18,7 @@ from jobhooks.contract.content_type import ContentType, ForeignKey
 from jobhooks.contract.snapshots import Row, decode_row, encode_row
 from jobhooks.errors import UnwatchableTable
 from jobhooks.store.connections import SyncConnection, call, execute
-from jobhooks.store.queries import queries
+from jobhooks.store.queries import find_query
 
 # $1 is the key as JSON, $2 the version, $3 the new values as JSON.
 LOAD = "select row_to_json(live)::text, live.xmin::text from {table} as live where {is_key}"
@@ -117,7 +117,7 @@ class AsyncLiveRows:
     async def foreign_keys(self, schema: str, table: str) -> Sequence[ForeignKey]:
         """The foreign keys of a table; none if there is no such table."""
         if (schema, table) not in self._foreign_keys:
-            query = queries()["foreign_keys"]
+            query = find_query("foreign_keys")
             rows = await self._transaction.reading_all(query.text, *query.arguments({"schema": schema, "table": table}))
             self._foreign_keys[schema, table] = [_foreign_key(row) for row in rows]
         return self._foreign_keys[schema, table]

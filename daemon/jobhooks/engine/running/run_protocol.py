@@ -32,7 +32,7 @@ from jobhooks.engine.running.result_statements import (
 from jobhooks.engine.running.sharing_policy import GaveWay
 from jobhooks.errors import DatabaseUnreachable
 from jobhooks.store.connections import is_lock_timeout, is_stale_plan
-from jobhooks.store.queries import queries, query
+from jobhooks.store.queries import find_query, query
 
 T = TypeVar("T")
 
@@ -210,7 +210,7 @@ class RunProtocol:
     def _results(
         self, deliveries: Sequence[DeliveryIdentity], job_id: int, outcome: Outcome, encoding: str | None
     ) -> Send:
-        found = queries()["record_results"]
+        found = find_query("record_results")
         parameters = results_parameters(deliveries, job_id, outcome, self.version, encoding)
         return Send(found.text, found.arguments(parameters))
 
