@@ -27,6 +27,7 @@ declare
     table_name constant text := jobhooks.table_name(relation);
     key_columns constant text[] := case when keyless then '{}' else coalesce(key, jobhooks.primary_key(relation)) end;
     content_type_id integer;
+    statements text[];
     statement text;
     ours record;
     secrets text[];
@@ -82,7 +83,8 @@ begin
     loop
         execute format('drop trigger %I on %s', ours.name, ours.relation);
     end loop;
-    for statement in select jobhooks.trigger_statements(content_type_id) loop
+    statements := array(select jobhooks.trigger_statements(content_type_id));
+    foreach statement in array statements loop
         execute statement;
     end loop;
     if always then
@@ -97,7 +99,7 @@ begin
         end loop;
     end if;
     update jobhooks.content_type as content_type
-    set triggers = array(select jobhooks.trigger_statements(content_type_id)),
+    set triggers = statements,
         partitions = array(
             select relid from jobhooks.watched_relations(watch.relation) where relid <> watch.relation order by relid
         )
