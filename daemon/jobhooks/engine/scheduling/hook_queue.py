@@ -242,9 +242,7 @@ class HookQueue:
                 continue  # it was parked when another one failed that it waited for
             were_ready |= delivery.state is State.READY
             if delivery.has_row:
-                self._unload(delivery)
-                _move(delivery, State.DROPPED)
-                self._leave_memory(delivery)
+                self._return_to_row(delivery)
             else:
                 self.backlog.put(row_of(delivery, time.monotonic()))
                 _move(delivery, State.PARKING)
@@ -261,17 +259,25 @@ class HookQueue:
         for delivery in reversed(self.lanes.withdraw(not_begun)):
             if delivery.state not in NOT_BEGUN:
                 continue
-            _move(delivery, State.DROPPED)
-            self._unload(delivery)
-            self._leave_memory(delivery)
+            self._return_to_row(delivery)
         self.ready.clear()
         if self.gathering is not None:
             self.gathering.set()  # its batch may have to be dropped
 
-    def _unload(self, delivery: Delivery) -> None:
+    def _return_to_row(self, delivery: Delivery) -> None:
+        """Drop a delivery that has not begun. If it has a row that is not written yet, it stays until that is written.
+
+        Else nothing would show that its page is open, and a crash could lose it.
+        """
         if delivery.has_row:
             for each in reversed((delivery, *delivery.merged)):
                 self.backlog.unload(each.change.id)
+            row = self.backlog.rows.get(delivery.change.id)
+            if row is not None and not row.written:
+                _move(delivery, State.PARKING)
+                return
+        _move(delivery, State.DROPPED)
+        self._leave_memory(delivery)
 
     # The end of an attempt.
 

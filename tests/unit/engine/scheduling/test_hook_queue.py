@@ -642,6 +642,22 @@ def test_no_row_overtakes_one_of_its_object_when_the_hook_has_another_order() ->
     assert runnable(queue) == [1, 3]
 
 
+def test_a_delivery_stays_until_the_row_of_its_long_run_is_written() -> None:
+    """It keeps its page open: a hook that reads again begins before it, and a crash does not lose it."""
+    first, second = make_delivery(1), make_delivery(2)
+    queue = queue_of(first, second)
+    late = queue.run_long(take_group(queue, 2))
+    queue.give_back([second])
+    queue.fail(first, FAILURE)
+    assert states(first, second) == [State.SETTLING, State.PARKING]
+    assert set(queue.in_memory) == {1, 2}
+    queue.settle_failure(first)
+    write_rows(queue, *late)
+    assert states(first, second) == [State.PARKED, State.PARKED]
+    assert queue.in_memory == {}
+    assert runnable(queue) == [1, 2]
+
+
 @pytest.mark.parametrize("state", [State.SETTLING, State.PARKING])
 def test_a_wrong_transition_is_refused(state: State) -> None:
     """A fault in scheduling ends the session, and does not deliver twice."""
