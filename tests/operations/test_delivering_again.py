@@ -142,7 +142,7 @@ def test_a_failure_and_what_is_behind_it_are_listed_and_shown(
     (blocked,) = delivery_details(admin, 3, "Picky").deliveries
     assert (blocked.blocked_by, blocked.results) == (Blocker(1, "dead", 2), [])
     remedies = [problem.remedy for problem in problems(admin, 30)]
-    assert "jobhooks delivery list --status dead --hook 'Picky'" in remedies
+    assert "jobhooks delivery list --state dead --hook 'Picky'" in remedies
 
 
 def test_a_retry_runs_the_dead_one_and_then_those_behind_it(

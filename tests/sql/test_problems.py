@@ -298,9 +298,9 @@ def test_deliveries_that_are_dead_or_late(device: Connection) -> None:
         " values (7, 1, 1, 70, 'dead'), (9, 1, 1, 90, 'dead')"
     )
     assert the_problem(device)[:2] == ("error", 'hook "h"') and "2 deliveries" in the_problem(device)[2]
-    assert the_problem(device)[3] == "jobhooks delivery list --status dead --hook 'h'"
+    assert the_problem(device)[3] == "jobhooks delivery list --state dead --hook 'h'"
     device.execute("update jobhooks.delivery set hook_id = 99")
-    assert the_problem(device)[0] == "error" and the_problem(device)[3] == "jobhooks delivery list --status dead"
+    assert the_problem(device)[0] == "error" and the_problem(device)[3] == "jobhooks delivery list --state dead"
     device.execute("update jobhooks.delivery set status = 'waiting', due_at = now() - interval '61 minutes'")
     assert the_problem(device)[0] == "error" and "2 deliveries" in the_problem(device)[2]
     device.execute("update jobhooks.delivery set lane = 70")

@@ -53,7 +53,7 @@ select
     extract(epoch from now.due_at - clock_timestamp())::double precision, last.error, delivery.parked_at,
     now.state, chosen.behind, now.waits_for, running.started_at,
     extract(epoch from clock_timestamp() - running.started_at)::double precision, running.host, running.pid,
-    running.worker_pid, running.cancelled, own.key_columns, (change.context -> 'object_key')::text,
+    running.worker_pid, running.cancelled, jobhooks.version_text(running.version), own.key_columns, (change.context -> 'object_key')::text,
     coalesce(change.postchange, change.prechange)::text,
     case when change.content_type_id <> delivery.content_type_id then coalesce(jobhooks.table_name(own.relation), own.name) end,
     delivery.content_type_id

@@ -46,6 +46,7 @@ join jobhooks.job_result as other
     on other.hook_id = result.hook_id and other.change_id between :first_id::bigint and :last_id::bigint
     and other.change_id <> result.change_id
     and other.started_at = result.started_at and other.finished_at = result.finished_at
+    and other.status = result.status and other.error is not distinct from result.error
     and (other.status <> 'discarded' or other.finished_at > other.started_at or other.error = :nothing)
 where result.change_id = :change_id and result.hook_id = :hook_id
     and result.attempt = (

@@ -39,6 +39,7 @@ limit :limit::integer
 
 -- name: matching_results
 -- Filters a page of results, whose arrays pair up element by element; the newest first. A filter that is null does not apply.
+-- Tables are those of the changes, and parents of these that the hook is for.
 select result.change_id, result.hook_id, result.attempt
 from unnest(:change_ids::bigint [], :hook_ids::integer [], :attempts::integer []) as chosen (change_id, hook_id, attempt)
 join jobhooks.job_result as result
@@ -52,7 +53,16 @@ where (:wanted_hook_ids::integer [] is null or result.hook_id = any (:wanted_hoo
         or exists (
             select from jobhooks.object_change as change
             where change.id = chosen.change_id
-                and (:content_type_ids::integer [] is null or change.content_type_id = any (:content_type_ids::integer []))
+                and (
+                    :content_type_ids::integer [] is null
+                    or change.content_type_id = any (:content_type_ids::integer [])
+                    or exists (
+                        select from jobhooks.content_type_parent as known
+                        join jobhooks.job_hook_content_type as target on target.content_type_id = known.parent_id
+                        where known.content_type_id = change.content_type_id and known.active
+                            and known.parent_id = any (:content_type_ids::integer []) and target.job_hook_id = result.hook_id
+                    )
+                )
                 and (:since::timestamptz is null or change.time >= :since::timestamptz)
                 and (:until::timestamptz is null or change.time < :until::timestamptz)
         )

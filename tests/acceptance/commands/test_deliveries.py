@@ -38,11 +38,12 @@ def done(finished: subprocess.CompletedProcess[str]) -> str:
     [
         ([], [1, 2, 3, 4]),
         (["3", "1"], [1, 3]),
-        (["1", "--status", "dead"], [1]),
+        (["1", "--state", "dead"], [1]),
         (["--hook", "first"], [1, 2, 3]),
         (["--table", "public.site"], [4]),
-        (["--status", "waiting"], [3, 4]),
-        (["--status", "waiting", "--hook", "second"], [4]),
+        (["--state", "waiting"], [3, 4]),
+        (["--status", "waiting", "--hook", "second"], [4]),  # the former name
+        (["--status", "dead", "--state", "waiting"], [1, 3, 4]),
         (["--since", "1h"], [2, 3, 4]),
         (["--until", "1h"], [1]),
         (["--error", "timeout"], [3]),

@@ -183,6 +183,7 @@ def test_a_run_that_lasts_is_shown_with_its_log(bench: Bench, kind: str) -> None
     found = bench.await_line(change)
     assert found.state == "running" and found.run is not None
     assert found.run.pid == daemon.process.pid
+    assert found.run.version == find_receivers([bench.directory]).receivers[f"r.{kind}"].shown_version
     if kind == "Def":
         assert found.run.worker_pid is not None
         os.kill(found.run.worker_pid, 0)

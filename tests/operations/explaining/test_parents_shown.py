@@ -68,6 +68,8 @@ def test_a_result_is_for_the_parent(tagged: Connection, admin: SyncConnection) -
         " select id, 1, 1, 1, 'success', now(), now() from jobhooks.object_change"
     )
     of_child, own = newest_results(admin, ResultFilter(), 9)
+    assert [each.change_id for each in newest_results(admin, ResultFilter(tables=["public.device"]), 9)] == [1, 2]
+    assert [each.change_id for each in newest_results(admin, ResultFilter(tables=["public.tag"]), 9)] == [1]
     assert (of_child.table, of_child.action, json.loads(bytes(of_child.object_key))) == OF_DEVICE
     assert words(of_child.child) == OF_TAG
     assert own.child is None

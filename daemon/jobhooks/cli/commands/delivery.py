@@ -22,14 +22,6 @@ from jobhooks.runtime.settings import load
 from jobhooks.store.connections import SyncConnection
 
 
-class Status(Enum):
-    """The status of a pending delivery, as the database stores it."""
-
-    WAITING = "waiting"
-    BLOCKED = "blocked"
-    DEAD = "dead"
-
-
 class State(Enum):
     """The state of a pending delivery."""
 
@@ -45,9 +37,6 @@ class State(Enum):
 ChangesArgument = Annotated[
     list[int] | None, typer.Argument(help="Ids of changes.", metavar="CHANGE", max=changes.LAST_ID)
 ]
-StatusFlag = Annotated[
-    Status | None, typer.Option("--status", help="Only of this status.", metavar="waiting|blocked|dead")
-]
 StateFlag = Annotated[
     list[State] | None,
     typer.Option(
@@ -56,6 +45,8 @@ StateFlag = Annotated[
         metavar="STATE",
     ),
 ]
+# The former name of --state.
+StatusFlag = Annotated[list[State] | None, typer.Option("--status", hidden=True, help="As --state.", metavar="STATE")]
 ErrorFlag = Annotated[
     str | None, typer.Option("--error", help="Only with this text in the error of the last attempt.", metavar="TEXT")
 ]
@@ -78,10 +69,9 @@ class DeliveryOptions:
 
     def filter(self, conn: SyncConnection) -> deliveries.DeliveryFilter:
         """The filter that they describe; times by the clock of the database server."""
-        status = None if self.status is None else self.status.value
         named = (self.change or (), self.hook or (), self.table or ())
-        states = [state.value for state in self.state or ()]
-        return deliveries.DeliveryFilter(*named, status, *period(conn, self.since, self.until), self.error, states)
+        states = [state.value for state in (*(self.state or ()), *(self.status or ()))]
+        return deliveries.DeliveryFilter(*named, None, *period(conn, self.since, self.until), self.error, states)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -113,7 +103,7 @@ def list_deliveries(
 
     Example: jobhooks delivery list --state running
 
-    Example: jobhooks delivery list --hook "Check serials" --status dead
+    Example: jobhooks delivery list --hook "Check serials" --state dead
 
     Example: jobhooks delivery list --error timeout --since 2h --json
     """
@@ -164,7 +154,7 @@ def retry(
 
     Example: jobhooks delivery retry 42
 
-    Example: jobhooks delivery retry --hook "Check serials" --status dead --error timeout
+    Example: jobhooks delivery retry --hook "Check serials" --state dead --error timeout
     """
     with connection(load(config, database_url=database_url)) as conn:
         plan = _plan(conn, chosen.filter(conn), everything=everything)

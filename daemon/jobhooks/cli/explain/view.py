@@ -93,7 +93,8 @@ def _asides(hook: HookExplanation) -> Iterator[str]:
     if hook.merged_with:
         named = ", ".join(map(str, hook.merged_with))
         changes = "change" if len(hook.merged_with) == 1 else "changes"
-        yield f"{'in one run with' if hook.delivery is None else 'runs with'} {changes} {named} of the same object"
+        runs = hook.delivery is not None and hook.delivery.run is not None
+        yield f"{'runs with' if runs else 'in one run with'} {changes} {named} of the same object"
     if hook.changed_at is not None:
         at = hook.changed_at.isoformat(" ", "seconds")
         yield f"the hook was changed at {at}, after this change: other settings may have applied"

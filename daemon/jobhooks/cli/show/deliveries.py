@@ -105,6 +105,8 @@ def _print_run(out: Console, delivery: PendingDeliveryDetails, run: RunInProgres
             one_line(f" {_where(run)}"),
         )
     )
+    if run.version is not None:
+        out.print(Text(f"    version {run.version}", ASIDE))
     if run.cancelled is not None:
         out.print(Text(one_line(f"    being cancelled: {run.cancelled}"), "yellow"))
     for entry in delivery.run_log:

@@ -171,7 +171,7 @@ def held_up_line(held: HeldUp) -> str:
         behind = f"{number(held.held_up, 'delivery', 'deliveries')} of {objects} blocked behind {them}"
     name = "a deleted hook" if held.hook is None else f'hook "{held.hook}"'
     option = "" if held.hook is None else " --hook '" + held.hook.replace("'", "'\\''") + "'"
-    return one_line(f"{name}: {dead}, {behind}. Try: jobhooks delivery list --status dead{option}")
+    return one_line(f"{name}: {dead}, {behind}. Try: jobhooks delivery list --state dead{option}")
 
 
 def _name(backlog: HookBacklog) -> str:

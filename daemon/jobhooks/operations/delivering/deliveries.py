@@ -77,7 +77,7 @@ class DeliveryKey:
 class RunInProgress:
     """Since when a run lasts, and where. ``pid``: the daemon's process; ``worker_pid``: null for ``async def``.
 
-    ``cancelled``: who has cancelled it, when and why.
+    ``cancelled``: who has cancelled it, when and why. ``version``: of the receiver that runs.
     """
 
     started_at: datetime.datetime
@@ -86,6 +86,7 @@ class RunInProgress:
     pid: int
     worker_pid: int | None
     cancelled: str | None
+    version: str | None
 
 
 @dataclass(frozen=True)
@@ -355,7 +356,7 @@ def _by_key(conn: SyncConnection, keys: Sequence[DeliveryKey]) -> list[PendingDe
 def _pending(row: tuple[Any, ...], updates: Mapping[tuple[int, int], ObjectChange]) -> PendingDelivery:
     """A pending delivery of a row of ``deliveries_by_identity``; ``updates``: of parents, by change and table."""
     change_id, hook, table, action, *facts, key_columns, written_key, image, child_table, content_type_id = row
-    *facts, started_at, lasts_s, host, pid, worker_pid, cancelled = facts
+    *facts, started_at, lasts_s, host, pid, worker_pid, cancelled, version = facts
     key = raw_json(as_json(key_of(key_columns or (), written_key, image) or None))
     own = ObjectChange(child_table or table, action, key)
     shown = own
@@ -369,7 +370,9 @@ def _pending(row: tuple[Any, ...], updates: Mapping[tuple[int, int], ObjectChang
         *facts,
         object_key=shown.object_key,
         child=None if shown is own else own,
-        run=None if started_at is None else RunInProgress(started_at, lasts_s, host, pid, worker_pid, cancelled),
+        run=None
+        if started_at is None
+        else RunInProgress(started_at, lasts_s, host, pid, worker_pid, cancelled, version),
     )
 
 

@@ -13,7 +13,7 @@ as $$
             min(delivery.change_id)
         ),
         concat(
-            'jobhooks delivery list --status dead',
+            'jobhooks delivery list --state dead',
             -- As a shell takes it.
             ' --hook ''' || replace(hook.name, '''', '''\''''') || ''''
         )
