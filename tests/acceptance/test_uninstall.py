@@ -10,13 +10,14 @@ import psycopg
 import pytest
 
 from conftest import Connection
-from jobhooks.embedded import EmbeddedServer, run_server
 from jobhooks.operations import tables
 from jobhooks.schema.install import check_installed, install
 from jobhooks.store.connections import connect
 from jobhooks.store.queries import migrations
 from support.daemon import Command, jobhooks, on_a_terminal, wait_until
-from support.postgres.programs import binaries, dump, psql
+from support.postgres import faults
+from support.postgres.faults import OwnServer
+from support.postgres.programs import dump, psql
 from support.postgres.servers import Server
 
 ROOT = Path(__file__).parents[2]
@@ -50,9 +51,10 @@ def script() -> str:
 
 
 @pytest.fixture
-def own_server(server: Server) -> Generator[EmbeddedServer]:
+def own_server() -> Generator[OwnServer]:
     """A server for this test alone: roles belong to all databases."""
-    with run_server(binaries(server)) as own:
+    with faults.own_server() as own:
+        own.start()
         yield own
 
 
@@ -165,7 +167,7 @@ def test_installing_watches_outdated_tables_again_and_names_those_that_are_locke
     assert "warning: " not in finished.stderr and values(device, outdated) == []
 
 
-def test_uninstalling_leaves_nothing(own_server: EmbeddedServer) -> None:
+def test_uninstalling_leaves_nothing(own_server: OwnServer) -> None:
     """No object, role, trigger or privilege: neither on partitions, nor on those that were detached since."""
     url = own_server.url()
     with psycopg.connect(url, autocommit=True) as conn:
@@ -195,48 +197,48 @@ def test_uninstalling_leaves_nothing(own_server: EmbeddedServer) -> None:
         assert jobhooks("install", "public.reading", "--database-url", url).returncode == 0
 
 
-def test_roles_that_another_database_uses_stay(own_server: EmbeddedServer) -> None:
+def test_roles_that_another_database_uses_stay(own_server: OwnServer) -> None:
     """With their privileges: the other database continues as before."""
     with psycopg.connect(own_server.url(), autocommit=True) as conn:
         for name in ("one", "two"):
             conn.execute(f"create database {name}".encode())
-            assert jobhooks("install", "--database-url", own_server.url(name)).returncode == 0
+            assert jobhooks("install", "--database-url", own_server.url(database=name)).returncode == 0
         before = values(conn, "select datacl::text from pg_database where datname = 'two'")
-        finished = jobhooks("uninstall", "--yes", "--database-url", own_server.url("one"))
+        finished = jobhooks("uninstall", "--yes", "--database-url", own_server.url(database="one"))
         assert finished.returncode == 0
         assert "jobhooks_capture, " in finished.stderr
         assert values(conn, "select datacl::text from pg_database where datname = 'two'") == before
-        with psycopg.connect(own_server.url("one"), autocommit=True) as one:
+        with psycopg.connect(own_server.url(database="one"), autocommit=True) as one:
             assert [what for what in values(one, REMAINS) if not str(what).startswith("role ")] == []
-        assert jobhooks("doctor", "--database-url", own_server.url("two")).returncode == 0
-        finished = jobhooks("uninstall", "--yes", "--database-url", own_server.url("two"))
+        assert jobhooks("doctor", "--database-url", own_server.url(database="two")).returncode == 0
+        finished = jobhooks("uninstall", "--yes", "--database-url", own_server.url(database="two"))
         assert values(conn, REMAINS) == [], finished.stderr
 
 
-def test_who_may_not_drop_the_roles_is_told_how(own_server: EmbeddedServer) -> None:
+def test_who_may_not_drop_the_roles_is_told_how(own_server: OwnServer) -> None:
     """A role that may not create roles installs beside the roles a superuser left for another database."""
     with psycopg.connect(own_server.url(), autocommit=True) as conn:
         conn.execute("create role plain login")
         conn.execute("create database inventory owner plain")
         for role in ("owner", "capture", "daemon", "receiver", "viewer", "operator"):
             conn.execute(f"create role jobhooks_{role}".encode())
-        url = own_server.url("inventory", "plain")
+        url = own_server.url(database="inventory", user="plain")
         assert jobhooks("install", "--database-url", url).returncode == 0
         finished = jobhooks("uninstall", "--yes", "--database-url", url)
         assert finished.returncode == 0
         assert "jobhooks_capture, " in finished.stderr
         remedy = finished.stderr.partition("as a superuser, in this database: ")[2].strip()
-        with psycopg.connect(own_server.url("inventory"), autocommit=True) as superuser:
+        with psycopg.connect(own_server.url(database="inventory"), autocommit=True) as superuser:
             superuser.execute(remedy.encode())
             assert values(superuser, REMAINS) == []
 
 
-def test_a_role_that_made_the_roles_may_drop_them(own_server: EmbeddedServer) -> None:
+def test_a_role_that_made_the_roles_may_drop_them(own_server: OwnServer) -> None:
     """No superuser is needed: one that may create roles, and owns the database, does it all."""
     with psycopg.connect(own_server.url(), autocommit=True) as conn:
         conn.execute("create role builder login createrole")
         conn.execute("create database inventory owner builder")
-    url = own_server.url("inventory", "builder")
+    url = own_server.url(database="inventory", user="builder")
     assert jobhooks("install", "--database-url", url).returncode == 0
     finished = jobhooks("uninstall", "--yes", "--database-url", url)
     assert finished.returncode == 0, finished.stderr

@@ -10,13 +10,11 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Connection
-from jobhooks.embedded import run_server
 from jobhooks.operations import tables
 from jobhooks.schema.install import install
 from jobhooks.store.connections import SyncConnection, connect
 from jobhooks.store.queries import query
-from support.postgres.programs import binaries
-from support.postgres.servers import Server
+from support.postgres.faults import own_server
 
 PARTITIONED = """
     create table public.reading (id integer, day integer, primary key (id, day)) partition by range (day);
@@ -457,13 +455,14 @@ def test_a_viewer_is_told_the_same_and_what_it_cannot_see(device: Connection, ad
         assert (severity, subject, remedy) == ("note", f"role {role}", f"grant pg_read_all_stats to {role}")
 
 
-def test_roles_that_could_not_be_made(server: Server) -> None:
+def test_roles_that_could_not_be_made() -> None:
     """On a separate server, because roles belong to all databases."""
-    with run_server(binaries(server)) as own:
+    with own_server() as own:
+        own.start()
         with psycopg.connect(own.url(), autocommit=True) as superuser:
             superuser.execute("create role plain login")
             superuser.execute("create database inventory owner plain")
-        with contextlib.closing(connect(own.url("inventory", "plain"))) as plain:
+        with contextlib.closing(connect(own.url(database="inventory", user="plain"))) as plain:
             install(plain)
             found = plain.execute("select severity, subject, problem from jobhooks.problems()").fetchall()
             assert [(severity, subject) for severity, subject, _ in found] == [
@@ -480,9 +479,9 @@ def test_roles_that_could_not_be_made(server: Server) -> None:
             assert "record_change" in found[3][2] and "plain" in found[3][2]
         with psycopg.connect(own.url(), autocommit=True) as superuser:
             superuser.execute("create role jobhooks_owner; create role jobhooks_capture")
-        with contextlib.closing(connect(own.url("inventory", "plain"))) as plain:
+        with contextlib.closing(connect(own.url(database="inventory", user="plain"))) as plain:
             subjects = [subject for (subject,) in plain.execute("select subject from jobhooks.problems()")]
             assert "schema jobhooks" in subjects and "role jobhooks_owner" not in subjects
-        with contextlib.closing(connect(make_conninfo(own.url("inventory")))) as superuser:
+        with contextlib.closing(connect(make_conninfo(own.url(database="inventory")))) as superuser:
             install(superuser)
             assert superuser.execute("select * from jobhooks.problems()").fetchall() == []

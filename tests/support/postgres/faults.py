@@ -80,9 +80,9 @@ class OwnServer:
         self._proxies.append(proxy)
         return proxy
 
-    def url(self, port: int | None = None) -> str:
+    def url(self, port: int | None = None, *, database: str = "postgres", user: str = "postgres") -> str:
         """Make a connection string, by default for the server's port, otherwise for a proxy's."""
-        return f"postgresql://postgres@127.0.0.1:{port or self.port}/postgres"
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
 
     def set_environment(self, **variables: str) -> None:
         """Set environment variables of the server; for its next start."""
