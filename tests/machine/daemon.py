@@ -1,7 +1,7 @@
 """The daemon of the machine: the real classes from dispatcher to settler, without connections, and its runner."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,7 +24,7 @@ from jobhooks.engine.running.suspects import Suspects
 from jobhooks.engine.scheduling.dispatcher import Dispatcher
 from jobhooks.engine.scheduling.follower import Follower
 from jobhooks.engine.scheduling.hook_queue import HookQueue, HookQueues
-from jobhooks.engine.settling.ledger import Ledger, needed_to_merge
+from jobhooks.engine.settling.ledger import NO_ROWS, Ledger, needed_to_merge
 from jobhooks.engine.settling.settler import Settler
 from jobhooks.errors import DatabaseUnreachable, JobhooksError, LeadsNoMore
 from jobhooks.matching.hook_table import Hook, HookTable
@@ -130,7 +130,9 @@ class MemoryLedger(Ledger):
     async def positions(self) -> dict[int, Cursor]:
         return dict(self._database.positions)
 
-    async def backlog_rows(self, hook_id: int, most: int) -> list[BacklogRow]:
+    async def backlog_rows(
+        self, hook_id: int, most: int, known: Mapping[int, BacklogRow] = NO_ROWS
+    ) -> list[BacklogRow]:
         return await self._database.send("rows", lambda: self._database.backlog_rows(hook_id, most))
 
     async def rate_buckets(self, hook_id: int) -> list[tuple[int, float]]:

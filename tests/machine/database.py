@@ -319,7 +319,7 @@ class Database:
         return True
 
     def save(self, cursor: Cursor | None, positions: dict[int, Cursor | None], leader: int) -> None:
-        """Save positions. Everything before them must have a result or a row.
+        """Save positions; a disabled hook gets none. Everything before them must have a result or a row.
 
         Raises:
             LeadsNoMore: another daemon leads.
@@ -329,7 +329,7 @@ class Database:
         for hook_id, position in positions.items():
             if position is None:
                 self.positions.pop(hook_id, None)
-            else:
+            elif hook_id not in self.disabled:
                 self.positions[hook_id] = position
         for hook in self.hooks:
             reach = self.positions.get(hook.id, self.shared).reach()

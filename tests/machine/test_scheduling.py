@@ -63,6 +63,8 @@ class Scheduling(RuleBasedStateMachine):
         self.now = 1000.0
         self.clock = patch("time.monotonic", lambda: self.now)
         self.clock.start()
+        self.loading = patch.multiple("jobhooks.engine.scheduling.loading", MOST_LOADED=4, STEP=2)
+        self.loading.start()
         self.logging = structlog.get_config()
         structlog.configure(wrapper_class=QUIET)
         self.has_receivers = True
@@ -368,6 +370,7 @@ class Scheduling(RuleBasedStateMachine):
                 daemon.stop()
             structlog.configure(**self.logging)
             self.clock.stop()
+            self.loading.stop()
 
     def _deliver_everything(self) -> None:
         """From here on nothing goes wrong. Everything is delivered."""
@@ -533,6 +536,72 @@ def test_a_row_that_is_found_settled_is_between_no_others() -> None:
     assert backlog.rows.keys() == {1, 3} and (2, 1) in machine.database.rows
     machine.answer(20)
     assert (2, 1) not in machine.database.rows
+    machine.teardown()
+
+
+def test_a_retried_row_may_find_younger_deliveries_in_the_lanes() -> None:
+    """If failures do not block, they had passed it; they run on while the row waits to be loaded."""
+    machine = Scheduling()
+    machine.begin((1, 2, 3))
+    machine.write_many([1])
+    machine.answer(20)
+    machine.end(3, "fail")
+    machine.answer(20)
+    machine.write_many([1])
+    machine.answer(20)
+    machine.change_row(which=0, retry=True)
+    machine.notify()
+    machine.answer(2)
+    machine.end(1, "report")  # the settler has its turn before the loader
+    machine.answer(1)
+    backlog, in_memory = machine.daemon.queues[3].backlog, machine.daemon.queues[3].in_memory
+    assert (backlog.rows[1].blocks, backlog.rows[1].loaded, list(in_memory)) == (True, False, [2])
+    machine.deliveries_wait_for_older_rows()
+    machine.teardown()
+
+
+def chain_in_the_backlog(length: int) -> Scheduling:
+    """A machine in which the changes of a row wait in the backlog of hook 1, as the first one has failed."""
+    machine = Scheduling()
+    machine.begin((1, 2, 3))
+    machine.write_many([1])
+    machine.answer(20)
+    machine.end(1, "fail")
+    machine.answer(20)
+    machine.write_many([1] * (length - 1))
+    machine.answer(20)
+    machine.pass_time(6.0)
+    machine.answer(20)
+    return machine
+
+
+def test_a_chain_is_loaded_in_steps_while_it_runs() -> None:
+    """A query for each delivery that ends would cost more than the run; none until all have ended would pause it."""
+    machine = chain_in_the_backlog(6)
+    queue = machine.daemon.queues[1]
+    assert sorted(queue.in_memory) == [1, 2, 3, 4]
+    for in_memory, sent in (([2, 3, 4], []), ([3, 4], ["load"])):
+        machine.end(1, "commit")
+        machine.answer(1)
+        assert (sorted(queue.in_memory), [each.name for each in machine.database.statements]) == (in_memory, sent)
+    machine.answer(1)
+    assert sorted(queue.in_memory) == [3, 4, 5, 6]
+    machine.teardown()
+
+
+def test_the_rows_of_a_chain_are_deleted_together() -> None:
+    """A commit for each of them would cost the server more than the runs. Until then their results count."""
+    machine = chain_in_the_backlog(3)
+    for _ in range(3):
+        machine.end(1, "commit")
+        assert [each.name for each in machine.database.statements] == ["commit runs"]
+        machine.answer(1)
+    rows = {change_id for change_id, hook_id in machine.database.rows if hook_id == 1}
+    assert (rows, machine.daemon.queues[1].backlog.rows) == ({1, 2, 3}, {})
+    machine.pass_time(0.3)
+    assert [each.name for each in machine.database.statements] == ["settle"]
+    machine.answer(1)
+    assert not any(hook_id == 1 for _, hook_id in machine.database.rows)
     machine.teardown()
 
 

@@ -517,6 +517,7 @@ def test_decisions_cost_the_same_however_large_the_backlog_is(large: Connection)
 
 STATEMENTS: list[tuple[str, Row, int]] = [
     ("backlog_rows", {"hook_id": 2, "limit": 10}, 10),
+    ("changes_of_rows", {"change_ids": [3, 5]}, 0),
     ("settled_deliveries", {"change_ids": [5, MANY, 99_999_999], "hook_ids": [1, 2]}, 4),
     ("last_settled", {}, 1),
     ("backlog_changes", {"hook_id": 1, "change_ids": [3, 5], "attempts": [0, 0], "max_bytes": 10_000}, 0),

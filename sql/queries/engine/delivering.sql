@@ -143,30 +143,32 @@ where delivery.change_id = any(:change_ids::bigint []) and delivery.hook_id = an
 select status, error from jobhooks.job_result where change_id = :change_id and hook_id = :hook_id and attempt = :attempt
 
 -- name: backlog_rows
--- The oldest :limit rows of a hook's backlog; the seconds until each is due, and of its change the transaction, 0 if it is gone,
--- the request, and the depth in a chain. The offset has each change looked up by its id, whatever the planner expects of the backlog.
+-- The oldest :limit rows of a hook's backlog, and the seconds until each is due.
 select
-    delivery.change_id, delivery.content_type_id, delivery.lane, delivery.other_lane,
-    coalesce(change.transaction_id, 0) as transaction_id,
-    delivery.attempts, delivery.failures, delivery.lasting, delivery.blocks,
-    extract(epoch from delivery.due_at - clock_timestamp())::double precision as due_in,
-    coalesce(change.content_type_id <> delivery.content_type_id, false) as is_of_child,
-    change.request_id, coalesce(change.depth, 0) as depth
-from jobhooks.delivery as delivery
-left join lateral (
-    select known.transaction_id::text::bigint as transaction_id, known.content_type_id, known.context ->> 'request_id' as request_id,
-        jobhooks.depth_of(known.triggering, known.context) as depth
-    from jobhooks.object_change as known
-    where known.id = delivery.change_id
-    offset 0
-) as change on true
-where delivery.hook_id = :hook_id
-order by delivery.change_id
+    change_id, content_type_id, lane, other_lane, attempts, failures, lasting, blocks,
+    extract(epoch from due_at - clock_timestamp())::double precision as due_in
+from jobhooks.delivery
+where hook_id = :hook_id
+order by change_id
 limit :limit
+
+-- name: changes_of_rows
+-- What a backlog row keeps of its change: the transaction, the table, the request, and the depth in a chain. Those that are gone
+-- are left out. The offset has each change looked up by its id, whatever the planner expects.
+select change.id, change.transaction_id, change.content_type_id, change.request_id, change.depth
+from unnest(:change_ids::bigint []) as row (change_id)
+cross join lateral (
+    select known.id, known.transaction_id::text::bigint as transaction_id, known.content_type_id,
+        known.context ->> 'request_id' as request_id, coalesce(jobhooks.depth_of(known.triggering, known.context), 0) as depth
+    from jobhooks.object_change as known
+    where known.id = row.change_id
+    offset 0
+) as change
 
 -- name: backlog_changes
 -- The changes of backlog rows, about :max_bytes at most, with the columns that read_page gives them. :change_ids and :attempts pair
 -- up element by element. "settled" means that an attempt after these has a result: its process died before it could report that.
+-- "version" is that of the configuration, as in read_page.
 with chosen as materialized (
     select
         pair.attempts, change.*,
@@ -192,7 +194,8 @@ select
     exists (
         select from jobhooks.job_result as result
         where result.change_id = change.id and result.hook_id = :hook_id and result.attempt > change.attempts
-    ) as settled
+    ) as settled,
+    (select jobhooks.configuration_version()) as version
 from counted as change
 where coalesce(change.bytes_before, 0) < :max_bytes
 order by change.id

@@ -1,5 +1,6 @@
 """Discards and replays beside a daemon that runs the same deliveries."""
 
+import asyncio
 import contextlib
 from collections.abc import Generator
 from pathlib import Path
@@ -8,12 +9,16 @@ import psycopg
 import pytest
 
 from conftest import Connection
+from jobhooks.discovery.registry import ReceiverRegistry
+from jobhooks.engine.delivery.backlog_row import BacklogRow
+from jobhooks.engine.settling.ledger import Ledger
 from jobhooks.errors import Refused
 from jobhooks.operations.delivering.deliveries import DeliveryFilter, choose, discard, retry
 from jobhooks.operations.delivering.replay import ReplayFilter, plan_replay, replay
-from jobhooks.store.connections import SyncConnection, connect
+from jobhooks.store.connections import SyncConnection, asyncpg_arguments, close_async, connect, connect_async
 from support.daemon import Daemon, wait_until
 from support.hooking import add_hook, write_receivers
+from support.ledger import fill_ledger
 
 RECEIVERS = """
 from jobhooks import JobHookReceiver
@@ -155,3 +160,34 @@ def test_a_row_whose_change_somebody_deleted_keeps_its_place(
         discard(admin, choose(admin, DeliveryFilter([2])))
         wait_until("nothing is pending", lambda: not pending(device))
     assert results(device) == [(1, 1, "failure"), (1, 2, "success"), (2, 1, "discarded"), (3, 1, "success")]
+
+
+def test_a_decision_on_one_delivery_looks_up_the_changes_of_no_other(device: Connection, admin: SyncConnection) -> None:
+    """The daemon compares all rows of a hook with the table after each. A row can return for another table."""
+    fill_ledger(device)
+
+    async def look_twice() -> tuple[list[BacklogRow], list[BacklogRow]]:
+        conn = await connect_async(asyncpg_arguments(admin))
+        ledger = Ledger(conn, ReceiverRegistry(()))
+        first = await ledger.backlog_rows(1, 100)
+        device.execute("update jobhooks.delivery set content_type_id = 2 where change_id = 3")
+        device.execute("update jobhooks.delivery set attempts = 3 where change_id = 2")
+        device.execute("delete from jobhooks.object_change where id in (1, 2)")
+        known = {row.change_id: row for row in first[:3]}
+        second = await ledger.backlog_rows(1, 100, known)
+        await close_async(conn)
+        return first, second
+
+    first, second = asyncio.run(look_twice())
+    assert [(row.change_id, row.attempts, row.is_of_child) for row in first] == [
+        (1, 2, False),
+        (2, 0, False),
+        (3, 1, False),
+    ]
+    assert [(row.change_id, row.attempts, row.is_of_child) for row in second] == [
+        (1, 2, False),
+        (2, 3, False),
+        (3, 1, True),
+    ]
+    assert all(row.transaction_id > 0 for row in first)
+    assert [row.transaction_id for row in second] == [row.transaction_id for row in first]

@@ -351,7 +351,7 @@ class Dispatcher:
         if queue.ready and queue.tasks < queue.hook.limits.concurrency:
             self._start_tasks(queue)
         if delivery.has_row:
-            self._loader.wake()
+            self._loader.row_left(queue)
 
     # The settler's side.
 

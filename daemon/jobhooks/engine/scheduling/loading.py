@@ -15,8 +15,10 @@ from jobhooks.engine.scheduling.streams import Streams
 from jobhooks.engine.settling.ledger import Ledger, merge
 from jobhooks.engine.settling.settler import Settler
 
-MOST_LOADED = 500  # deliveries of one hook's backlog in memory; their rows have about as many bytes as a page at most
-LEAST_ROOM = 100  # so that a chain of short runs is loaded in few steps
+MOST_LOADED = 750  # deliveries of one hook's backlog in memory; their rows have about as many bytes as a page at most
+# Loaded at a time, at most, and also the least: so that a chain of short runs is loaded in few steps, and one step is
+# loaded while the one before it runs.
+STEP = 250
 
 
 class BacklogLoader:
@@ -48,6 +50,11 @@ class BacklogLoader:
     def wake(self) -> None:
         """Rows may have become able to run."""
         self._changed.set()
+
+    def row_left(self, queue: HookQueue) -> None:
+        """A loaded delivery has left memory. Only if that leaves room, rows can be loaded instead."""
+        if _has_room(queue):
+            self._changed.set()
 
     def position_moved(self) -> None:
         """Hooks have read more of the log."""
@@ -86,7 +93,7 @@ class BacklogLoader:
     async def reconcile(self, queue: HookQueue) -> None:
         """Compare a hook's rows with the table, and take over what other sessions have changed."""
         async with self._settler.lock:
-            rows = await self._ledger.backlog_rows(queue.hook.id, queue.rows_in_memory)
+            rows = await self._ledger.backlog_rows(queue.hook.id, queue.rows_in_memory, queue.backlog.rows)
             unsent = self._settler.unsent()
             hook_id = queue.hook.id
             gone = queue.reconcile(
@@ -102,7 +109,7 @@ class BacklogLoader:
         backlog = queue.backlog
         if not backlog.rows and backlog.is_complete:
             return inf
-        while (room := MOST_LOADED - backlog.loaded) >= LEAST_ROOM and queue.loaded_bytes < PAGE_BYTES:
+        while _has_room(queue):
             if not self._may_run(queue):
                 return inf  # it was disabled or paused between two loads
             due = backlog.due_at()
@@ -110,7 +117,7 @@ class BacklogLoader:
                 return await self._load_more_rows(queue)
             if due > time.monotonic():
                 return due
-            await self._load_runnable(queue, room)
+            await self._load_runnable(queue)
         return inf  # until one of those that are loaded leaves memory
 
     async def _load_more_rows(self, queue: HookQueue) -> float:
@@ -124,13 +131,13 @@ class BacklogLoader:
             due = backlog.due_at()
         return inf if due is None else due
 
-    async def _load_runnable(self, queue: HookQueue, room: int) -> None:
+    async def _load_runnable(self, queue: HookQueue) -> None:
         position = self._streams.position_of(queue)
         readings = queue.readings
         if queue.merges_after_s is not None:
             await self._settler.flush()  # then all changes of the transactions that were read completely have rows
         async with self._settler.lock:
-            runnable = _take_runnable(queue, position, room)
+            runnable = _take_runnable(queue, position)
             if self._streams.position_of(queue) != position:
                 queue.backlog.position_moved()  # while this waited for the lock: rows that seem beyond it may not be
             left = {each.row.change_id: each for each in runnable}
@@ -170,7 +177,12 @@ class BacklogLoader:
             queue.load(delivery)
 
 
-def _take_runnable(queue: HookQueue, position: Cursor, room: int) -> list[Runnable]:
+def _has_room(queue: HookQueue) -> bool:
+    """Whether more of a hook's backlog is to be loaded."""
+    return queue.backlog.loaded <= MOST_LOADED - STEP and queue.loaded_bytes < PAGE_BYTES
+
+
+def _take_runnable(queue: HookQueue, position: Cursor) -> list[Runnable]:
     """The rows that can run now, for a hook that has read up to this position.
 
     Changes are merged if the whole transaction of each was read.
@@ -180,7 +192,7 @@ def _take_runnable(queue: HookQueue, position: Cursor, room: int) -> list[Runnab
         hook = queue.hook
         scope = Scope.REQUEST if hook.merges_requests else Scope.OBJECT if wait_s > 0 else Scope.TRANSACTION
         mergeable = Mergeable(scope, position.reach().covers_all, wait_s, hook.waits_at_most_s)
-    return queue.backlog.take_runnable(time.monotonic(), room, queue.covers_at(position), mergeable)
+    return queue.backlog.take_runnable(time.monotonic(), STEP, queue.covers_at(position), mergeable)
 
 
 def _forget_changeless(queue: HookQueue, left: dict[int, Runnable], found: list[Delivery]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from math import inf
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from jobhooks.contract.change import Change
@@ -25,7 +26,7 @@ from jobhooks.matching.hook_table import Hook, HookTable
 from jobhooks.matching.logged_columns import logged_columns
 from jobhooks.matching.parent_updates import DeletedParents, updates_of
 from jobhooks.runtime.event_log import get_logger
-from jobhooks.store.change_rows import change_of, load_content_types
+from jobhooks.store.change_rows import ContentTypes, change_of, load_content_types
 from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.storable_text import storable
 from jobhooks.store.undecodable_text import call_readable_async
@@ -34,6 +35,7 @@ MAX_CHECKED = 100  # conditions that are compiled in one go, which takes up to s
 FEW_CHANGES = 100  # in memory at a time
 LOOK_AGAIN_S = 5.0  # until conditions that do not fit the tables are compared again
 LONGEST_ERROR = 1_000  # characters of the reason why conditions could not be evaluated
+NO_ROWS: Mapping[int, BacklogRow] = {}
 
 log = get_logger()
 
@@ -46,6 +48,8 @@ class Ledger:
         self._registry = registry
         self.condition_failures = ConditionFailures()
         self.chain_ends = ChainEnds()
+        self._content_types: ContentTypes = {}
+        self._content_types_version: str | None = None
         self._has_unchecked = False
         self._look_again_at = inf
         self.has_other_verdicts = False  # than the hooks that ``hooks`` loaded
@@ -200,28 +204,18 @@ class Ledger:
         """The keys that have used a part of a hook's rate, and the seconds until their buckets are full again."""
         return [(row[0], row[1]) for row in await call_async(self._conn, "rate_buckets", hook_id=hook_id)]
 
-    async def backlog_rows(self, hook_id: int, most: int) -> list[BacklogRow]:
-        """The oldest rows of a hook's backlog, at most ``most``."""
+    async def backlog_rows(
+        self, hook_id: int, most: int, known: Mapping[int, BacklogRow] = NO_ROWS
+    ) -> list[BacklogRow]:
+        """The oldest rows of a hook's backlog, at most ``most``; ``known``: those whose changes need no second look."""
         rows = await call_async(self._conn, "backlog_rows", hook_id=hook_id, limit=most)
         now = time.monotonic()
+        old = {row["change_id"]: known[row["change_id"]] for row in rows if _is_known(row, known)}
+        new = [row["change_id"] for row in rows if row["change_id"] not in old]
+        found = await call_async(self._conn, "changes_of_rows", change_ids=new) if new else []
+        changes = {row["id"]: row for row in found}
         return [
-            BacklogRow(
-                row["change_id"],
-                hook_id,
-                row["content_type_id"],
-                row["lane"],
-                row["other_lane"],
-                row["transaction_id"],
-                row["attempts"],
-                row["failures"],
-                row["lasting"],
-                row["blocks"],
-                inf if row["due_in"] is None else now + row["due_in"],
-                row["is_of_child"],
-                request_number(row["request_id"]),
-                row["depth"],
-            )
-            for row in rows
+            _backlog_row(hook_id, row, now, old.get(row["change_id"]), changes.get(row["change_id"])) for row in rows
         ]
 
     async def load(self, hook: Hook, rows: Sequence[BacklogRow]) -> tuple[list[Delivery], list[Delivery]]:
@@ -237,7 +231,7 @@ class Ledger:
             attempts=[row.attempts for row in rows],
             max_bytes=PAGE_BYTES,
         )
-        content_types = await load_content_types(self._conn) if found else {}
+        content_types = await self._content_types_at(found[0]["version"]) if found else {}
         by_id = {row.change_id: row for row in rows}
         deliveries: list[Delivery] = []
         settled: list[Delivery] = []
@@ -250,6 +244,13 @@ class Ledger:
             delivery.attempts, delivery.failures, delivery.lasting = row.attempts, row.failures, row.lasting
             (settled if record["settled"] else deliveries).append(delivery)
         return deliveries, settled
+
+    async def _content_types_at(self, version: str) -> ContentTypes:
+        """The watched tables, as of this version of the configuration or a later one."""
+        if version != self._content_types_version:
+            self._content_types = await load_content_types(self._conn)
+            self._content_types_version = version
+        return self._content_types
 
     async def _without_deleted(self, delivery: Delivery, hook: Hook) -> Delivery:
         """The same delivery without the parents that its transaction had deleted, as it was when it was read."""
@@ -283,6 +284,31 @@ class Ledger:
         rows = await call_readable_async(self._conn, "merged_changes", ids=ids) if ids else []
         content_types = await load_content_types(self._conn) if rows else {}
         return {row["id"]: change_of(row, content_types) for row in rows}
+
+
+def _is_known(row: asyncpg.Record, known: Mapping[int, BacklogRow]) -> bool:
+    """Whether it is known what a row keeps of its change. One that was queued again can be of another table."""
+    present = known.get(row["change_id"])
+    return present is not None and present.content_type_id == row["content_type_id"]
+
+
+def _backlog_row(
+    hook_id: int, row: asyncpg.Record, now: float, old: BacklogRow | None, change: asyncpg.Record | None
+) -> BacklogRow:
+    """A row of the table. What it keeps of its change is as in ``old``, or in ``change``; null: that is gone."""
+    content_type_id, due_in = row["content_type_id"], row["due_in"]
+    found = BacklogRow(
+        *(row["change_id"], hook_id, content_type_id, row["lane"], row["other_lane"], 0),
+        *(row["attempts"], row["failures"], row["lasting"], row["blocks"], inf if due_in is None else now + due_in),
+    )
+    if old is not None:
+        found.transaction_id, found.depth = old.transaction_id, old.depth
+        found.is_of_child, found.request = old.is_of_child, old.request
+    elif change is not None:
+        found.transaction_id, found.depth = change["transaction_id"], change["depth"]
+        found.is_of_child = change["content_type_id"] != content_type_id
+        found.request = request_number(change["request_id"])
+    return found
 
 
 def needed_to_merge(chain: Sequence[BacklogRow], *, is_of_child: bool) -> list[int]:

@@ -19,6 +19,7 @@ from jobhooks.store.connections import AsyncConnection, call_async
 from jobhooks.store.storable_text import storable
 
 LARGEST = 2_000  # results in one batch, so that no batch takes long
+LAZY_S = 0.05  # before backlog rows are deleted whose deliveries have a result already: each batch is a commit
 SAVE_INTERVAL_S = 1.0  # between two writes of the positions: each leaves dead rows, and a lag costs only a re-read
 REFUSED_S = 5.0  # before the part of a hook is written again that the database refused
 RETRY_S = (0.1, 0.5, 1.0)  # before a batch is written again that the database refused
@@ -57,6 +58,7 @@ class Settler:
         self._rates: dict[tuple[int, int], float] = {}  # by hook and key, when its bucket is full
         self._saved_at = 0.0
         self._timer: asyncio.TimerHandle | None = None  # until positions are to be saved
+        self._lazy: asyncio.TimerHandle | None = None  # until rows are to be deleted
         self._refused: dict[int, SettleBatch] = {}  # by hook
         self._retry_due: set[int] = set()
         self._work = asyncio.Event()
@@ -103,9 +105,16 @@ class Settler:
         self._wake()
 
     def done(self, delivery: Delivery) -> None:
-        """Delete the backlog rows of a delivery whose result is recorded."""
+        """Delete the backlog rows of a delivery whose result is recorded, before long, or with the next batch.
+
+        Its result shows until then that it is settled. A chain of short runs settles many in that time.
+        """
         self._delete_rows(delivery)
-        self._wake()
+        self._idle.clear()
+        if len(self._batch.done) >= LARGEST:
+            self._work.set()
+        elif self._lazy is None:
+            self._lazy = asyncio.get_running_loop().call_later(LAZY_S, self._delete_later)
 
     def unsent(self) -> set[RowKey]:
         """The backlog rows that the table does not have yet: those of the current batch, and of refused ones."""
@@ -172,6 +181,10 @@ class Settler:
             if not self._batch:
                 self._idle.set()
 
+    def _delete_later(self) -> None:
+        self._lazy = None
+        self._work.set()
+
     def _save_later(self) -> None:
         self._timer = None
         self._work.set()
@@ -197,6 +210,7 @@ class Settler:
 
     async def drain(self) -> None:
         """Wait until everything is written, and save the positions."""
+        self._work.set()
         await self._idle.wait()
         await self.save()
 
