@@ -472,6 +472,17 @@ def test_a_position_is_loaded_with_the_first_id_of_the_database(ledger: Connecti
     assert ledger.execute(query.text.encode()).fetchall() == [(2, "5:5:", 1, "9:9:", 2, 10, 5)]
 
 
+@pytest.mark.parametrize(("last_id", "found"), [(2, [1, 2]), (40, [39, 40]), (39, [39])])
+def test_a_transaction_is_none_of_the_former_server(ledger: Connection, last_id: int, found: list[int]) -> None:
+    """In a database that was moved, numbers of transactions come again."""
+    ledger.execute("update jobhooks.object_change set transaction_id = '7' where id in (1, 2, 39, 40)")
+    ledger.execute("update jobhooks.cursor set first_id = 2")
+    query = find_query("changes_of_tables")
+    parameters = {"transaction_id": 7, "after_id": 0, "last_id": last_id, "content_type_ids": [1], "limit": 9}
+    cursor = psycopg.RawCursor(ledger)
+    assert [id_ for id_, *_ in cursor.execute(query.encoded, query.arguments(parameters)).fetchall()] == found
+
+
 # Costs: none of the hot statements reads more of the backlog than it needs, for any state of the planner's statistics.
 
 

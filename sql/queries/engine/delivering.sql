@@ -209,13 +209,17 @@ from jobhooks.object_change as change
 where change.id = any (:ids::bigint [])
 
 -- name: changes_of_tables
--- The changes of these tables in a transaction, up to an id, in order, with the columns that read_page gives them.
+-- The changes of these tables in a transaction, up to an id, in order, with the columns that read_page gives them. In a database that
+-- was moved, an earlier change, up to first_id, can be of a transaction of the former server with the same number.
 select
     change.id, change.transaction_id::text::bigint, change.time, change.content_type_id, change.action::text,
     change.session_role, change.context::text, change.prechange::text, change.postchange::text
 from jobhooks.object_change as change
 where
-    (change.transaction_id, change.id) > (:transaction_id::bigint::text::xid8, :after_id::bigint)
+    (change.transaction_id, change.id) > (
+        :transaction_id::bigint::text::xid8,
+        greatest(:after_id::bigint, (select first_id from jobhooks.cursor where first_id < :last_id::bigint))
+    )
     and (change.transaction_id, change.id) <= (:transaction_id::bigint::text::xid8, :last_id::bigint)
     and change.content_type_id = any (:content_type_ids::integer [])
 order by change.transaction_id, change.id
