@@ -50,12 +50,13 @@ def _compare(queues: HookQueues, hook_id: int) -> int:
     """
     watch = queues[hook_id].loops
     watch.forget_others(queues)
-    sample, watch.sample = watch.sample[: max(MOST_COMPARED // len(queues), 1)], []
+    sample = watch.take_sample(max(MOST_COMPARED // len(queues), 1))
     for delivery in sample:
         table = delivery.change.content_type.id
         for cause, queue in queues.items():
             if table not in queue.hook.content_type_ids:
                 watch.compare(delivery, cause, queue.loops)
+    watch.compared()
     return len(sample) * len(queues)
 
 

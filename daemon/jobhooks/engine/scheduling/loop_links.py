@@ -6,6 +6,7 @@ from collections.abc import Sequence
 LEAVES_S = 0.5  # after the last run, until no write can be one of its late ones
 SLACK_S = 0.02  # by which the clocks of daemon and database may differ
 MOST_PER_RUN = 4  # changes of one run: an application that writes often writes more
+MOST_SKIPPED = 2  # runs without a change, in a row: an application leaves more of them without one
 # The same for runs of other hooks: with more, a hook that another one triggers seems to trigger that.
 LITTLE_SLACK_S = 0.005
 MOST_RUNS = 64  # of a hook, the last ones
@@ -29,6 +30,10 @@ class Runs:
         starts = [start for start in self.begun if start <= written + LITTLE_SLACK_S]
         starts += [start for start, end in self._ended if start - LITTLE_SLACK_S <= written <= end + LITTLE_SLACK_S]
         return max(starts, default=None)
+
+    def between(self, first: float, last: float) -> int:
+        """How many runs began between the beginnings of two others."""
+        return sum(first < start < last for start in (*self.begun, *(start for start, _ in self._ended)))
 
 
 class Link:
@@ -61,14 +66,18 @@ class Link:
         return max(LEAVES_S, self.widest)
 
     def leave_gap(self) -> None:
-        """The changes from here to the next one are not looked at, so the interval between the two means nothing."""
+        """The changes from here to the next one are not looked at, so what lies between the two means nothing."""
         self.written = 0.0
 
     def add_change(self, written: float, held_until: float) -> None:
         """A change was delivered. ``held_until``: the end of the last hold of the hook."""
         run = self._cause.at(written)
         self._in_run = self._in_run + 1 if run == self._run else 1
-        if run is None or self._in_run > MOST_PER_RUN:
+        if (
+            run is None
+            or self._in_run > MOST_PER_RUN
+            or (self.written and self._cause.between(self._run, run) > MOST_SKIPPED)
+        ):
             self.reset()
             return
         if self.hits and self.written and not self.written < held_until <= written + LEAVES_S:

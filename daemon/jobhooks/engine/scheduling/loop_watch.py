@@ -15,7 +15,7 @@ from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lane import LaneKey
 from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.scheduling.loop_links import LEAVES_S, MOST_PER_RUN, SLACK_S, Link, Runs
+from jobhooks.engine.scheduling.loop_links import LEAVES_S, MOST_PER_RUN, MOST_SKIPPED, SLACK_S, Link, Runs
 
 TRIALS = 3  # times that a hook is held
 LEAST_HELD_S = 2.0
@@ -24,7 +24,6 @@ PATIENCE = 5  # a hold is this many times the longest interval between two chang
 # Rows that a statement writes just before their first runs may seem to be written during them, if the clocks differ.
 # Such rows are written within this time.
 AT_ONCE_S = 2 * SLACK_S
-MOST_SKIPPED = 2  # runs without a change, in a row; in a chain, as many more as it is deep
 MOST_RUNS = 5_000  # that a suspicion remembers
 AGAIN = 10  # changes between two holds
 LEAST_SUSPECT = 10  # changes in a row, after which every delivery is looked at
@@ -164,6 +163,7 @@ class LoopWatch:
         self._links: dict[int, Link] = {}  # by the hooks whose runs seem to write the changes
         self.sample: list[Delivery] = []
         self.sample_size = SAMPLE  # how many more of these
+        self._has_gap = False
         self.refill()
         self.is_held = False
         self.loop: Loop | None = None
@@ -180,9 +180,6 @@ class LoopWatch:
 
     def refill(self) -> None:
         """Look at some deliveries again."""
-        if self.sample_size <= 0:
-            for link in self._links.values():
-                link.leave_gap()
         self.left = LOOKED_AT if self._limit else 0
         self.sample_size = SAMPLE
 
@@ -246,6 +243,18 @@ class LoopWatch:
         self._add(link, delivery)
         if link.hits >= LEAST_SUSPECT:
             other.left = LOOKED_AT
+
+    def take_sample(self, most: int) -> list[Delivery]:
+        """The changes to be compared, at most so many. ``compared`` must follow."""
+        sample, self.sample = self.sample[:most], []
+        self._has_gap = self.sample_size <= 0 or len(sample) == most
+        return sample
+
+    def compared(self) -> None:
+        """The sample has been compared. If changes were left out, those before and after them are not neighbours."""
+        if self._has_gap:
+            for link in self._links.values():
+                link.leave_gap()
 
     def forget_others(self, hook_ids: Container[int]) -> None:
         """Forget the links to hooks that do not exist any more."""

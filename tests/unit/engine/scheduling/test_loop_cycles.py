@@ -13,6 +13,7 @@ from jobhooks.engine.delivery.delivery import Delivery, deliveries_of
 from jobhooks.engine.delivery.outcome import Outcome
 from jobhooks.engine.scheduling.hook_queue import HookQueue
 from jobhooks.engine.scheduling.loop_cycles import LoopCycles
+from jobhooks.engine.scheduling.loop_links import Link, Runs
 from jobhooks.matching.hook_table import Hook
 from support.making import DEVICE, make_change, make_hook
 
@@ -197,3 +198,33 @@ def test_a_hook_that_is_deleted_leaves_no_trial() -> None:
         assert not loop.found(1)
     watch.forget_others([])
     assert not watch.is_held
+
+
+def _link(runs: int) -> Link:
+    cause = Runs()
+    for number in range(runs):
+        cause.add(START + number, START + number + 0.9)
+    return Link(cause, needed=LIMIT)
+
+
+def test_two_runs_in_a_row_without_a_change_end_no_suspicion() -> None:
+    link = _link(runs=10)
+    for number in (0, 3, 6, 9):
+        link.add_change(START + number + 0.5, 0.0)
+    assert link.hits == 4
+
+
+def test_three_runs_in_a_row_without_a_change_end_it() -> None:
+    """An application writes at moments of its own: some runs in a row have none of its changes."""
+    link = _link(runs=10)
+    for number in (0, 1, 2, 6):
+        link.add_change(START + number + 0.5, 0.0)
+    assert link.hits == 0
+
+
+def test_runs_between_changes_that_were_not_compared_mean_nothing() -> None:
+    link = _link(runs=10)
+    link.add_change(START + 0.5, 0.0)
+    link.leave_gap()
+    link.add_change(START + 9.5, 0.0)
+    assert link.hits == 2
