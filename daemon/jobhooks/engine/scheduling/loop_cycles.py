@@ -51,11 +51,10 @@ def _compare(queues: HookQueues, hook_id: int) -> int:
     watch = queues[hook_id].loops
     watch.forget_others(queues)
     sample = watch.take_sample(max(MOST_COMPARED // len(queues), 1))
-    for delivery in sample:
-        table = delivery.change.content_type.id
+    for change in sample:
         for cause, queue in queues.items():
-            if table not in queue.hook.content_type_ids:
-                watch.compare(delivery, cause, queue.loops)
+            if change.table.id not in queue.hook.content_type_ids:
+                watch.compare(change, cause, queue.loops)
     watch.compared()
     return len(sample) * len(queues)
 

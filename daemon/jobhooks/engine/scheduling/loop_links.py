@@ -2,6 +2,10 @@
 
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
+
+from jobhooks.contract.change import Change
+from jobhooks.contract.content_type import ContentType
 
 LEAVES_S = 0.5  # after the last run, until no write can be one of its late ones
 SLACK_S = 0.02  # by which the clocks of daemon and database may differ
@@ -10,6 +14,19 @@ MOST_SKIPPED = 2  # runs without a change, in a row: an application leaves more 
 # The same for runs of other hooks: with more, a hook that another one triggers seems to trigger that.
 LITTLE_SLACK_S = 0.005
 MOST_RUNS = 64  # of a hook, the last ones
+
+
+class SeenChange(NamedTuple):
+    """What the watch keeps of a change, without its rows, which can be large. ``written``: by the database's clock."""
+
+    id: int
+    table: ContentType
+    written: float
+
+
+def seen(change: Change) -> SeenChange:
+    """What the watch keeps of this change."""
+    return SeenChange(change.id, change.content_type, change.time.timestamp())
 
 
 class Runs:

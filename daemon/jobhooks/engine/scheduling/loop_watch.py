@@ -15,7 +15,16 @@ from jobhooks.contract.change import Change
 from jobhooks.engine.delivery.delivery import Delivery
 from jobhooks.engine.delivery.lane import LaneKey
 from jobhooks.engine.delivery.outcome import Outcome
-from jobhooks.engine.scheduling.loop_links import LEAVES_S, MOST_PER_RUN, MOST_SKIPPED, SLACK_S, Link, Runs
+from jobhooks.engine.scheduling.loop_links import (
+    LEAVES_S,
+    MOST_PER_RUN,
+    MOST_SKIPPED,
+    SLACK_S,
+    Link,
+    Runs,
+    SeenChange,
+    seen,
+)
 
 TRIALS = 3  # times that a hook is held
 LEAST_HELD_S = 2.0
@@ -40,7 +49,7 @@ class Loop:
     """The evidence: how many changes in a row, and the last one. ``others``: the other hooks, if it takes several."""
 
     changes: int
-    last: Delivery
+    last: SeenChange
     others: tuple[str, ...] = ()
 
     @property
@@ -52,7 +61,7 @@ class Loop:
             who, runs = f"it and {named} triggered each other", f'runs of "{self.others[-1]}"'
         return (
             f"{who}: {self.changes} changes in a row were written during {runs}, and 0 while it was"
-            f" held; the last is change {self.last.change.id} of {self.last.change.content_type.name}"
+            f" held; the last is change {self.last.id} of {self.last.table.name}"
         )
 
 
@@ -161,7 +170,7 @@ class LoopWatch:
     def forget(self) -> None:
         """Begin from the beginning."""
         self._links: dict[int, Link] = {}  # by the hooks whose runs seem to write the changes
-        self.sample: list[Delivery] = []
+        self.sample: list[SeenChange] = []
         self.sample_size = SAMPLE  # how many more of these
         self._has_gap = False
         self.refill()
@@ -193,9 +202,9 @@ class LoopWatch:
         if len(self._lanes) > MOST_LANES:
             del self._lanes[next(iter(self._lanes))]
         # Else the limit of its chain ends the loop.
-        judged = [one for one in delivery.merged if not one.change.depth]
+        judged = [seen(one.change) for one in delivery.merged if not one.change.depth]
         if self._has_no_limit(delivery.change):
-            judged.insert(0, delivery)
+            judged.insert(0, seen(delivery.change))
         for each in (chain, self._hook):
             if not delivery.attempts:
                 for one in judged:
@@ -217,10 +226,10 @@ class LoopWatch:
             del self._depths[next(iter(self._depths))]
         return change.depth <= self._depths.get(change.caused_by.change_id, 0)
 
-    def _look_for_innocence(self, link: Link, judged: list[Delivery]) -> None:
+    def _look_for_innocence(self, link: Link, judged: list[SeenChange]) -> None:
         """End a trial by a link if a change was written during a hold. Of other changes a sample is enough."""
         self.left = LOOKED_AT
-        if any(self._is_of_hold(link, delivery.change.time.timestamp()) for delivery in judged):
+        if any(self._is_of_hold(link, change.written) for change in judged):
             link.reset()
             self._forgive_links()
             self._acquit()
@@ -228,23 +237,23 @@ class LoopWatch:
     def _is_of_hold(self, chain: Chain | Link, written: float) -> bool:
         return any(began + chain.leaves_s < written < ended - LEAVES_S for began, ended in self._holds)
 
-    def _judge(self, chain: Chain, delivery: Delivery) -> None:
-        self._add(chain, delivery)
-        if _is_suspect(chain, delivery.change.time.timestamp()):
+    def _judge(self, chain: Chain, change: SeenChange) -> None:
+        self._add(chain, change)
+        if _is_suspect(chain, change.written):
             self._begin_trial(chain)
 
-    def compare(self, delivery: Delivery, cause: int, other: "LoopWatch") -> None:
+    def compare(self, change: SeenChange, cause: int, other: "LoopWatch") -> None:
         """Compare a change with the runs of another hook, the ``cause``."""
         link = self._links.get(cause)
         if link is None:
-            if other.runs.at(delivery.change.time.timestamp()) is None:
+            if other.runs.at(change.written) is None:
                 return
             link = self._links[cause] = Link(other.runs, self._needed_of_links)
-        self._add(link, delivery)
+        self._add(link, change)
         if link.hits >= LEAST_SUSPECT:
             other.left = LOOKED_AT
 
-    def take_sample(self, most: int) -> list[Delivery]:
+    def take_sample(self, most: int) -> list[SeenChange]:
         """The changes to be compared, at most so many. ``compared`` must follow."""
         sample, self.sample = self.sample[:most], []
         self._has_gap = self.sample_size <= 0 or len(sample) == most
@@ -282,16 +291,15 @@ class LoopWatch:
             self._next_hold = 0
             self.is_held = True
 
-    def _add(self, chain: Chain | Link, delivery: Delivery) -> None:
+    def _add(self, chain: Chain | Link, change: SeenChange) -> None:
         """Add a change to a chain or link, and judge that if it is on trial."""
-        written = delivery.change.time.timestamp()
         is_tried = chain is self._tried
-        if is_tried and self._is_of_hold(chain, written):
+        if is_tried and self._is_of_hold(chain, change.written):
             chain.reset()
             if isinstance(chain, Chain):
                 chain.needed *= FORGIVEN
         else:
-            chain.add_change(written, self._holds[-1][1] if self._holds else 0.0)
+            chain.add_change(change.written, self._holds[-1][1] if self._holds else 0.0)
         if chain.hits >= LEAST_SUSPECT:
             self.left = LOOKED_AT
             self.sample_size = LARGE_SAMPLE - len(self.sample)
@@ -300,7 +308,7 @@ class LoopWatch:
                 self._forgive_links()
             self._acquit()
         elif is_tried:
-            self._judge_tried(chain, written, delivery)
+            self._judge_tried(chain, change)
 
     def _forgive_links(self) -> None:
         """A suspicion was wrong: the next one needs more, whatever the other hook."""
@@ -308,13 +316,13 @@ class LoopWatch:
         for link in self._links.values():
             link.needed = self._needed_of_links
 
-    def _judge_tried(self, chain: Chain | Link, written: float, delivery: Delivery) -> None:
+    def _judge_tried(self, chain: Chain | Link, change: SeenChange) -> None:
         if self.is_held:
             return
         if len(self._holds) < TRIALS:
             self.is_held = chain.hits >= self._next_hold
-        elif written >= self._holds[-1][1] - LEAVES_S:
-            self.loop = Loop(chain.hits, delivery, self._others)
+        elif change.written >= self._holds[-1][1] - LEAVES_S:
+            self.loop = Loop(chain.hits, change, self._others)
             self.is_held = True
 
     def _acquit(self) -> None:
